@@ -1,0 +1,82 @@
+"""Mel spectrograms: the published convention, in JAX, on device (BigVGAN's extractor; spec section 11).
+
+22,050 Hz, 80 bands from 0 to 8000 Hz (Slaney scale and norm), window and FFT of 1024, hop 256, natural
+log clipped at 1e-5. Not centred: 384 samples are reflected on both sides, so frames = floor(samples / 256).
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dubber_jax.clip import HOP, MEL_BANDS, SAMPLE_RATE
+from dubber_jax.errors import BadInput
+
+WINDOW = 1024  # samples, FFT size too
+MAX_FREQUENCY = 8000.0  # Hz
+FLOOR = 1e-5  # magnitudes below count as this
+LOG_FLOOR = float(np.log(FLOOR))  # what silence looks like
+PAD = (WINDOW - HOP) // 2
+
+
+@functools.cache
+def filterbank(
+  sample_rate: int = SAMPLE_RATE, bands: int = MEL_BANDS, max_frequency: float = MAX_FREQUENCY
+) -> np.ndarray:
+  """Mel filters, (bands, 513) float32."""
+  from librosa.filters import mel  # here, since librosa is slow to import
+
+  return mel(sr=sample_rate, n_fft=WINDOW, n_mels=bands, fmin=0.0, fmax=max_frequency).astype(np.float32)
+
+
+@functools.cache
+def hann() -> np.ndarray:
+  """Periodic Hann window, (1024,) float32."""
+  return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32)
+
+
+def frame(wave_bs: jax.Array, num_frames: int) -> jax.Array:
+  """(B, samples) -> overlapping windows (B, num_frames, 1024), hop 256."""
+  hops = WINDOW // HOP
+  blocks_bkh = wave_bs[:, : (num_frames + hops - 1) * HOP].reshape(len(wave_bs), -1, HOP)
+  return jnp.concatenate([blocks_bkh[:, i : i + num_frames] for i in range(hops)], axis=-1)
+
+
+def mel_of_frames(frames_btw: jax.Array, filters_mf: jax.Array) -> jax.Array:
+  spectrum = jnp.fft.rfft(frames_btw * hann())
+  magnitude_btf = jnp.sqrt(jnp.square(spectrum.real) + jnp.square(spectrum.imag) + 1e-9)
+  mel = jnp.einsum('btf,mf->btm', magnitude_btf, filters_mf, precision='highest')
+  return jnp.log(jnp.maximum(mel, FLOOR))
+
+
+@jax.jit
+def _mel(wave_bs, filters_mf):
+  num_frames = wave_bs.shape[1] // HOP
+  padded = jnp.pad(wave_bs, ((0, 0), (PAD, PAD)), mode='reflect')
+  return mel_of_frames(frame(padded, num_frames), filters_mf)
+
+
+def mel_spectrogram(
+  wave: jax.Array, sample_rate: int = SAMPLE_RATE, bands: int = MEL_BANDS, max_frequency: float = MAX_FREQUENCY
+) -> jax.Array:
+  """(S,) or (B, S) float in -1..1 -> natural-log mel (T, bands) or (B, T, bands), T = S // 256.
+
+  Compiles once for each length S. Raises BadInput for fewer than 385 samples, too short to reflect.
+  """
+  if wave.shape[-1] <= PAD:
+    raise BadInput(f'sound of {wave.shape[-1]} samples is too short for a spectrogram; at least {PAD + 1} are needed')
+  filters = filterbank(sample_rate, bands, max_frequency)
+  if wave.ndim == 1:
+    return _mel(wave[None], filters)[0]
+  return _mel(wave, filters)
+
+
+def mel_numpy(wave: np.ndarray) -> np.ndarray:
+  """The same for one (S,) recording of any length, in NumPy: nothing to compile. -> (S // 256, 80) float32."""
+  if len(wave) <= PAD:
+    raise BadInput(f'sound of {len(wave)} samples is too short for a spectrogram; at least {PAD + 1} are needed')
+  padded = np.pad(np.asarray(wave, np.float32), PAD, mode='reflect')
+  windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP][: len(wave) // HOP]
+  magnitude = np.sqrt(np.abs(np.fft.rfft(windows * hann())) ** 2 + 1e-9).astype(np.float32)
+  return np.log(np.maximum(magnitude @ filterbank().T, FLOOR))
