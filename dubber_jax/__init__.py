@@ -1,0 +1,1 @@
+"""Movie dubbing with a director."""
