@@ -1,0 +1,151 @@
+"""When each word and phoneme of a recording is spoken: forced alignment with the model of pocketsphinx.
+
+The pronunciations are ours, so what comes back are the very symbols that the actor is trained on. The
+acoustic model knows no stress; the result keeps it.
+"""
+
+import functools
+import math
+import os
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+
+from dubber_jax.clip import HOP, SAMPLE_RATE
+from dubber_jax.errors import BadInput
+from dubber_jax.script.phonemes import SILENCES, Phonemes, phonemize
+
+RATE = 16000  # Hz, of the acoustic model
+FRAME = 0.01  # s, of the acoustic model
+SHORT_PAUSE = 0.06  # s: a shorter silence between two words belongs to the word before it
+
+
+@dataclass(frozen=True)
+class Alignment:
+  """Times of the N symbols of a recording, which follow each other from 0 to its end without gaps.
+
+  A mark of punctuation has the pause's time, or no length where there is no pause; a pause where the
+  text has no mark is '@sp'. `words`: (start s, end s, word) of each spoken word.
+  """
+
+  phonemes: tuple[str, ...]
+  starts: np.ndarray  # (N,) s
+  ends: np.ndarray  # (N,) s
+  words: tuple[tuple[float, float, str], ...]
+
+
+def align(wave16k, text, lexicon=None) -> Alignment:
+  """Finds `text` (a str, or its Phonemes) in a recording (S,) float32 at 16 kHz.
+
+  Raises BadInput where the words cannot be found in the sound, and for sound that is silent or too short.
+  """
+  phonemes = text if isinstance(text, Phonemes) else phonemize(text, lexicon)
+  wave = np.asarray(wave16k, np.float32)
+  seconds = len(wave) / RATE
+  spoken = sum(symbol not in SILENCES for symbol in phonemes.symbols)
+  if seconds < spoken * 3 * FRAME:
+    raise BadInput(f'{seconds:.2f} s of sound is too short for {spoken} phonemes: check that the text belongs to it')
+  pronunciations = [[] for _ in phonemes.words]
+  for symbol, word in zip(phonemes.symbols, phonemes.word_of, strict=True):
+    if word >= 0:
+      pronunciations[word].append(symbol)
+  times = _decode(_to_int16(wave), pronunciations)
+  if times is None:
+    raise BadInput(f'the words {" ".join(phonemes.words)[:60]!r} were not found in the sound: check that they belong together')
+  return _lay_out(phonemes, times, seconds)
+
+
+def durations_in_frames(alignment: Alignment, num_frames: int) -> np.ndarray:
+  """(N,) int32 mel frames (256 samples at 22,050 Hz) of each symbol; they add up to exactly `num_frames`."""
+  edges = np.rint(np.concatenate([alignment.starts, alignment.ends[-1:]]) * SAMPLE_RATE / HOP).astype(np.int32)
+  edges = np.minimum(edges, num_frames)
+  edges[0], edges[-1] = 0, num_frames
+  return np.diff(edges).astype(np.int32)
+
+
+def _to_int16(wave):
+  """Brings quiet and loud recordings to one level; a little noise, since the model cannot hear digital silence."""
+  wave = wave - wave.mean() if wave.size else wave
+  peak = float(np.percentile(np.abs(wave), 99.9)) if wave.size else 0.0
+  if not math.isfinite(peak) or peak < 1e-5:
+    raise BadInput('the sound is silent or broken: there is nothing to align')
+  noise = np.random.default_rng(0).uniform(-2, 2, len(wave))
+  return np.clip(wave * (20000 / peak) + noise, -32768, 32767).astype(np.int16)
+
+
+@functools.cache
+def _decoder():
+  import pocketsphinx
+
+  # bestpath makes the second pass fail; the wide beams keep the one path there is.
+  return threading.Lock(), set(), pocketsphinx.Decoder(
+    hmm=os.path.join(pocketsphinx.get_model_path(), 'en-us', 'en-us'), lm=None, dict=None, bestpath=False,
+    cmn='batch', beam=1e-100, wbeam=1e-100, pbeam=1e-100, loglevel='FATAL',
+  )  # fmt: skip
+
+
+def _decode(samples, pronunciations):
+  """For each word the (start s, end s) of each of its phonemes, or None."""
+  lock, known, decoder = _decoder()
+  names = ['_'.join(_plain(p) for p in word) for word in pronunciations]
+  raw = samples.tobytes()
+  with lock:
+    for name in names:
+      if name not in known:
+        decoder.add_word(name, name.replace('_', ' '), False)
+        known.add(name)
+    try:
+      decoder.set_align_text(' '.join(names))
+      for step in range(2):  # words, then the phonemes in them
+        if step:
+          decoder.set_alignment()
+        decoder.start_utt()
+        decoder.process_raw(raw, full_utt=True)
+        decoder.end_utt()
+      entries = [
+        (word.name, [(phone.start * FRAME, (phone.start + phone.duration) * FRAME) for phone in word])
+        for word in decoder.get_alignment()
+      ]
+    except RuntimeError:
+      return None
+  entries = [(name, phones) for name, phones in entries if not name.startswith('<') and not name.startswith('[')]
+  if [name.split('(')[0] for name, _ in entries] != names:
+    return None
+  return [phones for _, phones in entries]
+
+
+def _plain(symbol):
+  return symbol.lstrip('@').rstrip('012')
+
+
+def _lay_out(phonemes, times, seconds):
+  """Symbols with times that leave no gap: pauses to punctuation, to '@sp', or to the word before."""
+  times = [[(min(s, seconds), min(e, seconds)) for s, e in word] for word in times]
+  ends_to = [word[-1][1] for word in times]
+  for i in range(len(times) - 1):
+    if times[i + 1][0][0] - ends_to[i] < SHORT_PAUSE:
+      ends_to[i] = times[i + 1][0][0]
+  words = tuple((word[0][0], end, text) for word, end, text in zip(times, ends_to, phonemes.words, strict=True))
+
+  symbols, starts = [], []
+  word, phone = -1, 0
+  for i, (symbol, index) in enumerate(zip(phonemes.symbols, phonemes.word_of, strict=True)):
+    if index >= 0:
+      if index != word:
+        word, phone = index, 0
+        if phonemes.word_of[i - 1] >= 0 and words[word][0] > words[word - 1][1]:
+          symbols.append('@sp')
+          starts.append(words[word - 1][1])
+      start = times[word][phone][0]
+      phone += 1
+    elif word < 0:  # '@sil', then marks before the first word, which get no time
+      start = 0.0 if symbol == '@sil' else words[0][0]
+    elif word == len(times) - 1:  # marks after the last word get no time: the closing '@sil' has it
+      start = words[word][1]
+    else:
+      start = words[word][1]
+    symbols.append(symbol)
+    starts.append(start)
+  starts = np.maximum.accumulate(np.array(starts))
+  return Alignment(tuple(symbols), starts, np.append(starts[1:], seconds), words)
