@@ -1,0 +1,95 @@
+"""Opening film and sound files, and choosing a track. Everything that can be wrong becomes a BadInput."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+
+from dubber_jax.errors import BadInput
+
+# Demuxers that may open what the user gives. Text, pictures and playlists (which could name other files) may not.
+FORMATS = 'mov,matroska,webm,flv,mpeg,mpegts,mpegvideo,avi,asf,ogg,wav,w64,aiff,flac,mp3,aac,caf,au'
+# Demuxers whose header states the length, so that a file that ends earlier must have been cut off.
+STATES_LENGTH = {'mov', 'matroska', 'flv', 'avi', 'wav', 'w64', 'aiff', 'flac', 'caf', 'au'}
+ATTACHED_PICTURE = av.stream.Disposition.attached_pic
+# What a damaged file can make PyAV raise while it is read.
+MEDIA_ERRORS = (av.FFmpegError, ValueError, OverflowError, MemoryError, UnicodeError, OSError, LookupError)
+
+
+@contextlib.contextmanager
+def open_media(path) -> Iterator[av.container.InputContainer]:
+  """Opens a film or sound file. Raises BadInput, also for anything that breaks while it is being read."""
+  path = Path(path)
+  if not path.exists():
+    raise BadInput(f'{path}: no such file; check the path')
+  if not path.is_file():
+    raise BadInput(f'{path}: not a file; give a film or sound file')
+  try:
+    if not path.stat().st_size:
+      raise BadInput(f'{path}: the file is empty; copy or export it again')
+    options = {'format_whitelist': FORMATS, 'protocol_whitelist': 'file'}
+    with av.open(f'file:{path}', container_options=options, metadata_errors='replace') as container:
+      yield container
+  except BadInput:
+    raise
+  except PermissionError as error:
+    raise BadInput(f'{path}: no permission to read it; change its permissions') from error
+  except MEDIA_ERRORS as error:
+    reason = getattr(error, 'strerror', None) or str(error) or type(error).__name__
+    raise BadInput(f'{path}: not a film or sound file that can be read, or cut off or damaged ({reason}); '
+                   'export it again') from error
+
+
+def tracks(container, kind: str) -> list:
+  """The tracks of a kind ('video' or 'audio'), without cover pictures."""
+  found = {'video': container.streams.video, 'audio': container.streams.audio}[kind]
+  return [s for s in found if not s.disposition & ATTACHED_PICTURE and s.codec_context is not None]
+
+
+def choose_track(container, kind: str, path, track: int | None = None):
+  """Track number `track` of a kind, counted from 0; without a number the default one, else the first."""
+  found = tracks(container, kind)
+  name = {'video': 'picture', 'audio': 'sound'}[kind]
+  if not found:
+    raise BadInput(f'{path}: has no {name} track; give a file that has one')
+  if track is None:
+    return next((s for s in found if s.disposition & av.stream.Disposition.default), found[0])
+  if not 0 <= track < len(found):
+    raise BadInput(f'{path}: has no {name} track {track}; it has {len(found)}, counted from 0')
+  return found[track]
+
+
+def time_zero(container) -> float:
+  """Where time starts, in the file's own seconds: at the first picture, or the first sound without pictures.
+
+  Pictures and sound are both measured from here, so that they stay together whatever the container's start.
+  """
+  for stream in tracks(container, 'video')[:1] + tracks(container, 'audio')[:1]:
+    if stream.start_time is not None:
+      return float(stream.start_time * stream.time_base)
+  return (container.start_time or 0) / av.time_base
+
+
+def stated_seconds(container, stream=None) -> float | None:
+  """The length that the header states, of one track where it is known, else of the file; None: unknown."""
+  if stream is not None and stream.duration and stream.time_base:
+    return float(stream.duration * stream.time_base)
+  return container.duration / av.time_base if container.duration and container.duration > 0 else None
+
+
+def check_complete(container, stream, seconds: float, path):
+  """Raises BadInput where the file ends long before the length that its own header states."""
+  stated = stated_seconds(container, stream)
+  if stated is None or not STATES_LENGTH & set(container.format.name.split(',')):
+    return
+  if seconds < stated - max(0.5, 0.05 * stated):
+    raise BadInput(f'{path}: cut off after {seconds:.2f} s of {stated:.2f} s; copy or export it again')
+
+
+def check_span(path, start: float | None, end: float | None):
+  """Raises BadInput unless 0 <= start < end, each where given."""
+  if start is not None and not start >= 0:
+    raise BadInput(f'{path}: the part starts at {start} s; it has to start at 0 or later')
+  if end is not None and not end > (start or 0):
+    raise BadInput(f'{path}: the part ends at {end} s, not after its start at {start or 0} s; correct the times')

@@ -1,0 +1,169 @@
+"""Sound in and out: mono float32 waves, and what a voice recording must be to be of use."""
+
+import wave as wave_file
+from pathlib import Path
+
+import av
+import numpy as np
+
+from dubber_jax.clip import SAMPLE_RATE
+from dubber_jax.errors import BadInput
+from dubber_jax.media.container import (
+  MEDIA_ERRORS,
+  check_complete,
+  check_span,
+  choose_track,
+  open_media,
+  stated_seconds,
+  time_zero,
+)
+from dubber_jax.media.output import complete_file
+
+MAX_SECONDS = 4 * 3600  # of sound held at once
+MAX_DAMAGED = 0.05  # share of packets that may fail to decode
+SHORTEST_VOICE = 1.0  # s
+SILENT_DB = -60.0  # dB of full scale: RMS of the loudest 50 ms
+CLIPPED = 0.01  # share of flattened samples that makes a voice useless
+
+
+def read_sound(path, sample_rate: int = SAMPLE_RATE, start: float | None = None, end: float | None = None,
+               track: int | None = None) -> np.ndarray:
+  """The sound of a file, film or not, from `start` to `end` seconds, as (S,) float32 mono, about -1 to 1.
+
+  Time counts from the film's first picture (without pictures from the first sound); where the sound starts
+  later or has a gap there is silence. Channels are mixed down to one. `track` as for choose_track.
+
+  Raises BadInput where the file is missing, holds no sound, or is cut off or damaged.
+  """
+  check_span(path, start, end)
+  start = start or 0.0
+  with open_media(path) as container:
+    stream = choose_track(container, 'audio', path, track)
+    rate = stream.codec_context.sample_rate
+    if not 1000 <= rate <= 768_000:
+      raise BadInput(f'{path}: states a sample rate of {rate} Hz; it is damaged, export it again')
+    wave, origin = decode_sound(container, stream, rate, path, start, end)
+  first = round(start * rate) - origin
+  if end is not None:
+    if round(end * rate) - origin > len(wave) + rate / 2:
+      raise BadInput(f'{path}: the part ends at {end:.2f} s, but the sound lasts '
+                     f'{(origin + len(wave)) / rate:.2f} s; correct the times')
+    wave = wave[:round(end * rate) - origin]
+  wave = wave[first:]
+  if not len(wave):
+    raise BadInput(f'{path}: no sound from {start:.2f} s on; give a longer recording')
+  if not np.isfinite(wave).all() or np.abs(wave).max() > 1000:
+    raise BadInput(f'{path}: the sound is damaged (samples are not finite); export it again')
+  return resample(wave, rate, sample_rate)
+
+
+def decode_sound(container, stream, rate: int, path, start: float, end: float | None) -> tuple[np.ndarray, int]:
+  """Returns the wave (S,) at `rate` and the index of its first sample, counted from time zero; origin <= start."""
+  zero, stated = time_zero(container), stated_seconds(container)
+  latest = (stated or 0.0) + 1.0  # s: a timestamp past this is damage, not a gap
+  if start > 2:
+    container.seek(int((start - 1 + zero) / stream.time_base), stream=stream, backward=True)
+  mix = av.AudioResampler(format='flt', layout='mono', rate=rate)
+  chunks, origin, length, packets, damaged = [], None, 0, 0, 0
+  for packet in container.demux(stream):
+    packets += bool(packet.size)
+    try:
+      frames = packet.decode()
+    except MEDIA_ERRORS:
+      damaged += 1
+      continue
+    for frame in frames:
+      time = frame.time - zero if frame.time is not None else None
+      if frame.sample_rate != rate:
+        raise BadInput(f'{path}: the sample rate changes within the sound; export it again')
+      mixed = np.concatenate([m.to_ndarray()[0] for m in mix.resample(frame)] or [np.zeros(0, np.float32)])
+      if origin is None:
+        if time is None or not -60 < time < latest:
+          time = 0.0
+        origin = round(time * rate) if start > 2 else 0
+        if start > 2 and time > start:  # sought too far: silence until the sound starts
+          origin = round(start * rate)
+        late = round(time * rate) - origin
+        mixed = mixed[-late:] if late < 0 else mixed
+        if late > 0:
+          chunks.append(np.zeros(late, np.float32))
+          length += late
+      elif time is not None and time < latest and (gap := round(time * rate) - origin - length) > 0.05 * rate:
+        chunks.append(np.zeros(gap, np.float32))
+        length += gap
+      chunks.append(mixed)
+      length += len(mixed)
+      if length > MAX_SECONDS * rate:
+        raise BadInput(f'{path}: the sound is longer than {MAX_SECONDS // 3600} hours; give a shorter part of it')
+    if end is not None and origin is not None and origin + length > round(end * rate):
+      break
+  else:
+    if damaged > max(1, MAX_DAMAGED * packets) or not length:
+      raise BadInput(f'{path}: {damaged} of {packets} packets of its sound are damaged; export it again')
+    check_complete(container, stream, (origin + length) / rate, path)
+  return np.concatenate(chunks), origin
+
+
+def resample(wave: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
+  """(S,) at `rate` Hz -> (round(S * new_rate / rate),) float32 at `new_rate` Hz, band-limited."""
+  wave = np.asarray(wave, np.float32)
+  if rate == new_rate or not len(wave):
+    return wave
+  import soxr
+  length = max(1, round(len(wave) * new_rate / rate))
+  changed = soxr.resample(wave, rate, new_rate)[:length]
+  return np.pad(changed, (0, length - len(changed))).astype(np.float32, copy=False)
+
+
+def write_wav(path, wave: np.ndarray, sample_rate: int, overwrite: bool = True):
+  """Writes (S,) as a 16-bit mono wav, clipped to -1..1; the file appears only when complete (BadInput if it cannot)."""
+  wave = np.asarray(wave, np.float32)
+  if wave.ndim != 1 or not np.isfinite(wave).all():
+    raise ValueError(f'a wave is (S,) of finite numbers, not {wave.shape}')
+  samples = np.round(np.clip(wave, -1, 1) * 32767).astype('<i2')
+  with complete_file(path, overwrite) as part, wave_file.open(str(part), 'wb') as file:
+    file.setnchannels(1)
+    file.setsampwidth(2)
+    file.setframerate(int(sample_rate))
+    file.writeframes(samples.tobytes())
+
+
+def check_voice(wave: np.ndarray, sample_rate: int, path='') -> tuple[str, ...]:
+  """Warnings about a reference recording (S,); raises BadInput if it is under 1 s, silent, or clipped."""
+  name = Path(path).name or 'the voice recording'
+  seconds = len(wave) / sample_rate
+  if seconds < SHORTEST_VOICE:
+    raise BadInput(f'{path or name}: the voice recording lasts {seconds:.2f} s; give at least {SHORTEST_VOICE:g} s, '
+                   'better 5 s')
+  block = int(0.05 * sample_rate)
+  blocks = wave[:len(wave) // block * block].reshape(-1, block)
+  loudest = 10 * np.log10(np.mean(blocks ** 2, axis=1).max() + 1e-20)
+  if loudest < SILENT_DB:
+    raise BadInput(f'{path or name}: the voice recording is silent (loudest {loudest:.0f} dB of full scale); '
+                   'record it again, louder')
+  clipped = clipped_share(wave)
+  if clipped > CLIPPED:
+    raise BadInput(f'{path or name}: the voice recording is clipped ({100 * clipped:.1f} % of it flattened); '
+                   'record it again at a lower level')
+  warnings = []
+  if seconds < 3:
+    warnings.append(f'{name}: only {seconds:.1f} s of voice; 5 s or more sound more like the speaker')
+  if loudest < -40:
+    warnings.append(f'{name}: the voice is quiet (loudest {loudest:.0f} dB of full scale)')
+  if clipped > CLIPPED / 10:
+    warnings.append(f'{name}: {100 * clipped:.2f} % of the voice is clipped')
+  return tuple(warnings)
+
+
+def clipped_share(wave: np.ndarray) -> float:
+  """Share of the samples that lie in a run of three or more flattened at the wave's top or bottom."""
+  peak = float(np.abs(wave).max(initial=0))
+  if peak == 0:
+    return 0.0
+  flat = np.abs(wave) >= 0.995 * peak
+  same_side = np.sign(wave)
+  run = flat[:-2] & flat[1:-1] & flat[2:] & (same_side[:-2] == same_side[1:-1]) & (same_side[1:-1] == same_side[2:])
+  inside = np.zeros(len(wave), bool)
+  for shift in range(3):
+    inside[shift:len(wave) - 2 + shift] |= run
+  return float(inside.mean())
