@@ -1,0 +1,70 @@
+"""From frames to mel: pitch and energy first, then the spectrum, then the postnet's finish."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from dubber_jax.blocks.convolution import ConvNeXtBlock
+
+PITCH_CENTRE = 5.2  # natural log of Hz: 181 Hz
+PITCH_SCALE = 0.35  # about one standard deviation over speakers and sentences
+SEMITONE = 0.05776  # natural log of 2 ** (1 / 12)
+
+
+class ProsodyPredictor(nn.Module):
+  """Frames (B, T, D), mask, condition (B, C) -> pitch, voicing logit, energy, each (B, T).
+
+  Pitch is (ln Hz - 5.2) / 0.35; energy the mean of the mel's bands, standardised (see `energy_of_mel`).
+  """
+
+  width: int
+  layers: int
+  kernel: int = 7
+  dropout: float = 0.0
+
+  @nn.compact
+  def __call__(self, frames_btd, mask_bt, condition_bc, train: bool = False):
+    x = nn.Dense(self.width)(frames_btd) * mask_bt[..., None]
+    for i in range(self.layers):
+      block = ConvNeXtBlock(self.kernel, dropout=self.dropout, name=f'conv_{i}')
+      x = block(x, mask_bt, condition_bc, train)
+    pitch, voicing, energy = jnp.moveaxis(nn.Dense(3, name='out')(x), -1, 0)
+    return pitch, voicing, energy
+
+
+def energy_of_mel(mel_btm: jax.Array) -> jax.Array:
+  """(..., T, 80) natural-log mel -> (..., T): its mean over bands, moved and scaled to about unit size."""
+  return (mel_btm.mean(-1) + 6.0) / 2.0
+
+
+class MelDecoder(nn.Module):
+  """Frames (B, T, D), pitch, voiced (0 to 1) and energy (B, T) -> mel before and after the postnet, (B, T, 80).
+
+  Blocks adapt to the condition (B, C), as in StyleSpeech. Padding frames come out as silence.
+  """
+
+  bands: int
+  layers: int
+  kernel: int
+  expansion: int
+  postnet_width: int
+  postnet_layers: int
+  dropout: float = 0.0
+
+  @nn.compact
+  def __call__(self, frames_btd, pitch_bt, voiced_bt, energy_bt, mask_bt, condition_bc, train: bool = False):
+    width = frames_btd.shape[-1]
+    prosody_bt4 = jnp.stack([pitch_bt * voiced_bt, jnp.square(pitch_bt) * voiced_bt, voiced_bt, energy_bt], axis=-1)
+    x = (frames_btd + nn.Dense(width, name='prosody')(prosody_bt4)) * mask_bt[..., None]
+    for i in range(self.layers):
+      block = ConvNeXtBlock(self.kernel, self.expansion, self.dropout, name=f'conv_{i}')
+      x = block(x, mask_bt, condition_bc, train)
+    bias = nn.initializers.constant(-5.0)
+    mel = nn.Dense(self.bands, bias_init=bias, name='mel')(nn.LayerNorm()(x)) * mask_bt[..., None]
+    finish = mel
+    for i in range(self.postnet_layers):
+      out = self.bands if i == self.postnet_layers - 1 else self.postnet_width
+      finish = nn.Conv(out, (5,), name=f'postnet_{i}')(finish * mask_bt[..., None])
+      if out != self.bands:
+        finish = nn.Dropout(self.dropout, deterministic=not train)(jnp.tanh(finish))
+    return mel, (mel + finish) * mask_bt[..., None]

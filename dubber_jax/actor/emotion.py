@@ -1,0 +1,36 @@
+"""How the actor takes in the director's nodes, and what it shows of them."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from dubber_jax.blocks.attention import Attention
+
+
+class Aggregator(nn.Module):
+  """Frames (B, T, D) look at nodes (B, V, W) with mask (B, V) -> (B, T, D).
+
+  The spec's aggregator (section 4.6) with a residual: where every node is masked, frames pass unchanged.
+  """
+
+  heads: int = 2
+  dropout: float = 0.0
+
+  @nn.compact
+  def __call__(self, frames_btd, nodes_bvw, mask_bv, train: bool = False) -> jax.Array:
+    width = frames_btd.shape[-1]
+    attention = Attention(self.heads, width, width, self.dropout)
+    looked_btd, _ = attention(nn.LayerNorm()(frames_btd), nodes_bvw, mask_bv, train=train)
+    return frames_btd + looked_btd
+
+
+class EmotionHead(nn.Module):
+  """Mean over real frames, then a linear map: (B, T, D), (B, T) -> logits (B, 8) in the order of EMOTIONS."""
+
+  emotions: int = 8
+
+  @nn.compact
+  def __call__(self, frames_btd: jax.Array, mask_bt: jax.Array) -> jax.Array:
+    weight = mask_bt[..., None].astype(frames_btd.dtype)
+    mean_bd = (frames_btd * weight).sum(1) / jnp.maximum(weight.sum(1), 1.0)
+    return nn.Dense(self.emotions)(mean_bd)

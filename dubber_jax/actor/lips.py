@@ -1,0 +1,51 @@
+"""What the mouth does, and which phoneme it does it for."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from dubber_jax.blocks.attention import Attention
+from dubber_jax.blocks.convolution import ConvNeXtBlock
+
+
+class LipEncoder(nn.Module):
+  """Lip features at 25 a second (B, L, 82), mask (B, L) -> (B, L, width); zero where masked."""
+
+  width: int
+  layers: int
+  kernel: int = 7
+  expansion: int = 3
+  dropout: float = 0.0
+
+  @nn.compact
+  def __call__(self, lips_bld: jax.Array, mask_bl: jax.Array, train: bool = False) -> jax.Array:
+    weight = mask_bl[..., None].astype(lips_bld.dtype)
+    # Mouths differ; movement is what matters. So each clip's own mean is taken off and kept beside.
+    mean = (lips_bld * weight).sum(1, keepdims=True) / jnp.maximum(weight.sum(1, keepdims=True), 1.0)
+    moving = jnp.concatenate([(lips_bld - mean) * 10.0, jnp.broadcast_to(mean, lips_bld.shape)], axis=-1)
+    x = nn.Dense(self.width)(moving) * weight
+    for i in range(self.layers):
+      x = ConvNeXtBlock(self.kernel, self.expansion, self.dropout, name=f'conv_{i}')(x, mask_bl, train=train)
+    return nn.LayerNorm()(x) * weight
+
+
+class LipTextAttention(nn.Module):
+  """Each phoneme looks for its lip frames: (B, N, D), (B, L, E) -> context (B, N, D), weights (B, N, L).
+
+  Both carry rotary positions in lip frames, phonemes as if spread evenly over the clip, so that the
+  diagonal is where the search starts. Without lips the context is zero. Weights are the heads' mean.
+  """
+
+  heads: int
+  width: int
+  dropout: float = 0.0
+
+  @nn.compact
+  def __call__(self, text_bnd, text_mask_bn, lips_ble, lip_mask_bl, train: bool = False):
+    phonemes_b1 = jnp.maximum(text_mask_bn.sum(1, keepdims=True), 1)
+    lip_frames_b1 = lip_mask_bl.sum(1, keepdims=True)
+    phoneme_position = (jnp.arange(text_bnd.shape[1]) + 0.5) * lip_frames_b1 / phonemes_b1
+    lip_position = jnp.broadcast_to(jnp.arange(lips_ble.shape[1]) + 0.5, lips_ble.shape[:2])
+    attention = Attention(self.heads, self.width, text_bnd.shape[-1], self.dropout)
+    context, weights_bhnl = attention(text_bnd, lips_ble, lip_mask_bl, phoneme_position, lip_position, train)
+    return context * text_mask_bn[..., None], weights_bhnl.mean(1) * text_mask_bn[..., None]

@@ -1,0 +1,41 @@
+"""How a voice sounds, from a mel of it and its speaker embedding."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from dubber_jax.blocks.attention import Attention
+from dubber_jax.blocks.convolution import ConvGLU
+
+
+def mish(x: jax.Array) -> jax.Array:
+  return x * jnp.tanh(nn.softplus(x))
+
+
+class StyleEncoder(nn.Module):
+  """Reference mel (B, R, 80) with mask (B, R), speaker (B, 256) -> condition (B, out).
+
+  The mel style encoder of StyleSpeech (arXiv 2106.03153; spec section 3.3), pooled over time: spectral
+  layers, gated convolutions, self-attention; then joined with the speaker embedding.
+  """
+
+  width: int
+  out: int
+  heads: int = 2
+  dropout: float = 0.0
+
+  @nn.compact
+  def __call__(self, mel_brm, mask_br, speaker_bs, train: bool = False) -> jax.Array:
+    drop = nn.Dropout(self.dropout, deterministic=not train)
+    x = (mel_brm + 5.0) / 3.0  # about zero mean and unit variance for speech
+    for i in range(2):
+      x = drop(mish(nn.Dense(self.width, name=f'spectral_{i}')(x)))
+    for i in range(2):
+      x = ConvGLU(dropout=self.dropout, name=f'temporal_{i}')(x, mask_br, train)
+    x = x + Attention(self.heads, self.width, self.width, self.dropout)(x, x, mask_br, train=train)[0]
+    weight_br1 = mask_br[..., None].astype(x.dtype)
+    style = (x * weight_br1).sum(1) / jnp.maximum(weight_br1.sum(1), 1.0)
+    # A unit vector of 256 numbers is tiny in each; scaled to unit variance.
+    speaker = nn.Dense(self.width, name='speaker')(speaker_bs * jnp.sqrt(speaker_bs.shape[-1]))
+    joined = nn.LayerNorm()(jnp.concatenate([style, drop(speaker)], axis=-1))
+    return nn.Dense(self.out, name='out')(mish(nn.Dense(self.out, name='join')(joined)))

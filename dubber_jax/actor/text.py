@@ -1,0 +1,31 @@
+"""Phonemes in context."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from dubber_jax.blocks.attention import Attention
+from dubber_jax.blocks.convolution import ConvNeXtBlock
+
+
+class TextEncoder(nn.Module):
+  """ids (B, N) int, mask (B, N) bool -> (B, N, width); zero where masked."""
+
+  symbols: int
+  width: int
+  layers: int
+  heads: int
+  kernel: int = 7
+  expansion: int = 3
+  dropout: float = 0.0
+
+  @nn.compact
+  def __call__(self, ids_bn: jax.Array, mask_bn: jax.Array, train: bool = False) -> jax.Array:
+    x = nn.Embed(self.symbols, self.width)(ids_bn) * mask_bn[..., None]
+    position = jnp.broadcast_to(jnp.arange(ids_bn.shape[1], dtype=jnp.float32), ids_bn.shape)
+    for i in range(self.layers):
+      x = ConvNeXtBlock(self.kernel, self.expansion, self.dropout, name=f'conv_{i}')(x, mask_bn, train=train)
+      attention = Attention(self.heads, self.width, self.width, self.dropout, name=f'attention_{i}')
+      normed = nn.LayerNorm(name=f'norm_{i}')(x)
+      x = (x + attention(normed, normed, mask_bn, position, position, train)[0]) * mask_bn[..., None]
+    return nn.LayerNorm(name='norm')(x) * mask_bn[..., None]

@@ -1,0 +1,52 @@
+"""Multi-head attention with masks that may leave nothing to attend to."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+
+def masked_softmax(scores: jax.Array, mask: jax.Array) -> jax.Array:
+  """Softmax over the last axis where `mask` is true. A row with nothing to attend to is all zeros."""
+  scores = jnp.where(mask, scores, -1e9)
+  return jnp.where(mask, jax.nn.softmax(scores, axis=-1), 0.0)
+
+
+def rotate(x_bhtd: jax.Array, position_bt: jax.Array) -> jax.Array:
+  """Rotary positions (arXiv 2104.09864) on (B, H, T, D), D even; positions may be fractions."""
+  half = x_bhtd.shape[-1] // 2
+  frequency = 10000.0 ** (-jnp.arange(half) / half)
+  angle = position_bt[:, None, :, None] * frequency
+  cos, sin = jnp.cos(angle), jnp.sin(angle)
+  first, second = x_bhtd[..., :half], x_bhtd[..., half:]
+  return jnp.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)
+
+
+class Attention(nn.Module):
+  """Queries (B, Q, D) look at keys (B, K, E) where key_mask (B, K) -> (B, Q, out), weights (B, H, Q, K).
+
+  The output has no bias, so attention over no key is exactly zero. `query_position` (B, Q) and
+  `key_position` (B, K), given together, add rotary positions.
+  """
+
+  heads: int
+  width: int  # of all heads together
+  out: int
+  dropout: float = 0.0
+
+  @nn.compact
+  def __call__(
+    self, query_bqd, keys_bkd, key_mask_bk, query_position=None, key_position=None, train: bool = False
+  ):
+    def split(x_btd):
+      return x_btd.reshape(*x_btd.shape[:2], self.heads, -1).swapaxes(1, 2)
+
+    query = split(nn.Dense(self.width, name='query')(query_bqd))
+    key = split(nn.Dense(self.width, name='key')(keys_bkd))
+    value = split(nn.Dense(self.width, name='value')(keys_bkd))
+    if query_position is not None:
+      query, key = rotate(query, query_position), rotate(key, key_position)
+    scores_bhqk = jnp.einsum('bhqd,bhkd->bhqk', query, key) / jnp.sqrt(self.width / self.heads)
+    weights_bhqk = masked_softmax(scores_bhqk, key_mask_bk[:, None, None, :])
+    dropped = nn.Dropout(self.dropout, deterministic=not train)(weights_bhqk)
+    heads_bqd = jnp.einsum('bhqk,bhkd->bqhd', dropped, value).reshape(*query_bqd.shape[:2], self.width)
+    return nn.Dense(self.out, use_bias=False, name='out')(heads_bqd), weights_bhqk

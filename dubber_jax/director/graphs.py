@@ -1,0 +1,84 @@
+"""The emotion graphs: basic, indirect, direct; each is built on the one before, then encoded (spec section 4.5).
+
+Nodes, in order: the clip's scene, face, text; then K exemplars for each of the three; then the sounds of
+the exemplars, in the same order. With K exemplars there are 3, 3 + 3K and 3 + 6K nodes in the three stages.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dubber_jax.blocks.graph_attention import RelationalGraphAttention
+from dubber_jax.config import DirectorConfig
+
+NONE, TOGETHER, RECALLED, SOUNDS_LIKE = range(4)  # kinds of edge
+
+
+def relations(exemplars: int) -> np.ndarray:
+  """(V, V) int32 kinds of edge of the whole graph, V = 3 + 6K. Symmetric, no self loops.
+
+  The first 3 rows and columns are the basic graph, the first 3 + 3K the indirect one.
+  """
+  k = exemplars
+  kind = np.zeros((3 + 6 * k, 3 + 6 * k), np.int32)
+  for m in range(3):
+    kind[m, [i for i in range(3) if i != m]] = TOGETHER
+    kind[m, 3 + m * k : 3 + (m + 1) * k] = RECALLED
+    kind[m, 3 + (3 + m) * k : 3 + (4 + m) * k] = SOUNDS_LIKE
+  return np.maximum(kind, kind.T)
+
+
+def node_mask(config: DirectorConfig, present_b3, refs_present_b3k, sounds_present_b3k) -> jax.Array:
+  """Which nodes take part, (B, 3 + 6K) bool: what is there, less what the config switches off.
+
+  An exemplar whose own modality is missing hangs on nothing and is left out.
+  """
+  on = jnp.array([config.scene, config.face, config.text]) & config.enabled
+  targets_b3 = present_b3 & on
+  refs_b3k = refs_present_b3k & targets_b3[..., None] & config.indirect
+  sounds_b3k = sounds_present_b3k & targets_b3[..., None] & config.direct
+  batch = len(present_b3)
+  return jnp.concatenate([targets_b3, refs_b3k.reshape(batch, -1), sounds_b3k.reshape(batch, -1)], axis=1)
+
+
+class EmotionGraphs(nn.Module):
+  """Reading and exemplars in, three sets of emotion nodes out.
+
+  targets: {'scene': (B, Ds), 'face': (B, Df), 'text': (B, Dt)}; refs: the same with (B, K, D); sounds
+  (B, 3, K, Da); mask (B, 3 + 6K) from `node_mask`. Returns three arrays (B, 3, W), (B, 3 + 3K, W),
+  (B, 3 + 6K, W); rows of masked nodes are zero.
+  """
+
+  config: DirectorConfig
+
+  @nn.compact
+  def __call__(self, targets, refs, sounds_b3kd, mask_bv, train: bool = False):
+    c, k = self.config, sounds_b3kd.shape[2]
+    batch = len(mask_bv)
+    modalities = ('scene', 'face', 'text')
+    kinds_vv = jnp.asarray(relations(k))
+    kinds_bvv = kinds_vv * (mask_bv[:, :, None] & mask_bv[:, None, :])
+
+    def project(name, x):
+      return nn.Dense(c.width, name=name)(x).reshape(batch, -1, c.width)
+
+    own_b3d = jnp.concatenate([project(f'own_{m}', targets[m][:, None]) for m in modalities], axis=1)
+    recalled_bvd = jnp.concatenate([project(f'recalled_{m}', refs[m]) for m in modalities], axis=1)
+    sounds_bvd = jnp.concatenate([project(f'sound_{m}', sounds_b3kd[:, i]) for i, m in enumerate(modalities)], axis=1)
+
+    def encode(name, nodes_bvd, kinds):
+      size = nodes_bvd.shape[1]
+      nodes_bvd = nodes_bvd * mask_bv[:, :size, None]
+      if c.graph:
+        attention = RelationalGraphAttention(c.heads, kinds, c.dropout, name=name)
+        nodes_bvd = attention(nodes_bvd, kinds_bvv[:, :size, :size], train)
+      return nodes_bvd * mask_bv[:, :size, None]
+
+    if not c.build_then_encode:
+      whole = encode('whole', jnp.concatenate([own_b3d, recalled_bvd, sounds_bvd], axis=1), 4)
+      return whole[:, :3], whole[:, : 3 + 3 * k], whole
+    basic = encode('basic', own_b3d, 2)
+    indirect = encode('indirect', jnp.concatenate([basic, recalled_bvd], axis=1), 3)
+    direct = encode('direct', jnp.concatenate([indirect, sounds_bvd], axis=1), 4)
+    return basic, indirect, direct

@@ -1,0 +1,152 @@
+"""DirectorActor: the director's graphs and the actor, one Flax module.
+
+Everything works on a batch, a dictionary of arrays with these names (B items; N, L, T, R padded lengths):
+
+  phonemes (B, N) int32, 0 is padding      durations (B, N) int32 mel frames
+  lips (B, L, 82), lip_mask (B, L) bool    speaker (B, 256), reference (B, R, 80), reference_mask (B, R)
+  scene, face, text (B, D*)                present (B, 3) bool
+  scene_refs, face_refs, text_refs (B, K, D*), refs_present (B, 3, K)
+  sounds (B, 3, K, Da), sounds_present (B, 3, K)
+and, for training, mel (B, T, 80), pitch (B, T) Hz with 0 for unvoiced, emotion (B,) int, emotion_known (B,).
+
+Masks make every item independent of what else is in its batch and of the padding.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from dubber_jax.actor.decoder import PITCH_CENTRE, PITCH_SCALE, SEMITONE, MelDecoder, ProsodyPredictor, energy_of_mel
+from dubber_jax.actor.duration import DurationPredictor
+from dubber_jax.actor.emotion import Aggregator, EmotionHead
+from dubber_jax.actor.lips import LipEncoder, LipTextAttention
+from dubber_jax.actor.regulator import LengthRegulator
+from dubber_jax.actor.style import StyleEncoder
+from dubber_jax.actor.text import TextEncoder
+from dubber_jax.clip import MODALITIES
+from dubber_jax.config import Config
+from dubber_jax.director.graphs import EmotionGraphs, node_mask
+from dubber_jax.media.mel import LOG_FLOOR
+from dubber_jax.script.phonemes import SYMBOLS
+
+
+class DirectorActor(nn.Module):
+  """The `stage` assembly. See the module's docstring for the batch."""
+
+  config: Config
+
+  def setup(self):
+    c = self.config.actor
+    self.graphs = EmotionGraphs(self.config.director)
+    self.text = TextEncoder(len(SYMBOLS), c.width, c.text_layers, c.text_heads, c.kernel, c.expansion, c.dropout)
+    self.style = StyleEncoder(c.style_width, c.condition_width, dropout=c.dropout)
+    self.lips = LipEncoder(c.lip_width, c.lip_layers, c.kernel, c.expansion, c.dropout)
+    self.lip_text = LipTextAttention(c.lip_heads, c.lip_width, c.dropout)
+    self.duration = DurationPredictor(c.prosody_width, c.prosody_layers, dropout=c.dropout)
+    stages = 3 if self.config.director.hierarchical else 1
+    self.aggregators = [Aggregator(dropout=c.dropout) for _ in range(stages)]
+    self.emotion = EmotionHead()
+    self.join = nn.Dense(c.width)
+    self.prosody = ProsodyPredictor(c.prosody_width, c.prosody_layers, c.kernel, c.dropout)
+    self.decoder = MelDecoder(
+      self.config.mel_bands, c.decoder_layers, c.kernel, c.expansion, c.postnet_width, c.postnet_layers, c.dropout
+    )
+
+  def read(self, batch, train: bool = False):
+    """Phonemes, voice, lips -> text (B, N, D), condition (B, C), log durations (B, N), lip weights (B, N, L)."""
+    mask_bn = batch['phonemes'] > 0
+    text = self.text(batch['phonemes'], mask_bn, train)
+    condition = self.style(batch['reference'], batch['reference_mask'], batch['speaker'], train)
+    lips = self.lips(batch['lips'], batch['lip_mask'], train)
+    context, weights = self.lip_text(text, mask_bn, lips, batch['lip_mask'], train)
+    log_durations = self.duration(text, context, mask_bn, condition, train)
+    return text + context, condition, log_durations, weights
+
+  def direct(self, batch, train: bool = False):
+    """The three sets of emotion nodes with their masks, each (B, V, W) and (B, V)."""
+    mask_bv = node_mask(self.config.director, batch['present'], batch['refs_present'], batch['sounds_present'])
+    targets = {m: batch[m] for m in MODALITIES}
+    refs = {m: batch[f'{m}_refs'] for m in MODALITIES}
+    nodes = self.graphs(targets, refs, batch['sounds'], mask_bv, train)
+    return [(n, mask_bv[:, : n.shape[1]]) for n in nodes]
+
+  def play(self, text, condition, nodes, durations, num_frames: int, train: bool = False):
+    """Frames with the director's nodes taken in, stage by stage: frames (B, T, D), mask (B, T), emotion logits."""
+    frames, mask_bt = LengthRegulator(num_frames, name='regulator')(text, durations)
+    felt = frames
+    for aggregate, (stage, stage_mask) in zip(self.aggregators, nodes[-len(self.aggregators) :], strict=True):
+      felt = aggregate(felt, stage, stage_mask, train)
+    logits = self.emotion(felt, mask_bt)
+    joined = self.join(jnp.concatenate([frames, felt], axis=-1)) * mask_bt[..., None]
+    return joined, mask_bt, logits
+
+  @nn.compact
+  def __call__(self, batch, train: bool = False):
+    """The teacher-forced pass, with the target's own durations, pitch and energy. -> a dictionary of outputs."""
+    num_frames = batch['mel'].shape[1]
+    text, condition, log_durations, lip_weights = self.read(batch, train)
+    nodes = self.direct(batch, train)
+    frames, mask_bt, logits = self.play(text, condition, nodes, batch['durations'], num_frames, train)
+    pitch, voicing, energy = self.prosody(frames, mask_bt, condition, train)
+    voiced = (batch['pitch'] > 0).astype(frames.dtype)
+    true_pitch = (jnp.log(jnp.maximum(batch['pitch'], 1.0)) - PITCH_CENTRE) / PITCH_SCALE
+    true_energy = energy_of_mel(batch['mel'])
+    mel, finished = self.decoder(frames, true_pitch, voiced, true_energy, mask_bt, condition, train)
+    return {
+      'mel': mel,
+      'finished': finished,
+      'mask': mask_bt,
+      'log_durations': log_durations,
+      'lip_weights': lip_weights,
+      'pitch': pitch,
+      'voicing': voicing,
+      'energy': energy,
+      'emotion': logits,
+    }
+
+  @nn.compact
+  def perform(self, batch, durations, controls, num_frames: int):
+    """A take. controls (B, 3): pitch shift in semitones, pitch range ratio, energy shift in nepers (8.7 dB).
+
+    Returns mel (B, T, 80), pitch (B, T) Hz with 0 for unvoiced, emotion probabilities (B, 8).
+    """
+    text, condition, _, _ = self.read(batch)
+    frames, mask_bt, logits = self.play(text, condition, self.direct(batch), durations, num_frames)
+    pitch, voicing, energy = self.prosody(frames, mask_bt, condition)
+    voiced = (voicing > 0).astype(frames.dtype) * mask_bt
+    mean_b1 = (pitch * voiced).sum(1, keepdims=True) / jnp.maximum(voiced.sum(1, keepdims=True), 1.0)
+    shift, spread, louder = (controls[:, i : i + 1] for i in range(3))
+    pitch = mean_b1 + (pitch - mean_b1) * spread + shift * SEMITONE / PITCH_SCALE
+    _, mel = self.decoder(frames, pitch, voiced, energy + louder / 2.0, mask_bt, condition)
+    mel = jnp.where(mask_bt[..., None], jnp.maximum(mel, LOG_FLOOR), LOG_FLOOR)
+    hertz = jnp.exp(pitch * PITCH_SCALE + PITCH_CENTRE) * voiced
+    return mel, hertz, jax.nn.softmax(logits)
+
+
+def empty_batch(config: Config, size: int, phonemes: int, lips: int, reference: int, frames: int = 0):
+  """A batch of zeros with every name and shape, on which modules are initialised and items are laid."""
+  f, k = config.features, config.director.exemplars
+  widths = {'scene': f.scene_width, 'face': f.face_width, 'text': f.text_width}
+  batch = {
+    'phonemes': jnp.zeros((size, phonemes), jnp.int32),
+    'durations': jnp.zeros((size, phonemes), jnp.int32),
+    'lips': jnp.zeros((size, lips, f.lip_width)),
+    'lip_mask': jnp.zeros((size, lips), bool),
+    'speaker': jnp.zeros((size, f.speaker_width)),
+    'reference': jnp.zeros((size, reference, config.mel_bands)),
+    'reference_mask': jnp.zeros((size, reference), bool),
+    'present': jnp.zeros((size, 3), bool),
+    'refs_present': jnp.zeros((size, 3, k), bool),
+    'sounds': jnp.zeros((size, 3, k, f.sound_width)),
+    'sounds_present': jnp.zeros((size, 3, k), bool),
+    **{m: jnp.zeros((size, w)) for m, w in widths.items()},
+    **{f'{m}_refs': jnp.zeros((size, k, w)) for m, w in widths.items()},
+  }
+  if frames:
+    batch |= {
+      'mel': jnp.full((size, frames, config.mel_bands), LOG_FLOOR),
+      'pitch': jnp.zeros((size, frames)),
+      'emotion': jnp.zeros((size,), jnp.int32),
+      'emotion_known': jnp.zeros((size,), bool),
+    }
+  return batch
