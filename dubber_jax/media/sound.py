@@ -101,7 +101,12 @@ def decode_sound(container, stream, rate: int, path, start: float, end: float | 
     if damaged > max(1, MAX_DAMAGED * packets) or not length:
       raise BadInput(f'{path}: {damaged} of {packets} packets of its sound are damaged; export it again')
     check_complete(container, stream, (origin + length) / rate, path)
-  return np.concatenate(chunks), origin
+  wave = np.concatenate(chunks)
+  if 'mov' in container.format.name and stream.duration and stream.start_time is not None:
+    # An mp4 states where its sound ends to the sample; the codec's last packet runs on past it.
+    finish = float((stream.start_time + stream.duration) * stream.time_base) - zero
+    wave = wave[:max(1, round(finish * rate) - origin)]
+  return wave, origin
 
 
 def resample(wave: np.ndarray, rate: int, new_rate: int) -> np.ndarray:

@@ -149,7 +149,7 @@ def decode_pictures(container, stream, path, start: float = 0.0) -> Iterator[tup
 
 
 def timed_pictures(container, stream, zero: float, path) -> Iterator[tuple[float, float, object]]:
-  usual = 1 / float(stream.average_rate) if stream.average_rate else 1 / LIP_RATE
+  usual = usual_duration(stream)
   packets = damaged = 0
   before = None
   for packet in container.demux(stream):
@@ -168,6 +168,12 @@ def timed_pictures(container, stream, zero: float, path) -> Iterator[tuple[float
       yield time, duration, frame
   if damaged > max(1, MAX_DAMAGED * packets):
     raise BadInput(f'{path}: {damaged} of {packets} pictures are damaged; export it again')
+
+
+def usual_duration(stream) -> float:
+  """Seconds that a picture of this track lasts where nothing else says so."""
+  rate = float(stream.average_rate or 0)
+  return 1 / rate if 1 <= rate <= 1000 else 1 / LIP_RATE
 
 
 def upright_rgb(frame, max_side: int | None = None) -> np.ndarray:

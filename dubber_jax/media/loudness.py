@@ -1,0 +1,60 @@
+"""Loudness by EBU R128 (ITU-R BS.1770-4), and setting it once for a character or a film."""
+
+import warnings
+
+import numpy as np
+
+TARGET_LUFS = -23.0  # EBU R128, section "Programme Loudness"
+CEILING_DB = -1.0  # dB true peak: EBU R128's highest permitted
+BLOCK = 0.4  # s: BS.1770 gating block
+
+
+def integrated(wave: np.ndarray, rate: int) -> float:
+  """Gated loudness of (S,) in LUFS; -inf where it is silent (below the gate of -70 LUFS throughout).
+
+  A wave shorter than the 0.4 s gating block is measured as one block of its own length.
+  """
+  import pyloudnorm
+  wave = np.asarray(wave, np.float64)
+  if len(wave) < 64 or not np.any(wave):
+    return -np.inf
+  meter = pyloudnorm.Meter(rate, block_size=min(BLOCK, len(wave) / rate))
+  with np.errstate(divide='ignore', invalid='ignore'), warnings.catch_warnings():
+    warnings.simplefilter('ignore')
+    loudness = float(meter.integrated_loudness(wave))
+  return loudness if np.isfinite(loudness) else -np.inf
+
+
+def target_of(old: np.ndarray | None, rate: int) -> float:
+  """The loudness in LUFS that the new sound is to have: that of the old, TARGET_LUFS where there was none."""
+  loudness = integrated(old, rate) if old is not None else -np.inf
+  return loudness if np.isfinite(loudness) else TARGET_LUFS
+
+
+def anchor(wave: np.ndarray, rate: int, target_lufs: float = TARGET_LUFS) -> np.ndarray:
+  """(S,) brought to `target_lufs` by one gain, float32. Peaks above -1 dB true peak are limited, not clipped.
+
+  A silent wave, for which no gain is right, comes back as it is.
+  """
+  loudness = integrated(wave, rate)
+  if not np.isfinite(loudness):
+    return np.asarray(wave, np.float32)
+  return limit_peaks(np.asarray(wave, np.float64) * 10 ** ((target_lufs - loudness) / 20), rate)
+
+
+def limit_peaks(wave: np.ndarray, rate: int, ceiling_db: float = CEILING_DB) -> np.ndarray:
+  """(S,) with its true peak (BS.1770 annex 2: four times oversampled) held at the ceiling, float32.
+
+  The gain falls ahead of a peak and recovers after it, over 5 ms each way, so that nothing is heard to switch.
+  """
+  from scipy.ndimage import minimum_filter1d, uniform_filter1d
+  from scipy.signal import resample_poly
+  ceiling = 10 ** (ceiling_db / 20)
+  peaks = np.maximum(np.abs(resample_poly(wave, 4, 1)).reshape(-1, 4).max(axis=1), np.abs(wave))
+  if peaks.max(initial=0) <= ceiling:
+    return wave.astype(np.float32)
+  gain = np.minimum(1, ceiling / np.maximum(peaks, 1e-9))
+  reach = max(3, int(0.005 * rate)) | 1
+  # The smallest gain within reach, averaged over the same reach, never exceeds the gain a peak itself needs.
+  held = minimum_filter1d(gain, 2 * reach + 1, mode='nearest')
+  return (wave * uniform_filter1d(held, reach, mode='nearest')).astype(np.float32)

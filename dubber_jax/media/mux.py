@@ -1,0 +1,309 @@
+"""The dubbed film out: the old pictures, untouched where they can be, and the new sound."""
+
+import heapq
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from dubber_jax.errors import BadInput
+from dubber_jax.media.container import MEDIA_ERRORS, check_complete, check_span, choose_track, open_media, time_zero
+from dubber_jax.media.output import check_output, complete_file
+from dubber_jax.media.sound import MAX_SECONDS, resample, write_wav
+from dubber_jax.media.video import decode_pictures, rotation_of, upright_rgb, usual_duration
+
+SOUND_RATE = 48_000  # Hz, of the dubbed film and of the stem
+BIT_RATE = 128_000  # bits a second of the mono sound
+CHUNK = 1 << 14  # samples handed to the encoder at a time
+PICTURE_CLOCK = Fraction(1, 90_000)  # s, of encoded pictures: MPEG's own, which any rate fits
+NEAR = 0.002  # s: containers that count in milliseconds round
+
+
+@dataclass(frozen=True)
+class ContainerKind:
+  """What a container can hold, by ffmpeg's names. `keeps_rotation`: it can say that the pictures are to be turned."""
+
+  muxer: str
+  sound: str  # the encoder of the new sound
+  pictures: str  # the encoder where the old pictures cannot be copied
+  holds: frozenset[str]  # codecs whose pictures can be copied in
+  keeps_rotation: bool = False
+
+
+MPEG = frozenset({'mpeg1video', 'mpeg2video'})
+MP4 = MPEG | {'h264', 'hevc', 'av1', 'vp9', 'mpeg4'}
+WEBM = frozenset({'vp8', 'vp9', 'av1'})
+KINDS = {
+  '.mp4': ContainerKind('mp4', 'aac', 'libx264', MP4, keeps_rotation=True),
+  '.m4v': ContainerKind('mp4', 'aac', 'libx264', MP4, keeps_rotation=True),
+  '.mov': ContainerKind('mov', 'aac', 'libx264', (MP4 | {'prores', 'mjpeg', 'dnxhd'}) - {'vp9', 'av1'}, True),
+  '.mkv': ContainerKind('matroska', 'libopus', 'libx264', MP4 | WEBM | {'theora', 'prores', 'mjpeg'}),
+  '.webm': ContainerKind('webm', 'libopus', 'libvpx-vp9', WEBM),  # may not hold H.264
+  '.flv': ContainerKind('flv', 'aac', 'libx264', frozenset({'h264', 'flv1', 'vp6f'})),
+  '.mpg': ContainerKind('mpeg', 'mp2', 'libx264', MPEG),
+  '.mpeg': ContainerKind('mpeg', 'mp2', 'libx264', MPEG),
+}
+ENCODER_OPTIONS = {
+  'libx264': {'crf': '18', 'preset': 'veryfast'},
+  'libvpx-vp9': {'crf': '24', 'b': '0', 'deadline': 'realtime', 'cpu-used': '6', 'row-mt': '1'},
+}
+
+
+def write_dubbed(source, sound: np.ndarray, sample_rate: int, out, overwrite: bool = False,
+                 start: float | None = None, end: float | None = None, track: int | None = None) -> list[str]:
+  """Writes the pictures of `source` with `sound` in place of its own; returns warnings.
+
+  sound: (S,) float32 mono at `sample_rate` Hz; it starts with the pictures, and is written at 48 kHz, padded with
+  silence or cut to last exactly as long as they do. start, end: the part of the film, in seconds. The container
+  is named by the suffix of `out`. Pictures are copied bit for bit where it can hold their codec and the part
+  starts on a key frame; else they are encoded once, with a warning. A rotation is kept, or carried out where the
+  container cannot state one. Other tracks (subtitles, further languages) are left out, with a warning.
+
+  Raises BadInput where the source cannot be read, the container is unknown, `out` exists (unless `overwrite`),
+  cannot be written or the disk is full. Nothing is left behind then, and an older `out` stays.
+  """
+  out = Path(out)
+  check_sound(sound)
+  check_span(source, start, end)
+  kind = container_kind(out)
+  check_output(out, overwrite)
+  if out.exists() and Path(source).exists() and out.samefile(source):
+    raise BadInput(f'{out}: is the film itself; choose another name')
+  warnings = []
+  with open_media(source) as film:
+    pictures = choose_track(film, 'video', source, track)
+    warnings += left_out(film, out)
+    part_of = find_part(film, pictures, source, start, end)
+    reason = why_encode(film, pictures, kind, source, part_of)
+  seconds = part_of.finish - part_of.start
+  given = len(sound) / sample_rate
+  if abs(given - seconds) > 0.04:  # one picture
+    done = 'cut' if given > seconds else 'filled up with silence'
+    warnings.append(f'the sound lasts {given:.2f} s, the pictures {seconds:.2f} s: the sound was {done}')
+  samples = round(seconds * SOUND_RATE)
+  voice = resample(sound, sample_rate, SOUND_RATE)[:samples]
+  voice = np.pad(voice, (0, samples - len(voice)))
+  with complete_file(out, overwrite) as beside:
+    if not reason:
+      try:
+        write_film(source, track, part_of, voice, beside, kind, copy=True)
+      except CannotCopy as error:
+        reason = f'{kind.muxer} refused them as they are ({error})'
+    if reason:
+      write_film(source, track, part_of, voice, beside, kind, copy=False)
+      name = {'libx264': 'H.264', 'libvpx-vp9': 'VP9'}[kind.pictures]
+      warnings.append(f'the pictures were encoded again, as {name}: {reason}')
+  return warnings
+
+
+def write_stem(path, wave: np.ndarray, rate: int, overwrite: bool = True):
+  """Writes the dialogue (S,) alone as a 48 kHz 16-bit mono wav. Raises BadInput as write_wav does."""
+  write_wav(path, resample(wave, rate, SOUND_RATE), SOUND_RATE, overwrite)
+
+
+def container_kind(out) -> ContainerKind:
+  """The container that the suffix of `out` names. Raises BadInput for one that is not known."""
+  suffix = Path(out).suffix.lower()
+  if suffix not in KINDS:
+    raise BadInput(f'{out}: cannot write a film of kind {suffix or "(no suffix)"!r}; name it {", ".join(KINDS)}')
+  return KINDS[suffix]
+
+
+def check_sound(sound: np.ndarray):
+  if np.ndim(sound) != 1 or not np.isfinite(sound).all():
+    raise ValueError(f'the sound has to be (S,) of finite numbers, not {np.shape(sound)}')
+
+
+def left_out(film, out: Path) -> list[str]:
+  """A warning that names the tracks which the dubbed film will not have."""
+  counts = {'subtitle': len(film.streams.subtitles), 'further sound': max(0, len(film.streams.audio) - 1)}
+  return [f'{count} {kind} track{"s" * (count > 1)} of the film left out of {out.name}'
+          for kind, count in counts.items() if count]
+
+
+@dataclass(frozen=True)
+class Part:
+  """The part of the film to write: seconds from its first picture; packets `first` to `last` hold it, if copied."""
+
+  start: float
+  finish: float
+  first: int = 0
+  last: int = 0  # one past the last
+  why_not_copied: str = ''
+
+
+def find_part(film, pictures, source, start: float | None, end: float | None) -> Part:
+  """Where the part lies among the packets, all of which are looked through but not decoded."""
+  zero, usual = time_zero(film), usual_duration(pictures)
+  times, keys, finish = [], [], 0.0
+  for packet in film.demux(pictures):
+    if not packet.size:
+      continue
+    stamp = packet.pts if packet.pts is not None else packet.dts
+    time = float(stamp * packet.time_base) - zero if stamp is not None else (times[-1] + usual if times else 0.0)
+    duration = float(packet.duration * packet.time_base) if packet.duration else usual
+    times.append(time)
+    keys.append(packet.is_keyframe)
+    finish = max(finish, time + duration)
+  if not times:
+    raise BadInput(f'{source}: holds no pictures; export it again')
+  check_complete(film, pictures, finish, source)
+  start = start or 0.0
+  if start >= finish or (end is not None and end > finish + 0.5):
+    raise BadInput(f'{source}: the part {start:.2f} s to {finish if end is None else end:.2f} s does not lie within '
+                   f'the film of {finish:.2f} s; correct the times')
+  if finish - start > MAX_SECONDS:
+    raise BadInput(f'{source}: its pictures last {finish - start:.0f} s; give a film of at most {MAX_SECONDS} s')
+  finish = min(finish, end) if end is not None else finish
+  times = np.array(times)
+  first, last, why = 0, len(times), ''
+  if start > 0:
+    found = [i for i in np.flatnonzero(np.abs(times - start) < NEAR) if keys[i] and (times[i:] > start - NEAR).all()]
+    first, why = (int(found[0]), '') if found else (0, f'no key frame stands at {start:.3f} s')
+  late = np.flatnonzero(times[first:] >= finish - NEAR)
+  if len(late):
+    last = first + int(late[0])
+    if (times[last:] < finish - NEAR).any():
+      why = why or f'the pictures around {finish:.3f} s depend on each other'
+  return Part(start, finish, first, last, why)
+
+
+def why_encode(film, pictures, kind: ContainerKind, source, part_of: Part) -> str:
+  """Why the pictures cannot be copied as they are; '' where they can."""
+  codec = pictures.codec_context.codec.canonical_name
+  if codec not in kind.holds:
+    return f'{kind.muxer} cannot hold {codec}'
+  if part_of.why_not_copied:
+    return part_of.why_not_copied
+  film.seek(pictures.start_time or 0, stream=pictures, backward=True)
+  _, _, first = next(decode_pictures(film, pictures, source))
+  if rotation_of(first) and not kind.keeps_rotation:
+    return f'{kind.muxer} cannot state that they are to be turned'
+  return ''
+
+
+class CannotCopy(Exception):
+  """The pictures turned out to be of a form that the container refuses, as an old film without time stamps."""
+
+
+class OutputFile:
+  """A file for ffmpeg to write to that remembers what went wrong: by its own path ffmpeg may not report a full disk."""
+
+  def __init__(self, file):
+    self.file, self.error = file, None
+
+  def write(self, data) -> int:
+    return self.attempt(self.file.write, data)
+
+  def seek(self, offset: int, whence: int = 0) -> int:
+    return self.attempt(self.file.seek, offset, whence)
+
+  def tell(self) -> int:
+    return self.file.tell()
+
+  def attempt(self, action, *arguments):
+    try:
+      return action(*arguments)
+    except OSError as error:
+      self.error = self.error or error
+      raise
+
+
+def write_film(source, track, part_of: Part, voice: np.ndarray, beside: Path, kind: ContainerKind, copy: bool):
+  """Writes pictures and voice (S,) at SOUND_RATE to the path `beside`. Raises CannotCopy, BadInput."""
+  with open_media(source) as film, open(beside, 'wb', buffering=0) as file:
+    pictures = choose_track(film, 'video', source, track)
+    output = OutputFile(file)
+    try:
+      with av.open(output, 'w', format=kind.muxer) as dubbed:
+        dubbed.metadata.update({k: v for k, v in film.metadata.items() if k in ('title', 'artist', 'date', 'comment')})
+        if copy:
+          packets = copied_pictures(film, pictures, dubbed.add_stream_from_template(pictures, opaque=True), part_of)
+        else:
+          packets = encoded_pictures(film, pictures, dubbed, kind, source, part_of)
+        sound = dubbed.add_stream(kind.sound, rate=SOUND_RATE, layout='mono', bit_rate=BIT_RATE)
+        for packet in in_time(packets, encoded_sound(voice, sound)):
+          dubbed.mux(packet)
+    except BadInput:
+      raise
+    except MEDIA_ERRORS as error:
+      if output.error is not None:
+        raise BadInput(f'{beside.parent}: cannot be written ({output.error.strerror}); free some space or choose '
+                       'another place') from output.error
+      if copy:
+        raise CannotCopy(getattr(error, 'strerror', None) or str(error)) from error
+      raise
+
+
+def copied_pictures(film, pictures, stream, part_of: Part) -> Iterator:
+  """The packets of the part as they are, timed from its start."""
+  packets = (p for p in film.demux(pictures) if p.size)
+  for index, packet in enumerate(packets):
+    if index >= part_of.last:
+      return
+    if index >= part_of.first:
+      shift = round((part_of.start + time_zero(film)) / packet.time_base)
+      packet.pts = packet.pts - shift if packet.pts is not None else None
+      packet.dts = packet.dts - shift if packet.dts is not None else None
+      packet.stream = stream
+      yield packet
+
+
+def encoded_pictures(film, pictures, dubbed, kind: ContainerKind, source, part_of: Part) -> Iterator:
+  """The pictures of the part, upright, encoded at the times they had; the encoder's stream is added at once."""
+  shown = decode_pictures(film, pictures, source, part_of.start)
+  first = next(shown)
+  turned = rotation_of(first[2])
+  width, height = (first[2].height, first[2].width) if turned % 180 else (first[2].width, first[2].height)
+  width, height = max(2, width // 2 * 2), max(2, height // 2 * 2)  # 4:2:0 wants even sides
+  stream = dubbed.add_stream(kind.pictures, rate=rate_of(pictures), width=width, height=height,
+                             pix_fmt='yuv420p', options=ENCODER_OPTIONS[kind.pictures])
+  stream.codec_context.time_base = PICTURE_CLOCK
+  ratio = pictures.codec_context.sample_aspect_ratio
+  if ratio:
+    stream.codec_context.sample_aspect_ratio = 1 / ratio if turned % 180 else ratio
+
+  def encode(time: float, until: float, frame) -> Iterable:
+    if turned:
+      frame = av.VideoFrame.from_ndarray(upright_rgb(frame), format='rgb24')
+    frame = frame.reformat(width=width, height=height, format='yuv420p')
+    frame.pict_type = av.video.frame.PictureType.NONE  # the encoder decides, not the old film
+    frame.time_base = PICTURE_CLOCK
+    frame.pts = round(time / PICTURE_CLOCK)
+    frame.duration = round(until / PICTURE_CLOCK) - frame.pts
+    return stream.encode(frame)
+
+  def packets() -> Iterator:
+    held = first  # the last picture before the part is what its first moment shows
+    for following in shown:
+      if following[0] >= part_of.finish - NEAR:
+        break
+      if following[0] > part_of.start + NEAR:
+        yield from encode(max(0.0, held[0] - part_of.start), following[0] - part_of.start, held[2])
+      held = following
+    yield from encode(max(0.0, held[0] - part_of.start), part_of.finish - part_of.start, held[2])
+    yield from stream.encode(None)
+
+  return packets()
+
+
+def encoded_sound(voice: np.ndarray, stream) -> Iterator:
+  samples = np.round(np.clip(voice, -1, 1) * 32767).astype(np.int16)
+  for begin in range(0, len(samples), CHUNK):
+    frame = av.AudioFrame.from_ndarray(samples[None, begin:begin + CHUNK], format='s16', layout='mono')
+    frame.sample_rate, frame.pts, frame.time_base = SOUND_RATE, begin, Fraction(1, SOUND_RATE)
+    yield from stream.encode(frame)
+  yield from stream.encode(None)
+
+
+def in_time(*packets: Iterable) -> Iterator:
+  """Packets of several streams in the order of their decoding times, so that no long stretch is held in memory."""
+  return heapq.merge(*packets, key=lambda p: float(p.dts * p.time_base) if p.dts is not None else -1e9)
+
+
+def rate_of(pictures) -> Fraction:
+  rate = Fraction(pictures.average_rate or 25)
+  return rate if 1 <= rate <= 240 else Fraction(25)
