@@ -1,0 +1,400 @@
+"""The footage library: reference performances, their embeddings and their prosody, on disk and in memory.
+
+A library directory (docs/footage.md) holds clips.jsonl, one .npy of embeddings for each of scene, face, text
+and sound, prosody.npy, manifest.json and, for large libraries, ScaNN's indices under scann/.
+"""
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from etils import epath
+
+from dubber_jax.clip import MODALITIES, Exemplar, Exemplars, Reading
+from dubber_jax.errors import BadInput
+from dubber_jax.footage.prosody import PROSODY
+from dubber_jax.footage.search import SMALL_LIBRARY, ExactSearch, ScannSearch, unit_rows
+
+FORMAT = 1
+EMBEDDINGS = MODALITIES + ('sound',)
+HALVES = {'text': 2}  # the line's and the reaction's, which weigh the same in the similarity
+SHIPPED = Path(__file__).parents[1] / 'weights' / 'library'
+MIN_BASELINE = 2  # clips that a speaker's own usual delivery is measured from, at least
+CHECKED_BYTES = 64 << 20  # larger files are checked by their shape, not their hash, at every opening
+
+
+@dataclass(frozen=True)
+class LibraryClip:
+  """One reference performance. `present`: which of EMBEDDINGS it has."""
+
+  key: str  # set/speaker/id
+  speaker: str = ''
+  text: str = ''
+  emotion: str = ''
+  media: str = ''  # path of its picture or sound, under the manifest's media_root
+  start: float | None = None  # s in the media; None: all of it
+  end: float | None = None
+  seconds: float = 0.0
+  captions: dict[str, str] = field(default_factory=dict)  # by modality
+  present: tuple[str, ...] = ()
+
+
+class Library:
+  """Reference footage that the director recalls from. Made by `open` or `build`; it never changes."""
+
+  def __init__(self, clips, embeddings, prosody, manifest, folder):
+    self.clips: tuple[LibraryClip, ...] = tuple(clips)
+    self.embeddings: dict[str, np.ndarray] = embeddings  # (N, D) each, zero rows where absent
+    self.prosody: np.ndarray = prosody  # (N, 5) float32 in the order of PROSODY, NaN where unknown
+    self.manifest: dict = manifest
+    self.folder = folder
+    self.keys = np.array([clip.key for clip in self.clips])
+    self.speakers = np.array([clip.speaker for clip in self.clips])
+    self.present = {m: np.array([m in clip.present for clip in self.clips]) for m in EMBEDDINGS}
+    self._searchers = {}
+
+  def __len__(self) -> int:
+    return len(self.clips)
+
+  @property
+  def hash(self) -> str:
+    """Twelve hex digits that name the library's contents. Exemplars computed beforehand are kept under it."""
+    return hashlib.sha256(json.dumps(self.manifest['files'], sort_keys=True).encode()).hexdigest()[:12]
+
+  @classmethod
+  def open(cls, path: str | os.PathLike | None = None, features: Mapping | None = None) -> 'Library':
+    """Opens a library directory; the shipped one by default.
+
+    `features` tells by modality (scene, face, text, sound) which extractors the readings come from: an
+    extractor, a dict with any of name, version and width, or a name. Raises BadInput where the library was
+    built with others, and where it is missing or broken.
+    """
+    folder = epath.Path(path or SHIPPED)
+    manifest = _read_manifest(folder)
+    check_extractors(manifest['extractors'], features or {}, folder)
+    for name, digest in manifest['files'].items():
+      if not (folder / name).exists():
+        raise _broken(folder, f'{name} is missing')
+      if (folder / name).stat().length <= CHECKED_BYTES and _sha256(folder / name) != digest:
+        raise _broken(folder, f'{name} was changed or cut off')
+    try:
+      rows = (folder / 'clips.jsonl').read_text().splitlines()
+      clips = [LibraryClip(**{**row, 'present': tuple(row['present'])}) for row in map(json.loads, rows)]
+      arrays = {name: _load_array(folder / f'{name}.npy') for name in (*EMBEDDINGS, 'prosody')}
+    except (ValueError, TypeError, KeyError, OSError, EOFError) as error:
+      raise _broken(folder, str(error).splitlines()[0]) from None
+    widths = {m: manifest['extractors'][m]['width'] for m in EMBEDDINGS} | {'prosody': len(PROSODY)}
+    for name, array in arrays.items():
+      if array.shape != (len(clips), widths[name]) or len(clips) != manifest['clips']:
+        raise _broken(folder, f'{name}.npy has shape {array.shape}, not {(manifest["clips"], widths[name])}')
+    prosody = np.asarray(arrays.pop('prosody'), np.float32)
+    return cls(clips, arrays, prosody, manifest, folder)
+
+  @classmethod
+  def build(
+    cls,
+    path: str | os.PathLike,
+    clips: Sequence[LibraryClip],
+    embeddings: Mapping[str, np.ndarray],
+    prosody: Sequence[Mapping[str, float]],
+    extractors: Mapping[str, object],
+    licence: str = '',
+    media_root: str = '',
+    overwrite: bool = False,
+    scann: bool | None = None,
+  ) -> 'Library':
+    """Writes a library directory, which appears only when it is complete, and opens it.
+
+    embeddings (N, D) by modality and 'sound', with zero rows where a clip has none; kept as float16, which
+    moves a cosine by less than 1e-3. prosody: measure_prosody's for each clip. extractors: as in `open`,
+    with name, version and width. licence: of the sources. scann: whether to build ScaNN's indices; by
+    default for libraries where it is quicker. Raises BadInput for no clips, for clips with equal keys,
+    and where `path` exists and `overwrite` is false.
+    """
+    folder = epath.Path(path)
+    check_absent(folder, overwrite)
+    if not clips:
+      raise BadInput(f'no clip to put into the library {folder}: check the data')
+    keys = [clip.key for clip in clips]
+    if len(set(keys)) < len(keys):
+      twice = next(key for key in keys if keys.count(key) > 1)
+      raise BadInput(f'two clips have the key {twice}: keys are set/speaker/id and stand for one clip each')
+    # Equal similarities go to the lower row: an order by hash gives them to no speaker in particular.
+    order = sorted(range(len(clips)), key=lambda i: hashlib.sha256(keys[i].encode()).digest())
+    arrays = {m: np.asarray(embeddings[m], np.float16)[order] for m in EMBEDDINGS}
+    arrays['prosody'] = np.array([[prosody[i].get(p, np.nan) for p in PROSODY] for i in order], np.float32)
+
+    partial = folder.parent / f'.{folder.name}.{os.getpid()}.part'
+    try:
+      partial.mkdir(parents=True, exist_ok=True)
+      rows = [json.dumps(_lean(asdict(clips[i])), ensure_ascii=False) for i in order]
+      (partial / 'clips.jsonl').write_text('\n'.join(rows) + '\n')
+      for name, array in arrays.items():
+        with (partial / f'{name}.npy').open('wb') as file:
+          np.save(file, array)
+      manifest = {
+        'format': FORMAT,
+        'clips': len(clips),
+        'extractors': {m: extractor_identity(extractors[m]) for m in EMBEDDINGS},
+        'licence': licence,
+        'media_root': str(media_root),
+        'files': {f'{name}': _sha256(partial / name) for name in ('clips.jsonl', *(f'{n}.npy' for n in arrays))},
+      }
+      (partial / 'manifest.json').write_text(json.dumps(manifest, indent=2) + '\n')
+      if scann or (scann is None and len(clips) >= SMALL_LIBRARY):
+        for m in MODALITIES:
+          rows = unit_rows(arrays[m], HALVES.get(m, 1))
+          ScannSearch.build(rows).save(Path(partial) / 'scann' / m)
+      if folder.exists():
+        folder.rmtree()
+      partial.rename(folder)
+    except OSError as error:
+      raise BadInput(f'cannot write the library {folder}: {error.strerror or error}') from None
+    finally:
+      if partial.exists():
+        partial.rmtree()
+    return cls.open(folder)
+
+  def recall(
+    self,
+    reading: Reading,
+    count: int = 3,
+    exclude_key: str = '',
+    exclude_speaker: str = '',
+    search: str = 'exact',
+    exclude_media: str | os.PathLike = '',
+    exclude_span: tuple[float, float] | None = None,
+  ) -> Exemplars:
+    """The `count` clips most like a reading, for each modality that both have.
+
+    Never the target itself: `exclude_key` is its key, `exclude_media` its file, for a clip without a key, and
+    `exclude_span` its start and end (s) where the file holds more than the target. `exclude_speaker` leaves
+    out all clips of a speaker. `search`: 'exact' or 'scann'. Similarities are cosines; for text the mean of the
+    line's and the reaction's. Raises BadInput for a reading of another width.
+    """
+    allowed = self._other_media(exclude_media, exclude_span)
+    embeddings = {m: reading.embedding(m)[None] for m, seen in zip(MODALITIES, reading.present, strict=True) if seen}
+    rows, similarity = self.recall_rows(embeddings, [exclude_key], [exclude_speaker], count, search, allowed)
+    refs, sounds, refs_present, sounds_present = self.gather(rows[0])
+    clips = {
+      m: tuple(self.exemplar(row, score) for row, score in zip(rows[0, i], similarity[0, i], strict=True) if row >= 0)
+      for i, m in enumerate(MODALITIES)
+    }
+    return Exemplars(clips, refs, sounds, refs_present, sounds_present)
+
+  def recall_rows(
+    self,
+    embeddings: Mapping[str, np.ndarray],
+    exclude_keys: Sequence[str] | None = None,
+    exclude_speakers: Sequence[str] | None = None,
+    count: int = 3,
+    search: str = 'exact',
+    allowed: np.ndarray | None = None,
+  ) -> tuple[np.ndarray, np.ndarray]:
+    """Recall for many clips at once, as training computes it beforehand.
+
+    embeddings (B, D) by modality; a zero row or a missing modality recalls nothing. exclude_keys and
+    exclude_speakers: B each, '' for none. allowed (N,) bool: which clips may be recalled at all.
+    -> rows (B, 3, count) int32 of this library, best first, -1 where there are fewer, and their
+    similarities (B, 3, count) float32.
+    """
+    batch = len(next(iter(embeddings.values()))) if embeddings else 1
+    rows = np.full((batch, len(MODALITIES), count), -1, np.int32)
+    similarity = np.full(rows.shape, -np.inf, np.float32)
+    for i, m in enumerate(MODALITIES):
+      if m not in embeddings or not self.present[m].any():
+        continue
+      queries = np.asarray(embeddings[m], np.float32)
+      width = self.embeddings[m].shape[1]
+      if queries.ndim != 2 or queries.shape[1] != width:
+        raise BadInput(
+          f'the {m} embedding is {queries.shape[-1]} wide, the library {self.folder} has {width}: '
+          'they come from different extractors; index the library again or open another'
+        )
+      searcher = self._searcher(m, search)
+      mask = self.present[m] if allowed is None else self.present[m] & allowed
+      for first in range(0, batch, 256):  # bounds the similarity matrix
+        part = slice(first, first + 256)
+        excluded = self._excluded(exclude_keys, exclude_speakers, part)
+        keep = None if mask.all() and excluded is None else mask if excluded is None else mask & ~excluded
+        rows[part, i], similarity[part, i] = searcher(unit_rows(queries[part], HALVES.get(m, 1)), count, keep)
+      nothing = ~queries.any(axis=1)
+      rows[nothing, i], similarity[nothing, i] = -1, -np.inf
+    return rows, similarity
+
+  def gather(self, rows: np.ndarray):
+    """What the director's graphs take in: rows (..., 3, K), -1 for none ->
+    refs by modality (..., K, D) float32, sounds (..., 3, K, Da) float32, refs_present and sounds_present
+    (..., 3, K) bool. Absent ones are zero."""
+    refs_present = rows >= 0
+    at = np.maximum(rows, 0)
+    refs = {
+      m: np.asarray(self.embeddings[m][at[..., i, :]], np.float32) * refs_present[..., i, :, None]
+      for i, m in enumerate(MODALITIES)
+    }
+    sounds_present = refs_present & self.present['sound'][at]
+    sounds = np.asarray(self.embeddings['sound'][at], np.float32) * sounds_present[..., None]
+    return refs, sounds, refs_present, sounds_present
+
+  def exemplar(self, row: int, similarity: float = 1.0) -> Exemplar:
+    """Clip `row` as an Exemplar. Its prosody holds what was measured (PROSODY) and how that departs from the
+    same speaker's neutral delivery: pace_ratio, pitch_shift (semitones), range_ratio, loudness_shift (dB) and
+    pauses_shift. What is not known is left out."""
+    clip = self.clips[row]
+    measured = {p: float(v) for p, v in zip(PROSODY, self.prosody[row], strict=True) if np.isfinite(v)}
+    usual = dict(zip(PROSODY, self._baseline(clip.speaker), strict=True))
+    usual = {p: float(usual[p]) for p in measured if np.isfinite(usual[p])}
+    relative = {}
+    if usual.get('pace'):
+      relative['pace_ratio'] = measured['pace'] / usual['pace']
+    if usual.get('pitch'):
+      relative['pitch_shift'] = 12 * float(np.log2(measured['pitch'] / usual['pitch']))
+    if usual.get('range'):
+      relative['range_ratio'] = measured['range'] / usual['range']
+    relative |= {f'{p}_shift': measured[p] - usual[p] for p in ('loudness', 'pauses') if p in usual}
+    media = self.media_path(clip)
+    return Exemplar(clip.key, float(similarity), clip.text, clip.emotion, media, measured | relative)
+
+  def media_path(self, clip: LibraryClip) -> str:
+    """Where a clip's picture or sound is, or '' where it is not at hand: under the folder it was indexed
+    from, else under DUBBER_DATA."""
+    roots = (self.manifest.get('media_root', ''), os.environ.get('DUBBER_DATA', ''))
+    paths = (os.path.join(root, clip.media) for root in roots if root and clip.media)
+    return next((path for path in paths if os.path.exists(path)), '')
+
+  @functools.cached_property
+  def _baselines(self) -> dict[str, np.ndarray]:
+    """Usual prosody (5,) by speaker, '' for everyone: medians of neutral clips where there are enough, else
+    of all of the speaker's clips."""
+    neutral = np.array([clip.emotion == 'neutral' for clip in self.clips])
+
+    def usual(own):
+      chosen = own & neutral if (own & neutral).sum() >= MIN_BASELINE else own
+      columns = self.prosody[chosen].T
+      return np.array([np.median(c[np.isfinite(c)]) if np.isfinite(c).any() else np.nan for c in columns])
+
+    everyone = usual(np.ones(len(self), bool))
+    found = {'': everyone}
+    for speaker in set(self.speakers.tolist()) - {''}:
+      own = self.speakers == speaker
+      if own.sum() >= MIN_BASELINE:
+        found[speaker] = np.where(np.isfinite(usual(own)), usual(own), everyone)
+    return found
+
+  def _baseline(self, speaker):
+    return self._baselines.get(speaker, self._baselines[''])
+
+  def _searcher(self, modality, search):
+    if (modality, search) in self._searchers:
+      return self._searchers[modality, search]
+    rows = unit_rows(self.embeddings[modality], HALVES.get(modality, 1))
+    if search == 'exact':
+      searcher = ExactSearch(rows)
+    elif search == 'scann':
+      index = Path(self.folder) / 'scann' / modality
+      searcher = ScannSearch.load(index, rows) if index.exists() else ScannSearch.build(rows)
+    else:
+      raise BadInput(f"search is {search!r}: choose 'exact' or 'scann'")
+    self._searchers[modality, search] = searcher
+    return searcher
+
+  def _excluded(self, keys, speakers, part) -> np.ndarray | None:
+    """(b, N) bool, or None where nothing is left out. A clip without a speaker is nobody's."""
+    excluded = None
+    for names, own in ((keys, self.keys), (speakers, self.speakers)):
+      names = np.array(list(names[part])) if names is not None else np.array([])
+      if (names != '').any():
+        same = (names[:, None] == own) & (names[:, None] != '')
+        excluded = same if excluded is None else excluded | same
+    return excluded
+
+  def _other_media(self, path, span) -> np.ndarray | None:
+    if not path:
+      return None
+    path = os.path.realpath(path)
+    start, end = span or (-np.inf, np.inf)
+
+    def is_target(clip):
+      overlaps = (clip.start is None or clip.start < end) and (clip.end is None or clip.end > start)
+      media = self.media_path(clip)
+      return overlaps and media and os.path.realpath(media) == path
+
+    return np.array([not is_target(clip) for clip in self.clips])
+
+
+def extractor_identity(extractor) -> dict:
+  """What names an extractor: as many of name, version and width as are known."""
+  if isinstance(extractor, str):
+    return {'name': extractor}
+  if isinstance(extractor, Mapping):
+    return {k: extractor[k] for k in ('name', 'version', 'width') if k in extractor}
+  return {'name': extractor.name, 'version': extractor.version, 'width': extractor.width}
+
+
+def check_extractors(built_with: Mapping, features: Mapping, folder) -> None:
+  """Raises BadInput where a library was built with other extractors than `features` names."""
+  for modality, extractor in features.items():
+    asked = extractor_identity(extractor)
+    had = {k: v for k, v in built_with.get(modality, {}).items() if k in asked}
+    if modality in EMBEDDINGS and had != asked:
+      raise BadInput(
+        f'library {folder} has {modality} embeddings of {_named(had)}, these features are of {_named(asked)}: '
+        'index the library again with `dubber index`, or open one that was built with them'
+      )
+
+
+def check_absent(folder: epath.Path, overwrite: bool) -> None:
+  """Raises BadInput where a library cannot be written: to be called before long work too."""
+  if not folder.exists():
+    return
+  if not overwrite:
+    raise BadInput(f'library {folder} exists already: pass --overwrite or choose another folder')
+  if not folder.is_dir() or (any(folder.iterdir()) and not (folder / 'manifest.json').exists()):
+    raise BadInput(f'{folder} is not a library, so it is not overwritten: choose another folder')
+
+
+def _named(identity):
+  return ' '.join(str(value) for value in identity.values()) or 'none'
+
+
+def _read_manifest(folder) -> dict:
+  if not folder.is_dir():
+    raise BadInput(f'there is no library at {folder}: build one with `dubber index DATA -o {folder}`')
+  try:
+    manifest = json.loads((folder / 'manifest.json').read_text())
+    if manifest['format'] != FORMAT:
+      raise BadInput(f'library {folder} has format {manifest["format"]}, this dubber reads {FORMAT}: index it again')
+    if not {'clips', 'extractors', 'files'} <= manifest.keys() or not set(EMBEDDINGS) <= manifest['extractors'].keys():
+      raise ValueError('manifest.json is incomplete')
+    return manifest
+  except FileNotFoundError:
+    raise _broken(folder, 'manifest.json is missing') from None
+  except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
+    if isinstance(error, BadInput):
+      raise
+    raise _broken(folder, f'manifest.json cannot be read ({error})') from None
+
+
+def _broken(folder, reason) -> BadInput:
+  return BadInput(f'broken library {folder}: {reason}; build it again with `dubber index`')
+
+
+def _load_array(path) -> np.ndarray:
+  if Path(path).exists():
+    return np.load(path, mmap_mode='r', allow_pickle=False)
+  with path.open('rb') as file:
+    return np.load(file, allow_pickle=False)
+
+
+def _sha256(path) -> str:
+  with path.open('rb') as file:
+    return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def _lean(row: dict) -> dict:
+  return {k: v for k, v in row.items() if v not in (None, '', {}) or k in ('key', 'present')}

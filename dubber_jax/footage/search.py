@@ -1,0 +1,197 @@
+"""The nearest rows of a matrix by cosine: exactly, by one matrix product, or fast, by ScaNN.
+
+Both searchers take unit rows and answer alike, so that the library need not know which one it has.
+"""
+
+import os
+import shutil
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from dubber_jax.errors import BadInput
+
+SMALL_LIBRARY = 4096  # rows under which ScaNN's tree has nothing to win; it then compares with every row
+ROWS_A_LEAF = 200  # rows in a leaf of the tree on average
+RECALL = 0.998  # recall@3 that the number of opened leaves is chosen for
+REORDERED = 200  # candidates whose similarity is computed anew at full precision, at least
+DEPTH_FILE = 'depth.txt'  # in the index's folder: leaves searched, candidates reordered
+TIE = 5  # decimals: similarities that agree to these count as equal, and the lower row wins
+
+
+def unit_rows(matrix: np.ndarray, halves: int = 1) -> np.ndarray:
+  """Scales rows so that a dot product of two of them is their similarity.
+
+  matrix (N, D) -> (N, D) float32. With `halves` 2 the two halves of a row weigh the same whatever their
+  lengths, and the dot product is the mean of the halves' cosines. A zero row (or half) stays zero.
+  """
+  parts = np.asarray(matrix, np.float32).reshape(len(matrix), halves, -1)
+  lengths = np.linalg.norm(parts, axis=-1, keepdims=True)
+  parts = parts / np.where(lengths > 0, lengths, 1) / np.float32(np.sqrt(halves))
+  return parts.reshape(len(matrix), -1)
+
+
+class ExactSearch:
+  """Compares with every row: queries (B, D) times rows (N, D)."""
+
+  def __init__(self, rows: np.ndarray):
+    self.rows = np.ascontiguousarray(rows, np.float32)
+
+  def __call__(self, queries: np.ndarray, count: int, allowed: np.ndarray | None = None):
+    """The `count` most similar rows of each query.
+
+    queries (B, D) unit rows, allowed (N,) or (B, N) bool (None: all)
+    -> indices (B, count) int32, best first, -1 where fewer are allowed, and similarities (B, count).
+    """
+    similarity_bn = np.asarray(queries, np.float32) @ self.rows.T
+    if allowed is not None:
+      similarity_bn = np.where(allowed, similarity_bn, -np.inf)
+    return _best(similarity_bn, None, count)
+
+
+class ScannSearch:
+  """Google's ScaNN: a tree of leaves, quantised scores, exact scores for the best candidates.
+
+  Answers as ExactSearch does, up to its recall (docs/footage.md gives the figures). Build it from rows
+  with `build`, keep it with `save`, open it with `load`.
+  """
+
+  def __init__(self, searcher, rows: np.ndarray, leaves_searched: int = -1, reordered: int = REORDERED):
+    self.searcher = searcher
+    self.rows = np.asarray(rows, np.float32)
+    self.leaves_searched = leaves_searched  # -1: there is no tree
+    self.reordered = reordered
+
+  @classmethod
+  def build(cls, rows: np.ndarray, queries: np.ndarray | None = None, threads: int = 0) -> 'ScannSearch':
+    """Builds an index that reaches a recall@3 of RECALL whatever the rows look like.
+
+    rows (N, D) unit rows. `queries` (B, D) stand for what will be asked, by default a sample of the rows
+    (each without itself): as many leaves are opened and candidates compared as they need. `threads`
+    for training; 0: all cores. Raises BadInput without scann.
+    """
+    rows = np.ascontiguousarray(rows, np.float32)
+    builder = _scann().builder(rows, 10, 'dot_product').set_n_training_threads(threads)
+    if len(rows) < SMALL_LIBRARY:
+      return cls(builder.score_brute_force().build(), rows)
+    leaves = round(len(rows) / ROWS_A_LEAF)
+    builder = builder.tree(
+      num_leaves=leaves,
+      num_leaves_to_search=leaves,
+      training_sample_size=min(len(rows), 100 * leaves),
+      spherical=True,
+    )
+    builder = builder.score_ah(2, anisotropic_quantization_threshold=0.2).reorder(REORDERED)
+    index = cls(builder.build(), rows, leaves)
+    index._choose_depth(leaves, queries)
+    return index
+
+  def _choose_depth(self, leaves, queries, count=3):
+    if queries is None:
+      own = np.random.default_rng(0).choice(len(self.rows), 256, replace=False)
+      queries, others = self.rows[own], np.ones((len(own), len(self.rows)), bool)
+      others[np.arange(len(own)), own] = False
+    else:
+      own, others = np.full(len(queries), -1), None
+    _, truth = ExactSearch(self.rows)(queries, count, others)
+    opened = np.unique(np.geomspace(max(1, leaves / 64), leaves, 25).round().astype(int))
+    depths = [(int(n), REORDERED) for n in opened] + [(leaves, REORDERED * more) for more in (2, 4, 8)]
+    for self.leaves_searched, self.reordered in depths:
+      found, similarity = self._neighbours(queries, count + 1)
+      similarity = -np.sort(-np.where(found == own[:, None], -np.inf, similarity), axis=1)[:, :count]
+      # By similarity, not by row: clips with the same caption are as good as each other.
+      if np.mean(similarity >= truth - 10.0**-TIE) >= RECALL:
+        return
+
+  def save(self, folder: str | os.PathLike) -> None:
+    """Writes the index to a folder, which appears only when it is complete."""
+    folder = Path(folder)
+    partial = folder.with_name(folder.name + '.partial')
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    # Relative paths: the folder can be moved.
+    self.searcher.serialize(str(partial), relative_path=True)
+    (partial / DEPTH_FILE).write_text(f'{self.leaves_searched} {self.reordered}\n')
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(partial, folder)
+
+  @classmethod
+  def load(cls, folder: str | os.PathLike, rows: np.ndarray) -> 'ScannSearch':
+    """`rows` are those it was built from. Raises BadInput if the index cannot be read or is of others."""
+    scann = _scann()
+    try:
+      searcher = scann.load_searcher(str(folder))
+      size = searcher.size()
+      leaves_searched, reordered = map(int, (Path(folder) / DEPTH_FILE).read_text().split())
+    except Exception as error:
+      reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+      raise BadInput(f'broken ScaNN index {folder} ({reason}): delete it and index the library again') from None
+    if size != len(rows):
+      raise BadInput(f'ScaNN index {folder} has {size} rows, the library {len(rows)}: delete it and index again')
+    return cls(searcher, rows, leaves_searched, reordered)
+
+  def __call__(self, queries: np.ndarray, count: int, allowed: np.ndarray | None = None):
+    """As ExactSearch. A filter is applied to a longer list of neighbours; where that leaves too few of
+    them, the query is searched exactly."""
+    queries = np.ascontiguousarray(queries, np.float32)
+    total = len(self.rows)
+    asked = min(total, count if allowed is None else 16 * count)
+    indices, similarity = self._neighbours(queries, asked)
+    found = indices < total
+    if allowed is not None:
+      allowed = np.broadcast_to(allowed, (len(queries), total))
+      found &= np.take_along_axis(allowed, np.where(found, indices, 0), axis=1)
+    best, score = _best(np.where(found, similarity, -np.inf), indices, count)
+    short = np.flatnonzero(found.sum(1) < min(count, total))
+    if len(short):
+      best[short], score[short] = ExactSearch(self.rows)(
+        queries[short], count, None if allowed is None else allowed[short]
+      )
+    return best, score
+
+  def _neighbours(self, queries, asked):
+    """A batch of one goes by the single-query path, which is quicker. Missing ones come as index N."""
+    depth = (asked, max(asked, self.reordered), self.leaves_searched)
+    if len(queries) == 1:
+      indices, similarity = self.searcher.search(queries[0], *depth)
+      indices, similarity = np.asarray(indices)[None], np.asarray(similarity)[None]
+    else:
+      indices, similarity = self.searcher.search_batched_parallel(queries, *depth)
+    missing = ~np.isfinite(similarity)
+    return np.where(missing, len(self.rows), indices).astype(np.int64), np.where(missing, -np.inf, similarity)
+
+
+def _best(similarity_bn, indices_bn, count):
+  """The `count` best of each row, in an order that neither rounding nor the rest of the batch can change:
+  captions repeat, so equal similarities are common, and a matrix product rounds by its shape."""
+  batch, total = similarity_bn.shape
+  best = np.full((batch, count), -1, np.int32)
+  score = np.full((batch, count), -np.inf, np.float32)
+  kept = min(count, total)
+  if not kept:
+    return best, score
+  floor_b = np.partition(similarity_bn, total - kept, axis=1)[:, total - kept]
+  for b in range(batch):
+    near = np.flatnonzero((similarity_bn[b] >= floor_b[b] - 2 * 10.0**-TIE) & np.isfinite(similarity_bn[b]))
+    index = near if indices_bn is None else indices_bn[b, near]
+    order = np.lexsort((index, -np.round(similarity_bn[b, near], TIE)))[:count]
+    best[b, : len(order)] = index[order]
+    score[b, : len(order)] = similarity_bn[b, near[order]]
+  return best, score
+
+
+def _scann():
+  """scann, imported when first used: it is heavy, has no wheel for some machines, and a TensorFlow of
+  2.21 or later beside it brings the process down, which no except clause could catch."""
+  try:
+    version = metadata.version('tensorflow')
+  except metadata.PackageNotFoundError:
+    version = ''
+  if version and tuple(int(part) for part in version.split('.')[:2]) >= (2, 21):
+    raise BadInput(f'scann crashes beside TensorFlow {version}: uninstall TensorFlow or use exact search')
+  try:
+    from scann.scann_ops.py import scann_ops_pybind
+  except ImportError as error:
+    raise BadInput(f'scann cannot be used here ({error}): pip install scann, or use exact search') from None
+  return scann_ops_pybind
