@@ -48,7 +48,7 @@ def align(wave16k, text, lexicon=None) -> Alignment:
   seconds = len(wave) / RATE
   spoken = sum(symbol not in SILENCES for symbol in phonemes.symbols)
   if seconds < spoken * 3 * FRAME:
-    raise BadInput(f'{seconds:.2f} s of sound is too short for {spoken} phonemes: check that the text belongs to it')
+    raise BadInput(f'{seconds:.2f} s of sound is too short for {spoken} phonemes: is the text of this sound?')
   pronunciations = [[] for _ in phonemes.words]
   for symbol, word in zip(phonemes.symbols, phonemes.word_of, strict=True):
     if word >= 0:
@@ -57,12 +57,13 @@ def align(wave16k, text, lexicon=None) -> Alignment:
   if times is not None:
     times = _give_back_silence(times, pronunciations, wave)
   if times is None:
-    raise BadInput(f'the words {" ".join(phonemes.words)[:60]!r} were not found in the sound: check that they belong together')
+    words = ' '.join(phonemes.words)
+    raise BadInput(f'the words {words[:60]!r} were not found in the sound: is the text of this sound?')
   return _lay_out(phonemes, times, seconds)
 
 
 def durations_in_frames(alignment: Alignment, num_frames: int) -> np.ndarray:
-  """(N,) int32 mel frames (256 samples at 22,050 Hz) of each symbol; they add up to exactly `num_frames`."""
+  """(N,) int32 mel frames (256 samples at 22,050 Hz) of each symbol; they add up to `num_frames`."""
   edges = np.rint(np.concatenate([alignment.starts, alignment.ends[-1:]]) * SAMPLE_RATE / HOP).astype(np.int32)
   edges = np.minimum(edges, num_frames)
   edges[0], edges[-1] = 0, num_frames
@@ -70,7 +71,7 @@ def durations_in_frames(alignment: Alignment, num_frames: int) -> np.ndarray:
 
 
 def _to_int16(wave):
-  """Brings quiet and loud recordings to one level; a little noise, since the model cannot hear digital silence."""
+  """Brings quiet and loud recordings to one level, with a little noise: the model knows no digital silence."""
   wave = wave - wave.mean() if wave.size else wave
   peak = float(np.percentile(np.abs(wave), 99.9)) if wave.size else 0.0
   if not math.isfinite(peak) or peak < 1e-5:
@@ -114,7 +115,7 @@ def _decode(samples, pronunciations):
       ]
     except RuntimeError:
       return None
-  entries = [(name, phones) for name, phones in entries if not name.startswith('<') and not name.startswith('[')]
+  entries = [entry for entry in entries if not entry[0].startswith(('<', '['))]
   if [name.split('(')[0] for name, _ in entries] != names:
     return None
   return [phones for _, phones in entries]
@@ -147,7 +148,7 @@ def _give_back_silence(times, pronunciations, wave):
       last = (heard[-1] + 1) * FRAME + 0.02 if len(heard) else 0.08
       word[-1] = (last_start, min(end, last_start + max(last, 3 * FRAME)))
     trimmed.append(word)
-  for i, word in enumerate(trimmed):  # a vowel that dies away before a pause is heard for longer than it is modelled
+  for i, word in enumerate(trimmed):  # what dies away before a pause is heard for longer than it is modelled
     limit = trimmed[i + 1][0][0] if i + 1 < len(trimmed) else len(loud) * FRAME
     last_start, end = word[-1]
     if limit - end >= SHORT_PAUSE:
@@ -167,7 +168,8 @@ def _lay_out(phonemes, times, seconds):
   for i in range(len(times) - 1):
     if times[i + 1][0][0] - ends_to[i] < SHORT_PAUSE:
       ends_to[i] = times[i + 1][0][0]
-  words = tuple((word[0][0], end, text) for word, end, text in zip(times, ends_to, phonemes.words, strict=True))
+  spoken = zip(times, ends_to, phonemes.words, strict=True)
+  words = tuple((word[0][0], end, text) for word, end, text in spoken)
 
   symbols, starts = [], []
   word, phone = -1, 0
@@ -182,8 +184,6 @@ def _lay_out(phonemes, times, seconds):
       phone += 1
     elif word < 0:  # '@sil', then marks before the first word, which get no time
       start = 0.0 if symbol == '@sil' else words[0][0]
-    elif word == len(times) - 1:  # marks after the last word get no time: the closing '@sil' has it
-      start = words[word][1]
     else:
       start = words[word][1]
     symbols.append(symbol)

@@ -76,14 +76,15 @@ def phonemize(text: str, lexicon: dict[str, tuple[str, ...]] | None = None) -> P
     index += 1
   symbols.append('@sil')
   word_of.append(-1)
-  return Phonemes(tuple(symbols), np.array(word_of, np.int32), tuple(w.lower() for w, _ in words), tuple(unspoken))
+  spoken = tuple(word.lower() for word, _ in words)
+  return Phonemes(tuple(symbols), np.array(word_of, np.int32), spoken, tuple(unspoken))
 
 
 def encode(symbols) -> np.ndarray:
   """Ids (N,) int32 of symbols, by SYMBOLS; 0 is padding. Raises BadInput for an unknown symbol."""
   unknown = [s for s in symbols if s not in _ID]
   if unknown:
-    raise BadInput(f'unknown phoneme {unknown[0]!r}: use ARPAbet with stress, as @AH0, or one of {PUNCTUATION}')
+    raise BadInput(f'unknown phoneme {unknown[0]!r}: use ARPAbet with stress, as @AH0, or punctuation')
   return np.array([_ID[s] for s in symbols], np.int32)
 
 
@@ -106,7 +107,7 @@ def read_lexicon(path) -> dict[str, tuple[str, ...]]:
     if not parts:
       continue
     if len(parts) == 1:
-      raise BadInput(f'lexicon {path}, row {number}: {parts[0]!r} has no pronunciation; give its ARPAbet codes')
+      raise BadInput(f'lexicon {path}, row {number}: {parts[0]!r} has no pronunciation: give ARPAbet codes')
     symbols, stressed = [], any(code[-1] in '12' for code in parts[1:])
     for code in parts[1:]:
       symbol = '@' + code.upper().lstrip('@')
@@ -127,27 +128,35 @@ _ABBREVIATIONS = {
   'lt.': 'lieutenant', 'capt.': 'captain', 'sgt.': 'sergeant', 'col.': 'colonel', 'gen.': 'general',
   'rev.': 'reverend', 'sr.': 'senior', 'jr.': 'junior', 'inc.': 'incorporated', 'ltd.': 'limited',
   'dept.': 'department', 'approx.': 'approximately', 'mr.': 'mister', 'mrs.': 'missus', 'ms.': 'miz',
-  'dr.': 'doctor', 'messrs.': 'messers', 'mt.': 'mount', 'gov.': 'governor', 'sen.': 'senator', 'hon.': 'honorable',
-  'a.m.': 'A M', 'p.m.': 'P M',
+  'dr.': 'doctor', 'messrs.': 'messers', 'mt.': 'mount', 'gov.': 'governor', 'sen.': 'senator',
+  'hon.': 'honorable',
 }  # fmt: skip
 _UNITS = {
   'kg': 'kilograms', 'km': 'kilometers', 'cm': 'centimeters', 'mm': 'millimeters', 'mph': 'miles per hour',
   'lb': 'pounds', 'lbs': 'pounds', 'oz': 'ounces', 'ft': 'feet', 'ml': 'milliliters', 'hz': 'hertz',
   'khz': 'kilohertz', 'mb': 'megabytes', 'gb': 'gigabytes', 'min': 'minutes', 'hr': 'hours', 'hrs': 'hours',
-  'am': 'A M', 'pm': 'P M',
 }  # fmt: skip
-_SIGNS = {'&': ' and ', '%': ' percent ', '@': ' at ', '+': ' plus ', '=': ' equals ', '°': ' degrees ', '~': ' about '}
-_FRACTIONS = {'1/2': 'one half', '1/3': 'one third', '2/3': 'two thirds', '1/4': 'one quarter', '3/4': 'three quarters'}
-_SPELT = frozenset(('US', 'IT', 'AI', 'AM', 'PM', 'TV', 'UK', 'UN', 'EU', 'ID', 'PC', 'USA'))  # not words when in capitals
+_SIGNS = {
+  '&': ' and ', '%': ' percent ', '@': ' at ', '+': ' plus ', '=': ' equals ', '°': ' degrees ', '~': ' about ',
+}  # fmt: skip
+_FRACTIONS = {
+  '1/2': 'one half', '1/3': 'one third', '2/3': 'two thirds', '1/4': 'one quarter', '3/4': 'three quarters',
+}  # fmt: skip
+_NUMERALS = ('II', 'III', 'IV', 'V', 'VI', 'VII', 'VIII', 'IX', 'X', 'XI', 'XII', 'XIII', 'XIV', 'XV', 'XVI')
+_SPELT_A = 0xE000  # private use
+# Words when in small letters only.
+_SPELT = frozenset(('US', 'IT', 'AI', 'AM', 'PM', 'TV', 'UK', 'UN', 'EU', 'ID', 'PC', 'USA'))
 _WORD = r"[A-Za-z]+(?:'[A-Za-z]+)*"
 
 
 def _clean(text, unspoken):
   """Text in ASCII, abbreviations, units and signs written out, marks of punctuation set apart."""
-  text = unicodedata.normalize('NFKC', text)
+  text = re.sub('[\ue000-\uf8ff\x00-\x1f\x7f]', ' ', unicodedata.normalize('NFKC', text))
   text = re.sub('[\u2018\u2019\u02bc\u00b4`]', "'", text)
+  text = re.sub("(?i)(?<![a-z])'n'?(?= )", 'and', text)
   text = re.sub(r'(?<=\d)\s*[\u2012\u2013]\s*(?=\d)', ' to ', text)
-  text = re.sub('\\s*(?:[\u2012-\u2015]|--+|\\s-(?=\\s))\\s*', ' \u2014 ', text)  # the one dash kept until the end
+  text = re.sub('\\s*(?:[\u2012-\u2015]|--+|\\s-(?=\\s))\\s*', ' \u2014 ', text)  # the one dash kept
+  text = re.sub(r'\b(\d+) ?\'(?: ?(\d+) ?(?:"|\'\'))', r'\1 foot \2', text)
   text = text.translate({ord(mark): ' ' for mark in '"\u201c\u201d\u201e\u00ab\u00bb()[]{}<>*_|\\^\u266a\u266b'})
   text = ''.join(c for c in unicodedata.normalize('NFKD', text) if not unicodedata.combining(c))
   text = text.replace('\u2026', '...').replace('\u2044', '/').replace('\u00df', 'ss')
@@ -159,16 +168,24 @@ def _clean(text, unspoken):
   text = re.sub(r'[^\x20-\x7e\u2014£€°\s]+', drop, text)
   text = re.sub(r'\s+', ' ', text)
   for fraction, words in _FRACTIONS.items():
-    text = re.sub(rf'(?<![\d/])(\d+ )?{fraction}(?![\d/])', lambda m, w=words: f'{m[1]}and {w}' if m[1] else w, text)
+    text = re.sub(rf'(?<=\d) {fraction}(?![\d/])', f' and {words}', text)
+    text = re.sub(rf'(?<![\d/]){fraction}(?![\d/])', words, text)
   text = re.sub(r'#(?=\d)', 'number ', text)
   text = re.sub(r'\b[Nn]o\. ?(?=\d)', 'number ', text)
   text = re.sub(r'\bSt\. (?=[A-Z])', 'Saint ', text)
   text = re.sub(r'(?<![\w.])([A-Za-z][A-Za-z.]*\.)(?=\W|$)', _write_out, text)
+  text = re.sub(r'\b(?:[A-HJ-Z]\. ?)+(?=[A-Z][a-z])', _initials, text)
+  text = re.sub(r'\b([A-Z][a-z]+) ([IVX]{2,})\b', _numeral, text)
+  text = re.sub(r'([$£€])(\d[\d.,]*) (thousand|[mbtr]+illion)\b', _large_sum, text)
   text = re.sub(r'\b(\d{3})0s\b', lambda m: _decade(m[1] + '0'), text)
   text = re.sub(r'(?<=\d) ?([A-Za-z]+)\b', _unit, text)
+  text = re.sub(r'\b([A-Z]+)-?(?=\d)', lambda m: _letters(m[1]) + ' ', text)
   text = re.sub(r'\b([A-Za-z]+)(?=\d)', r'\1 ', text)
+  text = re.sub(r'(?<=[a-z] )A(?= [a-z\d]|[^\w ]|$)', _letters('A'), text)  # plan A, vitamin A
   text = re.sub('[&%@+=°~]', lambda m: _SIGNS[m.group()], text)
   text = re.sub(r'(?<=[A-Za-z])[-/](?=[A-Za-z])', ' ', text)
+  text = re.sub(r'(?<=[A-Za-z]{2})\.(?=[a-z]{2})', ' dot ', text)
+  text = re.sub(r'[A-Za-z]*([A-Za-z])\1\1+[A-Za-z]*', _shorten, text)
   return _lower_capitals(re.sub(r'[#/]', ' ', text)).strip()
 
 
@@ -176,19 +193,56 @@ def _write_out(match):
   word = match.group(1)
   written = _ABBREVIATIONS.get(word.lower())
   if written is None:
-    return word
+    if not re.fullmatch(r'(?:[A-Za-z]\.){2,}', word):
+      return word
+    written = _letters(word.replace('.', ''))
   # The dot of an abbreviation that ends the line ends the sentence as well.
   return written + ('.' if not match.string[match.end():].strip(' \'"') else '')
 
 
+def _initials(match):
+  before = match.string[: match.start()].split()
+  if before and not before[-1][0].isupper():
+    return match.group()  # as in 'plan B. Then'
+  return _letters(re.sub('[. ]', '', match.group())) + ' '
+
+
+def _letters(word):
+  """Marks letters that are to be spelt, by code points that no text may use."""
+  return ''.join(chr(_SPELT_A + ord(letter) - ord('A')) for letter in word.upper())
+
+
+def _numeral(match):
+  name, numeral = match.groups()
+  return f'{name} {_NUMERALS.index(numeral) + 2}' if numeral in _NUMERALS else match.group()
+
+
+def _large_sum(match):
+  return f'{match[2]} {match[3]} ' + {'$': 'dollars', '£': 'pounds', '€': 'euros'}[match[1]]
+
+
+def _shorten(match):
+  """'noooo' is 'no', 'sweeeet' is 'sweet'."""
+  word = match.group()
+  if re.fullmatch('[IVXLCDM]+', word):
+    return word
+  once, twice = (re.sub(r'([A-Za-z])\1\1+', repeat, word, flags=re.IGNORECASE) for repeat in (r'\1', r'\1\1'))
+  first, second = (twice, once) if re.search('(?i)eee', word) else (once, twice)
+  return second if _in_dictionary(second) and not _in_dictionary(first) else first
+
+
 def _decade(year):
-  words = {'20': 'twenties', '30': 'thirties', '40': 'forties', '50': 'fifties', '60': 'sixties', '70': 'seventies',
-           '80': 'eighties', '90': 'nineties', '10': 'tens', '00': 'hundreds'}  # fmt: skip
+  words = {
+    '00': 'hundreds', '10': 'tens', '20': 'twenties', '30': 'thirties', '40': 'forties', '50': 'fifties',
+    '60': 'sixties', '70': 'seventies', '80': 'eighties', '90': 'nineties',
+  }  # fmt: skip
   return 'two thousands' if year == '2000' else f'{year[:2]} {words[year[2:]]}'
 
 
 def _unit(match):
   suffix = match.group(1)
+  if suffix.lower() in ('am', 'pm'):
+    return ' ' + _letters(suffix)
   if suffix.lower() in ('st', 'nd', 'rd', 'th') and not match.group().startswith(' '):
     return suffix
   return ' ' + _UNITS.get(suffix.lower(), suffix)
@@ -202,9 +256,11 @@ def _lower_capitals(text):
     word = match.group()
     if len(word) < 2 or not word.isupper():
       return word
-    if shouted:
+    if shouted and re.search('[AEIOUY]', word):
       return word.lower()
-    return word if word in _SPELT or not _in_dictionary(word) else word.lower()
+    if word.lower() in _INTERJECTIONS:
+      return word.lower()
+    return _letters(word) if word in _SPELT or not _in_dictionary(word) else word.lower()
 
   return re.sub(_WORD, lower, text)
 
@@ -238,10 +294,11 @@ def _possessive(last):
 # Pronouncing
 
 _IPA = {
-  'ɑ': 'AA', 'æ': 'AE', 'ʌ': 'AH', 'ə': 'AH', 'ɐ': 'AH', 'ɔ': 'AO', 'aʊ': 'AW', 'aɪ': 'AY', 'ɛ': 'EH', 'ɚ': 'ER', 'ɝ': 'ER',
-  'eɪ': 'EY', 'ɪ': 'IH', 'i': 'IY', 'oʊ': 'OW', 'ɔɪ': 'OY', 'ʊ': 'UH', 'u': 'UW', 'b': 'B', 't͡ʃ': 'CH', 'd': 'D', 'ð': 'DH',
-  'f': 'F', 'ɡ': 'G', 'g': 'G', 'h': 'HH', 'd͡ʒ': 'JH', 'k': 'K', 'l': 'L', 'm': 'M', 'n': 'N', 'ŋ': 'NG', 'p': 'P', 'ɹ': 'R',
-  'r': 'R', 's': 'S', 'ʃ': 'SH', 't': 'T', 'ɾ': 'T', 'θ': 'TH', 'v': 'V', 'w': 'W', 'j': 'Y', 'z': 'Z', 'ʒ': 'ZH',
+  'ɑ': 'AA', 'æ': 'AE', 'ʌ': 'AH', 'ə': 'AH', 'ɐ': 'AH', 'ɔ': 'AO', 'aʊ': 'AW', 'aɪ': 'AY', 'ɛ': 'EH',
+  'ɚ': 'ER', 'ɝ': 'ER', 'eɪ': 'EY', 'ɪ': 'IH', 'i': 'IY', 'oʊ': 'OW', 'ɔɪ': 'OY', 'ʊ': 'UH', 'u': 'UW',
+  'b': 'B', 't͡ʃ': 'CH', 'd': 'D', 'ð': 'DH', 'f': 'F', 'ɡ': 'G', 'g': 'G', 'h': 'HH', 'd͡ʒ': 'JH', 'k': 'K',
+  'l': 'L', 'm': 'M', 'n': 'N', 'ŋ': 'NG', 'p': 'P', 'ɹ': 'R', 'r': 'R', 's': 'S', 'ʃ': 'SH', 't': 'T',
+  'ɾ': 'T', 'θ': 'TH', 'v': 'V', 'w': 'W', 'j': 'Y', 'z': 'Z', 'ʒ': 'ZH',
 }  # fmt: skip
 _STRESS = {'ˈ': '1', 'ˌ': '2'}
 _STRENGTH = ('-', ',', ':', ';', '.', '...', '!', '?')  # of marks that stand together, the last is kept
@@ -251,12 +308,15 @@ _gruut_lock = threading.Lock()  # its part-of-speech tagger and its SQLite dicti
 def _pronounce(text, unspoken):
   """Tokens (word, symbols) and (punctuation, None) of a cleaned piece of text."""
   tokens = []
-  for part in re.split('(\u2014|\\.{2,}|[.,;:?!]+(?=\\W|$))', text):
+  for part in re.split('(\u2014|[\ue000-\ue019]|\\.{2,}|[?!;]+|[.,:]+(?=\\W|$))', text):
     part = part.strip()
     if not part:
       continue
     if part == '\u2014':
       tokens.append(('-', None))
+    elif '\ue000' <= part <= '\ue019':
+      letter = chr(ord(part) - _SPELT_A + ord('a'))
+      tokens.append((letter, tuple('@' + code for code in _LETTERS[letter].split())))
     elif re.fullmatch(r'\.{2,}', part):
       tokens.append(('...', None))
     elif re.fullmatch('[.,;:?!]+', part):
@@ -272,10 +332,8 @@ def _gruut(text):
   import gruut
 
   with _gruut_lock:
-    return tuple(
-      (word.text, tuple(word.phonemes or ())) for sentence in gruut.sentences(text, lang='en-us') for word in sentence
-      if word.is_spoken
-    )  # fmt: skip
+    words = [word for sentence in gruut.sentences(text, lang='en-us') for word in sentence if word.is_spoken]
+  return tuple((word.text, tuple(word.phonemes or ())) for word in words)
 
 
 def _spell(word, unspoken):
@@ -295,11 +353,18 @@ def _spell(word, unspoken):
   return [(written, tuple(symbols))]
 
 
+_LETTERS = {
+  'a': 'EY1', 'b': 'B IY1', 'c': 'S IY1', 'd': 'D IY1', 'e': 'IY1', 'f': 'EH1 F', 'g': 'JH IY1',
+  'h': 'EY1 CH', 'i': 'AY1', 'j': 'JH EY1', 'k': 'K EY1', 'l': 'EH1 L', 'm': 'EH1 M', 'n': 'EH1 N',
+  'o': 'OW1', 'p': 'P IY1', 'q': 'K Y UW1', 'r': 'AA1 R', 's': 'EH1 S', 't': 'T IY1', 'u': 'Y UW1',
+  'v': 'V IY1', 'w': 'D AH1 B AH0 L Y UW0', 'x': 'EH1 K S', 'y': 'W AY1', 'z': 'Z IY1',
+}  # fmt: skip
+
 # What a dictionary lacks and a film is full of.
 _INTERJECTIONS = {
-  'hm': 'HH AH1 M', 'hmm': 'HH AH1 M', 'hmmm': 'HH AH1 M', 'mm': 'M', 'mmm': 'M', 'uh': 'AH1', 'um': 'AH1 M', 'huh': 'HH AH1',
-  'shh': 'SH', 'sh': 'SH', 'ah': 'AA1', 'aah': 'AA1', 'argh': 'AA1 R G', 'ugh': 'AH1 G', 'er': 'ER1', 'psst': 'P S T',
-  'ooh': 'UW1', 'oh': 'OW1', 'eh': 'EH1', 'nah': 'N AA1', 'yeah': 'Y AE1',
+  'hm': 'HH AH1 M', 'hmm': 'HH AH1 M', 'hmmm': 'HH AH1 M', 'mm': 'M', 'mmm': 'M', 'uh': 'AH1', 'um': 'AH1 M',
+  'huh': 'HH AH1', 'shh': 'SH', 'sh': 'SH', 'ah': 'AA1', 'aah': 'AA1', 'argh': 'AA1 R G', 'ugh': 'AH1 G',
+  'er': 'ER1', 'psst': 'P S T', 'ooh': 'UW1', 'oh': 'OW1', 'eh': 'EH1', 'nah': 'N AA1', 'yeah': 'Y AE1',
 }  # fmt: skip
 
 
@@ -324,12 +389,16 @@ def _liaison(word, symbols, following):
 @functools.cache
 def _dictionary():
   import os
+  import sqlite3
 
-  import pocketsphinx
+  import gruut_lang_en
 
-  path = os.path.join(pocketsphinx.get_model_path(), 'en-us', 'cmudict-en-us.dict')
-  with open(path, encoding='utf-8') as file:
-    return frozenset(row.split(' ', 1)[0] for row in file)
+  path = os.path.join(os.path.dirname(gruut_lang_en.__file__), 'lexicon.db')
+  connection = sqlite3.connect(path)
+  try:
+    return frozenset(word for (word,) in connection.execute('SELECT DISTINCT word FROM word_phonemes'))
+  finally:
+    connection.close()
 
 
 def _in_dictionary(word):
