@@ -1,6 +1,7 @@
 """Opening film and sound files, and choosing a track. Everything that can be wrong becomes a BadInput."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,16 +26,16 @@ def open_media(path) -> Iterator[av.container.InputContainer]:
     raise BadInput(f'{path}: no such file; check the path')
   if not path.is_file():
     raise BadInput(f'{path}: not a file; give a film or sound file')
+  if not os.access(path, os.R_OK):
+    raise BadInput(f'{path}: no permission to read it; change its permissions')
+  if not path.stat().st_size:
+    raise BadInput(f'{path}: the file is empty; copy or export it again')
   try:
-    if not path.stat().st_size:
-      raise BadInput(f'{path}: the file is empty; copy or export it again')
     options = {'format_whitelist': FORMATS, 'protocol_whitelist': 'file'}
     with av.open(f'file:{path}', container_options=options, metadata_errors='replace') as container:
       yield container
   except BadInput:
     raise
-  except PermissionError as error:
-    raise BadInput(f'{path}: no permission to read it; change its permissions') from error
   except MEDIA_ERRORS as error:
     reason = getattr(error, 'strerror', None) or str(error) or type(error).__name__
     raise BadInput(f'{path}: not a film or sound file that can be read, or cut off or damaged ({reason}); '
@@ -78,12 +79,35 @@ def stated_seconds(container, stream=None) -> float | None:
   return container.duration / av.time_base if container.duration and container.duration > 0 else None
 
 
+def states_length(container) -> bool:
+  return bool(STATES_LENGTH & set(container.format.name.split(',')))
+
+
+def latest_time(container, stream) -> float:
+  """Seconds past which a time stamp is damage, not a pause; infinite where the header does not state the length."""
+  stated = stated_seconds(container, stream)
+  return 1.05 * max(stated, stated_seconds(container) or 0) + 1 if stated and states_length(container) else float('inf')
+
+
+def reached_seconds(path) -> float:
+  """When the last packet of any track ends, in seconds from time_zero: reads the file through, decoding nothing."""
+  last = 0.0
+  with open_media(path) as container:
+    zero = time_zero(container)
+    for packet in container.demux():
+      if packet.pts is not None and packet.size and packet.time_base:
+        last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base) - zero)
+  return last
+
+
 def check_complete(container, stream, seconds: float, path):
   """Raises BadInput where the file ends long before the length that its own header states."""
   stated = stated_seconds(container, stream)
-  if stated is None or not STATES_LENGTH & set(container.format.name.split(',')):
+  if stated is None or not states_length(container) or seconds >= (least := stated - max(0.5, 0.05 * stated)):
     return
-  if seconds < stated - max(0.5, 0.05 * stated):
+  if 'mov' not in container.format.name:  # the length stated is the file's, and another track may outlast this one
+    seconds = reached_seconds(path)
+  if seconds < least:
     raise BadInput(f'{path}: cut off after {seconds:.2f} s of {stated:.2f} s; copy or export it again')
 
 

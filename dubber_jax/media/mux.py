@@ -10,7 +10,15 @@ import av
 import numpy as np
 
 from dubber_jax.errors import BadInput
-from dubber_jax.media.container import MEDIA_ERRORS, check_complete, check_span, choose_track, open_media, time_zero
+from dubber_jax.media.container import (
+  MEDIA_ERRORS,
+  check_complete,
+  check_span,
+  choose_track,
+  latest_time,
+  open_media,
+  time_zero,
+)
 from dubber_jax.media.output import check_output, complete_file
 from dubber_jax.media.sound import MAX_SECONDS, resample, write_wav
 from dubber_jax.media.video import decode_pictures, rotation_of, upright_rgb, usual_duration
@@ -77,7 +85,7 @@ def write_dubbed(source, sound: np.ndarray, sample_rate: int, out, overwrite: bo
     pictures = choose_track(film, 'video', source, track)
     warnings += left_out(film, out)
     part_of = find_part(film, pictures, source, start, end)
-    reason = why_encode(film, pictures, kind, source, part_of)
+  reason = why_encode(source, track, kind, part_of)
   seconds = part_of.finish - part_of.start
   given = len(sound) / sample_rate
   if abs(given - seconds) > 0.04:  # one picture
@@ -136,21 +144,29 @@ class Part:
 
 
 def find_part(film, pictures, source, start: float | None, end: float | None) -> Part:
-  """Where the part lies among the packets, all of which are looked through but not decoded."""
+  """Where the part lies among the packets, all of which are looked through; decoded only where they lack times."""
   zero, usual = time_zero(film), usual_duration(pictures)
-  times, keys, finish = [], [], 0.0
+  times, keys, finish, untimed = [], [], 0.0, False
   for packet in film.demux(pictures):
     if not packet.size:
       continue
-    stamp = packet.pts if packet.pts is not None else packet.dts
-    time = float(stamp * packet.time_base) - zero if stamp is not None else (times[-1] + usual if times else 0.0)
-    duration = float(packet.duration * packet.time_base) if packet.duration else usual
-    times.append(time)
+    if packet.pts is None:
+      untimed = True
+      break
+    times.append(float(packet.pts * packet.time_base) - zero)
     keys.append(packet.is_keyframe)
-    finish = max(finish, time + duration)
+    finish = max(finish, times[-1] + (float(packet.duration * packet.time_base) if packet.duration else usual))
+  if untimed:
+    with open_media(source) as again:
+      for time, duration, _ in decode_pictures(again, again.streams[pictures.index], source):
+        times.append(time)
+        keys.append(False)
+        finish = time + duration
   if not times:
     raise BadInput(f'{source}: holds no pictures; export it again')
   check_complete(film, pictures, finish, source)
+  if finish > latest_time(film, pictures) + usual:
+    raise BadInput(f'{source}: its pictures have damaged time stamps, up to {finish:.0f} s; export it again')
   start = start or 0.0
   if start >= finish or (end is not None and end > finish + 0.5):
     raise BadInput(f'{source}: the part {start:.2f} s to {finish if end is None else end:.2f} s does not lie within '
@@ -159,10 +175,10 @@ def find_part(film, pictures, source, start: float | None, end: float | None) ->
     raise BadInput(f'{source}: its pictures last {finish - start:.0f} s; give a film of at most {MAX_SECONDS} s')
   finish = min(finish, end) if end is not None else finish
   times = np.array(times)
-  first, last, why = 0, len(times), ''
+  first, last, why = 0, len(times), 'some of them have no time stamp' if untimed else ''
   if start > 0:
     found = [i for i in np.flatnonzero(np.abs(times - start) < NEAR) if keys[i] and (times[i:] > start - NEAR).all()]
-    first, why = (int(found[0]), '') if found else (0, f'no key frame stands at {start:.3f} s')
+    first, why = (int(found[0]), why) if found else (0, f'no key frame stands at {start:.3f} s')
   late = np.flatnonzero(times[first:] >= finish - NEAR)
   if len(late):
     last = first + int(late[0])
@@ -171,18 +187,19 @@ def find_part(film, pictures, source, start: float | None, end: float | None) ->
   return Part(start, finish, first, last, why)
 
 
-def why_encode(film, pictures, kind: ContainerKind, source, part_of: Part) -> str:
+def why_encode(source, track: int | None, kind: ContainerKind, part_of: Part) -> str:
   """Why the pictures cannot be copied as they are; '' where they can."""
-  codec = pictures.codec_context.codec.canonical_name
-  if codec not in kind.holds:
-    return f'{kind.muxer} cannot hold {codec}'
-  if part_of.why_not_copied:
-    return part_of.why_not_copied
-  film.seek(pictures.start_time or 0, stream=pictures, backward=True)
-  _, _, first = next(decode_pictures(film, pictures, source))
-  if rotation_of(first) and not kind.keeps_rotation:
-    return f'{kind.muxer} cannot state that they are to be turned'
-  return ''
+  with open_media(source) as film:
+    pictures = choose_track(film, 'video', source, track)
+    codec = pictures.codec_context.codec.canonical_name
+    if codec not in kind.holds:
+      return f'{codec} does not go into {kind.muxer} as it is'
+    if part_of.why_not_copied:
+      return part_of.why_not_copied
+    _, _, first = next(decode_pictures(film, pictures, source))
+    if rotation_of(first) and not kind.keeps_rotation:
+      return f'{kind.muxer} cannot say that they are to be turned'
+    return ''
 
 
 class CannotCopy(Exception):

@@ -13,8 +13,11 @@ from dubber_jax.media.container import (
   check_complete,
   check_span,
   choose_track,
+  latest_time,
   open_media,
+  reached_seconds,
   stated_seconds,
+  states_length,
   time_zero,
   tracks,
 )
@@ -44,15 +47,15 @@ def probe(path) -> MediaInfo:
     videos, sounds = tracks(container, 'video'), tracks(container, 'audio')
     if not videos and not sounds:
       raise BadInput(f'{path}: holds neither pictures nor sound; give a film or sound file')
-    seconds = stated_seconds(container) or 0.0
+    stream = choose_track(container, 'video' if videos else 'audio', path)
+    seconds = stated_seconds(container, stream) if states_length(container) else reached_seconds(path)
     if not videos:
-      return MediaInfo(seconds, has_video=False, has_sound=True)
-    stream = choose_track(container, 'video', path)
+      return MediaInfo(seconds or 0.0, has_video=False, has_sound=True)
     _, _, first = next(decode_pictures(container, stream, path))
     turned = rotation_of(first)
     width, height = (first.height, first.width) if turned % 180 else (first.width, first.height)
-    return MediaInfo(stated_seconds(container, stream) or seconds, True, bool(sounds), width, height,
-                     float(stream.average_rate or 0), stream.codec_context.codec.canonical_name, turned)
+    return MediaInfo(seconds or 0.0, True, bool(sounds), width, height, float(stream.average_rate or 0),
+                     stream.codec_context.codec.canonical_name, turned)
 
 
 def read_frames(path, start: float | None = None, end: float | None = None, fps: float = LIP_RATE,
@@ -150,6 +153,7 @@ def decode_pictures(container, stream, path, start: float = 0.0) -> Iterator[tup
 
 def timed_pictures(container, stream, zero: float, path) -> Iterator[tuple[float, float, object]]:
   usual = usual_duration(stream)
+  latest = latest_time(container, stream)
   packets = damaged = 0
   before = None
   for packet in container.demux(stream):
@@ -162,6 +166,9 @@ def timed_pictures(container, stream, zero: float, path) -> Iterator[tuple[float
     for frame in frames:
       time = frame.time - zero if frame.time is not None else (before or 0.0) + usual
       if before is not None and time <= before:
+        continue
+      if time > latest:
+        damaged += 1
         continue
       duration = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else usual
       before = time
