@@ -107,14 +107,16 @@ class Library:
     media_root: str = '',
     overwrite: bool = False,
     scann: bool | None = None,
+    skipped: Sequence[Mapping] = (),
   ) -> 'Library':
     """Writes a library directory, which appears only when it is complete, and opens it.
 
     embeddings (N, D) by modality and 'sound', with zero rows where a clip has none; kept as float16, which
     moves a cosine by less than 1e-3. prosody: measure_prosody's for each clip. extractors: as in `open`,
     with name, version and width. licence: of the sources. scann: whether to build ScaNN's indices; by
-    default for libraries where it is quicker. Raises BadInput for no clips, for clips with equal keys,
-    and where `path` exists and `overwrite` is false.
+    default for libraries where it is quicker. skipped: rows for skipped.jsonl, about clips left out.
+
+    Raises BadInput for no clips, for clips with equal keys, and where `path` exists and `overwrite` is false.
     """
     folder = epath.Path(path)
     check_absent(folder, overwrite)
@@ -146,6 +148,8 @@ class Library:
         'files': {f'{name}': _sha256(partial / name) for name in ('clips.jsonl', *(f'{n}.npy' for n in arrays))},
       }
       (partial / 'manifest.json').write_text(json.dumps(manifest, indent=2) + '\n')
+      if skipped:
+        (partial / 'skipped.jsonl').write_text(''.join(json.dumps(row) + '\n' for row in skipped))
       if scann or (scann is None and len(clips) >= SMALL_LIBRARY):
         for m in MODALITIES:
           rows = unit_rows(arrays[m], HALVES.get(m, 1))

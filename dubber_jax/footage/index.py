@@ -1,0 +1,339 @@
+"""Builds a footage library from clips: finds them, reads them, and goes on where it was stopped."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from etils import epath
+
+from dubber_jax.clip import EMOTIONS, MODALITIES, SAMPLE_RATE, Clip, Line
+from dubber_jax.errors import BadInput
+from dubber_jax.footage.library import EMBEDDINGS, Library, LibraryClip, check_absent, extractor_identity
+from dubber_jax.footage.prosody import measure_prosody
+
+MEDIA = frozenset('.mp4 .mkv .mov .mpg .mpeg .webm .flv .avi .m4v .wav .flac .opus .ogg .mp3 .m4a'.split())
+SUBTITLES = ('.srt', '.vtt', '.ass')
+HELD_OUT = ('test', 'validation')  # beginnings of the names of splits that a library must not hold
+SAVE_SECONDS = 30  # of work that a killed run may lose
+SAVE_CLIPS = 64
+
+
+@dataclass(frozen=True)
+class Footage:
+  """A clip on disk that is to be read. `start` and `end` in seconds; None: all of the file."""
+
+  key: str  # set/speaker/id
+  path: str
+  media: str  # the path under the data's folder
+  speaker: str = ''
+  text: str = ''
+  emotion: str = ''
+  start: float | None = None
+  end: float | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+  """What a library keeps of a clip: embeddings (D,) by modality and 'sound', only those there are."""
+
+  clip: LibraryClip
+  embeddings: dict[str, np.ndarray]
+  prosody: dict[str, float]
+
+
+def build_library(
+  data: str | os.PathLike,
+  out: str | os.PathLike,
+  progress: bool = True,
+  overwrite: bool = False,
+  only: Mapping[str, str] | None = None,
+  licence: str = '',
+  reader=None,
+) -> Library:
+  """Reads the clips of `data` and writes a library directory to `out`, complete or not at all.
+
+  data: a .jsonl (rows with id, speaker, file, text, emotion, as docs/footage.md says), a folder of such files,
+  or a folder of clips with a .txt (the line) or .srt, .vtt, .ass (a line each) of the same name beside them;
+  a folder within it names the speaker. only: fields that a row must have, as {'split': 'train_a'}; without it
+  rows of a test or validation split are left out. reader: what reads a clip (FootageReader by default).
+
+  A stopped run goes on where it was: what was read lies beside `out` until it is complete. A clip that cannot
+  be read is left out and listed in the library's skipped.jsonl. Raises BadInput where there is no clip, or
+  none that can be read, and where `out` exists and `overwrite` is false.
+  """
+  out = epath.Path(out)
+  check_absent(out, overwrite)
+  root, found = find_footage(Path(data), only)
+  reader = reader or FootageReader()
+  extractors = {m: extractor_identity(e) for m, e in reader.extractors.items()}
+  work = _WorkFolder(out.parent / f'.{out.name}.index', extractors, found)
+  entries, skipped = work.read()
+  done = {entry.clip.key for entry in entries} | {row['key'] for row in skipped}
+  left = [footage for footage in found if footage.key not in done]
+  fresh, fresh_skipped, saved = [], [], time.monotonic()
+  try:
+    for footage in _with_progress(left, len(found), progress):
+      try:
+        fresh.append(reader(footage))
+      except Exception as error:  # whatever is wrong with one clip must not end a night's work
+        reason = ' '.join(str(error).split()) or type(error).__name__
+        fresh_skipped.append({'key': footage.key, 'file': footage.media, 'reason': reason})
+      if len(fresh) + len(fresh_skipped) >= SAVE_CLIPS or time.monotonic() - saved > SAVE_SECONDS:
+        work.add(fresh, fresh_skipped)
+        fresh, fresh_skipped, saved = [], [], time.monotonic()
+  finally:
+    work.add(fresh, fresh_skipped)
+  entries, skipped = work.read()
+  if not entries:
+    work.remove()
+    raise BadInput(f'none of the {len(found)} clips of {data} can be read; the first: {skipped[0]["reason"]}')
+  library = Library.build(
+    out,
+    [entry.clip for entry in entries],
+    {m: _stack(entries, m, extractors[m]['width']) for m in EMBEDDINGS},
+    [entry.prosody for entry in entries],
+    extractors,
+    licence=licence,
+    media_root=str(root),
+    overwrite=overwrite,
+    skipped=skipped,
+  )
+  work.remove()
+  return library
+
+
+def find_footage(data: Path, only: Mapping[str, str] | None = None) -> tuple[Path, list[Footage]]:
+  """The folder that media paths are under, and the clips. Raises BadInput where there are none."""
+  if not data.exists():
+    raise BadInput(f'there is no data at {data}: give a .jsonl file or a folder of clips')
+  tables = [data] if data.is_file() else sorted(data.glob('*.jsonl'))
+  if data.is_file() and data.suffix != '.jsonl':
+    raise BadInput(f'{data} is not a .jsonl file: give one, or a folder of clips')
+  root = data.parent if data.is_file() else data
+  root = root.resolve()
+  if tables:
+    rows = [(table, number, row) for table in tables for number, row in _rows(table)]
+    kept = [(table, number, row) for table, number, row in rows if _wanted(row, only)]
+    if rows and not kept:
+      splits = sorted({str(row.get('split')) for _, _, row in rows})
+      raise BadInput(f'no row of {data} is wanted (splits: {", ".join(splits)}): choose with --only split=NAME')
+    found = [_from_row(root, table, number, row) for table, number, row in kept]
+  else:
+    found = [footage for path in sorted(root.rglob('*')) for footage in _from_file(root, path)]
+  if not found:
+    raise BadInput(f'no clip in {data}: give a .jsonl file or a folder of clips ({", ".join(sorted(MEDIA))})')
+  keys = set()
+  for footage in found:
+    if footage.key in keys:
+      raise BadInput(f'two clips of {data} have the key {footage.key} (set/speaker/id): rename one')
+    keys.add(footage.key)
+  return root, found
+
+
+class FootageReader:
+  """Reads a clip with the offline extractors.
+
+  A clip with pictures is read as a target is: words and pixels. One without has captions written from its
+  emotion label instead, as speech corpora need.
+  """
+
+  def __init__(self):
+    from dubber_jax.perception.read import EXTRACTORS
+
+    self.extractors = {m: EXTRACTORS[m] for m in EMBEDDINGS}
+
+  def __call__(self, footage: Footage) -> Entry:
+    from dubber_jax.media.sound import read_sound
+    from dubber_jax.media.video import probe
+    from dubber_jax.perception.sound import embed_sound
+
+    info = probe(footage.path)
+    if info.has_video:
+      seconds, captions, embeddings = self._from_pictures(footage)
+    else:
+      seconds, captions, embeddings = info.seconds, *self._from_label(footage)
+    prosody = {}
+    if info.has_sound:
+      wave = read_sound(footage.path, SAMPLE_RATE, footage.start, footage.end)
+      seconds = len(wave) / SAMPLE_RATE
+      embeddings['sound'] = embed_sound(wave, SAMPLE_RATE)
+      prosody = measure_prosody(wave, SAMPLE_RATE, _spoken(footage, wave))
+    if not any(m in embeddings for m in MODALITIES):
+      raise BadInput(f'{footage.media}: has no pictures, words or emotion to recall it by')
+    clip = LibraryClip(
+      footage.key, footage.speaker, footage.text, footage.emotion, footage.media, footage.start, footage.end,
+      round(seconds, 3), captions, tuple(m for m in EMBEDDINGS if m in embeddings),
+    )  # fmt: skip
+    return Entry(clip, embeddings, prosody)
+
+  def _from_pictures(self, footage):
+    from dubber_jax.media.video import read_frames
+    from dubber_jax.perception.lips import track_mouth
+    from dubber_jax.perception.read import read_clip
+
+    frames, seconds = read_frames(footage.path, footage.start, footage.end)
+    line = Line(footage.text or ' ', footage.start, footage.end)
+    reading = read_clip(Clip(frames, seconds, footage.path, footage.key), line, track_mouth(frames))
+    seen = dict(zip(MODALITIES, reading.present.tolist(), strict=True))
+    seen['text'] = seen['text'] and bool(footage.text)
+    captions = {m: c for m, c in reading.captions.items() if seen.get(m)}
+    return seconds, captions, {m: reading.embedding(m) for m in MODALITIES if seen[m]}
+
+  def _from_label(self, footage):
+    from dubber_jax.perception.captions import label_captions
+    from dubber_jax.perception.text import embed_text, read_text
+
+    if footage.emotion not in EMOTIONS:
+      if not footage.text:
+        return {}, {}
+      embedding, _, reaction = read_text(footage.text)
+      return {'text': reaction}, {'text': embedding}
+    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(footage.key.encode()).digest()[:8], 'little'))
+    captions = {m: label_captions(footage.emotion, m, rng) for m in MODALITIES if m != 'text' or footage.text}
+    vectors = dict(zip(captions, embed_text(list(captions.values())), strict=True))
+    if footage.text:
+      vectors['text'] = np.concatenate([embed_text([footage.text])[0], vectors['text']])
+    return captions, vectors
+
+
+def _spoken(footage, wave):
+  """The Alignment of the line in its sound, or how many phonemes it has where it is not found there."""
+  from dubber_jax.media.sound import resample
+  from dubber_jax.script.alignment import align
+  from dubber_jax.script.phonemes import SILENCES, phonemize
+
+  if not footage.text:
+    return None
+  try:
+    phonemes = phonemize(footage.text)
+  except BadInput:
+    return None
+  try:
+    return align(resample(wave, SAMPLE_RATE, 16000), phonemes)
+  except BadInput:
+    return sum(symbol not in SILENCES for symbol in phonemes.symbols)
+
+
+class _WorkFolder:
+  """What a run has read so far, in parts. Parts of other clips, files or extractors are thrown away."""
+
+  def __init__(self, folder: epath.Path, extractors: Mapping, found: list[Footage]):
+    self.folder = folder
+    files = [(f.key, f.text, f.emotion, f.start, f.end, *_stamp(f.path)) for f in found]
+    identity = hashlib.sha256(json.dumps([extractors, files], sort_keys=True).encode()).hexdigest()
+    stated = folder / 'identity'
+    if folder.exists() and (not stated.exists() or stated.read_text() != identity):
+      folder.rmtree()
+    try:
+      folder.mkdir(parents=True, exist_ok=True)
+      stated.write_text(identity)
+    except OSError as error:
+      raise BadInput(f'cannot write beside the library, {folder}: {error.strerror or error}') from None
+    self.parts = len(list(folder.glob('part-*.npz')))
+
+  def read(self) -> tuple[list[Entry], list[dict]]:
+    entries, skipped = [], []
+    for path in sorted(self.folder.glob('part-*.npz')):
+      with path.open('rb') as file, np.load(file, allow_pickle=False) as part:
+        rows = json.loads(str(part['rows']))
+        for i, (clip, prosody) in enumerate(rows['entries']):
+          clip = LibraryClip(**{**clip, 'present': tuple(clip['present'])})
+          entries.append(Entry(clip, {m: part[f'{i}/{m}'] for m in clip.present}, prosody))
+        skipped += rows['skipped']
+    return entries, skipped
+
+  def add(self, entries: list[Entry], skipped: list[dict]) -> None:
+    if not entries and not skipped:
+      return
+    rows = {'entries': [(vars(e.clip), e.prosody) for e in entries], 'skipped': skipped}
+    arrays = {f'{i}/{m}': e.embeddings[m] for i, e in enumerate(entries) for m in e.clip.present}
+    path = self.folder / f'part-{self.parts:05}.npz'
+    beside = self.folder / 'writing'
+    with beside.open('wb') as file:
+      np.savez(file, rows=np.array(json.dumps(rows)), **arrays)
+    beside.replace(path)
+    self.parts += 1
+
+  def remove(self) -> None:
+    self.folder.rmtree()
+
+
+def _stamp(path):
+  try:
+    status = os.stat(path)
+    return status.st_size, status.st_mtime_ns
+  except OSError:
+    return 0, 0
+
+
+def _stack(entries, modality, width) -> np.ndarray:
+  rows = np.zeros((len(entries), width), np.float32)
+  for i, entry in enumerate(entries):
+    if modality in entry.embeddings:
+      rows[i] = entry.embeddings[modality]
+  return rows
+
+
+def _with_progress(left, total, progress):
+  from tqdm import tqdm
+
+  return tqdm(left, desc='reading', unit='clip', total=total, initial=total - len(left), disable=not progress)
+
+
+def _rows(table: Path):
+  try:
+    lines = table.read_text(encoding='utf-8').splitlines()
+  except (OSError, UnicodeDecodeError) as error:
+    raise BadInput(f'{table} cannot be read: {error}') from None
+  for number, line in enumerate(lines, 1):
+    if not line.strip():
+      continue
+    try:
+      row = json.loads(line)
+    except ValueError as error:
+      raise BadInput(f'{table}, line {number}: not JSON ({error})') from None
+    if not isinstance(row, dict) or not {'id', 'file'} <= row.keys():
+      raise BadInput(f'{table}, line {number}: needs at least the fields id and file')
+    yield number, row
+
+
+def _wanted(row, only) -> bool:
+  if only:
+    return all(str(row.get(name)) == str(value) for name, value in only.items())
+  return not str(row.get('split', '')).startswith(HELD_OUT)
+
+
+def _from_row(root, table, number, row) -> Footage:
+  speaker = str(row.get('speaker', ''))
+  try:
+    start, end = (None if row.get(edge) is None else float(row[edge]) for edge in ('start', 'end'))
+  except (TypeError, ValueError):
+    raise BadInput(f'{table}, line {number}: start and end must be seconds') from None
+  return Footage(
+    f'{table.stem}/{speaker}/{row["id"]}', str(root / row['file']), str(row['file']), speaker,
+    str(row.get('text') or ''), str(row.get('emotion') or ''), start, end,
+  )  # fmt: skip
+
+
+def _from_file(root: Path, path: Path) -> list[Footage]:
+  if path.suffix.lower() not in MEDIA or not path.is_file():
+    return []
+  media = path.relative_to(root)
+  speaker = media.parts[-2] if len(media.parts) > 1 else ''
+  key = f'{root.name}/{speaker}/{path.stem}'
+  script = next((path.with_suffix(s) for s in SUBTITLES if path.with_suffix(s).exists()), None)
+  if script:
+    from dubber_jax.script.lines import read_lines
+
+    return [
+      Footage(f'{key}#{i}', str(path), str(media), line.character or speaker, line.text, '', line.start, line.end)
+      for i, line in enumerate(read_lines(script), 1)
+    ]
+  words = path.with_suffix('.txt')
+  text = ' '.join(words.read_text(encoding='utf-8', errors='replace').split()) if words.exists() else ''
+  return [Footage(key, str(path), str(media), speaker, text)]

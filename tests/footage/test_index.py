@@ -1,0 +1,123 @@
+import json
+
+import numpy as np
+import pytest
+
+from dubber_jax.errors import BadInput
+from dubber_jax.footage import index
+from dubber_jax.footage.index import Entry, build_library, find_footage
+from dubber_jax.footage.library import EMBEDDINGS, Library, LibraryClip
+
+
+class TwoNumbers:
+  """A reader that needs no pictures or sound: embeds a clip as its text's length. 'bad' cannot be read."""
+
+  extractors = {m: {'name': 'length', 'version': '1', 'width': 2} for m in EMBEDDINGS}
+
+  def __init__(self, stop_at=None):
+    self.read, self.stop_at = [], stop_at
+
+  def __call__(self, footage):
+    if len(self.read) == self.stop_at:
+      raise KeyboardInterrupt
+    self.read.append(footage.key)
+    if footage.text == 'bad':
+      raise BadInput('truncated\nvideo')
+    vector = np.array([1, len(footage.text)], np.float32)
+    clip = LibraryClip(footage.key, footage.speaker, footage.text, media=footage.media, present=('scene', 'sound'))
+    return Entry(clip, {'scene': vector, 'sound': vector}, {'pace': 10.0})
+
+
+@pytest.fixture
+def table(tmp_path):
+  rows = [
+    {'id': str(i), 'speaker': f's{i % 2}', 'file': f'{i}.wav', 'text': 'bad' if i == 4 else 'x' * i, 'split': 'train'}
+    for i in range(10)
+  ] + [{'id': 'secret', 'speaker': 's0', 'file': 'secret.wav', 'text': 'held out', 'split': 'test_unseen'}]
+  (tmp_path / 'mine.jsonl').write_text('\n'.join(map(json.dumps, rows)))
+  return tmp_path / 'mine.jsonl'
+
+
+def test_library_holds_what_was_read_and_lists_what_was_not(table, tmp_path):
+  library = build_library(table, tmp_path / 'lib', progress=False, reader=TwoNumbers(), licence='CC0')
+  assert sorted(library.keys) == sorted(f'mine/s{i % 2}/{i}' for i in range(10) if i != 4)
+  row = library.keys.tolist().index('mine/s1/7')
+  assert library.embeddings['sound'][row].tolist() == [1, 7] and library.clips[row].present == ('scene', 'sound')
+  assert np.nan_to_num(library.prosody[row]).tolist() == [10, 0, 0, 0, 0]
+  skipped = [json.loads(line) for line in (tmp_path / 'lib' / 'skipped.jsonl').read_text().splitlines()]
+  assert skipped == [{'key': 'mine/s0/4', 'file': '4.wav', 'reason': 'truncated video'}]
+  assert Library.open(tmp_path / 'lib').manifest['licence'] == 'CC0'
+
+
+def test_stopped_run_goes_on_where_it_was_and_ends_as_an_unstopped_one(table, tmp_path, monkeypatch):
+  monkeypatch.setattr(index, 'SAVE_CLIPS', 2)
+  with pytest.raises(KeyboardInterrupt):
+    build_library(table, tmp_path / 'lib', progress=False, reader=TwoNumbers(stop_at=7))
+  assert not (tmp_path / 'lib').exists()
+  again = TwoNumbers()
+  library = build_library(table, tmp_path / 'lib', progress=False, reader=again)
+  assert len(again.read) == 3
+  whole = build_library(table, tmp_path / 'whole', progress=False, reader=TwoNumbers())
+  assert library.hash == whole.hash
+  assert sorted(p.name for p in tmp_path.iterdir()) == ['lib', 'mine.jsonl', 'whole']
+
+
+def test_stopped_run_is_not_continued_with_other_extractors(table, tmp_path):
+  with pytest.raises(KeyboardInterrupt):
+    build_library(table, tmp_path / 'lib', progress=False, reader=TwoNumbers(stop_at=5))
+  newer = TwoNumbers()
+  newer.extractors = {m: {'name': 'length', 'version': '2', 'width': 2} for m in EMBEDDINGS}
+  build_library(table, tmp_path / 'lib', progress=False, reader=newer)
+  assert len(newer.read) == 10
+
+
+def test_held_out_splits_stay_out_unless_asked_for(table):
+  assert all('secret' not in footage.key for footage in find_footage(table)[1])
+  assert [f.key for f in find_footage(table, {'split': 'test_unseen'})[1]] == ['mine/s0/secret']
+  with pytest.raises(BadInput, match='splits: test_unseen, train'):
+    find_footage(table, {'split': 'tset'})
+
+
+def test_folder_of_clips_takes_lines_from_text_and_subtitles_beside_them(tmp_path):
+  folder = tmp_path / 'film'
+  (folder / 'ada').mkdir(parents=True)
+  for name in ('ada/one.mp4', 'two.WAV', 'three.mkv', 'notes.pdf'):
+    (folder / name).touch()
+  (folder / 'ada/one.txt').write_text('Come  in.\n')
+  cues = ('1\n00:00:01,000 --> 00:00:02,500\nHello.', '2\n00:00:03,000 --> 00:00:04,000\nBye.')
+  (folder / 'three.srt').write_text('\n\n'.join(cues) + '\n')
+  found = {f.key: f for f in find_footage(folder)[1]}
+  assert found['film/ada/one'].text == 'Come in.' and found['film/ada/one'].speaker == 'ada'
+  assert found['film//two'].text == ''
+  assert (found['film//three#1'].text, found['film//three#1'].start, found['film//three#1'].end) == ('Hello.', 1.0, 2.5)
+  assert found['film//three#2'].text == 'Bye.' and len(found) == 4
+
+
+@pytest.mark.parametrize(
+  'content, message',
+  [
+    ('{"id": "1", "file": "a.wav"}\n{"id": ', 'line 2: not JSON'),
+    ('{"id": "1"}', 'line 1: needs'),
+    ('[1]', 'line 1: needs'),
+    ('{"id": "1", "file": "a.wav", "start": "soon"}', 'line 1: start and end'),
+    ('{"id": "1", "file": "a.wav"}\n{"id": "1", "file": "b.wav"}', 'two clips of .* have the key'),
+    ('', 'no clip'),
+  ],
+)
+def test_bad_table_is_told_with_its_line(tmp_path, content, message):
+  (tmp_path / 'a.jsonl').write_text(content)
+  with pytest.raises(BadInput, match=message):
+    find_footage(tmp_path / 'a.jsonl')
+
+
+def test_nothing_readable_and_existing_output_are_bad_input_before_and_after_the_work(tmp_path):
+  (tmp_path / 'a.jsonl').write_text('{"id": "1", "file": "a.wav", "text": "bad"}')
+  with pytest.raises(BadInput, match='none of the 1 clips .* truncated video'):
+    build_library(tmp_path / 'a.jsonl', tmp_path / 'lib', progress=False, reader=TwoNumbers())
+  (tmp_path / 'lib').mkdir()
+  (tmp_path / 'lib' / 'mine.txt').touch()
+  for overwrite in (False, True):
+    reader = TwoNumbers()
+    with pytest.raises(BadInput):
+      build_library(tmp_path / 'a.jsonl', tmp_path / 'lib', progress=False, reader=reader, overwrite=overwrite)
+    assert not reader.read
