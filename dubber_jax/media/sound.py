@@ -42,14 +42,12 @@ def read_sound(path, sample_rate: int = SAMPLE_RATE, start: float | None = None,
     rate = stream.codec_context.sample_rate
     if not 1000 <= rate <= 768_000:
       raise BadInput(f'{path}: states a sample rate of {rate} Hz; it is damaged, export it again')
-    wave, origin = decode_sound(container, stream, rate, path, start, end)
-  first = round(start * rate) - origin
+    wave = decode_sound(container, stream, rate, path, start, end)
   if end is not None:
-    if round(end * rate) - origin > len(wave) + rate / 2:
-      raise BadInput(f'{path}: the part ends at {end:.2f} s, but the sound lasts '
-                     f'{(origin + len(wave)) / rate:.2f} s; correct the times')
-    wave = wave[:round(end * rate) - origin]
-  wave = wave[first:]
+    if end - start > len(wave) / rate + 0.5:
+      raise BadInput(f'{path}: the part ends at {end:.2f} s, but the sound lasts {start + len(wave) / rate:.2f} s; '
+                     'correct the times')
+    wave = wave[:round(end * rate) - round(start * rate)]
   if not len(wave):
     raise BadInput(f'{path}: no sound from {start:.2f} s on; give a longer recording')
   if not np.isfinite(wave).all() or np.abs(wave).max() > 1000:
@@ -57,14 +55,15 @@ def read_sound(path, sample_rate: int = SAMPLE_RATE, start: float | None = None,
   return resample(wave, rate, sample_rate)
 
 
-def decode_sound(container, stream, rate: int, path, start: float, end: float | None) -> tuple[np.ndarray, int]:
-  """Returns the wave (S,) at `rate` and the index of its first sample, counted from time zero; origin <= start."""
-  zero, stated = time_zero(container), stated_seconds(container)
-  latest = (stated or 0.0) + 1.0  # s: a timestamp past this is damage, not a gap
-  if start > 2:
+def decode_sound(container, stream, rate: int, path, start: float, end: float | None) -> np.ndarray:
+  """(S,) at the track's own `rate`, from `start` to at least `end` where the sound lasts so long."""
+  zero = time_zero(container)
+  latest = (stated_seconds(container) or 0.0) + 1.0  # s: a time stamp past this is damage, not a gap
+  if start > 2 and container.format.name not in ('mp3', 'aac'):  # which have no index to seek by
     container.seek(int((start - 1 + zero) / stream.time_base), stream=stream, backward=True)
   mix = av.AudioResampler(format='flt', layout='mono', rate=rate)
-  chunks, origin, length, packets, damaged = [], None, 0, 0, 0
+  placed = PlacedSound(rate, round(start * rate))
+  packets = damaged = 0
   for packet in container.demux(stream):
     packets += bool(packet.size)
     try:
@@ -73,40 +72,53 @@ def decode_sound(container, stream, rate: int, path, start: float, end: float | 
       damaged += 1
       continue
     for frame in frames:
-      time = frame.time - zero if frame.time is not None else None
       if frame.sample_rate != rate:
         raise BadInput(f'{path}: the sample rate changes within the sound; export it again')
-      mixed = np.concatenate([m.to_ndarray()[0] for m in mix.resample(frame)] or [np.zeros(0, np.float32)])
-      if origin is None:
-        if time is None or not -60 < time < latest:
-          time = 0.0
-        origin = round(time * rate) if start > 2 else 0
-        if start > 2 and time > start:  # sought too far: silence until the sound starts
-          origin = round(start * rate)
-        late = round(time * rate) - origin
-        mixed = mixed[-late:] if late < 0 else mixed
-        if late > 0:
-          chunks.append(np.zeros(late, np.float32))
-          length += late
-      elif time is not None and time < latest and (gap := round(time * rate) - origin - length) > 0.05 * rate:
-        chunks.append(np.zeros(gap, np.float32))
-        length += gap
-      chunks.append(mixed)
-      length += len(mixed)
-      if length > MAX_SECONDS * rate:
+      time = frame.time - zero if frame.time is not None else None
+      known = time is not None and -60 < time < latest
+      for mixed in mix.resample(frame):
+        placed.add(mixed.to_ndarray()[0], round(time * rate) if known else None)
+        known = False
+      if placed.length > MAX_SECONDS * rate:
         raise BadInput(f'{path}: the sound is longer than {MAX_SECONDS // 3600} hours; give a shorter part of it')
-    if end is not None and origin is not None and origin + length > round(end * rate):
-      break
-  else:
-    if damaged > max(1, MAX_DAMAGED * packets) or not length:
-      raise BadInput(f'{path}: {damaged} of {packets} packets of its sound are damaged; export it again')
-    check_complete(container, stream, (origin + length) / rate, path)
-  wave = np.concatenate(chunks)
+    if end is not None and placed.reached is not None and placed.reached > round(end * rate):
+      return placed.wave()
+  if damaged > max(1, MAX_DAMAGED * packets) or placed.reached is None:
+    raise BadInput(f'{path}: {damaged} of {packets} packets of its sound are damaged; export it again')
+  check_complete(container, stream, placed.reached / rate, path)
+  wave = placed.wave()
   if 'mov' in container.format.name and stream.duration and stream.start_time is not None:
     # An mp4 states where its sound ends to the sample; the codec's last packet runs on past it.
     finish = float((stream.start_time + stream.duration) * stream.time_base) - zero
-    wave = wave[:max(1, round(finish * rate) - origin)]
-  return wave, origin
+    wave = wave[:max(0, round(finish * rate) - placed.begin)]
+  return wave
+
+
+class PlacedSound:
+  """Pieces of sound put where their time stamps say, from sample `begin` on, with silence before and between them."""
+
+  def __init__(self, rate: int, begin: int):
+    self.begin, self.least_gap = begin, 0.05 * rate  # less is the rounding of time stamps
+    self.pieces, self.length = [], 0
+    self.reached = None  # one past the last sample, counted from time zero
+
+  def add(self, samples: np.ndarray, index: int | None):
+    """Adds (S,) samples that start at `index` from time zero; None: right after the last."""
+    least_gap = self.least_gap
+    if self.reached is None:
+      self.reached, least_gap = min(index or 0, self.begin), 0
+    if index is not None and index - self.reached > least_gap:
+      self.keep(np.zeros(index - self.reached, np.float32))
+    self.keep(samples)
+
+  def keep(self, samples: np.ndarray):
+    kept = samples[max(0, self.begin - self.reached):]
+    self.reached += len(samples)
+    self.pieces.append(kept)
+    self.length += len(kept)
+
+  def wave(self) -> np.ndarray:
+    return np.concatenate(self.pieces)
 
 
 def resample(wave: np.ndarray, rate: int, new_rate: int) -> np.ndarray:

@@ -84,8 +84,8 @@ def test_a_variable_rate_is_kept(source, out, tmp_path, media):
   film = media.film(tmp_path / f'film{source}', times=[0.0, 0.04, 0.08, 0.5, 0.52, 1.2, 1.28])
   write_dubbed(film, media.clicks(2.0), 48000, tmp_path / f'dubbed{out}')
   old, new = read_frames(film)[0], read_frames(tmp_path / f'dubbed{out}')[0]
-  last = 32  # where the last picture begins; how long it lasts is not told by every container
-  assert len(new) > last and media.index_of(new)[:last + 1] == media.index_of(old)[:last + 1]
+  count = min(len(old), len(new))  # how long the last picture lasts is not told by every container
+  assert count >= 32 and media.index_of(new)[:count] == media.index_of(old)[:count]
 
 
 def test_a_film_without_sound_gets_one(tmp_path, media):
@@ -177,9 +177,9 @@ def test_the_stem_is_48_khz_and_as_long_as_the_dialogue(tmp_path, media):
 @pytest.mark.parametrize('name', ['grid/s4/*.mp4', 'cremad/*.flv'])
 def test_real_films_are_dubbed(name, data_dir, tmp_path):
   film = sorted(data_dir.glob(name))[0]
-  seconds = read_frames(film)[1]
+  seconds = read_frames(film, max_side=180)[1]
   warnings = write_dubbed(film, np.zeros(round(seconds * 22050), np.float32), 22050, tmp_path / 'dubbed.mp4')
   assert bool(warnings) == film.name.endswith('.flv')
-  frames, new_seconds = read_frames(tmp_path / 'dubbed.mp4')
+  frames, new_seconds = read_frames(tmp_path / 'dubbed.mp4', max_side=180)
   assert new_seconds == pytest.approx(seconds, abs=0.002)
-  assert np.abs(frames.astype(int) - read_frames(film)[0]).mean() < 2
+  assert np.abs(frames.astype(np.int16) - read_frames(film, max_side=180)[0]).mean() < 2

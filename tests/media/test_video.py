@@ -146,4 +146,5 @@ def test_real_films_are_read_whole(data_dir):
   path = sorted((data_dir / 'cremad').glob('*.flv'))[0]
   frames, seconds = read_frames(path)
   assert len(frames) == round(seconds * 25) and frames.shape[1:] == (360, 480, 3)
-  assert np.abs(np.diff(frames.astype(int), axis=0)).mean(axis=(1, 2, 3)).max() < 30  # no torn picture
+  steps = np.diff(frames[:, ::4, ::4].astype(np.int16), axis=0)
+  assert np.abs(steps).mean(axis=(1, 2, 3)).max() < 30  # no torn picture
