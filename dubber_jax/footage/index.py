@@ -53,6 +53,7 @@ def build_library(
   overwrite: bool = False,
   only: Mapping[str, str] | None = None,
   licence: str = '',
+  portable: bool = False,
   reader=None,
 ) -> Library:
   """Reads the clips of `data` and writes a library directory to `out`, complete or not at all.
@@ -60,7 +61,9 @@ def build_library(
   data: a .jsonl (rows with id, speaker, file, text, emotion, as docs/footage.md says), a folder of such files,
   or a folder of clips with a .txt (the line) or .srt, .vtt, .ass (a line each) of the same name beside them;
   a folder within it names the speaker. only: fields that a row must have, as {'split': 'train_a'}; without it
-  rows of a test or validation split are left out. reader: what reads a clip (FootageReader by default).
+  rows of a test or validation split are left out. licence: of the clips. portable: the library does not say
+  where its media are, which are then looked for under DUBBER_DATA. reader: what reads a clip (FootageReader
+  by default).
 
   A stopped run goes on where it was: what was read lies beside `out` until it is complete. A clip that cannot
   be read is left out and listed in the library's skipped.jsonl. Raises BadInput where there is no clip, or
@@ -99,7 +102,7 @@ def build_library(
     [entry.prosody for entry in entries],
     extractors,
     licence=licence,
-    media_root=str(root),
+    media_root='' if portable else str(root),
     overwrite=overwrite,
     skipped=skipped,
   )

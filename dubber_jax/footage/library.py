@@ -24,6 +24,7 @@ FORMAT = 1
 EMBEDDINGS = MODALITIES + ('sound',)
 HALVES = {'text': 2}  # the line's and the reaction's, which weigh the same in the similarity
 SHIPPED = Path(__file__).parents[1] / 'weights' / 'library'
+DEFAULT_DATA = Path(__file__).parents[3] / 'shared' / 'data'
 MIN_BASELINE = 2  # clips that a speaker's own usual delivery is measured from, at least
 CHECKED_BYTES = 64 << 20  # larger files are checked by their shape, not their hash, at every opening
 
@@ -266,8 +267,8 @@ class Library:
 
   def media_path(self, clip: LibraryClip) -> str:
     """Where a clip's picture or sound is, or '' where it is not at hand: under the folder it was indexed
-    from, else under DUBBER_DATA."""
-    roots = (self.manifest.get('media_root', ''), os.environ.get('DUBBER_DATA', ''))
+    from, else under DUBBER_DATA, by default ../shared/data beside the checkout."""
+    roots = (self.manifest.get('media_root', ''), os.environ.get('DUBBER_DATA') or DEFAULT_DATA)
     paths = (os.path.join(root, clip.media) for root in roots if root and clip.media)
     return next((path for path in paths if os.path.exists(path)), '')
 
