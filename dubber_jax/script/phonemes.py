@@ -333,7 +333,11 @@ def _gruut(text):
 
   with _gruut_lock:
     words = [word for sentence in gruut.sentences(text, lang='en-us') for word in sentence if word.is_spoken]
-  return tuple((word.text, tuple(word.phonemes or ())) for word in words)
+  # Its dictionary has 'read' as past tense, but not as participle.
+  return tuple(
+    (word.text, ('ɹ', 'ˈɛ', 'd') if word.pos == 'VBN' and word.text.lower() == 'read' else tuple(word.phonemes or ()))
+    for word in words
+  )
 
 
 def _spell(word, unspoken):

@@ -1,0 +1,199 @@
+"""Lines of script from subtitles (srt, vtt, ass) and Fountain screenplays."""
+
+import html
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from dubber_jax.clip import Line
+from dubber_jax.errors import BadInput
+
+LARGEST_FILE = 20_000_000  # bytes: the longest films have well under 1 MB of subtitles
+
+
+def read_lines(path) -> tuple[Line, ...]:
+  """The spoken lines of a file, in order.
+
+  Lines of subtitles have `start` and `end`; those of a screenplay have None. What stands in brackets at a
+  line's head becomes its stage direction; cues without a spoken word ("[door slams]") are left out. Raises
+  BadInput for a file that cannot be read, for times that overlap or run backward, and for no line at all.
+  """
+  path = Path(path)
+  reader = READERS.get(path.suffix.lower())
+  if reader is None:
+    raise BadInput(f'{path}: not a script that can be read: give {", ".join(READERS)}')
+  lines = reader(_read_text(path), path)
+  lines = tuple(line for line in lines if re.search(r'\w', line.text))
+  if not lines:
+    raise BadInput(f'{path}: no spoken line in it')
+  return lines
+
+
+def parse_line(text: str, start: float | None = None, end: float | None = None, character: str = '') -> Line:
+  """A Line from text as it stands in a script: "MARY: [whispering, angry] Come here!".
+
+  The character's name, in capitals before a colon, and brackets at the head are taken off the text.
+  """
+  rows = [re.sub(r'^[-\u2013\u2014]\s*(?=\S)', '', row.strip()) for row in text.splitlines()]
+  text = re.sub(r'\s+', ' ', ' '.join(rows)).strip()
+  text, directions = _take_directions(text)
+  named = re.match(r"([A-Z][A-Z0-9 .'\-]{0,30}?) ?(\([^()]*\)|\[[^\[\]]*\])?: ?(?=\S)", text)
+  if named and re.search('[A-Z]{2}', named[1]):
+    character = character or named[1].strip().title()
+    text, more = _take_directions(f'{named[2] or ""} {text[named.end() :]}'.strip())
+    directions += more
+  text = re.sub(r'\s+', ' ', re.sub(r'\[[^\[\]]*\]', ' ', text)).strip()  # a sound, as "[door slams]"
+  return Line(text, start, end, character, ', '.join(directions))
+
+
+def _take_directions(text):
+  directions = []
+  while match := re.match(r'(?:\(([^()]*)\)|\[([^\[\]]*)\])\s*', text):
+    direction = (match[1] or match[2] or '').strip()
+    directions += [direction] if direction else []
+    text = text[match.end() :]
+  return text, directions
+
+
+def _read_text(path):
+  try:
+    if path.stat().st_size > LARGEST_FILE:
+      raise BadInput(f'{path}: {path.stat().st_size} bytes is too large for a script (limit {LARGEST_FILE})')
+    data = path.read_bytes()
+  except OSError as error:
+    raise BadInput(f'cannot read the script {path}: {error.strerror}') from None
+  if data[:2] in (b'\xff\xfe', b'\xfe\xff'):
+    encodings = ('utf-16',)
+  else:
+    encodings = ('utf-8-sig', 'cp1252')
+  for encoding in encodings:
+    try:
+      text = data.decode(encoding)
+    except UnicodeDecodeError:
+      continue
+    if not re.search('[\x00-\x08\x0e-\x1f]', text):
+      return text.replace('\r\n', '\n').replace('\r', '\n')
+  raise BadInput(f'{path}: not a text file: save it as UTF-8')
+
+
+# Subtitles
+
+_TIME = r'(?:(\d{1,3}):)?([0-5]\d):([0-5]\d)[,.](\d{1,3})'
+_TIMES = re.compile(rf'\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?$')
+
+
+def _read_srt(text, path):
+  return _from_cues(_cues(text.split('\n'), 1, path), path)
+
+
+def _read_vtt(text, path):
+  rows = text.split('\n')
+  if not re.match(r'WEBVTT(?:\s|$)', rows[0]):
+    raise BadInput(f'{path}: does not begin with WEBVTT: not a vtt file, or damaged')
+  first = next((i for i, row in enumerate(rows) if not row.strip()), len(rows))  # the header may go on
+  return _from_cues(_cues(rows[first:], first + 1, path), path)
+
+
+def _cues(rows, first_row, path):
+  """(cue's number or name, start s, end s, rows of text) for each block between blank rows."""
+  block, cues = [], []
+  for number, row in enumerate([*rows, ''], first_row):
+    if row.strip():
+      block.append(row)
+      continue
+    if block and not re.match(r'(NOTE|STYLE|REGION)(\s|$)', block[0]):
+      cues.append(_cue(block, len(cues) + 1, number - len(block), path))
+    block = []
+  return cues
+
+
+def _cue(block, ordinal, row, path):
+  at = 0 if '-->' in block[0] else 1
+  name = block[0].strip() if at and re.fullmatch(r'\d{1,9}', block[0].strip()) else str(ordinal)
+  times = _TIMES.match(block[at]) if at < len(block) else None
+  if times is None:
+    raise BadInput(f'{path}, cue {name} (row {row}): no times, as 00:00:01,000 --> 00:00:02,500')
+  if any('-->' in text for text in block[at + 1 :]):
+    raise BadInput(f'{path}, cue {name} (row {row}): another cue begins in its text: put an empty row between')
+  return name, _seconds(times.groups()[:4]), _seconds(times.groups()[4:]), block[at + 1 :]
+
+
+def _seconds(parts):
+  hours, minutes, seconds, fraction = parts
+  return int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds) + int(fraction) / 10 ** len(fraction)
+
+
+def _from_cues(cues, path):
+  _check_times([(name, start, end) for name, start, end, _ in cues], path)
+  lines = []
+  for _, start, end, rows in cues:
+    text = '\n'.join(rows)
+    speaker = re.search(r'<v(?:\.[^\s>]*)?\s+([^>]+)>', text)
+    text = html.unescape(re.sub(r'</?[a-zA-Z][^<>]*>|<[\d:.]+>|</>|\{\\[^{}]*\}', '', text))
+    text = re.sub('[\u200e\u200f\u2066-\u2069]', '', text.replace('\xa0', ' '))
+    lines.append(parse_line(text, start, end, speaker[1].strip() if speaker else ''))
+  return lines
+
+
+def _check_times(cues, path):
+  previous = ('', 0.0, 0.0)
+  for name, start, end in cues:
+    if end <= start:
+      raise BadInput(f'{path}, cue {name}: ends at {end:.3f} s, not after its start at {start:.3f} s')
+    if start < previous[1]:
+      raise BadInput(f'{path}, cue {name}: starts at {start:.3f} s, before cue {previous[0]} does: sort the cues')
+    if start < previous[2]:
+      raise BadInput(
+        f'{path}, cue {name}: starts at {start:.3f} s, while cue {previous[0]} lasts to {previous[2]:.3f} s: '
+        'lines must not overlap'
+      )
+    previous = (name, start, end)
+
+
+def _read_ass(text, path):
+  import pysubs2
+
+  written = len(re.findall(r'(?m)^Dialogue:', text))
+  try:
+    file = pysubs2.SSAFile.from_string(text, format_='ass')
+  except Exception as error:  # the parser has no error of its own for damaged files
+    raise BadInput(f'{path}: damaged subtitles: {" ".join(str(error).split())[:80]}') from None
+  events = [event for event in file.events if not event.is_comment]
+  if len(events) != written:
+    raise BadInput(f'{path}: only {len(events)} of {written} dialogue rows could be read: the file is damaged')
+  # The format leaves the order of its rows free.
+  events = sorted(((number, event) for number, event in enumerate(events, 1)), key=lambda e: e[1].start)
+  events = [(number, event) for number, event in events if not event.is_drawing]
+  _check_times([(number, event.start / 1000, event.end / 1000) for number, event in events], path)
+  return [
+    parse_line(event.plaintext, event.start / 1000, event.end / 1000, event.name.strip()) for _, event in events
+  ]
+
+
+# Screenplays
+
+
+def _read_fountain(text, path):
+  from screenplay_tools.fountain.parser import ElementType, Parser
+
+  parser = Parser()
+  try:
+    parser.add_text(text)
+  except Exception as error:  # the parser has no error of its own for damaged files
+    raise BadInput(f'{path}: damaged screenplay: {" ".join(str(error).split())[:80]}') from None
+  lines, character, direction = [], '', ''
+  for element in parser.script.elements:
+    if element.type == ElementType.CHARACTER:
+      character, direction = (element.name or '').strip(), ''
+    elif element.type == ElementType.PARENTHETICAL:
+      direction = element.text.strip().strip('()').strip()
+    elif element.type == ElementType.DIALOGUE:
+      spoken = re.sub(r'\[\[.*?\]\]|\\(?=[*_])', '', element.text, flags=re.DOTALL)
+      line = parse_line(re.sub(r'\*+|_', '', spoken), character=character)
+      directions = [d for d in (direction, line.stage_direction) if d]
+      lines.append(replace(line, stage_direction=', '.join(directions)))
+      direction = ''
+  return lines
+
+
+READERS = {'.srt': _read_srt, '.vtt': _read_vtt, '.ass': _read_ass, '.ssa': _read_ass, '.fountain': _read_fountain}

@@ -1,0 +1,168 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dubber_jax.clip import Line
+from dubber_jax.errors import BadInput
+from dubber_jax.script.lines import parse_line, read_lines
+
+SRT = """1
+00:00:01,000 --> 00:00:02,500
+<i>MARY:</i> [whispering, angry] Come
+here!
+
+2
+00:00:02,500 --> 00:00:04,000
+[door slams]
+
+3
+00:01:00,250 --> 01:00:01,000
+- (softly) Why {\\an8}me &amp; you?
+"""
+VTT = """WEBVTT - a film
+Kind: captions
+
+NOTE not
+spoken
+
+STYLE
+::cue { color: red }
+
+first
+00:01.000 --> 00:02.500 align:start position:10%
+<v.loud Mary Ann>Come <c.yellow>here</c>, <00:01.500>&lt;now&gt;!
+
+01:00:00.000 --> 01:00:01.000
+Why?
+"""
+ASS = """[Script Info]
+ScriptType: v4.00+
+
+[V4+ Styles]
+Format: Name, Fontname, Fontsize
+Style: Default,Arial,20
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+Dialogue: 0,0:00:03.00,0:00:04.50,Default,Bob,0,0,0,,{\\i1}(tired){\\i0} Later,\\Nthen.
+Comment: 0,0:00:01.00,0:00:09.00,Default,,0,0,0,,never spoken
+Dialogue: 0,0:00:01.00,0:00:02.50,Default,,0,0,0,,Now.
+"""
+FOUNTAIN = """Title: A Test
+
+INT. KITCHEN - NIGHT
+
+Mary waits by the window.
+
+MARY (V.O.)
+(whispering, angry)
+I *told* you never to come. [[too much?]]
+(louder)
+Get out!
+
+@McAvoy
+Yes?
+
+CUT TO:
+"""
+FILES = {'srt': SRT, 'vtt': VTT, 'ass': ASS, 'fountain': FOUNTAIN}
+
+
+def read(tmp_path, text, suffix):
+  path = tmp_path / f'film.{suffix}'
+  path.write_bytes(text if isinstance(text, bytes) else text.encode())
+  return read_lines(path)
+
+
+def test_srt_gives_times_character_and_direction(tmp_path):
+  assert read(tmp_path, SRT, 'srt') == (
+    Line('Come here!', 1.0, 2.5, 'Mary', 'whispering, angry'),
+    Line('Why me & you?', 60.25, 3601.0, '', 'softly'),
+  )
+
+
+def test_vtt_gives_voice_and_leaves_out_notes_and_styles(tmp_path):
+  assert read(tmp_path, VTT, 'vtt') == (
+    Line('Come here, <now>!', 1.0, 2.5, 'Mary Ann'),
+    Line('Why?', 3600.0, 3601.0),
+  )
+
+
+def test_ass_gives_lines_in_order_of_time(tmp_path):
+  assert read(tmp_path, ASS, 'ass') == (
+    Line('Now.', 1.0, 2.5),
+    Line('Later, then.', 3.0, 4.5, 'Bob', 'tired'),
+  )
+
+
+def test_fountain_keeps_character_and_parenthetical(tmp_path):
+  assert read(tmp_path, FOUNTAIN, 'fountain') == (
+    Line('I told you never to come.', character='MARY', stage_direction='whispering, angry'),
+    Line('Get out!', character='MARY', stage_direction='louder'),
+    Line('Yes?', character='McAvoy'),
+  )
+
+
+@pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16', 'cp1252'])
+def test_old_encodings_and_line_ends_are_read(tmp_path, encoding):
+  text = SRT.replace('Why', 'Café').replace('\n', '\r\n')
+  assert read(tmp_path, text.encode(encoding), 'srt')[1].text == 'Café me & you?'
+
+
+def test_a_time_of_day_is_not_taken_for_a_character():
+  assert parse_line('At 10:30 we go.') == Line('At 10:30 we go.')
+  assert parse_line('I: nothing') == Line('I: nothing')
+
+
+@pytest.mark.parametrize(
+  ('suffix', 'old', 'new', 'says'),
+  [
+    ('srt', '00:01:00,250', '00:00:03,999', 'cue 3: starts at 3.999 s, while cue 2'),
+    ('srt', '00:01:00,250', '00:00:00,250', 'cue 3: starts at 0.250 s, before cue 2'),
+    ('srt', '00:00:02,500\n<i>', '00:00:00,500\n<i>', 'cue 1: ends at 0.500 s'),
+    ('srt', '00:00:02,500 -->', '00:00:0Z,500 -->', r'cue 2 \(row 6\): no times'),
+    ('vtt', 'WEBVTT', 'WEBVT', 'WEBVTT'),
+    ('vtt', '01:00:00.000 -->', '00:00:02.000 -->', 'cue 2: starts at 2.000 s'),
+    ('ass', '0:00:02.50', '0:00:03.50', 'cue 1: starts at 3.000 s, while cue 2'),
+    ('ass', '0:00:02.50', '0:00:00.50', 'cue 2: ends at 0.500 s'),
+    ('ass', '0,0:00:03.00,', '0,', 'damaged'),
+    ('srt', 'here!\n\n2\n', 'here!\n', 'cue 1 .row 1.: another cue begins'),
+    ('fountain', FOUNTAIN, 'INT. KITCHEN\n\nNobody speaks.\n', 'no spoken line'),
+  ],
+)
+def test_damaged_times_name_the_cue(tmp_path, suffix, old, new, says):
+  assert old in FILES[suffix]
+  with pytest.raises(BadInput, match=says):
+    read(tmp_path, FILES[suffix].replace(old, new), suffix)
+
+
+def test_what_is_not_a_script_is_refused(tmp_path):
+  for name, data in {'a.srt': b'', 'b.srt': bytes(range(256)) * 9, 'c.mp4': b'1'}.items():
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(BadInput, match=name):
+      read_lines(tmp_path / name)
+  for name in ('missing.srt', '.'):
+    with pytest.raises(BadInput):
+      read_lines(tmp_path / name)
+
+
+@settings(max_examples=120, deadline=None)
+@given(data=st.data(), suffix=st.sampled_from(sorted(FILES)))
+def test_truncated_or_bit_flipped_scripts_are_read_or_refused_in_one_line(tmp_path_factory, data, suffix):
+  script = bytearray(FILES[suffix].encode())
+  for place, bit in data.draw(st.lists(st.tuples(st.integers(0, len(script) - 1), st.integers(0, 7)), max_size=6)):
+    script[place] ^= 1 << bit
+  script = script[: data.draw(st.integers(0, len(script)))]
+  try:
+    lines = read(tmp_path_factory.mktemp('script'), bytes(script), suffix)
+  except BadInput as error:
+    assert '\n' not in str(error)
+    return
+  assert lines
+  end = 0.0
+  for line in lines:
+    assert line.text == line.text.strip() != ''
+    assert '-->' not in line.text
+    if suffix != 'fountain':
+      assert end <= line.start < line.end
+      end = line.end

@@ -1,0 +1,122 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dubber_jax.errors import BadInput
+from dubber_jax.script.phonemes import ARPABET_87, PUNCTUATION, SYMBOLS, encode, phonemize, read_lexicon
+
+REFERENCE = Path(__file__).parents[1] / 'reference'
+
+
+def spoken(text, **kwargs):
+  return ' '.join(phonemize(text, **kwargs).words)
+
+
+def test_symbols_keep_the_ids_of_the_published_table():
+  assert ARPABET_87 == tuple(np.load(REFERENCE / 'text_symbols.npz')['out/symbols'])
+  assert len(set(SYMBOLS)) == len(SYMBOLS) == 96
+  np.testing.assert_array_equal(encode(['_', '@AA', '@sil', ',', '...']), [0, 1, 87, 88, 95])
+
+
+def test_stress_punctuation_and_words_are_kept():
+  phonemes = phonemize('Hello, world?')
+  assert phonemes.symbols == (
+    '@sil', '@HH', '@EH0', '@L', '@OW1', ',', '@W', '@ER1', '@L', '@D', '?', '@sil',
+  )  # fmt: skip
+  np.testing.assert_array_equal(phonemes.word_of, [-1, 0, 0, 0, 0, -1, 1, 1, 1, 1, -1, -1])
+  assert phonemes.words == ('hello', 'world')
+
+
+@pytest.mark.parametrize(
+  ('text', 'words'),
+  [
+    ('It cost $3.50 in 1984.', 'it cost three dollars fifty cents in nineteen eighty four'),
+    ('$1.5 million, or 5kg', 'one point five million dollars or five kilograms'),
+    ('Dr. Smith, Prof. Jones etc.', 'doctor smith professor jones et cetera'),
+    ('the 1920s, at 3:45pm', 'the nineteen twenties at three forty five p m'),
+    ('NASA and the BBC left the U.S.A.', 'nasa and the b b c left the u s a'),
+    ('GET OUT OF HERE!', 'get out of here'),
+    ('J. R. R. Tolkien and Henry VIII', 'j r r tolkien and henry eight'),
+    ('Nooo! Sweeeet.', 'no sweet'),
+    ('2 1/2 cups & 50%', 'two and one half cups and fifty percent'),
+    ('café—naïve “rock ’n’ roll”', 'cafe naive rock and roll'),
+    ('1914–1918', 'nineteen fourteen to nineteen eighteen'),
+  ],
+)
+def test_numbers_and_abbreviations_are_written_out(text, words):
+  assert spoken(text) == words
+
+
+@pytest.mark.parametrize(
+  ('text', 'marks'),
+  [('Well... yes?!', '... ?'), ('it — was; a: b', '- ; :'), ('"Stop!" he said.', '! .'), ('bob.com is 3.5', '')],
+)
+def test_one_mark_stands_between_two_words(text, marks):
+  assert ' '.join(s for s in phonemize(text).symbols if s in PUNCTUATION) == marks
+
+
+def test_part_of_speech_picks_the_pronunciation():
+  assert phonemize('I will read it.').symbols[5:8] == ('@R', '@IY1', '@D')
+  assert phonemize('the sad song was read').symbols[-4:-1] == ('@R', '@EH1', '@D')
+  assert phonemize('the apple').symbols[1:3] == ('@DH', '@IY0')
+
+
+def test_a_word_outside_the_dictionary_is_guessed():
+  phonemes = phonemize('zorblax')
+  assert phonemes.symbols[1] == '@Z' and phonemes.symbols[-2] == '@S' and not phonemes.unspoken
+
+
+def test_what_cannot_be_spoken_is_named():
+  phonemes = phonemize('日本 hello 😀')
+  assert phonemes.words == ('hello',)
+  assert phonemes.unspoken == ('日本', '😀')
+
+
+@pytest.mark.parametrize('text', ['', '  \n', '...?!', '😀 ♪', '日本', '- -- …'])
+def test_a_line_without_a_word_is_refused(text):
+  with pytest.raises(BadInput):
+    phonemize(text)
+
+
+def test_lexicon_goes_before_the_dictionary(tmp_path):
+  path = tmp_path / 'names.txt'
+  path.write_text("# names\nZhivago ZH IH0 V AA1 G OW0\nVan_Gogh V AE N G OW1 # painter\nX\u00e9na Z IY N AH\n")
+  lexicon = read_lexicon(path)
+  assert lexicon['van gogh'] == ('@V', '@AE0', '@N', '@G', '@OW1')
+  phonemes = phonemize("Zhivago's van Gogh, Xena.", lexicon)
+  assert phonemes.words == ("zhivago's", 'van gogh', 'xena')
+  assert phonemes.symbols[1:8] == ('@ZH', '@IH0', '@V', '@AA1', '@G', '@OW0', '@Z')
+  assert phonemes.symbols[-6:] == ('@Z', '@IY1', '@N', '@AH0', '.', '@sil')
+
+
+@pytest.mark.parametrize('row', ['Zhivago', 'Zhivago ZH QQ', 'Zhivago @sil', 'Zhivago ,'])
+def test_a_bad_row_of_a_lexicon_is_named(tmp_path, row):
+  path = tmp_path / 'names.txt'
+  path.write_text(f'Anna AE1 N AH0\n\n{row}\n')
+  with pytest.raises(BadInput, match='row 3'):
+    read_lexicon(path)
+  with pytest.raises(BadInput):
+    read_lexicon(tmp_path / 'missing.txt')
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(max_size=40) | st.text("aA1I.'$-/ ,?&\u2014\ue000", max_size=20))
+def test_any_text_is_phonemes_or_refused(text):
+  try:
+    phonemes = phonemize(text)
+  except BadInput as error:
+    assert '\n' not in str(error)
+    return
+  assert phonemes.symbols[0] == phonemes.symbols[-1] == '@sil'
+  assert len(encode(phonemes.symbols)) == len(phonemes.word_of)
+  spoken_words = phonemes.word_of[phonemes.word_of >= 0]
+  np.testing.assert_array_equal(np.unique(spoken_words), np.arange(len(phonemes.words)))
+  assert (np.diff(spoken_words) >= 0).all()
+
+
+def test_an_unknown_symbol_is_refused():
+  with pytest.raises(BadInput, match='@QQ'):
+    encode(['@QQ'])
