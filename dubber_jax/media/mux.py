@@ -48,7 +48,7 @@ KINDS = {
   '.mp4': ContainerKind('mp4', 'aac', 'libx264', MP4, keeps_rotation=True),
   '.m4v': ContainerKind('mp4', 'aac', 'libx264', MP4, keeps_rotation=True),
   '.mov': ContainerKind('mov', 'aac', 'libx264', (MP4 | {'prores', 'mjpeg', 'dnxhd'}) - {'vp9', 'av1'}, True),
-  '.mkv': ContainerKind('matroska', 'libopus', 'libx264', MP4 | WEBM | {'theora', 'prores', 'mjpeg'}),
+  '.mkv': ContainerKind('matroska', 'libopus', 'libx264', MP4 | WEBM | {'theora', 'prores', 'mjpeg'}, True),
   '.webm': ContainerKind('webm', 'libopus', 'libvpx-vp9', WEBM),  # may not hold H.264
   '.flv': ContainerKind('flv', 'aac', 'libx264', frozenset({'h264', 'flv1', 'vp6f'})),
   '.mpg': ContainerKind('mpeg', 'mp2', 'libx264', MPEG),
