@@ -1,5 +1,6 @@
 """Builds a footage library from clips: finds them, reads them, and goes on where it was stopped."""
 
+import functools
 import hashlib
 import json
 import os
@@ -189,7 +190,7 @@ class FootageReader:
 
   def _from_label(self, footage):
     from dubber_jax.perception.captions import label_captions
-    from dubber_jax.perception.text import embed_text, read_text
+    from dubber_jax.perception.text import read_text
 
     if footage.emotion not in EMOTIONS:
       if not footage.text:
@@ -198,10 +199,17 @@ class FootageReader:
       return {'text': reaction}, {'text': embedding}
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(footage.key.encode()).digest()[:8], 'little'))
     captions = {m: label_captions(footage.emotion, m, rng) for m in MODALITIES if m != 'text' or footage.text}
-    vectors = dict(zip(captions, embed_text(list(captions.values())), strict=True))
+    vectors = {m: _embed(caption) for m, caption in captions.items()}
     if footage.text:
-      vectors['text'] = np.concatenate([embed_text([footage.text])[0], vectors['text']])
+      vectors['text'] = np.concatenate([_embed(footage.text), vectors['text']])
     return captions, vectors
+
+
+@functools.lru_cache(10_000)  # a corpus repeats its sentences, and captions from labels repeat too
+def _embed(sentence):
+  from dubber_jax.perception.text import embed_text
+
+  return embed_text([sentence])[0]
 
 
 def _spoken(footage, wave):
