@@ -20,8 +20,8 @@ WIDTH = 384
 HEADS = 12
 LAYERS = 6
 NORM_EPSILON = 1e-12
-TOKENS = (16, 32, 64, 128, 256)  # lengths that are compiled for; longer text is cut
-BATCHES = (1, 8, 32)
+TOKENS = (32, 96, 256)  # lengths that are compiled for; longer text is cut
+BATCHES = (4, 32)
 HEAD = Path(__file__).parents[1] / 'weights' / 'text_emotion' / 'head.safetensors'
 DIRECTION_WEIGHT = 2.0  # a stage direction says outright what the words only hint at
 
