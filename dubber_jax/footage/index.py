@@ -1,5 +1,6 @@
 """Builds a footage library from clips: finds them, reads them, and goes on where it was stopped."""
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -147,14 +148,16 @@ class FootageReader:
   """
 
   def __init__(self):
-    from dubber_jax.perception.read import EXTRACTORS
+    from dubber_jax.perception.face import MiniXception
+    from dubber_jax.perception.scene import ColourAndMotion
+    from dubber_jax.perception.sound import SoundReader
+    from dubber_jax.perception.text import MiniLM
 
-    self.extractors = {m: EXTRACTORS[m] for m in EMBEDDINGS}
+    self.extractors = {'scene': ColourAndMotion(), 'face': MiniXception(), 'text': MiniLM(), 'sound': SoundReader()}
 
   def __call__(self, footage: Footage) -> Entry:
     from dubber_jax.media.sound import read_sound
     from dubber_jax.media.video import probe
-    from dubber_jax.perception.sound import embed_sound
 
     info = probe(footage.path)
     if info.has_video:
@@ -165,7 +168,8 @@ class FootageReader:
     if info.has_sound:
       wave = read_sound(footage.path, SAMPLE_RATE, footage.start, footage.end)
       seconds = len(wave) / SAMPLE_RATE
-      embeddings['sound'] = embed_sound(wave, SAMPLE_RATE)
+      with contextlib.suppress(BadInput):  # silent: the pictures still serve
+        embeddings['sound'], _ = self.extractors['sound'].read(wave, SAMPLE_RATE)
       prosody = measure_prosody(wave, SAMPLE_RATE, _spoken(footage, wave))
     if not any(m in embeddings for m in MODALITIES):
       raise BadInput(f'{footage.media}: has no pictures, words or emotion to recall it by')
