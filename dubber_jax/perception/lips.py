@@ -41,7 +41,7 @@ BOX_SMOOTHING = 1.5  # frames: standard deviation of the Gaussian that steadies 
 class LandmarkTracker:
   """The offline backend of `MouthTracker`."""
 
-  name = 'face-landmark'
+  name = 'facemesh'
   version = '0.10.21'
   width = 82
 

@@ -53,7 +53,7 @@ FEELINGS = {
 class ColourAndMotion:
   """The offline backend of `CaptionExtractor` for scenes."""
 
-  name = 'colour-motion+all-minilm-l6-v2'
+  name = 'colour-motion-minilm'
   version = '1'
   width = WIDTH
 

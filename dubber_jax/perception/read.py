@@ -1,0 +1,101 @@
+"""What the director sees in a clip: scene, face and text, each an embedding, a caption and emotion odds."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dubber_jax.clip import MODALITIES, Clip, Line, MouthTrack, Reading
+from dubber_jax.perception.cache import cached, digest
+from dubber_jax.perception.extractors import (
+  CaptionExtractor,
+  Extractor,
+  MouthTracker,
+  SoundExtractor,
+  SpeakerExtractor,
+  TextExtractor,
+)
+from dubber_jax.perception.face import MiniXception
+from dubber_jax.perception.lips import LandmarkTracker
+from dubber_jax.perception.scene import ColourAndMotion
+from dubber_jax.perception.sound import SoundReader
+from dubber_jax.perception.speaker import SpeakerEncoder
+from dubber_jax.perception.text import MiniLM
+
+
+@dataclass(frozen=True)
+class Extractors:
+  """One backend for each need: the offline ones, unless others are given."""
+
+  lips: MouthTracker = field(default_factory=LandmarkTracker)
+  scene: CaptionExtractor = field(default_factory=ColourAndMotion)
+  face: CaptionExtractor = field(default_factory=MiniXception)
+  text: TextExtractor = field(default_factory=MiniLM)
+  sound: SoundExtractor = field(default_factory=SoundReader)
+  speaker: SpeakerExtractor = field(default_factory=SpeakerEncoder)
+
+  def manifest(self) -> dict[str, dict]:
+    """{need: {name, version, width}}, for features.json and a library's manifest.json."""
+    return {need: describe(getattr(self, need)) for need in ('lips', 'scene', 'face', 'text', 'sound', 'speaker')}
+
+
+def describe(extractor: Extractor) -> dict:
+  return {'name': extractor.name, 'version': extractor.version, 'width': extractor.width}
+
+
+def follow_mouth(frames: np.ndarray, face: int | None = None, extractors: Extractors | None = None) -> MouthTrack:
+  """frames (L, H, W, 3) uint8 RGB at 25 a second -> the mouth of one face: `track_mouth`, cached."""
+  tracker = (extractors or Extractors()).lips
+
+  def compute():
+    track = tracker.track(frames, face)
+    return {
+      'lips': track.lips,
+      'present': track.present,
+      'boxes': track.boxes,
+      'opening': track.opening,
+      'face': track.face,
+      'faces': track.faces,
+      'warnings': np.array(track.warnings, dtype=str),
+    }
+
+  found = cached(tracker, (frames, -1 if face is None else face), compute)
+  warnings = tuple(str(warning) for warning in found.pop('warnings'))
+  return MouthTrack(**found, warnings=warnings)
+
+
+def read_clip(
+  clip: Clip, line: Line, track: MouthTrack | None = None, extractors: Extractors | None = None
+) -> Reading:
+  """A silent clip and its line -> the reading. `track` is its mouth, followed here where it is not given.
+
+  Only pixels and words are read: no label, and never the clip's own sound. A clip without pictures or without
+  a face lacks that modality: `present` is false and its embedding zero. Raises BadInput for an empty line and
+  where a package of the extra `features` is missing.
+  """
+  extractors = extractors or Extractors()
+  seen = bool(len(clip.frames))
+  if track is None and seen:
+    track = follow_mouth(clip.frames, extractors=extractors)
+  look = digest(clip.frames)
+  found = {'text': _read(extractors.text, (line.text, line.stage_direction), (line.text, line.stage_direction))}
+  if seen:
+    found['scene'] = _read(extractors.scene, (clip.frames, track), (look,))
+  if track is not None and track.present.any():
+    found['face'] = _read(extractors.face, (clip.frames, track), (look, track.boxes, track.lips, track.present))
+  embeddings = {m: np.zeros(getattr(extractors, m).width, np.float32) for m in MODALITIES}
+  embeddings |= {m: values['embedding'] for m, values in found.items()}
+  return Reading(
+    **embeddings,
+    present=np.array([m in found for m in MODALITIES]),
+    captions={m: found[m]['caption'] for m in MODALITIES if m in found},
+    emotions={m: found[m]['emotions'] for m in MODALITIES if m in found},
+    warnings=track.warnings if track is not None else ('no pictures: only the words are read',),
+  )
+
+
+def _read(extractor, arguments, known_by):
+  def compute():
+    embedding, emotions, caption = extractor.read(*arguments)
+    return {'embedding': embedding, 'emotions': emotions, 'caption': caption}
+
+  return cached(extractor, known_by, compute)
