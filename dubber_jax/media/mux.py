@@ -258,6 +258,7 @@ def write_film(source, track, part_of: Part, voice: np.ndarray, beside: Path, ki
 def copied_pictures(film, pictures, stream, part_of: Part) -> Iterator:
   """The packets of the part as they are, timed from its start."""
   packets = (p for p in film.demux(pictures) if p.size)
+  before = None
   for index, packet in enumerate(packets):
     if index >= part_of.last:
       return
@@ -265,6 +266,9 @@ def copied_pictures(film, pictures, stream, part_of: Part) -> Iterator:
       shift = round((part_of.start + time_zero(film)) / packet.time_base)
       packet.pts = packet.pts - shift if packet.pts is not None else None
       packet.dts = packet.dts - shift if packet.dts is not None else None
+      if before is not None and packet.dts == before < packet.pts:
+        packet.dts += 1  # ffmpeg guesses some of an MPEG film's decoding times, and muxers refuse two that are equal
+      before = packet.dts
       packet.stream = stream
       yield packet
 
