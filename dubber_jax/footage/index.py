@@ -148,12 +148,10 @@ class FootageReader:
   """
 
   def __init__(self):
-    from dubber_jax.perception.face import MiniXception
-    from dubber_jax.perception.scene import ColourAndMotion
-    from dubber_jax.perception.sound import SoundReader
-    from dubber_jax.perception.text import MiniLM
+    from dubber_jax.perception.read import Extractors
 
-    self.extractors = {'scene': ColourAndMotion(), 'face': MiniXception(), 'text': MiniLM(), 'sound': SoundReader()}
+    self.perception = Extractors()
+    self.extractors = {m: getattr(self.perception, m) for m in EMBEDDINGS}
 
   def __call__(self, footage: Footage) -> Entry:
     from dubber_jax.media.sound import read_sound
@@ -181,12 +179,12 @@ class FootageReader:
 
   def _from_pictures(self, footage):
     from dubber_jax.media.video import read_frames
-    from dubber_jax.perception.lips import track_mouth
     from dubber_jax.perception.read import read_clip
 
     frames, seconds = read_frames(footage.path, footage.start, footage.end)
-    line = Line(footage.text or ' ', footage.start, footage.end)
-    reading = read_clip(Clip(frames, seconds, footage.path, footage.key), line, track_mouth(frames))
+    line = Line(footage.text or '...', footage.start, footage.end)
+    clip = Clip(frames, seconds, footage.path, footage.key)
+    reading = read_clip(clip, line, extractors=self.perception)
     seen = dict(zip(MODALITIES, reading.present.tolist(), strict=True))
     seen['text'] = seen['text'] and bool(footage.text)
     captions = {m: c for m, c in reading.captions.items() if seen.get(m)}
