@@ -64,7 +64,7 @@ class ActorConfig:
   lip_layers: int = 2
   lip_heads: int = 2
   prosody_layers: int = 3  # of each of the duration and the pitch-and-energy predictors
-  prosody_width: int = 160
+  prosody_width: int = 128
   decoder_layers: int = 6
   expansion: int = 3  # of the pointwise part of a block
   kernel: int = 7  # frames or phonemes

@@ -43,6 +43,7 @@ class DirectorActor(nn.Module):
     self.lips = LipEncoder(c.lip_width, c.lip_layers, c.kernel, c.expansion, c.dropout)
     self.lip_text = LipTextAttention(c.lip_heads, c.lip_width, c.dropout)
     self.duration = DurationPredictor(c.prosody_width, c.prosody_layers, dropout=c.dropout)
+    self.regulator = LengthRegulator()
     stages = 3 if self.config.director.hierarchical else 1
     self.aggregators = [Aggregator(dropout=c.dropout) for _ in range(stages)]
     self.emotion = EmotionHead()
@@ -72,7 +73,7 @@ class DirectorActor(nn.Module):
 
   def play(self, text, condition, nodes, durations, num_frames: int, train: bool = False):
     """Frames with the director's nodes taken in, stage by stage: frames (B, T, D), mask (B, T), emotion logits."""
-    frames, mask_bt = LengthRegulator(num_frames, name='regulator')(text, durations)
+    frames, mask_bt = self.regulator(text, durations, num_frames)
     felt = frames
     for aggregate, (stage, stage_mask) in zip(self.aggregators, nodes[-len(self.aggregators) :], strict=True):
       felt = aggregate(felt, stage, stage_mask, train)
@@ -80,7 +81,6 @@ class DirectorActor(nn.Module):
     joined = self.join(jnp.concatenate([frames, felt], axis=-1)) * mask_bt[..., None]
     return joined, mask_bt, logits
 
-  @nn.compact
   def __call__(self, batch, train: bool = False):
     """The teacher-forced pass, with the target's own durations, pitch and energy. -> a dictionary of outputs."""
     num_frames = batch['mel'].shape[1]
@@ -104,7 +104,6 @@ class DirectorActor(nn.Module):
       'emotion': logits,
     }
 
-  @nn.compact
   def perform(self, batch, durations, controls, num_frames: int):
     """A take. controls (B, 3): pitch shift in semitones, pitch range ratio, energy shift in nepers (8.7 dB).
 
@@ -121,32 +120,3 @@ class DirectorActor(nn.Module):
     mel = jnp.where(mask_bt[..., None], jnp.maximum(mel, LOG_FLOOR), LOG_FLOOR)
     hertz = jnp.exp(pitch * PITCH_SCALE + PITCH_CENTRE) * voiced
     return mel, hertz, jax.nn.softmax(logits)
-
-
-def empty_batch(config: Config, size: int, phonemes: int, lips: int, reference: int, frames: int = 0):
-  """A batch of zeros with every name and shape, on which modules are initialised and items are laid."""
-  f, k = config.features, config.director.exemplars
-  widths = {'scene': f.scene_width, 'face': f.face_width, 'text': f.text_width}
-  batch = {
-    'phonemes': jnp.zeros((size, phonemes), jnp.int32),
-    'durations': jnp.zeros((size, phonemes), jnp.int32),
-    'lips': jnp.zeros((size, lips, f.lip_width)),
-    'lip_mask': jnp.zeros((size, lips), bool),
-    'speaker': jnp.zeros((size, f.speaker_width)),
-    'reference': jnp.zeros((size, reference, config.mel_bands)),
-    'reference_mask': jnp.zeros((size, reference), bool),
-    'present': jnp.zeros((size, 3), bool),
-    'refs_present': jnp.zeros((size, 3, k), bool),
-    'sounds': jnp.zeros((size, 3, k, f.sound_width)),
-    'sounds_present': jnp.zeros((size, 3, k), bool),
-    **{m: jnp.zeros((size, w)) for m, w in widths.items()},
-    **{f'{m}_refs': jnp.zeros((size, k, w)) for m, w in widths.items()},
-  }
-  if frames:
-    batch |= {
-      'mel': jnp.full((size, frames, config.mel_bands), LOG_FLOOR),
-      'pitch': jnp.zeros((size, frames)),
-      'emotion': jnp.zeros((size,), jnp.int32),
-      'emotion_known': jnp.zeros((size,), bool),
-    }
-  return batch

@@ -12,13 +12,11 @@ class LengthRegulator(nn.Module):
   `num_frames`, static. Frames past the end are zero. Durations that add up to more than T are cut.
   """
 
-  num_frames: int
-
   @nn.compact
-  def __call__(self, phonemes_bnd: jax.Array, durations_bn: jax.Array) -> tuple[jax.Array, jax.Array]:
+  def __call__(self, phonemes_bnd: jax.Array, durations_bn: jax.Array, num_frames: int) -> tuple[jax.Array, jax.Array]:
     ends_bn = jnp.cumsum(durations_bn, axis=1)
-    index_bt = frame_to_phoneme(durations_bn, self.num_frames)
-    frame_t = jnp.arange(self.num_frames)
+    index_bt = frame_to_phoneme(durations_bn, num_frames)
+    frame_t = jnp.arange(num_frames)
     mask_bt = frame_t[None] < ends_bn[:, -1:]
     frames_btd = jnp.take_along_axis(phonemes_bnd, index_bt[..., None], axis=1)
     end_bt = jnp.take_along_axis(ends_bn, index_bt, axis=1)

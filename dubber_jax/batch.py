@@ -1,0 +1,66 @@
+"""The batch that goes into DirectorActor: its names and shapes, in one place."""
+
+import dataclasses
+
+import numpy as np
+
+from dubber_jax.clip import HOP, LIP_RATE, MODALITIES, SAMPLE_RATE
+from dubber_jax.config import Config
+from dubber_jax.media.mel import LOG_FLOOR
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+  """Padded lengths of a batch."""
+
+  items: int
+  frames: int  # T, mel frames
+  phonemes: int  # N
+  lips: int  # L, at 25 a second
+  reference: int  # R, mel frames
+
+
+def lip_frames(frames: int) -> int:
+  """How many lip frames go with so many mel frames, one to spare."""
+  return int(np.ceil(frames * HOP / SAMPLE_RATE * LIP_RATE)) + 1
+
+
+def empty_batch(config: Config, shape: Shape) -> dict[str, np.ndarray]:
+  """Nothing present and all padding, to lay items in."""
+  f, k, b = config.features, config.director.exemplars, shape.items
+  widths = dict(zip(MODALITIES, (f.scene_width, f.face_width, f.text_width), strict=True))
+  single = np.float32
+  return {
+    'phonemes': np.zeros((b, shape.phonemes), np.int32),
+    'durations': np.zeros((b, shape.phonemes), np.int32),
+    'mel': np.full((b, shape.frames, config.mel_bands), LOG_FLOOR, single),
+    'pitch': np.zeros((b, shape.frames), single),
+    'lips': np.zeros((b, shape.lips, f.lip_width), single),
+    'lip_mask': np.zeros((b, shape.lips), bool),
+    'speaker': np.zeros((b, f.speaker_width), single),
+    'reference': np.zeros((b, shape.reference, config.mel_bands), single),
+    'reference_mask': np.zeros((b, shape.reference), bool),
+    'present': np.zeros((b, 3), bool),
+    'refs_present': np.zeros((b, 3, k), bool),
+    'sounds': np.zeros((b, 3, k, f.sound_width), single),
+    'sounds_present': np.zeros((b, 3, k), bool),
+    'emotion': np.zeros((b,), np.int32),
+    'emotion_known': np.zeros((b,), bool),
+    **{m: np.zeros((b, w), single) for m, w in widths.items()},
+    **{f'{m}_refs': np.zeros((b, k, w), single) for m, w in widths.items()},
+  }
+
+
+def lay_voice(batch, row: int, embedding: np.ndarray, mel: np.ndarray):
+  """Writes whose voice it is: speaker embedding (256,) and reference mel (<= R, 80)."""
+  batch['speaker'][row] = embedding
+  mel = mel[: batch['reference'].shape[1]]
+  batch['reference'][row, : len(mel)] = mel
+  batch['reference_mask'][row, : len(mel)] = True
+
+
+def lay_lips(batch, row: int, lips: np.ndarray, present: np.ndarray):
+  """Writes the mouth: lips (<= L, 82), present (<= L,)."""
+  count = min(len(lips), batch['lips'].shape[1])
+  batch['lips'][row, :count] = lips[:count]
+  batch['lip_mask'][row, :count] = present[:count]

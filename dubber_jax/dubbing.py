@@ -1,0 +1,336 @@
+"""Files in, files out: a film with its script becomes a dubbed film, with a report and a result for programs."""
+
+import dataclasses
+import json
+import math
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from dubber_jax.clip import EMOTIONS, HOP, MODALITIES, SAMPLE_RATE, Clip, Direction, Line, MouthTrack, Take, Voice
+from dubber_jax.director.planner import plan
+from dubber_jax.errors import BadInput
+from dubber_jax.evaluation.report import LineAssets, ReportAssets, write_report
+from dubber_jax.footage.library import Library
+from dubber_jax.media.loudness import integrated, limit_peaks, target_of
+from dubber_jax.media.mux import container_kind, write_dubbed, write_stem
+from dubber_jax.media.output import check_output, complete_file
+from dubber_jax.media.sound import read_sound, write_wav
+from dubber_jax.media.video import probe, read_frames
+from dubber_jax.model_directory import Model
+from dubber_jax.perception.read import Extractors, follow_mouth, read_clip
+from dubber_jax.rehearsal import emotion_name, perform, review, speech_span, vocode
+from dubber_jax.script.phonemes import phonemize
+
+LONGEST_FILM = 600.0  # s
+LONGEST_LINE = 60.0  # s
+WIDEST = 640  # pixels of the longer side that perception looks at
+
+
+@dataclass(frozen=True)
+class DubbedLine:
+  """One line, done: what was seen, directed and played, and what of it goes into the result."""
+
+  line: Line
+  take: Take
+  result: dict
+  track: MouthTrack | None = None
+  frames: np.ndarray | None = None
+
+
+@dataclass
+class Stopwatch:
+  """Seconds by stage, in the order in which the stages first began."""
+
+  seconds: dict[str, float] = field(default_factory=dict)
+
+  def __call__(self, stage: str):
+    return _Lap(self, stage)
+
+
+@dataclass
+class _Lap:
+  watch: Stopwatch
+  stage: str
+
+  def __enter__(self):
+    self.began = time.perf_counter()
+
+  def __exit__(self, *_):
+    spent = time.perf_counter() - self.began
+    self.watch.seconds[self.stage] = self.watch.seconds.get(self.stage, 0.0) + spent
+
+
+def play_line(
+  model: Model,
+  line: Line,
+  voice: Voice,
+  library: Library | None,
+  clip: Clip | None = None,
+  slot_seconds: float | None = None,
+  face: int | None = None,
+  lexicon: dict | None = None,
+  search: str = 'exact',
+  extractors: Extractors | None = None,
+) -> DubbedLine:
+  """Reads, recalls, directs, performs, reviews and vocodes one line.
+
+  clip: its silent pictures, or None for speech alone. The take lasts `slot_seconds`, or as long as it needs.
+  Raises BadInput for a line that cannot be spoken or does not fit its slot.
+  """
+  watch = Stopwatch()
+  extractors = extractors or Extractors()
+  phonemes = phonemize(line.text, lexicon)
+  warnings = [f'not spoken: {part!r}' for part in phonemes.unspoken]
+  silent_clip = clip or Clip(np.zeros((0, 8, 8, 3), np.uint8), slot_seconds or 0.0)
+  track = None
+  if len(silent_clip.frames):
+    with watch('lips'):
+      track = follow_mouth(silent_clip.frames, face, extractors)
+    warnings += track.warnings
+  reading = exemplars = None
+  direction = Direction()
+  if model.config.director.enabled and library is not None:
+    with watch('reading'):
+      reading = read_clip(silent_clip, line, track, extractors)
+    warnings += reading.warnings
+    with watch('recall'):
+      exemplars = library.recall(
+        reading, model.config.director.exemplars, exclude_key=silent_clip.key, search=search,
+        exclude_media=silent_clip.path, exclude_span=(line.start or 0.0, line.end or math.inf),
+      )  # fmt: skip
+    with watch('direction'):
+      direction = plan(reading, exemplars, line)
+  take, spent = perform(model, phonemes, voice, slot_seconds, direction, reading, exemplars, track)
+  watch.seconds |= spent
+  judged = review(take, direction, track)
+  with watch('vocoder'):
+    take = vocode(model, take)
+  gain = 10 ** (direction.loudness / 20)
+  take = dataclasses.replace(take, waveform=take.waveform * gain)
+  start, end = speech_span(take)
+  result = {
+    'line': dataclasses.asdict(line),
+    'voice': voice.name,
+    'reading': reading and {
+      'captions': reading.captions,
+      'emotions': {m: [round(float(p), 4) for p in v] for m, v in reading.emotions.items()},
+    },
+    'exemplars': {m: [dataclasses.asdict(e) for e in exemplars.clips.get(m, ())] for m in MODALITIES}
+    if exemplars else {},
+    'direction': dataclasses.asdict(direction),
+    'rounds': [
+      {
+        'direction': dataclasses.asdict(direction),
+        'takes': [{'scores': judged.scores, 'accepted': judged.accepted}],
+        'best_score': judged.scores['overall'],
+      }
+    ],
+    'take': {
+      'phonemes': list(take.phonemes),
+      'durations': [int(d) for d in take.durations],
+      'emotion': emotion_name(take.emotion),
+    },
+    'slot_seconds': slot_seconds if slot_seconds is not None else take.slot_seconds,
+    'speech_seconds': end - start,
+    'speech_start': start,
+    'rehearsal_seconds': sum(watch.seconds.get(s, 0.0) for s in ('reading', 'recall', 'direction', 'durations', 'mel')),
+    'compile_seconds': 0.0,
+    'seconds': {k: round(v, 4) for k, v in watch.seconds.items()},
+    'warnings': list(dict.fromkeys([*warnings, *take.warnings])),
+  }  # fmt: skip
+  return DubbedLine(line, take, result, track, silent_clip.frames if len(silent_clip.frames) else None)
+
+
+def check_slots(lines, seconds: float, path) -> list[Line]:
+  """Lines with their slots filled in: the whole film where none is given. Raises BadInput where one lies outside."""
+  checked = []
+  for number, line in enumerate(lines, 1):
+    start, end = line.start or 0.0, seconds if line.end is None else line.end
+    if start >= seconds:
+      raise BadInput(f'line {number} starts at {start:.2f} s and {path} lasts {seconds:.2f} s; give the film of this script')
+    end = min(end, seconds)
+    if end - start > LONGEST_LINE:
+      raise BadInput(f'line {number} has a slot of {end - start:.1f} s, the limit is {LONGEST_LINE:g} s; '
+                     'give its times in a subtitle file (--script)')  # fmt: skip
+    checked.append(dataclasses.replace(line, start=start, end=end))
+  return checked
+
+
+def dub(
+  film: str | Path,
+  lines: list[Line],
+  voice: Voice,
+  out: str | Path,
+  model: Model,
+  library: Library | None = None,
+  overwrite: bool = False,
+  json_out: str | Path | None = None,
+  report: bool = True,
+  face: int | None = None,
+  lexicon: dict | None = None,
+  search: str = 'exact',
+  say=print,
+) -> dict:
+  """Dubs a film. Writes `out`, OUT.dialogue.wav (48 kHz) and OUT.html beside it, and the result as JSON.
+
+  Returns the result (see the module report.py for its form). Raises BadInput, before anything is written, for
+  input that cannot be used.
+  """
+  film, out = Path(film), Path(out)
+  watch = Stopwatch()
+  container_kind(out)
+  stem, page = out.with_name(f'{out.stem}.dialogue.wav'), out.with_suffix('.html')
+  for path in (out, stem, *([page] if report else []), *([json_out] if json_out else [])):
+    check_output(path, overwrite)
+  info = probe(film)
+  if not info.has_video:
+    raise BadInput(f'{film} has no pictures; `dubber speak` speaks without a film')
+  if info.seconds > LONGEST_FILM:
+    raise BadInput(f'{film} is {info.seconds:.0f} s long, the limit is {LONGEST_FILM:.0f} s; cut it into parts')
+  if not lines:
+    raise BadInput('there is nothing to say: give --text or --script')
+  lines = check_slots(lines, info.seconds, film)
+  done = []
+  for number, line in enumerate(lines, 1):
+    with watch('decode'):
+      frames, seconds = read_frames(film, line.start, line.end, max_seconds=LONGEST_LINE + 1, max_side=WIDEST)
+    whole = line.start == 0.0 and line.end >= info.seconds - 1e-6
+    slot = seconds if whole else line.end - line.start
+    clip = Clip(frames, slot, str(film))
+    if len(lines) > 1:
+      say(f'line {number} of {len(lines)}: {line.text}')
+    try:
+      dubbed = play_line(model, line, voice, library, clip, slot, face, lexicon, search)
+    except BadInput as e:
+      raise BadInput(f'line {number}: {e}' if len(lines) > 1 else str(e)) from e
+    tell(dubbed.result, say)
+    done.append(dubbed)
+
+  total = round(max(info.seconds, *(d.line.end for d in done)) * SAMPLE_RATE)
+  dialogue = np.zeros(total, np.float32)
+  for d in done:
+    first = round(d.line.start * SAMPLE_RATE)
+    wave = fill(d.take.waveform, round((d.line.end - d.line.start) * SAMPLE_RATE))[: total - first]
+    dialogue[first : first + len(wave)] += wave
+  # One gain for the whole film, found without the directions' own loudness, so that a whisper stays one.
+  plain = [d.take.waveform / 10 ** (d.result['direction']['loudness'] / 20) for d in done]
+  target = target_of(read_sound(film, SAMPLE_RATE) if info.has_sound else None, SAMPLE_RATE)
+  level = integrated(np.concatenate(plain), SAMPLE_RATE)
+  if np.isfinite(level):
+    dialogue = limit_peaks(dialogue * 10 ** ((target - level) / 20), SAMPLE_RATE)
+  with watch('encode'):
+    warnings = write_dubbed(film, dialogue, SAMPLE_RATE, out, overwrite)
+    write_stem(stem, dialogue, SAMPLE_RATE, overwrite)
+  results = [d.result for d in done]
+  result = results[0] if len(results) == 1 else {
+    'lines': results,
+    **{k: sum(r[k] for r in results) for k in ('slot_seconds', 'speech_seconds', 'rehearsal_seconds', 'compile_seconds')},
+    'rounds': [],
+    'warnings': [],
+  }  # fmt: skip
+  result['warnings'] = [*voice.warnings, *warnings, *result['warnings']]
+  result['seconds'] = result.get('seconds', {}) | {k: round(v, 4) for k, v in watch.seconds.items()}
+  result['files'] = {'film': str(out), 'dialogue': str(stem)}
+  for warning in [*voice.warnings, *warnings]:
+    say(f'  warning: {warning}')
+  if report:
+    result['files']['report'] = str(page)
+    assets = [LineAssets(d.take, d.frames, d.track, words_of(d), d.line.start) for d in done]
+    write_report(result, page, ReportAssets(tuple(assets), str(out), str(stem), str(film)), overwrite)
+  if json_out:
+    write_json(result, json_out, overwrite)
+  return result
+
+
+def speak(
+  lines: list[Line],
+  voice: Voice,
+  outs: list[Path],
+  model: Model,
+  library: Library | None = None,
+  overwrite: bool = False,
+  lexicon: dict | None = None,
+  emotion: str = '',
+  say=print,
+) -> list[dict]:
+  """Speaks each line into a wav of its own. `emotion`, one of EMOTIONS, goes to the director as a stage direction."""
+  if emotion and emotion not in EMOTIONS:
+    raise BadInput(f'no emotion {emotion!r}: use one of {", ".join(EMOTIONS)}')
+  for out in outs:
+    check_output(out, overwrite)
+  results = []
+  for line, out in zip(lines, outs, strict=True):
+    if emotion:
+      line = dataclasses.replace(line, stage_direction=STAGE_DIRECTIONS[emotion])
+    done = play_line(model, line, voice, library, lexicon=lexicon)
+    wave = done.take.waveform
+    level = integrated(wave, SAMPLE_RATE) - done.result['direction']['loudness']
+    if np.isfinite(level):
+      wave = limit_peaks(wave * 10 ** ((-23.0 - level) / 20), SAMPLE_RATE)
+    write_wav(out, wave, SAMPLE_RATE, overwrite)
+    say(f'{out}: {line.text}')
+    results.append(done.result | {'files': {'sound': str(out)}})
+  return results
+
+
+# How a script would say it in brackets; the planner and the text reader know these words.
+STAGE_DIRECTIONS = {
+  'angry': 'angrily', 'disgust': 'disgusted', 'fear': 'frightened', 'happy': 'happily', 'neutral': 'calmly',
+  'sad': 'sadly', 'surprise': 'surprised', 'others': 'hesitantly',
+}  # fmt: skip
+
+
+def fill(wave: np.ndarray, samples: int) -> np.ndarray:
+  """The wave cut or padded with silence to so many samples."""
+  return np.pad(wave[:samples], (0, max(samples - len(wave), 0)))
+
+
+def words_of(done: DubbedLine) -> tuple[tuple[float, float, str], ...]:
+  """(start s, end s, word) of the take."""
+  from dubber_jax.rehearsal import with_pauses
+
+  phonemes = phonemize(done.line.text)
+  _, word_of, _ = with_pauses(phonemes, done.result['direction']['pauses'])
+  if len(word_of) != len(done.take.durations):
+    return ()
+  ends = np.cumsum(done.take.durations) * HOP / SAMPLE_RATE
+  starts = ends - done.take.durations * HOP / SAMPLE_RATE
+  spans = []
+  for i, word in enumerate(phonemes.words):
+    own = np.flatnonzero(word_of == i)
+    spans.append((float(starts[own[0]]), float(ends[own[-1]]), word))
+  return tuple(spans)
+
+
+def write_json(result, path, overwrite: bool = False):
+  with complete_file(Path(path), overwrite) as beside:
+    Path(beside).write_text(json.dumps(result, indent=2, ensure_ascii=False, default=_plain), encoding='utf-8')
+
+
+def _plain(value):
+  return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else str(value)
+
+
+def tell(result: dict, say=print):
+  """Says what the director saw, recalled and directed."""
+  reading = result['reading']
+  if reading:
+    for modality, caption in reading['captions'].items():
+      odds = reading['emotions'].get(modality)
+      feeling = f' [{emotion_name(odds)} {max(odds):.0%}]' if odds else ''
+      say(f'  saw ({modality}): {caption}{feeling}')
+    for modality, clips in result['exemplars'].items():
+      if clips:
+        say(f'  recalled ({modality}): ' + ', '.join(f'{c["key"]} ({c["emotion"]}, {c["similarity"]:.2f})' for c in clips))
+  if result['direction']['note']:
+    say(f'  directed: {result["direction"]["note"]}')
+    say(f'            {result["direction"]["note_zh"]}')
+  say(f'  spoke {result["speech_seconds"]:.2f} s in a slot of {result["slot_seconds"]:.2f} s, '
+      f'rehearsed in {result["rehearsal_seconds"]:.2f} s')  # fmt: skip
+  for warning in result['warnings']:
+    say(f'  warning: {warning}')
+  sys.stdout.flush()

@@ -1,0 +1,138 @@
+"""The model directory: what `load`, `dub`, `convert` and `export` use. Written whole, checked by hash when opened.
+
+  config.json  features.json  model.safetensors (director and actor)  vocoder/  voices.safetensors
+  CARD.md  MANIFEST.json (sha256 of every other file)
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import flax.traverse_util
+import ml_dtypes
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from dubber_jax.clip import Voice
+from dubber_jax.config import Config, from_json
+from dubber_jax.errors import BadInput
+from dubber_jax.vocoder.griffin_lim import GriffinLim
+
+SHIPPED = Path(__file__).parent / 'weights' / 'first_voice'
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+  """A loaded model directory, ready to perform."""
+
+  config: Config
+  params: Any  # of DirectorActor, float32 NumPy arrays
+  vocoder: Any
+  voices: dict[str, Voice]  # the voices it ships with, by name
+  path: Path
+
+  @functools.cached_property
+  def module(self):
+    from dubber_jax.model import DirectorActor
+
+    return DirectorActor(self.config)
+
+
+def flatten(params) -> dict[str, np.ndarray]:
+  """Nested parameters -> {'text/conv_0/up/kernel': array}."""
+  return {k: np.asarray(v) for k, v in flax.traverse_util.flatten_dict(params, sep='/').items()}
+
+
+def sha256(path: Path) -> str:
+  return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_model_directory(out, config: Config, params, voices: dict[str, Voice], card: str, overwrite: bool = False):
+  """Writes `out` as a whole or not at all. Weights are stored in bfloat16. Raises BadInput where it exists."""
+  out = Path(out)
+  if out.exists() and not overwrite:
+    raise BadInput(f'{out} exists: give --overwrite to replace it, or another folder')
+  beside = out.with_name(f'{out.name}.{os.getpid()}')
+  (beside / 'vocoder').mkdir(parents=True)
+  (beside / 'config.json').write_text(config.to_json() + '\n')
+  (beside / 'features.json').write_text(json.dumps(feature_versions(), indent=2) + '\n')
+  (beside / 'vocoder' / 'config.json').write_text(json.dumps({'name': GriffinLim.name, 'iterations': 60}) + '\n')
+  (beside / 'CARD.md').write_text(card)
+  save_file({k: v.astype(ml_dtypes.bfloat16) for k, v in flatten(params).items()}, beside / 'model.safetensors')
+  arrays = {f'{name}/embedding': v.embedding.astype(np.float32) for name, v in voices.items()}
+  arrays |= {f'{name}/reference_mel': v.reference_mel.astype(np.float16) for name, v in voices.items()}
+  save_file(arrays, beside / 'voices.safetensors')
+  hashes = {str(p.relative_to(beside)): sha256(p) for p in sorted(beside.rglob('*')) if p.is_file()}
+  (beside / 'MANIFEST.json').write_text(json.dumps(hashes, indent=2) + '\n')
+  if out.exists():
+    shutil.rmtree(out)
+  os.replace(beside, out)
+
+
+def feature_versions() -> dict[str, str]:
+  """Name and version of every extractor that feeds the model."""
+  from dubber_jax.perception.extractors import versions
+
+  return versions()
+
+
+def load_params(path: Path, config: Config):
+  """model.safetensors as a nested dictionary of float32, every shape checked against the config's model."""
+  import jax
+
+  from dubber_jax.batch import Shape, empty_batch
+  from dubber_jax.model import DirectorActor
+
+  try:
+    stored = {k: v.astype(np.float32) for k, v in load_file(path).items()}
+  except (OSError, SafetensorError) as e:
+    raise BadInput(f'{path}: cannot be read ({e}); the file is damaged') from e
+  batch = empty_batch(config, Shape(1, 16, 8, 8, 16))
+  expected = jax.eval_shape(lambda: DirectorActor(config).init({'params': jax.random.key(0)}, batch)['params'])
+  expected = flax.traverse_util.flatten_dict(expected, sep='/')
+  wrong = [f'{k} is missing' for k in expected if k not in stored]
+  wrong += [f'{k} is not of this model' for k in stored if k not in expected]
+  wrong += [f'{k} is {stored[k].shape}, the config says {v.shape}' for k, v in expected.items()
+            if k in stored and stored[k].shape != v.shape]  # fmt: skip
+  if wrong:
+    raise BadInput(f'{path} does not fit its config.json: {wrong[0]} ({len(wrong)} in all); '
+                   'it is a checkpoint of another config')  # fmt: skip
+  return flax.traverse_util.unflatten_dict({tuple(k.split('/')): v for k, v in stored.items()})
+
+
+def load(path: str | Path | None = None, check: bool = True) -> Model:
+  """Opens a model directory; the shipped one by default.
+
+  Raises BadInput where it is no model directory, a file's hash is not the manifest's, the weights do not
+  fit the config, or the extractors installed here are not the ones it was trained with.
+  """
+  path = Path(path) if path else SHIPPED
+  if not (path / 'MANIFEST.json').exists():
+    raise BadInput(f'{path} is not a model directory (no MANIFEST.json): give the folder that `dubber release` wrote')
+  try:
+    hashes = json.loads((path / 'MANIFEST.json').read_text())
+  except json.JSONDecodeError as e:
+    raise BadInput(f'{path}/MANIFEST.json is damaged: {e.msg}') from e
+  for name, digest in hashes.items() if check else ():
+    if not (path / name).exists():
+      raise BadInput(f'{path}/{name} is missing; copy the model directory again')
+    if sha256(path / name) != digest:
+      raise BadInput(f'{path}/{name} is not the file that was released (its hash differs); copy it again')
+  config = from_json((path / 'config.json').read_text(), str(path / 'config.json'))
+  made_with = json.loads((path / 'features.json').read_text())
+  unlike = [f'{k}: {v} there, {now} here' for k, v in made_with.items() if (now := feature_versions().get(k)) != v]
+  if unlike:
+    raise BadInput(f'{path} was trained with other extractors ({"; ".join(unlike)}); install those, or another model')
+  arrays = load_file(path / 'voices.safetensors')
+  names = sorted({k.split('/')[0] for k in arrays})
+  voices = {
+    n: Voice(arrays[f'{n}/embedding'], arrays[f'{n}/reference_mel'].astype(np.float32), n) for n in names
+  }
+  settings = json.loads((path / 'vocoder' / 'config.json').read_text())
+  return Model(config, load_params(path / 'model.safetensors', config), GriffinLim(settings['iterations']), voices, path)

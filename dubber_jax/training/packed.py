@@ -1,0 +1,97 @@
+"""Packed features: what training reads, in a few arrays that are mapped, not loaded.
+
+A packed folder holds one set: `items.jsonl` (a row an item, with where its frames, phonemes and lips lie) and
+flat arrays `mel` (frames, 80) uint8, `pitch` (frames,) float16 Hz, `phonemes` and `durations` (phonemes,),
+`lips` (lip frames, 82) float16, `lip_present`, `speaker` (items, 256) float16.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from dubber_jax.errors import BadInput
+from dubber_jax.media.mel import LOG_FLOOR
+from dubber_jax.script.phonemes import SYMBOLS
+
+MEL_STEP = 0.055  # natural-log units a level; 256 levels reach from 1e-5 to e^2.5
+FRAMES, PHONEMES, LIPS = ('mel', 'pitch'), ('phonemes', 'durations'), ('lips', 'lip_present')
+KINDS = {
+  'mel': np.uint8, 'pitch': np.float16, 'phonemes': np.uint8, 'durations': np.uint16, 'lips': np.float16,
+  'lip_present': np.bool_, 'speaker': np.float16,
+}  # fmt: skip
+
+
+def quantise(mel: np.ndarray) -> np.ndarray:
+  return np.clip(np.rint((mel - LOG_FLOOR) / MEL_STEP), 0, 255).astype(np.uint8)
+
+
+def dequantise(mel: np.ndarray) -> np.ndarray:
+  return mel.astype(np.float32) * MEL_STEP + LOG_FLOOR
+
+
+def write_packed(folder, items: Iterable[tuple[dict, dict[str, np.ndarray]]]):
+  """Writes (row, features) pairs as one packed folder; it appears only when whole."""
+  folder = Path(folder)
+  beside = folder.with_name(f'{folder.name}.{os.getpid()}')
+  beside.mkdir(parents=True)
+  ends = {'mel': 0, 'phonemes': 0, 'lips': 0}
+  parts = {name: [] for name in KINDS}
+  rows = []
+  for row, features in items:
+    spans = {}
+    for name in ends:
+      spans[name] = [ends[name], ends[name] + len(features[name])]
+      ends[name] = spans[name][1]
+    rows.append(row | {'spans': spans})
+    for name, kind in KINDS.items():
+      parts[name].append(np.asarray(features[name]).astype(kind))
+  for name, arrays in parts.items():
+    single = name == 'speaker'
+    np.save(beside / f'{name}.npy', np.stack(arrays) if single else np.concatenate(arrays))
+  symbols = json.dumps({'symbols': SYMBOLS})
+  (beside / 'format.json').write_text(symbols)
+  (beside / 'items.jsonl').write_text(''.join(json.dumps(r, ensure_ascii=False) + '\n' for r in rows))
+  shutil.rmtree(folder, ignore_errors=True)
+  os.replace(beside, folder)
+
+
+class PackedSet:
+  """One packed folder: `rows`, and item i's features by `features(i)`."""
+
+  def __init__(self, folder):
+    self.folder = Path(folder)
+    try:
+      listing = (self.folder / 'items.jsonl').read_text(encoding='utf-8')
+      self.rows = [json.loads(row) for row in listing.splitlines()]
+      symbols = tuple(json.loads((self.folder / 'format.json').read_text())['symbols'])
+      self.arrays = {name: np.load(self.folder / f'{name}.npy', mmap_mode='r') for name in KINDS}
+    except (OSError, ValueError, KeyError) as e:
+      raise BadInput(f'{self.folder}: not a whole packed set ({e}); delete it and it is made again') from e
+    if symbols != SYMBOLS:
+      raise BadInput(f'{self.folder}: packed with another table of phonemes; delete it and it is made again')
+    short = [n for n, key in (('mel', 'mel'), ('pitch', 'mel'), ('phonemes', 'phonemes'), ('lips', 'lips'))
+             if self.rows and len(self.arrays[n]) < self.rows[-1]['spans'][key][1]]  # fmt: skip
+    if short:
+      raise BadInput(f'{self.folder}/{short[0]}.npy is shorter than items.jsonl says; delete the folder to remake it')
+
+  def __len__(self) -> int:
+    return len(self.rows)
+
+  def features(self, i: int) -> dict[str, np.ndarray]:
+    """mel (T, 80) float32, pitch (T,) Hz, phonemes (N,), durations (N,), lips (L, 82), lip_present (L,),
+    speaker (256,)."""
+    spans = self.rows[i]['spans']
+    cut = {name: slice(*spans['mel']) for name in FRAMES}
+    cut |= {name: slice(*spans['phonemes']) for name in PHONEMES} | {name: slice(*spans['lips']) for name in LIPS}
+    out = {name: np.array(self.arrays[name][where]) for name, where in cut.items()}
+    out['mel'] = dequantise(out['mel'])
+    for name in ('pitch', 'lips'):
+      out[name] = out[name].astype(np.float32)
+    for name in PHONEMES:
+      out[name] = out[name].astype(np.int32)
+    out['speaker'] = np.array(self.arrays['speaker'][i], np.float32)
+    return out

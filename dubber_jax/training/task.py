@@ -1,0 +1,61 @@
+"""What the one training loop serves: a network with its loss, its optimiser and its samples."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import optax
+
+from dubber_jax.config import Config, TrainConfig
+
+
+@dataclass(frozen=True)
+class Task:
+  """init(key, batch) -> params; loss(params, batch, key) -> (scalar, {name: scalar}); optimiser();
+  samples(params, step, folder) draws and plays what has been learned, or None."""
+
+  init: Callable[[jax.Array, dict], Any]
+  loss: Callable[[Any, dict, jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
+  optimiser: Callable[[], optax.GradientTransformation]
+  samples: Callable[[Any, int, Path], None] | None = None
+
+
+def learning_rate(config: TrainConfig) -> optax.Schedule:
+  """Linear warm-up, constant, and linear decay to zero over the last `decay_steps`."""
+  steady = max(config.steps - config.decay_steps, config.warmup_steps)
+  parts = [optax.linear_schedule(0.0, config.learning_rate, config.warmup_steps)]
+  parts.append(optax.constant_schedule(config.learning_rate))
+  parts.append(optax.linear_schedule(config.learning_rate, 0.0, max(config.decay_steps, 1)))
+  return optax.join_schedules(parts, [config.warmup_steps, steady])
+
+
+def adamw(config: TrainConfig) -> optax.GradientTransformation:
+  """AdamW with clipping; decay on matrices only. A step with a non-finite gradient is passed over."""
+  inner = optax.chain(
+    optax.clip_by_global_norm(config.clip_norm),
+    optax.adamw(
+      learning_rate(config), b1=0.9, b2=0.99, weight_decay=config.weight_decay,
+      mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params),
+    ),
+  )  # fmt: skip
+  return optax.apply_if_finite(inner, max_consecutive_errors=100)
+
+
+def voice_task(config: Config, samples=None) -> Task:
+  """DirectorActor, trained on batches of training/data.py."""
+  from dubber_jax.model import DirectorActor
+  from dubber_jax.training.losses import voice_losses
+
+  model = DirectorActor(config)
+
+  def init(key, batch):
+    return model.init({'params': key}, batch)['params']
+
+  def loss(params, batch, key):
+    outputs = model.apply({'params': params}, batch, True, rngs={'dropout': key})
+    losses = voice_losses(outputs, batch)
+    return losses['total'], losses
+
+  return Task(init, loss, lambda: adamw(config.train), samples)

@@ -1,0 +1,82 @@
+"""Mel to waveform without learning: non-negative inversion of the mel filters, then fast Griffin-Lim, jitted.
+
+Sources: Griffin and Lim 1984; Perraudin, Balazs and Søndergaard 2013 (the fast variant); Lee and Seung 2000
+(the multiplicative updates).
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dubber_jax.clip import HOP
+from dubber_jax.media.mel import LOG_FLOOR, PAD, WINDOW, filterbank, frame, hann
+
+
+def invert_filters(mel_btm: jax.Array, iterations: int = 40) -> jax.Array:
+  """Natural-log mel (B, T, 80) -> magnitudes (B, T, 513) >= 0 whose mel is nearest."""
+  filters_mf = jnp.asarray(filterbank())
+  target = jnp.exp(mel_btm)
+  start = jnp.maximum(target @ jnp.asarray(np.linalg.pinv(filterbank()).T), 0.0) + 1e-3 * target.mean(-1, keepdims=True)
+  attracted = target @ filters_mf
+
+  def update(_, magnitude_btf):
+    return magnitude_btf * attracted / jnp.maximum(magnitude_btf @ filters_mf.T @ filters_mf, 1e-9)
+
+  return jax.lax.fori_loop(0, iterations, update, start)
+
+
+def overlap_add(windows_btw: jax.Array) -> jax.Array:
+  """Windows (B, T, 1024) at hop 256 -> (B, (T + 3) * 256) samples."""
+  batch, frames, _ = windows_btw.shape
+  hops = WINDOW // HOP
+  parts = windows_btw.reshape(batch, frames, hops, HOP)
+  return sum(jnp.pad(parts[:, :, i], ((0, 0), (i, hops - 1 - i), (0, 0))) for i in range(hops)).reshape(batch, -1)
+
+
+@functools.partial(jax.jit, static_argnames='iterations')
+def _griffin_lim(mel_btm, key, iterations):
+  magnitude = invert_filters(mel_btm)
+  window = jnp.asarray(hann())
+  frames = mel_btm.shape[1]
+  weight = jnp.maximum(overlap_add(jnp.tile(window**2, (1, frames, 1))), 1e-2)
+
+  def synthesise(spectrum):
+    return overlap_add(jnp.fft.irfft(spectrum, n=WINDOW) * window) / weight
+
+  def analyse(wave):
+    return jnp.fft.rfft(frame(wave, frames) * window)
+
+  def sharpen(_, state):
+    spectrum, before = state
+    rebuilt = analyse(synthesise(spectrum))
+    ahead = rebuilt + 0.99 * (rebuilt - before)
+    phase = ahead / jnp.maximum(jnp.abs(ahead), 1e-8)
+    return magnitude * phase, rebuilt
+
+  angle = jax.random.uniform(key, magnitude.shape, maxval=2 * jnp.pi)
+  start = magnitude * jnp.exp(1j * angle)
+  spectrum, _ = jax.lax.fori_loop(0, iterations, sharpen, (start, jnp.zeros_like(start)))
+  return synthesise(spectrum)[:, PAD : PAD + frames * HOP]
+
+
+class GriffinLim:
+  """The vocoder that needs no weights. `vocode` is the interface that every vocoder has."""
+
+  name = 'griffin-lim'
+
+  def __init__(self, iterations: int = 60):
+    self.iterations = iterations
+
+  def vocode(self, mel: np.ndarray, seed: int = 0) -> np.ndarray:
+    """(T, 80) natural-log mel -> (T * 256,) float32 at 22,050 Hz, silence where the mel is at its floor.
+
+    Lengths are padded to a multiple of 128 frames, so that few shapes are compiled.
+    """
+    frames = len(mel)
+    bucket = -(-max(frames, 1) // 128) * 128
+    padded = np.full((1, bucket, mel.shape[1]), LOG_FLOOR, np.float32)
+    padded[0, :frames] = mel
+    wave = np.array(_griffin_lim(padded, jax.random.key(seed), self.iterations)[0, : frames * HOP])
+    return wave
