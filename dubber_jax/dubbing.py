@@ -27,6 +27,7 @@ from dubber_jax.script.phonemes import phonemize
 
 LONGEST_FILM = 600.0  # s
 LONGEST_LINE = 60.0  # s
+SUMMED = ('slot_seconds', 'speech_seconds', 'rehearsal_seconds', 'compile_seconds')
 WIDEST = 640  # pixels of the longer side that perception looks at
 
 
@@ -151,7 +152,8 @@ def check_slots(lines, seconds: float, path) -> list[Line]:
   for number, line in enumerate(lines, 1):
     start, end = line.start or 0.0, seconds if line.end is None else line.end
     if start >= seconds:
-      raise BadInput(f'line {number} starts at {start:.2f} s and {path} lasts {seconds:.2f} s; give the film of this script')
+      raise BadInput(f'line {number} starts at {start:.2f} s and {path} lasts {seconds:.2f} s; '
+                     'give the film of this script')  # fmt: skip
     end = min(end, seconds)
     if end - start > LONGEST_LINE:
       raise BadInput(f'line {number} has a slot of {end - start:.1f} s, the limit is {LONGEST_LINE:g} s; '
@@ -228,7 +230,7 @@ def dub(
   results = [d.result for d in done]
   result = results[0] if len(results) == 1 else {
     'lines': results,
-    **{k: sum(r[k] for r in results) for k in ('slot_seconds', 'speech_seconds', 'rehearsal_seconds', 'compile_seconds')},
+    **{k: sum(r[k] for r in results) for k in SUMMED},
     'rounds': [],
     'warnings': [],
   }  # fmt: skip
@@ -325,7 +327,8 @@ def tell(result: dict, say=print):
       say(f'  saw ({modality}): {caption}{feeling}')
     for modality, clips in result['exemplars'].items():
       if clips:
-        say(f'  recalled ({modality}): ' + ', '.join(f'{c["key"]} ({c["emotion"]}, {c["similarity"]:.2f})' for c in clips))
+        named = (f'{c["key"]} ({c["emotion"]}, {c["similarity"]:.2f})' for c in clips)
+        say(f'  recalled ({modality}): {", ".join(named)}')
   if result['direction']['note']:
     say(f'  directed: {result["direction"]["note"]}')
     say(f'            {result["direction"]["note_zh"]}')

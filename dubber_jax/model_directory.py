@@ -75,11 +75,11 @@ def write_model_directory(out, config: Config, params, voices: dict[str, Voice],
   os.replace(beside, out)
 
 
-def feature_versions() -> dict[str, str]:
-  """Name and version of every extractor that feeds the model."""
-  from dubber_jax.perception.extractors import versions
+def feature_versions() -> dict[str, dict]:
+  """Name, version and width of every extractor that feeds the model, by need."""
+  from dubber_jax.perception.read import Extractors
 
-  return versions()
+  return Extractors().manifest()
 
 
 def load_params(path: Path, config: Config):
@@ -126,7 +126,8 @@ def load(path: str | Path | None = None, check: bool = True) -> Model:
       raise BadInput(f'{path}/{name} is not the file that was released (its hash differs); copy it again')
   config = from_json((path / 'config.json').read_text(), str(path / 'config.json'))
   made_with = json.loads((path / 'features.json').read_text())
-  unlike = [f'{k}: {v} there, {now} here' for k, v in made_with.items() if (now := feature_versions().get(k)) != v]
+  installed = feature_versions()
+  unlike = [f'{k}: {v} there, {installed.get(k)} here' for k, v in made_with.items() if installed.get(k) != v]
   if unlike:
     raise BadInput(f'{path} was trained with other extractors ({"; ".join(unlike)}); install those, or another model')
   arrays = load_file(path / 'voices.safetensors')
@@ -135,4 +136,5 @@ def load(path: str | Path | None = None, check: bool = True) -> Model:
     n: Voice(arrays[f'{n}/embedding'], arrays[f'{n}/reference_mel'].astype(np.float32), n) for n in names
   }
   settings = json.loads((path / 'vocoder' / 'config.json').read_text())
-  return Model(config, load_params(path / 'model.safetensors', config), GriffinLim(settings['iterations']), voices, path)
+  params = load_params(path / 'model.safetensors', config)
+  return Model(config, params, GriffinLim(settings['iterations']), voices, path)

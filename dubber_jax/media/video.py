@@ -200,3 +200,21 @@ def rotation_of(frame) -> int:
 
 def too_long(path, seconds: float, limit: float) -> BadInput:
   return BadInput(f'{Path(path)}: {seconds:.1f} s long, the limit is {limit:g} s; give a shorter part of it')
+
+
+def write_silent_clip(path, frames: np.ndarray, fps: int = LIP_RATE, overwrite: bool = False):
+  """Writes pictures (L, H, W, 3) uint8 RGB, H and W even, as an mp4 in H.264 without sound.
+
+  Raises BadInput where it exists or cannot be written.
+  """
+  import av
+
+  from dubber_jax.media.output import complete_file
+
+  with complete_file(path, overwrite) as beside, av.open(str(beside), 'w', format='mp4') as film:
+    stream = film.add_stream('libx264', rate=fps, options={'crf': '18', 'preset': 'veryfast'})
+    stream.height, stream.width = frames.shape[1:3]
+    stream.pix_fmt = 'yuv420p'
+    for picture in frames:
+      film.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format='rgb24')))
+    film.mux(stream.encode())

@@ -1,0 +1,263 @@
+"""The command `dubber`."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from dubber_jax.errors import BadInput
+
+
+def main(arguments: list[str] | None = None) -> int:
+  """Runs one command. Bad input is one line on stderr and exit code 2."""
+  parser = make_parser()
+  given = parser.parse_args(arguments)
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+  _use_compilation_cache()
+  try:
+    return given.run(given) or 0
+  except BadInput as e:
+    print(f'dubber: {e}', file=sys.stderr)
+    return 2
+  except KeyboardInterrupt:
+    print('dubber: stopped', file=sys.stderr)
+    return 130
+
+
+def _use_compilation_cache():
+  """What was compiled once is kept, so that the next start takes seconds."""
+  import jax
+
+  from dubber_jax.perception.cache import cache_folder
+
+  jax.config.update('jax_compilation_cache_dir', str(cache_folder() / 'xla'))
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)
+
+
+def make_parser() -> argparse.ArgumentParser:
+  parser = argparse.ArgumentParser(prog='dubber', description='Movie dubbing with a director.')
+  commands = parser.add_subparsers(required=True, metavar='COMMAND')
+
+  def command(name, run, text):
+    sub = commands.add_parser(name, help=text, description=text)
+    sub.set_defaults(run=run)
+    return sub
+
+  def model_options(sub):
+    sub.add_argument('--model', help='model directory (default: the shipped one)')
+    sub.add_argument('--library', help='footage library (default: the shipped one)')
+    sub.add_argument('--director', choices=('on', 'off'), default='on', help='off: one-way dubbing')
+    sub.add_argument('--search', choices=('exact', 'scann'), default='exact', help='how the library is searched')
+    sub.add_argument('--lexicon', help='pronunciations of names, one a row: Zhivago ZH IH0 V AA1 G OW0')
+    sub.add_argument('--overwrite', action='store_true', help='replace what exists')
+    sub.add_argument('--json', help='write the result here too, for a program')
+
+  sub = command('dub', run_dub, 'Dub a clip, or a film with subtitles.')
+  sub.add_argument('film', help='mp4, mkv, mov, mpg, webm or flv')
+  what = sub.add_mutually_exclusive_group(required=True)
+  what.add_argument('--text', help='one line, spoken over the whole clip')
+  what.add_argument('--script', help='srt, vtt, ass or fountain')
+  sub.add_argument('--voice', required=True, help='a recording of the voice, or the name of a shipped one')
+  sub.add_argument('-o', '--out', required=True, help='the dubbed film')
+  sub.add_argument('--face', type=int, help='which face speaks, from 0, left to right')
+  sub.add_argument('--no-report', action='store_true', help='no report page beside the film')
+  model_options(sub)
+
+  sub = command('speak', run_speak, 'Speak a line, or one a row, without a film.')
+  what = sub.add_mutually_exclusive_group(required=True)
+  what.add_argument('--text', help='the line')
+  what.add_argument('--lines', help='a text file, one line a row; -o is then a folder, for 001.wav on')
+  sub.add_argument('--voice', required=True, help='a recording of the voice, or the name of a shipped one')
+  sub.add_argument('--emotion', default='', help='angry, disgust, fear, happy, neutral, sad, surprise or others')
+  sub.add_argument('-o', '--out', required=True, help='a wav, or a folder')
+  model_options(sub)
+
+  sub = command('demo', run_demo, 'Draw a talking character and dub it: needs no file.')
+  sub.add_argument('-o', '--out', default='demo', help='folder for clip and dub (default: demo)')
+  sub.add_argument('--text', default="I can't believe you came back for me!")
+  sub.add_argument('--emotion', default='happy', help="the scene's mood, in which it is drawn")
+  sub.add_argument('--voice', default='', help='a recording, or the name of a shipped voice')
+  model_options(sub)
+
+  sub = command('index', run_index, 'Build a footage library.')
+  sub.add_argument('data', help='a JSON-lines list, a folder of clips with .txt or .srt beside, or a data root')
+  sub.add_argument('-o', '--out', required=True, help='the library directory')
+  sub.add_argument('--overwrite', action='store_true')
+
+  sub = command('train', run_train, 'Train an experiment, or go on where it was stopped.')
+  sub.add_argument('experiment', help='a file of experiments/')
+  sub.add_argument('--arm', help='one arm (default: all, in order)')
+  sub.add_argument('--workdir', help='default: runs/EXPERIMENT/ARM')
+  sub.add_argument('--steps', type=int, help='train to this step')
+  sub.add_argument('--minutes', type=float, help='stop after so long')
+  sub.add_argument('--packed', help='folder of packed features; made if missing')
+  sub.add_argument('--library', help='footage library whose clips the director recalls (default: the shipped one)')
+  sub.add_argument('--workers', type=int, default=2, help='processes that prepare features')
+
+  sub = command('release', run_release, 'Make a model directory of a training run.')
+  sub.add_argument('workdir')
+  sub.add_argument('-o', '--out', required=True)
+  sub.add_argument('--voices', nargs='*', default=(), metavar='NAME=RECORDING', help='voices to ship with it')
+  sub.add_argument('--card', help='a Markdown file: data, licence, figures')
+  sub.add_argument('--overwrite', action='store_true')
+  return parser
+
+
+def _open(given):
+  """-> model and library, as the options say."""
+  import dataclasses
+
+  from dubber_jax.footage.library import Library
+  from dubber_jax.model_directory import load
+  from dubber_jax.perception.read import Extractors
+
+  model = load(given.model)
+  if given.director == 'off':
+    director = dataclasses.replace(model.config.director, enabled=False)
+    model = dataclasses.replace(model, config=model.config.replace(director=director))
+  library = None
+  if model.config.director.enabled:
+    manifest = Extractors().manifest()
+    library = Library.open(given.library, {m: manifest[m] for m in ('scene', 'face', 'text', 'sound')})
+  return model, library
+
+
+def _lexicon(given):
+  from dubber_jax.script.phonemes import read_lexicon
+
+  return read_lexicon(given.lexicon) if given.lexicon else None
+
+
+def run_dub(given):
+  from dubber_jax.clip import Line
+  from dubber_jax.dubbing import dub
+  from dubber_jax.script.lines import read_lines
+  from dubber_jax.voices import find_voice
+
+  lines = [Line(given.text)] if given.text is not None else list(read_lines(given.script))
+  lexicon = _lexicon(given)
+  model, library = _open(given)
+  voice = find_voice(given.voice, model.voices)
+  result = dub(
+    given.film, lines, voice, given.out, model, library, given.overwrite, given.json, not given.no_report,
+    given.face, lexicon, given.search,
+  )  # fmt: skip
+  for path in result['files'].values():
+    print(path)
+
+
+def run_speak(given):
+  from dubber_jax.clip import Line
+  from dubber_jax.dubbing import speak, write_json
+  from dubber_jax.media.output import check_output
+  from dubber_jax.voices import find_voice
+
+  if given.text is not None:
+    texts, outs = [given.text], [Path(given.out)]
+  else:
+    texts = _read_rows(given.lines)
+    outs = [Path(given.out) / f'{i:03d}.wav' for i in range(1, len(texts) + 1)]
+  if given.json:
+    check_output(Path(given.json), given.overwrite)
+  lexicon = _lexicon(given)
+  model, library = _open(given)
+  voice = find_voice(given.voice, model.voices)
+  if given.lines:
+    Path(given.out).mkdir(parents=True, exist_ok=True)
+  results = speak([Line(t) for t in texts], voice, outs, model, library, given.overwrite, lexicon, given.emotion)
+  if given.json:
+    write_json(results[0] if given.text is not None else {'lines': results}, given.json, given.overwrite)
+
+
+def _read_rows(path) -> list[str]:
+  try:
+    rows = Path(path).read_text(encoding='utf-8').splitlines()
+  except (OSError, UnicodeDecodeError) as e:
+    raise BadInput(f'{path}: cannot be read as text ({e}); give a UTF-8 file, one line a row') from e
+  texts = [row.strip() for row in rows if row.strip()]
+  if not texts:
+    raise BadInput(f'{path} holds no lines; write one a row')
+  return texts
+
+
+def run_demo(given):
+  from dubber_jax.clip import EMOTIONS, Line
+  from dubber_jax.dubbing import dub
+  from dubber_jax.media.cartoon import draw_cartoon
+  from dubber_jax.media.output import check_output
+  from dubber_jax.media.video import write_silent_clip
+  from dubber_jax.voices import find_voice
+
+  if given.emotion not in EMOTIONS:
+    raise BadInput(f'no emotion {given.emotion!r}: use one of {", ".join(EMOTIONS)}')
+  folder = Path(given.out)
+  clip, dubbed = folder / 'clip.mp4', folder / 'dubbed.mp4'
+  for path in (clip, dubbed):
+    check_output(path, given.overwrite)
+  model, library = _open(given)
+  voice = find_voice(given.voice or next(iter(model.voices)), model.voices)
+  folder.mkdir(parents=True, exist_ok=True)
+  print(f'drawing a {given.emotion} character')
+  write_silent_clip(clip, draw_cartoon(given.emotion, given.text), overwrite=given.overwrite)
+  result = dub(clip, [Line(given.text)], voice, dubbed, model, library, given.overwrite, given.json,
+               lexicon=_lexicon(given), search=given.search)  # fmt: skip
+  for path in result['files'].values():
+    print(path)
+
+
+def run_index(given):
+  from dubber_jax.footage.index import build_library
+
+  build_library(given.data, given.out, overwrite=given.overwrite)
+
+
+def run_train(given):
+  import dataclasses
+
+  from data_pipelines.pack import pack_set
+  from dubber_jax.experiment import read_arms
+  from dubber_jax.training.readings import make_readings
+  from dubber_jax.training.voice import train_voice
+
+  arms = read_arms(given.experiment)
+  if given.arm and given.arm not in arms:
+    raise BadInput(f'{given.experiment} has no arm {given.arm!r}: it has {", ".join(arms)}')
+  if given.workdir and not given.arm and len(arms) > 1:
+    raise BadInput(f'--workdir holds one run: name an --arm of {", ".join(arms)} too')
+  for name in [given.arm] if given.arm else arms:
+    config = arms[name]
+    changes = {k: v for k, v in (('steps', given.steps), ('minutes', given.minutes)) if v is not None}
+    config = config.replace(train=dataclasses.replace(config.train, **changes))
+    packed = given.packed or config.data.packed
+    folders = [pack_set(s, packed, workers=given.workers) for s in config.data.sources]
+    readings = None
+    if config.data.readings:
+      sentences = Path(given.experiment).with_name('text_emotion.txt')
+      readings = make_readings(config, given.library, sentences if sentences.exists() else None)
+    workdir = given.workdir or Path('runs') / Path(given.experiment).stem / name
+    print(f'training {name} in {workdir}')
+    state = train_voice(config, workdir, folders, readings)
+    print(f'{name}: at step {int(state.step)}')
+
+
+def run_release(given):
+  from dubber_jax.config import from_json
+  from dubber_jax.model_directory import write_model_directory
+  from dubber_jax.training.checkpoints import load_weights
+  from dubber_jax.voices import find_voice
+
+  step, params = load_weights(given.workdir)
+  config = from_json((Path(given.workdir) / 'config.json').read_text(), f'{given.workdir}/config.json')
+  voices = {}
+  for pair in given.voices:
+    name, _, path = pair.partition('=')
+    if not path:
+      raise BadInput(f'--voices {pair}: write NAME=RECORDING')
+    voices[name] = find_voice(path, {})
+  card = Path(given.card).read_text(encoding='utf-8') if given.card else f'# {config.name}\n\nStep {step}.\n'
+  write_model_directory(given.out, config, params, voices, card, given.overwrite)
+  print(given.out)
+
+
+if __name__ == '__main__':
+  sys.exit(main())
