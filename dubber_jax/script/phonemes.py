@@ -183,7 +183,7 @@ def _clean(text, unspoken):
   text = re.sub(r'\b([A-Za-z]+)(?=\d)', r'\1 ', text)
   text = re.sub(r'(?<=[a-z] )A(?= [a-z\d]|[^\w ]|$)', _letters('A'), text)  # plan A, vitamin A
   text = re.sub('[&%@+=°~]', lambda m: _SIGNS[m.group()], text)
-  text = re.sub(r'(?<=[A-Za-z])[-/](?=[A-Za-z])', ' ', text)
+  text = re.sub(r'(?<=[A-Za-z])[-/:](?=[A-Za-z])', ' ', text)
   text = re.sub(r'(?<=[A-Za-z]{2})\.(?=[a-z]{2})', ' dot ', text)
   text = re.sub(r'[A-Za-z]*([A-Za-z])\1\1+[A-Za-z]*', _shorten, text)
   return _lower_capitals(re.sub(r'[#/]', ' ', text)).strip()
@@ -224,8 +224,8 @@ def _large_sum(match):
 def _shorten(match):
   """'noooo' is 'no', 'sweeeet' is 'sweet'."""
   word = match.group()
-  if re.fullmatch('[IVXLCDM]+', word):
-    return word
+  if re.fullmatch('[IVXLCDM]+|www', word):
+    return _letters(word) if word == 'www' else word
   once, twice = (re.sub(r'([A-Za-z])\1\1+', repeat, word, flags=re.IGNORECASE) for repeat in (r'\1', r'\1\1'))
   first, second = (twice, once) if re.search('(?i)eee', word) else (once, twice)
   return second if _in_dictionary(second) and not _in_dictionary(first) else first

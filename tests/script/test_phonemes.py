@@ -120,3 +120,7 @@ def test_any_text_is_phonemes_or_refused(text):
 def test_an_unknown_symbol_is_refused():
   with pytest.raises(BadInput, match='@QQ'):
     encode(['@QQ'])
+
+
+def test_marks_within_words_are_not_spelt_into_them():
+  assert spoken('visit www.foo.org at twelve:thirty') == 'visit w w w dot foo dot org at twelve thirty'
