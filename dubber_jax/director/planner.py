@@ -14,8 +14,11 @@ from dubber_jax.clip import EMOTIONS, MODALITIES, Direction, Exemplars, Line, Re
 
 # How much each modality's emotion counts when all are equally sure. The face says most about the speaker.
 READING_WEIGHT = {'scene': 0.2, 'face': 0.45, 'text': 0.35}
+# How much of a modality's neutral odds counts against an emotion seen elsewhere. "Don't forget a jacket" rules
+# out no feeling, and neither does an ordinary room; a composed face does.
+NEUTRAL_SHARE = {'scene': 0.2, 'face': 0.8, 'text': 0.3}
 EXEMPLAR_WEIGHT = 0.3  # of the recalled clips' labels against the reading's probabilities
-NEUTRAL_WEIGHT = 0.1  # of playing it straight
+NEUTRAL_WEIGHT = 0.03  # of playing it straight: decides only where little is seen
 SCRIPT_WEIGHT = 1.5  # of an emotion that the script names in brackets: more than all the others together
 SHARPNESS = 1.5  # exponent on the mixture: actors play one thing, not eight
 DEFAULT_WEIGHT = 0.5  # of DELIVERY against exemplars whose weights add up to 1
@@ -138,7 +141,8 @@ def _mixture(reading, exemplars, cues) -> np.ndarray:
       continue
     p = p / p.sum()
     sureness = 1 - float(-(p * np.log(p + 1e-12)).sum()) / math.log(len(EMOTIONS))
-    total += READING_WEIGHT[m] * sureness * p
+    neutral_share = np.where(np.array(EMOTIONS) == 'neutral', NEUTRAL_SHARE[m], 1)
+    total += READING_WEIGHT[m] * sureness * p * neutral_share
     for weight, exemplar in _weighted(exemplars, m):
       if exemplar.emotion in EMOTIONS:
         total[EMOTIONS.index(exemplar.emotion)] += EXEMPLAR_WEIGHT * READING_WEIGHT[m] * sureness * weight

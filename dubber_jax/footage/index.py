@@ -74,6 +74,7 @@ def build_library(
   out = epath.Path(out)
   check_absent(out, overwrite)
   root, found = find_footage(Path(data), only)
+  found, repeats = _without_repeats(found)
   reader = reader or FootageReader()
   extractors = {m: extractor_identity(e) for m, e in reader.extractors.items()}
   work = _WorkFolder(out.parent / f'.{out.name}.index', extractors, found)
@@ -106,7 +107,7 @@ def build_library(
     licence=licence,
     media_root='' if portable else str(root),
     overwrite=overwrite,
-    skipped=skipped,
+    skipped=skipped + repeats,
   )
   work.remove()
   return library
@@ -132,12 +133,18 @@ def find_footage(data: Path, only: Mapping[str, str] | None = None) -> tuple[Pat
     found = [footage for path in sorted(root.rglob('*')) for footage in _from_file(root, path)]
   if not found:
     raise BadInput(f'no clip in {data}: give a .jsonl file or a folder of clips ({", ".join(sorted(MEDIA))})')
-  keys = set()
-  for footage in found:
-    if footage.key in keys:
-      raise BadInput(f'two clips of {data} have the key {footage.key} (set/speaker/id): rename one')
-    keys.add(footage.key)
   return root, found
+
+
+def _without_repeats(found: list[Footage]) -> tuple[list[Footage], list[dict]]:
+  """The first clip of each key, and rows for skipped.jsonl about the others."""
+  first, repeats = {}, []
+  for footage in found:
+    if footage.key in first:
+      reason = f'{first[footage.key].media} has the same key: keys are set/speaker/id'
+      repeats.append({'key': footage.key, 'file': footage.media, 'reason': reason})
+    first.setdefault(footage.key, footage)
+  return list(first.values()), repeats
 
 
 class FootageReader:
