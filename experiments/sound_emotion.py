@@ -32,7 +32,7 @@ TEST = range(19, 23)
 
 def arms() -> dict[str, Config]:
   train = TrainConfig(
-    steps=1500, learning_rate=2e-3, warmup_steps=60, decay_steps=1100, weight_decay=0.05, ema=0.99, save_every=500
+    steps=1200, learning_rate=2e-3, warmup_steps=60, decay_steps=900, weight_decay=0.05, ema=0.99, save_every=500
   )
   return {
     'final': Config(name='sound_emotion', task='sound_emotion', train=train),

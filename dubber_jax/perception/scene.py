@@ -1,8 +1,9 @@
 """What the scene looks like: colour, light and motion in numbers, in a sentence, and the mood they suggest.
 
 Colour to mood is Valdez and Mehrabian (1994, "Effects of color on emotions"): pleasure and arousal from
-brightness and saturation. Mood to emotion is the distance to where Russell and Mehrabian (1977, "Evidence for a
-three-factor theory of emotions") place each emotion. That is weak evidence and stays close to even odds.
+brightness and saturation, and to these the convention of film grading adds the hue: gold for joy, red for rage,
+blue for sorrow, violet for dread. Mood to emotion is the distance to where Russell and Mehrabian (1977, "Evidence
+for a three-factor theory of emotions") place each emotion. That is weak evidence, so the odds stay modest.
 """
 
 import numpy as np
@@ -13,17 +14,18 @@ from dubber_jax.perception.text import WIDTH, embed_text
 
 SIDE = 64  # pixels looked at along the longer side
 MOST_FRAMES = 64  # for colour; motion uses neighbouring frames
-HUES = (  # upper edge in degrees, name
-  (15, 'red'),
-  (45, 'orange'),
-  (70, 'yellow'),
-  (160, 'green'),
-  (195, 'teal'),
-  (255, 'blue'),
-  (290, 'violet'),
-  (335, 'pink'),
-  (360, 'red'),
+HUES = (  # upper edge in degrees, name, what film grading means by it: pleasure, arousal, dominance
+  (15, 'red', (-0.4, 0.6, 0.3)),
+  (52, 'orange', (0.4, 0.3, 0.2)),
+  (70, 'yellow', (0.4, 0.3, 0.2)),
+  (160, 'green', (0.0, 0.0, 0.0)),
+  (195, 'teal', (-0.1, -0.2, 0.0)),
+  (255, 'blue', (-0.4, -0.4, -0.3)),
+  (290, 'violet', (-0.5, 0.4, -0.5)),
+  (335, 'pink', (0.3, 0.0, 0.0)),
+  (360, 'red', (-0.4, 0.6, 0.3)),
 )
+FULL_COLOUR = 0.15  # colourfulness from which the hue counts in full
 ORDINARY = {'brightness': 0.5, 'saturation': 0.35, 'motion': 0.01}  # a scene that suggests nothing
 # Pleasure, arousal, dominance, each -1 to 1; 'others' has no place of its own.
 MOODS = {
@@ -35,7 +37,7 @@ MOODS = {
   'sad': (-0.63, -0.27, -0.33),
   'surprise': (0.40, 0.67, -0.13),
 }
-SPREAD = 0.6  # how far a mood reaches: large, as pictures say little
+SPREAD = 0.45  # how far a mood reaches: large, as pictures say little
 OTHERS = 0.05
 CUT = 0.2  # mean change of brightness from one frame to the next that only a cut makes
 
@@ -54,7 +56,7 @@ class ColourAndMotion:
   """The offline backend of `CaptionExtractor` for scenes."""
 
   name = 'colour-motion-minilm'
-  version = '1'
+  version = '2'
   width = WIDTH
 
   def read(self, frames: np.ndarray, track: MouthTrack | None = None) -> tuple[np.ndarray, np.ndarray, str]:
@@ -110,6 +112,7 @@ def mood(numbers: dict[str, float]) -> np.ndarray:
   """The numbers of `measure` -> (8,) probabilities."""
   brightness = 2 * (numbers['brightness'] - ORDINARY['brightness'])
   saturation = 2 * (numbers['saturation'] - ORDINARY['saturation'])
+  _, _, meant = _hue(numbers)
   stir = np.clip(np.log2(max(numbers['motion'], 1e-3) / ORDINARY['motion']) / 4, -0.5, 0.5)
   felt = np.array(
     [
@@ -117,9 +120,9 @@ def mood(numbers: dict[str, float]) -> np.ndarray:
       -0.31 * brightness + 0.60 * saturation + stir,
       -0.76 * brightness + 0.32 * saturation,
     ]
-  )
+  ) + min(1.0, numbers['colourfulness'] / FULL_COLOUR) * np.array(meant)
   odds = {name: np.exp(-np.sum((felt - place) ** 2) / (2 * SPREAD**2)) for name, place in MOODS.items()}
-  odds['neutral'] *= 2  # most scenes are ordinary
+  odds['neutral'] *= 1.25  # most scenes are ordinary
   total = sum(odds.values()) / (1 - OTHERS)
   return np.array([odds[e] / total if e in odds else OTHERS for e in EMOTIONS], np.float32)
 
@@ -129,10 +132,14 @@ def describe_scene(numbers: dict[str, float], probabilities: np.ndarray) -> str:
   bright, full = numbers['brightness'], numbers['saturation']
   light = 'dark' if bright < 0.25 else 'dim' if bright < 0.4 else 'bright' if bright > 0.7 else 'evenly lit'
   colour = 'strong' if full > 0.55 else 'soft' if full > 0.2 else 'hardly any'
-  hue = next(name for edge, name in HUES if numbers['hue'] <= edge)
+  _, hue, _ = _hue(numbers)
   tones = f'{colour} {hue} tones' if numbers['colourfulness'] > 0.04 else f'{colour} colour'
   motion = numbers['motion']
   stir = 'nearly still' if motion < 0.004 else 'quietly moving' if motion < 0.02 else 'full of quick movement'
   cuts = f', with {numbers["cuts"]} cuts' if numbers['cuts'] > 1 else ', with a cut' if numbers['cuts'] else ''
   likeliest = EMOTIONS[int(np.argmax(probabilities))]
   return f'The scene is {light}, in {tones}, {stir}{cuts}. {FEELINGS[likeliest]}'
+
+
+def _hue(numbers):
+  return next(row for row in HUES if numbers['hue'] <= row[0])
