@@ -1,0 +1,37 @@
+# `make dub` dubs a clip from nothing; `make test` runs the tests. Both make the virtual environment they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: dub test slow lint clean
+
+dub: $(VENV)/.features
+	$(BIN)/dubber demo -o demo --overwrite
+
+test: $(VENV)/.dev
+	$(BIN)/pytest -q
+
+slow: $(VENV)/.dev
+	$(BIN)/pytest -q -m slow
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+
+# uv installs in seconds what takes pip a minute.
+$(BIN)/uv:
+	$(PYTHON) -c 'import sys; assert (3, 11) <= sys.version_info < (3, 14), "dubber_jax needs Python 3.11 to 3.13"'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q uv
+
+$(VENV)/.features: $(BIN)/uv setup.cfg requirements-features.txt
+	$(BIN)/uv pip install -q --python $(BIN)/python -e '.[features]'
+	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -r requirements-features.txt
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.features requirements-eval.txt
+	$(BIN)/uv pip install -q --python $(BIN)/python -e '.[features,eval,dev]'
+	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -r requirements-features.txt -r requirements-eval.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info demo

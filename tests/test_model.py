@@ -1,0 +1,141 @@
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from dubber_jax.batch import Shape, empty_batch
+from dubber_jax.clip import MODALITIES
+from dubber_jax.config import ActorConfig, Config, DirectorConfig
+from dubber_jax.model import DirectorActor
+
+TINY = Config(
+  actor=ActorConfig(
+    width=16, text_layers=1, style_width=16, condition_width=16, lip_width=16, lip_layers=1, prosody_layers=1,
+    prosody_width=16, decoder_layers=1, postnet_width=16,
+  ),
+  director=DirectorConfig(width=16),
+)  # fmt: skip
+
+
+def random_batch(config, items=2, frames=48, phonemes=12, lips=16, reference=20, seed=0):
+  """A batch in which everything is present; item i has i frames and phonemes of padding more than the first."""
+  rng = np.random.default_rng(seed)
+  batch = empty_batch(config, Shape(items, frames, phonemes, lips, reference))
+  for i in range(items):
+    n, t = phonemes - i, frames - i
+    batch['phonemes'][i, :n] = rng.integers(1, 90, n)
+    cuts = np.sort(rng.integers(0, t, n - 1))
+    batch['durations'][i, :n] = np.diff(np.concatenate([[0], cuts, [t]]))
+    batch['mel'][i, :t] = rng.normal(-5, 2, (t, 80))
+    batch['pitch'][i, :t] = rng.choice([0, 120, 200], t)
+    batch['lips'][i, : lips - i] = rng.normal(0, 0.3, (lips - i, 82))
+    batch['lip_mask'][i, : lips - i] = True
+    batch['reference'][i, : reference - i] = rng.normal(-5, 2, (reference - i, 80))
+    batch['reference_mask'][i, : reference - i] = True
+  for name in ('speaker', 'sounds', *MODALITIES, *(f'{m}_refs' for m in MODALITIES)):
+    batch[name] = rng.normal(0, 1, batch[name].shape).astype(np.float32)
+  for name in ('present', 'refs_present', 'sounds_present'):
+    batch[name][:] = True
+  return batch
+
+
+@pytest.fixture(scope='module')
+def params():
+  return init(TINY)
+
+
+def init(config):
+  key = jax.random.key(0)
+  return DirectorActor(config).init({'params': key}, random_batch(config))['params']
+
+
+def run(config, params, batch):
+  return jax.device_get(jax.jit(DirectorActor(config).apply)({'params': params}, batch))
+
+
+def pad(batch, extra):
+  """The same items with more padding on every axis of time."""
+  widths = {'phonemes': 1, 'durations': 1, 'mel': 1, 'pitch': 1, 'lips': 1, 'lip_mask': 1, 'reference': 1}
+  widths['reference_mask'] = 1
+  out = {}
+  for name, value in batch.items():
+    if name in widths:
+      space = [(0, 0)] * value.ndim
+      space[1] = (0, extra)
+      value = np.pad(value, space, constant_values=-11.5 if name == 'mel' else 0)
+    out[name] = value
+  return out
+
+
+def test_result_of_a_clip_does_not_depend_on_its_batch_or_padding(params):
+  batch = random_batch(TINY)
+  together = run(TINY, params, batch)
+  alone = run(TINY, params, pad({k: v[1:] for k, v in batch.items()}, 7))
+  for name in ('finished', 'pitch', 'energy', 'emotion'):
+    length = 47 if together[name].ndim > 1 and name != 'emotion' else None
+    np.testing.assert_allclose(together[name][1, :length], alone[name][0, :length], atol=2e-5, err_msg=name)
+  np.testing.assert_allclose(together['log_durations'][1, :11], alone['log_durations'][0, :11], atol=2e-5)
+
+
+MASKS = ('enabled', 'scene', 'face', 'text', 'indirect', 'direct')
+TREES = ('graph', 'build_then_encode', 'hierarchical')
+
+
+@pytest.mark.parametrize('switch', MASKS)
+def test_masking_switch_keeps_the_parameters_and_changes_the_take(params, switch):
+  config = TINY.replace(director=dataclasses.replace(TINY.director, **{switch: False}))
+  assert jax.tree.structure(jax.eval_shape(lambda: init(config))) == jax.tree.structure(params)
+  batch = random_batch(TINY)
+  assert np.abs(run(config, params, batch)['finished'] - run(TINY, params, batch)['finished']).max() > 1e-4
+
+
+@pytest.mark.parametrize('switch', TREES)
+def test_tree_switch_trains_another_tree(params, switch):
+  config = TINY.replace(director=dataclasses.replace(TINY.director, **{switch: False}))
+  other = init(config)
+  assert jax.tree.structure(other) != jax.tree.structure(params)
+  assert np.isfinite(run(config, other, random_batch(config))['finished']).all()
+
+
+def test_director_off_does_not_hear_the_reading(params):
+  config = TINY.replace(director=dataclasses.replace(TINY.director, enabled=False))
+  batch = random_batch(TINY)
+  other = batch | {m: batch[m] + 1.0 for m in MODALITIES} | {'sounds': -batch['sounds']}
+  np.testing.assert_array_equal(run(config, params, batch)['finished'], run(config, params, other)['finished'])
+  silent = batch | {'present': np.zeros_like(batch['present'])}
+  np.testing.assert_allclose(
+    run(config, params, batch)['finished'], run(TINY, params, silent)['finished'], atol=1e-6
+  )
+
+
+def test_exemplar_that_is_absent_is_not_heard(params):
+  batch = random_batch(TINY)
+  batch['refs_present'][:, :, 2] = False
+  batch['sounds_present'][:, :, 2] = False
+  other = dict(batch)
+  for name in ('scene_refs', 'face_refs', 'text_refs'):
+    other[name] = np.array(batch[name])
+    other[name][:, 2] = 9.0
+  other['sounds'] = np.array(batch['sounds'])
+  other['sounds'][:, :, 2] = 9.0
+  np.testing.assert_array_equal(run(TINY, params, batch)['finished'], run(TINY, params, other)['finished'])
+
+
+def test_pitch_shift_moves_the_pitch_by_semitones(params):
+  batch = random_batch(TINY)
+  model = DirectorActor(TINY)
+
+  def hertz(shift):
+    controls = np.array([[shift, 1.0, 0.0]] * 2, np.float32)
+    return model.apply({'params': params}, batch, batch['durations'], controls, 48, method='perform')[1]
+
+  plain, raised = hertz(0.0), hertz(2.0)
+  voiced = np.asarray(plain) > 0
+  assert voiced.any()
+  np.testing.assert_allclose(12 * np.log2(raised[voiced] / plain[voiced]), 2.0, atol=1e-2)
+
+
+def test_shipped_config_fits_its_size():
+  shapes = jax.eval_shape(lambda: init(Config()))
+  assert sum(np.prod(s.shape) for s in jax.tree.leaves(shapes)) * 2 < 12_000_000
