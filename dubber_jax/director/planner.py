@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dubber_jax.clip import EMOTIONS, MODALITIES, Direction, Exemplars, Line, Reading
+from dubber_jax.script.phonemes import Phonemes, phonemize
 
 # How much each modality's emotion counts when all are equally sure. The face says most about the speaker.
 READING_WEIGHT = {'scene': 0.2, 'face': 0.45, 'text': 0.35}
@@ -41,6 +42,7 @@ TEMPER = np.array([0.6, 0.5, 0.5, 0.3, 0.6])
 # Breathiness and tremor, 0 to 1, at full intensity: not measured, as an acting coach would say.
 VOICE = {'fear': (0.3, 0.5), 'sad': (0.4, 0.3), 'surprise': (0.15, 0.0), 'disgust': (0.1, 0.0)}
 
+PAUSES = {'...': 0.3, '-': 0.25, '.': 0.3, '?': 0.3, '!': 0.3, ';': 0.25, ':': 0.25, ',': 0.1}  # s at marks
 LIMITS = {'pace': (0.75, 1.35), 'pitch_shift': (-4.0, 6.0), 'pitch_range': (0.6, 1.6), 'loudness': (-10.0, 8.0)}
 
 
@@ -86,12 +88,14 @@ CUES = (
 )  # fmt: skip
 
 
-def plan(reading: Reading, exemplars: Exemplars, line: Line) -> Direction:
+def plan(reading: Reading, exemplars: Exemplars, line: Line, phonemes: Phonemes | None = None) -> Direction:
   """What to tell the actor about a line, by what was seen and recalled.
 
   Where nothing was seen, nothing recalled and the script says nothing, this is a neutral, plain delivery.
-  Departures from neutral grow with intensity and stay within LIMITS.
+  Departures from neutral grow with intensity and stay within LIMITS. `phonemes`: the line's, where a lexicon
+  was used; pauses and emphasis count its words. Raises BadInput for a line that cannot be spoken.
   """
+  phonemes = phonemes or phonemize(line.text)
   cues = _cues(line.stage_direction)
   emotion = _mixture(reading, exemplars, cues)
   held_back = any(cue.held_back for cue in cues)
@@ -102,7 +106,6 @@ def plan(reading: Reading, exemplars: Exemplars, line: Line) -> Direction:
   breathiness, tremor = (
     intensity * sum(p * VOICE.get(e, (0, 0))[i] for e, p in zip(EMOTIONS, emotion, strict=True)) for i in (0, 1)
   )
-  words = _words(line.text)
   direction = Direction(
     emotion=tuple(float(p) for p in emotion),
     intensity=intensity,
@@ -112,10 +115,10 @@ def plan(reading: Reading, exemplars: Exemplars, line: Line) -> Direction:
     loudness=_limit('loudness', loudness + sum(loud_cues)),
     breathiness=round(min(1.0, breathiness + sum(cue.breathiness for cue in cues)), 3),
     tremor=round(min(1.0, tremor + sum(cue.tremor for cue in cues)), 3),
-    pauses=_pauses(words, pauses, sum(cue.pauses for cue in cues)),
-    emphasis=_emphasis(words),
+    pauses=_pauses(phonemes, pauses, sum(cue.pauses for cue in cues)),
+    emphasis=_emphasis(line.text, phonemes.words),
   )
-  note, note_zh = describe(direction, line.text, held_back)
+  note, note_zh = describe(direction, phonemes.words, held_back)
   return direction.replace(note=note, note_zh=note_zh)
 
 
@@ -195,35 +198,33 @@ def _limit(name, value) -> float:
   return round(float(np.clip(value, low, high)), 3)
 
 
-def _words(text) -> list[tuple[str, str]]:
-  """(word, what follows it up to the next word), counted as the actor counts them."""
-  return re.findall(r"([A-Za-z0-9][A-Za-z0-9']*)([^A-Za-z0-9]*)", text)
-
-
-def _pauses(words, share, asked) -> tuple[tuple[int, float], ...]:
-  """Pauses at the marks within the line, longer where the exemplars pause more or the script asks for it."""
-  pauses = []
-  for i, (_, mark) in enumerate(words[:-1]):
-    if re.search(r'\.\.|…|—|–|--|\s-\s', mark):
-      seconds = 0.25 + asked
-    elif re.search('[.?!;:]', mark) and ' ' in mark:
-      seconds = 0.2 + asked
-    elif ',' in mark:
-      seconds = asked
-    else:
+def _pauses(phonemes, share, asked) -> tuple[tuple[int, float], ...]:
+  """Pauses at the marks within the line: at dots and dashes always, at others where the exemplars pause more than
+  is usual or the script asks for it. Elsewhere the actor's own are right."""
+  more = asked + float(np.clip(2 * share, 0, 0.2))
+  pauses, word, last = {}, -1, len(phonemes.words) - 1
+  for symbol, word_of in zip(phonemes.symbols, phonemes.word_of.tolist(), strict=True):
+    word = max(word, word_of)
+    if word_of >= 0 or not 0 <= word < last or symbol not in PAUSES:
       continue
-    seconds += float(np.clip(2 * share, 0, 0.2))
-    if seconds >= 0.05:
-      pauses.append((i, round(min(seconds, 0.8), 2)))
-  return tuple(pauses)
+    if symbol in ('...', '-') or more >= 0.05:
+      pauses[word] = round(min(PAUSES[symbol] + more, 0.8), 2)
+  return tuple(pauses.items())
 
 
-def _emphasis(words) -> tuple[float, ...]:
-  """More weight for words in capitals in a line that is not all capitals; single letters are no shout."""
-  loud = [len(word) > 1 and word.isupper() and word.isalpha() for word, _ in words]
-  if not any(loud) or all(up or len(word) == 1 for up, (word, _) in zip(loud, words, strict=True)):
+def _emphasis(text, words) -> tuple[float, ...]:
+  """1 for words in capitals in a line that is not all capitals, 0 for others; single letters and names that are
+  spelt out are no shout."""
+  written = re.findall(r"[A-Za-z][A-Za-z']*", text)
+  loud = [len(word) > 1 and word.isupper() for word in written]
+  if not any(loud) or all(up or len(word) == 1 for up, word in zip(loud, written, strict=True)):
     return ()
-  return tuple(1.6 if up else 1.0 for up in loud)
+  weights, at = [0.0] * len(words), 0
+  for word, up in zip(written, loud, strict=True):
+    if word.lower() in words[at:]:
+      at = words.index(word.lower(), at) + 1
+      weights[at - 1] = float(up)
+  return tuple(weights) if any(weights) else ()
 
 
 NAMES = {
@@ -238,9 +239,9 @@ NAMES = {
 }
 
 
-def describe(direction: Direction, text: str = '', held_back: bool = False) -> tuple[str, str]:
+def describe(direction: Direction, words: tuple[str, ...] = (), held_back: bool = False) -> tuple[str, str]:
   """A direction as a sentence for a person, in English and Chinese, as 'held-back anger: slower, tight, not
-  louder'. `text`: the line, to name the words that are stressed or followed by a pause."""
+  louder'. `words`: the line's, to name those that are stressed or followed by a pause."""
   ranked = sorted(range(len(EMOTIONS)), key=lambda i: -direction.emotion[i])
   first, second = (EMOTIONS[i] for i in ranked[:2])
   feeling, feeling_zh = NAMES[first]
@@ -254,16 +255,15 @@ def describe(direction: Direction, text: str = '', held_back: bool = False) -> t
   if second != 'neutral' and direction.emotion[ranked[1]] >= 0.25:
     feeling, feeling_zh = f'{feeling} with some {NAMES[second][0]}', f'{feeling_zh}，带一点{NAMES[second][1]}'
 
-  how = [words for applies, words in _manners(direction, first) if applies]
-  spoken = [word for word, _ in _words(text)]
-  stressed = [spoken[i] for i, w in enumerate(direction.emphasis) if w > 1 and i < len(spoken)]
+  how = [said for applies, said in _manners(direction, first) if applies]
+  stressed = [word for word, weight in zip(words, direction.emphasis, strict=False) if weight > 0]
   if stressed:
     how.append((f'lean on "{" ".join(stressed)}"', f'重读“{" ".join(stressed)}”'))
-  paused = [spoken[i] for i, _ in direction.pauses if i < len(spoken)]
+  paused = [words[i] for i, _ in direction.pauses if i < len(words)]
   if paused:
     how.append((f'pause after "{paused[0]}"', f'在“{paused[0]}”之后停顿'))
   how = how or [('even and natural', '平稳自然')]
-  return f'{feeling}: {", ".join(w for w, _ in how)}', f'{feeling_zh}：{"，".join(w for _, w in how)}'
+  return f'{feeling}: {", ".join(en for en, _ in how)}', f'{feeling_zh}：{"，".join(zh for _, zh in how)}'
 
 
 def _manners(d, emotion):
