@@ -1,6 +1,7 @@
 """Builds a footage library from clips: finds them, reads them, and goes on where it was stopped."""
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import json
@@ -63,9 +64,9 @@ def build_library(
   data: a .jsonl (rows with id, speaker, file, text, emotion, as docs/footage.md says), a folder of such files,
   or a folder of clips with a .txt (the line) or .srt, .vtt, .ass (a line each) of the same name beside them;
   a folder within it names the speaker. only: fields that a row must have, as {'split': 'train_a'}; without it
-  rows of a test or validation split are left out. licence: of the clips. portable: the library does not say
-  where its media are, which are then looked for under DUBBER_DATA. reader: what reads a clip (FootageReader
-  by default).
+  rows of a test or validation split are left out. licence: of the clips. portable: for a library that is
+  given away; it holds neither the clips' words nor where their media are, which are then looked for under
+  DUBBER_DATA. reader: what reads a clip (FootageReader by default).
 
   A stopped run goes on where it was: what was read lies beside `out` until it is complete. A clip that cannot
   be read is left out and listed in the library's skipped.jsonl. Raises BadInput where there is no clip, or
@@ -100,7 +101,7 @@ def build_library(
     raise BadInput(f'none of the {len(found)} clips of {data} can be read; the first: {skipped[0]["reason"]}')
   library = Library.build(
     out,
-    [entry.clip for entry in entries],
+    [dataclasses.replace(entry.clip, text='') if portable else entry.clip for entry in entries],
     {m: _stack(entries, m, extractors[m]['width']) for m in EMBEDDINGS},
     [entry.prosody for entry in entries],
     extractors,

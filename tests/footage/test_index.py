@@ -128,3 +128,26 @@ def test_second_clip_of_a_key_is_listed_and_the_first_kept(tmp_path):
   library = build_library(tmp_path / 'a.jsonl', tmp_path / 'lib', progress=False, reader=TwoNumbers())
   assert [clip.text for clip in library.clips] == ['first']
   assert json.loads((tmp_path / 'lib' / 'skipped.jsonl').read_text())['file'] == 'second.wav'
+
+
+def test_portable_library_holds_neither_words_nor_paths_of_this_machine(table, tmp_path):
+  build_library(table, tmp_path / 'lib', progress=False, reader=TwoNumbers(), portable=True)
+  held = ''.join((tmp_path / 'lib' / name).read_text() for name in ('clips.jsonl', 'manifest.json'))
+  assert str(tmp_path) not in held and 'xxx' not in held
+
+
+@pytest.mark.filterwarnings('ignore')
+def test_films_are_read_as_targets_are_and_bare_sound_from_its_label(data_dir, tmp_path, monkeypatch):
+  monkeypatch.setenv('DUBBER_CACHE', str(tmp_path / 'cache'))
+  rows = [json.loads(line) for line in (data_dir / 'cremad.jsonl').read_text().splitlines()]
+  rows = [row for row in rows if row['id'] in ('1001_DFA_HAP_XX', '1002_DFA_HAP_XX')]
+  assert len(rows) == 2
+  (tmp_path / 'cremad').symlink_to(data_dir / 'cremad')
+  (tmp_path / 'two.jsonl').write_text('\n'.join(map(json.dumps, rows)))
+  library = build_library(tmp_path / 'two.jsonl', tmp_path / 'lib', progress=False, only={'split': 'test'})
+  assert not (tmp_path / 'lib' / 'skipped.jsonl').exists()
+  film, sound = sorted(library.clips, key=lambda clip: clip.key)
+  assert film.present == sound.present == EMBEDDINGS
+  assert 'happy' in film.captions['face'] and 'happy' not in sound.captions['face']
+  assert 1.5 < film.seconds < 2.5 and np.isfinite(library.prosody).all()
+  assert library.exemplar(0).media
