@@ -32,14 +32,15 @@ def lips():
 
   for pattern in ('grid/s1', 'grid/s2', 'grid/s3', 'grid/s4', 'grid/s5', 'cremad'):
     files = [row['file'] for row in _rows(pattern.split('/')[0]) if row['file'].startswith(pattern + '/')]
-    films = [read_frames(DATA / file)[0] for file in files if not file.endswith('.mp3')][:6]
+    films = [read_frames(DATA / file)[0] for file in [f for f in files if not f.endswith('.mp3')][:6]]
     track_mouth(films[0][:2])
-    start = time.perf_counter()
+    start = time.process_time()
     tracks = [track_mouth(frames) for frames in films]
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     present = np.concatenate([track.present for track in tracks])
     height, width = films[0].shape[1:3]
-    print(f'lips {pattern}: {len(present) / seconds:.0f} frames/s at {width}x{height}, followed {present.mean():.1%}')
+    speed = f'{len(present) / seconds:.0f} frames per CPU second at {width}x{height}'
+    print(f'lips {pattern}: {speed}, followed {present.mean():.1%}')
 
 
 def text():
