@@ -1,9 +1,10 @@
 """The emotion in a voice, on RAVDESS: trained on actors 01-10, measured on actors 19-22.
 
-    python experiments/sound_emotion.py                  # 15 min on one CPU core, writes the weights
+    python experiments/sound_emotion.py                  # 5 min on 2 CPU cores, writes the weights
     python experiments/sound_emotion.py --arm held_out   # leaves out actors 09 and 10, to choose by
 
-Prints the accuracy on actors nobody has trained on, and writes dubber_jax/weights/sound_emotion/.
+Prints the accuracy on actors nobody has trained on, and writes dubber_jax/weights/sound_emotion/. Expect 0.53 on
+actors 19-22 (always neutral: 0.20).
 """
 
 import argparse
