@@ -82,6 +82,9 @@ def make_parser() -> argparse.ArgumentParser:
   sub = command('index', run_index, 'Build a footage library.')
   sub.add_argument('data', help='a JSON-lines list, a folder of clips with .txt or .srt beside, or a data root')
   sub.add_argument('-o', '--out', required=True, help='the library directory')
+  sub.add_argument('--only', action='append', default=[], metavar='FIELD=VALUE',
+                   help='rows of a list to take, as split=train_a')  # fmt: skip
+  sub.add_argument('--licence', default='', help="of the footage; stands in the library's manifest")
   sub.add_argument('--overwrite', action='store_true')
 
   sub = command('train', run_train, 'Train an experiment, or go on where it was stopped.')
@@ -192,11 +195,11 @@ def run_demo(given):
     raise BadInput(f'no emotion {given.emotion!r}: use one of {", ".join(EMOTIONS)}')
   folder = Path(given.out)
   clip, dubbed = folder / 'clip.mp4', folder / 'dubbed.mp4'
+  folder.mkdir(parents=True, exist_ok=True)
   for path in (clip, dubbed):
     check_output(path, given.overwrite)
   model, library = _open(given)
   voice = find_voice(given.voice or next(iter(model.voices)), model.voices)
-  folder.mkdir(parents=True, exist_ok=True)
   print(f'drawing a {given.emotion} character')
   write_silent_clip(clip, draw_cartoon(given.emotion, given.text), overwrite=given.overwrite)
   result = dub(clip, [Line(given.text)], voice, dubbed, model, library, given.overwrite, given.json,
@@ -208,7 +211,10 @@ def run_demo(given):
 def run_index(given):
   from dubber_jax.footage.index import build_library
 
-  build_library(given.data, given.out, overwrite=given.overwrite)
+  pairs = dict(pair.partition('=')[::2] for pair in given.only)
+  if not all(pairs.values()):
+    raise BadInput('--only takes FIELD=VALUE, as split=train_a')
+  build_library(given.data, given.out, overwrite=given.overwrite, only=pairs or None, licence=given.licence)
 
 
 def run_train(given):

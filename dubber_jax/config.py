@@ -85,7 +85,6 @@ class DataConfig:
   films: bool = True  # lips where the source has pictures
   readings: bool = True  # give the director nodes
   director_dropout: float = 0.1  # items on which the director is silent
-  caption_error: float = 0.15  # captions that name another emotion, as perception's own errors do
 
 
 @dataclass(frozen=True)

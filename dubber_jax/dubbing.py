@@ -22,11 +22,12 @@ from dubber_jax.media.sound import read_sound, write_wav
 from dubber_jax.media.video import probe, read_frames
 from dubber_jax.model_directory import Model
 from dubber_jax.perception.read import Extractors, follow_mouth, read_clip
-from dubber_jax.rehearsal import emotion_name, perform, review, speech_span, vocode
+from dubber_jax.rehearsal import compile_clock, emotion_name, perform, review, speech_span, vocode
 from dubber_jax.script.phonemes import phonemize
 
 LONGEST_FILM = 600.0  # s
 LONGEST_LINE = 60.0  # s
+REHEARSING = ('reading', 'recall', 'direction', 'actor', 'review')  # stages that a round is made of
 SUMMED = ('slot_seconds', 'speech_seconds', 'rehearsal_seconds', 'compile_seconds')
 WIDEST = 640  # pixels of the longer side that perception looks at
 
@@ -44,9 +45,10 @@ class DubbedLine:
 
 @dataclass
 class Stopwatch:
-  """Seconds by stage, in the order in which the stages first began."""
+  """Seconds by stage, in the order in which the stages first began; compilation counts apart."""
 
   seconds: dict[str, float] = field(default_factory=dict)
+  compiling: float = 0.0
 
   def __call__(self, stage: str):
     return _Lap(self, stage)
@@ -58,10 +60,12 @@ class _Lap:
   stage: str
 
   def __enter__(self):
-    self.began = time.perf_counter()
+    self.began, self.compiled = time.perf_counter(), compile_clock().seconds
 
   def __exit__(self, *_):
-    spent = time.perf_counter() - self.began
+    compiling = compile_clock().seconds - self.compiled
+    spent = time.perf_counter() - self.began - compiling
+    self.watch.compiling += compiling
     self.watch.seconds[self.stage] = self.watch.seconds.get(self.stage, 0.0) + spent
 
 
@@ -104,10 +108,11 @@ def play_line(
         exclude_media=silent_clip.path, exclude_span=(line.start or 0.0, line.end or math.inf),
       )  # fmt: skip
     with watch('direction'):
-      direction = plan(reading, exemplars, line)
-  take, spent = perform(model, phonemes, voice, slot_seconds, direction, reading, exemplars, track)
-  watch.seconds |= spent
-  judged = review(take, direction, track)
+      direction = plan(reading, exemplars, line, phonemes)
+  with watch('actor'):
+    take = perform(model, phonemes, voice, slot_seconds, direction, reading, exemplars, track)
+  with watch('review'):
+    judged = review(take, direction, track)
   with watch('vocoder'):
     take = vocode(model, take)
   gain = 10 ** (direction.loudness / 20)
@@ -138,8 +143,8 @@ def play_line(
     'slot_seconds': slot_seconds if slot_seconds is not None else take.slot_seconds,
     'speech_seconds': end - start,
     'speech_start': start,
-    'rehearsal_seconds': sum(watch.seconds.get(s, 0.0) for s in ('reading', 'recall', 'direction', 'durations', 'mel')),
-    'compile_seconds': 0.0,
+    'rehearsal_seconds': sum(watch.seconds.get(s, 0.0) for s in REHEARSING),
+    'compile_seconds': watch.compiling,
     'seconds': {k: round(v, 4) for k, v in watch.seconds.items()},
     'warnings': list(dict.fromkeys([*warnings, *take.warnings])),
   }  # fmt: skip

@@ -5,7 +5,6 @@ One round for now: the direction is planned from reading and exemplars, the take
 
 import dataclasses
 import functools
-import time
 
 import jax
 import numpy as np
@@ -34,6 +33,23 @@ FRAME_RATE = SAMPLE_RATE / HOP  # mel frames a second
 PHONEME_STEP, FRAME_STEP = 64, 256  # lengths are padded to multiples of these, so that few shapes are compiled
 REFERENCE = 256  # mel frames of a reference
 LONGEST_TAIL = 0.5  # s of silence after the line that the actor plays; the rest is added
+
+
+class CompileClock:
+  """Seconds that XLA has spent compiling in this process, so that they can be told from the work itself."""
+
+  def __init__(self):
+    self.seconds = 0.0
+    jax.monitoring.register_event_duration_secs_listener(self._add)
+
+  def _add(self, event: str, seconds: float, **_):
+    if event.startswith('/jax/core/compile/'):
+      self.seconds += seconds
+
+
+@functools.cache
+def compile_clock() -> CompileClock:
+  return CompileClock()
 
 
 @functools.lru_cache(maxsize=8)
@@ -88,8 +104,8 @@ def perform(
   reading: Reading | None = None,
   exemplars: Exemplars | None = None,
   track: MouthTrack | None = None,
-) -> tuple[Take, dict[str, float]]:
-  """One take of a line, as a mel; see `vocode` for its sound. Returns it with seconds by stage.
+) -> Take:
+  """One take of a line, as a mel; see `vocode` for its sound.
 
   slot_seconds: the take lasts as long, to the nearest mel frame; None: as long as the line needs. Raises
   BadInput where the line cannot be spoken in its slot.
@@ -125,7 +141,6 @@ def perform(
   def bucket(frames: float) -> int:
     return int(-(-frames // FRAME_STEP) * FRAME_STEP)
 
-  began = time.perf_counter()
   slot = round(slot_seconds * FRAME_RATE) if slot_seconds is not None else None
   # Lips are read over the whole slot; without a slot there are none.
   log_durations = _compiled(model.module, 'read')(model.params, lay(bucket(slot or 1)))
@@ -143,7 +158,6 @@ def perform(
   durations, _, warnings = fit_to_slot(frames, silent, slot, direction.pace, speech)
   tail = max(int(durations[-1]) - round(LONGEST_TAIL * FRAME_RATE), 0)
   durations[-1] -= tail
-  planned = time.perf_counter()
 
   played = bucket(slot - tail)
   batch = lay(played)
@@ -157,8 +171,7 @@ def perform(
   mel = np.concatenate([mel[0, : slot - tail], np.full((tail, mel.shape[-1]), LOG_FLOOR, np.float32)])
   hertz = np.pad(hertz[0, : slot - tail], (0, tail))
   durations[-1] += tail
-  take = Take(mel, symbols, durations, hertz, emotion[0], warnings=tuple(warnings))
-  return take, {'durations': planned - began, 'mel': time.perf_counter() - planned}
+  return Take(mel, symbols, durations, hertz, emotion[0], warnings=tuple(warnings))
 
 
 def vocode(model: Model, take: Take, seed: int = 0) -> Take:

@@ -15,7 +15,10 @@ def lines(draw):
   return np.array([0.0, *inner, 0.0]), np.array([True, *silent, True])
 
 
-@given(lines(), st.integers(1, 2000), st.floats(0.5, 2.0), st.none() | st.tuples(st.integers(0, 900), st.integers(0, 900)))
+WINDOWS = st.none() | st.tuples(st.integers(0, 900), st.integers(0, 900))
+
+
+@given(lines(), st.integers(1, 2000), st.floats(0.5, 2.0), WINDOWS)
 def test_durations_fill_every_slot_or_say_why_not(line, slot, pace, speech):
   frames, silent = line
   try:
