@@ -32,6 +32,7 @@ from dubber_jax.script.phonemes import SILENCES, Phonemes, encode
 FRAME_RATE = SAMPLE_RATE / HOP  # mel frames a second
 PHONEME_STEP, FRAME_STEP = 64, 256  # lengths are padded to multiples of these, so that few shapes are compiled
 REFERENCE = 256  # mel frames of a reference
+FADE = 0.1  # s; begins twice as long before speech, or ends as long after it
 LONGEST_TAIL = 0.5  # s of silence after the line that the actor plays; the rest is added
 
 
@@ -175,9 +176,13 @@ def perform(
 
 
 def vocode(model: Model, take: Take, seed: int = 0) -> Take:
-  """The take with its waveform, (T * 256,) at 22,050 Hz, silent at its edges as its durations say."""
+  """The take with its waveform, (T * 256,) at 22,050 Hz, faded to silence a little outside what is spoken, so that
+  the room of the training recordings is not heard to be switched on and off."""
   wave = np.asarray(model.vocoder.vocode(take.mel, seed), np.float32)
-  return dataclasses.replace(take, waveform=wave)
+  start, end = speech_span(take)
+  time = np.arange(len(wave)) / SAMPLE_RATE
+  level = np.minimum((time - start) / FADE + 2, (end - time) / FADE + 2).clip(0, 1)
+  return dataclasses.replace(take, waveform=(wave * np.sin(level * np.pi / 2) ** 2).astype(np.float32))
 
 
 def speech_span(take: Take) -> tuple[float, float]:

@@ -41,9 +41,9 @@ def make_step(config: Config, task: Task):
     keep = jnp.minimum(config.train.ema, (1.0 + state.step) / (10.0 + state.step))
     ema = jax.tree.map(lambda old, new: old * keep + new * (1 - keep), state.ema, params)
     metrics = metrics | {
-      'norm/gradient': optax.global_norm(gradients),
-      'norm/update': optax.global_norm(updates),
-      'norm/parameter': optax.global_norm(params),
+      'norm/gradient': optax.tree.norm(gradients),
+      'norm/update': optax.tree.norm(updates),
+      'norm/parameter': optax.tree.norm(params),
     }
     if isinstance(inner, optax.ApplyIfFiniteState):
       metrics['skipped'] = inner.total_notfinite

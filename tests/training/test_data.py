@@ -1,0 +1,58 @@
+import json
+
+import numpy as np
+import pytest
+
+from dubber_jax.errors import BadInput
+from dubber_jax.training.data import VoiceBatches
+from dubber_jax.training.packed import PackedSet, dequantise, quantise
+
+
+def test_mel_survives_packing_to_a_fortieth_of_a_neper():
+  mel = np.random.default_rng(0).uniform(-11.5, 2.4, (50, 80))
+  assert np.abs(dequantise(quantise(mel)) - mel).max() < 0.028
+
+
+def test_every_item_is_seen_once_an_epoch_and_none_that_is_held_out(packed, config):
+  batches = VoiceBatches(config, [packed])
+  keys = [batches.sets[s].rows[i]['key'] for _, members in batches.plan(3) for s, i in members]
+  assert len(keys) == len(set(keys))
+  assert not {'made-up/a/38', 'made-up/a/39'} & set(keys)
+  assert len(keys) >= 38 - sum(shape.items - 1 for shape in batches.shapes)
+
+
+def test_batch_is_the_same_whatever_was_read_before_it(packed, config):
+  one, two = VoiceBatches(config, [packed]), VoiceBatches(config, [packed])
+  for i in range(30):
+    one[i]
+  for name, value in two[17].items():
+    np.testing.assert_array_equal(one[17][name], value)
+  assert any((one[17][n] != one[18][n]).any() for n in ('speaker',) if one[17][n].shape == one[18][n].shape)
+
+
+def test_durations_add_up_to_the_frames(packed, config):
+  batch = VoiceBatches(config, [packed])[0]
+  real = (batch['mel'] > batch['mel'].min()).any(-1).sum(1)
+  np.testing.assert_array_equal(batch['durations'].sum(1), real)
+
+
+def test_iterator_goes_on_from_its_saved_position(packed, config):
+  batches = VoiceBatches(config, [packed])
+  iterator = batches.iterator()
+  for _ in range(5):
+    next(iterator)
+  position = json.loads(json.dumps(iterator.get_state()))
+  expected = next(iterator)
+  again = batches.iterator()
+  again.set_state(position)
+  np.testing.assert_array_equal(next(again)['mel'], expected['mel'])
+
+
+def test_damaged_packed_set_is_refused(packed, tmp_path):
+  import shutil
+
+  broken = tmp_path / 'broken'
+  shutil.copytree(packed, broken)
+  (broken / 'mel.npy').write_bytes((broken / 'mel.npy').read_bytes()[:1000])
+  with pytest.raises(BadInput, match='delete'):
+    PackedSet(broken)
