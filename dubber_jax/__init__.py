@@ -1,1 +1,32 @@
-"""Movie dubbing with a director."""
+"""Movie dubbing with a director: script, silent clip and a voice in; speech in time with the lips out.
+
+    model = load()
+    voice = find_voice('voice.wav', model.voices)
+    dub('clip.mp4', [Line('We never asked for any of this.')], voice, 'dubbed.mp4', model)
+"""
+
+import importlib
+
+_WHERE = {
+  'load': 'model_directory',
+  'Model': 'model_directory',
+  'find_voice': 'voices',
+  'make_voice': 'voices',
+  'dub': 'dubbing',
+  'speak': 'dubbing',
+  'Library': 'footage.library',
+  'Config': 'config',
+  'BadInput': 'errors',
+  **dict.fromkeys(
+    ('Line', 'Clip', 'Voice', 'MouthTrack', 'Reading', 'Exemplar', 'Exemplars', 'Direction', 'Take', 'Review'), 'clip'
+  ),
+}
+__all__ = sorted(_WHERE)
+__version__ = '0.1.0'
+
+
+def __getattr__(name: str):
+  # Loaded when asked for, so that `import dubber_jax` is quick.
+  if name not in _WHERE:
+    raise AttributeError(f'dubber_jax has no {name!r}')
+  return getattr(importlib.import_module(f'dubber_jax.{_WHERE[name]}'), name)

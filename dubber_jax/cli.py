@@ -66,7 +66,7 @@ def make_parser() -> argparse.ArgumentParser:
   sub = command('speak', run_speak, 'Speak a line, or one a row, without a film.')
   what = sub.add_mutually_exclusive_group(required=True)
   what.add_argument('--text', help='the line')
-  what.add_argument('--lines', help='a text file, one line a row; -o is then a folder, for 001.wav on')
+  what.add_argument('--lines', help='a text file, one line a row, or a script; -o is then a folder, for 001.wav on')
   sub.add_argument('--voice', required=True, help='a recording of the voice, or the name of a shipped one')
   sub.add_argument('--emotion', default='', help='angry, disgust, fear, happy, neutral, sad, surprise or others')
   sub.add_argument('-o', '--out', required=True, help='a wav, or a folder')
@@ -110,9 +110,9 @@ def _open(given):
   """-> model and library, as the options say."""
   import dataclasses
 
+  from dubber_jax.dubbing import library_features
   from dubber_jax.footage.library import Library
   from dubber_jax.model_directory import load
-  from dubber_jax.perception.read import Extractors
 
   model = load(given.model)
   if given.director == 'off':
@@ -120,8 +120,7 @@ def _open(given):
     model = dataclasses.replace(model, config=model.config.replace(director=director))
   library = None
   if model.config.director.enabled:
-    manifest = Extractors().manifest()
-    library = Library.open(given.library, {m: manifest[m] for m in ('scene', 'face', 'text', 'sound')})
+    library = Library.open(given.library, library_features())
   return model, library
 
 
@@ -132,12 +131,11 @@ def _lexicon(given):
 
 
 def run_dub(given):
-  from dubber_jax.clip import Line
   from dubber_jax.dubbing import dub
-  from dubber_jax.script.lines import read_lines
+  from dubber_jax.script.lines import parse_line, read_lines
   from dubber_jax.voices import find_voice
 
-  lines = [Line(given.text)] if given.text is not None else list(read_lines(given.script))
+  lines = [parse_line(given.text)] if given.text is not None else list(read_lines(given.script))
   lexicon = _lexicon(given)
   model, library = _open(given)
   voice = find_voice(given.voice, model.voices)
@@ -150,16 +148,17 @@ def run_dub(given):
 
 
 def run_speak(given):
-  from dubber_jax.clip import Line
   from dubber_jax.dubbing import speak, write_json
   from dubber_jax.media.output import check_output
+  from dubber_jax.script.lines import parse_line, read_lines
   from dubber_jax.voices import find_voice
 
   if given.text is not None:
-    texts, outs = [given.text], [Path(given.out)]
+    lines, outs = [parse_line(given.text)], [Path(given.out)]
   else:
-    texts = _read_rows(given.lines)
-    outs = [Path(given.out) / f'{i:03d}.wav' for i in range(1, len(texts) + 1)]
+    script = Path(given.lines).suffix.lower() in ('.srt', '.vtt', '.ass', '.ssa', '.fountain')
+    lines = list(read_lines(given.lines)) if script else [parse_line(row) for row in _read_rows(given.lines)]
+    outs = [Path(given.out) / f'{i:03d}.wav' for i in range(1, len(lines) + 1)]
   if given.json:
     check_output(Path(given.json), given.overwrite)
   lexicon = _lexicon(given)
@@ -167,7 +166,7 @@ def run_speak(given):
   voice = find_voice(given.voice, model.voices)
   if given.lines:
     Path(given.out).mkdir(parents=True, exist_ok=True)
-  results = speak([Line(t) for t in texts], voice, outs, model, library, given.overwrite, lexicon, given.emotion)
+  results = speak(lines, voice, outs, model, library, given.overwrite, lexicon, given.emotion)
   if given.json:
     write_json(results[0] if given.text is not None else {'lines': results}, given.json, given.overwrite)
 
@@ -247,19 +246,29 @@ def run_train(given):
 
 
 def run_release(given):
+  from dubber_jax.clip import Voice
   from dubber_jax.config import from_json
-  from dubber_jax.model_directory import write_model_directory
+  from dubber_jax.model_directory import Model, write_model_directory
+  from dubber_jax.rehearsal import perform
+  from dubber_jax.script.phonemes import phonemize
   from dubber_jax.training.checkpoints import load_weights
+  from dubber_jax.vocoder.griffin_lim import GriffinLim
   from dubber_jax.voices import find_voice
 
+  if Path(given.out).exists() and not given.overwrite:
+    raise BadInput(f'{given.out} exists: give --overwrite to replace it, or another folder')
   step, params = load_weights(given.workdir)
   config = from_json((Path(given.workdir) / 'config.json').read_text(), f'{given.workdir}/config.json')
+  model = Model(config, params, GriffinLim(), {}, Path(given.workdir))
   voices = {}
   for pair in given.voices:
     name, _, path = pair.partition('=')
     if not path:
       raise BadInput(f'--voices {pair}: write NAME=RECORDING')
-    voices[name] = find_voice(path, {})
+    voice = find_voice(path, {})
+    # The reference that ships is spoken by the model itself, so that no recording goes along.
+    take = perform(model, phonemize('This is how I sound when I speak plainly, without any hurry.'), voice, None)
+    voices[name] = Voice(voice.embedding, take.mel[: len(voice.reference_mel)], name)
   card = Path(given.card).read_text(encoding='utf-8') if given.card else f'# {config.name}\n\nStep {step}.\n'
   write_model_directory(given.out, config, params, voices, card, given.overwrite)
   print(given.out)

@@ -151,9 +151,22 @@ def play_line(
   return DubbedLine(line, take, result, track, silent_clip.frames if len(silent_clip.frames) else None)
 
 
+def shipped_library(model: Model) -> Library | None:
+  """The library that comes with the package, checked against the extractors; None where the director is off."""
+  return Library.open(None, library_features()) if model.config.director.enabled else None
+
+
+def library_features() -> dict[str, dict]:
+  manifest = Extractors().manifest()
+  return {m: manifest[m] for m in (*MODALITIES, 'sound')}
+
+
 def check_slots(lines, seconds: float, path) -> list[Line]:
   """Lines with their slots filled in: the whole film where none is given. Raises BadInput where one lies outside."""
   checked = []
+  if len(lines) > 1 and any(line.start is None for line in lines):
+    raise BadInput('the script has several lines without times (a screenplay has none): '
+                   'give a subtitle file, or speak them with `dubber speak --lines`')  # fmt: skip
   for number, line in enumerate(lines, 1):
     start, end = line.start or 0.0, seconds if line.end is None else line.end
     if start >= seconds:
@@ -185,10 +198,11 @@ def dub(
   """Dubs a film. Writes `out`, OUT.dialogue.wav (48 kHz) and OUT.html beside it, and the result as JSON.
 
   Returns the result (see the module report.py for its form). Raises BadInput, before anything is written, for
-  input that cannot be used.
+  input that cannot be used. `library` is the shipped one by default.
   """
   film, out = Path(film), Path(out)
   watch = Stopwatch()
+  library = library or shipped_library(model)
   container_kind(out)
   stem, page = out.with_name(f'{out.stem}.dialogue.wav'), out.with_suffix('.html')
   for path in (out, stem, *([page] if report else []), *([json_out] if json_out else [])):
@@ -269,6 +283,7 @@ def speak(
     raise BadInput(f'no emotion {emotion!r}: use one of {", ".join(EMOTIONS)}')
   for out in outs:
     check_output(out, overwrite)
+  library = library or shipped_library(model)
   results = []
   for line, out in zip(lines, outs, strict=True):
     if emotion:

@@ -18,11 +18,11 @@ def arms() -> dict[str, Config]:
   speech = Config(
     name='first_voice/speech',
     data=DataConfig(sources=SPEECH, buckets=(320, 640), frames_per_batch=6400, films=False, readings=False),
-    train=TrainConfig(steps=3000, decay_steps=0),
+    train=TrainConfig(steps=600, decay_steps=0),
   )
   film = speech.replace(
     name='first_voice/film',
     data=DataConfig(sources=(*SPEECH, 'grid'), buckets=(320, 640), frames_per_batch=6400),
-    train=TrainConfig(steps=1500, warmup_steps=50, decay_steps=700, init_from='runs/first_voice/speech'),
+    train=TrainConfig(steps=1800, warmup_steps=50, decay_steps=500, init_from='runs/first_voice/speech'),
   )
   return {'speech': speech, 'film': film}
