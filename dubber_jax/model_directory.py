@@ -68,6 +68,8 @@ def write_model_directory(out, config: Config, params, voices: dict[str, Voice],
   arrays = {f'{name}/embedding': v.embedding.astype(np.float32) for name, v in voices.items()}
   arrays |= {f'{name}/reference_mel': v.reference_mel.astype(np.float16) for name, v in voices.items()}
   save_file(arrays, beside / 'voices.safetensors')
+  for stored in beside.rglob('*.safetensors'):
+    stored.chmod(0o644)  # safetensors writes them for the owner alone
   hashes = {str(p.relative_to(beside)): sha256(p) for p in sorted(beside.rglob('*')) if p.is_file()}
   (beside / 'MANIFEST.json').write_text(json.dumps(hashes, indent=2) + '\n')
   if out.exists():
