@@ -74,8 +74,8 @@ def make_parser() -> argparse.ArgumentParser:
 
   sub = command('demo', run_demo, 'Draw a talking character and dub it: needs no file.')
   sub.add_argument('-o', '--out', default='demo', help='folder for clip and dub (default: demo)')
-  sub.add_argument('--text', default="I can't believe you came back for me!")
-  sub.add_argument('--emotion', default='happy', help="the scene's mood, in which it is drawn")
+  sub.add_argument('--text', default='I miss you so much every day.')
+  sub.add_argument('--emotion', default='sad', help="the scene's mood, in which it is drawn")
   sub.add_argument('--voice', default='', help='a recording, or the name of a shipped voice')
   model_options(sub)
 

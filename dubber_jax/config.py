@@ -99,7 +99,7 @@ class TrainConfig:
   ema: float = 0.998  # of the weights that are evaluated and shipped
   log_every: int = 20  # steps
   save_every: int = 200
-  sample_every: int = 1000
+  sample_every: int = 500
   keep: int = 2  # checkpoints
   init_from: str = ''  # model directory or workdir whose weights are the start
 

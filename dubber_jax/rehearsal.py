@@ -32,6 +32,7 @@ from dubber_jax.script.phonemes import SILENCES, Phonemes, encode
 FRAME_RATE = SAMPLE_RATE / HOP  # mel frames a second
 PHONEME_STEP, FRAME_STEP = 64, 256  # lengths are padded to multiples of these, so that few shapes are compiled
 REFERENCE = 256  # mel frames of a reference
+BREATH = 0.2  # s from the first movement of the lips to the first sound
 FADE = 0.1  # s; begins twice as long before speech, or ends as long after it
 LONGEST_TAIL = 0.5  # s of silence after the line that the actor plays; the rest is added
 
@@ -65,19 +66,28 @@ def _compiled(module, method: str, num_frames: int | None = None):
 
 
 def mouth_window(track: MouthTrack | None) -> tuple[float, float] | None:
-  """(start s, end s) between which the mouth speaks, or None where it was not seen or hardly moves."""
+  """(start s, end s) between which the mouth speaks, or None where it was not seen or hardly moves.
+
+  It begins BREATH after the lips begin to move, since people open the mouth and breathe in first, and ends when
+  the mouth has closed. Against the words of GRID: docs/dubbing.md.
+  """
   if track is None or not track.usable or len(track.opening) < 5:
     return None
-  opening = np.where(track.present, track.opening, np.nan)
   seen = np.flatnonzero(track.present)
-  opening = np.interp(np.arange(len(opening)), seen, opening[seen])
-  smooth = np.convolve(np.pad(opening, 1, mode='edge'), np.ones(3) / 3, mode='valid')
-  moving = np.convolve(np.abs(np.diff(smooth, prepend=smooth[0])), np.ones(5) / 5, mode='same')
-  if moving.max() < 0.004:  # eye distances a frame: tracking noise
+  frames = np.arange(len(track.present))
+
+  def smooth(x_l, width):
+    return np.convolve(np.pad(x_l, width // 2, mode='edge'), np.ones(width) / width, mode='valid')
+
+  lips = np.stack([smooth(np.interp(frames, seen, column[seen]), 3) for column in track.lips.T], axis=1)
+  moving = smooth(np.linalg.norm(np.diff(lips, axis=0, prepend=lips[:1]), axis=1), 3)
+  opening = smooth(np.interp(frames, seen, track.opening[seen]), 3)
+  open_by = smooth(np.maximum(opening - np.percentile(opening, 10), 0), 3)
+  if open_by.max() < 0.02:  # eye distances: tracking noise
     return None
-  active = np.flatnonzero(moving > 0.25 * np.percentile(moving, 95))
-  start, end = active[0] / LIP_RATE, (active[-1] + 1) / LIP_RATE
-  return (start, end) if end - start > 0.15 else None
+  start = np.flatnonzero(moving > 0.25 * np.percentile(moving, 95))[0] / LIP_RATE + BREATH
+  end = (np.flatnonzero(open_by > 0.25 * np.percentile(open_by, 95))[-1] + 1) / LIP_RATE
+  return (float(start), float(end)) if end - start > 0.15 else None
 
 
 def with_pauses(phonemes: Phonemes, pauses) -> tuple[tuple[str, ...], np.ndarray, dict[int, float]]:

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from dubber_jax.blocks.attention import Attention
 from dubber_jax.blocks.convolution import ConvNeXtBlock
+from dubber_jax.blocks.fft import FFTStack
 
 
 class TextEncoder(nn.Module):
@@ -29,3 +30,20 @@ class TextEncoder(nn.Module):
       normed = nn.LayerNorm(name=f'norm_{i}')(x)
       x = (x + attention(normed, normed, mask_bn, position, position, train)[0]) * mask_bn[..., None]
     return nn.LayerNorm(name='norm')(x) * mask_bn[..., None]
+
+
+class FFTTextEncoder(nn.Module):
+  """ids (B, N) int, mask (B, N) bool -> (B, N, width), zero where masked; no positions (spec section 3.2)."""
+
+  symbols: int = 88
+  width: int = 256
+  layers: int = 12
+  heads: int = 8
+  filter: int = 1024
+  dropout: float = 0.2
+
+  @nn.compact
+  def __call__(self, ids_bn: jax.Array, mask_bn: jax.Array, train: bool = False) -> jax.Array:
+    x = nn.Embed(self.symbols, self.width, name='symbols')(ids_bn) * (ids_bn != 0)[..., None]  # row 0 stays untrained
+    x = nn.Dense(self.width, use_bias=False, name='project')(x)
+    return FFTStack(self.layers, self.heads, self.filter, dropout=self.dropout, name='stack')(x, mask_bn, train=train)

@@ -22,31 +22,35 @@ def rotate(x_bhtd: jax.Array, position_bt: jax.Array) -> jax.Array:
 
 
 class Attention(nn.Module):
-  """Queries (B, Q, D) look at keys (B, K, E) where key_mask (B, K) -> (B, Q, out), weights (B, H, Q, K).
+  """Queries (B, Q, D) look at keys (B, K, E) where mask, (B, K) or (B, Q, K), -> (B, Q, out), weights (B, H, Q, K).
 
-  The output has no bias, so attention over no key is exactly zero. `query_position` (B, Q) and
-  `key_position` (B, K), given together, add rotary positions.
+  The output has no bias, so attention over no key is exactly zero, unless `out_bias`. `query_position`
+  (B, Q) and `key_position` (B, K), given together, add rotary positions. `values` (B, K, E), where given, are
+  what is fetched instead of the keys.
   """
 
   heads: int
   width: int  # of all heads together
   out: int
   dropout: float = 0.0
+  out_bias: bool = False
+  scale: float | None = None  # of the scores; None: one over the root of a head's width
 
   @nn.compact
   def __call__(
-    self, query_bqd, keys_bkd, key_mask_bk, query_position=None, key_position=None, train: bool = False
+    self, query_bqd, keys_bkd, mask, query_position=None, key_position=None, train: bool = False, values_bkd=None
   ):
     def split(x_btd):
       return x_btd.reshape(*x_btd.shape[:2], self.heads, -1).swapaxes(1, 2)
 
     query = split(nn.Dense(self.width, name='query')(query_bqd))
     key = split(nn.Dense(self.width, name='key')(keys_bkd))
-    value = split(nn.Dense(self.width, name='value')(keys_bkd))
+    value = split(nn.Dense(self.width, name='value')(keys_bkd if values_bkd is None else values_bkd))
     if query_position is not None:
       query, key = rotate(query, query_position), rotate(key, key_position)
-    scores_bhqk = jnp.einsum('bhqd,bhkd->bhqk', query, key) / jnp.sqrt(self.width / self.heads)
-    weights_bhqk = masked_softmax(scores_bhqk, key_mask_bk[:, None, None, :])
+    scores_bhqk = jnp.einsum('bhqd,bhkd->bhqk', query, key)
+    scores_bhqk = scores_bhqk * self.scale if self.scale else scores_bhqk / jnp.sqrt(self.width / self.heads)
+    weights_bhqk = masked_softmax(scores_bhqk, mask[:, None, None, :] if mask.ndim == 2 else mask[:, None])
     dropped = nn.Dropout(self.dropout, deterministic=not train)(weights_bhqk)
     heads_bqd = jnp.einsum('bhqk,bhkd->bqhd', dropped, value).reshape(*query_bqd.shape[:2], self.width)
-    return nn.Dense(self.out, use_bias=False, name='out')(heads_bqd), weights_bhqk
+    return nn.Dense(self.out, use_bias=self.out_bias, name='out')(heads_bqd), weights_bhqk

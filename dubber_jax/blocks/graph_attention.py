@@ -15,13 +15,15 @@ class RelationAttention(nn.Module):
   """One head: e_ij = leaky_relu(a1.Wh_i + a2.Wh_j + a3[relation_ij]), softmax over the neighbours j.
 
   nodes (B, V, F), relations (B, V, V) int with 0 for no edge -> (B, V, width). A node without a neighbour
-  gets the norm of zeros; the norm's bias is all that is left.
+  gets the norm of zeros, the norm's bias being all that is left; with `isolated_average`, the published
+  behaviour, it averages all nodes.
   """
 
   width: int
   relations: int  # how many kinds, no edge included
   slope: float = 0.2
   dropout: float = 0.0
+  isolated_average: bool = False
 
   @nn.compact
   def __call__(self, nodes_bvf, relation_bvv, train: bool = False):
@@ -31,7 +33,11 @@ class RelationAttention(nn.Module):
     sender = self.param('sender', init, (self.width,))
     kind = self.param('kind', init, (self.relations,))
     scores = (projected @ receiver)[:, :, None] + (projected @ sender)[:, None, :] + kind[relation_bvv]
-    weights = masked_softmax(nn.leaky_relu(scores, self.slope), relation_bvv > 0)
+    neighbours = relation_bvv > 0
+    if self.isolated_average:
+      neighbours |= ~neighbours.any(-1, keepdims=True)
+      scores = jnp.where(relation_bvv > 0, scores, 0.0)
+    weights = masked_softmax(nn.leaky_relu(scores, self.slope), neighbours)
     weights = nn.Dropout(self.dropout, deterministic=not train)(weights)
     return nn.LayerNorm(epsilon=1e-5)(weights @ projected)
 
@@ -42,12 +48,15 @@ class RelationalGraphAttention(nn.Module):
   heads: int
   relations: int
   dropout: float = 0.0
+  isolated_average: bool = False
 
   @nn.compact
   def __call__(self, nodes_bvd: jax.Array, relation_bvv: jax.Array, train: bool = False) -> jax.Array:
     width = nodes_bvd.shape[-1]
     drop = nn.Dropout(self.dropout, deterministic=not train)
-    layer = partial(RelationAttention, width, self.relations, dropout=self.dropout)
+    layer = partial(
+      RelationAttention, width, self.relations, dropout=self.dropout, isolated_average=self.isolated_average
+    )
     x = drop(nodes_bvd)
     heads = [gelu(layer(name=f'head_{i}')(x, relation_bvv, train)) for i in range(self.heads)]
     x = drop(jnp.concatenate(heads, axis=-1))

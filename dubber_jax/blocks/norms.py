@@ -1,16 +1,23 @@
 """Layer norm, plain or shaped by a condition."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
+
+LayerNorm = partial(nn.LayerNorm, epsilon=1e-5, use_fast_variance=False)  # to the last bit what PyTorch's gives
 
 
 class AdaptiveLayerNorm(nn.Module):
-  """LN(x) * (1 + gain) + shift, both linear in the condition (B, C); with None, an ordinary layer norm.
+  """LN(x) * (around + gain) + shift, both linear in the condition (B, C); with None, an ordinary layer norm.
 
   x (B, T, D). The style-adaptive norm of StyleSpeech (arXiv 2106.03153), started at the identity.
+  With `around` 0 the gain is what the linear map says, whose bias starts at 1: the published form.
   """
 
   epsilon: float = 1e-5
+  around: float = 1.0
 
   @nn.compact
   def __call__(self, x_btd: jax.Array, condition_bc: jax.Array | None = None) -> jax.Array:
@@ -19,5 +26,39 @@ class AdaptiveLayerNorm(nn.Module):
     width = x_btd.shape[-1]
     y = nn.LayerNorm(epsilon=self.epsilon, use_scale=False, use_bias=False)(x_btd)
     small = nn.initializers.variance_scaling(0.1, 'fan_in', 'normal')
-    both = nn.Dense(2 * width, kernel_init=small, name='gain_shift')(condition_bc)[:, None]
-    return y * (1 + both[..., :width]) + both[..., width:]
+
+    def identity(key, shape, dtype=jnp.float32):
+      return jnp.concatenate([jnp.full((width,), 1.0 - self.around, dtype), jnp.zeros((width,), dtype)])
+
+    both = nn.Dense(2 * width, kernel_init=small, bias_init=identity, name='gain_shift')(condition_bc)[:, None]
+    return y * (self.around + both[..., :width]) + both[..., width:]
+
+
+class TimeBatchNorm(nn.Module):
+  """Batch norm over the items and the frames that `mask` (B, T) marks, per channel; (B, T, D) -> (B, T, D).
+
+  Training normalises by the biased variance and keeps running averages (collection `batch_stats`, momentum
+  0.1) of the mean and of the unbiased variance, as PyTorch does. Otherwise the running averages are used.
+  """
+
+  epsilon: float = 1e-5
+  momentum: float = 0.1
+
+  @nn.compact
+  def __call__(self, x_btd: jax.Array, mask_bt: jax.Array, train: bool = False) -> jax.Array:
+    width = x_btd.shape[-1]
+    running_mean = self.variable('batch_stats', 'mean', jnp.zeros, (width,))
+    running_var = self.variable('batch_stats', 'var', jnp.ones, (width,))
+    scale = self.param('scale', nn.initializers.ones, (width,))
+    bias = self.param('bias', nn.initializers.zeros, (width,))
+    mean, var = running_mean.value, running_var.value
+    if train:
+      weight = mask_bt[..., None].astype(x_btd.dtype)
+      count = jnp.maximum(weight.sum(), 1.0)
+      mean = (x_btd * weight).sum((0, 1)) / count
+      var = (jnp.square(x_btd - mean) * weight).sum((0, 1)) / count
+      if not self.is_initializing() and self.is_mutable_collection('batch_stats'):
+        unbiased = var * count / jnp.maximum(count - 1.0, 1.0)
+        running_mean.value = (1 - self.momentum) * running_mean.value + self.momentum * mean
+        running_var.value = (1 - self.momentum) * running_var.value + self.momentum * unbiased
+    return (x_btd - mean) * (jax.lax.rsqrt(var + self.epsilon) * scale) + bias

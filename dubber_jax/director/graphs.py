@@ -51,6 +51,7 @@ class EmotionGraphs(nn.Module):
   """
 
   config: DirectorConfig
+  isolated_average: bool = False  # see RelationAttention
 
   @nn.compact
   def __call__(self, targets, refs, sounds_b3kd, mask_bv, train: bool = False):
@@ -71,7 +72,7 @@ class EmotionGraphs(nn.Module):
       size = nodes_bvd.shape[1]
       nodes_bvd = nodes_bvd * mask_bv[:, :size, None]
       if c.graph:
-        attention = RelationalGraphAttention(c.heads, kinds, c.dropout, name=name)
+        attention = RelationalGraphAttention(c.heads, kinds, c.dropout, self.isolated_average, name=name)
         nodes_bvd = attention(nodes_bvd, kinds_bvv[:, :size, :size], train)
       return nodes_bvd * mask_bv[:, :size, None]
 

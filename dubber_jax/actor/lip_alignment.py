@@ -1,0 +1,60 @@
+"""The published lip encoder, and the attention that aligns phonemes with lips (spec sections 4.1 and 4.2)."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dubber_jax.blocks.attention import Attention
+from dubber_jax.blocks.fft import FFTStack
+from dubber_jax.blocks.norms import LayerNorm
+
+
+def interleaved_sinusoids(length: int, width: int) -> np.ndarray:
+  """(length, width) float32: sin, cos, sin, cos, ... of position / 10000 ** (2c / width), from position 0."""
+  angle = np.arange(length)[:, None] / 10000.0 ** (2 * (np.arange(width) // 2) / width)
+  table = np.where(np.arange(width) % 2 == 0, np.sin(angle), np.cos(angle))
+  return table.astype(np.float32)
+
+
+class PositionedLipEncoder(nn.Module):
+  """Lip features (B, L, 512), mask (B, L) -> (B, L, out). Padding gives the bias of the last layer."""
+
+  out: int = 256
+  layers: int = 4
+  heads: int = 2
+  filter: int = 1024
+  dropout: float = 0.2
+
+  @nn.compact
+  def __call__(self, lips_bld, mask_bl, train: bool = False) -> jax.Array:
+    x = LayerNorm(name='norm')(lips_bld) + interleaved_sinusoids(*lips_bld.shape[1:])
+    x = FFTStack(self.layers, self.heads, self.filter, dropout=self.dropout, name='stack')(x, mask_bl, train=train)
+    return nn.Dense(self.out, name='out')(x)
+
+
+class FocusedLipTextAttention(nn.Module):
+  """Phonemes (B, N, D) look at lips (B, L, D) -> context (B, N, D), alignment (B, N, L), all heads (B, H, N, L).
+
+  The alignment is the weights of the head that is most focused: of the largest mean, over lip frames, of the
+  largest weight that any phoneme gives the frame.
+  """
+
+  heads: int = 8
+  dropout: float = 0.2
+
+  @nn.compact
+  def __call__(self, text_bnd, text_mask_bn, lips_bld, lip_mask_bl, train: bool = False):
+    width = text_bnd.shape[-1]
+    mask_bnl = text_mask_bn[:, :, None] & lip_mask_bl[:, None, :]
+    attention = Attention(self.heads, width, width, out_bias=True, name='attention')
+    looked, weights_bhnl = attention(text_bnd, lips_bld, mask_bnl)
+    context = LayerNorm(name='norm')(nn.Dropout(self.dropout, deterministic=not train)(looked))
+    head_b = jnp.argmax(focus_rate(weights_bhnl, lip_mask_bl), axis=1)
+    aligned_bnl = jnp.take_along_axis(weights_bhnl, head_b[:, None, None, None], axis=1)[:, 0]
+    return context, aligned_bnl, weights_bhnl
+
+
+def focus_rate(weights_bhnl: jax.Array, lip_mask_bl: jax.Array) -> jax.Array:
+  """How focused each head is, (B, H)."""
+  return weights_bhnl.max(2).sum(-1) / jnp.maximum(lip_mask_bl.sum(-1), 1)[:, None]

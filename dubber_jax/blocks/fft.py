@@ -1,0 +1,59 @@
+"""Feed-forward transformer blocks (FastSpeech, arXiv 1905.09263; spec sections 3.1 and 4.8)."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from dubber_jax.blocks.attention import Attention
+from dubber_jax.blocks.convolution import TimeConv
+from dubber_jax.blocks.norms import AdaptiveLayerNorm, LayerNorm
+
+
+class FFTBlock(nn.Module):
+  """Self-attention, then a convolution of `kernel` up to `filter` channels and a pointwise one back.
+
+  x (B, T, D), mask (B, T) bool, `condition` (B, C) or None; with a condition each of the two norms is followed
+  by a style-adaptive one. Padding is zeroed before the convolution and at the end, so it is never seen.
+  """
+
+  heads: int
+  filter: int
+  kernel: int = 9
+  dropout: float = 0.0
+
+  @nn.compact
+  def __call__(self, x_btd, mask_bt, condition_bc=None, train: bool = False):
+    width = x_btd.shape[-1]
+    drop = nn.Dropout(self.dropout, deterministic=not train)
+
+    def finish(name, y):
+      y = LayerNorm(name=f'{name}_norm')(y)
+      if condition_bc is not None:
+        y = AdaptiveLayerNorm(around=0.0, name=f'{name}_style')(y, condition_bc)
+      return jnp.where(mask_bt[..., None], y, 0.0)
+
+    looked, _ = Attention(self.heads, width, width, out_bias=True, name='attention')(x_btd, x_btd, mask_bt)
+    y = finish('attention', drop(looked) + x_btd)
+    inner = nn.relu(TimeConv(self.filter, self.kernel, name='up')(y))
+    return finish('feed', drop(nn.Dense(width, name='down')(inner)) + y)
+
+
+class FFTStack(nn.Module):
+  """`layers` blocks of one shape, scanned: parameters are stacked on a first axis, and compile time does not grow."""
+
+  layers: int
+  heads: int
+  filter: int
+  kernel: int = 9
+  dropout: float = 0.0
+
+  @nn.compact
+  def __call__(self, x_btd, mask_bt, condition_bc=None, train: bool = False) -> jax.Array:
+    def step(block, x, _):
+      return block(x, mask_bt, condition_bc, train), None
+
+    scan = nn.scan(
+      step, variable_axes={'params': 0}, split_rngs={'params': True, 'dropout': True}, length=self.layers
+    )
+    block = FFTBlock(self.heads, self.filter, self.kernel, self.dropout, name='block')
+    return scan(block, x_btd, None)[0]

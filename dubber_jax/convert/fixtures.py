@@ -1,0 +1,62 @@
+"""Parity fixtures: inputs, outputs and weights of the reference, one .npz each.
+
+Arrays `in/<name>`, `out/<name>` and `w/<torch key>`; `cfg` in JSON; `recipe` in JSON, by which weights that
+are not stored are made again: uniform between lo and hi from a Mersenne Twister seeded by tag and key.
+"""
+
+import json
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dubber_jax.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Fixture:
+  name: str
+  inputs: dict[str, np.ndarray]
+  outputs: dict[str, np.ndarray]
+  weights: dict[str, np.ndarray]
+  parts: dict[str, str]  # torch key -> 'model' or 'fusion', where the recipe says
+  config: dict
+
+
+def read_fixture(path: str | Path) -> Fixture:
+  """Raises BadInput where the file is none of these, or a weight made again is not the one that was used."""
+  path = Path(path)
+  try:
+    with np.load(path, allow_pickle=False) as stored:
+      arrays = {key: stored[key] for key in stored.files}
+  except (OSError, ValueError, EOFError, zlib.error) as e:
+    raise BadInput(f'{path}: not a readable .npz file ({e})') from e
+
+  def under(prefix):
+    return {key[len(prefix) :]: value for key, value in arrays.items() if key.startswith(prefix)}
+
+  recipe = json.loads(str(arrays['recipe'])) if 'recipe' in arrays else []
+  stored = under('w/')
+  weights = {row['key']: stored.get(row['key']) for row in recipe}
+  for row in recipe:
+    key = row['key']
+    if weights[key] is None:
+      weights[key] = _made_again(row)
+    total, squares = weights[key].sum(dtype=np.float64), np.square(weights[key].astype(np.float64)).sum()
+    if abs(total - row['sum']) > 1e-6 * (1 + abs(total)) or abs(squares - row['sumsq']) > 1e-6 * (1 + squares):
+      raise BadInput(f'{path}: weight {key} is not the one that the reference used; the file is damaged')
+  parts = {row['key']: row['part'] for row in recipe if 'part' in row}
+  config = json.loads(str(arrays['cfg'])) if 'cfg' in arrays else {}
+  return Fixture(path.stem, under('in/'), under('out/'), weights, parts, config)
+
+
+def _made_again(row: dict) -> np.ndarray:
+  seed = zlib.crc32(f'{row["tag"]}/{row["key"]}'.encode()) & 0x7FFFFFFF
+  drawn = np.random.RandomState(seed).random_sample(tuple(row['shape']))
+  weight = (row['lo'] + (row['hi'] - row['lo']) * drawn).astype(np.float32)
+  if row['flag'] == 'saln_bias':
+    weight[: len(weight) // 2] += np.float32(1)
+  elif row['flag'] == 'row0':
+    weight[0] = 0
+  return weight

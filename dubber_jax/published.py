@@ -1,0 +1,192 @@
+"""PublishedDirectorActor: the published system, 149.1 M parameters, from the same blocks as `stage`.
+
+Everything works on a batch, a dictionary of arrays with these names (B items; N, L, T, R padded lengths):
+
+  phonemes (B, N) int, 0 is padding         durations (B, N) int mel frames
+  lips (B, L, 512)   speaker (B, 256)       reference (B, R, 80) natural-log mel, at least 16 frames
+  phoneme_length, lip_length, reference_length, mel_length (B,) int
+  scene, face (B, 1024), text (B, 2048)     scene_refs, face_refs (B, K, 1024), text_refs (B, K, 2048)
+  sounds (B, 3, K, 1024)                    for training also mel (B, T, 80) and emotion (B,) int
+
+The published system's output depends on how far its batch was padded (spec section 14). With padding
+'published' that is kept: what counts is the longest item of the batch, whatever the arrays' own sizes, so
+that buckets change nothing. With padding 'safe' every item is what it would be alone.
+"""
+
+from dataclasses import dataclass
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dubber_jax.actor.duration import PointwiseDurationPredictor, spread_over_slot
+from dubber_jax.actor.emotion import ConcatAggregator, EmotionHead
+from dubber_jax.actor.lip_alignment import FocusedLipTextAttention, PositionedLipEncoder
+from dubber_jax.actor.local_style import DownsamplingEncoder, MelStyleEncoder, before, utterance_style
+from dubber_jax.actor.postnet import Postnet
+from dubber_jax.actor.regulator import LengthRegulator
+from dubber_jax.actor.text import FFTTextEncoder
+from dubber_jax.blocks.crossmodal import CrossModalTransformer
+from dubber_jax.blocks.fft import FFTStack
+from dubber_jax.clip import MEL_BANDS, MODALITIES
+from dubber_jax.config import DirectorConfig
+from dubber_jax.director.graphs import EmotionGraphs
+from dubber_jax.errors import BadInput
+
+
+@dataclass(frozen=True)
+class PublishedConfig:
+  """Sizes of the published system (spec section 2). Only depths differ in small copies of it."""
+
+  text_layers: int = 12
+  text_heads: int = 8
+  lip_layers: int = 4
+  lip_heads: int = 2
+  cross_layers: int = 16
+  cross_heads: int = 8
+  cross_width: int = 128
+  decoder_layers: int = 24
+  decoder_heads: int = 4
+  width: int = 256
+  filter: int = 1024
+  dropout: bool = True  # off: no dropout anywhere, in training too
+  padding: str = 'published'  # or 'safe'
+
+  def __post_init__(self):
+    if self.padding not in ('published', 'safe'):
+      raise BadInput(f"padding is {self.padding!r}; 'published' and 'safe' are the two there are")
+
+  def extent(self, length_b: jax.Array) -> jax.Array:
+    """(B,): the positions of each item that layers without a mask see."""
+    return length_b if self.padding == 'safe' else jnp.full_like(length_b, length_b.max())
+
+
+class Fusion(nn.Module):
+  """Phonemes and a reference mel -> text (B, N, D), styled text (B, N, D), utterance style (B, D) (spec section 3)."""
+
+  config: PublishedConfig
+
+  @nn.compact
+  def __call__(self, ids_bn, length_b, reference_brm, reference_length_b, train: bool = False) -> dict:
+    c, rate = self.config, float(self.config.dropout)
+    if reference_brm.shape[1] < 16:
+      raise BadInput(f'the reference mel has {reference_brm.shape[1]} frames; at least 16 (0.19 s) are needed')
+    text = FFTTextEncoder(
+      width=c.width, layers=c.text_layers, heads=c.text_heads, filter=c.filter, dropout=0.2 * rate, name='text'
+    )(ids_bn, before(length_b, ids_bn.shape[1]), train)
+    extent_b = c.extent(reference_length_b)
+    style = MelStyleEncoder(c.width, dropout=0.1 * rate, name='style')(
+      reference_brm, reference_length_b, extent_b, train
+    )
+    local, steps_b = DownsamplingEncoder(out=c.width, dropout=0.2 * rate, name='local')(style, extent_b, train)
+    query = nn.Dropout(0.25 * rate, deterministic=not train)(text)
+    query = nn.Dense(c.cross_width, use_bias=False, name='query')(query)
+    key = nn.Dense(c.cross_width, use_bias=False, name='key')(local)
+    cross = CrossModalTransformer(c.cross_layers, c.cross_heads, 0.25 * rate, 0.1 * rate, name='cross')(
+      query, key, c.extent(length_b), jnp.maximum(steps_b, 1), train
+    )
+    styled = (nn.Dense(c.width, name='out')(cross) + text) / 2
+    utterance = utterance_style(local, reference_length_b)
+    return {'text': text, 'styled': styled, 'utterance_style': utterance, 'cross': cross, 'local_style': local}
+
+
+class PublishedDirectorActor(nn.Module):
+  """The `published` assembly. Parameters under `fusion` are the checkpoint's second state dict, the rest its first."""
+
+  config: PublishedConfig
+
+  def setup(self):
+    c, rate = self.config, float(self.config.dropout)
+    self.fusion = Fusion(c)
+    self.lips = PositionedLipEncoder(c.width, c.lip_layers, c.lip_heads, c.filter, 0.2 * rate)
+    self.lip_text = FocusedLipTextAttention(dropout=0.2 * rate)
+    self.duration = PointwiseDurationPredictor(c.width, 0.5 * rate)
+    self.regulator = LengthRegulator(place=False)
+    director = DirectorConfig(width=c.width, heads=2, dropout=0.2 * rate)
+    self.graphs = EmotionGraphs(director, isolated_average=True)
+    self.aggregators = [ConcatAggregator(dropout=0.1 * rate) for _ in range(3)]
+    self.emotion = EmotionHead()
+    self.join = nn.Dense(c.width, use_bias=False)
+    self.decoder = FFTStack(c.decoder_layers, c.decoder_heads, c.filter, dropout=0.2 * rate)
+    self.mel = nn.Dense(MEL_BANDS)
+    self.postnet = Postnet(c.width, dropout=0.5 * rate)
+
+  def read(self, batch, train: bool = False) -> dict:
+    """Text, style, lips -> what is spoken and how long each phoneme is thought to be."""
+    outputs = self.fusion(
+      batch['phonemes'], batch['phoneme_length'], batch['reference'], batch['reference_length'], train
+    )
+    mask_bn = before(batch['phoneme_length'], batch['phonemes'].shape[1])
+    lip_mask_bl = before(batch['lip_length'], batch['lips'].shape[1])
+    lips = self.lips(batch['lips'], lip_mask_bl, train)
+    context, alignment, _ = self.lip_text(outputs['text'], mask_bn, lips, lip_mask_bl, train)
+    log_durations = self.duration(context, mask_bn, train)
+    return outputs | {'lips': lips, 'context': context, 'alignment': alignment, 'log_durations': log_durations}
+
+  def direct(self, batch, train: bool = False) -> list:
+    """The three sets of emotion nodes: (B, 3, D), (B, 3 + 3K, D), (B, 3 + 6K, D)."""
+    items, _, exemplars = batch['sounds'].shape[:3]
+    mask_bv = jnp.ones((items, 3 + 6 * exemplars), bool)
+    refs = {m: batch[f'{m}_refs'] for m in MODALITIES}
+    return list(self.graphs({m: batch[m] for m in MODALITIES}, refs, batch['sounds'], mask_bv, train))
+
+  def play(self, styled_bnd, durations_bn, mel_length_b, batch, num_frames: int, train: bool = False) -> dict:
+    """Frames, the director's nodes taken in stage by stage, and the mel before and after the postnet."""
+    frames, regulated_bt = self.regulator(styled_bnd, durations_bn, num_frames)
+    nodes = self.direct(batch, train)
+    felt, stages = frames, []
+    for aggregate, stage in zip(self.aggregators, nodes, strict=True):
+      felt = aggregate(felt, stage, jnp.ones(stage.shape[:2], bool), train)
+      stages.append(felt)
+    emotion = jax.nn.softmax(self.emotion(felt, regulated_bt))
+    mask_bt = before(mel_length_b, num_frames)
+    joined = self.join(jnp.concatenate([frames, felt], axis=-1))
+    decoded = self.decoder(joined, mask_bt, batch['speaker'], train)
+    mel = self.mel(decoded)
+    exists_bt = before(self.config.extent(mel_length_b), num_frames)
+    finished = self.postnet(mel, batch['speaker'], exists_bt, train)
+    return {
+      'frames': frames, 'nodes': nodes, 'felt': stages, 'decoded': decoded, 'mel': mel, 'finished': finished,
+      'mask': mask_bt, 'emotion': emotion,
+    }  # fmt: skip
+
+  def __call__(self, batch, train: bool = False) -> dict:
+    """The teacher-forced pass, with the target's own durations. -> a dictionary of outputs."""
+    heard = self.read(batch, train)
+    played = self.play(
+      heard['styled'], batch['durations'], batch['mel_length'], batch, batch['mel'].shape[1], train
+    )
+    return heard | played
+
+  def perform(self, batch, num_frames: int) -> dict:
+    """A take of predicted durations that fill about `mel_length` frames. `num_frames`, static, must hold it.
+
+    The take's own `length` (B,) differs from mel_length by rounding; where that is more than num_frames,
+    the take was cut.
+    """
+    heard = self.read(batch)
+    durations, unrounded = spread_over_slot(heard['log_durations'], batch['mel_length'])
+    length_b = durations.sum(1)
+    played = self.play(heard['styled'], durations, jnp.minimum(length_b, num_frames), batch, num_frames)
+    return heard | played | {'durations': durations, 'unrounded_durations': unrounded, 'length': length_b}
+
+  def pace(self, batch) -> jax.Array:
+    """Durations (B, N) int32 that `perform` would give, without the rest of it."""
+    return spread_over_slot(self.read(batch)['log_durations'], batch['mel_length'])[0]
+
+
+def perform(config: PublishedConfig, variables, batch: dict, bucket: int = 1) -> dict:
+  """A take of a whole batch; frames are padded to a multiple of `bucket`, which does not change the take."""
+  model = PublishedDirectorActor(config)
+  longest = int(np.asarray(jax.jit(_pace, static_argnums=0)(model, variables, batch)).sum(1).max())
+  num_frames = max(-(-longest // bucket) * bucket, 1)
+  return jax.jit(_perform, static_argnums=(0, 3))(model, variables, batch, num_frames)
+
+
+def _pace(model, variables, batch):
+  return model.apply(variables, batch, method='pace')
+
+
+def _perform(model, variables, batch, num_frames):
+  return model.apply(variables, batch, num_frames, method='perform')
