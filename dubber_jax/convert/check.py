@@ -101,10 +101,11 @@ def _graphs(f: Fixture) -> dict:
   variables = names.to_ours(list(names.emotion_graphs(('basic.', 'indirect.', 'direct.'), ())), f.weights)
   targets = {m: f.inputs[m][:, 0] for m in MODALITIES}
   items, outputs = len(targets['scene']), {}
+  apply = jax.jit(module.apply)
   for k in f.config['K']:
     refs = {m: f.inputs[f'{m}_refs_K{k}'] for m in MODALITIES}
     sounds = np.stack([f.inputs[f'{m}_audios_K{k}'] for m in MODALITIES], axis=1)
-    nodes = module.apply(variables, targets, refs, sounds, np.ones((items, 3 + 6 * k), bool))
+    nodes = apply(variables, targets, refs, sounds, np.ones((items, 3 + 6 * k), bool))
     outputs |= {'g1': nodes[0], f'g2_K{k}': nodes[1], f'g3_K{k}': nodes[2]}
     kinds = np.repeat(relations(k)[None], items, axis=0)
     outputs['adj1'] = kinds[:, :3, :3]
@@ -164,15 +165,13 @@ def _duration_length(f: Fixture) -> dict:
 
 
 def _first_block(variables, heads, x, mask, condition=None) -> dict:
-  """What the first block of a stack gives, and its attention sublayer, before and after the style norm."""
+  """What the first block of a stack gives, and its attention sublayer (padding not yet zeroed) and style norm."""
   block = _layer(variables, 'block', 0)
   filters = block['params']['up']['bias'].shape[0]
   y, state = FFTBlock(heads, filters).apply(block, x, mask, condition, capture_intermediates=True)
-  inner, padding = state['intermediates'], ~mask[..., None]
-  outputs = {'block0': y, 'block0_attention_sublayer': jnp.where(padding, 0, inner['attention_norm']['__call__'][0])}
+  inner = state['intermediates']
+  outputs = {'block0': y, 'block0_attention_sublayer': inner['attention_norm']['__call__'][0]}
   if condition is not None:
-    # Before padding is zeroed.
-    outputs['block0_attention_sublayer'] = inner['attention_norm']['__call__'][0]
     outputs['block0_saln0'] = inner['attention_style']['__call__'][0]
   return outputs
 
@@ -235,7 +234,7 @@ def _crossmodal(f: Fixture) -> dict:
     query, key = (jnp.asarray(f.inputs[f'{side}_{name}']).swapaxes(0, 1) for side in 'qk')
     extents = (jnp.full(len(query), x.shape[1]) for x in (query, key))
     transformer = CrossModalTransformer(f.config['layers'], f.config['heads'])
-    outputs[name] = transformer.apply(variables, query, key, *extents).swapaxes(0, 1)
+    outputs[name] = jax.jit(transformer.apply)(variables, query, key, *extents).swapaxes(0, 1)
   return outputs
 
 
