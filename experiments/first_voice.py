@@ -23,6 +23,6 @@ def arms() -> dict[str, Config]:
   film = speech.replace(
     name='first_voice/film',
     data=DataConfig(sources=(*SPEECH, 'grid'), buckets=(320, 640), frames_per_batch=6400),
-    train=TrainConfig(steps=1800, warmup_steps=50, decay_steps=500, init_from='runs/first_voice/speech'),
+    train=TrainConfig(steps=1600, warmup_steps=50, decay_steps=500, init_from='runs/first_voice/speech'),
   )
   return {'speech': speech, 'film': film}
