@@ -1,0 +1,158 @@
+"""Reading PyTorch checkpoints as NumPy arrays, carefully: a pickle can run any program when it is opened.
+
+safetensors files need nothing but NumPy. Pickles (.pt, .pth, or no suffix at all) are opened by PyTorch, which
+is imported only then, and only with `weights_only=True` unless the caller says that the file is trusted.
+"""
+
+import json
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from dubber_jax.errors import BadInput
+
+
+def read_checkpoint(path: str | Path, trust_pickle: bool = False) -> dict:
+  """A checkpoint's dictionaries, lists and numbers as they are nested, its tensors as NumPy arrays.
+
+  bfloat16 and float16 tensors become float32. Raises BadInput where the file is missing, truncated or no
+  checkpoint, where PyTorch is needed and absent, and where a pickle wants to run code: `trust_pickle`
+  lets it, with a warning.
+  """
+  path = Path(path)
+  if not path.is_file():
+    raise BadInput(f'{path}: there is no such file')
+  with open(path, 'rb') as f:
+    head = f.read(16)
+  if not head:
+    raise BadInput(f'{path} is empty; download it again')
+  if path.suffix == '.safetensors' or head[8:9] == b'{':
+    return _read_safetensors(path)
+  return _read_pickle(path, head, trust_pickle)
+
+
+def state_dict(checkpoint: Mapping, part: str | None, path: str | Path) -> dict[str, np.ndarray]:
+  """The flat state dict of a checkpoint: `checkpoint[part]` where there is one, else the checkpoint itself.
+
+  The 'module.' that data-parallel training puts before each name is taken off. Raises BadInput where what is
+  left does not map names to arrays.
+  """
+  found = checkpoint.get(part, checkpoint) if part else checkpoint
+  if not isinstance(found, Mapping) or not found or not all(isinstance(v, np.ndarray) for v in found.values()):
+    keys = ', '.join(str(k) for k in list(checkpoint)[:5])
+    wanted = f'no state dict {part!r}' if part else 'no state dict'
+    raise BadInput(f'{path}: {wanted} is in it (it holds {keys}); it is a checkpoint of another model')
+  if all(k.startswith('module.') for k in found):
+    return {k.removeprefix('module.'): v for k, v in found.items()}
+  return dict(found)
+
+
+def write_state_dict(state: Mapping[str, np.ndarray], path: str | Path) -> None:
+  """Writes a flat state dict as safetensors, which PyTorch reads too; the file appears only when complete."""
+  import os
+
+  from safetensors.numpy import save_file
+
+  path = Path(path)
+  beside = path.with_name(f'{path.name}.{os.getpid()}')
+  try:
+    save_file({k: np.ascontiguousarray(v) for k, v in state.items()}, beside)
+    beside.chmod(0o644)
+    os.replace(beside, path)
+  except OSError as e:
+    raise BadInput(f'{path}: cannot be written ({e.strerror or e})') from e
+  finally:
+    beside.unlink(missing_ok=True)
+
+
+def survey(state: Mapping[str, np.ndarray], expected: Mapping[str, tuple], dead=lambda key: False) -> list[tuple]:
+  """What a conversion would do, a row (key, status, detail) for each key there or expected, in that order.
+
+  status: 'mapped', 'dead' (nothing depends on it), 'unknown', 'missing', 'wrong shape'.
+  """
+  rows = []
+  for key, array in state.items():
+    if key in expected and tuple(array.shape) != tuple(expected[key]):
+      rows.append((key, 'wrong shape', f'{tuple(array.shape)}, expected {tuple(expected[key])}'))
+    elif key in expected:
+      rows.append((key, 'mapped', str(tuple(array.shape))))
+    else:
+      rows.append((key, 'dead' if dead(key) else 'unknown', str(tuple(array.shape))))
+  return rows + [(k, 'missing', str(tuple(v))) for k, v in expected.items() if k not in state]
+
+
+def require_all(rows: list[tuple], path: str | Path) -> None:
+  """Raises BadInput naming the first key that keeps a survey's conversion from being whole."""
+  wrong = [(key, status, detail) for key, status, detail in rows if status not in ('mapped', 'dead')]
+  if wrong:
+    key, status, detail = min(wrong, key=lambda row: ('wrong shape', 'missing', 'unknown').index(row[1]))
+    raise BadInput(
+      f'{path}: {key} is {status} ({detail}); {len(wrong)} of {len(rows)} keys do not fit: '
+      'it is a checkpoint of another model or config'
+    )
+
+
+def _read_safetensors(path: Path) -> dict:
+  from safetensors import SafetensorError, safe_open
+
+  try:
+    with safe_open(path, 'np') as f:
+      return {k: _as_array(f.get_tensor(k)) for k in f.keys()}
+  except (SafetensorError, OSError, ValueError, json.JSONDecodeError) as e:
+    raise BadInput(f'{path} is not a whole safetensors file ({e}); download it again') from e
+
+
+def _as_array(array: np.ndarray) -> np.ndarray:
+  return array.astype(np.float32) if array.dtype.name in ('bfloat16', 'float16') else array
+
+
+def _read_pickle(path: Path, head: bytes, trust_pickle: bool) -> dict:
+  if head[:2] == b'PK' and not zipfile.is_zipfile(path):
+    raise BadInput(f'{path} is a PyTorch checkpoint that breaks off; download it again')
+  if head[:2] != b'PK' and head[:1] != b'\x80':
+    raise BadInput(f'{path} is no checkpoint: neither safetensors nor a PyTorch file')
+  try:
+    import torch
+  except ImportError as e:
+    raise BadInput(
+      f'{path} is a PyTorch pickle, and PyTorch is not installed: '
+      'install dubber_jax[torch], or give the weights as .safetensors'
+    ) from e
+  if trust_pickle:
+    warnings.warn(f'{path}: opening the pickle as trusted; whatever program is in it is run', stacklevel=3)
+  try:
+    loaded = torch.load(path, map_location='cpu', weights_only=not trust_pickle)
+  except pickle.UnpicklingError as e:
+    wants = re.search(r'GLOBAL (\S+)|[Uu]nsupported (?:class|operand|global) (\S+)', str(e))
+    if not trust_pickle and wants:
+      name = (wants.group(1) or wants.group(2)).rstrip('.')
+      raise BadInput(
+        f'{path}: the pickle wants to call {name}, which weights never need; it was not opened. '
+        'Get it as .safetensors; only if you trust its maker, give --trust-pickle'
+      ) from e
+    raise BadInput(f'{path}: the pickle cannot be read ({_first_line(e)}); download it again') from e
+  except Exception as e:  # PyTorch raises what it likes for a damaged file
+    raise BadInput(f'{path}: the checkpoint is damaged ({_first_line(e)}); download it again') from e
+  if not isinstance(loaded, Mapping):
+    raise BadInput(f'{path} holds a {type(loaded).__name__}, not a dictionary of weights')
+  return _to_numpy(loaded, torch)
+
+
+def _first_line(error: Exception) -> str:
+  return (str(error) or type(error).__name__).splitlines()[0][:200]
+
+
+def _to_numpy(value, torch):
+  if isinstance(value, torch.Tensor):
+    value = value.detach().cpu()
+    return (value.float() if value.dtype in (torch.bfloat16, torch.float16) else value).numpy()
+  if isinstance(value, Mapping):
+    return {k: _to_numpy(v, torch) for k, v in value.items()}
+  if isinstance(value, list | tuple):
+    return [_to_numpy(v, torch) for v in value]
+  return value

@@ -1,0 +1,153 @@
+"""BigVGAN and HiFi-GAN checkpoints of PyTorch to ours, and back.
+
+Weight norm (w = g v / |v|, the norm over all axes but the first) is folded on the way in; on the way back the
+weights stay folded, as the published code has them after `remove_weight_norm`.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import flax
+import numpy as np
+
+from dubber_jax.convert.checkpoints import read_checkpoint, require_all, state_dict, survey
+from dubber_jax.errors import BadInput
+from dubber_jax.vocoder import bigvgan, hifigan
+from dubber_jax.vocoder.antialiasing import FILTER
+from dubber_jax.vocoder.neural import ARCHITECTURES, NeuralVocoder, expected_shapes, read_config
+
+CONV = (2, 1, 0)  # ours (k, in, out) <-> torch (out, in, k); its own inverse
+TRANSPOSED = (1, 2, 0)  # ours (k, in, out) -> torch (in, out, k)
+PUBLISHED = {
+  **{name: ('bigvgan', config) for name, config in bigvgan.PUBLISHED.items()},
+  **{name: ('hifigan', config) for name, config in hifigan.PUBLISHED.items()},
+}
+
+
+def read_torch_vocoder(
+  checkpoint: str | Path, config: str | Path | None = None, trust_pickle: bool = False
+) -> NeuralVocoder:
+  """A published generator checkpoint as a vocoder.
+
+  `config` is a config.json, or a name of PUBLISHED; by default the config.json beside the checkpoint. Raises
+  BadInput where a file is missing or damaged, or where the weights are those of another config.
+  """
+  name, config = find_config(checkpoint, config)
+  state = state_dict(read_checkpoint(checkpoint, trust_pickle), 'generator', checkpoint)
+  return NeuralVocoder(name, config, from_torch(state, name, config, checkpoint))
+
+
+def survey_torch_vocoder(
+  checkpoint: str | Path, config: str | Path | None = None, trust_pickle: bool = False
+) -> list[tuple]:
+  """What `read_torch_vocoder` would do: rows (key, status, detail) as `checkpoints.survey` gives them."""
+  name, config = find_config(checkpoint, config)
+  state = state_dict(read_checkpoint(checkpoint, trust_pickle), 'generator', checkpoint)
+  return survey(fold_weight_norm(state, checkpoint), torch_shapes(name, config), is_filter)
+
+
+def find_config(checkpoint: str | Path, config: str | Path | None = None) -> tuple:
+  """('bigvgan' or 'hifigan', its config); see `read_torch_vocoder`."""
+  if str(config) in PUBLISHED:
+    return PUBLISHED[str(config)]
+  path = Path(config) if config else Path(checkpoint).parent / 'config.json'
+  try:
+    settings = json.loads(path.read_text())
+  except FileNotFoundError as e:
+    raise BadInput(f'{path}: there is no such file: give a config.json, or one of {", ".join(PUBLISHED)}') from e
+  except (OSError, UnicodeDecodeError, json.JSONDecodeError) as e:
+    raise BadInput(f'{path} is not a config.json ({e})') from e
+  if not isinstance(settings, dict):
+    raise BadInput(f'{path} is not a config.json: it holds a {type(settings).__name__}')
+  name = 'bigvgan' if 'snake_logscale' in settings or 'activation' in settings else 'hifigan'
+  return name, read_config(name, settings, str(path))
+
+
+def fold_weight_norm(state: Mapping[str, np.ndarray], path: str | Path = 'state dict') -> dict[str, np.ndarray]:
+  """Each pair weight_g, weight_v (or its newer spelling) as one weight; everything else as it is."""
+  folded = {}
+  for key, array in state.items():
+    old = re.fullmatch(r'(.*\.)?weight_(g|v)', key)
+    new = re.fullmatch(r'(.*\.)?parametrizations\.weight\.original(0|1)', key)
+    if not (old or new):
+      folded[key] = array
+      continue
+    prefix, which = (old or new).groups(default='')
+    if which in 'g0':
+      other = f'{prefix}weight_v' if old else f'{prefix}parametrizations.weight.original1'
+      if other not in state:
+        raise BadInput(f'{path}: {key} is there without {other}; the checkpoint is not whole')
+      folded[f'{prefix}weight'] = _fold(array, state[other], f'{path}: {key}')
+    elif (f'{prefix}weight_g' if old else f'{prefix}parametrizations.weight.original0') not in state:
+      raise BadInput(f'{path}: {key} is there without its scale; the checkpoint is not whole')
+  return folded
+
+
+def _fold(scale, direction, where):
+  if scale.shape != (len(direction),) + (1,) * (direction.ndim - 1):
+    raise BadInput(f'{where} is {scale.shape}, which does not scale a weight of {direction.shape}')
+  wide = direction.astype(np.float64)
+  norm = np.sqrt(np.square(wide).sum(axis=tuple(range(1, wide.ndim)), keepdims=True))
+  return (wide * (scale / np.maximum(norm, 1e-300))).astype(np.float32)
+
+
+def torch_key(path: str, name: str) -> str:
+  """'resblocks_0/convs1_2/kernel' -> 'resblocks.0.convs1.2.weight'."""
+  *modules, leaf = path.split('/')
+  modules = [re.sub(r'_(\d+)$', r'.\1', m) for m in modules]
+  if name == 'bigvgan' and modules[0].startswith('ups.'):
+    modules.append('0')
+  if leaf in ('alpha', 'beta'):
+    modules.append('act')
+  return '.'.join([*modules, 'weight' if leaf == 'kernel' else leaf])
+
+
+def torch_shapes(name: str, config) -> dict[str, tuple[int, ...]]:
+  """Shape of every folded tensor of the published generator, by its PyTorch name."""
+  return {
+    torch_key(path, name): tuple(shape[i] for i in _order(path)) if len(shape) == 3 else shape
+    for path, shape in expected_shapes(ARCHITECTURES[name][0](config)).items()
+  }
+
+
+def _order(path: str) -> tuple[int, int, int]:
+  return TRANSPOSED if path.startswith('ups_') else CONV
+
+
+def is_filter(key: str) -> bool:
+  """Buffers that hold the fixed low-pass filters."""
+  return key.endswith(('.upsample.filter', '.downsample.lowpass.filter'))
+
+
+def from_torch(state: Mapping[str, np.ndarray], name: str, config, path: str | Path = 'state dict') -> dict:
+  """A generator's state dict, folded or not -> our nested parameters. Raises BadInput if it does not fit."""
+  folded = fold_weight_norm(state, path)
+  require_all(survey(folded, torch_shapes(name, config), is_filter), path)
+  for key, array in folded.items():
+    if is_filter(key) and not (array.size == FILTER.size and np.allclose(array.ravel(), FILTER, atol=1e-5)):
+      raise BadInput(f'{path}: {key} is not the low-pass filter of the published configs; it cannot be converted')
+  flat = {}
+  for ours in expected_shapes(ARCHITECTURES[name][0](config)):
+    array = folded[torch_key(ours, name)].astype(np.float32)
+    if array.ndim == 3:
+      array = array.transpose(np.argsort(_order(ours)))
+    flat[tuple(ours.split('/'))] = np.ascontiguousarray(array)
+  return flax.traverse_util.unflatten_dict(flat)
+
+
+def to_torch(params: dict, name: str, filters: bool = True) -> dict[str, np.ndarray]:
+  """Our nested parameters -> the state dict that the published code loads after `remove_weight_norm`.
+
+  With `filters`, BigVGAN's fixed filters are in it, as a strict load wants them.
+  """
+  state = {}
+  for path, array in flax.traverse_util.flatten_dict(params, sep='/').items():
+    array = np.asarray(array, np.float32)
+    state[torch_key(path, name)] = np.ascontiguousarray(array.transpose(_order(path)) if array.ndim == 3 else array)
+    if filters and path.endswith('/alpha'):
+      before = torch_key(path, name).removesuffix('act.alpha')
+      for key in ('upsample.filter', 'downsample.lowpass.filter'):
+        state[before + key] = FILTER.reshape(1, 1, -1).copy()
+  return state

@@ -1,0 +1,142 @@
+"""A vocoder with weights: what BigVGAN and HiFi-GAN share as vocoders, and their folder on disk.
+
+  config.json         {'name': 'bigvgan' or 'hifigan', 'config': {...}}
+  model.safetensors   weights, float32
+"""
+
+import dataclasses
+import functools
+import json
+from pathlib import Path
+
+import flax
+import jax
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from dubber_jax.errors import BadInput
+from dubber_jax.media.mel import LOG_FLOOR
+from dubber_jax.vocoder.bigvgan import BigVGAN, BigVGANConfig
+from dubber_jax.vocoder.hifigan import HiFiGAN, HiFiGANConfig
+
+ARCHITECTURES = {'bigvgan': (BigVGAN, BigVGANConfig), 'hifigan': (HiFiGAN, HiFiGANConfig)}
+
+
+class NeuralVocoder:
+  """`vocode` of a generator and its weights. `config` says for which bands, sampling rate and hop."""
+
+  def __init__(self, name: str, config: BigVGANConfig | HiFiGANConfig, params: dict):
+    """`name` is 'bigvgan' or 'hifigan'; `params` the nested weights, whose shapes are checked: BadInput."""
+    self.name = name
+    self.config = config
+    self.module = ARCHITECTURES[name][0](config)
+    self.params = jax.tree.map(jax.numpy.asarray, check_shapes(params, expected_shapes(self.module), name))
+    self._apply = jax.jit(lambda params, mel, frames: self.module.apply({'params': params}, mel, frames))
+
+  @property
+  def sample_rate(self) -> int:
+    return self.config.sampling_rate
+
+  @property
+  def hop(self) -> int:
+    return self.config.hop
+
+  def vocode(self, mel: np.ndarray, seed: int = 0) -> np.ndarray:
+    """(T, bands) natural-log mel -> (T * hop,) float32 in -1..1 at `sample_rate`. No chance is in it: seed is unused.
+
+    Lengths are padded to a multiple of 64 frames, so that few shapes are compiled; the sound is exactly that of
+    the mel alone. Raises BadInput for other bands and for values that are not finite.
+    """
+    mel = np.asarray(mel, np.float32)
+    if mel.ndim != 2 or mel.shape[1] != self.config.num_mels:
+      raise BadInput(f'this {self.name} takes a mel of (frames, {self.config.num_mels}), not {mel.shape}')
+    if not np.isfinite(mel).all():
+      raise BadInput(f'the mel has {np.count_nonzero(~np.isfinite(mel))} values that are not finite')
+    frames = len(mel)
+    if frames == 0:
+      return np.zeros(0, np.float32)
+    padded = np.full((1, -(-frames // 64) * 64, mel.shape[1]), LOG_FLOOR, np.float32)
+    padded[0, :frames] = mel
+    return np.array(self._apply(self.params, padded, np.array([frames], np.int32))[0, : frames * self.hop])
+
+
+@functools.lru_cache(maxsize=16)
+def expected_shapes(module) -> dict[str, tuple[int, ...]]:
+  """{'conv_pre/kernel': (7, 80, 1536), ...} of a generator, without making its weights."""
+  mel = jax.ShapeDtypeStruct((1, 8, module.config.num_mels), np.float32)
+  tree = jax.eval_shape(lambda m: module.init(jax.random.key(0), m)['params'], mel)
+  return {k: v.shape for k, v in flax.traverse_util.flatten_dict(tree, sep='/').items()}
+
+
+def check_shapes(params: dict, expected: dict[str, tuple[int, ...]], where: str) -> dict:
+  """`params` if they are just those expected; BadInput names the first that is not."""
+  flat = flax.traverse_util.flatten_dict(params, sep='/')
+  wrong = [f'{k} is missing' for k in expected if k not in flat]
+  wrong += [f'{k} is not of this generator' for k in flat if k not in expected]
+  wrong += [f'{k} is {flat[k].shape}, its config says {expected[k]}' for k in flat
+            if k in expected and tuple(flat[k].shape) != expected[k]]  # fmt: skip
+  if wrong:
+    raise BadInput(f'{where}: {wrong[0]} ({len(wrong)} wrong in all); these are the weights of another config')
+  return params
+
+
+def read_config(name: str, settings: dict, where: str):
+  """The config of 'bigvgan' or 'hifigan' from a published config.json's fields; others are passed over.
+
+  Raises BadInput for what a generator here cannot be: another activation, another block, a wrong type.
+  """
+  kind = ARCHITECTURES[name][1]
+  if settings.get('activation', 'snakebeta') != 'snakebeta':
+    raise BadInput(f'{where}: activation {settings["activation"]!r} is not supported, only snakebeta')
+  blocks = ('1',) if name == 'bigvgan' else ('1', '2')
+  if str(settings.get('resblock', '1')) not in blocks:
+    raise BadInput(f'{where}: resblock {settings["resblock"]!r} is not supported, only {" and ".join(blocks)}')
+  known = {f.name for f in dataclasses.fields(kind)}
+  needed = {'upsample_rates', 'upsample_kernel_sizes', 'upsample_initial_channel'} - settings.keys()
+  if needed:
+    raise BadInput(f'{where}: no {sorted(needed)[0]}; it is not the config of a {name} generator')
+  try:
+    config = kind(**{k: _frozen(v) for k, v in settings.items() if k in known})
+    lists = (config.upsample_rates, config.upsample_kernel_sizes, config.resblock_kernel_sizes,
+             *config.resblock_dilation_sizes)  # fmt: skip
+    sound = all(isinstance(v, int) and v > 0 for values in lists for v in values)
+    sound &= len(config.upsample_rates) == len(config.upsample_kernel_sizes)
+    sound &= len(config.resblock_kernel_sizes) == len(config.resblock_dilation_sizes)
+    sound &= config.upsample_initial_channel >> len(config.upsample_rates) > 0
+    ups = zip(config.upsample_kernel_sizes, config.upsample_rates, strict=False)  # lengths are compared above
+    sound &= all(k >= u and (k - u) % 2 == 0 for k, u in ups)
+  except TypeError as e:
+    raise BadInput(f'{where}: a field has the wrong type ({e})') from e
+  if not sound:
+    raise BadInput(f'{where}: rates, kernels, dilations and channels do not fit each other')
+  return config
+
+
+def _frozen(value):
+  return tuple(_frozen(v) for v in value) if isinstance(value, list | tuple) else value
+
+
+def write_vocoder(vocoder: NeuralVocoder, folder: str | Path) -> None:
+  """Writes the vocoder's two files into `folder`, which must exist."""
+  folder = Path(folder)
+  settings = {'name': vocoder.name, 'config': dataclasses.asdict(vocoder.config)}
+  (folder / 'config.json').write_text(json.dumps(settings, indent=2) + '\n')
+  flat = flax.traverse_util.flatten_dict(vocoder.params, sep='/')
+  save_file({k: np.asarray(v) for k, v in flat.items()}, folder / 'model.safetensors')
+  (folder / 'model.safetensors').chmod(0o644)
+
+
+def read_vocoder(folder: str | Path) -> NeuralVocoder:
+  """Opens what `write_vocoder` wrote. Raises BadInput where a file is missing, damaged or does not fit."""
+  folder = Path(folder)
+  try:
+    settings = json.loads((folder / 'config.json').read_text())
+    flat = load_file(folder / 'model.safetensors')
+  except (OSError, SafetensorError, json.JSONDecodeError) as e:
+    raise BadInput(f'{folder}: the vocoder cannot be read ({e}); copy it again') from e
+  if settings.get('name') not in ARCHITECTURES:
+    raise BadInput(f'{folder}/config.json: no vocoder {settings.get("name")!r}, only {", ".join(ARCHITECTURES)}')
+  config = read_config(settings['name'], settings['config'], f'{folder}/config.json')
+  params = flax.traverse_util.unflatten_dict({tuple(k.split('/')): v for k, v in flat.items()})
+  return NeuralVocoder(settings['name'], config, params)
