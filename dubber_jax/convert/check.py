@@ -1,5 +1,6 @@
 """Our outputs beside the reference's, for any parity fixture: `compare(path)` -> one row per output."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,15 @@ from dubber_jax.convert import authentic_dubber as names
 from dubber_jax.convert.fixtures import Fixture, read_fixture
 from dubber_jax.director.graphs import EmotionGraphs, relations
 from dubber_jax.errors import BadInput
-from dubber_jax.published import Fusion, PublishedConfig
+from dubber_jax.published import Fusion, PublishedConfig, PublishedDirectorActor, perform
+from dubber_jax.training.collation import collate
+from dubber_jax.training.published import (
+  diagonal_band,
+  diagonal_share,
+  learning_rate,
+  published_losses,
+  published_optimiser,
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,7 @@ def compare(path: str | Path) -> list[Row]:
   Integers and booleans must be equal. Raises BadInput for a fixture of a module that is not known here.
   """
   fixture = read_fixture(path)
-  stem = fixture.name.removesuffix('_small').removesuffix('_full')
+  stem = re.split('_(?:small|full)', fixture.name)[0]
   if stem not in MODULES:
     raise BadInput(f'{path}: no module is called {stem!r}; known are {", ".join(sorted(MODULES))}')
   with jax.default_matmul_precision('highest'):
@@ -60,7 +69,23 @@ def compare(path: str | Path) -> list[Row]:
   missing = sorted(set(fixture.outputs) - set(computed))
   if missing:
     raise BadInput(f'{path}: nothing here computes the outputs {", ".join(missing)}')
-  return [_row(name, np.asarray(computed[name]), fixture.outputs[name], atol, rtol) for name in fixture.outputs]
+  names_compared = [name for name in fixture.outputs if name != 'grad_names']
+  scale = _gradient_scales(fixture)
+  return [
+    _row(name, np.asarray(computed[name]), fixture.outputs[name], *scale.get(name, (atol, rtol)))
+    for name in names_compared
+  ]
+
+
+def _gradient_scales(fixture: Fixture) -> dict:
+  """Tolerances of gradients: 1e-4 of the parameter's norm, or of 1e-3 of the whole norm, and 2e-4 of the value."""
+  if 'grad_names' not in fixture.outputs:
+    return {}
+  norms = np.nan_to_num(fixture.outputs['grad_norms'].astype(np.float64))
+  floor = 1e-3 * np.sqrt(np.square(norms).sum())
+  own = {str(key): max(norm, floor) for key, norm in zip(fixture.outputs['grad_names'], norms, strict=True)}
+  scales = {f'grad/{key}': (1e-4 * norm, 2e-4) for key, norm in own.items()}
+  return scales | {'grad_norms': (1e-4 * np.maximum(norms, floor), 2e-4)}
 
 
 def _row(name: str, ours: np.ndarray, reference: np.ndarray, atol: float, rtol: float) -> Row:
@@ -68,10 +93,10 @@ def _row(name: str, ours: np.ndarray, reference: np.ndarray, atol: float, rtol: 
     return Row(f'{name}: shape {ours.shape}, not {reference.shape}', np.inf, np.inf)
   if not reference.size:
     return Row(name, 0.0, 0.0)
-  error = np.abs(ours.astype(np.float64) - reference.astype(np.float64))
+  error = np.abs(np.float64(ours) - np.float64(reference))
   if reference.dtype.kind in 'iub':
-    return Row(name, float(error.max()), float(error.max() > 0) * np.inf if error.max() > 0 else 0.0)
-  share = error / (atol + rtol * np.abs(reference.astype(np.float64)))
+    return Row(name, float(error.max()), np.inf if error.any() else 0.0)
+  share = error / np.maximum(atol + rtol * np.abs(np.float64(reference)), 1e-30)
   worst = float(share.max()) if np.isfinite(share).all() else np.inf
   return Row(name, float(error.max()), worst)
 
@@ -261,6 +286,153 @@ def _fusion(f: Fixture) -> dict:
   }  # fmt: skip
 
 
+def _batch(inputs: dict) -> dict:
+  """The whole model's inputs in our names."""
+  same = {
+    'phonemes': 'text', 'phoneme_length': 'src_len', 'reference': 'ref_mels', 'reference_length': 'ref_mel_lens',
+    'lips': 'lip_embedding', 'lip_length': 'face_lens', 'durations': 'durations', 'mel': 'mel_target',
+    'mel_length': 'mel_lens', 'speaker': 'spk_embedding', 'emotion': 'emotion_id',
+  }  # fmt: skip
+  batch = {ours: jnp.asarray(inputs[theirs]) for ours, theirs in same.items()}
+  for m in MODALITIES:
+    batch[m], batch[f'{m}_refs'] = jnp.asarray(inputs[f'{m}_emo'][:, 0]), jnp.asarray(inputs[f'{m}_refs'])
+  batch['sounds'] = jnp.stack([inputs[f'{m}_ref_audios'] for m in MODALITIES], axis=1)
+  return batch
+
+
+LOSSES = {
+  'total': 'total', 'mel': 'mel', 'mel_post': 'finished', 'speaker': 'speaker', 'duration': 'duration',
+  'diagonal': 'diagonal', 'emotion': 'emotion',
+}  # fmt: skip
+
+
+def _whole(f: Fixture) -> dict:
+  train = f.config.get('mode') == 'train'
+  config = published_config(f.config, dropout=bool(f.config.get('dropout', 0)) if train else True)
+  rules = names.whole(config)
+  variables, batch = names.to_ours(rules, f.weights), _batch(f.inputs)
+  model = PublishedDirectorActor(config)
+
+  def loss(params):
+    out, _ = model.apply(variables | {'params': params}, batch, train, mutable='batch_stats')
+    losses = published_losses(out, batch)
+    return losses['total'], (out, losses)
+
+  outputs = {}
+  if 'grad_norms' in f.outputs:
+    grads, (out, losses) = jax.jit(jax.grad(loss, has_aux=True))(variables['params'])
+    trained = [rule for rule in rules if rule.parts[0].path[0] == 'params']
+    grads = names.to_torch(trained, {'params': grads})
+    for number, name in enumerate(map(str, f.outputs['grad_names'])):
+      part_and_key = name.split('.', 1)[1]
+      grad = grads.get(part_and_key, np.zeros(1, np.float32))  # no rule: a tensor without gradient
+      outputs.setdefault('grad_norms', np.zeros(len(f.outputs['grad_names'])))[number] = np.linalg.norm(grad)
+      outputs[f'grad/{name}'] = grad
+  else:
+    out, losses = jax.jit(lambda params: loss(params)[1])(variables['params'])
+  outputs |= {
+    't_lip_encoder': out['lips'], 't_lip_text_context': out['context'], 't_expanded': out['frames'],
+    't_decoder': out['decoded'], 'feature': out['styled'], 'utterance_style': out['utterance_style'],
+    'text_encoder': out['text'], 't_mel': out['mel'], 't_mel_post': out['finished'], 'log_d': out['log_durations'],
+    'mel_mask': ~out['mask'], 'attn': out['alignment'], 'emotion_probs': out['emotion'],
+    'src_mask': ~before(batch['phoneme_length'], batch['phonemes'].shape[1]),
+    'lip_mask': ~before(batch['lip_length'], batch['lips'].shape[1]),
+  }  # fmt: skip
+  for i in range(3):
+    outputs |= {f't_graph{i + 1}': out['nodes'][i], f't_agg{i + 1}': out['felt'][i]}
+  outputs |= {f'loss_{theirs}': losses[ours] for theirs, ours in LOSSES.items()}
+  if any(name.startswith('i_') for name in f.outputs):
+    take = perform(config, variables, batch)
+    outputs |= {
+      'i_expanded': take['frames'], 'i_agg3': take['felt'][2], 'i_mel_post': take['finished'],
+      'i_mel_len': take['length'], 'i_dur_unrounded': take['unrounded_durations'],
+    }  # fmt: skip
+  return outputs
+
+
+def _losses(f: Fixture) -> dict:
+  given = {name: jnp.asarray(value) for name, value in f.inputs.items()}
+  batch = {
+    'mel': given['mel_target'], 'speaker': given['spk_embedding'], 'emotion': given['emotion_id'],
+    'durations': given['durations'], 'phoneme_length': given['src_len'], 'lip_length': given['lip_len'],
+    'mel_length': given['mel_len'],
+  }  # fmt: skip
+  ours = {
+    'mel': 'mel', 'mel_post': 'finished', 'log_d': 'log_durations', 'utterance_style': 'utterance_style',
+    'attn': 'alignment', 'emotion_probs': 'emotion',
+  }  # fmt: skip
+
+  def total(outputs):
+    losses = published_losses(outputs, batch)
+    return losses['total'], losses
+
+  outputs = {ours[name]: given[name] for name in ours}
+  grads, losses = jax.jit(jax.grad(total, has_aux=True))(outputs)
+  outputs = {theirs: losses[name] for theirs, name in LOSSES.items()}
+  return outputs | {f'grad_{theirs}': grads[name] for theirs, name in ours.items()}
+
+
+def _diagonal_loss(f: Fixture) -> dict:
+  outputs = {}
+  for i in range(sum(name.startswith('attn') for name in f.inputs)):
+    attention = jnp.asarray(f.inputs[f'attn{i}'])
+    lengths = jnp.asarray(f.inputs[f'src_len{i}']), jnp.asarray(f.inputs[f'lip_len{i}'])
+    rate = jax.jit(diagonal_share)(attention, *lengths)
+    band = jax.jit(diagonal_band, static_argnums=(0, 1))(*attention.shape[1:], *lengths)
+    outputs |= {f'band{i}': band.swapaxes(1, 2), f'focus_rate{i}': rate, f'loss{i}': -jnp.log(rate.mean())}
+  return outputs
+
+
+def _optimizer(f: Fixture) -> dict:
+  x = jnp.asarray(f.inputs['x'])
+  outputs = {'lr': jax.vmap(learning_rate)(jnp.asarray(f.inputs['steps']))}
+  params = {}
+  for group, a in (('model', 'a'), ('fusion', 'c')):
+    # The fixture's gradients and weights are those of a run that started from its stored weights times
+    # 0.89547 (a) and 0.95480 (c). Where the run did start is got back from the weights after its first update,
+    # which with Adam is the rate times the gradient's sign; so what is compared is every later update.
+    sign = np.sign(f.outputs[f'grad_{a}_w_0'])
+    start = f.outputs[f'{a}_w_1'] + np.float32(learning_rate(3991)) * sign
+    params[group] = {'w': jnp.asarray(start), 'b': jnp.asarray(f.inputs[f'{a}_b'])}
+
+  def loss(p):
+    first = x @ p['model']['w'].T + p['model']['b']
+    second = x @ p['fusion']['w'].T + p['fusion']['b']
+    return (first**2).mean() + (second**3).mean()
+
+  optimiser = published_optimiser(restore_step=3990, clip=None)  # the fixture leaves clipping out
+  state = optimiser.init(params)
+  for k in range(7):
+    grads = jax.grad(loss)(params)
+    for group, a in (('model', 'a'), ('fusion', 'c')):
+      outputs[f'grad_{a}_w_{k}'] = grads[group]['w']
+      outputs |= {f'{a}_{n}_{k}': params[group][n] for n in 'wb'}
+    updates, state = optimiser.update(grads, state, params)
+    params = jax.tree.map(lambda p, u: p + u, params, updates)
+  return outputs
+
+
+def _collate(f: Fixture) -> dict:
+  items = [{} for _ in {name.split('/')[0] for name in f.inputs}]
+  for name, value in f.inputs.items():
+    number, field = name.split('/')
+    items[int(number)][field] = value
+  batch = collate(items)
+  same = {
+    'text': 'phonemes', 'src_len': 'phoneme_length', 'sid': 'speaker_number', 'ref_mels': 'reference',
+    'ref_mel_lens': 'reference_length', 'mel_target': 'mel', 'mel_len': 'mel_length', 'f0': 'pitch',
+    'energy': 'energy', 'D': 'durations', 'ref_linguistics': 'reference_phonemes', 'face_lens': 'lip_length',
+    'Lipmotion': 'lips', 'spk_embedding': 'speaker', 'Ref_texts': 'reference_order',
+    'Ref_text_lens': 'reference_order_length', 'emos_embedding': 'emotion_features',
+    'face_embedding': 'face_features', 'emotion_ids': 'emotion',
+  }  # fmt: skip
+  outputs = {theirs: batch[ours] for theirs, ours in same.items()}
+  for i, m in enumerate(MODALITIES):
+    outputs |= {f'{m}_emo_embedding': batch[m][:, None], f'{m}_refs': batch[f'{m}_refs']}
+    outputs[f'{m}_ref_audios'] = batch['sounds'][:, i]
+  return outputs
+
+
 MODULES: dict[str, Callable[[Fixture], dict]] = {
   'rgat': _rgat,
   'graphs': _graphs,
@@ -274,6 +446,11 @@ MODULES: dict[str, Callable[[Fixture], dict]] = {
   'mel_style': _mel_style,
   'crossmodal': _crossmodal,
   'fusion': _fusion,
+  'whole': _whole,
+  'losses': _losses,
+  'diagonal_loss': _diagonal_loss,
+  'optimizer': _optimizer,
+  'collate': _collate,
 }
 
 # Absolute and relative, on every element of a float output.
@@ -290,4 +467,10 @@ TOLERANCES = {
   'mel_style': (3e-5, 1e-5),
   'crossmodal': (2e-5, 1e-5),
   'fusion': (3e-5, 1e-5),
+  'whole': (5e-5, 2e-5),
+  'whole_full': (1e-4, 2e-5),
+  'losses': (2e-5, 1e-5),
+  'diagonal_loss': (1e-6, 1e-4),
+  'optimizer': (1e-7, 1e-6),
+  'collate': (0.0, 0.0),
 }

@@ -1,15 +1,21 @@
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
 import pytest
 
 from dubber_jax.convert.check import compare
+from dubber_jax.training.published import diagonal_band, published_optimiser
 
 KEPT = Path(__file__).parents[1] / 'reference'
 ALL = Path(__file__).parents[2] / '..' / 'shared' / 'spec' / 'fixtures'
 
 MODULES = [
   'rgat', 'graphs', 'aggregator', 'lip_text_attention', 'lip_encoder', 'duration_length', 'text_encoder',
-  'decoder_saln', 'postnet', 'mel_style', 'crossmodal', 'fusion_small',
+  'decoder_saln', 'postnet', 'mel_style', 'crossmodal', 'fusion_small', 'whole_small', 'losses', 'diagonal_loss',
+  'optimizer', 'collate',
 ]  # fmt: skip
 
 
@@ -27,3 +33,27 @@ def test_module_computes_what_the_published_one_does(name):
   assert rows
   wrong = [f'{row.output}: off by {row.error:.2e}, {row.share:.2f} of the tolerance' for row in rows if not row.within]
   assert not wrong, '\n'.join(wrong)
+
+
+def test_band_of_the_diagonal_loss_is_cut_exactly_where_float32_says():
+  phonemes, lips = (x.ravel() for x in np.meshgrid(np.arange(1, 81), np.arange(1, 121)))
+  ours = np.asarray(jax.jit(diagonal_band, static_argnums=(0, 1))(80, 120, jnp.asarray(phonemes), jnp.asarray(lips)))
+  one = np.float32
+  centre = (lips.astype(one) / phonemes.astype(one))[:, None] * np.arange(80, dtype=one)
+  reach = (lips.astype(one) / one(10))[:, None]
+  first, end = np.trunc(np.maximum(centre - reach, 0))[..., None], np.trunc(centre + reach)[..., None]
+  frame = np.arange(120)
+  spoken = (np.arange(80) < phonemes[:, None])[..., None]
+  np.testing.assert_array_equal(ours, (frame >= first) & (frame < end) & spoken)
+
+
+def test_model_gradients_are_clipped_as_pytorch_does_and_those_of_fusion_are_not():
+  params = {'lips': jnp.zeros(3), 'mel': jnp.zeros(2), 'fusion': jnp.zeros(3)}
+  optimiser = published_optimiser()
+  state = optimiser.init(params)
+  grads = {'lips': jnp.full(3, 3.0), 'mel': jnp.full(2, 4.0), 'fusion': jnp.full(3, 3.0)}
+  _, state = optimiser.update(grads, state, params)
+  moments = jax.tree.leaves([mu for _, mu in optax.tree_utils.tree_get_all_with_path(state, 'mu')])
+  norm = np.sqrt(3 * 9 + 2 * 16)
+  largest = sorted({round(float(np.abs(m).max()), 6) for m in moments if np.asarray(m).size})
+  assert largest == sorted({round(0.1 * g, 6) for g in (3.0 / (norm + 1e-6), 4.0 / (norm + 1e-6), 3.0)})

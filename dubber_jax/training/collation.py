@@ -1,0 +1,61 @@
+"""Items of the published feature layout, made into a batch of PublishedDirectorActor (spec section 8)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dubber_jax.clip import MODALITIES
+from dubber_jax.errors import BadInput
+
+# Ours: the published item's field. Padded with zeros at the end of the first axis to the longest item.
+SEQUENCES = {
+  'phonemes': 'text', 'durations': 'duration', 'mel': 'mel', 'reference': 'ref_mel', 'lips': 'lip_embedding',
+  'pitch': 'pitch', 'energy': 'energy', 'reference_phonemes': 'ref_linguistic',
+  'reference_order': 'Ref_reordered_array', 'face_features': 'face_embedding',
+}  # fmt: skip
+LENGTHS = {
+  'phoneme_length': 'text', 'mel_length': 'mel', 'reference_length': 'ref_mel', 'lip_length': 'lip_embedding',
+  'reference_order_length': 'Ref_reordered_array',
+}  # fmt: skip
+VECTORS = {'speaker': 'spk_embedding', 'emotion_features': 'emos_embedding'}
+NUMBERS = {'speaker_number': 'speaker', 'emotion': 'emotion_id'}
+
+
+def collate(items: Sequence[dict]) -> dict[str, np.ndarray]:
+  """A batch in the items' order; integers are int64, all else float32. Raises BadInput for a field of no fit.
+
+  An item with fewer exemplars than another is given zero vectors, as in the released code.
+  """
+  if not items:
+    raise BadInput('a batch needs at least one item')
+  batch = {ours: _pad(items, field) for ours, field in SEQUENCES.items()}
+  for ours, field in LENGTHS.items():
+    batch[ours] = np.array([len(_field(item, field, i)) for i, item in enumerate(items)], np.int64)
+  for ours, field in (VECTORS | NUMBERS).items():
+    batch[ours] = _typed(np.stack([_field(item, field, i) for i, item in enumerate(items)]))
+  for m in MODALITIES:
+    batch[m] = _pad(items, f'{m}_emo_embedding')[:, 0]
+    batch[f'{m}_refs'] = _pad(items, f'{m}_refs')
+  batch['sounds'] = np.stack([_pad(items, f'{m}_ref_audios') for m in MODALITIES], axis=1)
+  return batch
+
+
+def _field(item: dict, field: str, number: int) -> np.ndarray:
+  if field not in item:
+    raise BadInput(f'item {number} of the batch has no {field}; index the data again')
+  return np.asarray(item[field])
+
+
+def _pad(items: Sequence[dict], field: str) -> np.ndarray:
+  arrays = [_field(item, field, i) for i, item in enumerate(items)]
+  for i, array in enumerate(arrays):
+    if array.ndim == 0 or array.shape[1:] != arrays[0].shape[1:]:
+      raise BadInput(f'item {i} of the batch has {field} of shape {array.shape}, the first {arrays[0].shape}')
+  out = np.zeros((len(arrays), max(map(len, arrays)), *arrays[0].shape[1:]), arrays[0].dtype)
+  for row, array in zip(out, arrays, strict=True):
+    row[: len(array)] = array
+  return _typed(out)
+
+
+def _typed(array: np.ndarray) -> np.ndarray:
+  return array.astype(np.int64 if array.dtype.kind in 'iu' else np.float32)

@@ -1,0 +1,98 @@
+"""How the published system is trained: its losses, its schedule, its two Adams (spec sections 6 and 7)."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from dubber_jax.training.losses import mean_where
+
+WEIGHTS = {'mel': 5.0, 'finished': 5.0, 'speaker': 25.0, 'duration': 5.0, 'diagonal': 1.0, 'emotion': 5.0}
+PEAK_STEP = 4000
+DROPS = (300_000, 400_000, 500_000)  # updates after which the rate is 0.3 of what it was
+
+
+def published_losses(outputs: dict, batch: dict) -> dict[str, jax.Array]:
+  """Named, weighted losses of a teacher-forced pass of PublishedDirectorActor; `total` is their sum.
+
+  Means run over the batch's valid elements. `emotion` takes probabilities for logits, as released: at chance
+  it is 5 ln 8, and it cannot fall below 6.37.
+  """
+  valid_bt1 = (jnp.arange(batch['mel'].shape[1]) < batch['mel_length'][:, None])[..., None]
+  losses = {name: mean_where(jnp.abs(outputs[name] - batch['mel']), valid_bt1) for name in ('mel', 'finished')}
+  losses['speaker'] = (1.0 - cosine(outputs['utterance_style'], batch['speaker'])).mean()
+  spoken_bn = jnp.arange(batch['durations'].shape[1]) < batch['phoneme_length'][:, None]
+  log_durations = jnp.log(batch['durations'] + 1.0)
+  losses['duration'] = mean_where(jnp.square(outputs['log_durations'] - log_durations), spoken_bn)
+  rate_b = diagonal_share(outputs['alignment'], batch['phoneme_length'], batch['lip_length'])
+  losses['diagonal'] = -jnp.log(rate_b.mean())
+  entropy = optax.softmax_cross_entropy_with_integer_labels(outputs['emotion'], batch['emotion'])
+  losses['emotion'] = entropy.mean()
+  losses = {name: WEIGHTS[name] * value for name, value in losses.items()}
+  return losses | {'total': sum(losses.values())}
+
+
+def cosine(a_bd: jax.Array, b_bd: jax.Array) -> jax.Array:
+  """(B,), each norm at least 1e-6."""
+  norms = (jnp.maximum(jnp.linalg.norm(x, axis=-1), 1e-6) for x in (a_bd, b_bd))
+  return (a_bd * b_bd).sum(-1) / (next(norms) * next(norms))
+
+
+def diagonal_band(phonemes: int, lips: int, phoneme_length_b: jax.Array, lip_length_b: jax.Array) -> jax.Array:
+  """(B, N, L) bool: lip frames within a tenth of the clip of where a phoneme lies, were all as long.
+
+  Edges are cut toward zero from float32 values, product and sum each rounded.
+  """
+  count_b1 = jnp.maximum(phoneme_length_b, 1).astype(jnp.float32)[:, None]
+  lip_b1 = lip_length_b.astype(jnp.float32)[:, None]
+  centre_bn = lip_b1 / count_b1 * jnp.arange(phonemes, dtype=jnp.float32)
+  # A table, since XLA turns a division by a constant into a product, which rounds differently.
+  reach_b1 = jnp.asarray(np.arange(lips + 1, dtype=np.float32) / np.float32(10))[lip_length_b][:, None]
+  first_bn = jnp.trunc(jnp.maximum(centre_bn - reach_b1, 0.0))[..., None]
+  end_bn = jnp.trunc(centre_bn + reach_b1)[..., None]
+  frame_l = jnp.arange(lips)
+  spoken_bn1 = (jnp.arange(phonemes) < phoneme_length_b[:, None])[..., None]
+  return (frame_l >= first_bn) & (frame_l < end_bn) & spoken_bn1
+
+
+def diagonal_share(alignment_bnl: jax.Array, phoneme_length_b: jax.Array, lip_length_b: jax.Array) -> jax.Array:
+  """(B,): how much of the attention lies in the band."""
+  phonemes, lips = alignment_bnl.shape[1:]
+  band_bnl = diagonal_band(phonemes, lips, phoneme_length_b, lip_length_b)
+  valid_bnl = (jnp.arange(phonemes) < phoneme_length_b[:, None])[..., None]
+  valid_bnl = valid_bnl & (jnp.arange(lips) < lip_length_b[:, None, None])
+  attended_bnl = jnp.where(valid_bnl, alignment_bnl, 0.0)
+  return (attended_bnl * band_bnl).sum((1, 2)) / attended_bnl.sum((1, 2))
+
+
+def learning_rate(step: jax.Array) -> jax.Array:
+  """The rate of update number `step`, from 1: a rise to 9.88e-5 at 4000, then as one over the root."""
+  step = jnp.asarray(step, jnp.float32)
+  rate = 0.00625 * jnp.minimum(step**-0.5, step * PEAK_STEP**-1.5)
+  return rate * 0.3 ** sum((step > drop).astype(jnp.float32) for drop in DROPS)
+
+
+def clip_by_norm(limit: float = 1.0) -> optax.GradientTransformation:
+  """PyTorch's clipping: by limit / (norm + 1e-6) where that is below 1."""
+
+  def update(updates, state, params=None):
+    scale = jnp.minimum(limit / (optax.tree.norm(updates) + 1e-6), 1.0)
+    return jax.tree.map(lambda g: g * scale, updates), state
+
+  return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+def published_optimiser(restore_step: int = 0, clip: float | None = 1.0) -> optax.GradientTransformation:
+  """Two Adams at one rate: gradients of all but `fusion` are clipped and taken with other momenta than `fusion`."""
+
+  def rate(count):
+    return learning_rate(count + 1 + restore_step)
+
+  model = optax.adam(rate, b1=0.9, b2=0.98, eps=1e-9)
+  model = optax.chain(clip_by_norm(clip), model) if clip else model
+  fusion = optax.adam(rate, b1=0.9, b2=0.999, eps=1e-8)
+
+  def groups(params):
+    return {name: 'fusion' if name == 'fusion' else 'model' for name in params}
+
+  return optax.multi_transform({'model': model, 'fusion': fusion}, groups)
