@@ -46,12 +46,12 @@ def params():
 
 
 def init(config):
-  key = jax.random.key(0)
-  return DirectorActor(config).init({'params': key}, random_batch(config))['params']
+  return DirectorActor(config).init({'params': jax.random.key(0)}, random_batch(config))['params']
 
 
 def run(config, params, batch):
-  return jax.device_get(jax.jit(DirectorActor(config).apply)({'params': params}, batch))
+  # Operation by operation: these tests share the compiled operations, not whole graphs.
+  return jax.device_get(DirectorActor(config).apply({'params': params}, batch))
 
 
 def pad(batch, extra):
