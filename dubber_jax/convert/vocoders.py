@@ -4,18 +4,20 @@ Weight norm (w = g v / |v|, the norm over all axes but the first) is folded on t
 weights stay folded, as the published code has them after `remove_weight_norm`.
 """
 
+import dataclasses
 import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import flax
+import jax
 import numpy as np
 
 from dubber_jax.convert.checkpoints import read_checkpoint, require_all, state_dict, survey
 from dubber_jax.errors import BadInput
 from dubber_jax.vocoder import bigvgan, hifigan
-from dubber_jax.vocoder.antialiasing import FILTER
+from dubber_jax.vocoder.antialiasing import FILTER, AntiAliasedSnake, double, halve, squared_sine
 from dubber_jax.vocoder.neural import ARCHITECTURES, NeuralVocoder, expected_shapes, read_config
 
 CONV = (2, 1, 0)  # ours (k, in, out) <-> torch (out, in, k); its own inverse
@@ -151,3 +153,37 @@ def to_torch(params: dict, name: str, filters: bool = True) -> dict[str, np.ndar
       for key in ('upsample.filter', 'downsample.lowpass.filter'):
         state[before + key] = FILTER.reshape(1, 1, -1).copy()
   return state
+
+
+def parity_outputs(inputs: Mapping, weights: Mapping, settings: Mapping) -> dict[str, np.ndarray]:
+  """What the bigvgan parity fixtures hold, in PyTorch's layouts: every output that `inputs` and `weights` allow.
+
+  `settings` is the fixture's cfg; an empty one means the published v2 for 22 kHz and 8 kHz.
+  """
+  config = bigvgan.PUBLISHED['bigvgan_v2_22khz_80band_fmax8k_256x']
+  if settings:
+    config = read_config('bigvgan', {**_fields(config), **settings}, 'cfg')
+  params = from_torch(weights, 'bigvgan', config, 'weights')
+  outputs = {'filter_up': FILTER.reshape(1, 1, -1), 'filter_down': FILTER.reshape(1, 1, -1)}
+  outputs['folded_conv_pre'] = params['conv_pre']['kernel'].transpose(CONV)
+  outputs['folded_ups0'] = params['ups_0']['kernel'].transpose(TRANSPOSED)
+  if 'mel' in inputs:
+    module = bigvgan.BigVGAN(config)
+    wave = np.asarray(jax.jit(module.apply)({'params': params}, inputs['mel'].transpose(0, 2, 1)))[:, None]
+    outputs |= {'wav': wave, 'wav_after_remove_weight_norm': wave}
+  if 'x_act' in inputs:
+    own = params['resblocks_0']['activations_0']
+    x_btc = inputs['x_act'].transpose(0, 2, 1)[..., : len(own['alpha'])]
+    act = AntiAliasedSnake(config.snake_logscale).apply({'params': own}, x_btc)
+    alpha, beta = (np.exp(own[k]) if config.snake_logscale else own[k] for k in ('alpha', 'beta'))
+    snake = x_btc + squared_sine(x_btc * alpha) / (beta + 1e-9)
+    batch, length, width = x_btc.shape
+    even = np.pad(x_btc, ((0, 0), (0, length % 2), (0, 0)), mode='edge').reshape(batch, -1, 2, width)
+    up = double(x_btc).reshape(batch, 2 * length, width)
+    rows = {'act_in_block0': act, 'snakebeta_only': snake, 'up2': up, 'down2': halve(even)}
+    outputs |= {k: np.asarray(v).transpose(0, 2, 1) for k, v in rows.items()}
+  return outputs
+
+
+def _fields(config) -> dict:
+  return {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}

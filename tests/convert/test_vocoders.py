@@ -12,6 +12,7 @@ from dubber_jax.convert.vocoders import (
   fold_weight_norm,
   from_torch,
   is_filter,
+  parity_outputs,
   read_torch_vocoder,
   survey_torch_vocoder,
   to_torch,
@@ -81,6 +82,14 @@ def test_folded_hifigan_survives_the_way_there_and_back():
   assert back.keys() == state.keys()
   for key in state:
     np.testing.assert_array_equal(back[key], state[key])
+
+
+def test_every_output_of_the_parity_fixture_is_within_tolerance(fixture, state):
+  inputs = {k.removeprefix('in/'): fixture[k] for k in fixture.files if k.startswith('in/')}
+  ours = parity_outputs(inputs, state, json.loads(str(fixture['cfg'])))
+  for key in fixture.files:
+    if key.startswith('out/'):
+      np.testing.assert_allclose(ours[key.removeprefix('out/')], fixture[key], atol=1e-5, rtol=1e-5, err_msg=key)
 
 
 def test_checkpoint_file_speaks_as_the_published_bigvgan(fixture, checkpoint):
