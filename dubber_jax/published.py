@@ -190,3 +190,65 @@ def _pace(model, variables, batch):
 
 def _perform(model, variables, batch, num_frames):
   return model.apply(variables, batch, num_frames, method='perform')
+
+
+def initialise(config: PublishedConfig, seed: int) -> dict:
+  """Fresh variables, numpy float32, drawn as the released code draws them (spec section 12)."""
+  batch = {
+    name: jnp.zeros((1, *shape), jnp.int32 if len(shape) < 2 and name != 'speaker' else jnp.float32)
+    for name, shape in {
+      'phonemes': (4,), 'durations': (4,), 'lips': (4, 512), 'reference': (16, 80), 'mel': (4, 80),
+      'speaker': (config.width,), 'phoneme_length': (), 'lip_length': (), 'reference_length': (), 'mel_length': (),
+      'sounds': (3, 1, 1024), 'scene_refs': (1, 1024), 'face_refs': (1, 1024), 'text_refs': (1, 2048),
+    }.items()
+  }  # fmt: skip
+  batch |= {'scene': jnp.zeros((1, 1024)), 'face': jnp.zeros((1, 1024)), 'text': jnp.zeros((1, 2048))}
+  model = PublishedDirectorActor(config)
+  shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), batch))
+  rng = np.random.default_rng(seed)
+  params = _drawn(shapes['params'], rng, ())
+  stats = jax.tree_util.tree_map_with_path(
+    lambda path, s: np.full(s.shape, float(path[-1].key == 'var'), np.float32), shapes['batch_stats']
+  )
+  return {'params': params, 'batch_stats': stats}
+
+
+def _drawn(tree, rng: np.random.Generator, path: tuple[str, ...]) -> dict:
+  if not {'kernel', 'scale', 'embedding', 'receiver'} & set(tree):
+    return {name: _drawn(sub, rng, (*path, name)) for name, sub in tree.items()}
+
+  def uniform(name, bound):
+    return rng.uniform(-bound, bound, tree[name].shape).astype(np.float32)
+
+  if 'scale' in tree:
+    return {'scale': np.ones(tree['scale'].shape, np.float32), 'bias': np.zeros(tree['bias'].shape, np.float32)}
+  if 'embedding' in tree:
+    table = rng.normal(0, 1, tree['embedding'].shape).astype(np.float32)
+    table[0] = 0
+    return {'embedding': table}
+  if 'receiver' in tree:
+    rest = {name: _drawn(tree[name], rng, (*path, name)) for name in tree if isinstance(tree[name], dict)}
+    rows = sum(tree[name].shape[0] for name in ('receiver', 'sender', 'kind'))
+    bound = 1.414 * (6 / (1 + rows)) ** 0.5
+    return rest | {name: uniform(name, bound) for name in ('receiver', 'sender', 'kind')}
+  stacked = 'block' in path or 'layer' in path
+  shape = tree['kernel'].shape[stacked:]
+  fan_in, fan_out = int(np.prod(shape[:-1])), shape[-1]
+  bound = fan_in**-0.5
+  zero_bias = False
+  if 'cross' in path and 'layer' in path:
+    packed = 3 if path[-1] in ('query', 'key', 'value') else 1  # Xavier over the packed projection
+    bound, zero_bias = (6 / (fan_in + packed * fan_out)) ** 0.5, True
+  elif path[0].startswith('aggregators') and 'attention' in path:
+    zero_bias = True
+    if path[-1] != 'out':
+      bound = (6 / (fan_in + 3 * fan_out)) ** 0.5
+  elif path[-1] == 'W':
+    bound = 1.414 * (6 / (fan_in + fan_out)) ** 0.5
+  drawn = {'kernel': uniform('kernel', bound)}
+  if 'bias' in tree:
+    drawn['bias'] = np.zeros(tree['bias'].shape, np.float32) if zero_bias else uniform('bias', fan_in**-0.5)
+    if path[-1] == 'gain_shift':
+      half = tree['bias'].shape[-1] // 2
+      drawn['bias'][..., :half], drawn['bias'][..., half:] = 1.0, 0.0
+  return drawn

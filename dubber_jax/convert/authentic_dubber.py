@@ -203,10 +203,10 @@ def graph_attention(key: str, path: tuple[str, ...], width: int = 256) -> Iterat
 GRAPHS = ('Basic_Emotion_Graph.', 'Indirect_Emotion_Extended_Graph.', 'Direct_Emotion_Extended_Graph.')
 
 
-def emotion_graphs(keys: tuple[str, str, str], path: tuple[str, ...]) -> Iterator[Rule]:
+def emotion_graphs(keys: tuple[str, str, str], path: tuple[str, ...], width: int = 256) -> Iterator[Rule]:
   stages = (('basic', 'own', ''), ('indirect', 'recalled', ''), ('direct', 'sound', '_audios'))
   for key, (stage, prefix, suffix) in zip(keys, stages, strict=True):
-    yield from graph_attention(f'{key}RGAT.', (*path, stage))
+    yield from graph_attention(f'{key}RGAT.', (*path, stage), width)
     for modality in ('scene', 'face', 'text'):
       yield from dense(f'{key}linear_{modality}{suffix}', (*PARAMS, *path, f'{prefix}_{modality}'))
 
@@ -231,7 +231,7 @@ def model(config: PublishedConfig) -> Iterator[Rule]:
   yield from postnet('postnet.', ('postnet',))
   yield from lip_encoder('lip_encoder.', ('lips',), config.lip_layers)
   yield from lip_text_attention('attn_lip_text.', ('lip_text',))
-  yield from emotion_graphs(GRAPHS, ('graphs',))
+  yield from emotion_graphs(GRAPHS, ('graphs',), config.width)
   for i in range(3):
     yield from aggregator(f'aggregator_stage_{i + 1}.', (f'aggregators_{i}',), config.width)
   yield from dense('emoID_classifier.layers.0', (*PARAMS, 'emotion', 'Dense_0'))

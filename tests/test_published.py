@@ -1,0 +1,104 @@
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from dubber_jax.clip import MODALITIES
+from dubber_jax.convert import authentic_dubber as names
+from dubber_jax.published import PublishedConfig, PublishedDirectorActor, initialise
+
+SMALL = PublishedConfig(
+  text_layers=1, lip_layers=1, cross_layers=1, decoder_layers=1, width=64, cross_width=32, filter=32, dropout=False
+)
+
+
+def random_batch(seed=0, lengths=((12, 20, 60, 50), (9, 14, 36, 41)), dtype=np.float32, speaker=64):
+  """Items of so many phonemes, lip frames, reference frames and mel frames, padded to the longest."""
+  rng = np.random.default_rng(seed)
+  n, l, r, t = np.array(lengths).max(0)
+  items = len(lengths)
+  batch = {
+    'phonemes': np.zeros((items, n), np.int32), 'durations': np.zeros((items, n), np.int32),
+    'lips': np.zeros((items, l, 512), dtype), 'reference': np.zeros((items, r, 80), dtype),
+    'mel': np.zeros((items, t, 80), dtype), 'emotion': rng.integers(0, 8, items),
+    'speaker': rng.normal(0, 1, (items, speaker)).astype(dtype),
+    'sounds': rng.normal(0, 1, (items, 3, 2, 1024)).astype(dtype),
+  }  # fmt: skip
+  for m, width in zip(MODALITIES, (1024, 1024, 2048), strict=True):
+    batch[m] = rng.normal(0, 1, (items, width)).astype(dtype)
+    batch[f'{m}_refs'] = rng.normal(0, 1, (items, 2, width)).astype(dtype)
+  for i, (n, l, r, t) in enumerate(lengths):
+    batch['phonemes'][i, :n] = rng.integers(1, 87, n)
+    cuts = np.sort(rng.integers(0, t, n - 1))
+    batch['durations'][i, :n] = np.diff(np.concatenate([[0], cuts, [t]]))
+    batch['lips'][i, :l] = rng.normal(0, 1, (l, 512))
+    batch['reference'][i, :r] = rng.normal(-5, 2, (r, 80))
+    batch['mel'][i, :t] = rng.normal(-5, 2, (t, 80))
+  for column, name in enumerate(('phoneme_length', 'lip_length', 'reference_length', 'mel_length')):
+    batch[name] = np.array([row[column] for row in lengths], np.int32)
+  return batch
+
+
+TIMES = {'phonemes': 7, 'durations': 7, 'lips': 11, 'reference': 40, 'mel': 30}
+
+
+def pad(batch):
+  """The same items in a larger bucket."""
+  widths = {name: ((0, 0), (0, extra)) + ((0, 0),) * (batch[name].ndim - 2) for name, extra in TIMES.items()}
+  return batch | {name: np.pad(batch[name], width) for name, width in widths.items()}
+
+
+def run(padding, variables, batch):
+  config = PublishedConfig(**{**SMALL.__dict__, 'padding': padding})
+  return jax.device_get(jax.jit(PublishedDirectorActor(config).apply)(variables, batch))
+
+
+@pytest.fixture(scope='module')
+def variables():
+  return initialise(SMALL, 0)
+
+
+def differences(a, b, item_a, item_b):
+  frames, phonemes = 41, 9
+  return {
+    'finished': np.abs(a['finished'][item_a, :frames] - b['finished'][item_b, :frames]).max(),
+    'styled': np.abs(a['styled'][item_a, :phonemes] - b['styled'][item_b, :phonemes]).max(),
+    'utterance_style': np.abs(a['utterance_style'][item_a] - b['utterance_style'][item_b]).max(),
+  }
+
+
+def test_padding_safe_take_does_not_depend_on_its_batch_or_bucket_and_the_published_one_does(variables):
+  batch = random_batch()
+  alone = pad({name: value[1:] for name, value in batch.items()})
+  safe = differences(run('safe', variables, batch), run('safe', variables, alone), 1, 0)
+  assert max(safe.values()) < 2e-5, safe
+  published = differences(run('published', variables, batch), run('published', variables, alone), 1, 0)
+  assert published['styled'] > 1e-4 and published['finished'] > 1e-4, published
+
+
+def test_published_padding_is_that_of_the_longest_item_whatever_the_bucket(variables):
+  batch = random_batch()
+  same = differences(run('published', variables, batch), run('published', variables, pad(batch)), 1, 1)
+  assert max(same.values()) < 2e-5, same
+
+
+def test_every_tensor_survives_the_way_to_torch_and_back(variables):
+  rules = names.whole(SMALL)
+  stored = names.to_torch(rules, variables)
+  assert len(stored) == len({rule.key for rule in rules})
+  back = names.to_ours(rules, stored)
+  assert jax.tree.structure(back) == jax.tree.structure(variables)
+  jax.tree.map(np.testing.assert_array_equal, back, variables)
+
+
+def test_published_sizes_are_those_of_the_state_dict():
+  path = Path(__file__).parents[1] / '..' / 'shared' / 'spec' / 'state_dict.txt'
+  if not path.exists():
+    pytest.skip(f'no list of the published tensors at {path.resolve()}')
+  rows = [line.split('\t') for line in path.read_text().splitlines()[1:] if line.count('\t') >= 4]
+  trained = {key for _, key, _, _, status in rows if status.startswith('trained')}
+  rules = {rule.key for rule in names.whole(PublishedConfig())}
+  assert trained <= rules
+  assert all(names.is_dead(key) for _, key, *_ in rows if key not in rules)
+  assert not any(names.is_dead(key) for key in rules)
