@@ -1,12 +1,14 @@
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dubber_jax.clip import MODALITIES
 from dubber_jax.convert import authentic_dubber as names
 from dubber_jax.published import PublishedConfig, PublishedDirectorActor, initialise
+from dubber_jax.training.published import published_losses
 
 SMALL = PublishedConfig(
   text_layers=1, lip_layers=1, cross_layers=1, decoder_layers=1, width=64, cross_width=32, filter=32, dropout=False
@@ -81,6 +83,30 @@ def test_published_padding_is_that_of_the_longest_item_whatever_the_bucket(varia
   batch = random_batch()
   same = differences(run('published', variables, batch), run('published', variables, pad(batch)), 1, 1)
   assert max(same.values()) < 2e-5, same
+
+
+def test_gradient_of_the_losses_is_their_slope(variables):
+  with jax.enable_x64(True):
+    exact = jax.tree.map(lambda w: jnp.asarray(w, jnp.float64), variables)
+    batch = random_batch(dtype=np.float64)
+    model = PublishedDirectorActor(SMALL)
+
+    @jax.jit
+    def loss(params):
+      out, _ = model.apply(exact | {'params': params}, batch, True, mutable='batch_stats')
+      return published_losses(out, batch)['total']
+
+    rng = np.random.default_rng(0)
+    way = jax.tree.map(lambda w: jnp.asarray(rng.normal(0, 1, w.shape)), exact['params'])
+    # So small, since with longer steps some of the many rectifiers turn over: 1e-6 is 5 % off.
+    step = 1e-8
+
+    def at(distance):
+      return float(loss(jax.tree.map(lambda w, d: w + distance * d, exact['params'], way)))
+
+    grads = jax.jit(jax.grad(loss))(exact['params'])
+    slope = sum(float((g * d).sum()) for g, d in zip(jax.tree.leaves(grads), jax.tree.leaves(way), strict=True))
+    assert slope == pytest.approx((at(step) - at(-step)) / (2 * step), rel=1e-4)
 
 
 def test_every_tensor_survives_the_way_to_torch_and_back(variables):
