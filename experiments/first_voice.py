@@ -8,8 +8,9 @@ Two stages. `speech` learns to pronounce, to keep time and to sound like someone
 silent director. `film` goes on from its weights with lips (GRID) and with the director's nodes (emotional
 speech of RAVDESS), and replays the rest so that pronunciation is not lost.
 
-Features take about 25 minutes on two cores, `speech` 25 and `film` 50, most of it shared with other work. Expect word error
-(Whisper base, 40 everyday lines) of 2.6 % in joe's voice and 0.9 % in kathleen's; measured 2026-11-22, at step 1,400 of `film`.
+Features take about 25 minutes on two cores, `speech` 25 and `film` 50, most of it shared with other work. Expect word
+error (Whisper base, 40 everyday lines) of 2.6 % in joe's voice and 0.9 % in kathleen's. Measured 2026-11-22 at step
+1,400 of `film`.
 """
 
 from dubber_jax.config import Config, DataConfig, TrainConfig
