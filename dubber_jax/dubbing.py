@@ -22,8 +22,8 @@ from dubber_jax.media.sound import read_sound, write_wav
 from dubber_jax.media.video import probe, read_frames
 from dubber_jax.model_directory import Model
 from dubber_jax.perception.read import Extractors, follow_mouth, read_clip
-from dubber_jax.rehearsal import compile_clock, emotion_name, perform, review, speech_span, vocode
-from dubber_jax.script.phonemes import phonemize
+from dubber_jax.rehearsal import compile_clock, emotion_name, perform, review, speech_span, vocode, with_pauses
+from dubber_jax.script.phonemes import Phonemes, phonemize
 
 LONGEST_FILM = 600.0  # s
 LONGEST_LINE = 60.0  # s
@@ -39,6 +39,7 @@ class DubbedLine:
   line: Line
   take: Take
   result: dict
+  phonemes: Phonemes
   track: MouthTrack | None = None
   frames: np.ndarray | None = None
 
@@ -148,7 +149,7 @@ def play_line(
     'seconds': {k: round(v, 4) for k, v in watch.seconds.items()},
     'warnings': list(dict.fromkeys([*warnings, *take.warnings])),
   }  # fmt: skip
-  return DubbedLine(line, take, result, track, silent_clip.frames if len(silent_clip.frames) else None)
+  return DubbedLine(line, take, result, phonemes, track, silent_clip.frames if len(silent_clip.frames) else None)
 
 
 def shipped_library(model: Model) -> Library | None:
@@ -313,16 +314,11 @@ def fill(wave: np.ndarray, samples: int) -> np.ndarray:
 
 def words_of(done: DubbedLine) -> tuple[tuple[float, float, str], ...]:
   """(start s, end s, word) of the take."""
-  from dubber_jax.rehearsal import with_pauses
-
-  phonemes = phonemize(done.line.text)
-  _, word_of, _ = with_pauses(phonemes, done.result['direction']['pauses'])
-  if len(word_of) != len(done.take.durations):
-    return ()
+  _, word_of, _ = with_pauses(done.phonemes, done.result['direction']['pauses'])
   ends = np.cumsum(done.take.durations) * HOP / SAMPLE_RATE
   starts = ends - done.take.durations * HOP / SAMPLE_RATE
   spans = []
-  for i, word in enumerate(phonemes.words):
+  for i, word in enumerate(done.phonemes.words):
     own = np.flatnonzero(word_of == i)
     spans.append((float(starts[own[0]]), float(ends[own[-1]]), word))
   return tuple(spans)

@@ -20,6 +20,8 @@ from dubber_jax.training.checkpoints import Workdir
 from dubber_jax.training.sharding import batch_sharding, make_mesh, parameter_sharding
 from dubber_jax.training.task import Task
 
+LONGEST_SKIP = 20  # steps in a row without a finite gradient, after which a run ends
+
 
 @flax.struct.dataclass
 class TrainState:
@@ -46,7 +48,7 @@ def make_step(config: Config, task: Task):
       'norm/parameter': optax.tree.norm(params),
     }
     if isinstance(inner, optax.ApplyIfFiniteState):
-      metrics['skipped'] = inner.total_notfinite
+      metrics |= {'skipped': inner.total_notfinite, 'skipped_in_a_row': inner.notfinite_count}
     return TrainState(state.step + 1, params, ema, inner), metrics
 
   return step
@@ -111,8 +113,9 @@ def train(
     if number % config.train.log_every == 0 or number == config.train.steps:
       values = {name: float(value) for name, value in metrics.items()}
       log.write(number, values)
-      if values.get('skipped', 0) > 90 and not jnp.isfinite(values.get('total', 0.0)):
-        raise BadInput(f'the loss is {values.get("total")} at step {number}: lower train.learning_rate')
+      if values.get('skipped_in_a_row', 0) >= LONGEST_SKIP:
+        raise BadInput(f'the gradient has not been finite for {values["skipped_in_a_row"]:.0f} steps up to {number}: '
+                       'lower train.learning_rate')  # fmt: skip
     if config.train.minutes and time.monotonic() - began > config.train.minutes * 60:
       stop.asked = True
     if number % config.train.save_every == 0 or number == config.train.steps or stop.asked:

@@ -103,3 +103,10 @@ def test_learning_rate_warms_up_holds_and_falls_to_zero(config):
 
   rate = learning_rate(dataclasses.replace(config.train, steps=100, warmup_steps=10, decay_steps=20, learning_rate=1.0))
   assert [float(rate(s)) for s in (0, 5, 10, 79, 90, 100)] == pytest.approx([0, 0.5, 1, 1, 0.5, 0], abs=1e-6)
+
+
+def test_run_whose_gradients_stay_infinite_ends_with_a_reason(packed, config, tmp_path):
+  task = small_task(config)
+  broken = Task(task.init, lambda p, b, k: (task.loss(p, b, k)[0] / 0.0, {'total': jnp.inf}), task.optimiser)
+  with pytest.raises(BadInput, match='not been finite'):
+    train(steps(config, 60), broken, VoiceBatches(config, [packed]), tmp_path, progress=False)
