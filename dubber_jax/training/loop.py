@@ -7,51 +7,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import flax.struct
 import jax
 import jax.numpy as jnp
-import optax
 from jax.sharding import NamedSharding, PartitionSpec
 from tqdm import tqdm
 
 from dubber_jax.config import Config
 from dubber_jax.errors import BadInput
 from dubber_jax.training.checkpoints import Workdir
-from dubber_jax.training.sharding import batch_sharding, make_mesh, parameter_sharding
+from dubber_jax.training.sharding import batch_sharding, make_mesh
+from dubber_jax.training.step import TrainState, create_state, make_step
 from dubber_jax.training.task import Task
 
 LONGEST_SKIP = 20  # steps in a row without a finite gradient, after which a run ends
-
-
-@flax.struct.dataclass
-class TrainState:
-  step: jax.Array
-  params: Any
-  ema: Any  # moving average of params: what is evaluated and shipped
-  optimiser: Any
-
-
-def make_step(config: Config, task: Task):
-  """(state, batch) -> (state, metrics), to be jitted."""
-  optimiser = task.optimiser()
-
-  def step(state: TrainState, batch):
-    key = jax.random.fold_in(jax.random.key(config.seed), state.step)
-    (_, metrics), gradients = jax.value_and_grad(task.loss, has_aux=True)(state.params, batch, key)
-    updates, inner = optimiser.update(gradients, state.optimiser, state.params)
-    params = optax.apply_updates(state.params, updates)
-    keep = jnp.minimum(config.train.ema, (1.0 + state.step) / (10.0 + state.step))
-    ema = jax.tree.map(lambda old, new: old * keep + new * (1 - keep), state.ema, params)
-    metrics = metrics | {
-      'norm/gradient': optax.tree.norm(gradients),
-      'norm/update': optax.tree.norm(updates),
-      'norm/parameter': optax.tree.norm(params),
-    }
-    if isinstance(inner, optax.ApplyIfFiniteState):
-      metrics |= {'skipped': inner.total_notfinite, 'skipped_in_a_row': inner.notfinite_count}
-    return TrainState(state.step + 1, params, ema, inner), metrics
-
-  return step
 
 
 def train(
@@ -76,14 +44,7 @@ def train(
   first = next(iterator)
   iterator = batches.iterator()
 
-  # Parameters come into being where they will live.
-  def create(key):
-    params = task.init(key, first)
-    return TrainState(jnp.zeros((), jnp.int32), params, jax.tree.map(jnp.copy, params), task.optimiser().init(params))
-
-  key = jax.random.key(config.seed)
-  where = parameter_sharding(mesh, jax.eval_shape(create, key))
-  state = jax.jit(create, out_shardings=where)(key)
+  state, where = create_state(config, task, first, mesh)
   found = run.restore(state)
   if found is not None:
     _, state, position = found

@@ -14,12 +14,17 @@ from dubber_jax.config import Config, TrainConfig
 @dataclass(frozen=True)
 class Task:
   """init(key, batch) -> params; loss(params, batch, key) -> (scalar, {name: scalar}); optimiser();
-  samples(params, step, folder) draws and plays what has been learned, or None."""
+  samples(params, step, folder) draws and plays what has been learned, or None.
+
+  A `stateful` network carries more than parameters, as running averages of its norms: init(key, batch) -> (params,
+  extra); loss(params, extra, batch, key) -> (scalar, ({name: scalar}, new extra)).
+  """
 
   init: Callable[[jax.Array, dict], Any]
-  loss: Callable[[Any, dict, jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
+  loss: Callable[..., tuple[jax.Array, Any]]
   optimiser: Callable[[], optax.GradientTransformation]
   samples: Callable[[Any, int, Path], None] | None = None
+  stateful: bool = False
 
 
 def learning_rate(config: TrainConfig) -> optax.Schedule:

@@ -6,8 +6,9 @@ from dubber_jax.config import Config
 from dubber_jax.errors import BadInput
 from dubber_jax.training.checkpoints import load_weights
 from dubber_jax.training.data import VoiceBatches
-from dubber_jax.training.loop import TrainState, train
+from dubber_jax.training.loop import train
 from dubber_jax.training.samples import voice_samples
+from dubber_jax.training.step import TrainState
 from dubber_jax.training.task import voice_task
 
 
