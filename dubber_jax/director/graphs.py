@@ -38,7 +38,7 @@ def node_mask(config: DirectorConfig, present_b3, refs_present_b3k, sounds_prese
   targets_b3 = present_b3 & on
   refs_b3k = refs_present_b3k & targets_b3[..., None] & config.indirect
   sounds_b3k = sounds_present_b3k & targets_b3[..., None] & config.direct
-  batch = len(present_b3)
+  batch = present_b3.shape[0]
   return jnp.concatenate([targets_b3, refs_b3k.reshape(batch, -1), sounds_b3k.reshape(batch, -1)], axis=1)
 
 
@@ -56,7 +56,7 @@ class EmotionGraphs(nn.Module):
   @nn.compact
   def __call__(self, targets, refs, sounds_b3kd, mask_bv, train: bool = False):
     c, k = self.config, sounds_b3kd.shape[2]
-    batch = len(mask_bv)
+    batch = mask_bv.shape[0]
     modalities = ('scene', 'face', 'text')
     kinds_vv = jnp.asarray(relations(k))
     kinds_bvv = kinds_vv * (mask_bv[:, :, None] & mask_bv[:, None, :])

@@ -39,7 +39,7 @@ def hann() -> np.ndarray:
 def frame(wave_bs: jax.Array, num_frames: int) -> jax.Array:
   """(B, samples) -> overlapping windows (B, num_frames, 1024), hop 256."""
   hops = WINDOW // HOP
-  blocks_bkh = wave_bs[:, : (num_frames + hops - 1) * HOP].reshape(len(wave_bs), -1, HOP)
+  blocks_bkh = wave_bs[:, : (num_frames + hops - 1) * HOP].reshape(wave_bs.shape[0], -1, HOP)
   return jnp.concatenate([blocks_bkh[:, i : i + num_frames] for i in range(hops)], axis=-1)
 
 
