@@ -8,6 +8,9 @@ from dubber_jax.clip import HOP, LIP_RATE, MODALITIES, SAMPLE_RATE
 from dubber_jax.config import Config
 from dubber_jax.media.mel import LOG_FLOOR
 
+PHONEME_STEP, FRAME_STEP = 64, 256
+REFERENCE = 256  # mel frames of a reference
+
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
@@ -23,6 +26,12 @@ class Shape:
 def lip_frames(frames: int) -> int:
   """How many lip frames go with so many mel frames, one to spare."""
   return int(np.ceil(frames * HOP / SAMPLE_RATE * LIP_RATE)) + 1
+
+
+def padded_shape(frames: float, phonemes: int) -> Shape:
+  """Of one line, its lengths padded to multiples, so that few shapes are compiled."""
+  frames = int(-(-frames // FRAME_STEP) * FRAME_STEP)
+  return Shape(1, frames, -(-phonemes // PHONEME_STEP) * PHONEME_STEP, lip_frames(frames), REFERENCE)
 
 
 def empty_batch(config: Config, shape: Shape) -> dict[str, np.ndarray]:
@@ -49,6 +58,12 @@ def empty_batch(config: Config, shape: Shape) -> dict[str, np.ndarray]:
     **{m: np.zeros((b, w), single) for m, w in widths.items()},
     **{f'{m}_refs': np.zeros((b, k, w), single) for m, w in widths.items()},
   }
+
+
+def empty_line(config: Config, shape: Shape) -> dict[str, np.ndarray]:
+  """The part of a batch that a take is performed from: no targets of training."""
+  targets = ('mel', 'pitch', 'emotion', 'emotion_known', 'durations')
+  return {k: v for k, v in empty_batch(config, shape).items() if k not in targets}
 
 
 def lay_voice(batch, row: int, embedding: np.ndarray, mel: np.ndarray):

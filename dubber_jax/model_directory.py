@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import flax.traverse_util
+import jax
 import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from dubber_jax.batch import Shape, empty_batch, padded_shape
 from dubber_jax.clip import Voice
 from dubber_jax.config import Config, from_json
 from dubber_jax.errors import BadInput
@@ -42,6 +44,31 @@ class Model:
     from dubber_jax.model import DirectorActor
 
     return DirectorActor(self.config)
+
+  def shape(self, frames: float, phonemes: int) -> Shape:
+    """The padded lengths in which a line of so many mel frames and phonemes is performed."""
+    return padded_shape(frames, phonemes)
+
+  def read(self, batch) -> jax.Array:
+    """Log durations (B, N), of a batch as `empty_line` lays it out."""
+    return _read(self.module)(self.params, batch)
+
+  def play(self, batch, durations, controls, num_frames: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Mel (B, T, 80), pitch (B, T) Hz, emotion (B, 8); see DirectorActor.perform."""
+    return _play(self.module, num_frames)(self.params, batch, durations, controls)
+
+
+@functools.lru_cache(maxsize=8)
+def _read(module):
+  return jax.jit(lambda params, batch: module.apply({'params': params}, batch, method='read')[2])
+
+
+@functools.lru_cache(maxsize=8)
+def _play(module, num_frames: int):
+  def play(params, batch, durations, controls):
+    return module.apply({'params': params}, batch, durations, controls, num_frames, method='perform')
+
+  return jax.jit(play)
 
 
 def flatten(params) -> dict[str, np.ndarray]:
@@ -86,9 +113,6 @@ def feature_versions() -> dict[str, dict]:
 
 def load_params(path: Path, config: Config):
   """model.safetensors as a nested dictionary of float32, every shape checked against the config's model."""
-  import jax
-
-  from dubber_jax.batch import Shape, empty_batch
   from dubber_jax.model import DirectorActor
 
   try:

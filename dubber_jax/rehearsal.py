@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from dubber_jax.actor.duration import SLOWEST, fit_to_slot
-from dubber_jax.batch import Shape, empty_batch, lay_lips, lay_voice, lip_frames
+from dubber_jax.batch import empty_line, lay_lips, lay_voice
 from dubber_jax.clip import (
   EMOTIONS,
   HOP,
@@ -30,8 +30,6 @@ from dubber_jax.model_directory import Model
 from dubber_jax.script.phonemes import SILENCES, Phonemes, encode
 
 FRAME_RATE = SAMPLE_RATE / HOP  # mel frames a second
-PHONEME_STEP, FRAME_STEP = 64, 256  # lengths are padded to multiples of these, so that few shapes are compiled
-REFERENCE = 256  # mel frames of a reference
 BREATH = 0.2  # s from the first movement of the lips to the first sound
 FADE = 0.1  # s; begins twice as long before speech, or ends as long after it
 LONGEST_TAIL = 0.5  # s of silence after the line that the actor plays; the rest is added
@@ -52,17 +50,6 @@ class CompileClock:
 @functools.cache
 def compile_clock() -> CompileClock:
   return CompileClock()
-
-
-@functools.lru_cache(maxsize=8)
-def _compiled(module, method: str, num_frames: int | None = None):
-  if method == 'read':
-    return jax.jit(lambda params, batch: module.apply({'params': params}, batch, method='read')[2])
-  return jax.jit(
-    lambda params, batch, durations, controls: module.apply(
-      {'params': params}, batch, durations, controls, num_frames, method='perform'
-    )
-  )
 
 
 def mouth_window(track: MouthTrack | None) -> tuple[float, float] | None:
@@ -128,11 +115,8 @@ def perform(
   lips = track if track is not None and track.usable else None
 
   def lay(frames: int):
-    padded = -(-len(ids) // PHONEME_STEP) * PHONEME_STEP
-    longest = lip_frames(frames)
-    batch = empty_batch(model.config, Shape(1, frames, padded, longest, REFERENCE))
-    for name in ('mel', 'pitch', 'emotion', 'emotion_known', 'durations'):
-      batch.pop(name)
+    shape = model.shape(frames, len(ids))
+    batch = empty_line(model.config, shape)
     batch['phonemes'][0, : len(ids)] = ids
     lay_voice(batch, 0, voice.embedding, voice.reference_mel)
     if lips is not None:
@@ -147,15 +131,11 @@ def perform(
         batch['sounds'][0] = exemplars.sounds
         batch['refs_present'][0] = exemplars.refs_present
         batch['sounds_present'][0] = exemplars.sounds_present
-    return batch
-
-  def bucket(frames: float) -> int:
-    return int(-(-frames // FRAME_STEP) * FRAME_STEP)
+    return batch, shape.frames
 
   slot = round(slot_seconds * FRAME_RATE) if slot_seconds is not None else None
   # Lips are read over the whole slot; without a slot there are none.
-  log_durations = _compiled(model.module, 'read')(model.params, lay(bucket(slot or 1)))
-  frames = np.expm1(np.array(log_durations[0, : len(ids)]))
+  frames = np.expm1(np.array(model.read(lay(slot or 1)[0])[0, : len(ids)]))
   frames[0] = frames[-1] = 0.0
   for index, seconds in asked.items():
     frames[index] = seconds * FRAME_RATE * direction.pace
@@ -170,15 +150,12 @@ def perform(
   tail = max(int(durations[-1]) - round(LONGEST_TAIL * FRAME_RATE), 0)
   durations[-1] -= tail
 
-  played = bucket(slot - tail)
-  batch = lay(played)
+  batch, played = lay(slot - tail)
   padded = np.zeros((1, batch['phonemes'].shape[1]), np.int32)
   padded[0, : len(durations)] = durations
   loud = direction.loudness / 8.686  # dB to nepers; half of it in how the voice is used, all of it in the level
   controls = np.array([[direction.pitch_shift, direction.pitch_range, 0.5 * loud]], np.float32)
-  mel, hertz, emotion = jax.device_get(
-    _compiled(model.module, 'perform', played)(model.params, batch, padded, controls)
-  )
+  mel, hertz, emotion = jax.device_get(model.play(batch, padded, controls, played))
   mel = np.concatenate([mel[0, : slot - tail], np.full((tail, mel.shape[-1]), LOG_FLOOR, np.float32)])
   hertz = np.pad(hertz[0, : slot - tail], (0, tail))
   durations[-1] += tail

@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dubber_jax.clip import HOP
+from dubber_jax.clip import HOP, MEL_BANDS, SAMPLE_RATE
 from dubber_jax.media.mel import LOG_FLOOR, PAD, WINDOW, filterbank, frame, hann
+from dubber_jax.vocoder.inputs import Input, draw
 
 
 def invert_filters(mel_btm: jax.Array, iterations: int = 40) -> jax.Array:
@@ -36,7 +37,8 @@ def overlap_add(windows_btw: jax.Array) -> jax.Array:
 
 
 @functools.partial(jax.jit, static_argnames='iterations')
-def _griffin_lim(mel_btm, key, iterations):
+def griffin_lim(mel_btm: jax.Array, phase_btf: jax.Array, iterations: int) -> jax.Array:
+  """Natural-log mel (B, T, 80), phases to start from (B, T, 513) -> wave (B, T * 256)."""
   magnitude = invert_filters(mel_btm)
   window = jnp.asarray(hann())
   frames = mel_btm.shape[1]
@@ -55,19 +57,26 @@ def _griffin_lim(mel_btm, key, iterations):
     phase = ahead / jnp.maximum(jnp.abs(ahead), 1e-8)
     return magnitude * phase, rebuilt
 
-  angle = jax.random.uniform(key, magnitude.shape, maxval=2 * jnp.pi)
-  start = magnitude * jnp.exp(1j * angle)
+  start = magnitude * jax.lax.complex(jnp.cos(phase_btf), jnp.sin(phase_btf))
   spectrum, _ = jax.lax.fori_loop(0, iterations, sharpen, (start, jnp.zeros_like(start)))
   return synthesise(spectrum)[:, PAD : PAD + frames * HOP]
 
 
 class GriffinLim:
-  """The vocoder that needs no weights. `vocode` is the interface that every vocoder has."""
+  """The vocoder that needs no weights."""
 
   name = 'griffin-lim'
+  params = {}
+  sample_rate, hop = SAMPLE_RATE, HOP
 
   def __init__(self, iterations: int = 60):
     self.iterations = iterations
+
+  def inputs(self, frames: int) -> dict[str, Input]:
+    return {'mel': Input((frames, MEL_BANDS)), 'phase': Input((frames, WINDOW // 2 + 1), noise='phase')}
+
+  def synthesise(self, params: dict, arrays: dict) -> jax.Array:
+    return griffin_lim(arrays['mel'], arrays['phase'], self.iterations)
 
   def vocode(self, mel: np.ndarray, seed: int = 0) -> np.ndarray:
     """(T, 80) natural-log mel -> (T * 256,) float32 at 22,050 Hz, silence where the mel is at its floor.
@@ -78,5 +87,5 @@ class GriffinLim:
     bucket = -(-max(frames, 1) // 128) * 128
     padded = np.full((1, bucket, mel.shape[1]), LOG_FLOOR, np.float32)
     padded[0, :frames] = mel
-    wave = np.array(_griffin_lim(padded, jax.random.key(seed), self.iterations)[0, : frames * HOP])
-    return wave
+    phase = draw(self.inputs(bucket), seed)['phase'][None]
+    return np.array(griffin_lim(padded, phase, self.iterations)[0, : frames * HOP])

@@ -19,6 +19,7 @@ from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.vocoder.bigvgan import BigVGAN, BigVGANConfig
 from dubber_jax.vocoder.hifigan import HiFiGAN, HiFiGANConfig
+from dubber_jax.vocoder.inputs import Input, draw
 
 ARCHITECTURES = {'bigvgan': (BigVGAN, BigVGANConfig), 'hifigan': (HiFiGAN, HiFiGANConfig)}
 
@@ -32,7 +33,7 @@ class NeuralVocoder:
     self.config = config
     self.module = ARCHITECTURES[name][0](config)
     self.params = jax.tree.map(jax.numpy.asarray, check_shapes(params, expected_shapes(self.module), name))
-    self._apply = jax.jit(lambda params, mel, frames: self.module.apply({'params': params}, mel, frames))
+    self._synthesise = jax.jit(self.synthesise)
 
   @property
   def sample_rate(self) -> int:
@@ -42,8 +43,17 @@ class NeuralVocoder:
   def hop(self) -> int:
     return self.config.hop
 
+  def inputs(self, frames: int) -> dict[str, Input]:
+    """See vocoder/inputs.py. A generator with chance in it has `noise(frames)`, the arguments that are drawn for it."""
+    noise = self.module.noise(frames) if hasattr(self.module, 'noise') else {}
+    return {'mel': Input((frames, self.config.num_mels)), 'frames': Input((), 'int32'), **noise}
+
+  def synthesise(self, params: dict, arrays: dict) -> jax.Array:
+    noise = {k: v for k, v in arrays.items() if k not in ('mel', 'frames')}
+    return self.module.apply({'params': params}, arrays['mel'], arrays['frames'], **noise)
+
   def vocode(self, mel: np.ndarray, seed: int = 0) -> np.ndarray:
-    """(T, bands) natural-log mel -> (T * hop,) float32 in -1..1 at `sample_rate`. No chance is in it: seed is unused.
+    """(T, bands) natural-log mel -> (T * hop,) float32 in -1..1 at `sample_rate`. `seed` is for noise, if any.
 
     Lengths are padded to a multiple of 64 frames, so that few shapes are compiled; the sound is exactly that of
     the mel alone. Raises BadInput for other bands and for values that are not finite.
@@ -56,9 +66,12 @@ class NeuralVocoder:
     frames = len(mel)
     if frames == 0:
       return np.zeros(0, np.float32)
-    padded = np.full((1, -(-frames // 64) * 64, mel.shape[1]), LOG_FLOOR, np.float32)
-    padded[0, :frames] = mel
-    return np.array(self._apply(self.params, padded, np.array([frames], np.int32))[0, : frames * self.hop])
+    bucket = -(-frames // 64) * 64
+    padded = np.full((bucket, mel.shape[1]), LOG_FLOOR, np.float32)
+    padded[:frames] = mel
+    arrays = {'mel': padded, 'frames': np.int32(frames), **draw(self.inputs(bucket), seed)}
+    wave = self._synthesise(self.params, {k: v[None] for k, v in arrays.items()})
+    return np.array(wave[0, : frames * self.hop])
 
 
 @functools.lru_cache(maxsize=16)
