@@ -103,6 +103,9 @@ def make_parser() -> argparse.ArgumentParser:
   sub.add_argument('--voices', nargs='*', default=(), metavar='NAME=RECORDING', help='voices to ship with it')
   sub.add_argument('--card', help='a Markdown file: data, licence, figures')
   sub.add_argument('--overwrite', action='store_true')
+
+  sub = command('check', run_check, "Compare this program with the published one's outputs in a parity fixture.")
+  sub.add_argument('fixture', help='an .npz of inputs, outputs and weights')
   return parser
 
 
@@ -272,6 +275,19 @@ def run_release(given):
   card = Path(given.card).read_text(encoding='utf-8') if given.card else f'# {config.name}\n\nStep {step}.\n'
   write_model_directory(given.out, config, params, voices, card, given.overwrite)
   print(given.out)
+
+
+def run_check(given):
+  from dubber_jax.convert.check import compare
+
+  rows = compare(given.fixture)
+  width = max(len(row.output) for row in rows)
+  for row in rows:
+    verdict = 'ok' if row.within else 'FAIL'
+    print(f'{verdict:4}  {row.output:{width}}  largest error {row.error:.2e}, {row.share:.2f} of the tolerance')
+  passed = sum(row.within for row in rows)
+  print(f'{given.fixture}: {passed} of {len(rows)} outputs within tolerance')
+  return 0 if passed == len(rows) else 1
 
 
 if __name__ == '__main__':

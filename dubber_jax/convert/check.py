@@ -1,13 +1,19 @@
-"""Our outputs beside the reference's, for any parity fixture: `compare(path)` -> one row per output."""
+"""Our outputs beside the reference's, for any parity fixture: `compare(path)` -> one row per output.
 
+The module is the part of the file's name before `_small` or `_full`. Where a fixture's cfg is silent, the
+published value counts. Everything is computed in float32, matrix products in full.
+"""
+
+import dataclasses
+import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.errors import FlaxError
 
 from dubber_jax.actor.duration import PointwiseDurationPredictor, spread_over_slot
 from dubber_jax.actor.emotion import ConcatAggregator
@@ -28,9 +34,12 @@ from dubber_jax.clip import MODALITIES
 from dubber_jax.config import DirectorConfig
 from dubber_jax.convert import authentic_dubber as names
 from dubber_jax.convert.fixtures import Fixture, read_fixture
+from dubber_jax.convert.vocoders import parity_outputs
 from dubber_jax.director.graphs import EmotionGraphs, relations
 from dubber_jax.errors import BadInput
+from dubber_jax.media.mel import filterbank, mel_spectrogram
 from dubber_jax.published import Fusion, PublishedConfig, PublishedDirectorActor, perform
+from dubber_jax.script.phonemes import ARPABET_87, published_ids
 from dubber_jax.training.collation import collate
 from dubber_jax.training.published import (
   diagonal_band,
@@ -41,7 +50,7 @@ from dubber_jax.training.published import (
 )
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Row:
   """One output: the largest difference, and by how much of the tolerance (1 or less is within)."""
 
@@ -57,48 +66,80 @@ class Row:
 def compare(path: str | Path) -> list[Row]:
   """Computes what the fixture's stem names and compares every output that it holds.
 
-  Integers and booleans must be equal. Raises BadInput for a fixture of a module that is not known here.
+  Integers, booleans and text must be equal. Raises BadInput for a damaged fixture and for one of a module or with
+  an output that is not known here.
   """
   fixture = read_fixture(path)
   stem = re.split('_(?:small|full)', fixture.name)[0]
-  if stem not in MODULES:
+  module = max((name for name in MODULES if stem == name or stem.startswith(f'{name}_')), key=len, default=None)
+  if module is None:
     raise BadInput(f'{path}: no module is called {stem!r}; known are {", ".join(sorted(MODULES))}')
-  with jax.default_matmul_precision('highest'):
-    computed = MODULES[stem](fixture)
-  atol, rtol = TOLERANCES.get(fixture.name, TOLERANCES[stem])
-  missing = sorted(set(fixture.outputs) - set(computed))
-  if missing:
-    raise BadInput(f'{path}: nothing here computes the outputs {", ".join(missing)}')
-  names_compared = [name for name in fixture.outputs if name != 'grad_names']
-  scale = _gradient_scales(fixture)
+  if not fixture.outputs:
+    raise BadInput(f'{path}: no outputs (out/...) are in it; the file is damaged')
+  fixture = dataclasses.replace(fixture, config=PUBLISHED.get(module, {}) | fixture.config)
+  try:
+    with jax.default_matmul_precision('highest'):
+      computed = MODULES[module](fixture)
+  except BadInput as e:
+    raise BadInput(f'{path}: {e}') from e
+  except KeyError as e:
+    raise BadInput(f'{path}: {e.args[0]!r} is missing; it is not a whole fixture of {module}') from e
+  except (TypeError, ValueError, IndexError, FlaxError) as e:  # arrays whose shapes do not fit each other
+    raise BadInput(f'{path}: its arrays do not fit a {module} ({str(e).splitlines()[0][:200]})') from e
+  unknown = sorted(set(fixture.outputs) - set(computed) - {'grad_names'})
+  if unknown:
+    raise BadInput(f'{path}: nothing here computes the outputs {", ".join(unknown)}')
+  full = '_full' in fixture.name and f'{module}_full' in TOLERANCES
+  atol, rtol = TOLERANCES[f'{module}_full' if full else module]
+  margins = _gradient_margins(fixture)
   return [
-    _row(name, np.asarray(computed[name]), fixture.outputs[name], *scale.get(name, (atol, rtol)))
-    for name in names_compared
+    _row(name, np.asarray(computed[name]), reference, margins.get(name, atol + rtol * _magnitude(reference)))
+    for name, reference in fixture.outputs.items()
+    if name != 'grad_names'
   ]
 
 
-def _gradient_scales(fixture: Fixture) -> dict:
-  """Tolerances of gradients: 1e-4 of the parameter's norm, or of 1e-3 of the whole norm, and 2e-4 of the value."""
-  if 'grad_names' not in fixture.outputs:
+def _magnitude(reference: np.ndarray):
+  return np.abs(reference.astype(np.float64)) if reference.dtype.kind == 'f' else 0.0
+
+
+def _gradient_margins(fixture: Fixture) -> dict:
+  """1e-4 + 2e-4 of the parameter's own norm, or of a thousandth of the norm of all, whichever is larger."""
+  if 'grad_norms' not in fixture.outputs:
     return {}
-  norms = np.nan_to_num(fixture.outputs['grad_norms'].astype(np.float64))
-  floor = 1e-3 * np.sqrt(np.square(norms).sum())
-  own = {str(key): max(norm, floor) for key, norm in zip(fixture.outputs['grad_names'], norms, strict=True)}
-  scales = {f'grad/{key}': (1e-4 * norm, 2e-4) for key, norm in own.items()}
-  return scales | {'grad_norms': (1e-4 * np.maximum(norms, floor), 2e-4)}
+  norms = fixture.outputs['grad_norms'] = _without_gradient(fixture.outputs['grad_norms'])
+  margins = 1e-4 + 2e-4 * np.maximum(norms, 1e-3 * np.linalg.norm(norms))
+  own = {f'grad/{name}': margin for name, margin in zip(_gradient_names(fixture), margins, strict=True)}
+  return own | {'grad_norms': margins}
 
 
-def _row(name: str, ours: np.ndarray, reference: np.ndarray, atol: float, rtol: float) -> Row:
+def _without_gradient(norms: np.ndarray) -> np.ndarray:
+  """Norms in float64; a parameter that has no gradient, whose norm may stand as NaN or -1, has zero."""
+  norms = norms.astype(np.float64)
+  return np.where(norms > 0, norms, 0.0)
+
+
+def _gradient_names(fixture: Fixture) -> list[str]:
+  """The parameters' names, an array of text or one text in JSON."""
+  if 'grad_names' not in fixture.outputs:
+    raise BadInput(f'{fixture.name}: grad_norms are in it without grad_names; the file is damaged')
+  names_given = fixture.outputs['grad_names']
+  return [str(n) for n in (json.loads(str(names_given)) if names_given.ndim == 0 else names_given)]
+
+
+def _row(name: str, ours: np.ndarray, reference: np.ndarray, margin) -> Row:
   if ours.shape != reference.shape:
     return Row(f'{name}: shape {ours.shape}, not {reference.shape}', np.inf, np.inf)
   if not reference.size:
     return Row(name, 0.0, 0.0)
+  if reference.dtype.kind == 'U':
+    wrong = float((ours != reference).sum())
+    return Row(name, wrong, np.inf if wrong else 0.0)
   error = np.abs(np.float64(ours) - np.float64(reference))
   if reference.dtype.kind in 'iub':
     return Row(name, float(error.max()), np.inf if error.any() else 0.0)
-  share = error / np.maximum(atol + rtol * np.abs(np.float64(reference)), 1e-30)
-  worst = float(share.max()) if np.isfinite(share).all() else np.inf
-  return Row(name, float(error.max()), worst)
+  share = error / np.maximum(margin, 1e-30)
+  return Row(name, float(error.max()), float(share.max()) if np.isfinite(share).all() else np.inf)
 
 
 def _layer(variables: dict, name: str, number: int) -> dict:
@@ -308,7 +349,9 @@ LOSSES = {
 
 def _whole(f: Fixture) -> dict:
   train = f.config.get('mode') == 'train'
-  config = published_config(f.config, dropout=bool(f.config.get('dropout', 0)) if train else True)
+  if train and f.config.get('dropout', 0):
+    raise BadInput(f'dropout {f.config["dropout"]} is drawn at random and cannot be repeated; only 0 can')
+  config = published_config(f.config, dropout=not train)
   rules = names.whole(config)
   variables, batch = names.to_ours(rules, f.weights), _batch(f.inputs)
   model = PublishedDirectorActor(config)
@@ -319,15 +362,17 @@ def _whole(f: Fixture) -> dict:
     return losses['total'], (out, losses)
 
   outputs = {}
-  if 'grad_norms' in f.outputs:
+  if 'grad_names' in f.outputs:
     grads, (out, losses) = jax.jit(jax.grad(loss, has_aux=True))(variables['params'])
     trained = [rule for rule in rules if rule.parts[0].path[0] == 'params']
     grads = names.to_torch(trained, {'params': grads})
-    for number, name in enumerate(map(str, f.outputs['grad_names'])):
-      part_and_key = name.split('.', 1)[1]
-      grad = grads.get(part_and_key, np.zeros(1, np.float32))  # no rule: a tensor without gradient
-      outputs.setdefault('grad_norms', np.zeros(len(f.outputs['grad_names'])))[number] = np.linalg.norm(grad)
-      outputs[f'grad/{name}'] = grad
+    listed = _gradient_names(f)
+    norms = np.zeros(len(listed))
+    for number, name in enumerate(listed):
+      key = name.split('.', 1)[1]
+      grad = np.asarray(grads.get(key, np.zeros_like(f.weights.get(key, 0.0))))  # no rule: nothing depends on it
+      norms[number], outputs[f'grad/{name}'] = np.linalg.norm(grad.astype(np.float64)), grad
+    outputs['grad_norms'] = norms
   else:
     out, losses = jax.jit(lambda params: loss(params)[1])(variables['params'])
   outputs |= {
@@ -433,6 +478,19 @@ def _collate(f: Fixture) -> dict:
   return outputs
 
 
+def _bigvgan(f: Fixture) -> dict:
+  return parity_outputs(f.inputs, f.weights, f.config)
+
+
+def _mel_spectrogram(f: Fixture) -> dict:
+  return {'mel': mel_spectrogram(jnp.asarray(f.inputs['wav'])).T, 'mel_basis': filterbank()}
+
+
+def _text_symbols(f: Fixture) -> dict:
+  sequences = {f'seq{i}': published_ids(str(line)) for i, line in enumerate(f.inputs['lines'])}
+  return sequences | {'symbols': np.array(ARPABET_87)}
+
+
 MODULES: dict[str, Callable[[Fixture], dict]] = {
   'rgat': _rgat,
   'graphs': _graphs,
@@ -451,6 +509,20 @@ MODULES: dict[str, Callable[[Fixture], dict]] = {
   'diagonal_loss': _diagonal_loss,
   'optimizer': _optimizer,
   'collate': _collate,
+  'bigvgan': _bigvgan,
+  'mel_spectrogram': _mel_spectrogram,
+  'text_symbols': _text_symbols,
+}
+
+# What a cfg that does not say otherwise means. Depths of fusion and whole stand in PublishedConfig.
+PUBLISHED = {
+  'rgat': {'heads': 2, 'num_relation': 4},
+  'graphs': {'K': [3]},
+  'lip_text_attention': {'n_head': 8},
+  'lip_encoder': {'layers': 4, 'd': 512},
+  'text_encoder': {'layers': 12, 'heads': 8},
+  'decoder_saln': {'layers': 24, 'heads': 4, 'filter': 1024},
+  'crossmodal': {'layers': 16, 'heads': 8},
 }
 
 # Absolute and relative, on every element of a float output.
@@ -473,4 +545,8 @@ TOLERANCES = {
   'diagonal_loss': (1e-6, 1e-4),
   'optimizer': (1e-7, 1e-6),
   'collate': (0.0, 0.0),
+  'bigvgan': (1e-5, 1e-5),
+  'bigvgan_full': (2e-6, 1e-4),
+  'mel_spectrogram': (1e-4, 1e-5),
+  'text_symbols': (0.0, 0.0),
 }

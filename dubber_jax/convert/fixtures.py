@@ -5,6 +5,7 @@ are not stored are made again: uniform between lo and hi from a Mersenne Twister
 """
 
 import json
+import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,25 +31,32 @@ def read_fixture(path: str | Path) -> Fixture:
   try:
     with np.load(path, allow_pickle=False) as stored:
       arrays = {key: stored[key] for key in stored.files}
-  except (OSError, ValueError, EOFError, zlib.error) as e:
+  except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as e:
     raise BadInput(f'{path}: not a readable .npz file ({e})') from e
 
   def under(prefix):
     return {key[len(prefix) :]: value for key, value in arrays.items() if key.startswith(prefix)}
 
-  recipe = json.loads(str(arrays['recipe'])) if 'recipe' in arrays else []
-  stored = under('w/')
-  weights = {row['key']: stored.get(row['key']) for row in recipe}
-  for row in recipe:
-    key = row['key']
-    if weights[key] is None:
-      weights[key] = _made_again(row)
-    total, squares = weights[key].sum(dtype=np.float64), np.square(weights[key].astype(np.float64)).sum()
-    if abs(total - row['sum']) > 1e-6 * (1 + abs(total)) or abs(squares - row['sumsq']) > 1e-6 * (1 + squares):
-      raise BadInput(f'{path}: weight {key} is not the one that the reference used; the file is damaged')
+  try:
+    recipe = json.loads(str(arrays['recipe'])) if 'recipe' in arrays else []
+    config = json.loads(str(arrays['cfg'])) if 'cfg' in arrays else {}
+    stored, weights = under('w/'), {}
+    for row in recipe:
+      key = row['key']
+      weights[key] = _checked(stored[key] if key in stored else _made_again(row), row, path)
+  except BadInput:
+    raise
+  except (KeyError, TypeError, ValueError) as e:
+    raise BadInput(f'{path}: its cfg or recipe cannot be read ({type(e).__name__}: {e}); the file is damaged') from e
   parts = {row['key']: row['part'] for row in recipe if 'part' in row}
-  config = json.loads(str(arrays['cfg'])) if 'cfg' in arrays else {}
   return Fixture(path.stem, under('in/'), under('out/'), weights, parts, config)
+
+
+def _checked(weight: np.ndarray, row: dict, path: Path) -> np.ndarray:
+  total, squares = weight.sum(dtype=np.float64), np.square(weight.astype(np.float64)).sum()
+  if abs(total - row['sum']) > 1e-6 * (1 + abs(total)) or abs(squares - row['sumsq']) > 1e-6 * (1 + squares):
+    raise BadInput(f'{path}: weight {row["key"]} is not the one that the reference used; the file is damaged')
+  return weight
 
 
 def _made_again(row: dict) -> np.ndarray:

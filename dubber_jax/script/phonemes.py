@@ -30,6 +30,7 @@ SYMBOLS = (PADDING,) + ARPABET_87 + PUNCTUATION
 SILENCES = frozenset(('@sp', '@spn', '@sil') + PUNCTUATION)  # tokens in which nobody speaks
 
 _ID = {symbol: i for i, symbol in enumerate(SYMBOLS)}
+_PUBLISHED_ID = {symbol: i for i, symbol in enumerate(ARPABET_87)}
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,15 @@ def encode(symbols) -> np.ndarray:
   if unknown:
     raise BadInput(f'unknown phoneme {unknown[0]!r}: use ARPAbet with stress, as @AH0, or punctuation')
   return np.array([_ID[s] for s in symbols], np.int32)
+
+
+def published_ids(line: str) -> np.ndarray:
+  """Ids (N,) int64, from 0, of the codes within {braces}, as the published system reads a line of its lists.
+
+  Unknown codes, and what stands outside of braces, are passed over, as they are there (spec, section 10).
+  """
+  codes = ('@' + code for inside in re.findall(r'\{(.+?)\}', line) for code in inside.split())
+  return np.array([_PUBLISHED_ID[code] for code in codes if code in _PUBLISHED_ID], np.int64)
 
 
 def read_lexicon(path) -> dict[str, tuple[str, ...]]:

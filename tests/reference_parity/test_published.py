@@ -15,7 +15,7 @@ ALL = Path(__file__).parents[2] / '..' / 'shared' / 'spec' / 'fixtures'
 MODULES = [
   'rgat', 'graphs', 'aggregator', 'lip_text_attention', 'lip_encoder', 'duration_length', 'text_encoder',
   'decoder_saln', 'postnet', 'mel_style', 'crossmodal', 'fusion_small', 'whole_small', 'losses', 'diagonal_loss',
-  'optimizer', 'collate',
+  'optimizer', 'collate', 'bigvgan_small', 'mel_spectrogram', 'text_symbols',
 ]  # fmt: skip
 
 
