@@ -29,16 +29,21 @@ def create_state(config: Config, task: Task, batch, mesh: Mesh) -> tuple[TrainSt
     made = task.init(key, batch)
     params, extra = made if task.stateful else (made, {})
     ema = jax.tree.map(jnp.copy, params)
-    return TrainState(jnp.zeros((), jnp.int32), params, ema, task.optimiser().init(params), extra)
+    return TrainState(jnp.zeros((), jnp.int32), params, ema, make_optimiser(task).init(params), extra)
 
   key = jax.random.key(config.seed)
   shardings = parameter_sharding(mesh, jax.eval_shape(create, key))
   return jax.jit(create, out_shardings=shardings)(key), shardings
 
 
+def make_optimiser(task: Task) -> optax.GradientTransformation:
+  """The task's optimiser, which passes over a step whose gradient is not finite, and counts it."""
+  return optax.apply_if_finite(task.optimiser(), max_consecutive_errors=jnp.iinfo(jnp.int32).max)
+
+
 def make_step(config: Config, task: Task):
   """(state, batch) -> (state, metrics), to be jitted."""
-  optimiser = task.optimiser()
+  optimiser = make_optimiser(task)
 
   def loss(params, extra, batch, key):
     if task.stateful:
@@ -58,9 +63,10 @@ def make_step(config: Config, task: Task):
       'norm/gradient': optax.tree.norm(gradients),
       'norm/update': optax.tree.norm(updates),
       'norm/parameter': optax.tree.norm(params),
+      'skipped': inner.total_notfinite,
+      'skipped_in_a_row': inner.notfinite_count,
     }
-    if isinstance(inner, optax.ApplyIfFiniteState):
-      metrics |= {'skipped': inner.total_notfinite, 'skipped_in_a_row': inner.notfinite_count}
+    extra = jax.tree.map(lambda new, old: jnp.where(inner.last_finite, new, old), extra, state.extra)
     return TrainState(state.step + 1, params, ema, inner, extra), metrics
 
   return step

@@ -37,15 +37,14 @@ def learning_rate(config: TrainConfig) -> optax.Schedule:
 
 
 def adamw(config: TrainConfig) -> optax.GradientTransformation:
-  """AdamW with clipping; decay on matrices only. A step with a non-finite gradient is passed over."""
-  inner = optax.chain(
+  """AdamW with clipping; decay on matrices only."""
+  return optax.chain(
     optax.clip_by_global_norm(config.clip_norm),
     optax.adamw(
       learning_rate(config), b1=0.9, b2=0.99, weight_decay=config.weight_decay,
       mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params),
     ),
   )  # fmt: skip
-  return optax.apply_if_finite(inner, max_consecutive_errors=100)
 
 
 def voice_task(config: Config, samples=None) -> Task:
