@@ -1,0 +1,480 @@
+"""The features of V2C-Animation as the authors of StyleDubber and Authentic-Dubber keep them (spec section 8).
+
+One folder holds listings (train.txt, val.txt, and those of Dub 2.0 and 3.0), emotions.json and one NumPy file a
+clip for each feature. `FeatureTree` reads it, each item as a dictionary with the released code's field names,
+which `dubber_jax.training.collation.collate` makes batches of. GRID is kept likewise, under other names.
+
+    python -m data_pipelines.v2c_animation --random DIR        # writes a small random tree, to try things out
+    python -m data_pipelines.v2c_animation --check DIR         # says which clips cannot be used, and why
+    python -m data_pipelines.v2c_animation --lists DIR         # makes the retrieval lists
+
+Where the released reader is wrong, the evident intention is done: docs/reproduction.md lists the differences.
+"""
+
+import argparse
+import functools
+import json
+import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+from etils import epath
+
+from dubber_jax.clip import EMOTIONS, HOP, LIP_RATE, MEL_BANDS, MODALITIES, SAMPLE_RATE
+from dubber_jax.errors import BadInput
+from dubber_jax.footage.retrieval_lists import LISTED, list_name, read_list, recall_names, write_lists
+from dubber_jax.script.phonemes import ARPABET_87, published_ids
+
+FRAMES_PER_LIP = SAMPLE_RATE / HOP / LIP_RATE  # 3.45
+SLACK_FRAMES, SLACK = 8, 0.1  # by which lengths of the same clip may differ: in mel frames, or as a share
+DENOISED = 'wav_22050_chenqi_clean_Denoise_version2_all'  # how the authors called the cleaned sound
+
+
+@dataclass(frozen=True)
+class Layout:
+  """Where each feature of a clip lies: file names under the tree, the likeliest first.
+
+  {name} is the clip's in the listing, {speaker} its speaker's, {clip} the name without the speaker.
+  """
+
+  mel: tuple[str, ...] = ('mel/{speaker}-mel-{name}.npy',)
+  duration: tuple[str, ...] = ('duration/{speaker}-duration-{name}.npy',)
+  pitch: tuple[str, ...] = ('pitch/{speaker}-pitch-{name}.npy',)
+  energy: tuple[str, ...] = ('energy/{speaker}-energy-{name}.npy',)
+  lip_embedding: tuple[str, ...] = (
+    'extrated_embedding_V2C_gray/{speaker}-face-{name}.npy',
+    'extrated_embedding_V2C_gray_New2/{speaker}-face-{name}.npy',
+  )
+  face_embedding: tuple[str, ...] = (
+    'VA_feature/{speaker}-feature-{name}.npy',
+    'VA_feature_face_all_equal/{speaker}-feature-{name}.npy',
+  )
+  emos_embedding: tuple[str, ...] = ('emos/{speaker}-emo-{name}.npy',)
+  spk_embedding: tuple[str, ...] = (
+    f'spk2/{DENOISED}-spk-{{name}}.npy',
+    'spk2/{speaker}-spk-{name}.npy',
+    'spk2/{name}.npy',
+  )
+  scene: tuple[str, ...] = ('scene_emo_roberta/{name}-scene_attri_emo.npy',)
+  face: tuple[str, ...] = ('face_emo_roberta/{name}-face_caption.npy',)
+  text: tuple[str, ...] = ('text_cat_react_emb_reberta/{name}-text_cat_react-{speaker}.npy',)
+  audio: tuple[str, ...] = ('audio_emo/{name}-audio_emo-{speaker}.npy', '{name}-audio_emo-{speaker}.npy')
+  lists: tuple[str, ...] = ('retrieval', '.')  # folders of the retrieval lists
+  speaker_of: str = r'(.+?)_\d\d_'  # of a clip's name
+  emotion: str = ''  # of every clip, where there is no emotions.json
+
+
+V2C = Layout()
+GRID = Layout(
+  lip_embedding=('extrated_embedding_Grid_152_gray/{speaker}-face-{clip}.npy',),
+  face_embedding=('Grid_VA_feature/{speaker}-feature-{clip}.npy',),
+  spk_embedding=('Grid_spk2/{speaker}-spk-{name}.npy',),
+  speaker_of=r'(.+?)-',
+  emotion='neutral',
+)
+LAYOUTS = {'v2c': V2C, 'grid': GRID}
+
+# What each array is: its shape, letters standing for lengths.
+SHAPES = {
+  'mel': ('T', MEL_BANDS), 'duration': ('N',), 'pitch': ('N',), 'energy': ('N',), 'lip_embedding': ('L', 512),
+  'face_embedding': ('F', 256), 'emos_embedding': (256,), 'spk_embedding': (256,), 'scene': (1, 1024),
+  'face': (1, 1024), 'text': (1, 2048), 'audio': (1, 1024),
+}  # fmt: skip
+UNUSED = ('pitch', 'energy', 'face_embedding', 'emos_embedding')  # by the published model
+
+
+@dataclass(frozen=True)
+class Entry:
+  """One row of a listing. Without a reference of its own, a clip is its own."""
+
+  name: str
+  speaker: str
+  phonemes: str  # ARPAbet codes in braces
+  text: str = ''
+  reference: str = ''  # name of the clip whose voice it is
+  reference_phonemes: str = ''
+
+
+def read_listing(path, layout: Layout = V2C) -> list[Entry]:
+  """The rows of train.txt, val.txt (name|speaker|{phonemes}|text), of a listing for Dub 1.0 or 2.0
+  (name|{phonemes}|speaker|reference|{its phonemes}) or for Dub 3.0 (name|{phonemes}|reference|{its phonemes})."""
+  path = epath.Path(path)
+  try:
+    rows = path.read_text(encoding='utf-8').splitlines()
+  except (OSError, UnicodeDecodeError) as e:
+    raise BadInput(f'{path}: the listing cannot be read ({e}); give the folder that holds it') from None
+  entries = []
+  for number, row in enumerate(rows, 1):
+    if not row.strip():
+      continue
+    parts = row.split('|')
+    braces = tuple(i for i, part in enumerate(parts) if part.strip().startswith('{'))
+    if len(parts) >= 4 and braces[:1] == (2,):
+      name, speaker, phonemes = parts[:3]
+      entries.append(Entry(name, speaker, phonemes, '|'.join(parts[3:])))
+    elif len(parts) == 5 and braces == (1, 4):
+      name, phonemes, speaker, reference, its = parts
+      entries.append(Entry(name, speaker, phonemes, '', reference, its))
+    elif len(parts) == 4 and braces == (1, 3):
+      name, phonemes, reference, its = parts
+      entries.append(Entry(name, speaker_of(name, layout), phonemes, '', reference, its))
+    else:
+      raise BadInput(f'{path}, row {number}: {row[:80]!r} is not name|speaker|{{phonemes}}|text, '
+                     'nor one of the forms with a reference')  # fmt: skip
+  if not entries:
+    raise BadInput(f'{path} lists no clips')
+  return entries
+
+
+def speaker_of(name: str, layout: Layout = V2C) -> str:
+  """Who speaks in a clip, by its name: Movie@Character of Movie@Character_00_0123_00, s1 of s1-bbaf2n."""
+  found = re.match(layout.speaker_of, name)
+  return found.group(1) if found else name.split('_')[0]
+
+
+class FeatureTree:
+  """The clips of one listing. `len`, `entries`, and `item(i)` with all that the model takes in.
+
+  exemplars: how many of each retrieval list, 0 for a tree without emotion embeddings, whose director then sees
+  zeros only. references: the tree that a listing's references lie in, by default this one (Dub 3.0 takes GRID).
+  unused: read the arrays too that the released code reads and its model ignores.
+  """
+
+  def __init__(
+    self, root, listing: str = 'train.txt', layout: Layout = V2C, exemplars: int = 3, references=None,
+    unused: bool = False,
+  ):  # fmt: skip
+    self.root, self.layout, self.exemplars, self.unused = epath.Path(root), layout, exemplars, unused
+    if not self.root.is_dir():
+      raise BadInput(f'{self.root}: no such folder of features; see docs/v2c_animation.md for where to get them')
+    self.listing = self.root / listing
+    self.entries = read_listing(self.listing, layout)
+    self.references = references or self
+    self.vector = functools.lru_cache(65536)(self._read_vector)  # clips are recalled again and again
+    self._templates = {}
+    self.emotions = self._read_emotions()
+
+  def __len__(self) -> int:
+    return len(self.entries)
+
+  def item(self, i: int, rng: np.random.Generator | None = None) -> dict[str, np.ndarray]:
+    """The published item's fields (spec section 8). `rng` shuffles the phonemes of the reference mel, as in
+    training; without it they stand in order.
+
+    Durations and mel end together: the longer is cut. Raises BadInput naming the file that cannot be used.
+    """
+    entry = self.entries[i]
+    ids, durations, mel = self._spoken(entry.name, entry.speaker, entry.phonemes)
+    lips = self._read('lip_embedding', entry.name, entry.speaker)
+    mel, durations = self._agree(entry, mel, durations, len(lips))
+    item = {'id': entry.name, 'text': ids, 'duration': durations, 'mel': mel, 'lip_embedding': lips}
+    item['emotion_id'] = np.int64(self._emotion(entry.name))
+    item |= self._voice(entry, item, rng)
+    item |= self._nodes(entry)
+    if self.unused:
+      item |= {name: self._read(name, entry.name, entry.speaker) for name in UNUSED}
+      item |= {name: item[name][: len(ids)] for name in ('pitch', 'energy')}
+    return item
+
+  def path(self, feature: str, name: str, speaker: str) -> epath.Path:
+    """The file of a clip's feature."""
+    parts = {'name': name, 'speaker': speaker, 'clip': name.removeprefix(f'{speaker}-')}
+    if feature not in self._templates:
+      templates = getattr(self.layout, feature)
+      some = [{'name': e.name, 'speaker': e.speaker, 'clip': e.name.removeprefix(f'{e.speaker}-')}
+              for e in self.entries[:20]]  # fmt: skip
+      there = (t for t in templates if any((self.root / t.format(**e)).exists() for e in some))
+      self._templates[feature] = next(there, templates[0])
+    return self.root / self._templates[feature].format(**parts)
+
+  def _read(self, feature: str, name: str, speaker: str) -> np.ndarray:
+    array = read_array(self.path(feature, name, speaker), SHAPES[feature])
+    if feature != 'duration':
+      return array
+    whole = np.rint(array).astype(np.int64)
+    if (whole < 0).any() or np.abs(whole - array).max() > 1e-3:
+      raise BadInput(f'{self.path(feature, name, speaker)}: durations must be whole numbers of mel frames, none '
+                     'negative; align the clip again')  # fmt: skip
+    return whole
+
+  def _read_vector(self, feature, name, speaker):
+    return self._read(feature, name, speaker).astype(np.float32)
+
+  def _spoken(self, name, speaker, phonemes):
+    """Phoneme ids and durations, both as long as the shorter, and the mel."""
+    ids = published_ids(phonemes)
+    durations = self._read('duration', name, speaker)
+    count = min(len(ids), len(durations))
+    if not count or durations[:count].sum() <= 0:
+      path = self.path('duration', name, speaker)
+      raise BadInput(f'{path}: no frame is spoken ({len(ids)} phonemes in {self.listing.name}); align the clip again')
+    return ids[:count], durations[:count], self._read('mel', name, speaker).astype(np.float32)
+
+  def _agree(self, entry, mel, durations, lips):
+    """Mel and durations cut to the same end. Where they differ by more than a few frames, the lips tell which of
+    the two is of another hop."""
+    spoken, seen = int(durations.sum()), lips * FRAMES_PER_LIP
+    if _unlike(spoken, len(mel)) and _unlike(len(mel), seen):
+      raise BadInput(
+        f'{self.path("mel", entry.name, entry.speaker)}: {len(mel)} frames, but durations add up to {spoken} and '
+        f'{lips} lip frames take {seen:.0f}: made with another hop, or broken off; make it with hop {HOP} at '
+        f'{SAMPLE_RATE} Hz'
+      )
+    if not 0.5 < seen / min(spoken, len(mel)) < 2:
+      raise BadInput(
+        f'{self.path("lip_embedding", entry.name, entry.speaker)}: {lips} lip frames for {len(mel)} mel frames, about '
+        f'{len(mel) / FRAMES_PER_LIP:.0f} expected; make it at {LIP_RATE} frames a second'
+      )
+    return cut_together(mel, durations)
+
+  def _voice(self, entry, item, rng):
+    """Reference mel and speaker embedding: the clip's own, or those of the clip that the listing names."""
+    tree, name, speaker, phonemes = self, entry.name, entry.speaker, entry.phonemes
+    if entry.reference and (entry.reference != entry.name or self.references is not self):
+      tree, name, phonemes = self.references, entry.reference, entry.reference_phonemes
+      speaker = entry.speaker if tree is self else speaker_of(name, tree.layout)
+      ids, durations, mel = tree._spoken(name, speaker, phonemes)
+      mel, durations = cut_together(mel, durations)
+    else:
+      ids, durations, mel = item['text'], item['duration'], item['mel']
+    order = np.arange(len(ids)) if rng is None else rng.permutation(len(ids))
+    return {
+      'ref_mel': rejoin(mel, durations, order),
+      'ref_linguistic': np.repeat(ids[order], durations[order]),
+      'Ref_reordered_array': ids[order],
+      'spk_embedding': tree._read('spk_embedding', name, speaker).astype(np.float32),
+    }
+
+  def _nodes(self, entry):
+    """Emotion embeddings of the clip, and of the clips that its three lists name first."""
+    if not self.exemplars:
+      widths = {m: SHAPES[m][1] for m in MODALITIES}
+      nodes = {f'{m}_emo_embedding': np.zeros((1, width), np.float32) for m, width in widths.items()}
+      nodes |= {f'{m}_refs': np.zeros((1, width), np.float32) for m, width in widths.items()}
+      return nodes | {f'{m}_ref_audios': np.zeros((1, 1024), np.float32) for m in MODALITIES}
+    names = {m: read_list(self._list(m, entry.name), m) for m in MODALITIES}
+    count = min(self.exemplars, *map(len, names.values()))
+    nodes = {}
+    for m in MODALITIES:
+      clips = [(name, self.speaker(name)) for name in names[m][:count]]
+      nodes[f'{m}_emo_embedding'] = self.vector(m, entry.name, entry.speaker)
+      nodes[f'{m}_refs'] = np.concatenate([self.vector(m, *clip) for clip in clips])
+      nodes[f'{m}_ref_audios'] = np.concatenate([self.vector('audio', *clip) for clip in clips])
+    return nodes
+
+  def _list(self, modality, name) -> epath.Path:
+    if 'lists' not in self._templates:
+      folders = (f for f in self.layout.lists if (self.root / f / list_name(modality, name)).exists())
+      self._templates['lists'] = next(folders, self.layout.lists[0])
+    return self.root / self._templates['lists'] / list_name(modality, name)
+
+  @functools.cached_property
+  def _speakers(self) -> dict[str, str]:
+    return {entry.name: entry.speaker for entry in self.entries}
+
+  def speaker(self, name: str) -> str:
+    """Who speaks in any clip of the tree."""
+    return self._speakers.get(name) or speaker_of(name, self.layout)
+
+  def _read_emotions(self) -> dict:
+    path = self.root / 'emotions.json'
+    if self.layout.emotion and not path.exists():
+      return {}
+    try:
+      return json.loads(path.read_text())
+    except (OSError, ValueError) as e:
+      raise BadInput(f'{path}: cannot be read ({e}); it gives each clip one of 0 to 7') from None
+
+  def _emotion(self, name) -> int:
+    if not self.emotions:
+      return EMOTIONS.index(self.layout.emotion)
+    number = self.emotions.get(name)
+    if number not in range(len(EMOTIONS)):
+      raise BadInput(f'{self.root}/emotions.json: {name} has emotion {number!r}; one of 0 to 7 is needed')
+    return number
+
+
+def read_array(path: epath.Path, shape: tuple) -> np.ndarray:
+  """A NumPy file of finite numbers. In `shape` a letter stands for any length but 0; a leading 1 may be missing.
+
+  Raises BadInput naming the file, what is wrong, and what to do.
+  """
+  try:
+    with path.open('rb') as file:
+      array = np.load(file, allow_pickle=False)
+  except FileNotFoundError:
+    raise BadInput(f'{path}: missing; extract the feature, or take the clip off the listing') from None
+  except (OSError, ValueError, EOFError) as e:
+    raise BadInput(f'{path}: not a whole NumPy file ({str(e).splitlines()[0]}); extract it again') from None
+  if shape[0] == 1 and array.ndim == 1:
+    array = array[None]
+  fits = array.ndim == len(shape) and all(
+    have == want if isinstance(want, int) else have > 0 for have, want in zip(array.shape, shape, strict=True)
+  )
+  if not fits:
+    wanted = f'({", ".join(map(str, shape))})'
+    raise BadInput(f'{path}: shape {array.shape}, expected {wanted}; it is of another extractor, or broken off')
+  if array.dtype.kind not in 'iuf' or not np.isfinite(array).all():
+    raise BadInput(f'{path}: not all of it are numbers (NaN or infinite); extract it again')
+  return array
+
+
+def cut_together(mel: np.ndarray, durations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Mel (T, 80) and durations (N,), cut so that the durations add up to the frames.
+
+  Where the mel is the shorter, the last phonemes lose what it lacks; the released code breaks there.
+  """
+  ends = np.minimum(np.cumsum(durations), len(mel))
+  return mel[: ends[-1]], np.diff(ends, prepend=0)
+
+
+def rejoin(mel: np.ndarray, durations: np.ndarray, order: np.ndarray) -> np.ndarray:
+  """The mel's phonemes in another order: (T, 80), (N,), (N,) -> (T, 80)."""
+  pieces = np.split(mel, np.cumsum(durations)[:-1])
+  return np.concatenate([pieces[i] for i in order])
+
+
+def _unlike(a: float, b: float) -> bool:
+  return abs(a - b) > max(SLACK_FRAMES, SLACK * b)
+
+
+@dataclass(frozen=True)
+class Survey:
+  """Which items of a tree can be used, how long they are, and what is wrong with the others."""
+
+  usable: np.ndarray  # (M,) int, item numbers
+  lengths: np.ndarray  # (M, 4) int: phonemes, lip frames, mel frames, reference frames
+  skipped: list[dict] = field(default_factory=list)  # {'name', 'why'}
+
+
+def survey(tree: FeatureTree, threads: int = 8) -> Survey:
+  """Reads every item once. Raises BadInput where none can be used."""
+
+  def look(i):
+    try:
+      item = tree.item(i)
+    except BadInput as e:
+      return str(e)
+    return tuple(len(item[name]) for name in ('text', 'lip_embedding', 'mel', 'ref_mel'))
+
+  with ThreadPoolExecutor(threads) as pool:
+    found = list(pool.map(look, range(len(tree))))
+  usable = [i for i, row in enumerate(found) if not isinstance(row, str)]
+  skipped = [{'name': tree.entries[i].name, 'why': row} for i, row in enumerate(found) if isinstance(row, str)]
+  if not usable:
+    raise BadInput(f'{tree.listing}: none of its {len(tree)} clips can be used; the first: {skipped[0]["why"]}')
+  return Survey(np.array(usable), np.array([found[i] for i in usable]), skipped)
+
+
+def make_lists(tree: FeatureTree, pool: FeatureTree, folder=None, count: int = LISTED) -> None:
+  """Retrieval lists for every clip of `tree` from the clips of `pool` by other speakers, written where the tree's
+  reader looks for them, or to `folder`."""
+  pooled = {m: np.concatenate([pool.vector(m, e.name, e.speaker) for e in pool.entries]) for m in MODALITIES}
+  pool_names, pool_speakers = [e.name for e in pool.entries], [e.speaker for e in pool.entries]
+  for first in range(0, len(tree), 256):  # bounds the similarity matrix
+    part = tree.entries[first : first + 256]
+    names, speakers = [e.name for e in part], [e.speaker for e in part]
+    queries = {m: np.concatenate([tree.vector(m, e.name, e.speaker) for e in part]) for m in MODALITIES}
+    recalled = recall_names(queries, names, speakers, pooled, pool_names, pool_speakers, count)
+    write_lists(folder or tree.root / tree.layout.lists[0], recalled, names)
+
+
+def write_random_tree(folder, clips: int = 12, seed: int = 0, layout: Layout = V2C, frames: tuple = (40, 90)) -> None:
+  """Writes a small tree of random numbers in the exact layout, every file and listing of it: `clips` clips for
+  training, a quarter as many for validation, each of `frames` mel frames (from, to). Three speakers a tree.
+
+  The listing of Dub 3.0 names references of the tree `grid` beside, where `layout` is that of V2C-Animation.
+  """
+  folder = epath.Path(folder)
+  rng = np.random.default_rng(seed)
+  grid = layout is not V2C
+  form = 's{0}-clip{1:04d}' if grid else 'Film@Character{0}_00_{1:04d}_00'
+  names = [form.format(i % 3, i) for i in range(clips + clips // 4)]
+  spoken = [s[1:] for s in ARPABET_87 if s[-1] in '012' or s[1:] in ('B', 'D', 'K', 'L', 'M', 'N', 'S', 'T', 'sp')]
+  speakers = {name: speaker_of(name, layout) for name in names}
+  lines = {}
+
+  def save(feature, name, array):
+    parts = {'name': name, 'speaker': speakers[name], 'clip': name.removeprefix(f'{speakers[name]}-')}
+    path = folder / getattr(layout, feature)[0].format(**parts)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open('wb') as file:
+      np.save(file, array)
+
+  for name in names:
+    count = int(rng.integers(*frames))
+    phonemes = count // 7
+    lines[name] = '{' + ' '.join(rng.choice(spoken, phonemes)) + '}'
+    cuts = np.sort(rng.choice(np.arange(1, count), phonemes - 1, replace=False))
+    save('duration', name, np.diff(cuts, prepend=0, append=count))
+    save('mel', name, rng.normal(-5, 2, (count + int(rng.integers(3)), MEL_BANDS)).astype(np.float32))
+    voice = np.abs(rng.normal(0, 1, 256)).astype(np.float32)
+    save('spk_embedding', name, voice / np.linalg.norm(voice))
+    lips = round(count / FRAMES_PER_LIP)
+    shapes = {f: SHAPES[f] for f in ('emos_embedding', *MODALITIES, 'audio')}
+    shapes |= {'pitch': (phonemes,), 'energy': (phonemes,), 'lip_embedding': (lips, 512), 'face_embedding': (lips, 256)}
+    for feature, shape in shapes.items():
+      save(feature, name, rng.normal(0, 1, shape).astype(np.float32))
+
+  own = {s: [n for n in names if speakers[n] == s] for s in speakers.values()}
+  training, validation = names[:clips], names[clips:]
+  other = {n: next((o for o in own[speakers[n]] if o != n), n) for n in names}
+  listings = {f'{part}.txt': [f'{n}|{speakers[n]}|{lines[n]}|Random words.' for n in rows]
+              for part, rows in (('train', training), ('val', validation))}  # fmt: skip
+  listings['Refrence_Setting2.txt'] = [
+    f'{n}|{lines[n]}|{speakers[n]}|{other[n]}|{lines[other[n]]}' for n in validation
+  ]
+  if not grid:
+    write_random_tree(folder / 'grid', clips, seed + 1, GRID, frames)
+    strangers = read_listing(folder / 'grid' / 'train.txt', GRID)
+    listings['V2C_Setting3.txt'] = [
+      f'{n}|{lines[n]}|{s.name}|{s.phonemes}' for n, s in zip(validation, strangers, strict=False)
+    ]
+    (folder / 'emotions.json').write_text(json.dumps({n: int(rng.integers(len(EMOTIONS))) for n in names}))
+  for file, rows in listings.items():
+    (folder / file).write_text(''.join(row + '\n' for row in rows))
+  (folder / 'speakers.json').write_text(json.dumps({s: i for i, s in enumerate(own)}))
+  stats = {name: [-2.0, 2.0, 0.0, 1.0] for name in ('pitch', 'energy')}
+  (folder / 'stats.json').write_text(json.dumps(stats))
+  trees = [FeatureTree(folder, part, layout) for part in ('train.txt', 'val.txt')]
+  for tree in trees:
+    make_lists(tree, trees[0])
+
+
+def main(arguments=None) -> int:
+  parser = argparse.ArgumentParser(prog='python -m data_pipelines.v2c_animation', description=__doc__.split('\n')[0])
+  what = parser.add_mutually_exclusive_group(required=True)
+  what.add_argument('--random', metavar='DIR', help='write a small random tree')
+  what.add_argument('--check', metavar='DIR', help='read every clip, and say which cannot be used')
+  what.add_argument('--lists', metavar='DIR', help='make the retrieval lists from the embeddings')
+  parser.add_argument('--layout', choices=LAYOUTS, default='v2c')
+  parser.add_argument('--clips', type=int, default=12, help='of a random tree')
+  parser.add_argument('--seed', type=int, default=0)
+  given = parser.parse_args(arguments)
+  layout = LAYOUTS[given.layout]
+  try:
+    if given.random:
+      if epath.Path(given.random).exists():
+        raise BadInput(f'{given.random} exists already: choose another folder')
+      write_random_tree(given.random, given.clips, given.seed, layout)
+      print(given.random)
+      return 0
+    trees = [FeatureTree(given.check or given.lists, part, layout) for part in ('train.txt', 'val.txt')]
+    for tree in trees:
+      if given.lists:
+        make_lists(tree, trees[0])
+        continue
+      found = survey(tree)
+      print(f'{tree.listing}: {len(found.usable)} of {len(tree)} clips can be used')
+      for row in found.skipped:
+        print(f'  {row["name"]}: {row["why"]}')
+  except BadInput as e:
+    print(e, file=sys.stderr)
+    return 2
+  return 0
+
+
+if __name__ == '__main__':
+  sys.exit(main())
