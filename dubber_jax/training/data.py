@@ -1,12 +1,15 @@
 """Batches for the voice: length buckets of fixed shape, shuffled anew each epoch, the same for a given seed and step.
 
-Grain reads them; the position of its iterator is saved in the checkpoint.
+Grain reads them, in threads or processes; the position of its iterator is saved in the checkpoint. A batch is a
+function of its number: whatever was read before, by however many processes, on however many hosts, it is the same.
 """
 
+import logging
 from pathlib import Path
 
 import grain
 import numpy as np
+from grain.experimental import index_shuffle
 
 from dubber_jax.batch import Shape, empty_batch, lay_lips, lay_voice, lip_frames
 from dubber_jax.clip import EMOTIONS
@@ -16,6 +19,8 @@ from dubber_jax.training.packed import PackedSet
 
 TRAINING_SPLITS = ('train', 'train_a', 'train_b')
 FRAMES_PER_PHONEME = 4  # room for phonemes in a bucket; speech has about seven
+ROUNDS = 4  # of the cipher that shuffles: an order of any length takes no memory
+TRIES = 20  # items that may fail to be read in a row, before the data set is given up
 
 
 def bucket_shapes(config: Config) -> list[Shape]:
@@ -28,75 +33,100 @@ def bucket_shapes(config: Config) -> list[Shape]:
   return shapes
 
 
+def open_set(folder):
+  """The data set in a folder, packed (training/packed.py) or prepared as array_record (training/records.py)."""
+  if (Path(folder) / 'items.jsonl').exists() or (Path(folder) / 'mel.npy').exists():
+    return PackedSet(folder)
+  from dubber_jax.training.records import RecordSet
+
+  return RecordSet(folder)
+
+
 class VoiceBatches:
   """A random-access source of whole batches: batch i is the same whatever was read before it.
 
-  `folders` are packed sets. `readings` (see training/readings.py) gives the director its nodes; without
-  it the director is silent. Items too long for every bucket are left out; `left_out` counts them.
+  `folders` are data sets, packed or prepared. `readings` (see training/readings.py) gives the director its nodes;
+  without it the director is silent. Of each batch this host, `host` = (its number, how many), lays out its own rows:
+  the hosts' parts, one below the other, are the batch. Items too long for every bucket are left out; `left_out`
+  counts them. An item that cannot be read gives way to another of its bucket, always the same one; `unreadable`
+  lists why, and so does `listing`, a JSON-lines file, if given.
   """
 
-  def __init__(self, config: Config, folders, readings=None, splits=TRAINING_SPLITS):
-    self.config, self.readings = config, readings
-    self.sets = [PackedSet(f) for f in folders]
+  def __init__(self, config: Config, folders, readings=None, splits=TRAINING_SPLITS, host=(0, 1), listing=None):
+    self.config, self.readings, self.host, self.listing = config, readings, host, listing
+    self.sets = [open_set(f) for f in folders]
     self.shapes = bucket_shapes(config)
-    self.buckets: list[list[tuple[int, int]]] = [[] for _ in self.shapes]
-    self.by_speaker: dict[str, list[tuple[int, int]]] = {}
-    self.left_out = 0
-    for s, packed in enumerate(self.sets):
-      for i, row in enumerate(packed.rows):
-        if row['split'] not in splits:
-          continue
-        frames, phonemes = (row['spans'][k][1] - row['spans'][k][0] for k in ('mel', 'phonemes'))
-        fits = [b for b, shape in enumerate(self.shapes) if frames <= shape.frames and phonemes <= shape.phonemes]
-        if not fits:
-          self.left_out += 1
-          continue
-        self.buckets[fits[0]].append((s, i))
-        self.by_speaker.setdefault(row['speaker'], []).append((s, i))
-    self.per_epoch = sum(len(b) // shape.items for b, shape in zip(self.buckets, self.shapes, strict=True))
+    self.unreadable: dict[str, str] = {}
+    for shape in self.shapes:
+      if shape.items % host[1]:
+        raise BadInput(f'{shape.items} items of {shape.frames} frames make a batch, which {host[1]} hosts cannot share: '
+                       'change data.frames_per_batch')  # fmt: skip
+
+    # Items are numbered through all sets; `starts` are the sets' first numbers.
+    sizes = [len(s) for s in self.sets]
+    self.starts = np.concatenate([[0], np.cumsum(sizes)])
+    frames, phonemes, split, speaker = (
+      np.concatenate([getattr(s, name) for s in self.sets]) if self.sets else np.zeros(0)
+      for name in ('frames', 'phonemes', 'splits', 'speakers')
+    )
+    wanted = np.isin(split, splits)
+    limits = np.array([(s.frames, s.phonemes) for s in self.shapes])
+    fits = (frames[:, None] <= limits[:, 0]) & (phonemes[:, None] <= limits[:, 1])  # (items, buckets)
+    bucket = np.where(wanted & fits.any(1), fits.argmax(1), -1)
+    self.left_out = int((wanted & ~fits.any(1)).sum())
+    self.buckets = [np.flatnonzero(bucket == b) for b in range(len(self.shapes))]
+    kept = np.flatnonzero(bucket >= 0)
+    names, self.speaker_of = np.unique(speaker, return_inverse=True)
+    order = kept[np.argsort(self.speaker_of[kept], kind='stable')]
+    self.by_speaker = np.split(order, np.searchsorted(self.speaker_of[order], np.arange(1, len(names))))
+
+    counts = [len(b) // shape.items for b, shape in zip(self.buckets, self.shapes, strict=True)]
+    self.ends = np.cumsum(counts)  # of the buckets' batches, before they are shuffled
+    self.per_epoch = int(self.ends[-1])
     if not self.per_epoch:
-      raise BadInput(f'not enough recordings for one batch in {", ".join(str(Path(f)) for f in folders)}')
-    self._plan = (-1, [])
+      raise BadInput(f'not enough recordings for one batch in {", ".join(str(f) for f in folders)}')
 
   def __len__(self) -> int:
     return self.per_epoch * 1_000_000  # epochs without end
 
-  def plan(self, epoch: int) -> list[tuple[int, list[tuple[int, int]]]]:
-    """(bucket, items) of every batch of an epoch, shuffled."""
-    if self._plan[0] != epoch:
-      rng = np.random.default_rng([self.config.seed, epoch])
-      batches = []
-      for b, (items, shape) in enumerate(zip(self.buckets, self.shapes, strict=True)):
-        order = rng.permutation(len(items))
-        for k in range(len(items) // shape.items):
-          batches.append((b, [items[j] for j in order[k * shape.items : (k + 1) * shape.items]]))
-      rng.shuffle(batches)
-      self._plan = (epoch, batches)
-    return self._plan[1]
+  def members(self, index: int) -> tuple[int, np.ndarray]:
+    """Which bucket batch `index` is of, and the numbers of all its items, of every host."""
+    epoch, place = divmod(int(index), self.per_epoch)
+    place = self._shuffled(place, self.per_epoch, epoch, 0)
+    bucket = int(np.searchsorted(self.ends, place, 'right'))
+    first = place - (self.ends[bucket - 1] if bucket else 0)
+    items, size = self.buckets[bucket], self.shapes[bucket].items
+    chosen = [self._shuffled(first * size + j, len(items), epoch, bucket + 1) for j in range(size)]
+    return bucket, items[chosen]
+
+  def _shuffled(self, place: int, count: int, epoch: int, what: int) -> int:
+    """Where `place` goes in an order of `count`; another order for each epoch and each thing that is shuffled."""
+    seed = np.random.SeedSequence([self.config.seed, epoch, what]).generate_state(1)[0]
+    return index_shuffle(int(place), max_index=count - 1, seed=int(seed), rounds=ROUNDS)
 
   def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-    epoch, place = divmod(int(index), self.per_epoch)
-    bucket, members = self.plan(epoch)[place]
+    bucket, members = self.members(index)
+    epoch, (number, count) = int(index) // self.per_epoch, self.host
+    rows = len(members) // count
     shape = self.shapes[bucket]
-    batch = empty_batch(self.config, shape)
-    for row, (s, i) in enumerate(members):
-      rng = np.random.default_rng([self.config.seed, epoch, s, i])  # keyed by item, not by place
-      self.lay(batch, row, s, i, rng)
+    batch = empty_batch(self.config, Shape(rows, shape.frames, shape.phonemes, shape.lips, shape.reference))
+    for row, item in enumerate(members[number * rows : (number + 1) * rows]):
+      rng = np.random.default_rng([self.config.seed, epoch, int(item)])  # keyed by item, not by place
+      self.lay(batch, row, int(item), self.buckets[bucket], rng)
     return batch
 
-  def lay(self, batch, row: int, s: int, i: int, rng: np.random.Generator):
-    """Writes item (s, i) into a row of the batch."""
-    info, item = self.sets[s].rows[i], self.sets[s].features(i)
-    frames, phonemes = len(item['mel']), len(item['phonemes'])
-    batch['mel'][row, :frames] = item['mel']
-    batch['pitch'][row, :frames] = item['pitch']
-    batch['phonemes'][row, :phonemes] = item['phonemes']
-    batch['durations'][row, :phonemes] = item['durations']
-    if self.config.data.films and len(item['lips']) and rng.random() > 0.2:
-      lay_lips(batch, row, item['lips'], item['lip_present'])
-    others = self.by_speaker[info['speaker']]
-    other = others[rng.integers(len(others))]
-    reference = self.sets[other[0]].features(other[1])
+  def lay(self, batch, row: int, item: int, others: np.ndarray, rng: np.random.Generator):
+    """Writes item number `item` into a row of the batch, or one of `others` where it cannot be read."""
+    item, info, found = self._read(item, others, rng)
+    same = self.by_speaker[self.speaker_of[item]]
+    _, _, reference = self._read(int(same[rng.integers(len(same))]), same, rng, ('mel', 'speaker'))
+    frames, phonemes = len(found['mel']), len(found['phonemes'])
+    batch['mel'][row, :frames] = found['mel']
+    batch['pitch'][row, :frames] = found['pitch']
+    batch['phonemes'][row, :phonemes] = found['phonemes']
+    batch['durations'][row, :phonemes] = found['durations']
+    if self.config.data.films and len(found['lips']) and rng.random() > 0.2:
+      lay_lips(batch, row, found['lips'], found['lip_present'])
     start = rng.integers(max(len(reference['mel']) - batch['reference'].shape[1], 0) + 1)
     lay_voice(batch, row, reference['speaker'], reference['mel'][start:])
     batch['emotion'][row] = EMOTIONS.index(info['emotion'])
@@ -107,7 +137,62 @@ class VoiceBatches:
           batch[name][row] = value
         batch['emotion_known'][row] = True
 
-  def iterator(self) -> grain.DatasetIterator:
-    """Grain's iterator over all batches from the first; its state can be saved and restored."""
-    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
-    return iter(grain.MapDataset.source(self).to_iter_dataset(options))
+  def _read(self, item: int, others: np.ndarray, rng: np.random.Generator, names=None):
+    """-> number, row and features of an item, or of another where it cannot be read."""
+    for _ in range(TRIES):
+      s = int(np.searchsorted(self.starts, item, 'right')) - 1
+      try:
+        return item, *self.sets[s].item(item - int(self.starts[s]), names)
+      except BadInput as e:
+        self._note(f'{self.sets[s].folder} {item - int(self.starts[s])}', str(e))
+        item = int(others[rng.integers(len(others))])
+    raise BadInput(f'{TRIES} records one after the other cannot be read ({next(reversed(self.unreadable.values()))}): '
+                   'prepare the data set again')  # fmt: skip
+
+  def _note(self, record: str, why: str):
+    if record in self.unreadable:
+      return
+    self.unreadable[record] = why
+    logging.getLogger(__name__).warning('skipped, %d so far: %s', len(self.unreadable), why)
+    if self.listing:
+      import json
+
+      with open(self.listing, 'a', encoding='utf-8') as file:
+        file.write(json.dumps({'record': record, 'why': why}, ensure_ascii=False) + '\n')
+
+  def iterator(self, workers: int = 0) -> 'Batches':
+    """All batches from the first, read by `workers` processes (0: by a thread). Its state can be saved and restored,
+    also with another number of workers or hosts."""
+    return Batches(self, workers)
+
+
+class Batches:
+  """Iterates over batches in order, by Grain. The state is the number of the next batch, and nothing else."""
+
+  def __init__(self, source: VoiceBatches, workers: int):
+    self.source, self.workers = source, workers
+    self.set_state({'next_index': 0})
+
+  def __iter__(self):
+    return self
+
+  def __next__(self) -> dict[str, np.ndarray]:
+    if self._reader is None:
+      batches = grain.MapDataset.source(self.source)[self._next :]
+      batches = batches.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=4))
+      if self.workers:
+        batches = batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=self.workers))
+      self._reader = iter(batches)
+    batch = next(self._reader)
+    self._next += 1
+    return batch
+
+  def get_state(self) -> dict[str, int]:
+    return {'next_index': self._next}
+
+  def set_state(self, state: dict[str, int]):
+    self._next, self._reader = int(state['next_index']), None
+
+  def close(self):
+    """Stops reading ahead."""
+    self._reader = None

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -81,17 +82,43 @@ class PackedSet:
   def __len__(self) -> int:
     return len(self.rows)
 
-  def features(self, i: int) -> dict[str, np.ndarray]:
+  @cached_property
+  def frames(self) -> np.ndarray:
+    return self._lengths('mel')
+
+  @cached_property
+  def phonemes(self) -> np.ndarray:
+    return self._lengths('phonemes')
+
+  def _lengths(self, kind: str) -> np.ndarray:
+    return np.array([row['spans'][kind] for row in self.rows], np.int64).reshape(-1, 2) @ [-1, 1]
+
+  @cached_property
+  def speakers(self) -> np.ndarray:
+    return np.array([row['speaker'] for row in self.rows], str)
+
+  @cached_property
+  def splits(self) -> np.ndarray:
+    return np.array([row['split'] for row in self.rows], str)
+
+  def item(self, i: int, names=None) -> tuple[dict, dict[str, np.ndarray]]:
+    """Row and features (those of `names`; None: all) of item i, which random access to any data set gives."""
+    return self.rows[i], self.features(i, names)
+
+  def features(self, i: int, names=None) -> dict[str, np.ndarray]:
     """mel (T, 80) float32, pitch (T,) Hz, phonemes (N,), durations (N,), lips (L, 82), lip_present (L,),
     speaker (256,)."""
     spans = self.rows[i]['spans']
     cut = {name: slice(*spans['mel']) for name in FRAMES}
     cut |= {name: slice(*spans['phonemes']) for name in PHONEMES} | {name: slice(*spans['lips']) for name in LIPS}
-    out = {name: np.array(self.arrays[name][where]) for name, where in cut.items()}
-    out['mel'] = dequantise(out['mel'])
-    for name in ('pitch', 'lips'):
-      out[name] = out[name].astype(np.float32)
-    for name in PHONEMES:
-      out[name] = out[name].astype(np.int32)
-    out['speaker'] = np.array(self.arrays['speaker'][i], np.float32)
-    return out
+    cut['speaker'] = i
+    return unpack({name: self.arrays[name][cut[name]] for name in names or KINDS})
+
+  def __reduce__(self):
+    return PackedSet, (self.folder,)  # a process that reads along maps the arrays itself
+
+
+def unpack(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """Features as they are computed with, from the types they are stored in (KINDS)."""
+  types = {'phonemes': np.int32, 'durations': np.int32, 'lip_present': bool}
+  return {n: dequantise(x) if n == 'mel' else np.array(x, types.get(n, np.float32)) for n, x in stored.items()}
