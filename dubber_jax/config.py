@@ -89,7 +89,8 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-  steps: int = 6000
+  steps: int = 6000  # of the whole schedule
+  stop: int = 0  # end at this step, with the schedule as it is; 0: at `steps`
   minutes: float = 0.0  # stop after so long; 0: by steps alone
   learning_rate: float = 1e-3
   warmup_steps: int = 200
@@ -100,8 +101,84 @@ class TrainConfig:
   log_every: int = 20  # steps
   save_every: int = 200
   sample_every: int = 500
-  keep: int = 2  # checkpoints
-  init_from: str = ''  # model directory or workdir whose weights are the start
+  eval_every: int = 500
+  keep: int = 2  # checkpoints, the last ones
+  best: str = ''  # keep the checkpoint best by this metric too: a name of the log, as eval/total
+  best_mode: str = 'min'  # or max
+  max_skips: int = 20  # steps in a row without a finite gradient, after which a run ends
+  profile: int = 0  # steps of which a trace for XProf is written
+  init_from: str = ''  # model directory, workdir or folder of weights to start from
+  accumulate: int = 1  # parts that a batch is taken in, one after the other, for one update
+  precision: str = 'float32'  # or 'bfloat16', of what is computed; parameters, norms, softmax and losses stay float32
+  remat: bool = False  # compute what a layer of a stack computed again for its gradient, to save memory
+  unroll: bool = False  # write stacks out layer by layer: slower to compile, the same parameters
+
+
+@dataclass(frozen=True)
+class VocoderConfig:
+  """Sizes of the shipped vocoder and what its training hears."""
+
+  width: int = 256
+  layers: int = 8
+  kernel: int = 7  # frames
+  expansion: int = 3
+  items: int = 12  # of a batch
+  frames: int = 48  # of an item: 0.56 s
+  heard: int = 32  # frames of each that the discriminators hear
+  adversarial: bool = True
+  mel_weight: float = 15.0
+  spectral_weight: float = 2.0
+  feature_weight: float = 2.0
+  pitch_weight: float = 0.5
+
+
+@dataclass(frozen=True)
+class PublishedConfig:
+  """Sizes of the published system (spec section 2). Only depths differ in small copies of it."""
+
+  text_layers: int = 12
+  text_heads: int = 8
+  lip_layers: int = 4
+  lip_heads: int = 2
+  cross_layers: int = 16
+  cross_heads: int = 8
+  cross_width: int = 128
+  decoder_layers: int = 24
+  decoder_heads: int = 4
+  width: int = 256
+  filter: int = 1024
+  dropout: bool = True  # off: no dropout anywhere, in training too
+  padding: str = 'published'  # or 'safe'
+
+  def __post_init__(self):
+    if self.padding not in ('published', 'safe'):
+      raise BadInput(f"padding is {self.padding!r}; 'published' and 'safe' are the two there are")
+
+
+@dataclass(frozen=True)
+class PublishedLossConfig:
+  """Weights of the published losses (spec section 6), and how wide the diagonal's band is."""
+
+  mel: float = 5.0
+  finished: float = 5.0  # the mel after the postnet
+  speaker: float = 25.0
+  duration: float = 5.0
+  diagonal: float = 1.0
+  emotion: float = 5.0
+  band: int = 10  # the band reaches one part in so many of the clip to either side
+
+
+@dataclass(frozen=True)
+class TreeConfig:
+  """A tree of published features, and how its clips are batched (spec sections 7 to 9)."""
+
+  root: str = 'data/v2c_animation'
+  layout: str = 'v2c'  # or 'grid': names of files
+  train: str = 'train.txt'
+  exemplars: int = 3  # taken of each retrieval list; 0: a tree without emotion embeddings, the director sees zeros
+  batch: int = 32
+  drawn: int = 4  # batches drawn together, then sorted by their number of phonemes
+  buckets: bool = True  # pad to a few fixed shapes, so that few programs are compiled; off: to the batch's longest
 
 
 @dataclass(frozen=True)
@@ -124,6 +201,10 @@ class Config:
   actor: ActorConfig = field(default_factory=ActorConfig)
   data: DataConfig = field(default_factory=DataConfig)
   train: TrainConfig = field(default_factory=TrainConfig)
+  vocoder: VocoderConfig = field(default_factory=VocoderConfig)
+  published: PublishedConfig = field(default_factory=PublishedConfig)
+  published_loss: PublishedLossConfig = field(default_factory=PublishedLossConfig)
+  tree: TreeConfig = field(default_factory=TreeConfig)
   mesh: MeshConfig = field(default_factory=MeshConfig)
   mel_bands: int = MEL_BANDS
   seed: int = 0

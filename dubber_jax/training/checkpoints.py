@@ -1,67 +1,273 @@
-"""Orbax checkpoints of a run: state, data position and config together; resume is the default."""
+"""Orbax checkpoints of a run: state, data position and config together; resume is the default.
 
+A workdir holds `config.json`, `checkpoints/STEP/` (atomic: a step is there whole or not at all), the log, its curve,
+`samples/` and, on a local disk, `.lock`. It may be on gs://.
+"""
+
+import contextlib
+import errno
 import fcntl
-from pathlib import Path
+import hashlib
+import json
+import os
+import tempfile
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
+from etils import epath
+from orbax.checkpoint import checkpoint_managers as policies
 
 from dubber_jax.config import Config, difference, from_json
 from dubber_jax.errors import BadInput
 
-RUN_ONLY = ('train.', 'mesh.')  # settings that may change between two starts of one run
+# Settings that may change between two starts of one run: how far, how often, where, on what; never what is computed.
+RUN_ONLY = frozenset((
+  'train.steps', 'train.stop', 'train.minutes', 'train.log_every', 'train.save_every', 'train.sample_every',
+  'train.eval_every', 'train.keep', 'train.best', 'train.best_mode', 'train.max_skips', 'train.profile',
+  'train.init_from', 'data.packed',
+))  # fmt: skip
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+DISCARDED = 'discarded'
 
 
 class Workdir:
-  """A training run's folder. Held by one process at a time: a second is refused, and a killed one leaves no lock."""
+  """A training run's folder. Held by one run at a time: a second is refused, and a killed one leaves no lock."""
 
   def __init__(self, path, config: Config):
-    self.path = Path(path).absolute()
-    self.path.mkdir(parents=True, exist_ok=True)
-    self._lock = open(self.path / '.lock', 'w')  # noqa: SIM115 (held until the process ends)
+    self.path = workdir_path(path)
+    self.config = config
+    self._lock = None
+    with _all_or_none(self.path):
+      if jax.process_index() == 0:
+        self._claim()
+    keep = policies.LatestN(config.train.keep)
+    if config.train.best:
+      name, highest = config.train.best, config.train.best_mode == 'max'
+      best = policies.BestN(
+        get_metric_fn=lambda m: m[name] if highest else -m[name], n=1, keep_checkpoints_without_metrics=False
+      )
+      keep = policies.AnyPreservationPolicy([keep, best])
+    options = ocp.CheckpointManagerOptions(
+      preservation_policy=keep, enable_async_checkpointing=True, cleanup_tmp_directories=True,
+      # A step is renamed before it is deleted, so that a kill between its files leaves no half of it behind.
+      todelete_subdir=DISCARDED,
+    )  # fmt: skip
+    self.manager = ocp.CheckpointManager(self.path / 'checkpoints', options=options)
+
+  def _claim(self):
+    try:
+      self.path.mkdir(parents=True, exist_ok=True)
+      self._lock = open(_lock_file(self.path), 'w')  # noqa: SIM115 (held until the process ends)
+    except OSError as e:
+      raise BadInput(f'{self.path}: cannot be written ({e.strerror or e}); give another --workdir') from e
     try:
       fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
       raise BadInput(f'{self.path}: another training run is using this folder; give --workdir another one') from None
     stored = self.path / 'config.json'
     if stored.exists():
-      other = from_json(stored.read_text(), str(stored))
-      unlike = [d for d in difference(other, config) if not d.startswith(RUN_ONLY)]
+      unlike = _unlike(from_json(stored.read_text(), str(stored)), self.config)
       if unlike:
         raise BadInput(f'{self.path} holds a run of another config ({"; ".join(unlike)}, there / here); '
                        'give --workdir another folder')  # fmt: skip
-    stored.write_text(config.to_json())
-    options = ocp.CheckpointManagerOptions(max_to_keep=config.train.keep, enable_async_checkpointing=True)
-    self.manager = ocp.CheckpointManager(self.path / 'checkpoints', options=options)
+    _write_whole(stored, self.config.to_json())
+    self._discard()
 
-  def save(self, step: int, state, position: dict):
-    items = ocp.args.Composite(state=ocp.args.StandardSave(state), data=ocp.args.JsonSave(position))
-    self.manager.save(step, args=items)
+  def _discard(self):
+    (self.path / 'checkpoints' / DISCARDED).rmtree(missing_ok=True)
+
+  def check_space(self, state):
+    """Raises BadInput where a local disk has no room for one checkpoint more."""
+    if not _is_local(self.path):
+      return
+    needed = sum(x.nbytes for x in jax.tree.leaves(state)) // jax.process_count()
+    found = os.statvfs(self.path)
+    free = found.f_bavail * found.f_frsize
+    if free < needed:
+      raise BadInput(f'{self.path}: a checkpoint takes {needed / 2**20:.0f} MiB and {free / 2**20:.0f} MiB are free; '
+                     'make room, or give another --workdir')  # fmt: skip
+
+  def save(self, step: int, state, position: dict, metrics: dict[str, float] | None = None):
+    """Starts to write a checkpoint; arrays are copied before it returns. Raises BadInput where one before it failed."""
+    items = ocp.args.Composite(
+      state=ocp.args.StandardSave(state),
+      data=ocp.args.JsonSave(position),
+      config=ocp.args.JsonSave(json.loads(self.config.to_json())),
+    )
+    with self._written(step):
+      saved = self.manager.save(step, args=items, metrics=metrics or None)
+      if saved and jax.process_index() == 0:
+        self._discard()
+
+  @contextlib.contextmanager
+  def _written(self, step):
+    """Says of a failed write what a person can do about it."""
+    try:
+      yield
+    except Exception as e:
+      reasons = ' '.join(filter(None, (str(e), str(e.__cause__ or ''))))
+      if getattr(e, 'errno', None) in FULL or 'No space left' in reasons or 'RESOURCE_EXHAUSTED' in reasons:
+        last = last_step(self.path)
+        raise BadInput(f'{self.path}: no space left to save step {step}; make room and start the same command again: '
+                       f'it goes on from step {last or 0}') from e  # fmt: skip
+      raise
 
   def restore(self, like):
-    """(step, state, data position) of the last finished save, or None. `like`: a state of shapes and shardings."""
+    """(step, state, data position) of the last finished save, or None. `like`: a state of shapes and shardings.
+
+    The mesh may be another than the one that saved. Raises BadInput where the state has other arrays.
+    """
     step = self.manager.latest_step()
     if step is None:
       return None
     abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like)
     items = ocp.args.Composite(state=ocp.args.StandardRestore(abstract), data=ocp.args.JsonRestore())
-    found = self.manager.restore(step, args=items)
+    try:
+      found = self.manager.restore(step, args=items)
+    except (ValueError, KeyError) as e:
+      raise BadInput(f'{self.path}/checkpoints/{step} does not fit this network ({str(e).splitlines()[0]}); it is of '
+                     'another version of dubber_jax: give --workdir another folder') from e  # fmt: skip
     return step, found.state, found.data
 
+  def wait(self):
+    """Until the last save is whole."""
+    with self._written(self.manager.latest_step()):
+      self.manager.wait_until_finished()
+      self.manager.check_for_errors()
+
   def close(self):
-    self.manager.wait_until_finished()
-    self.manager.close()
-    self._lock.close()
+    try:
+      self.wait()
+    finally:
+      with contextlib.suppress(Exception):  # what failed has been said by wait
+        self.manager.close()
+      if self._lock is not None:
+        self._discard()
+        self._lock.close()
 
 
-def load_weights(path, smoothed: bool = True):
-  """Parameters of the last checkpoint of a workdir, the moving average by default, as NumPy arrays."""
-  folder = Path(path).absolute() / 'checkpoints'
-  if not folder.is_dir():
+def workdir_path(path) -> epath.Path:
+  path = epath.Path(path)
+  return epath.Path(os.path.abspath(path)) if _is_local(path) else path
+
+
+def _is_local(path) -> bool:
+  return '://' not in os.fspath(path)
+
+
+def _lock_file(path) -> str:
+  """A workdir in a bucket is locked against other runs of this host alone: objects know no flock."""
+  if _is_local(path):
+    return os.fspath(path / '.lock')
+  name = hashlib.sha256(os.fspath(path).encode()).hexdigest()[:16]
+  return os.path.join(tempfile.gettempdir(), f'dubber-{name}.lock')
+
+
+def _unlike(stored: Config, config: Config) -> list[str]:
+  changed = (d.split(':')[0] for d in difference(stored, config))
+  fixed = {name for name in changed if name not in RUN_ONLY and not name.startswith('mesh.')}
+  return [d for d in difference(stored, config) if d.split(':')[0] in fixed]
+
+
+def _write_whole(path: epath.Path, text: str):
+  beside = path.with_name(f'{path.name}.{os.getpid()}')
+  beside.write_text(text)
+  beside.replace(path)
+
+
+@contextlib.contextmanager
+def _all_or_none(path):
+  """What the first process refuses, all refuse: none is left waiting for the others."""
+  refusal = None
+  try:
+    yield
+  except BadInput as e:
+    refusal = e
+  if jax.process_count() > 1:
+    from jax.experimental import multihost_utils
+
+    if multihost_utils.process_allgather(np.array(refusal is not None)).any() and refusal is None:
+      refusal = BadInput(f'{path}: refused by the first process; its message says why')
+  if refusal is not None:
+    raise refusal
+
+
+def last_step(path) -> int | None:
+  """The last step whose save was finished."""
+  folder = workdir_path(path) / 'checkpoints'
+  return max(ocp.utils.checkpoint_steps(folder), default=None) if folder.exists() else None
+
+
+def best_step(path) -> int | None:
+  """The kept step with the best value of the metric that `train.best` names; None where none was measured."""
+  path = workdir_path(path)
+  train = from_json((path / 'config.json').read_text(), f'{path}/config.json').train
+  options = ocp.CheckpointManagerOptions(read_only=True)
+  with ocp.CheckpointManager(path / 'checkpoints', options=options) as manager:
+    measured = {s: (manager.metrics(s) or {}).get(train.best) for s in manager.all_steps()}
+  measured = {s: v for s, v in measured.items() if v is not None}
+  pick = max if train.best_mode == 'max' else min
+  return pick(measured, key=measured.get) if measured else None
+
+
+def _read(path, step: int | None, names) -> tuple[int, dict]:
+  """Parts of a checkpoint's state as NumPy arrays, wherever its arrays lay when it was saved."""
+  path = workdir_path(path)
+  if not (path / 'checkpoints').is_dir():
     raise BadInput(f'{path}: no checkpoints here; give the --workdir of a training run')
-  with ocp.CheckpointManager(folder) as manager:
-    step = manager.latest_step()
-    if step is None:
-      raise BadInput(f'{path}: training has not saved anything yet')
-    found = manager.restore(step, args=ocp.args.Composite(state=ocp.args.StandardRestore()))
-  return step, jax.device_get(found.state['ema' if smoothed else 'params'])
+  step = last_step(path) if step is None else step
+  if step is None:
+    raise BadInput(f'{path}: training has not saved anything yet')
+  folder = path / 'checkpoints' / str(step) / 'state'
+  if not folder.exists():
+    raise BadInput(f'{path}: step {step} is not kept; the last is {last_step(path)}')
+  with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+    stored = reader.metadata(folder).item_metadata.tree
+    wanted = {name: stored[name] for name in names if name in stored}
+    as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
+    args = ocp.args.PyTreeRestore(item=wanted, restore_args=as_numpy, partial_restore=True)
+    return step, reader.restore(folder, args=args)
+
+
+def load_weights(path, smoothed: bool = True, step: int | None = None):
+  """-> (step, parameters) of a workdir's last checkpoint, the moving average by default, as NumPy arrays."""
+  name = 'ema' if smoothed else 'params'
+  step, found = _read(path, step, (name,))
+  return step, found[name]
+
+
+def load_extra(path, step: int | None = None):
+  """What a stateful network carries besides its parameters, as NumPy arrays; {} for the others."""
+  return _read(path, step, ('extra',))[1].get('extra') or {}
+
+
+def digest(path, step: int | None = None) -> dict[str, int | str]:
+  """{'step', 'parameters', 'optimiser', 'data'}: SHA-256 each, so that two runs can be compared bit for bit.
+
+  Parameters go with their moving average and what else the network carries. The mesh makes no difference.
+  """
+  step, state = _read(path, step, ('step', 'params', 'ema', 'extra', 'optimiser'))
+  position = json.loads((workdir_path(path) / 'checkpoints' / str(step) / 'data' / 'metadata').read_text())
+  weights = {name: state.get(name) for name in ('params', 'ema', 'extra')}
+  return {
+    'step': step,
+    'parameters': _hash(weights),
+    'optimiser': _hash(state['optimiser']),
+    'data': hashlib.sha256(json.dumps(position, sort_keys=True).encode()).hexdigest(),
+  }
+
+
+def _hash(tree) -> str:
+  digest = hashlib.sha256()
+  for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+    array = np.ascontiguousarray(leaf)
+    digest.update(f'{jax.tree_util.keystr(path)} {array.dtype} {array.shape}'.encode())
+    digest.update(array.view(np.uint8).data if array.ndim else array.tobytes())
+  return digest.hexdigest()
+
+
+def is_workdir(path) -> bool:
+  return (workdir_path(path) / 'checkpoints').exists()
+
+

@@ -1,25 +1,28 @@
 """The training loop: one readable function for every network."""
 
-import json
+import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
-from tqdm import tqdm
 
 from dubber_jax.config import Config
 from dubber_jax.errors import BadInput
 from dubber_jax.training.checkpoints import Workdir
+from dubber_jax.training.distributed import Agreement, host_share, is_first, naming_the_dead, whole
+from dubber_jax.training.log import Log
 from dubber_jax.training.sharding import batch_sharding, make_mesh
 from dubber_jax.training.step import TrainState, create_state, make_step
 from dubber_jax.training.task import Task
+from dubber_jax.training.weights import write_weights
 
-LONGEST_SKIP = 20  # steps in a row without a finite gradient, after which a run ends
+PROFILE_AFTER = 3  # steps, in which the program is compiled and warms up
 
 
 def train(
@@ -29,122 +32,169 @@ def train(
   workdir: str | Path,
   initial: Any = None,
   on_start: Callable[[TrainState], None] | None = None,
+  on_eval: Callable[[TrainState, int], dict[str, float]] | None = None,
   progress: bool = True,
 ) -> TrainState:
-  """Trains to `config.train.steps`, or for `config.train.minutes`, and saves; goes on where it was stopped.
+  """Trains to step `config.train.stop` or `steps`, or for `minutes`, and saves; goes on where it was stopped.
 
-  `batches` has `iterator()`, which gives an iterator with `get_state` and `set_state` (Grain's). `initial`
-  are weights to start from where there is no checkpoint. SIGTERM and Ctrl-C save and end the run in peace.
-  Raises BadInput for a workdir of another config and where the loss stops being finite.
+  `batches` has `iterator()`, over this host's part of every batch (distributed.host_share), with `get_state` and
+  `set_state` as Grain's; the state is the same on all hosts. `initial` are weights, or (weights, extra), to start
+  from where there is no checkpoint. `on_start` sees the state once before the first step; `on_eval` gives values for
+  the log, as eval/NAME. SIGTERM and Ctrl-C save and end the run in peace.
+  Raises BadInput for a workdir of another config, without room or in use; where the gradient stays non-finite; and
+  where another host has died.
   """
+  c = config.train
   began = time.monotonic()
-  run = Workdir(workdir, config)
   mesh = make_mesh(config.mesh)
-  iterator = batches.iterator()
-  first = next(iterator)
-  iterator = batches.iterator()
+  items, everywhere = batch_sharding(mesh), NamedSharding(mesh, PartitionSpec())
+  _, hosts = host_share(mesh)
+  with contextlib.ExitStack() as stack:
+    stack.enter_context(naming_the_dead(workdir))
+    run = stack.enter_context(contextlib.closing(Workdir(workdir, config)))
+    stop = stack.enter_context(_StopSignals())
 
-  state, where = create_state(config, task, first, mesh)
-  found = run.restore(state)
-  if found is not None:
-    _, state, position = found
-    iterator.set_state(position)
-  elif initial is not None:
-    put = jax.device_put(initial, where.params)
-    state = state.replace(params=put, ema=jax.tree.map(jnp.copy, put))
-  if on_start is not None:
-    on_start(state)
+    iterator = batches.iterator()
+    state, where = create_state(config, task, _blank(next(iterator), hosts), mesh)
+    iterator = batches.iterator()
+    found = run.restore(state)
+    if found is not None:
+      _, state, position = found
+      iterator.set_state(position)
+    elif initial is not None:
+      state = _with_weights(state, where, initial)
+    run.check_space(state)
+    if on_start is not None:
+      on_start(state)
 
-  everywhere = NamedSharding(mesh, PartitionSpec())
-  items = batch_sharding(mesh)
-  step = jax.jit(
-    make_step(config, task), in_shardings=(where, items), out_shardings=(where, everywhere), donate_argnums=0
-  )
+    step = jax.jit(
+      make_step(config, task), in_shardings=(where, items), out_shardings=(where, everywhere), donate_argnums=0
+    )
+    programs = {}  # by the shapes of a batch
+    agree = Agreement(mesh)
+    number = int(state.step)
+    end = min(c.stop or c.steps, c.steps)
+    log = stack.enter_context(contextlib.closing(Log(run.path, number, end, progress, is_first())))
+    profile = stack.enter_context(_Profile(number + PROFILE_AFTER, c.profile, log))
+    ended = number >= end
+    while not ended:
+      with log.spent('input'):
+        local = next(iterator)
+        batch = {k: jax.make_array_from_process_local_data(items, v) for k, v in local.items()}
+      shapes = tuple(v.shape for v in batch.values())
+      if shapes not in programs:
+        with log.spent('compiling'):
+          programs[shapes] = step.lower(state, batch).compile()
+      profile.at(number, state)
+      state, metrics = programs[shapes](state, batch)
+      number += 1
+      speech = float(task.speech(local)) * hosts if task.speech else 0.0
+      log.add(shapes[0][0], speech, _flops(programs[shapes]))
 
-  stop = _StopSignals()
-  number = int(state.step)
-  log = Log(run.path, number, config.train.steps, progress)
-  while number < config.train.steps and not stop.asked:
-    waited = time.monotonic()
-    batch = jax.device_put(next(iterator), items)
-    waited = time.monotonic() - waited
-    state, metrics = step(state, batch)
-    number += 1
-    log.add(number, waited)
-    if number % config.train.log_every == 0 or number == config.train.steps:
-      values = {name: float(value) for name, value in metrics.items()}
-      log.write(number, values)
-      if values.get('skipped_in_a_row', 0) >= LONGEST_SKIP:
-        raise BadInput(f'the gradient has not been finite for {values["skipped_in_a_row"]:.0f} steps up to {number}: '
-                       'lower train.learning_rate')  # fmt: skip
-    if config.train.minutes and time.monotonic() - began > config.train.minutes * 60:
-      stop.asked = True
-    if number % config.train.save_every == 0 or number == config.train.steps or stop.asked:
-      run.save(number, state, iterator.get_state())
-    if task.samples and (number % config.train.sample_every == 0 or number == config.train.steps):
-      folder = run.path / 'samples' / f'{number:06d}'
-      folder.mkdir(parents=True, exist_ok=True)
-      task.samples(jax.device_get(state.ema), number, folder)
-  log.close()
-  stop.restore()
-  run.close()
+      timed_out = bool(c.minutes) and time.monotonic() - began > c.minutes * 60
+      ended = number >= end or agree(stop.asked or timed_out)
+      if number % c.log_every == 0 or ended:
+        values = {name: float(value) for name, value in metrics.items()}
+        log.write(number, values)
+        _check_finite(c.max_skips, values, number, local, log)
+      if on_eval is not None and (number % c.eval_every == 0 or ended):
+        with log.spent('showing'):
+          log.show(number, {f'eval/{name}': float(value) for name, value in on_eval(state, number).items()})
+      if number % c.save_every == 0 or ended:
+        with log.spent('saving'):
+          run.save(number, state, iterator.get_state(), log.values)
+          log.publish()
+      if task.samples and (number % c.sample_every == 0 or number == end):
+        with log.spent('showing'):
+          _show_samples(task, state, number, log)
+    if c.minutes:  # on a machine that is lent: what is carried away
+      weights, extra = whole(state.ema), whole(state.extra)
+      if log.active:
+        write_weights(log.local / 'weights', weights, extra, number)
   return state
 
 
+def _blank(local: dict[str, np.ndarray], hosts: int) -> dict[str, np.ndarray]:
+  """A batch of the shapes of all hosts' together. Networks are made from shapes alone, so that all make the same."""
+  return {k: np.zeros((len(v) * hosts, *v.shape[1:]), v.dtype) for k, v in local.items()}
+
+
+def _with_weights(state: TrainState, where: TrainState, initial) -> TrainState:
+  params, extra = initial if isinstance(initial, tuple) else (initial, None)
+  put = jax.device_put(params, where.params)
+  state = state.replace(params=put, ema=jax.tree.map(jnp.copy, put))
+  return state if extra is None else state.replace(extra=jax.device_put(extra, where.extra))
+
+
+def _flops(program) -> float:
+  """Floating-point operations of a compiled step, as the compiler counts them."""
+  return float((program.cost_analysis() or {}).get('flops', 0.0))
+
+
+def _check_finite(most: int, values: dict[str, float], number: int, local: dict[str, np.ndarray], log: Log):
+  """Ends a run that has passed over `most` steps in a row. The last batch, one of them, is kept to be looked at."""
+  if values['skipped_in_a_row'] < most:
+    return
+  kept = ''
+  if log.active:
+    np.savez(log.local / f'nonfinite_{number:06d}.npz', **local)
+    kept = f'; the last batch is in {log.local}/nonfinite_{number:06d}.npz'
+  raise BadInput(f'the gradient has not been finite for {values["skipped_in_a_row"]:.0f} steps up to {number}{kept}: '
+                 'look at it, or lower train.learning_rate')  # fmt: skip
+
+
+def _show_samples(task: Task, state: TrainState, number: int, log: Log):
+  weights = whole(state.ema)
+  if log.active:
+    folder = log.local / 'samples' / f'{number:06d}'
+    folder.mkdir(parents=True, exist_ok=True)
+    task.samples(weights, number, folder)
+
+
 class _StopSignals:
-  """Turns SIGTERM and Ctrl-C into a wish to stop after the step at hand."""
+  """Turns SIGTERM and Ctrl-C into a wish to stop after the step at hand; a second Ctrl-C stops at once."""
 
   def __init__(self):
     self.asked = False
     self._before = {}
-    for s in (signal.SIGTERM, signal.SIGINT):
-      try:
-        self._before[s] = signal.signal(s, self._ask)
-      except ValueError:  # not in the main thread: the caller handles signals
-        continue
 
-  def _ask(self, *_):
+  def __enter__(self):
+    for s in (signal.SIGTERM, signal.SIGINT):
+      with contextlib.suppress(ValueError):  # not in the main thread: the caller handles signals
+        self._before[s] = signal.signal(s, self._ask)
+    return self
+
+  def _ask(self, number, _):
+    if self.asked and number == signal.SIGINT:
+      raise KeyboardInterrupt
     self.asked = True
 
-  def restore(self):
+  def __exit__(self, *_):
     for s, handler in self._before.items():
-      signal.signal(s, handler)
+      signal.signal(s, handler or signal.SIG_DFL)
 
 
-class Log:
-  """A progress bar, log.jsonl, and TensorBoard's event files."""
+class _Profile:
+  """Writes a trace of `steps` steps from step `first` on, for XProf, into the log's profile/."""
 
-  def __init__(self, folder: Path, start: int, end: int, progress: bool):
-    from tensorboardX import SummaryWriter
+  def __init__(self, first: int, steps: int, log: Log):
+    self._first, self._last, self._log = first, first + steps, log
+    self._wanted = steps > 0 and log.active
+    self._tracing = False
 
-    self._lines = open(folder / 'log.jsonl', 'a', encoding='utf-8')  # noqa: SIM115 (closed in close)
-    self._board = SummaryWriter(str(folder / 'tensorboard'))
-    self._bar = tqdm(total=end, initial=start, unit='step', disable=not progress)
-    self._since, self._steps, self._waited = time.monotonic(), 0, 0.0
+  def __enter__(self):
+    return self
 
-  def add(self, number: int, waited: float):
-    self._steps += 1
-    self._waited += waited
-    self._bar.update(1)
+  def at(self, number: int, state):
+    """Before step `number` is taken."""
+    if self._wanted and number == self._first:
+      jax.profiler.start_trace(str(self._log.local / 'profile'))
+      self._tracing = True
+    elif self._tracing and number == self._last:
+      jax.block_until_ready(state)
+      self.__exit__()
 
-  def write(self, number: int, values: dict[str, float]):
-    seconds = time.monotonic() - self._since
-    values = values | {'steps_per_second': self._steps / seconds, 'share_waiting_for_data': self._waited / seconds}
-    self._since, self._steps, self._waited = time.monotonic(), 0, 0.0
-    self._lines.write(json.dumps({'step': number} | {k: round(v, 6) for k, v in values.items()}) + '\n')
-    self._lines.flush()
-    for name, value in values.items():
-      self._board.add_scalar(name, value, number)
-    if 'total' in values:
-      self._bar.set_postfix_str(f'loss {values["total"]:.3f}')
-
-  def close(self):
-    self._lines.close()
-    self._board.close()
-    self._bar.close()
-
-
-def read_log(folder) -> Iterator[dict]:
-  """Rows of a run's log.jsonl."""
-  with open(Path(folder) / 'log.jsonl', encoding='utf-8') as lines:
-    yield from map(json.loads, lines)
+  def __exit__(self, *_):
+    if self._tracing:
+      jax.profiler.stop_trace()
+      self._tracing = False

@@ -8,13 +8,14 @@ from typing import Any
 import jax
 import optax
 
+from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.config import Config, TrainConfig
 
 
 @dataclass(frozen=True)
 class Task:
   """init(key, batch) -> params; loss(params, batch, key) -> (scalar, {name: scalar}); optimiser();
-  samples(params, step, folder) draws and plays what has been learned, or None.
+  samples(params, step, folder) draws and plays what has been learned, or None; speech(batch) -> its seconds of speech.
 
   A `stateful` network carries more than parameters, as running averages of its norms: init(key, batch) -> (params,
   extra); loss(params, extra, batch, key) -> (scalar, ({name: scalar}, new extra)).
@@ -25,6 +26,7 @@ class Task:
   optimiser: Callable[[], optax.GradientTransformation]
   samples: Callable[[Any, int, Path], None] | None = None
   stateful: bool = False
+  speech: Callable[[dict], float] | None = None
 
 
 def learning_rate(config: TrainConfig) -> optax.Schedule:
@@ -62,4 +64,7 @@ def voice_task(config: Config, samples=None) -> Task:
     losses = voice_losses(outputs, batch)
     return losses['total'], losses
 
-  return Task(init, loss, lambda: adamw(config.train), samples)
+  def speech(batch):
+    return batch['durations'].sum() * HOP / SAMPLE_RATE
+
+  return Task(init, loss, lambda: adamw(config.train), samples, speech=speech)

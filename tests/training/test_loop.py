@@ -10,7 +10,8 @@ import pytest
 from dubber_jax.errors import BadInput
 from dubber_jax.training.checkpoints import Workdir, load_weights
 from dubber_jax.training.data import VoiceBatches
-from dubber_jax.training.loop import read_log, train
+from dubber_jax.training.log import read_log
+from dubber_jax.training.loop import train
 from dubber_jax.training.task import Task, adamw, learning_rate
 
 

@@ -1,0 +1,156 @@
+"""Several hosts: how they find each other, what each reads, how they agree to stop, and what happens when one dies."""
+
+import contextlib
+import glob
+import importlib.util
+import os
+from collections import deque
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from dubber_jax.errors import BadInput
+
+HEARTBEAT_SECONDS = 60  # a host that has been silent for so long is dead
+SHUTDOWN_SECONDS = 30  # how long one that ends waits for the others
+
+
+class HostLost(BadInput):
+  """Another process of the run has died; this one cannot go on, nor wait for it."""
+
+
+def connect(coordinator: str = '', processes: int = 0, process: int = -1):
+  """Joins the processes of a run; does nothing where there is but one. Call it before anything touches a device.
+
+  Who and how many they are is taken from the arguments, else from JAX_COORDINATOR_ADDRESS (host:port of process 0),
+  JAX_NUM_PROCESSES and JAX_PROCESS_ID, else, on a TPU pod, under Slurm and under Open MPI, from the machine itself.
+  Raises BadInput where part of it is missing or the others do not come.
+  """
+  if jax.distributed.is_initialized():
+    return
+  coordinator = coordinator or os.environ.get('JAX_COORDINATOR_ADDRESS', '')
+  processes = processes or _number('JAX_NUM_PROCESSES', 0)
+  process = process if process >= 0 else _number('JAX_PROCESS_ID', -1)
+  settings = {}
+  if coordinator or processes > 1:
+    if not (':' in coordinator and processes > 0 and 0 <= process < processes):
+      raise BadInput(f'several hosts need a coordinator HOST:PORT ({coordinator or "none"}), a number of processes '
+                     f'({processes}) and the number of this one, from 0 ({process}): give all three')  # fmt: skip
+    if processes == 1:
+      return
+    settings = {'coordinator_address': coordinator, 'num_processes': processes, 'process_id': process}
+  elif not _on_a_cluster():
+    return
+  jax.config.update('jax_enable_preemption_service', False)  # it would take SIGTERM away from the loop
+  try:
+    jax.distributed.initialize(
+      **settings, heartbeat_timeout_seconds=_number('DUBBER_HEARTBEAT_SECONDS', HEARTBEAT_SECONDS),
+      shutdown_timeout_seconds=SHUTDOWN_SECONDS, initialization_timeout=_number('DUBBER_CONNECT_SECONDS', 300),
+    )  # fmt: skip
+  except (RuntimeError, ValueError) as e:
+    raise BadInput(f'the processes of this run did not find each other ({str(e).splitlines()[0]}): start the same '
+                   'command on every host') from e  # fmt: skip
+
+
+def _number(variable: str, default: int) -> int:
+  text = os.environ.get(variable, '')
+  try:
+    return int(text) if text else default
+  except ValueError:
+    raise BadInput(f'{variable}={text}: expected a whole number') from None
+
+
+def _on_a_cluster() -> bool:
+  tpu = importlib.util.find_spec('libtpu') is not None and (glob.glob('/dev/accel*') or glob.glob('/dev/vfio/[0-9]*'))
+  tasks = (os.environ.get(name, '1') for name in ('SLURM_NTASKS', 'OMPI_COMM_WORLD_SIZE'))
+  started = 'SLURM_PROCID' in os.environ or 'OMPI_COMM_WORLD_RANK' in os.environ
+  return bool(tpu) or (started and any(t != '1' for t in tasks))
+
+
+def host_share(mesh: Mesh) -> tuple[int, int]:
+  """-> (i, n): this process reads the i-th of n equal parts of every batch, those of its devices.
+
+  Processes whose devices hold the same items (they divide a tensor among them) read the same part. Raises BadInput
+  where the mesh gives the hosts unequal parts.
+  """
+  sharding = NamedSharding(mesh, P(('data', 'fsdp')))
+  items = mesh.shape['data'] * mesh.shape['fsdp']
+  held: dict[int, set[int]] = {}
+  for device, (rows, *_) in sharding.devices_indices_map((items,)).items():
+    held.setdefault(device.process_index, set()).update(range(*rows.indices(items)))
+  parts = sorted({tuple(sorted(rows)) for rows in held.values()})
+  each = items // len(parts)
+  if parts != [tuple(range(i * each, (i + 1) * each)) for i in range(len(parts))] or jax.process_index() not in held:
+    raise BadInput(f'the mesh {tuple(mesh.shape.values())} (data, fsdp, tensor) does not give each of '
+                   f'{jax.process_count()} hosts an equal run of items: use all devices, and let data x fsdp be a '
+                   'multiple of the hosts, or divide their number')  # fmt: skip
+  return parts.index(tuple(sorted(held[jax.process_index()]))), len(parts)
+
+
+def arrange_devices(shape: tuple[int, int, int]) -> np.ndarray:
+  """Devices for a mesh of (data, fsdp, tensor). Where there are slices, or hosts without a fast link between them,
+  `data` is outermost over them, so that only gradients cross the slow network."""
+  from jax.experimental import mesh_utils
+
+  devices = jax.devices()[: int(np.prod(shape))]
+  slices = {getattr(d, 'slice_index', 0) for d in devices}
+  if len(slices) > 1 and shape[0] % len(slices) == 0:
+    inner = (shape[0] // len(slices), *shape[1:])
+    return mesh_utils.create_hybrid_device_mesh(inner, (len(slices), 1, 1), devices)
+  if len(slices) > 1:
+    return np.array(devices).reshape(shape)
+  return mesh_utils.create_device_mesh(shape, devices)
+
+
+def is_first() -> bool:
+  """Whether this process writes logs and samples."""
+  return jax.process_index() == 0
+
+
+def whole(tree):
+  """A tree of arrays as NumPy, on every process, wherever their parts lie. All processes must call it."""
+  if jax.process_count() == 1:
+    return jax.device_get(tree)
+  from jax.experimental import multihost_utils
+
+  return jax.tree.map(lambda x: np.asarray(multihost_utils.process_allgather(x, tiled=True)), tree)
+
+
+class Agreement:
+  """Whether all stop now. Every process votes at each step and reads the count of some steps before, which its
+  devices have finished: nobody waits, and all stop after the same step."""
+
+  LAG = 2  # steps
+
+  def __init__(self, mesh: Mesh):
+    self._alone = jax.process_count() == 1
+    if self._alone:
+      return
+    self._votes = NamedSharding(mesh, P(mesh.axis_names))
+    self._local = len([d for d in mesh.devices.flat if d.process_index == jax.process_index()])
+    self._any = jax.jit(lambda votes: votes.any(), out_shardings=NamedSharding(mesh, P()))
+    self._counts = deque()
+
+  def __call__(self, wish: bool) -> bool:
+    if self._alone:
+      return wish
+    votes = jax.make_array_from_process_local_data(self._votes, np.full(self._local, wish))
+    self._counts.append(self._any(votes))
+    return len(self._counts) > self.LAG and bool(self._counts.popleft())
+
+
+@contextlib.contextmanager
+def naming_the_dead(path):
+  """Turns the failure of a computation that needs all hosts into HostLost, which says so."""
+  try:
+    yield
+  except BadInput:
+    raise
+  except Exception as e:
+    if jax.process_count() == 1:
+      raise
+    reason = str(e).strip().splitlines()[0][:200] if str(e).strip() else type(e).__name__
+    raise HostLost(f'another host of this run has ended, or cannot be reached ({reason}); start the same command on '
+                   f'all hosts again: it goes on from the last checkpoint in {path}') from e  # fmt: skip

@@ -1,0 +1,147 @@
+"""What a run says of itself: a progress bar, log.jsonl, TensorBoard's event files and a picture of the loss."""
+
+import contextlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from etils import epath
+from tqdm import tqdm
+
+ROWS, CURVE = 'log.jsonl', 'loss.png'
+
+
+class Log:
+  """Written by one process of a run; the others make one with `active` off, which writes nothing.
+
+  Everything is written under `local`: the workdir itself or, where that is in a bucket, a folder whose files
+  `publish` copies there. Rows after `start`, of steps that were lost, are dropped.
+  """
+
+  def __init__(self, workdir: epath.Path, start: int, end: int, progress: bool = True, active: bool = True):
+    self.active, self.values = active, {}
+    self._remote = workdir if '://' in os.fspath(workdir) else None
+    self._bar = tqdm(total=end, initial=start, unit='step', disable=not (progress and active))
+    self._reset()
+    if not active:
+      return
+    self.local = Path(tempfile.mkdtemp(prefix='dubber-log-')) if self._remote else Path(workdir)
+    self._published: dict[Path, float] = {}
+    if self._remote and (workdir / ROWS).exists():
+      (self.local / ROWS).write_bytes((workdir / ROWS).read_bytes())
+    kept = [row for row in read_log(self.local) if row['step'] <= start]
+    beside = self.local / f'{ROWS}.{os.getpid()}'
+    beside.write_text(''.join(json.dumps(row) + '\n' for row in kept), encoding='utf-8')
+    os.replace(beside, self.local / ROWS)
+    self._lines = open(self.local / ROWS, 'a', encoding='utf-8')  # noqa: SIM115 (closed in close)
+    from tensorboardX import SummaryWriter
+
+    self._board = SummaryWriter(str(self.local / 'tensorboard'), purge_step=start + 1)
+
+  def _reset(self):
+    self._since, self._steps = time.monotonic(), 0
+    self._done = {'items': 0.0, 'speech': 0.0, 'flops': 0.0}
+    self._spent = dict.fromkeys(('input', 'compiling', 'saving', 'showing'), 0.0)
+
+  @contextlib.contextmanager
+  def spent(self, on: str):
+    """Counts the time within as spent on input, compiling, saving or showing (evaluation and samples)."""
+    began = time.monotonic()
+    try:
+      yield
+    finally:
+      self._spent[on] += time.monotonic() - began
+
+  def add(self, items: float, speech_seconds: float = 0.0, flops: float = 0.0):
+    """One more step, with what went into it."""
+    self._steps += 1
+    for name, value in (('items', items), ('speech', speech_seconds), ('flops', flops)):
+      self._done[name] += value
+    self._bar.update(1)
+
+  def write(self, number: int, values: dict[str, float], peak_flops: float = 0.0):
+    """A row of what the step measured, with the rates and shares since the last. `peak_flops`: per second, of all
+    devices together."""
+    seconds = max(time.monotonic() - self._since, 1e-9)
+    rates = {'steps_per_second': self._steps / seconds, 'items_per_second': self._done['items'] / seconds}
+    if self._done['speech']:
+      rates['speech_hours_per_second'] = self._done['speech'] / 3600 / seconds
+    if peak_flops and self._done['flops']:
+      rates['mfu'] = self._done['flops'] / seconds / peak_flops
+    shares = {f'share/{name}': spent / seconds for name, spent in self._spent.items()}
+    self._reset()
+    self.show(number, values | rates | shares)
+    if 'total' in values:
+      self._bar.set_postfix_str(f'loss {values["total"]:.3f}')
+
+  def show(self, number: int, values: dict[str, float]):
+    """A row as it is."""
+    self.values |= values
+    if not self.active:
+      return
+    rounded = {k: float(f'{v:.7g}') for k, v in values.items()}
+    self._lines.write(json.dumps({'step': number} | rounded) + '\n')
+    self._lines.flush()
+    for name, value in values.items():
+      self._board.add_scalar(name, value, number)
+
+  def publish(self):
+    """Draws the loss, and copies what is new where the workdir is in a bucket."""
+    if not self.active:
+      return
+    draw_loss(read_log(self.local), self.local / CURVE)
+    self._board.flush()
+    for path in self.local.rglob('*') if self._remote else ():
+      changed = path.stat().st_mtime
+      if path.is_file() and self._published.get(path) != changed:
+        target = self._remote / str(path.relative_to(self.local))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+        self._published[path] = changed
+
+  def close(self):
+    self._bar.close()
+    if self.active:
+      self.publish()
+      self._lines.close()
+      self._board.close()
+
+
+def read_log(folder) -> Iterator[dict]:
+  """Rows of a run's log.jsonl; a last one that was cut off by a kill is left out."""
+  path = epath.Path(folder) / ROWS
+  for line in path.read_text(encoding='utf-8').splitlines() if path.exists() else ():
+    with contextlib.suppress(json.JSONDecodeError):
+      yield json.loads(line)
+
+
+def draw_loss(rows, path: Path):
+  """The total loss at every logged step, its running mean, and evaluations."""
+  import matplotlib
+
+  matplotlib.use('agg')
+  import numpy as np
+  from matplotlib import pyplot as plt
+
+  rows = list(rows)
+  figure, axis = plt.subplots(figsize=(8, 4), layout='constrained')
+  for name, colour in (('total', 'tab:blue'), ('eval/total', 'tab:red')):
+    points = np.array([(r['step'], r[name]) for r in rows if np.isfinite(r.get(name, np.nan))], float).reshape(-1, 2)
+    if not len(points):
+      continue
+    steps, loss = points.T
+    axis.plot(steps, loss, color=colour, alpha=0.35, linewidth=0.8, marker='.' if len(steps) < 30 else '')
+    width = max(1, len(loss) // 20)
+    mean = np.convolve(np.pad(loss, (width - 1, 0), 'edge'), np.full(width, 1 / width), 'valid')
+    axis.plot(steps, mean, color=colour, label='evaluation' if 'eval' in name else 'training')
+  axis.set(xlabel='step', ylabel='loss')
+  if axis.get_legend_handles_labels()[0]:
+    axis.legend()
+  axis.grid(alpha=0.3)
+  beside = path.with_suffix(f'.{os.getpid()}.png')
+  figure.savefig(beside, dpi=100)
+  plt.close(figure)
+  os.replace(beside, path)

@@ -1,0 +1,109 @@
+"""Weights alone: small enough to carry from machine to machine where a checkpoint, with its optimiser, is not.
+
+A folder of bfloat16 safetensors files of at most 16 MiB each, with an index. A training that starts from one goes on
+with fresh optimiser state.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+from etils import epath
+
+from dubber_jax.config import Config
+from dubber_jax.errors import BadInput
+from dubber_jax.training.checkpoints import is_workdir, last_step, load_extra, load_weights
+
+LIMIT = 16 * 2**20 - 64 * 1024  # bytes of arrays in a file, with room for its header
+INDEX = 'weights.json'
+
+
+def write_weights(out, params, extra=None, step: int = 0):
+  """Writes `params`, and what else a stateful network carries, as a folder; it appears only when whole."""
+  from flax.traverse_util import flatten_dict
+  from safetensors.numpy import save_file
+
+  out = Path(out)
+  beside = out.with_name(f'{out.name}.{os.getpid()}')
+  beside.mkdir(parents=True)
+  arrays = flatten_dict({'params': params, 'extra': extra or {}}, sep='/')
+  shapes = {name: np.shape(value) for name, value in arrays.items()}
+  for i, part in enumerate(_parts({name: _short(np.asarray(value)) for name, value in arrays.items()})):
+    path = beside / f'weights-{i:04d}.safetensors'
+    save_file(part, path)
+    path.chmod(0o644)  # safetensors writes it for the owner alone
+  (beside / INDEX).write_text(json.dumps({'step': step, 'shapes': shapes}, indent=1))
+  shutil.rmtree(out, ignore_errors=True)
+  os.replace(beside, out)
+
+
+def _short(array: np.ndarray) -> np.ndarray:
+  return array.astype(ml_dtypes.bfloat16) if array.dtype.kind == 'f' else array
+
+
+def _parts(arrays: dict[str, np.ndarray]):
+  """Pieces 'NAME#NUMBER' of flattened arrays, in dictionaries of at most LIMIT bytes."""
+  part, room = {}, LIMIT
+  for name, array in arrays.items():
+    flat, number = array.reshape(-1), 0
+    while number == 0 or len(flat):
+      count = max(room // flat.itemsize, 1)
+      part[f'{name}#{number}'] = flat[:count]
+      room -= flat[:count].nbytes
+      flat, number = flat[count:], number + 1
+      if room < flat.itemsize:
+        yield part
+        part, room = {}, LIMIT
+  if part:
+    yield part
+
+
+def _long(array: np.ndarray) -> np.ndarray:
+  return array.astype(np.float32) if array.dtype == ml_dtypes.bfloat16 else array
+
+
+def read_weights(path) -> tuple[dict, dict, int]:
+  """-> parameters, what else the network carries, both float32, and the step they were written at."""
+  from flax.traverse_util import unflatten_dict
+  from safetensors import SafetensorError
+  from safetensors.numpy import load
+
+  path = epath.Path(path)
+  try:
+    index = json.loads((path / INDEX).read_text())
+    pieces = {}
+    for stored in sorted(path.glob('weights-*.safetensors')):
+      pieces |= load(stored.read_bytes())
+    by_name: dict[str, list[np.ndarray]] = {}
+    for name, number in sorted((n.rpartition('#')[0], int(n.rpartition('#')[2])) for n in pieces):
+      by_name.setdefault(name, []).append(pieces[f'{name}#{number}'])
+    arrays = {
+      tuple(name.split('/')): _long(np.concatenate(by_name[name])).reshape(shape)
+      for name, shape in index['shapes'].items()
+    }
+  except (OSError, ValueError, KeyError, SafetensorError) as e:
+    raise BadInput(f'{path}: not a whole folder of weights ({type(e).__name__}: {e}); copy it again') from e
+  tree = unflatten_dict(arrays)
+  return tree['params'], tree.get('extra', {}), index['step']
+
+
+def initial_weights(config: Config, workdir):
+  """What a fresh run starts from, as `train.init_from` says: (params, extra), or None where it says nothing or the
+  workdir has a checkpoint already. Raises BadInput where there is nothing of the kind."""
+  source = config.train.init_from
+  if not source or last_step(workdir) is not None:
+    return None
+  if is_workdir(source):
+    step, params = load_weights(source)
+    return params, load_extra(source, step)
+  if (epath.Path(source) / INDEX).exists():
+    return read_weights(source)[:2]
+  if (epath.Path(source) / 'MANIFEST.json').exists():
+    from dubber_jax.model_directory import load
+
+    return load(source).params, {}
+  raise BadInput(f'train.init_from: {source} holds no weights; train that arm first, or give a workdir, a model '
+                 'directory or a folder of weights')  # fmt: skip
