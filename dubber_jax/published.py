@@ -13,8 +13,6 @@ The published system's output depends on how far its batch was padded (spec sect
 that buckets change nothing. With padding 'safe' every item is what it would be alone.
 """
 
-from dataclasses import dataclass
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -30,36 +28,14 @@ from dubber_jax.actor.text import FFTTextEncoder
 from dubber_jax.blocks.crossmodal import CrossModalTransformer
 from dubber_jax.blocks.fft import FFTStack
 from dubber_jax.clip import MEL_BANDS, MODALITIES
-from dubber_jax.config import DirectorConfig
+from dubber_jax.config import DirectorConfig, PublishedConfig
 from dubber_jax.director.graphs import EmotionGraphs
 from dubber_jax.errors import BadInput
 
 
-@dataclass(frozen=True)
-class PublishedConfig:
-  """Sizes of the published system (spec section 2). Only depths differ in small copies of it."""
-
-  text_layers: int = 12
-  text_heads: int = 8
-  lip_layers: int = 4
-  lip_heads: int = 2
-  cross_layers: int = 16
-  cross_heads: int = 8
-  cross_width: int = 128
-  decoder_layers: int = 24
-  decoder_heads: int = 4
-  width: int = 256
-  filter: int = 1024
-  dropout: bool = True  # off: no dropout anywhere, in training too
-  padding: str = 'published'  # or 'safe'
-
-  def __post_init__(self):
-    if self.padding not in ('published', 'safe'):
-      raise BadInput(f"padding is {self.padding!r}; 'published' and 'safe' are the two there are")
-
-  def extent(self, length_b: jax.Array) -> jax.Array:
-    """(B,): the positions of each item that layers without a mask see."""
-    return length_b if self.padding == 'safe' else jnp.full_like(length_b, length_b.max())
+def extent(config: PublishedConfig, length_b: jax.Array) -> jax.Array:
+  """(B,): the positions of each item that layers without a mask see."""
+  return length_b if config.padding == 'safe' else jnp.full_like(length_b, length_b.max())
 
 
 class Fusion(nn.Module):
@@ -75,7 +51,7 @@ class Fusion(nn.Module):
     text = FFTTextEncoder(
       width=c.width, layers=c.text_layers, heads=c.text_heads, filter=c.filter, dropout=0.2 * rate, name='text'
     )(ids_bn, before(length_b, ids_bn.shape[1]), train)
-    extent_b = c.extent(reference_length_b)
+    extent_b = extent(c, reference_length_b)
     style = MelStyleEncoder(c.width, dropout=0.1 * rate, name='style')(
       reference_brm, reference_length_b, extent_b, train
     )
@@ -84,7 +60,7 @@ class Fusion(nn.Module):
     query = nn.Dense(c.cross_width, use_bias=False, name='query')(query)
     key = nn.Dense(c.cross_width, use_bias=False, name='key')(local)
     cross = CrossModalTransformer(c.cross_layers, c.cross_heads, 0.25 * rate, 0.1 * rate, name='cross')(
-      query, key, c.extent(length_b), jnp.maximum(steps_b, 1), train
+      query, key, extent(c, length_b), jnp.maximum(steps_b, 1), train
     )
     styled = (nn.Dense(c.width, name='out')(cross) + text) / 2
     utterance = utterance_style(local, reference_length_b)
@@ -144,7 +120,7 @@ class PublishedDirectorActor(nn.Module):
     joined = self.join(jnp.concatenate([frames, felt], axis=-1))
     decoded = self.decoder(joined, mask_bt, batch['speaker'], train)
     mel = self.mel(decoded)
-    exists_bt = before(self.config.extent(mel_length_b), num_frames)
+    exists_bt = before(extent(self.config, mel_length_b), num_frames)
     finished = self.postnet(mel, batch['speaker'], exists_bt, train)
     return {
       'frames': frames, 'nodes': nodes, 'felt': stages, 'decoded': decoded, 'mel': mel, 'finished': finished,
@@ -192,8 +168,9 @@ def _perform(model, variables, batch, num_frames):
   return model.apply(variables, batch, num_frames, method='perform')
 
 
-def initialise(config: PublishedConfig, seed: int) -> dict:
-  """Fresh variables, numpy float32, drawn as the released code draws them (spec section 12)."""
+def initialise(config: PublishedConfig, seed: int | jax.Array) -> dict:
+  """Fresh variables, float32, drawn as the released code draws them (spec section 12): as NumPy arrays by an integer
+  seed, as JAX arrays by a key, which may be traced."""
   batch = {
     name: jnp.zeros((1, *shape), jnp.int32 if len(shape) < 2 and name != 'speaker' else jnp.float32)
     for name, shape in {
@@ -205,15 +182,32 @@ def initialise(config: PublishedConfig, seed: int) -> dict:
   batch |= {'scene': jnp.zeros((1, 1024)), 'face': jnp.zeros((1, 1024)), 'text': jnp.zeros((1, 2048))}
   model = PublishedDirectorActor(config)
   shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), batch))
-  rng = np.random.default_rng(seed)
-  params = _drawn(shapes['params'], rng, ())
+  draws = _KeyedDraws(seed) if isinstance(seed, jax.Array) else np.random.default_rng(seed)
+  params = _drawn(shapes['params'], draws, ())
   stats = jax.tree_util.tree_map_with_path(
     lambda path, s: np.full(s.shape, float(path[-1].key == 'var'), np.float32), shapes['batch_stats']
   )
   return {'params': params, 'batch_stats': stats}
 
 
-def _drawn(tree, rng: np.random.Generator, path: tuple[str, ...]) -> dict:
+class _KeyedDraws:
+  """A NumPy generator's draws from a JAX key, so that weights come into being on the devices they live on."""
+
+  def __init__(self, key: jax.Array):
+    self.key, self.drawn = key, 0
+
+  def _next(self):
+    self.drawn += 1
+    return jax.random.fold_in(self.key, self.drawn)
+
+  def uniform(self, low, high, shape):
+    return jax.random.uniform(self._next(), shape, minval=low, maxval=high)
+
+  def normal(self, mean, deviation, shape):
+    return mean + deviation * jax.random.normal(self._next(), shape)
+
+
+def _drawn(tree, rng, path: tuple[str, ...]) -> dict:
   if not {'kernel', 'scale', 'embedding', 'receiver'} & set(tree):
     return {name: _drawn(sub, rng, (*path, name)) for name, sub in tree.items()}
 
@@ -224,8 +218,7 @@ def _drawn(tree, rng: np.random.Generator, path: tuple[str, ...]) -> dict:
     return {'scale': np.ones(tree['scale'].shape, np.float32), 'bias': np.zeros(tree['bias'].shape, np.float32)}
   if 'embedding' in tree:
     table = rng.normal(0, 1, tree['embedding'].shape).astype(np.float32)
-    table[0] = 0
-    return {'embedding': table}
+    return {'embedding': table * (np.arange(len(table)) > 0)[:, None].astype(np.float32)}
   if 'receiver' in tree:
     rest = {name: _drawn(tree[name], rng, (*path, name)) for name in tree if isinstance(tree[name], dict)}
     rows = sum(tree[name].shape[0] for name in ('receiver', 'sender', 'kind'))
@@ -250,5 +243,6 @@ def _drawn(tree, rng: np.random.Generator, path: tuple[str, ...]) -> dict:
     drawn['bias'] = np.zeros(tree['bias'].shape, np.float32) if zero_bias else uniform('bias', fan_in**-0.5)
     if path[-1] == 'gain_shift':
       half = tree['bias'].shape[-1] // 2
-      drawn['bias'][..., :half], drawn['bias'][..., half:] = 1.0, 0.0
+      gain = (np.arange(2 * half) < half).astype(np.float32)
+      drawn['bias'] = np.broadcast_to(gain, drawn['bias'].shape).copy()
   return drawn
