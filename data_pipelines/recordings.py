@@ -1,4 +1,4 @@
-"""The recordings of a data set, as its JSON-lines list names them."""
+"""The recordings of a data set, as its JSON-lines list names them. Layouts of the originals: layouts.py."""
 
 import dataclasses
 import json
@@ -21,10 +21,21 @@ class Recording:
   split: str
   has_video: bool
   words: tuple = ()  # GRID: (start s, end s, word)
+  start: float | None = None  # s, of its part of the file; None: all of it
+  end: float | None = None
 
   @property
   def key(self) -> str:
     return f'{self.set}/{self.speaker}/{self.id}'
+
+
+FILMS = frozenset('.mp4 .flv .mkv .mov .mpg .mpeg .webm .avi .m4v'.split())
+
+
+def spoken_grid(text: str) -> str:
+  """A GRID sentence with its letter in capitals, so that "a" is spoken as the letter and not as the article."""
+  words = text.split()
+  return ' '.join([*words[:3], words[3].upper(), *words[4:]]) if len(words) == 6 else text
 
 
 def data_root(root: str | None = None) -> Path:
@@ -41,14 +52,14 @@ def read_recordings(name: str, root: str | None = None) -> list[Recording]:
   listing = data_root(root) / f'{name}.jsonl'
   if not listing.exists():
     raise BadInput(f'no data set {name!r}: {listing} does not exist')
-  recordings = []
+  recordings, write = [], spoken_grid if name == 'grid' else str
   for number, row in enumerate(listing.read_text(encoding='utf-8').splitlines(), 1):
     try:
       r = json.loads(row)
       recordings.append(
         Recording(
-          name, r['id'], r['speaker'], listing.parent / r['file'], r.get('text') or '', r.get('emotion', 'neutral'),
-          r.get('split', 'train'), Path(r['file']).suffix in ('.mp4', '.flv', '.mkv', '.mov', '.mpg', '.webm'),
+          name, r['id'], r['speaker'], listing.parent / r['file'], write(r.get('text') or ''),
+          r.get('emotion', 'neutral'), r.get('split', 'train'), Path(r['file']).suffix in FILMS,
           tuple(tuple(w) for w in r.get('words', ())),
         )
       )  # fmt: skip

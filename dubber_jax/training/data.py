@@ -9,6 +9,7 @@ from pathlib import Path
 
 import grain
 import numpy as np
+from absl import flags
 from grain.experimental import index_shuffle
 
 from dubber_jax.batch import Shape, empty_batch, lay_lips, lay_voice, lip_frames
@@ -59,7 +60,7 @@ class VoiceBatches:
     self.unreadable: dict[str, str] = {}
     for shape in self.shapes:
       if shape.items % host[1]:
-        raise BadInput(f'{shape.items} items of {shape.frames} frames make a batch, which {host[1]} hosts cannot share: '
+        raise BadInput(f'{host[1]} hosts cannot share a batch of {shape.items} items ({shape.frames} frames each): '
                        'change data.frames_per_batch')  # fmt: skip
 
     # Items are numbered through all sets; `starts` are the sets' first numbers.
@@ -171,7 +172,7 @@ class Batches:
 
   def __init__(self, source: VoiceBatches, workers: int):
     self.source, self.workers = source, workers
-    self.set_state({'next_index': 0})
+    self._next, self._reader = 0, None
 
   def __iter__(self):
     return self
@@ -181,6 +182,8 @@ class Batches:
       batches = grain.MapDataset.source(self.source)[self._next :]
       batches = batches.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=4))
       if self.workers:
+        if not flags.FLAGS.is_parsed():  # Grain's processes ask for flags, which only absl's own programs parse
+          flags.FLAGS.mark_as_parsed()
         batches = batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=self.workers))
       self._reader = iter(batches)
     batch = next(self._reader)
@@ -191,8 +194,11 @@ class Batches:
     return {'next_index': self._next}
 
   def set_state(self, state: dict[str, int]):
-    self._next, self._reader = int(state['next_index']), None
+    self.close()
+    self._next = int(state['next_index'])
 
   def close(self):
-    """Stops reading ahead."""
+    """Stops reading ahead; asked for more, it goes on."""
+    if self._reader is not None:
+      self._reader.close()
     self._reader = None

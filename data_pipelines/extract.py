@@ -1,0 +1,231 @@
+"""Features of recordings: alignment, mel, pitch, lips, speaker. One function an item, run by processes or Apache Beam.
+
+Work goes into a folder, a file an item; what is there already is not done again, so that a killed run goes on where it
+was. A recording that cannot be used leaves the reason instead.
+"""
+
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+from etils import epath
+from tqdm import tqdm
+
+from data_pipelines.recordings import Recording
+from dubber_jax.clip import LIP_RATE, SAMPLE_RATE
+from dubber_jax.config import FeatureConfig
+from dubber_jax.errors import BadInput
+from dubber_jax.training.packed import quantise
+
+VERSION = 1  # raised when what is extracted changes
+ANCHOR = -23.0  # LUFS: where the middle of a speaker's recordings is brought
+LEAD, TAIL = 0.2, 0.3  # s of silence kept around speech without pictures
+MEASURED = 40  # recordings of a speaker whose loudness is measured
+
+
+def extract(recording: Recording, gain: float, films: bool) -> dict[str, np.ndarray]:
+  """Features of one recording, at `gain` (linear). Keys as in dubber_jax.training.packed.
+
+  Sound without pictures is trimmed to its speech; with pictures it stays as long as they are. Raises
+  BadInput where the text cannot be found in the sound.
+  """
+  from dubber_jax.footage.prosody import track_pitch
+  from dubber_jax.media.mel import mel_numpy
+  from dubber_jax.media.sound import resample
+  from dubber_jax.perception.speaker import embed_speaker
+  from dubber_jax.script.alignment import align, durations_in_frames
+  from dubber_jax.script.phonemes import encode
+
+  wave = _wave(recording) * gain
+  alignment = align(resample(wave, SAMPLE_RATE, 16000), recording.text)
+  if not recording.has_video:
+    start = max(alignment.ends[0] - LEAD, 0.0)
+    end = min(alignment.starts[-1] + TAIL, len(wave) / SAMPLE_RATE)
+    wave = wave[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)]
+    times = {n: np.clip(getattr(alignment, n) - start, 0, end - start) for n in ('starts', 'ends')}
+    alignment = dataclasses.replace(alignment, **times)
+  mel = mel_numpy(wave)
+  lips, present = np.zeros((0, FeatureConfig.lip_width)), np.zeros(0, bool)
+  if recording.has_video and films:
+    from dubber_jax.media.video import read_frames
+    from dubber_jax.perception.lips import track_mouth
+
+    frames, _ = read_frames(recording.path, recording.start, recording.end, fps=LIP_RATE)
+    track = track_mouth(frames)
+    lips, present = track.lips, track.present
+  return {
+    'mel': quantise(mel),
+    'pitch': track_pitch(wave, SAMPLE_RATE, len(mel)),
+    'phonemes': encode(alignment.phonemes),
+    'durations': durations_in_frames(alignment, len(mel)),
+    'lips': lips,
+    'lip_present': present,
+    'speaker': embed_speaker(wave, SAMPLE_RATE),
+  }
+
+
+def loudness(recording: Recording) -> float:
+  """Integrated loudness in LUFS (EBU R128); not finite where it cannot be measured."""
+  from dubber_jax.media.loudness import integrated
+
+  try:
+    return integrated(_wave(recording), SAMPLE_RATE)
+  except BadInput:
+    return -np.inf
+
+
+def speaker_gain(measured) -> float:
+  """Linear gain that brings the middle of a speaker's loudnesses (LUFS) to -23 LUFS.
+
+  One gain a speaker, so that what is said loudly stays louder than what is whispered.
+  """
+  finite = [x for x in measured if np.isfinite(x)]
+  return float(10 ** ((ANCHOR - np.median(finite)) / 20)) if finite else 1.0
+
+
+def to_measure(recordings: list[Recording]) -> list[Recording]:
+  """About forty recordings of each speaker, spread over all that there are."""
+  by_speaker: dict[str, list[Recording]] = {}
+  for r in recordings:
+    by_speaker.setdefault(r.speaker, []).append(r)
+  return [r for own in by_speaker.values() for r in own[:: max(1, len(own) // MEASURED)]]
+
+
+def _wave(recording: Recording) -> np.ndarray:
+  from dubber_jax.media.sound import read_sound
+
+  return read_sound(recording.path, SAMPLE_RATE, recording.start, recording.end)
+
+
+class WorkFolder:
+  """Where items are put as they are done: one .npz each, or one .skipped.json with the reason."""
+
+  def __init__(self, path, name: Callable[[Recording], str] | None = None):
+    """name: what an item is called by; by default its key."""
+    self.path, self.name = epath.Path(path), name or Recording.key.fget
+
+  def file(self, recording: Recording) -> epath.Path:
+    return self.path / f'{hashlib.sha256(self.name(recording).encode()).hexdigest()[:16]}.npz'
+
+  def reason(self, recording: Recording) -> epath.Path:
+    return self.file(recording).with_suffix('.skipped.json')
+
+  def done(self, recording: Recording) -> bool:
+    return self.file(recording).exists() or self.reason(recording).exists()
+
+  def load(self, recording: Recording) -> dict[str, np.ndarray] | None:
+    """What was extracted of a recording; None: it was skipped."""
+    if not self.file(recording).exists():
+      return None
+    with self.file(recording).open('rb') as file, np.load(file) as features:
+      return dict(features)
+
+  def skipped(self, recordings: list[Recording]) -> list[dict]:
+    return [json.loads(self.reason(r).read_text()) for r in recordings if self.reason(r).exists()]
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+  """What is done with each recording, here or on another machine."""
+
+  folder: WorkFolder
+  films: bool = True
+  features: Callable[[Recording, float, bool], dict[str, np.ndarray]] = extract
+
+  def __call__(self, recording: Recording, gain: float):
+    """Extracts one recording into the folder, or notes why it cannot be; nothing if that is done."""
+    if self.folder.done(recording):
+      return
+    try:
+      features = self.features(recording, gain, self.films)
+    except Exception as e:  # noqa: BLE001 (one broken film must not end the work on an archive)
+      why = str(e) if isinstance(e, BadInput) else f'{type(e).__name__}: {e}'
+      row = {'key': recording.key, 'file': str(recording.path), 'why': why}
+      _write_whole(self.folder.reason(recording), lambda f: f.write(json.dumps(row, ensure_ascii=False).encode()))
+    else:
+      _write_whole(self.folder.file(recording), lambda f: np.savez(f, **features))
+
+
+def _write_whole(path: epath.Path, write):
+  beside = path.with_name(f'{path.name}.{os.uname().nodename}.{os.getpid()}')
+  with beside.open('wb') as file:
+    write(file)
+  beside.replace(path)
+
+
+def extract_all(recordings: list[Recording], work: Work, workers: int = 1, beam: str | None = None) -> list[dict]:
+  """Extracts what is not done yet and returns a row (key, file, why) for each recording that cannot be used.
+
+  By `workers` processes, or where `beam` is given by Apache Beam with those options, as
+  'runner=DataflowRunner,project=mine'; '' is Beam's own runner on this machine. Raises BadInput where nothing at all
+  can be used, or another process is at work in the folder.
+  """
+  work.folder.path.mkdir(parents=True, exist_ok=True)
+  lock = _lock(work.folder.path)
+  left = [r for r in recordings if not work.folder.done(r)]
+  if left:
+    _by_processes(recordings, left, work, workers) if beam is None else _by_beam(recordings, left, work, beam)
+  if lock:
+    lock.close()
+  skipped = work.folder.skipped(recordings)
+  if len(skipped) == len(recordings):
+    raise BadInput(f'none of {len(recordings)} recordings can be used; the first: {skipped[0]["why"]}')
+  return skipped
+
+
+def _lock(folder: epath.Path):
+  """A lock that ends with the process; folders in a bucket have none."""
+  if '://' in str(folder):
+    return None
+  lock = open(folder / '.lock', 'w')  # noqa: SIM115 (held until the work is done)
+  try:
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except OSError:
+    raise BadInput(f'{folder}: another process is extracting into this folder; wait for it') from None
+  return lock
+
+
+def _by_processes(recordings, left, work, workers):
+  stored = work.folder.path / 'gains.json'
+  gains = json.loads(stored.read_text()) if stored.exists() else {}
+  with ProcessPoolExecutor(workers, get_context('spawn')) as pool:
+    new = [r for r in to_measure(recordings) if r.speaker not in gains]
+    if new:
+      measured: dict[str, list[float]] = {}
+      for r, value in zip(new, pool.map(loudness, new, chunksize=4), strict=True):
+        measured.setdefault(r.speaker, []).append(value)
+      gains |= {speaker: speaker_gain(values) for speaker, values in measured.items()}
+      _write_whole(stored, lambda f: f.write(json.dumps(gains).encode()))
+    jobs = pool.map(work, left, [gains[r.speaker] for r in left], chunksize=4)
+    for _ in tqdm(jobs, total=len(recordings), initial=len(recordings) - len(left), desc='features', unit='clip'):
+      pass
+
+
+def _by_beam(recordings, left, work, options):
+  try:
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+  except ImportError:
+    raise BadInput("Apache Beam is not installed: pip install 'dubber_jax[beam]', or leave --beam out") from None
+  flags = [f'--{option.strip()}' for option in options.split(',') if option.strip()]
+  with beam.Pipeline(options=PipelineOptions(flags)) as pipeline:
+    gains = (
+      pipeline
+      | 'to measure' >> beam.Create(to_measure(recordings))
+      | 'spread them' >> beam.Reshuffle()
+      | 'loudness' >> beam.Map(lambda r: (r.speaker, loudness(r)))
+      | 'by speaker' >> beam.GroupByKey()
+      | 'gain' >> beam.MapTuple(lambda speaker, values: (speaker, speaker_gain(values)))
+    )
+    _ = (
+      pipeline
+      | 'left to do' >> beam.Create(left)
+      | 'spread' >> beam.Reshuffle()
+      | 'features' >> beam.Map(lambda r, gains: work(r, gains[r.speaker]), beam.pvalue.AsDict(gains))
+    )
