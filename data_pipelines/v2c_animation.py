@@ -152,7 +152,6 @@ class FeatureTree:
     self.listing = self.root / listing
     self.entries = read_listing(self.listing, layout)
     self.references = references or self
-    self.vector = functools.lru_cache(65536)(self._read_vector)  # clips are recalled again and again
     self._templates = {}
     self.emotions = self._read_emotions()
 
@@ -199,8 +198,9 @@ class FeatureTree:
                      'negative; align the clip again')  # fmt: skip
     return whole
 
-  def _read_vector(self, feature, name, speaker):
-    return self._read(feature, name, speaker).astype(np.float32)
+  def vector(self, feature: str, name: str, speaker: str) -> np.ndarray:
+    """An emotion embedding (1, D) of any clip of the tree: of its scene, face or text, or of its sound ('audio')."""
+    return _read_vector(str(self.path(feature, name, speaker)), SHAPES[feature])
 
   def _spoken(self, name, speaker, phonemes):
     """Phoneme ids and durations, both as long as the shorter, and the mel."""
@@ -319,6 +319,11 @@ def read_array(path: epath.Path, shape: tuple) -> np.ndarray:
   if array.dtype.kind not in 'iuf' or not np.isfinite(array).all():
     raise BadInput(f'{path}: not all of it are numbers (NaN or infinite); extract it again')
   return array
+
+
+@functools.lru_cache(65536)  # clips are recalled again and again
+def _read_vector(path: str, shape: tuple) -> np.ndarray:
+  return read_array(epath.Path(path), shape).astype(np.float32)
 
 
 def cut_together(mel: np.ndarray, durations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,6 @@
 """Items of the published feature layout, made into a batch of PublishedDirectorActor (spec section 8)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -19,24 +19,36 @@ LENGTHS = {
 }  # fmt: skip
 VECTORS = {'speaker': 'spk_embedding', 'emotion_features': 'emos_embedding'}
 NUMBERS = {'speaker_number': 'speaker', 'emotion': 'emotion_id'}
+# Fields that the model makes nothing of, and that items may do without.
+UNUSED = (
+  'pitch', 'energy', 'ref_linguistic', 'Ref_reordered_array', 'face_embedding', 'emos_embedding', 'speaker',
+)  # fmt: skip
 
 
-def collate(items: Sequence[dict]) -> dict[str, np.ndarray]:
+def collate(items: Sequence[dict], sizes: Mapping[str, int] | None = None) -> dict[str, np.ndarray]:
   """A batch in the items' order; integers are int64, all else float32. Raises BadInput for a field of no fit.
 
-  An item with fewer exemplars than another is given zero vectors, as in the released code.
+  An item with fewer exemplars than another is given zero vectors, as in the released code. `sizes` are padded lengths
+  where they are to be more than the longest item's: of phonemes, durations, lips, mel, reference, and of exemplars.
   """
   if not items:
     raise BadInput('a batch needs at least one item')
-  batch = {ours: _pad(items, field) for ours, field in SEQUENCES.items()}
-  for ours, field in LENGTHS.items():
+  sizes = sizes or {}
+  absent = [field for field in UNUSED if field not in items[0]]
+  sequences, lengths, single = (
+    {ours: field for ours, field in names.items() if field not in absent}
+    for names in (SEQUENCES, LENGTHS, VECTORS | NUMBERS)
+  )
+  batch = {ours: _pad(items, field, sizes.get(ours)) for ours, field in sequences.items()}
+  for ours, field in lengths.items():
     batch[ours] = np.array([len(_field(item, field, i)) for i, item in enumerate(items)], np.int64)
-  for ours, field in (VECTORS | NUMBERS).items():
+  for ours, field in single.items():
     batch[ours] = _typed(np.stack([_field(item, field, i) for i, item in enumerate(items)]))
+  count = sizes.get('exemplars')
   for m in MODALITIES:
     batch[m] = _pad(items, f'{m}_emo_embedding')[:, 0]
-    batch[f'{m}_refs'] = _pad(items, f'{m}_refs')
-  batch['sounds'] = np.stack([_pad(items, f'{m}_ref_audios') for m in MODALITIES], axis=1)
+    batch[f'{m}_refs'] = _pad(items, f'{m}_refs', count)
+  batch['sounds'] = np.stack([_pad(items, f'{m}_ref_audios', count) for m in MODALITIES], axis=1)
   return batch
 
 
@@ -46,12 +58,12 @@ def _field(item: dict, field: str, number: int) -> np.ndarray:
   return np.asarray(item[field])
 
 
-def _pad(items: Sequence[dict], field: str) -> np.ndarray:
+def _pad(items: Sequence[dict], field: str, size: int | None = None) -> np.ndarray:
   arrays = [_field(item, field, i) for i, item in enumerate(items)]
   for i, array in enumerate(arrays):
     if array.ndim == 0 or array.shape[1:] != arrays[0].shape[1:]:
       raise BadInput(f'item {i} of the batch has {field} of shape {array.shape}, the first {arrays[0].shape}')
-  out = np.zeros((len(arrays), max(map(len, arrays)), *arrays[0].shape[1:]), arrays[0].dtype)
+  out = np.zeros((len(arrays), size or max(map(len, arrays)), *arrays[0].shape[1:]), arrays[0].dtype)
   for row, array in zip(out, arrays, strict=True):
     row[: len(array)] = array
   return _typed(out)

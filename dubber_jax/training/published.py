@@ -5,30 +5,55 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from dubber_jax.clip import HOP, SAMPLE_RATE
+from dubber_jax.config import Config, PublishedLossConfig
 from dubber_jax.training.losses import mean_where
+from dubber_jax.training.task import Task
 
-WEIGHTS = {'mel': 5.0, 'finished': 5.0, 'speaker': 25.0, 'duration': 5.0, 'diagonal': 1.0, 'emotion': 5.0}
 PEAK_STEP = 4000
 DROPS = (300_000, 400_000, 500_000)  # updates after which the rate is 0.3 of what it was
 
 
-def published_losses(outputs: dict, batch: dict) -> dict[str, jax.Array]:
+def published_task(config: Config, samples=None) -> Task:
+  """PublishedDirectorActor, trained on batches of training/published_batches.py."""
+  from dubber_jax.published import PublishedDirectorActor, initialise
+
+  model = PublishedDirectorActor(config.published)
+
+  def init(key, batch):
+    variables = initialise(config.published, key)
+    return variables['params'], {'batch_stats': variables['batch_stats']}
+
+  def loss(params, extra, batch, key):
+    variables = {'params': params, **extra}
+    outputs, extra = model.apply(variables, batch, True, rngs={'dropout': key}, mutable=['batch_stats'])
+    losses = published_losses(outputs, batch, config.published_loss)
+    return losses['total'], (losses, extra)
+
+  def speech(batch):
+    return batch['mel_length'].sum() * HOP / SAMPLE_RATE
+
+  return Task(init, loss, published_optimiser, samples, stateful=True, speech=speech)
+
+
+def published_losses(outputs: dict, batch: dict, weights: PublishedLossConfig | None = None) -> dict[str, jax.Array]:
   """Named, weighted losses of a teacher-forced pass of PublishedDirectorActor; `total` is their sum.
 
   Means run over the batch's valid elements. `emotion` takes probabilities for logits, as released: at chance
   it is 5 ln 8, and it cannot fall below 6.37.
   """
+  weights = weights or PublishedLossConfig()
   valid_bt1 = (jnp.arange(batch['mel'].shape[1]) < batch['mel_length'][:, None])[..., None]
   losses = {name: mean_where(jnp.abs(outputs[name] - batch['mel']), valid_bt1) for name in ('mel', 'finished')}
   losses['speaker'] = (1.0 - cosine(outputs['utterance_style'], batch['speaker'])).mean()
   spoken_bn = jnp.arange(batch['durations'].shape[1]) < batch['phoneme_length'][:, None]
   log_durations = jnp.log(batch['durations'] + 1.0)
   losses['duration'] = mean_where(jnp.square(outputs['log_durations'] - log_durations), spoken_bn)
-  rate_b = diagonal_share(outputs['alignment'], batch['phoneme_length'], batch['lip_length'])
+  rate_b = diagonal_share(outputs['alignment'], batch['phoneme_length'], batch['lip_length'], weights.band)
   losses['diagonal'] = -jnp.log(rate_b.mean())
   entropy = optax.softmax_cross_entropy_with_integer_labels(outputs['emotion'], batch['emotion'])
   losses['emotion'] = entropy.mean()
-  losses = {name: WEIGHTS[name] * value for name, value in losses.items()}
+  losses = {name: getattr(weights, name) * value for name, value in losses.items()}
   return losses | {'total': sum(losses.values())}
 
 
@@ -38,8 +63,10 @@ def cosine(a_bd: jax.Array, b_bd: jax.Array) -> jax.Array:
   return (a_bd * b_bd).sum(-1) / (next(norms) * next(norms))
 
 
-def diagonal_band(phonemes: int, lips: int, phoneme_length_b: jax.Array, lip_length_b: jax.Array) -> jax.Array:
-  """(B, N, L) bool: lip frames within a tenth of the clip of where a phoneme lies, were all as long.
+def diagonal_band(
+  phonemes: int, lips: int, phoneme_length_b: jax.Array, lip_length_b: jax.Array, part: int = 10
+) -> jax.Array:
+  """(B, N, L) bool: lip frames within one `part` of the clip of where a phoneme lies, were all as long.
 
   Edges are cut toward zero from float32 values, product and sum each rounded.
   """
@@ -47,7 +74,7 @@ def diagonal_band(phonemes: int, lips: int, phoneme_length_b: jax.Array, lip_len
   lip_b1 = lip_length_b.astype(jnp.float32)[:, None]
   centre_bn = lip_b1 / count_b1 * jnp.arange(phonemes, dtype=jnp.float32)
   # A table, since XLA turns a division by a constant into a product, which rounds differently.
-  reach_b1 = jnp.asarray(np.arange(lips + 1, dtype=np.float32) / np.float32(10))[lip_length_b][:, None]
+  reach_b1 = jnp.asarray(np.arange(lips + 1, dtype=np.float32) / np.float32(part))[lip_length_b][:, None]
   first_bn = jnp.trunc(jnp.maximum(centre_bn - reach_b1, 0.0))[..., None]
   end_bn = jnp.trunc(centre_bn + reach_b1)[..., None]
   frame_l = jnp.arange(lips)
@@ -55,10 +82,12 @@ def diagonal_band(phonemes: int, lips: int, phoneme_length_b: jax.Array, lip_len
   return (frame_l >= first_bn) & (frame_l < end_bn) & spoken_bn1
 
 
-def diagonal_share(alignment_bnl: jax.Array, phoneme_length_b: jax.Array, lip_length_b: jax.Array) -> jax.Array:
+def diagonal_share(
+  alignment_bnl: jax.Array, phoneme_length_b: jax.Array, lip_length_b: jax.Array, part: int = 10
+) -> jax.Array:
   """(B,): how much of the attention lies in the band."""
   phonemes, lips = alignment_bnl.shape[1:]
-  band_bnl = diagonal_band(phonemes, lips, phoneme_length_b, lip_length_b)
+  band_bnl = diagonal_band(phonemes, lips, phoneme_length_b, lip_length_b, part)
   valid_bnl = (jnp.arange(phonemes) < phoneme_length_b[:, None])[..., None]
   valid_bnl = valid_bnl & (jnp.arange(lips) < lip_length_b[:, None, None])
   attended_bnl = jnp.where(valid_bnl, alignment_bnl, 0.0)
