@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,26 @@ def complete_file(path, overwrite: bool = False) -> Iterator[Path]:
   finally:
     with contextlib.suppress(OSError):
       part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def complete_folder(path, overwrite: bool = False) -> Iterator[Path]:
+  """The same for a folder: yields an empty one beside `path`, which takes its place when the block ends well."""
+  path = Path(path).absolute()
+  if path.exists() and not overwrite:
+    raise BadInput(f'{path} exists: give --overwrite to replace it, or another folder')
+  part = path.with_name(f'.{path.name}.{os.getpid()}.part')
+  try:
+    part.mkdir(parents=True)
+    yield part
+    if path.exists():
+      shutil.rmtree(path)
+    os.replace(part, path)
+  except OSError as error:
+    raise BadInput(f'{path}: cannot be written ({error.strerror or error}); free some space or choose another '
+                   'place') from error
+  finally:
+    shutil.rmtree(part, ignore_errors=True)
 
 
 def check_output(path, overwrite: bool = False):

@@ -38,7 +38,7 @@ def overlap_add(windows_btw: jax.Array) -> jax.Array:
 
 @functools.partial(jax.jit, static_argnames='iterations')
 def griffin_lim(mel_btm: jax.Array, phase_btf: jax.Array, iterations: int) -> jax.Array:
-  """Natural-log mel (B, T, 80), phases to start from (B, T, 513) -> wave (B, T * 256)."""
+  """Natural-log mel (B, T, 80), phases to start from (B, T, 513) in cycles -> wave (B, T * 256)."""
   magnitude = invert_filters(mel_btm)
   window = jnp.asarray(hann())
   frames = mel_btm.shape[1]
@@ -57,7 +57,8 @@ def griffin_lim(mel_btm: jax.Array, phase_btf: jax.Array, iterations: int) -> ja
     phase = ahead / jnp.maximum(jnp.abs(ahead), 1e-8)
     return magnitude * phase, rebuilt
 
-  start = magnitude * jax.lax.complex(jnp.cos(phase_btf), jnp.sin(phase_btf))
+  angle = 2 * jnp.pi * phase_btf
+  start = magnitude * jax.lax.complex(jnp.cos(angle), jnp.sin(angle))
   spectrum, _ = jax.lax.fori_loop(0, iterations, sharpen, (start, jnp.zeros_like(start)))
   return synthesise(spectrum)[:, PAD : PAD + frames * HOP]
 
@@ -73,7 +74,7 @@ class GriffinLim:
     self.iterations = iterations
 
   def inputs(self, frames: int) -> dict[str, Input]:
-    return {'mel': Input((frames, MEL_BANDS)), 'phase': Input((frames, WINDOW // 2 + 1), noise='phase')}
+    return {'mel': Input((frames, MEL_BANDS), fill=LOG_FLOOR), 'phase': Input((frames, WINDOW // 2 + 1), noise='random')}
 
   def synthesise(self, params: dict, arrays: dict) -> jax.Array:
     return griffin_lim(arrays['mel'], arrays['phase'], self.iterations)

@@ -17,21 +17,24 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Input:
-  """One array, without its batch axis. `noise`: '' is given, 'normal', or 'phase', uniform from 0 to 2 pi."""
+  """One array, without its batch axis.
+
+  `noise`: '' where it is given, or how NumPy's generator draws it: 'standard_normal', 'random' (uniform from 0 to 1).
+  `fill` stands where nothing is given. `marks` names the input where this mask is true.
+  """
 
   shape: tuple[int, ...]
   dtype: str = 'float32'
   noise: str = ''
+  fill: float | tuple[float, ...] = 0
+  marks: str = ''
 
 
 def draw(inputs: dict[str, Input], seed: int) -> dict[str, np.ndarray]:
   """The noise among the inputs, for one item. What is drawn first does not depend on how much is drawn, so that a take
   sounds the same however far it is padded."""
-  drawn = {}
-  for number, (name, given) in enumerate(sorted(inputs.items())):
-    rng = np.random.default_rng([seed, number])
-    if given.noise == 'normal':
-      drawn[name] = rng.standard_normal(given.shape, np.float32)
-    elif given.noise == 'phase':
-      drawn[name] = rng.random(given.shape, np.float32) * np.float32(2 * np.pi)
-  return drawn
+  return {
+    name: getattr(np.random.default_rng([seed, number]), given.noise)(given.shape, np.float32)
+    for number, (name, given) in enumerate(sorted(inputs.items()))
+    if given.noise
+  }

@@ -46,7 +46,7 @@ class NeuralVocoder:
   def inputs(self, frames: int) -> dict[str, Input]:
     """See vocoder/inputs.py. A generator with chance in it has `noise(frames)`, the arguments that are drawn for it."""
     noise = self.module.noise(frames) if hasattr(self.module, 'noise') else {}
-    return {'mel': Input((frames, self.config.num_mels)), 'frames': Input((), 'int32'), **noise}
+    return {'mel': Input((frames, self.config.num_mels), fill=LOG_FLOOR), 'frames': Input((), 'int32'), **noise}
 
   def synthesise(self, params: dict, arrays: dict) -> jax.Array:
     noise = {k: v for k, v in arrays.items() if k not in ('mel', 'frames')}

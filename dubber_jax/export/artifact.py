@@ -1,0 +1,130 @@
+"""Opens an artifact: a model whose programs were lowered beforehand, with the interface of any other model.
+
+    model = dubber_jax.export.load('artifact')
+    take = rehearsal.vocode(model, rehearsal.perform(model, phonemize(text), voice, seconds))
+"""
+
+import dataclasses
+import functools
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+from flax.traverse_util import unflatten_dict
+from safetensors.numpy import load_file
+
+from dubber_jax.batch import Shape
+from dubber_jax.config import from_json
+from dubber_jax.errors import BadInput
+from dubber_jax.export.write import FORMAT
+from dubber_jax.media.mel import LOG_FLOOR
+from dubber_jax.model_directory import Model, check_features, check_files, read_voices
+from dubber_jax.vocoder.inputs import Input, draw
+
+
+def load(path, check: bool = True) -> 'Artifact':
+  """Opens what `export` wrote. No network is built; programs are compiled when first called.
+
+  Raises BadInput where a file's hash is not the manifest's (not looked at without `check`), it is of another format, it
+  has no programs for the devices here, or other extractors are installed than the model was trained with.
+  """
+  path = Path(path)
+  if not (path / 'programs.json').exists():
+    raise BadInput(f'{path} is not an artifact (no programs.json): give the folder that `dubber export` wrote')
+  check_files(path, hashes=check)
+  programs = Programs(path)
+  config = from_json((path / 'config.json').read_text(), str(path / 'config.json'))
+  check_features(path)
+  weights = path / 'vocoder' / 'model.safetensors'
+  vocoder = ExportedVocoder(programs, read_weights(weights) if weights.exists() else {})
+  return Artifact(config, read_weights(path / 'model.safetensors'), vocoder, read_voices(path), path, programs)
+
+
+def read_weights(path: Path):
+  """Nested weights of a safetensors file on the device, in float32."""
+  flat = {tuple(k.split('/')): v.astype(np.float32) for k, v in load_file(path).items()}
+  return jax.device_put(unflatten_dict(flat))
+
+
+class Programs:
+  """The programs of an artifact by name and bucket, opened and compiled when first called."""
+
+  def __init__(self, path: Path):
+    facts = json.loads((path / 'programs.json').read_text())
+    if facts.get('format') != FORMAT:
+      raise BadInput(f'{path} was exported by dubber_jax {facts.get("dubber_jax")} in format {facts.get("format")}; '
+                     f'this one reads format {FORMAT}: export the model again')  # fmt: skip
+    platform = {'gpu': 'cuda'}.get(jax.default_backend(), jax.default_backend())
+    if platform not in facts['platforms']:
+      raise BadInput(f'{path} has programs for {", ".join(facts["platforms"])}, and none for {platform}, which is what '
+                     f'is here: export it with --platforms {platform}, or set JAX_PLATFORMS')  # fmt: skip
+    self.path, self.facts = path, facts
+    self.shapes = [Shape(**bucket) for bucket in facts['buckets']]
+    self._call = functools.cache(self._open)
+
+  def shape(self, frames: float, phonemes: int = 0) -> Shape:
+    """The smallest bucket that holds so many mel frames and phonemes. Raises BadInput where none does."""
+    for shape in self.shapes:
+      if frames <= shape.frames and phonemes <= shape.phonemes:
+        return shape
+    seconds = 1 / self.facts['frame_rate']
+    raise BadInput(
+      f'a line of {frames * seconds:.1f} s and {phonemes} phonemes is too long for {self.path}, which was exported for '
+      f'up to {shape.frames * seconds:.1f} s and {shape.phonemes} phonemes: split it, or export with a longer --buckets'
+    )
+
+  def inputs(self, name: str, frames: int) -> dict[str, Input]:
+    return {k: Input(**v) for k, v in self.facts['programs'][f'{name}_{frames}']['inputs'].items()}
+
+  def __call__(self, name: str, frames: int, params, arrays: dict) -> dict[str, jax.Array]:
+    return self._call(f'{name}_{frames}')(params, arrays)
+
+  def _open(self, name: str):
+    try:
+      exported = jax.export.deserialize(bytearray((self.path / 'programs' / f'{name}.jaxexport').read_bytes()))
+    except (OSError, ValueError) as e:
+      raise BadInput(f'{self.path}: {name} of JAX {self.facts["jax"]} cannot be opened by JAX {jax.__version__} '
+                     f'({str(e).splitlines()[0][:200]}): export the model again') from e  # fmt: skip
+    return jax.jit(exported.call)
+
+
+@dataclasses.dataclass(frozen=True)
+class Artifact(Model):
+  """A Model that calls programs where another builds its network."""
+
+  programs: Programs
+
+  def shape(self, frames: float, phonemes: int) -> Shape:
+    return self.programs.shape(frames, phonemes)
+
+  def read(self, batch) -> jax.Array:
+    frames = next(s.frames for s in self.programs.shapes if s.lips == batch['lips'].shape[1])
+    heard = {name: batch[name] for name in self.programs.inputs('read', frames)}
+    return self.programs('read', frames, self.params, heard)['log_durations']
+
+  def play(self, batch, durations, controls, num_frames: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    line = batch | {'durations': durations, 'slot': durations.sum(1, dtype=np.int32), 'controls': controls}
+    take = self.programs('perform', num_frames, self.params, line)
+    return take['mel'], take['pitch'], take['emotion']
+
+
+class ExportedVocoder:
+  """`vocode` by the artifact's program."""
+
+  def __init__(self, programs: Programs, params):
+    self.programs, self.params = programs, params
+    self.sample_rate, self.hop = programs.facts['sample_rate'], programs.facts['hop']
+
+  def vocode(self, mel: np.ndarray, seed: int = 0) -> np.ndarray:
+    """(T, bands) natural-log mel -> (T * hop,) float32; silence that follows the longest bucket stays silence."""
+    sounding = np.flatnonzero((mel > LOG_FLOOR + 1e-3).any(axis=1))
+    longest = self.programs.shapes[-1].frames
+    frames = len(mel) if len(mel) <= longest else min(int(sounding[-1]) + 1, len(mel)) if len(sounding) else 1
+    shape = self.programs.shape(frames)
+    given = self.programs.inputs('vocode', shape.frames)
+    padded = np.full(given['mel'].shape, given['mel'].fill, np.float32)
+    padded[:frames] = mel[:frames]
+    arrays = {'mel': padded, 'frames': np.int32(frames)} | draw(given, seed)
+    wave = self.programs('vocode', shape.frames, self.params, {k: arrays[k][None] for k in given})['wave']
+    return np.pad(np.asarray(wave[0, : frames * self.hop]), (0, (len(mel) - frames) * self.hop))

@@ -1,0 +1,104 @@
+"""The programs of an artifact: pure functions of weights and arrays, lowered to StableHLO once for each length bucket.
+
+  read_T     line                  -> log_durations (B, N), of which a rehearsal plans the durations
+  perform_T  line, durations (B, N) int32, slot (B,) int32, controls (B, 3)
+                                   -> mel (B, T, 80), durations (B, N), pitch (B, T) Hz, emotion (B, 8)
+  vocode_T   what the vocoder takes (vocoder/inputs.py), noise among it
+                                   -> wave (B, T * hop)
+
+`line` is what `batch.empty_line` lays out; the model's docstring names it all. The batch size is a symbol. Where an
+item's durations are all zero, its predicted ones are spread over its `slot`, in mel frames. Weights are arguments.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from dubber_jax.batch import REFERENCE, Shape, empty_line, lip_frames
+from dubber_jax.config import Config
+from dubber_jax.errors import BadInput
+from dubber_jax.model import DirectorActor
+from dubber_jax.vocoder.inputs import Input
+
+PLATFORMS = ('cpu', 'cuda', 'tpu')
+HEARD = ('phonemes', 'lips', 'lip_mask', 'speaker', 'reference', 'reference_mask')  # what durations are read from
+PORTABLE = {'shape_assertion'}  # custom calls that jax.export itself resolves
+
+
+@dataclass(frozen=True)
+class Program:
+  """One function, before it is lowered. `inputs` are without the batch axis; `params` are shapes of the weights."""
+
+  name: str
+  function: Callable[[Any, dict], dict]
+  params: Any
+  inputs: dict[str, Input]
+
+  def lower(self, platforms: tuple[str, ...] = PLATFORMS) -> jax.export.Exported:
+    """Raises BadInput where the program would need this Python, or one kind of device."""
+    (items,) = jax.export.symbolic_shape('b')
+    arrays = {k: jax.ShapeDtypeStruct((items, *v.shape), v.dtype) for k, v in self.inputs.items()}
+    exported = jax.export.export(jax.jit(self.function), platforms=platforms)(self.params, arrays)
+    calls = set(re.findall(r'custom_call @([\w.]+)', exported.mlir_module())) - PORTABLE
+    if calls or exported.ordered_effects or exported.unordered_effects:
+      what = ', '.join(sorted(calls)) or 'an effect on the host'
+      raise BadInput(f'{self.name} cannot be exported: it contains {what}, which other machines do not have')
+    return exported
+
+
+def bucket_shape(frames: int) -> Shape:
+  """The lengths of a bucket of so many mel frames: room for 21 phonemes a second."""
+  return Shape(1, frames, -(-frames // 4), lip_frames(frames), REFERENCE)
+
+
+def programs(config: Config, params, vocoder, frames: int) -> list[Program]:
+  """The three programs of one bucket."""
+  module, shape = DirectorActor(config), bucket_shape(frames)
+  marks = {'lip_mask': 'lips', 'reference_mask': 'reference'}
+  line = {
+    k: Input(v.shape[1:], str(v.dtype), marks=marks.get(k, '')) for k, v in empty_line(config, shape).items()
+  }
+  plan = {
+    'durations': Input((shape.phonemes,), 'int32'),
+    'slot': Input((), 'int32'),
+    'controls': Input((3,), fill=(0, 1, 0)),
+  }
+
+  def read(weights, arrays):
+    return {'log_durations': module.apply({'params': weights}, arrays, method='read')[2]}
+
+  def perform(weights, arrays):
+    planned = arrays['durations']
+    own = spread(read(weights, arrays)['log_durations'], arrays['slot'])
+    durations = jnp.where((planned > 0).any(axis=1, keepdims=True), planned, own)
+    mel, pitch, emotion = module.apply(
+      {'params': weights}, arrays, durations, arrays['controls'], frames, method='perform'
+    )
+    return {'mel': mel, 'durations': durations, 'pitch': pitch, 'emotion': emotion}
+
+  def vocode(weights, arrays):
+    return {'wave': vocoder.synthesise(weights, arrays)}
+
+  shapes, vocoder_shapes = (shapes_of(tree) for tree in (params, vocoder.params))
+  return [
+    Program(f'read_{frames}', read, shapes, {k: line[k] for k in HEARD}),
+    Program(f'perform_{frames}', perform, shapes, line | plan),
+    Program(f'vocode_{frames}', vocode, vocoder_shapes, vocoder.inputs(frames)),
+  ]
+
+
+def shapes_of(params):
+  """The weights' shapes as they are when served, in float32."""
+  return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, jnp.float32), params)
+
+
+def spread(log_durations_bn: jax.Array, slot_b: jax.Array) -> jax.Array:
+  """Predicted durations as int32 frames that add up to the slot exactly, in the proportions predicted."""
+  ends_bn = jnp.cumsum(jnp.expm1(log_durations_bn), axis=1)
+  share_bn = ends_bn / jnp.maximum(ends_bn[:, -1:], 1e-6)
+  rounded_bn = jnp.round(share_bn * slot_b[:, None]).astype(jnp.int32)
+  return jnp.diff(rounded_bn, axis=1, prepend=0)

@@ -1,0 +1,141 @@
+"""Writes an artifact: a model directory and, beside its files, programs and a loader that needs no dubber_jax.
+
+  config.json  features.json  model.safetensors  vocoder/  voices.safetensors  CARD.md   as in a model directory
+  programs/NAME_T.jaxexport   StableHLO by jax.export: read, perform and vocode, for each bucket of T mel frames
+  programs.json               what they take and give, buckets, platforms, versions
+  serve.py                    the loader
+  MANIFEST.json               sha256 of every other file
+"""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import jax
+import ml_dtypes
+import numpy as np
+
+import dubber_jax
+from dubber_jax.clip import HOP, SAMPLE_RATE
+from dubber_jax.config import Config, from_json
+from dubber_jax.errors import BadInput
+from dubber_jax.export.programs import PLATFORMS, bucket_shape, programs
+from dubber_jax.media.output import complete_folder
+from dubber_jax.model_directory import Model, load, open_vocoder, write_manifest, write_model_directory
+from dubber_jax.script.phonemes import SYMBOLS
+from dubber_jax.vocoder.griffin_lim import GriffinLim
+
+FORMAT = 1  # of programs.json and of what programs take
+SHORTEST = 32  # mel frames of a bucket
+WRITTEN_HERE = ('model.safetensors', 'programs', 'programs.json', 'serve.py', 'onnx', 'MANIFEST.json')
+
+
+def export(
+  source,
+  out,
+  buckets: Sequence[int] = (),
+  platforms: Sequence[str] = PLATFORMS,
+  vocoder=None,
+  overwrite: bool = False,
+  say: Callable[[str], None] = lambda line: None,
+):
+  """Writes the artifact `out` of a model directory or a training workdir, as a whole or not at all.
+
+  Of a workdir, the moving average of the weights is taken. `buckets` in mel frames (default: the config's);
+  `vocoder`: a folder, whose vocoder takes the place of the model's own. Raises BadInput where `out` exists,
+  the source holds no voice, or a program would not be portable.
+  """
+  source = Path(source)
+  model = _of_workdir(source) if (source / 'checkpoints').is_dir() else load(source)
+  if vocoder is not None:
+    model = dataclasses.replace(model, vocoder=open_vocoder(Path(vocoder)))
+  with complete_folder(out, overwrite) as beside:
+    _write(model, beside, buckets or model.config.data.buckets, platforms, vocoder, say)
+
+
+def at_start(config: Config, workdir) -> Callable:
+  """-> on_start(state) for the training loop: WORKDIR/export is the artifact of the weights it starts from.
+
+  One bucket, the shortest, for every platform. So what cannot be exported is known before it is trained, and later
+  weights fit the programs that are there.
+  """
+
+  def on_start(state):
+    params = jax.tree.map(_whole, state.ema)  # by every process: they all hold a part
+    if jax.process_index() == 0:
+      model = Model(config, params, GriffinLim(), {}, Path(workdir))
+      with complete_folder(Path(workdir) / 'export', overwrite=True) as beside:
+        _write(model, beside, config.data.buckets[:1])
+
+  return on_start
+
+
+def _whole(array) -> np.ndarray:
+  if array.is_fully_addressable:
+    return jax.device_get(array)
+  from jax.experimental.multihost_utils import process_allgather
+
+  return process_allgather(array, tiled=True)
+
+
+def _of_workdir(workdir: Path) -> Model:
+  from dubber_jax.training.checkpoints import load_weights
+
+  config = from_json((workdir / 'config.json').read_text(), f'{workdir}/config.json')
+  if config.task != 'voice':
+    raise BadInput(f'{workdir} trains a {config.task}; only a voice can be exported')
+  return Model(config, load_weights(workdir)[1], GriffinLim(), {}, workdir)
+
+
+def _write(model: Model, folder: Path, buckets, platforms=PLATFORMS, vocoder=None, say=lambda line: None):
+  buckets = sorted(set(buckets))
+  if buckets[0] < SHORTEST:
+    raise BadInput(f'a bucket of {buckets[0]} mel frames is too short; {SHORTEST} (0.37 s) is the least')
+  unknown = sorted(set(platforms) - {*PLATFORMS, 'rocm'})
+  if unknown:
+    raise BadInput(f'no platform {unknown[0]!r}: use some of {", ".join(PLATFORMS)}, rocm')
+  card = f'# {model.config.name}\n\nExported from a training run.\n'
+  folder.rmdir()
+  write_model_directory(folder, model.config, model.params, model.voices, card, weights=_kept_type(model.params))
+  if (model.path / 'MANIFEST.json').exists():
+    shutil.copytree(model.path, folder, ignore=lambda _, names: set(names) & set(WRITTEN_HERE), dirs_exist_ok=True)
+  if vocoder is not None:
+    shutil.rmtree(folder / 'vocoder')
+    shutil.copytree(vocoder, folder / 'vocoder')
+
+  (folder / 'programs').mkdir()
+  described = {}
+  for frames in buckets:
+    for program in programs(model.config, model.params, model.vocoder, frames):
+      exported = program.lower(tuple(platforms))
+      stored = bytes(exported.serialize())
+      (folder / 'programs' / f'{program.name}.jaxexport').write_bytes(stored)
+      say(f'{program.name}: {len(stored) / 1e3:.0f} kB')
+      outputs = jax.tree.unflatten(exported.out_tree, exported.out_avals)
+      described[program.name] = {
+        'inputs': {k: dataclasses.asdict(v) for k, v in program.inputs.items()},
+        'outputs': {k: {'shape': v.shape[1:], 'dtype': str(v.dtype)} for k, v in outputs.items()},
+      }
+  facts = {
+    'format': FORMAT,
+    'dubber_jax': dubber_jax.__version__,
+    'jax': jax.__version__,
+    'platforms': list(platforms),
+    'buckets': [dataclasses.asdict(bucket_shape(frames)) for frames in buckets],
+    'sample_rate': model.vocoder.sample_rate,
+    'hop': model.vocoder.hop,
+    'frame_rate': SAMPLE_RATE / HOP,
+    'symbols': SYMBOLS,
+    'programs': described,
+  }
+  (folder / 'programs.json').write_text(json.dumps(facts, indent=1) + '\n')
+  shutil.copy(Path(__file__).with_name('standalone.py'), folder / 'serve.py')
+  write_manifest(folder)
+
+
+def _kept_type(params) -> str:
+  """bfloat16 where that loses nothing, as with weights that were stored so, else float32."""
+  same = all((x == x.astype(ml_dtypes.bfloat16)).all() for x in jax.tree.leaves(params))
+  return 'bfloat16' if same else 'float32'
