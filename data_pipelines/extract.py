@@ -4,8 +4,10 @@ Work goes into a folder, a file an item; what is there already is not done again
 was. A recording that cannot be used leaves the reason instead.
 """
 
+import contextlib
 import dataclasses
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -194,17 +196,26 @@ def _lock(folder: epath.Path):
 def _by_processes(recordings, left, work, workers):
   stored = work.folder.path / 'gains.json'
   gains = json.loads(stored.read_text()) if stored.exists() else {}
-  with ProcessPoolExecutor(workers, get_context('spawn')) as pool:
+  with _mapper(workers) as do:
     new = [r for r in to_measure(recordings) if r.speaker not in gains]
-    if new:
-      measured: dict[str, list[float]] = {}
-      for r, value in zip(new, pool.map(loudness, new, chunksize=4), strict=True):
-        measured.setdefault(r.speaker, []).append(value)
-      gains |= {speaker: speaker_gain(values) for speaker, values in measured.items()}
-      _write_whole(stored, lambda f: f.write(json.dumps(gains).encode()))
-    jobs = pool.map(work, left, [gains[r.speaker] for r in left], chunksize=4)
+    measured: dict[str, list[float]] = {}
+    for r, value in zip(new, do(loudness, new), strict=True):
+      measured.setdefault(r.speaker, []).append(value)
+    gains |= {speaker: speaker_gain(values) for speaker, values in measured.items()}
+    _write_whole(stored, lambda f: f.write(json.dumps(gains).encode()))
+    jobs = do(work, left, [gains[r.speaker] for r in left])
     for _ in tqdm(jobs, total=len(recordings), initial=len(recordings) - len(left), desc='features', unit='clip'):
       pass
+
+
+@contextlib.contextmanager
+def _mapper(workers):
+  """`map`, by so many processes; one is this one."""
+  if workers <= 1:
+    yield map
+    return
+  with ProcessPoolExecutor(workers, get_context('spawn')) as pool:
+    yield functools.partial(pool.map, chunksize=4)
 
 
 def _by_beam(recordings, left, work, options):

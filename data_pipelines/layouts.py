@@ -156,9 +156,9 @@ def find_recordings(name: str, root) -> list[Recording]:
     raise BadInput(f'{root}: no clip has a text; put subtitles or a .txt of the same name beside each')
   seen = {}
   for r in spoken:
-    if seen.setdefault(r.key, r) is not r:
+    if seen.setdefault(r.key, r).path != r.path:  # a list may name the same twice
       raise BadInput(f'{r.path} and {seen[r.key].path} are both {r.key}: rename one')
-  return spoken
+  return list(seen.values())
 
 
 def _media(root: Path, *suffixes: str) -> list[Path]:
