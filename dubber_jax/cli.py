@@ -7,6 +7,8 @@ from pathlib import Path
 
 from dubber_jax.errors import BadInput
 
+DATA_SETS = ('clip_folder', 'cremad', 'grid', 'ravdess', 'v2c_animation')
+
 
 def main(arguments: list[str] | None = None) -> int:
   """Runs one command. Bad input is one line on stderr and exit code 2."""
@@ -87,15 +89,29 @@ def make_parser() -> argparse.ArgumentParser:
   sub.add_argument('--licence', default='', help="of the footage; stands in the library's manifest")
   sub.add_argument('--overwrite', action='store_true')
 
+  sub = command('prepare', run_prepare, 'Make a data set to train on, of your own clips or as others published it.')
+  sub.add_argument('data', help='clips with .srt or .txt beside, a folder a speaker; or what --set was unpacked into')
+  sub.add_argument('-o', '--out', required=True, help='folder for data sets')
+  sub.add_argument('--set', default='clip_folder', choices=DATA_SETS)
+  sub.add_argument('--workers', type=int, default=2, help='processes')
+  sub.add_argument('--beam', metavar='OPTIONS', nargs='?', const='',
+                   help="by Apache Beam, with options as 'runner=DataflowRunner,project=mine'")  # fmt: skip
+  sub.add_argument('--overwrite', action='store_true', help='prepare again what has changed')
+
   sub = command('train', run_train, 'Train an experiment, or go on where it was stopped.')
   sub.add_argument('experiment', help='a file of experiments/')
   sub.add_argument('--arm', help='one arm (default: all, in order)')
   sub.add_argument('--workdir', help='default: runs/EXPERIMENT/ARM')
   sub.add_argument('--steps', type=int, help='train to this step')
-  sub.add_argument('--minutes', type=float, help='stop after so long')
+  sub.add_argument('--minutes', type=float, help='stop after so long, and write the weights alone too')
+  sub.add_argument('--profile', type=int, nargs='?', const=5, metavar='N', help='trace N steps (default 5) for XProf')
   sub.add_argument('--packed', help='folder of packed features; made if missing')
   sub.add_argument('--library', help='footage library whose clips the director recalls (default: the shipped one)')
   sub.add_argument('--workers', type=int, default=2, help='processes that prepare features')
+
+  sub = command('digest', run_digest, 'One hash each of the parameters, optimiser state and data position of a run.')
+  sub.add_argument('workdir')
+  sub.add_argument('--step', type=int, help='a kept step (default: the last)')
 
   sub = command('release', run_release, 'Make a model directory of a training run.')
   sub.add_argument('workdir')
@@ -106,6 +122,16 @@ def make_parser() -> argparse.ArgumentParser:
 
   sub = command('check', run_check, "Compare this program with the published one's outputs in a parity fixture.")
   sub.add_argument('fixture', help='an .npz of inputs, outputs and weights')
+
+  sub = command('export', run_export, 'Make a serving artifact: weights and programs that need no training code.')
+  sub.add_argument('checkpoint', help='a model directory, or the workdir of a training run')
+  sub.add_argument('-o', '--out', required=True, help='the artifact, a folder')
+  sub.add_argument('--buckets', nargs='*', type=int, default=(), metavar='FRAMES',
+                   help="longest lines to compile for, in mel frames of 11.6 ms (default: the config's)")  # fmt: skip
+  sub.add_argument('--platforms', nargs='*', default=('cpu', 'cuda', 'tpu'), help='default: cpu cuda tpu')
+  sub.add_argument('--vocoder', help="a vocoder's folder, in place of the model's own")
+  sub.add_argument('--onnx', action='store_true', help='programs for onnxruntime too; needs jax2onnx')
+  sub.add_argument('--overwrite', action='store_true')
   return parser
 
 
@@ -219,33 +245,80 @@ def run_index(given):
   build_library(given.data, given.out, overwrite=given.overwrite, only=pairs or None, licence=given.licence)
 
 
+def run_prepare(given):
+  from data_pipelines.prepare import prepare
+
+  folder, skipped = prepare(given.set, given.data, given.out, given.workers, given.beam, given.overwrite)
+  if skipped:
+    print(f'{len(skipped)} skipped, listed in {folder / "skipped.jsonl"}; the first: {skipped[0]["why"]}')
+  print(folder)
+
+
 def run_train(given):
-  import dataclasses
+  from dubber_jax.experiment import read_experiment
+  from dubber_jax.training.distributed import connect, is_first
 
-  from data_pipelines.pack import pack_set
-  from dubber_jax.experiment import read_arms
-  from dubber_jax.training.readings import make_readings
-  from dubber_jax.training.voice import train_voice
-
-  arms = read_arms(given.experiment)
+  connect()
+  experiment = read_experiment(given.experiment)
+  arms = experiment.arms
   if given.arm and given.arm not in arms:
     raise BadInput(f'{given.experiment} has no arm {given.arm!r}: it has {", ".join(arms)}')
   if given.workdir and not given.arm and len(arms) > 1:
     raise BadInput(f'--workdir holds one run: name an --arm of {", ".join(arms)} too')
   for name in [given.arm] if given.arm else arms:
-    config = arms[name]
-    changes = {k: v for k, v in (('steps', given.steps), ('minutes', given.minutes)) if v is not None}
-    config = config.replace(train=dataclasses.replace(config.train, **changes))
-    packed = given.packed or config.data.packed
-    folders = [pack_set(s, packed, workers=given.workers) for s in config.data.sources]
-    readings = None
-    if config.data.readings:
-      sentences = Path(given.experiment).with_name('text_emotion.txt')
-      readings = make_readings(config, given.library, sentences if sentences.exists() else None)
+    config = _with_options(arms[name], given)
     workdir = given.workdir or Path('runs') / Path(given.experiment).stem / name
-    print(f'training {name} in {workdir}')
-    state = train_voice(config, workdir, folders, readings)
-    print(f'{name}: at step {int(state.step)}')
+    if is_first():
+      print(f'training {name} in {workdir}')
+    state = _train(config, workdir, experiment, given)
+    if is_first():
+      print(f'{name}: at step {int(state.step)}')
+
+
+def _with_options(config, given):
+  """The config as the command line changes it. The schedule stays, so that N steps and N more are 2 N."""
+  import dataclasses
+
+  for name in ('steps', 'minutes', 'profile'):
+    if getattr(given, name) is not None and getattr(given, name) <= 0:
+      raise BadInput(f'--{name} {getattr(given, name)}: give a number above 0')
+  if (given.steps or 0) > config.train.steps:
+    print(f'the schedule of {config.name} ends at step {config.train.steps}: from there on the rate stays as it is '
+          'there; for a longer schedule set train.steps in the experiment', file=sys.stderr)  # fmt: skip
+  wanted = {'stop': given.steps, 'minutes': given.minutes, 'profile': given.profile}
+  changes = {name: value for name, value in wanted.items() if value is not None}
+  return config.replace(train=dataclasses.replace(config.train, **changes))
+
+
+def _train(config, workdir, experiment, given):
+  if experiment.batches:
+    from dubber_jax.training.distributed import host_share
+    from dubber_jax.training.loop import train
+    from dubber_jax.training.sharding import make_mesh
+    from dubber_jax.training.weights import initial_weights
+
+    batches = experiment.batches(config, host_share(make_mesh(config.mesh)))
+    return train(config, experiment.task(config), batches, workdir, initial_weights(config, workdir))
+
+  from data_pipelines.pack import pack_set
+  from dubber_jax.export import at_start
+  from dubber_jax.training.readings import make_readings
+  from dubber_jax.training.voice import train_voice
+
+  packed = given.packed or config.data.packed
+  folders = [pack_set(s, packed, workers=given.workers) for s in config.data.sources]
+  readings = None
+  if config.data.readings:
+    sentences = Path(given.experiment).with_name('text_emotion.txt')
+    readings = make_readings(config, given.library, sentences if sentences.exists() else None)
+  return train_voice(config, workdir, folders, readings, on_start=at_start(config, workdir))
+
+
+def run_digest(given):
+  from dubber_jax.training.checkpoints import digest
+
+  for name, value in digest(given.workdir, given.step).items():
+    print(f'{name:10s} {value}')
 
 
 def run_release(given):
@@ -288,6 +361,13 @@ def run_check(given):
   passed = sum(row.within for row in rows)
   print(f'{given.fixture}: {passed} of {len(rows)} outputs within tolerance')
   return 0 if passed == len(rows) else 1
+
+
+def run_export(given):
+  from dubber_jax.export import export
+
+  export(given.checkpoint, given.out, given.buckets, given.platforms, given.vocoder, given.overwrite, given.onnx, print)
+  print(given.out)
 
 
 if __name__ == '__main__':

@@ -90,7 +90,7 @@ class DataConfig:
 @dataclass(frozen=True)
 class TrainConfig:
   steps: int = 6000  # of the whole schedule
-  stop: int = 0  # end at this step, with the schedule as it is; 0: at `steps`
+  stop: int = 0  # end at this step and leave the schedule as it is; 0: end at `steps`
   minutes: float = 0.0  # stop after so long; 0: by steps alone
   learning_rate: float = 1e-3
   warmup_steps: int = 200

@@ -1,14 +1,28 @@
-"""Reads an experiment: a Python file whose `arms()` gives its configs by name."""
+"""Reads an experiment: a Python file whose `arms()` gives its configs by name.
+
+Where its network is not the voice, it also has `task(config) -> Task` and `batches(config, host)`, whose `iterator()`
+training reads; `host` is (i, n): the i-th of n equal parts of every batch is wanted.
+"""
 
 import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dubber_jax.config import Config
 from dubber_jax.errors import BadInput
 
 
-def read_arms(path) -> dict[str, Config]:
-  """The arms of an experiment file, in its order. Raises BadInput where it is missing or gives no arms."""
+@dataclass(frozen=True)
+class Experiment:
+  arms: dict[str, Config]
+  task: Callable[[Config], Any] | None = None
+  batches: Callable[[Config, tuple[int, int]], Any] | None = None
+
+
+def read_experiment(path) -> Experiment:
+  """Runs an experiment's file. Raises BadInput where it is missing or gives no arms."""
   path = Path(path)
   if not path.is_file():
     raise BadInput(f'no experiment {path}: give a file of experiments/')
@@ -17,4 +31,9 @@ def read_arms(path) -> dict[str, Config]:
   spec.loader.exec_module(module)
   if not hasattr(module, 'arms'):
     raise BadInput(f'{path} has no arms(): an experiment gives its configs as arms() -> dict of name and Config')
-  return module.arms()
+  return Experiment(module.arms(), getattr(module, 'task', None), getattr(module, 'batches', None))
+
+
+def read_arms(path) -> dict[str, Config]:
+  """The arms of an experiment file, in its order."""
+  return read_experiment(path).arms

@@ -9,6 +9,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import tempfile
 
@@ -222,6 +223,7 @@ def _read(path, step: int | None, names) -> tuple[int, dict]:
   folder = path / 'checkpoints' / str(step) / 'state'
   if not folder.exists():
     raise BadInput(f'{path}: step {step} is not kept; the last is {last_step(path)}')
+  logging.getLogger('absl').setLevel(logging.ERROR)  # Orbax warns that a part has no metadata of its own
   with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
     stored = reader.metadata(folder).item_metadata.tree
     wanted = {name: stored[name] for name in names if name in stored}

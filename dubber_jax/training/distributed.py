@@ -21,23 +21,22 @@ class HostLost(BadInput):
   """Another process of the run has died; this one cannot go on, nor wait for it."""
 
 
-def connect(coordinator: str = '', processes: int = 0, process: int = -1):
+def connect():
   """Joins the processes of a run; does nothing where there is but one. Call it before anything touches a device.
 
-  Who and how many they are is taken from the arguments, else from JAX_COORDINATOR_ADDRESS (host:port of process 0),
-  JAX_NUM_PROCESSES and JAX_PROCESS_ID, else, on a TPU pod, under Slurm and under Open MPI, from the machine itself.
+  Who and how many they are is taken from JAX_COORDINATOR_ADDRESS (host:port of process 0), JAX_NUM_PROCESSES and
+  JAX_PROCESS_ID or, on a TPU pod, under Slurm and under Open MPI, from the machine itself.
   Raises BadInput where part of it is missing or the others do not come.
   """
   if jax.distributed.is_initialized():
     return
-  coordinator = coordinator or os.environ.get('JAX_COORDINATOR_ADDRESS', '')
-  processes = processes or _number('JAX_NUM_PROCESSES', 0)
-  process = process if process >= 0 else _number('JAX_PROCESS_ID', -1)
+  coordinator = os.environ.get('JAX_COORDINATOR_ADDRESS', '')
+  processes, process = _number('JAX_NUM_PROCESSES', 0), _number('JAX_PROCESS_ID', -1)
   settings = {}
   if coordinator or processes > 1:
     if not (':' in coordinator and processes > 0 and 0 <= process < processes):
-      raise BadInput(f'several hosts need a coordinator HOST:PORT ({coordinator or "none"}), a number of processes '
-                     f'({processes}) and the number of this one, from 0 ({process}): give all three')  # fmt: skip
+      raise BadInput(f'JAX_COORDINATOR_ADDRESS={coordinator} JAX_NUM_PROCESSES={processes} JAX_PROCESS_ID={process}: '
+                     'several hosts need all three, HOST:PORT, how many, and which this is, from 0')  # fmt: skip
     if processes == 1:
       return
     settings = {'coordinator_address': coordinator, 'num_processes': processes, 'process_id': process}

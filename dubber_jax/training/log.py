@@ -12,6 +12,7 @@ from etils import epath
 from tqdm import tqdm
 
 ROWS, CURVE = 'log.jsonl', 'loss.png'
+DRAW_EVERY = 60  # seconds at least between two pictures of the loss
 
 
 class Log:
@@ -24,6 +25,7 @@ class Log:
   def __init__(self, workdir: epath.Path, start: int, end: int, progress: bool = True, active: bool = True):
     self.active, self.values = active, {}
     self._remote = workdir if '://' in os.fspath(workdir) else None
+    self._drawn = time.monotonic()
     self._bar = tqdm(total=end, initial=start, unit='step', disable=not (progress and active))
     self._reset()
     if not active:
@@ -88,11 +90,13 @@ class Log:
     for name, value in values.items():
       self._board.add_scalar(name, value, number)
 
-  def publish(self):
-    """Draws the loss, and copies what is new where the workdir is in a bucket."""
+  def publish(self, last: bool = False):
+    """Draws the loss, now and then, and copies what is new where the workdir is in a bucket."""
     if not self.active:
       return
-    draw_loss(read_log(self.local), self.local / CURVE)
+    if last or time.monotonic() - self._drawn > DRAW_EVERY:
+      draw_loss(read_log(self.local), self.local / CURVE)
+      self._drawn = time.monotonic()
     self._board.flush()
     for path in self.local.rglob('*') if self._remote else ():
       changed = path.stat().st_mtime
@@ -105,7 +109,7 @@ class Log:
   def close(self):
     self._bar.close()
     if self.active:
-      self.publish()
+      self.publish(last=True)
       self._lines.close()
       self._board.close()
 

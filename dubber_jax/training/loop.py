@@ -73,7 +73,7 @@ def train(
     programs = {}  # by the shapes of a batch
     agree = Agreement(mesh)
     number = int(state.step)
-    end = min(c.stop or c.steps, c.steps)
+    end = c.stop or c.steps
     log = stack.enter_context(contextlib.closing(Log(run.path, number, end, progress, is_first())))
     profile = stack.enter_context(_Profile(number + PROFILE_AFTER, c.profile, log))
     ended = number >= end

@@ -1,8 +1,13 @@
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from dubber_jax.config import Config, DataConfig, TrainConfig
 from dubber_jax.training.packed import write_packed
+
+sys.path.append(str(Path(__file__).parent))  # for processes.py, which children import too
 
 
 def random_item(rng, frames):
