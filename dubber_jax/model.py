@@ -23,6 +23,7 @@ from dubber_jax.actor.lips import LipEncoder, LipTextAttention
 from dubber_jax.actor.regulator import LengthRegulator
 from dubber_jax.actor.style import StyleEncoder
 from dubber_jax.actor.text import TextEncoder
+from dubber_jax.blocks.stack import Stacking
 from dubber_jax.clip import MODALITIES
 from dubber_jax.config import Config
 from dubber_jax.director.graphs import EmotionGraphs, node_mask
@@ -38,20 +39,24 @@ class DirectorActor(nn.Module):
   def setup(self):
     c = self.config.actor
     self.graphs = EmotionGraphs(self.config.director)
-    self.text = TextEncoder(len(SYMBOLS), c.width, c.text_layers, c.text_heads, c.kernel, c.expansion, c.dropout)
+    stacking = Stacking(self.config.train.remat, self.config.train.unroll)
+    self.text = TextEncoder(
+      len(SYMBOLS), c.width, c.text_layers, c.text_heads, c.kernel, c.expansion, c.dropout, stacking
+    )
     self.style = StyleEncoder(c.style_width, c.condition_width, dropout=c.dropout)
-    self.lips = LipEncoder(c.lip_width, c.lip_layers, c.kernel, c.expansion, c.dropout)
+    self.lips = LipEncoder(c.lip_width, c.lip_layers, c.kernel, c.expansion, c.dropout, stacking)
     self.lip_text = LipTextAttention(c.lip_heads, c.lip_width, c.dropout)
-    self.duration = DurationPredictor(c.prosody_width, c.prosody_layers, dropout=c.dropout)
+    self.duration = DurationPredictor(c.prosody_width, c.prosody_layers, dropout=c.dropout, stacking=stacking)
     self.regulator = LengthRegulator()
     stages = 3 if self.config.director.hierarchical else 1
     self.aggregators = [Aggregator(dropout=c.dropout) for _ in range(stages)]
     self.emotion = EmotionHead()
     self.join = nn.Dense(c.width)
-    self.prosody = ProsodyPredictor(c.prosody_width, c.prosody_layers, c.kernel, c.dropout)
+    self.prosody = ProsodyPredictor(c.prosody_width, c.prosody_layers, c.kernel, c.dropout, stacking)
     self.decoder = MelDecoder(
-      self.config.mel_bands, c.decoder_layers, c.kernel, c.expansion, c.postnet_width, c.postnet_layers, c.dropout
-    )
+      self.config.mel_bands, c.decoder_layers, c.kernel, c.expansion, c.postnet_width, c.postnet_layers, c.dropout,
+      stacking,
+    )  # fmt: skip
 
   def read(self, batch, train: bool = False):
     """Phonemes, voice, lips -> text (B, N, D), condition (B, C), log durations (B, N), lip weights (B, N, L)."""

@@ -21,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from dubber_jax.batch import Shape, empty_batch, padded_shape
+from dubber_jax.blocks.stack import stack_stored
 from dubber_jax.clip import Voice
 from dubber_jax.config import Config, from_json
 from dubber_jax.errors import BadInput
@@ -72,7 +73,7 @@ def _play(module, num_frames: int):
 
 
 def flatten(params) -> dict[str, np.ndarray]:
-  """Nested parameters -> {'text/conv_0/up/kernel': array}."""
+  """Nested parameters -> {'text/block/conv/up/kernel': array}."""
   return {k: np.asarray(v) for k, v in flax.traverse_util.flatten_dict(params, sep='/').items()}
 
 
@@ -80,8 +81,10 @@ def sha256(path: Path) -> str:
   return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def write_model_directory(out, config: Config, params, voices: dict[str, Voice], card: str, overwrite: bool = False):
-  """Writes `out` as a whole or not at all. Weights are stored in bfloat16. Raises BadInput where it exists."""
+def write_model_directory(
+  out, config: Config, params, voices: dict[str, Voice], card: str, overwrite: bool = False, weights: str = 'bfloat16'
+):
+  """Writes `out` as a whole or not at all; `weights` is the type they are stored in. Raises BadInput where it exists."""
   out = Path(out)
   if out.exists() and not overwrite:
     raise BadInput(f'{out} exists: give --overwrite to replace it, or another folder')
@@ -91,17 +94,24 @@ def write_model_directory(out, config: Config, params, voices: dict[str, Voice],
   (beside / 'features.json').write_text(json.dumps(feature_versions(), indent=2) + '\n')
   (beside / 'vocoder' / 'config.json').write_text(json.dumps({'name': GriffinLim.name, 'iterations': 60}) + '\n')
   (beside / 'CARD.md').write_text(card)
-  save_file({k: v.astype(ml_dtypes.bfloat16) for k, v in flatten(params).items()}, beside / 'model.safetensors')
+  kind = ml_dtypes.bfloat16 if weights == 'bfloat16' else np.dtype(weights)
+  save_file({k: v.astype(kind) for k, v in flatten(params).items()}, beside / 'model.safetensors')
   arrays = {f'{name}/embedding': v.embedding.astype(np.float32) for name, v in voices.items()}
   arrays |= {f'{name}/reference_mel': v.reference_mel.astype(np.float16) for name, v in voices.items()}
   save_file(arrays, beside / 'voices.safetensors')
   for stored in beside.rglob('*.safetensors'):
     stored.chmod(0o644)  # safetensors writes them for the owner alone
-  hashes = {str(p.relative_to(beside)): sha256(p) for p in sorted(beside.rglob('*')) if p.is_file()}
-  (beside / 'MANIFEST.json').write_text(json.dumps(hashes, indent=2) + '\n')
+  write_manifest(beside)
   if out.exists():
     shutil.rmtree(out)
   os.replace(beside, out)
+
+
+def write_manifest(folder: Path):
+  """MANIFEST.json: the sha256 of every other file of the folder."""
+  files = sorted(p for p in folder.rglob('*') if p.is_file() and p != folder / 'MANIFEST.json')
+  hashes = {str(p.relative_to(folder)): sha256(p) for p in files}
+  (folder / 'MANIFEST.json').write_text(json.dumps(hashes, indent=2) + '\n')
 
 
 def feature_versions() -> dict[str, dict]:
@@ -122,6 +132,7 @@ def load_params(path: Path, config: Config):
   batch = empty_batch(config, Shape(1, 16, 8, 8, 16))
   expected = jax.eval_shape(lambda: DirectorActor(config).init({'params': jax.random.key(0)}, batch)['params'])
   expected = flax.traverse_util.flatten_dict(expected, sep='/')
+  stored = stack_stored(stored, expected)
   wrong = [f'{k} is missing' for k in expected if k not in stored]
   wrong += [f'{k} is not of this model' for k in stored if k not in expected]
   wrong += [f'{k} is {stored[k].shape}, the config says {v.shape}' for k, v in expected.items()
@@ -139,28 +150,48 @@ def load(path: str | Path | None = None, check: bool = True) -> Model:
   fit the config, or the extractors installed here are not the ones it was trained with.
   """
   path = Path(path) if path else SHIPPED
+  check_files(path, hashes=check)
+  config = from_json((path / 'config.json').read_text(), str(path / 'config.json'))
+  check_features(path)
+  params = load_params(path / 'model.safetensors', config)
+  return Model(config, params, open_vocoder(path / 'vocoder'), read_voices(path), path)
+
+
+def check_files(path: Path, hashes: bool = True):
+  """Raises BadInput where a file of the manifest is missing or, with `hashes`, not the one that was written."""
   if not (path / 'MANIFEST.json').exists():
     raise BadInput(f'{path} is not a model directory (no MANIFEST.json): give the folder that `dubber release` wrote')
   try:
-    hashes = json.loads((path / 'MANIFEST.json').read_text())
+    manifest = json.loads((path / 'MANIFEST.json').read_text())
   except json.JSONDecodeError as e:
     raise BadInput(f'{path}/MANIFEST.json is damaged: {e.msg}') from e
-  for name, digest in hashes.items() if check else ():
+  for name, digest in manifest.items() if hashes else ():
     if not (path / name).exists():
       raise BadInput(f'{path}/{name} is missing; copy the model directory again')
     if sha256(path / name) != digest:
       raise BadInput(f'{path}/{name} is not the file that was released (its hash differs); copy it again')
-  config = from_json((path / 'config.json').read_text(), str(path / 'config.json'))
+
+
+def check_features(path: Path):
+  """Raises BadInput where the extractors installed here are not those of features.json."""
   made_with = json.loads((path / 'features.json').read_text())
   installed = feature_versions()
   unlike = [f'{k}: {v} there, {installed.get(k)} here' for k, v in made_with.items() if installed.get(k) != v]
   if unlike:
     raise BadInput(f'{path} was trained with other extractors ({"; ".join(unlike)}); install those, or another model')
+
+
+def read_voices(path: Path) -> dict[str, Voice]:
   arrays = load_file(path / 'voices.safetensors')
   names = sorted({k.split('/')[0] for k in arrays})
-  voices = {
-    n: Voice(arrays[f'{n}/embedding'], arrays[f'{n}/reference_mel'].astype(np.float32), n) for n in names
-  }
-  settings = json.loads((path / 'vocoder' / 'config.json').read_text())
-  params = load_params(path / 'model.safetensors', config)
-  return Model(config, params, GriffinLim(settings['iterations']), voices, path)
+  return {n: Voice(arrays[f'{n}/embedding'], arrays[f'{n}/reference_mel'].astype(np.float32), n) for n in names}
+
+
+def open_vocoder(folder: Path):
+  """The vocoder of a folder: Griffin-Lim, or a network with its weights."""
+  settings = json.loads((folder / 'config.json').read_text())
+  if settings['name'] == GriffinLim.name:
+    return GriffinLim(settings['iterations'])
+  from dubber_jax.vocoder.neural import read_vocoder
+
+  return read_vocoder(folder)

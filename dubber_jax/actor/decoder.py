@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from dubber_jax.blocks.convolution import ConvNeXtBlock
+from dubber_jax.blocks.stack import Stacking, scan_layers
 
 PITCH_CENTRE = 5.2  # natural log of Hz: 181 Hz
 PITCH_SCALE = 0.35  # about one standard deviation over speakers and sentences
@@ -21,13 +22,13 @@ class ProsodyPredictor(nn.Module):
   layers: int
   kernel: int = 7
   dropout: float = 0.0
+  stacking: Stacking = Stacking()
 
   @nn.compact
   def __call__(self, frames_btd, mask_bt, condition_bc, train: bool = False):
     x = nn.Dense(self.width)(frames_btd) * mask_bt[..., None]
-    for i in range(self.layers):
-      block = ConvNeXtBlock(self.kernel, dropout=self.dropout, name=f'conv_{i}')
-      x = block(x, mask_bt, condition_bc, train)
+    block = ConvNeXtBlock(self.kernel, dropout=self.dropout, name='block')
+    x = scan_layers(block, self.layers, x, mask_bt, condition_bc, train, stacking=self.stacking)
     pitch, voicing, energy = jnp.moveaxis(nn.Dense(3, name='out')(x), -1, 0)
     return pitch, voicing, energy
 
@@ -50,15 +51,15 @@ class MelDecoder(nn.Module):
   postnet_width: int
   postnet_layers: int
   dropout: float = 0.0
+  stacking: Stacking = Stacking()
 
   @nn.compact
   def __call__(self, frames_btd, pitch_bt, voiced_bt, energy_bt, mask_bt, condition_bc, train: bool = False):
     width = frames_btd.shape[-1]
     prosody_bt4 = jnp.stack([pitch_bt * voiced_bt, jnp.square(pitch_bt) * voiced_bt, voiced_bt, energy_bt], axis=-1)
     x = (frames_btd + nn.Dense(width, name='prosody')(prosody_bt4)) * mask_bt[..., None]
-    for i in range(self.layers):
-      block = ConvNeXtBlock(self.kernel, self.expansion, self.dropout, name=f'conv_{i}')
-      x = block(x, mask_bt, condition_bc, train)
+    block = ConvNeXtBlock(self.kernel, self.expansion, self.dropout, name='block')
+    x = scan_layers(block, self.layers, x, mask_bt, condition_bc, train, stacking=self.stacking)
     bias = nn.initializers.constant(-5.0)
     mel = nn.Dense(self.bands, bias_init=bias, name='mel')(nn.LayerNorm()(x)) * mask_bt[..., None]
     finish = mel

@@ -7,6 +7,7 @@ import numpy as np
 
 from dubber_jax.blocks.convolution import ConvNeXtBlock
 from dubber_jax.blocks.norms import LayerNorm
+from dubber_jax.blocks.stack import Stacking, scan_layers
 from dubber_jax.errors import BadInput
 
 SLOWEST, FASTEST = 0.75, 1.35  # limits of the speaking rate
@@ -19,13 +20,13 @@ class DurationPredictor(nn.Module):
   layers: int
   kernel: int = 5
   dropout: float = 0.0
+  stacking: Stacking = Stacking()
 
   @nn.compact
   def __call__(self, text_bnd, lips_bnd, mask_bn, condition_bc, train: bool = False) -> jax.Array:
     x = nn.Dense(self.width)(jnp.concatenate([text_bnd, lips_bnd], axis=-1)) * mask_bn[..., None]
-    for i in range(self.layers):
-      block = ConvNeXtBlock(self.kernel, dropout=self.dropout, name=f'conv_{i}')
-      x = block(x, mask_bn, condition_bc, train)
+    block = ConvNeXtBlock(self.kernel, dropout=self.dropout, name='block')
+    x = scan_layers(block, self.layers, x, mask_bn, condition_bc, train, stacking=self.stacking)
     return nn.softplus(nn.Dense(1, bias_init=nn.initializers.constant(1.5), name='out')(x)[..., 0]) * mask_bn
 
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from dubber_jax.blocks.attention import Attention
 from dubber_jax.blocks.convolution import ConvNeXtBlock
+from dubber_jax.blocks.stack import Stacking, scan_layers
 
 
 class LipEncoder(nn.Module):
@@ -16,6 +17,7 @@ class LipEncoder(nn.Module):
   kernel: int = 7
   expansion: int = 3
   dropout: float = 0.0
+  stacking: Stacking = Stacking()
 
   @nn.compact
   def __call__(self, lips_bld: jax.Array, mask_bl: jax.Array, train: bool = False) -> jax.Array:
@@ -24,8 +26,8 @@ class LipEncoder(nn.Module):
     mean = (lips_bld * weight).sum(1, keepdims=True) / jnp.maximum(weight.sum(1, keepdims=True), 1.0)
     moving = jnp.concatenate([(lips_bld - mean) * 10.0, jnp.broadcast_to(mean, lips_bld.shape)], axis=-1)
     x = nn.Dense(self.width)(moving) * weight
-    for i in range(self.layers):
-      x = ConvNeXtBlock(self.kernel, self.expansion, self.dropout, name=f'conv_{i}')(x, mask_bl, train=train)
+    block = ConvNeXtBlock(self.kernel, self.expansion, self.dropout, name='block')
+    x = scan_layers(block, self.layers, x, mask_bl, None, train, stacking=self.stacking)
     return nn.LayerNorm()(x) * weight
 
 

@@ -7,6 +7,24 @@ import jax.numpy as jnp
 from dubber_jax.blocks.attention import Attention
 from dubber_jax.blocks.convolution import ConvNeXtBlock
 from dubber_jax.blocks.fft import FFTStack
+from dubber_jax.blocks.stack import Stacking, scan_layers
+
+
+class TextBlock(nn.Module):
+  """A ConvNeXt block, then pre-norm self-attention with rotary positions (B, N): x (B, N, D), mask (B, N)."""
+
+  heads: int
+  kernel: int = 7
+  expansion: int = 3
+  dropout: float = 0.0
+
+  @nn.compact
+  def __call__(self, x, mask_bn, position_bn, train: bool = False):
+    width = x.shape[-1]
+    x = ConvNeXtBlock(self.kernel, self.expansion, self.dropout, name='conv')(x, mask_bn, train=train)
+    normed = nn.LayerNorm(name='norm')(x)
+    attention = Attention(self.heads, width, width, self.dropout, name='attention')
+    return (x + attention(normed, normed, mask_bn, position_bn, position_bn, train)[0]) * mask_bn[..., None]
 
 
 class TextEncoder(nn.Module):
@@ -19,16 +37,14 @@ class TextEncoder(nn.Module):
   kernel: int = 7
   expansion: int = 3
   dropout: float = 0.0
+  stacking: Stacking = Stacking()
 
   @nn.compact
   def __call__(self, ids_bn: jax.Array, mask_bn: jax.Array, train: bool = False) -> jax.Array:
     x = nn.Embed(self.symbols, self.width)(ids_bn) * mask_bn[..., None]
     position = jnp.broadcast_to(jnp.arange(ids_bn.shape[1], dtype=jnp.float32), ids_bn.shape)
-    for i in range(self.layers):
-      x = ConvNeXtBlock(self.kernel, self.expansion, self.dropout, name=f'conv_{i}')(x, mask_bn, train=train)
-      attention = Attention(self.heads, self.width, self.width, self.dropout, name=f'attention_{i}')
-      normed = nn.LayerNorm(name=f'norm_{i}')(x)
-      x = (x + attention(normed, normed, mask_bn, position, position, train)[0]) * mask_bn[..., None]
+    block = TextBlock(self.heads, self.kernel, self.expansion, self.dropout, name='block')
+    x = scan_layers(block, self.layers, x, mask_bn, position, train, stacking=self.stacking)
     return nn.LayerNorm(name='norm')(x) * mask_bn[..., None]
 
 
