@@ -1,4 +1,4 @@
-"""TFDS builders that write array_record, without TensorFlow: GRID, RAVDESS, CREMA-D and anybody's clips.
+"""TFDS builders that write array_record, without TensorFlow.
 
     Grid(data_dir='prepared').download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir='GRID'))
 
@@ -17,14 +17,30 @@ from data_pipelines.extract import VERSION, Work, WorkFolder, extract_all
 from data_pipelines.layouts import find_recordings
 from data_pipelines.pack import describe
 from data_pipelines.recordings import Recording
+from data_pipelines.v2c_animation import FeatureTree
 from dubber_jax.clip import EMOTIONS, MEL_BANDS
 from dubber_jax.config import FeatureConfig
+from dubber_jax.errors import BadInput
 from dubber_jax.script.phonemes import SYMBOLS
 from dubber_jax.training.packed import KINDS, MEL_STEP
+from dubber_jax.training.records import PublishedRecords, Records, RecordSet
 
 SHAPES = {
   'mel': (None, MEL_BANDS), 'lips': (None, FeatureConfig.lip_width), 'speaker': (FeatureConfig.speaker_width,),
 }  # fmt: skip
+
+
+# The published item's fields that are stored; what belongs to the reference is made of them when they are read.
+PUBLISHED = {
+  'phonemes': ((None,), np.int32), 'duration': ((None,), np.int32), 'mel': ((None, MEL_BANDS), np.float32),
+  'lip_embedding': ((None, 512), np.float32), 'spk_embedding': ((256,), np.float32),
+} | {
+  f'{m}_{what}': ((None, width), np.float32)
+  for m, own in (('scene', 1024), ('face', 1024), ('text', 2048))
+  for what, width in (('emo_embedding', own), ('refs', own), ('ref_audios', 1024))
+}  # fmt: skip
+PUBLISHED_NAMES = {'phonemes': 'text'}
+LISTINGS = {'train': 'train.txt', 'validation': 'val.txt'}
 
 
 def _array(name: str) -> tfds.features.Tensor:
@@ -79,6 +95,15 @@ class RecordingsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
       features = folder.load(r)
       yield r.key, row | {name: np.asarray(features[name]).astype(kind) for name, kind in KINDS.items()}
 
+  def digest(self, source) -> str:
+    """Names the state of `source` that a data set is made of."""
+    return listing_digest(find_recordings(self.name, source))
+
+  @property
+  def reader(self) -> type[Records]:
+    """What reads the data set."""
+    return RecordSet
+
   @property
   def work(self) -> epath.Path:
     """Where features are kept while, and after, they are extracted: the next start goes on from there."""
@@ -106,17 +131,78 @@ class Cremad(RecordingsBuilder):
   LICENCE = 'Open Database License (ODbL) 1.0'
 
 
+class V2cAnimation(RecordingsBuilder):
+  """V2C-Animation: lines of 26 animated films. `clips` are extracted as any others; `features` are the published ones,
+  of which training/records.py's PublishedRecords gives items."""
+
+  URL = 'https://github.com/chenqi008/V2C'
+  BUILDER_CONFIGS = [
+    tfds.core.BuilderConfig(name='clips', description='films cut into lines, as the authors organise them'),
+    tfds.core.BuilderConfig(name='features', description='the features of StyleDubber and Authentic-Dubber'),
+  ]
+
+  def _info(self) -> tfds.core.DatasetInfo:
+    if self.builder_config.name == 'clips':
+      return super()._info()
+    return tfds.core.DatasetInfo(
+      builder=self,
+      description=self.__doc__,
+      features=tfds.features.FeaturesDict(
+        {name: tfds.features.Text() for name in ('key', 'voice', 'text')}
+        | {'emotion': tfds.features.ClassLabel(names=EMOTIONS)}
+        | {name: tfds.features.Tensor(shape=shape, dtype=kind, encoding=tfds.features.Encoding.BYTES)
+           for name, (shape, kind) in PUBLISHED.items()}
+      ),
+      homepage=self.URL,
+      metadata=tfds.core.MetadataDict({'published': True, 'version': VERSION}),
+    )  # fmt: skip
+
+  def _split_generators(self, dl_manager):
+    if self.builder_config.name == 'clips':
+      return super()._split_generators(dl_manager)
+    root, skipped = epath.Path(dl_manager.manual_dir), []
+    trees = {split: FeatureTree(root, listing) for split, listing in LISTINGS.items() if (root / listing).exists()}
+    self.info.metadata.update({'listing': self.digest(root), 'skipped': skipped})
+    return {split: self._generate_published(tree, skipped) for split, tree in trees.items()}
+
+  def digest(self, source) -> str:
+    return super().digest(source) if self.builder_config.name == 'clips' else features_digest(source)
+
+  @property
+  def reader(self) -> type[Records]:
+    return RecordSet if self.builder_config.name == 'clips' else PublishedRecords
+
+  def _generate_published(self, tree: FeatureTree, skipped: list[dict]):
+    for i, entry in enumerate(tree.entries):
+      try:
+        item = tree.item(i)
+      except BadInput as e:
+        skipped.append({'key': entry.name, 'file': str(tree.listing), 'why': str(e)})
+        continue
+      row = {'key': entry.name, 'voice': entry.speaker, 'text': entry.text, 'emotion': int(item['emotion_id'])}
+      arrays = {name: np.asarray(item[PUBLISHED_NAMES.get(name, name)]) for name in PUBLISHED}
+      yield entry.name, row | {name: array.astype(PUBLISHED[name][1]) for name, array in arrays.items()}
+
+
 class ClipFolder(RecordingsBuilder):
   """Anybody's clips, each with its words in a subtitle or text file of the same name."""
 
 
-BUILDERS = {'grid': Grid, 'ravdess': Ravdess, 'cremad': Cremad, 'clip_folder': ClipFolder}
+BUILDERS = {
+  'v2c_animation': V2cAnimation, 'grid': Grid, 'ravdess': Ravdess, 'cremad': Cremad, 'clip_folder': ClipFolder,
+}  # fmt: skip
 
 
 def content_name(r: Recording) -> str:
   """A name that changes when the recording or its text does, so that only what was changed is extracted again."""
   stat = r.path.stat()
   return f'{VERSION} {r.key} {r.text} {r.start} {r.end} {stat.st_size} {stat.st_mtime_ns}'
+
+
+def features_digest(root) -> str:
+  """Names a tree of published features, by its listings."""
+  texts = [(epath.Path(root) / name).read_text() for name in LISTINGS.values() if (epath.Path(root) / name).exists()]
+  return hashlib.sha256('\n'.join(texts).encode()).hexdigest()[:16]
 
 
 def listing_digest(recordings: list[Recording]) -> str:

@@ -10,6 +10,7 @@ import fcntl
 import functools
 import hashlib
 import json
+import operator
 import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -102,7 +103,7 @@ def to_measure(recordings: list[Recording]) -> list[Recording]:
 def _wave(recording: Recording) -> np.ndarray:
   from dubber_jax.media.sound import read_sound
 
-  return read_sound(recording.path, SAMPLE_RATE, recording.start, recording.end)
+  return read_sound(recording.sound or recording.path, SAMPLE_RATE, recording.start, recording.end)
 
 
 class WorkFolder:
@@ -110,7 +111,7 @@ class WorkFolder:
 
   def __init__(self, path, name: Callable[[Recording], str] | None = None):
     """name: what an item is called by; by default its key."""
-    self.path, self.name = epath.Path(path), name or Recording.key.fget
+    self.path, self.name = epath.Path(path), name or operator.attrgetter('key')
 
   def file(self, recording: Recording) -> epath.Path:
     return self.path / f'{hashlib.sha256(self.name(recording).encode()).hexdigest()[:16]}.npz'

@@ -1,14 +1,16 @@
-"""The recordings of GRID, RAVDESS and CREMA-D in the layouts their authors distribute, and of anybody's clips.
+"""The recordings of published data sets in the layouts of their authors, and of anybody's clips.
 
 Each finder takes the folder and gives its recordings; `FINDERS` has them by the data set's name. A folder that holds
 NAME.jsonl instead is read by that list (recordings.py). Keys, speakers, emotions and texts are the same both ways.
 """
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 from data_pipelines.recordings import FILMS, Recording, read_recordings, spoken_grid
+from dubber_jax.clip import EMOTIONS
 from dubber_jax.errors import BadInput
 from dubber_jax.footage.index import find_footage
 
@@ -115,6 +117,44 @@ def find_cremad(root: Path) -> list[Recording]:
   return list(found.values())
 
 
+def find_v2c(root: Path) -> list[Recording]:
+  """V2C-Animation: clips Movie/Movie_videos/Name/0034.mp4, with sound and words in Movie/Movie_speeches/Name/00.
+
+  The sound, Name-00-0034.wav, is of the film's centre channel. Labels come from emotions.json, splits from train.txt
+  and val.txt, where the folder has them; without, all is for training.
+  """
+  labels, splits = _v2c_labels(root), _v2c_splits(root)
+  recordings = []
+  for path in _media(root, '.mp4', '.mkv'):
+    if len(path.parts) < 3 or not path.parts[-3].endswith('_videos'):
+      continue
+    movie, character = path.parts[-3].removesuffix('_videos'), path.parts[-2]
+    beside = path.parents[2] / f'{movie}_speeches' / character / '00' / f'{character}-00-{path.stem}'
+    words, sound = (beside.with_name(f'{beside.name}{end}') for end in ('.normalized.txt', '.wav'))
+    text = ' '.join(words.read_text(encoding='utf-8', errors='replace').split()) if words.exists() else ''
+    speaker = f'{movie[:1].upper()}{movie[1:]}@{character}'
+    name = f'{speaker}_00_{path.stem}_00'
+    recordings.append(
+      Recording('v2c_animation', name, speaker, path, text, labels.get(name, 'neutral'), splits.get(name, 'train'),
+                True, sound=sound if sound.exists() else None)
+    )  # fmt: skip
+  return recordings
+
+
+def _v2c_labels(root: Path) -> dict[str, str]:
+  path = root / 'emotions.json'
+  try:
+    return {k: EMOTIONS[v] for k, v in json.loads(path.read_text()).items()} if path.exists() else {}
+  except (ValueError, TypeError, IndexError, AttributeError) as e:
+    raise BadInput(f'{path}: not the labels of V2C-Animation, names with numbers 0 to 7 ({e})') from None
+
+
+def _v2c_splits(root: Path) -> dict[str, str]:
+  listings = ((root / 'train.txt', 'train'), (root / 'val.txt', 'validation'))
+  return {row.split('|')[0]: split for path, split in listings if path.exists()
+          for row in path.read_text(encoding='utf-8').splitlines()}  # fmt: skip
+
+
 def find_clips(root: Path) -> list[Recording]:
   """Anybody's clips: SPEAKER/clip.mp4 with clip.srt (a recording a line) or clip.txt beside, or a JSON-lines list.
 
@@ -137,6 +177,7 @@ FINDERS: dict[str, Callable[[Path], list[Recording]]] = {
   'grid': find_grid,
   'ravdess': find_ravdess,
   'cremad': find_cremad,
+  'v2c_animation': find_v2c,
   'clip_folder': find_clips,
 }
 

@@ -18,29 +18,31 @@ def prepare(name: str, source, out, workers: int = 1, beam: str | None = None, o
   """
   import tensorflow_datasets as tfds
 
-  from data_pipelines.builders import BUILDERS, listing_digest
-  from data_pipelines.layouts import find_recordings
-  from dubber_jax.training.records import RecordSet
+  from data_pipelines.builders import BUILDERS
 
   tfds.disable_progress_bar()
-  builder = BUILDERS[name](data_dir=str(out), workers=workers, beam=beam, **settings)
+  source = Path(source).resolve()
+  settings |= {'data_dir': str(out), 'workers': workers, 'beam': beam}
+  if name == 'v2c_animation':
+    settings['config'] = 'features' if (source / 'train.txt').exists() and (source / 'mel').is_dir() else 'clips'
+  builder = BUILDERS[name](**settings)
   folder = Path(builder.data_dir)
   for half in folder.parent.glob(f'incomplete.*_{folder.name}'):
     shutil.rmtree(half)
   if (folder / 'dataset_info.json').exists():
     before = json.loads((folder / 'metadata.json').read_text())
-    if before.get('listing') == listing_digest(find_recordings(name, source)) and not overwrite:
-      RecordSet(folder)
-      return folder, before['skipped']
     if not overwrite:
-      raise BadInput(f'{folder} holds another state of {name}: give --overwrite to prepare it again')
+      if before.get('listing') != builder.digest(source):
+        raise BadInput(f'{folder} holds another state of {name}: give --overwrite to prepare it again')
+      builder.reader(folder)
+      return folder, before['skipped']
     shutil.rmtree(folder)
-    builder = BUILDERS[name](data_dir=str(out), workers=workers, beam=beam, **settings)
+    builder = BUILDERS[name](**settings)
   builder.download_and_prepare(
     download_dir=str(builder.work / 'downloads'),  # TFDS wants one; nothing is downloaded
-    download_config=tfds.download.DownloadConfig(manual_dir=str(Path(source).resolve())),
+    download_config=tfds.download.DownloadConfig(manual_dir=str(source)),
   )
-  RecordSet(folder)  # reads everything once, and makes the index
-  skipped = builder.info.metadata['skipped']
+  builder.reader(folder)  # reads everything once, and makes the index
+  skipped = json.loads((folder / 'metadata.json').read_text())['skipped']
   (folder / 'skipped.jsonl').write_text(''.join(json.dumps(s, ensure_ascii=False) + '\n' for s in skipped))
   return folder, skipped

@@ -23,6 +23,7 @@ class Recording:
   words: tuple = ()  # GRID: (start s, end s, word)
   start: float | None = None  # s, of its part of the file; None: all of it
   end: float | None = None
+  sound: Path | None = None  # a file with the sound alone, where it is better than that of the film
 
   @property
   def key(self) -> str:

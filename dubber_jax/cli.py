@@ -117,6 +117,7 @@ def make_parser() -> argparse.ArgumentParser:
   sub.add_argument('workdir')
   sub.add_argument('-o', '--out', required=True)
   sub.add_argument('--voices', nargs='*', default=(), metavar='NAME=RECORDING', help='voices to ship with it')
+  sub.add_argument('--vocoder', help="a vocoder's folder to ship with it (default: Griffin-Lim, which has no weights)")
   sub.add_argument('--card', help='a Markdown file: data, licence, figures')
   sub.add_argument('--overwrite', action='store_true')
 
@@ -324,7 +325,7 @@ def run_digest(given):
 def run_release(given):
   from dubber_jax.clip import Voice
   from dubber_jax.config import from_json
-  from dubber_jax.model_directory import Model, write_model_directory
+  from dubber_jax.model_directory import Model, open_vocoder, write_model_directory
   from dubber_jax.rehearsal import perform
   from dubber_jax.script.phonemes import phonemize
   from dubber_jax.training.checkpoints import load_weights
@@ -333,9 +334,10 @@ def run_release(given):
 
   if Path(given.out).exists() and not given.overwrite:
     raise BadInput(f'{given.out} exists: give --overwrite to replace it, or another folder')
+  vocoder = open_vocoder(Path(given.vocoder)) if given.vocoder else GriffinLim()
   step, params = load_weights(given.workdir)
   config = from_json((Path(given.workdir) / 'config.json').read_text(), f'{given.workdir}/config.json')
-  model = Model(config, params, GriffinLim(), {}, Path(given.workdir))
+  model = Model(config, params, vocoder, {}, Path(given.workdir))
   voices = {}
   for pair in given.voices:
     name, _, path = pair.partition('=')
@@ -346,7 +348,7 @@ def run_release(given):
     take = perform(model, phonemize('This is how I sound when I speak plainly, without any hurry.'), voice, None)
     voices[name] = Voice(voice.embedding, take.mel[: len(voice.reference_mel)], name)
   card = Path(given.card).read_text(encoding='utf-8') if given.card else f'# {config.name}\n\nStep {step}.\n'
-  write_model_directory(given.out, config, params, voices, card, given.overwrite)
+  write_model_directory(given.out, config, params, voices, card, given.overwrite, vocoder=given.vocoder)
   print(given.out)
 
 

@@ -16,38 +16,66 @@ from dubber_jax.errors import BadInput
 from dubber_jax.script.phonemes import SYMBOLS
 from dubber_jax.training.packed import KINDS, MEL_STEP, unpack
 
-INDEX = ('frames', 'phonemes', 'speakers', 'splits')
 REMEDY = "run 'dubber prepare --overwrite' to make the data set again"
 
 
-class RecordSet:
-  """One prepared data set, all its splits one after the other. Items are as those of packed.PackedSet.
+class Records:
+  """What any prepared data set is: all its splits one after the other, and an index of them.
 
-  Raises BadInput where it is half built, a shard is cut off, or its phonemes or mels are of another version. A record
-  that does not parse is found when it is read; those that were found while the index was made are in `unreadable`.
+  Raises BadInput where it is half built, a shard is cut off, or it was made by another version. A record that does not
+  parse is found when it is read; those that were found while the index was made are in `unreadable`.
   """
+
+  columns: dict[str, type] = {}  # of the index; see _summary
+  expected: dict = {}  # of the metadata
 
   def __init__(self, folder):
     self.folder = Path(folder)
     self._check()
-    index = self.folder / 'index.npz'
-    if not index.exists():
-      self._write_index(index)
-    with np.load(index) as stored:
-      self.frames, self.phonemes, self.speakers, self.splits = (stored[name] for name in INDEX)
+    path = self.folder / 'index.npz'
+    if not path.exists():
+      self._write_index(path)
+    with np.load(path) as stored:
+      self.index = {name: stored[name] for name in self.columns}
+      self.splits = stored['splits']
       self.unreadable = json.loads(str(stored['unreadable']))
-    if len(self.frames) != len(self):
-      raise BadInput(f'{index} is of another version of the data set: delete it and it is made again')
+    if len(self.splits) != len(self):
+      raise BadInput(f'{path} is of another state of the data set: delete it and it is made again')
+
+  def __len__(self) -> int:
+    return int(self._ends[-1])
+
+  def read(self, i: int) -> dict:
+    """Record i, decoded and checked. Raises BadInput where it does not parse or its parts do not fit together."""
+    split = int(np.searchsorted(self._ends, i, 'right'))
+    place = int(i) - (int(self._ends[split - 1]) if split else 0)
+    try:
+      record = self._sources[split][place]
+      self._fit(record)
+    except Exception as e:  # noqa: BLE001 (protobuf, Riegeli and NumPy each have their own errors)
+      why = str(e).splitlines()[0][:200] if str(e) else type(e).__name__
+      raise BadInput(f'{self.folder}, {self._names[split]} record {place} does not parse ({why})') from None
+    return record
+
+  def _fit(self, record: dict):
+    """Raises any error where the parts of a record do not fit together."""
+
+  def _summary(self, record: dict) -> tuple:
+    """A record's row of the index, in the order of `columns`."""
+    return ()
 
   def _check(self):
     if not (self.folder / 'dataset_info.json').exists():
       half = sorted(self.folder.parent.glob(f'incomplete.*_{self.folder.name}'))
       raise BadInput(f'{self.folder}: no data set here' + (f', only a half-built one in {half[0].name}' if half else '')
                      + "; run 'dubber prepare' (again) and give the folder that it prints")  # fmt: skip
-    metadata = json.loads((self.folder / 'metadata.json').read_text())
-    for name, here in (('symbols', list(SYMBOLS)), ('mel_step', MEL_STEP)):
+    try:
+      metadata = json.loads((self.folder / 'metadata.json').read_text())
+    except (OSError, ValueError) as e:
+      raise BadInput(f'{self.folder}/metadata.json cannot be read ({e}); {REMEDY}') from None
+    for name, here in self.expected.items():
       if metadata.get(name) != here:
-        raise BadInput(f'{self.folder}: made with other {name}; {REMEDY}')
+        raise BadInput(f'{self.folder}: another kind of data set, or made with other {name}; {REMEDY}')
     for instruction in (i for name in self._names for i in self._builder.info.splits[name].file_instructions):
       _check_shard(Path(instruction.filename), instruction.examples_in_shard)
 
@@ -72,47 +100,96 @@ class RecordSet:
   def _ends(self) -> np.ndarray:
     return np.cumsum([self._builder.info.splits[name].num_examples for name in self._names])
 
-  def __len__(self) -> int:
-    return int(self._ends[-1])
-
-  def item(self, i: int, names=None) -> tuple[dict, dict[str, np.ndarray]]:
-    """Row (key, set, speaker, text, emotion, split) and features (those of `names`; None: all) of item i, as of
-    PackedSet. Raises BadInput where the record does not parse, or its parts do not fit together."""
-    split = int(np.searchsorted(self._ends, i, 'right'))
-    place = i - (int(self._ends[split - 1]) if split else 0)
-    try:
-      record = self._sources[split][place]
-      row = {name: record[name].decode() for name in ('key', 'set', 'text', 'split')}
-      row |= {'speaker': record['voice'].decode(), 'emotion': EMOTIONS[record['emotion']]}
-      frames, phonemes = len(record['mel']), len(record['phonemes'])
-      fits = len(record['pitch']) == frames == record['durations'].sum() and len(record['durations']) == phonemes
-      if not fits or (phonemes and record['phonemes'].max() >= len(SYMBOLS)):
-        raise ValueError('its parts do not fit together')
-    except Exception as e:  # noqa: BLE001 (protobuf, Riegeli and NumPy each have their own errors)
-      why = str(e).splitlines()[0][:200] if str(e) else type(e).__name__
-      raise BadInput(f'{self.folder}, {self._names[split]} record {place} does not parse ({why})') from None
-    return row, unpack({name: record[name] for name in names or KINDS})
-
   def _write_index(self, path: Path):
-    """Reads all records once. Those that do not parse get length 0 and no split, so that nothing asks for them."""
+    """Reads all records once. Those that do not parse get no split, so that nothing asks for them."""
     rows, unreadable = [], []
+    splits = np.repeat(self._names, np.diff(self._ends, prepend=0))
     for i in range(len(self)):
       try:
-        row, features = self.item(i, ('mel', 'phonemes'))
-        rows.append((len(features['mel']), len(features['phonemes']), row['speaker'], row['split']))
+        rows.append(self._summary(self.read(i)))
       except BadInput as e:
         unreadable.append(str(e))
-        rows.append((0, 0, '', ''))
-    columns = dict(zip(INDEX, (np.array(c) for c in zip(*rows, strict=True)), strict=True))
+        rows.append(tuple(kind() for kind in self.columns.values()))
+        splits[i] = ''
+    columns = {name: np.array([row[c] for row in rows], kind) for c, (name, kind) in enumerate(self.columns.items())}
     beside = path.with_suffix(f'.{os.getpid()}.npz')
     try:
-      np.savez(beside, **columns, unreadable=json.dumps(unreadable, ensure_ascii=False))
+      np.savez(beside, **columns, splits=splits, unreadable=json.dumps(unreadable, ensure_ascii=False))
       os.replace(beside, path)
     except OSError as e:
       raise BadInput(f'{path} cannot be written ({e.strerror}); open the data set once where it can be') from e
 
   def __reduce__(self):
-    return RecordSet, (self.folder,)  # a process that reads along opens the shards itself
+    return type(self), (self.folder,)  # a process that reads along opens the shards itself
+
+
+class RecordSet(Records):
+  """A set of recordings with features of ours. Items are as those of packed.PackedSet."""
+
+  columns = {'frames': int, 'phonemes': int, 'speakers': str}
+  expected = {'symbols': list(SYMBOLS), 'mel_step': MEL_STEP}
+
+  frames = property(lambda self: self.index['frames'])
+  phonemes = property(lambda self: self.index['phonemes'])
+  speakers = property(lambda self: self.index['speakers'])
+
+  def item(self, i: int, names=None) -> tuple[dict, dict[str, np.ndarray]]:
+    """Row (key, set, speaker, text, emotion, split) and features (those of `names`; None: all) of item i, as of
+    PackedSet. Raises BadInput where the record does not parse."""
+    record = self.read(i)
+    row = {name: record[name].decode() for name in ('key', 'set', 'text', 'split')}
+    row |= {'speaker': record['voice'].decode(), 'emotion': EMOTIONS[record['emotion']]}
+    return row, unpack({name: record[name] for name in names or KINDS})
+
+  def _fit(self, record):
+    frames, phonemes = len(record['mel']), len(record['phonemes'])
+    whole = len(record['pitch']) == frames == record['durations'].sum() and len(record['durations']) == phonemes
+    if not whole or (phonemes and record['phonemes'].max() >= len(SYMBOLS)):
+      raise ValueError('its parts do not fit together')
+
+  def _summary(self, record):
+    return len(record['mel']), len(record['phonemes']), record['voice'].decode()
+
+
+class PublishedRecords(Records):
+  """One split of V2C-Animation's published features. `item(i, rng)` is as that of a FeatureTree."""
+
+  columns = {'phonemes': int, 'lips': int, 'frames': int}
+  expected = {'published': True}
+
+  def __init__(self, folder, split: str = 'train'):
+    super().__init__(folder)
+    self.split, self.root = split, self.folder
+    self.chosen = np.flatnonzero(self.splits == split)
+    if not len(self.chosen):
+      raise BadInput(f'{folder} has no split {split!r}: it has {", ".join(self._names)}')
+    self.lengths = np.stack([self.index[n][self.chosen] for n in (*self.columns, 'frames')], 1)  # the last: reference
+
+  def __len__(self) -> int:
+    return len(self.chosen) if hasattr(self, 'chosen') else super().__len__()
+
+  def item(self, i: int, rng: np.random.Generator | None = None) -> dict[str, np.ndarray]:
+    """The published item's fields. `rng` shuffles the phonemes of the reference, which is the clip itself."""
+    record = self.read(self.chosen[i])
+    ids, durations = record.pop('phonemes'), record['duration']
+    order = np.arange(len(ids)) if rng is None else rng.permutation(len(ids))
+    pieces = np.split(record['mel'], np.cumsum(durations)[:-1])
+    item = {n: x for n, x in record.items() if n not in ('key', 'voice', 'text', 'emotion')}
+    return item | {
+      'id': record['key'].decode(), 'text': ids, 'emotion_id': np.int64(record['emotion']),
+      'ref_mel': np.concatenate([pieces[k] for k in order]), 'Ref_reordered_array': ids[order],
+      'ref_linguistic': np.repeat(ids[order], durations[order]),
+    }  # fmt: skip
+
+  def _fit(self, record):
+    if len(record['phonemes']) != len(record['duration']) or record['duration'].sum() != len(record['mel']):
+      raise ValueError('its parts do not fit together')
+
+  def _summary(self, record):
+    return len(record['phonemes']), len(record['lip_embedding']), len(record['mel'])
+
+  def __reduce__(self):
+    return type(self), (self.folder, self.split)
 
 
 def _check_shard(path: Path, records: int):
