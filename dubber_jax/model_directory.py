@@ -22,10 +22,12 @@ from safetensors.numpy import load_file, save_file
 
 from dubber_jax.batch import Shape, empty_batch, padded_shape
 from dubber_jax.blocks.stack import stack_stored
-from dubber_jax.clip import Voice
+from dubber_jax.clip import HOP, MEL_BANDS, SAMPLE_RATE, Voice
 from dubber_jax.config import Config, from_json
 from dubber_jax.errors import BadInput
+from dubber_jax.media.mel import MAX_FREQUENCY
 from dubber_jax.vocoder.griffin_lim import GriffinLim
+from dubber_jax.vocoder.neural import read_vocoder
 
 SHIPPED = Path(__file__).parent / 'weights' / 'first_voice'
 
@@ -82,17 +84,34 @@ def sha256(path: Path) -> str:
 
 
 def write_model_directory(
-  out, config: Config, params, voices: dict[str, Voice], card: str, overwrite: bool = False, weights: str = 'bfloat16'
+  out,
+  config: Config,
+  params,
+  voices: dict[str, Voice],
+  card: str,
+  overwrite: bool = False,
+  weights: str = 'bfloat16',
+  vocoder=None,
 ):
-  """Writes `out` as a whole or not at all; `weights` is the type they are stored in. Raises BadInput where it exists."""
+  """Writes `out` as a whole or not at all; `weights` is the type they are stored in.
+
+  `vocoder` is the folder of one, shipped as it is; without it, Griffin-Lim is. Raises BadInput where `out` exists
+  and where the vocoder is damaged or speaks other mels.
+  """
   out = Path(out)
   if out.exists() and not overwrite:
     raise BadInput(f'{out} exists: give --overwrite to replace it, or another folder')
+  if vocoder:
+    open_vocoder(Path(vocoder))
   beside = out.with_name(f'{out.name}.{os.getpid()}')
   (beside / 'vocoder').mkdir(parents=True)
   (beside / 'config.json').write_text(config.to_json() + '\n')
   (beside / 'features.json').write_text(json.dumps(feature_versions(), indent=2) + '\n')
-  (beside / 'vocoder' / 'config.json').write_text(json.dumps({'name': GriffinLim.name, 'iterations': 60}) + '\n')
+  settings = json.dumps({'name': GriffinLim.name, 'iterations': GriffinLim().iterations}) + '\n'
+  (beside / 'vocoder' / 'config.json').write_text(settings)
+  for name in ('config.json', 'model.safetensors') if vocoder else ():
+    if (Path(vocoder) / name).exists():
+      shutil.copyfile(Path(vocoder) / name, beside / 'vocoder' / name)
   (beside / 'CARD.md').write_text(card)
   kind = ml_dtypes.bfloat16 if weights == 'bfloat16' else np.dtype(weights)
   save_file({k: v.astype(kind) for k, v in flatten(params).items()}, beside / 'model.safetensors')
@@ -188,10 +207,22 @@ def read_voices(path: Path) -> dict[str, Voice]:
 
 
 def open_vocoder(folder: Path):
-  """The vocoder of a folder: Griffin-Lim, or a network with its weights."""
-  settings = json.loads((folder / 'config.json').read_text())
-  if settings['name'] == GriffinLim.name:
-    return GriffinLim(settings['iterations'])
-  from dubber_jax.vocoder.neural import read_vocoder
+  """The vocoder of a folder: Griffin-Lim, or a network with its weights.
 
-  return read_vocoder(folder)
+  Raises BadInput where the folder is damaged, and where its vocoder speaks mels other than ours.
+  """
+  try:
+    settings = json.loads((folder / 'config.json').read_text())
+    if settings['name'] == GriffinLim.name:
+      return GriffinLim(settings['iterations'])
+  except (OSError, KeyError, TypeError, ValueError) as e:
+    raise BadInput(f'{folder}/config.json: not the config of a vocoder ({e}); copy the folder again') from e
+  vocoder = read_vocoder(folder)
+  ours = {'num_mels': MEL_BANDS, 'sampling_rate': SAMPLE_RATE, 'hop': HOP, 'fmax': MAX_FREQUENCY}
+  for name, value in ours.items():
+    if getattr(vocoder.config, name, value) != value:
+      raise BadInput(
+        f'{folder}: this vocoder has {name} {getattr(vocoder.config, name)}, mels here have {value}: '
+        'take one for 80 bands to 8000 Hz at 22050 Hz, as bigvgan_v2_22khz_80band_fmax8k_256x'
+      )
+  return vocoder

@@ -1,7 +1,7 @@
 """A vocoder with weights: what BigVGAN and HiFi-GAN share as vocoders, and their folder on disk.
 
-  config.json         {'name': 'bigvgan' or 'hifigan', 'config': {...}}
-  model.safetensors   weights, float32
+  config.json         {'name': one of ARCHITECTURES, 'config': {...}}
+  model.safetensors   weights, float32 or bfloat16
 """
 
 import dataclasses
@@ -20,8 +20,13 @@ from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.vocoder.bigvgan import BigVGAN, BigVGANConfig
 from dubber_jax.vocoder.hifigan import HiFiGAN, HiFiGANConfig
 from dubber_jax.vocoder.inputs import Input, draw
+from dubber_jax.vocoder.source_filter import SourceFilter, SourceFilterConfig
 
-ARCHITECTURES = {'bigvgan': (BigVGAN, BigVGANConfig), 'hifigan': (HiFiGAN, HiFiGANConfig)}
+ARCHITECTURES = {
+  'bigvgan': (BigVGAN, BigVGANConfig),
+  'hifigan': (HiFiGAN, HiFiGANConfig),
+  'source-filter': (SourceFilter, SourceFilterConfig),
+}
 
 
 class NeuralVocoder:
@@ -95,48 +100,53 @@ def check_shapes(params: dict, expected: dict[str, tuple[int, ...]], where: str)
 
 
 def read_config(name: str, settings: dict, where: str):
-  """The config of 'bigvgan' or 'hifigan' from a published config.json's fields; others are passed over.
+  """The config of an architecture from the fields of its config.json; others are passed over.
 
   Raises BadInput for what a generator here cannot be: another activation, another block, a wrong type.
   """
   kind = ARCHITECTURES[name][1]
+  known = {f.name for f in dataclasses.fields(kind)}
+  try:
+    config = kind(**{k: _frozen(v) for k, v in settings.items() if k in known})
+    if 'upsample_rates' in known:
+      _check_generator(name, config, settings, where)
+  except (AttributeError, TypeError) as e:
+    raise BadInput(f'{where}: a field has the wrong type ({e})') from e
+  return config
+
+
+def _check_generator(name: str, config, settings: dict, where: str):
   if settings.get('activation', 'snakebeta') != 'snakebeta':
     raise BadInput(f'{where}: activation {settings["activation"]!r} is not supported, only snakebeta')
   blocks = ('1',) if name == 'bigvgan' else ('1', '2')
   if str(settings.get('resblock', '1')) not in blocks:
     raise BadInput(f'{where}: resblock {settings["resblock"]!r} is not supported, only {" and ".join(blocks)}')
-  known = {f.name for f in dataclasses.fields(kind)}
   needed = {'upsample_rates', 'upsample_kernel_sizes', 'upsample_initial_channel'} - settings.keys()
   if needed:
     raise BadInput(f'{where}: no {sorted(needed)[0]}; it is not the config of a {name} generator')
-  try:
-    config = kind(**{k: _frozen(v) for k, v in settings.items() if k in known})
-    lists = (config.upsample_rates, config.upsample_kernel_sizes, config.resblock_kernel_sizes,
-             *config.resblock_dilation_sizes)  # fmt: skip
-    sound = all(isinstance(v, int) and v > 0 for values in lists for v in values)
-    sound &= len(config.upsample_rates) == len(config.upsample_kernel_sizes)
-    sound &= len(config.resblock_kernel_sizes) == len(config.resblock_dilation_sizes)
-    sound &= config.upsample_initial_channel >> len(config.upsample_rates) > 0
-    ups = zip(config.upsample_kernel_sizes, config.upsample_rates, strict=False)  # lengths are compared above
-    sound &= all(k >= u and (k - u) % 2 == 0 for k, u in ups)
-  except TypeError as e:
-    raise BadInput(f'{where}: a field has the wrong type ({e})') from e
+  lists = (config.upsample_rates, config.upsample_kernel_sizes, config.resblock_kernel_sizes,
+           *config.resblock_dilation_sizes)  # fmt: skip
+  sound = all(isinstance(v, int) and v > 0 for values in lists for v in values)
+  sound &= len(config.upsample_rates) == len(config.upsample_kernel_sizes)
+  sound &= len(config.resblock_kernel_sizes) == len(config.resblock_dilation_sizes)
+  sound &= config.upsample_initial_channel >> len(config.upsample_rates) > 0
+  ups = zip(config.upsample_kernel_sizes, config.upsample_rates, strict=False)  # lengths are compared above
+  sound &= all(k >= u and (k - u) % 2 == 0 for k, u in ups)
   if not sound:
     raise BadInput(f'{where}: rates, kernels, dilations and channels do not fit each other')
-  return config
 
 
 def _frozen(value):
   return tuple(_frozen(v) for v in value) if isinstance(value, list | tuple) else value
 
 
-def write_vocoder(vocoder: NeuralVocoder, folder: str | Path) -> None:
-  """Writes the vocoder's two files into `folder`, which must exist."""
+def write_vocoder(vocoder: NeuralVocoder, folder: str | Path, dtype: str = 'float32') -> None:
+  """Writes the vocoder's two files into `folder`, which must exist; `dtype` is that of the weights on disk."""
   folder = Path(folder)
   settings = {'name': vocoder.name, 'config': dataclasses.asdict(vocoder.config)}
   (folder / 'config.json').write_text(json.dumps(settings, indent=2) + '\n')
   flat = flax.traverse_util.flatten_dict(vocoder.params, sep='/')
-  save_file({k: np.asarray(v) for k, v in flat.items()}, folder / 'model.safetensors')
+  save_file({k: np.asarray(v).astype(jax.numpy.dtype(dtype)) for k, v in flat.items()}, folder / 'model.safetensors')
   (folder / 'model.safetensors').chmod(0o644)
 
 
@@ -145,11 +155,12 @@ def read_vocoder(folder: str | Path) -> NeuralVocoder:
   folder = Path(folder)
   try:
     settings = json.loads((folder / 'config.json').read_text())
-    flat = load_file(folder / 'model.safetensors')
-  except (OSError, SafetensorError, json.JSONDecodeError) as e:
+    name, fields = settings['name'], settings['config']
+    flat = {k: v.astype(np.float32) for k, v in load_file(folder / 'model.safetensors').items()}
+  except (OSError, SafetensorError, KeyError, TypeError, ValueError) as e:
     raise BadInput(f'{folder}: the vocoder cannot be read ({e}); copy it again') from e
-  if settings.get('name') not in ARCHITECTURES:
-    raise BadInput(f'{folder}/config.json: no vocoder {settings.get("name")!r}, only {", ".join(ARCHITECTURES)}')
-  config = read_config(settings['name'], settings['config'], f'{folder}/config.json')
+  if name not in ARCHITECTURES:
+    raise BadInput(f'{folder}/config.json: no vocoder {name!r}, only {", ".join(ARCHITECTURES)}')
+  config = read_config(name, fields, f'{folder}/config.json')
   params = flax.traverse_util.unflatten_dict({tuple(k.split('/')): v for k, v in flat.items()})
-  return NeuralVocoder(settings['name'], config, params)
+  return NeuralVocoder(name, config, params)

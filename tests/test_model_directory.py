@@ -1,0 +1,59 @@
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from dubber_jax.config import Config
+from dubber_jax.errors import BadInput
+from dubber_jax.model_directory import open_vocoder, write_model_directory
+from dubber_jax.vocoder.hifigan import HiFiGAN, HiFiGANConfig
+from dubber_jax.vocoder.neural import NeuralVocoder, expected_shapes, write_vocoder
+
+TINY = HiFiGANConfig(upsample_rates=(16, 16), upsample_kernel_sizes=(32, 32), upsample_initial_channel=8)
+
+
+def make_vocoder(config=TINY):
+  rng = np.random.default_rng(0)
+  module = HiFiGAN(config)
+  flat = {k: rng.normal(0, 0.1, s).astype(np.float32) for k, s in expected_shapes(module).items()}
+  params = {}
+  for path, value in flat.items():
+    node = params
+    *parents, leaf = path.split('/')
+    for name in parents:
+      node = node.setdefault(name, {})
+    node[leaf] = value
+  return NeuralVocoder('hifigan', config, params)
+
+
+@pytest.mark.parametrize('dtype, tolerance', [('float32', 0), ('bfloat16', 4e-3)])
+def test_vocoder_with_weights_ships_in_a_model_directory(tmp_path, dtype, tolerance):
+  vocoder = make_vocoder()
+  (tmp_path / 'vocoder').mkdir()
+  write_vocoder(vocoder, tmp_path / 'vocoder', dtype)
+  weights = {'text': {'kernel': np.ones(2, np.float32)}}
+  write_model_directory(tmp_path / 'out', Config(), weights, {}, '# card', vocoder=tmp_path / 'vocoder')
+  manifest = json.loads((tmp_path / 'out' / 'MANIFEST.json').read_text())
+  assert {'vocoder/config.json', 'vocoder/model.safetensors'} <= set(manifest)
+  shipped = open_vocoder(tmp_path / 'out' / 'vocoder')
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=tolerance), shipped.params, vocoder.params)
+  mel = np.random.default_rng(1).normal(-5, 2, (7, 80))
+  assert shipped.vocode(mel).shape == (7 * 256,)
+
+
+@pytest.mark.parametrize('change, told', [({'fmax': None}, 'fmax'), ({'sampling_rate': 24000}, 'sampling_rate')])
+def test_vocoder_of_other_mels_is_refused_before_anything_is_written(tmp_path, change, told):
+  (tmp_path / 'vocoder').mkdir()
+  write_vocoder(make_vocoder(HiFiGANConfig(**TINY.__dict__ | change)), tmp_path / 'vocoder')
+  with pytest.raises(BadInput, match=told):
+    write_model_directory(tmp_path / 'out', Config(), {}, {}, '', vocoder=tmp_path / 'vocoder')
+  assert [p.name for p in tmp_path.iterdir()] == ['vocoder']
+
+
+@pytest.mark.parametrize('settings', [None, '', '[]', '{"name": "opera"}', '{"name": "hifigan", "config": 3}'])
+def test_folder_that_is_no_vocoder_is_refused(tmp_path, settings):
+  if settings is not None:
+    (tmp_path / 'config.json').write_text(settings)
+  with pytest.raises(BadInput, match=str(tmp_path)):
+    open_vocoder(tmp_path)
