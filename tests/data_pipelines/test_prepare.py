@@ -11,8 +11,10 @@ from data_pipelines.layouts import find_recordings
 from data_pipelines.prepare import prepare
 from data_pipelines.v2c_animation import FeatureTree, write_random_tree
 from dubber_jax.cli import main
+from dubber_jax.config import Config, DataConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.media.sound import write_wav
+from dubber_jax.training.data import VoiceBatches
 from dubber_jax.training.records import PublishedRecords, RecordSet
 
 
@@ -143,3 +145,35 @@ def test_own_clips_are_prepared_by_the_command_without_tensorflow(tmp_path, caps
   assert 0.8 < len(features['mel']) * 256 / 22050 < 1.5 and features['durations'].sum() == len(features['mel'])
   assert main(['prepare', str(tmp_path), '-o', str(tmp_path / 'out'), '--set', 'grid']) == 2
   assert 'grid' in capsys.readouterr().err
+
+
+def damage_record(folder):
+  """Overwrites a stretch inside the largest shard, whose end stays whole."""
+  shard = max(folder.glob('*.array_record-*'), key=lambda p: p.stat().st_size)
+  data = bytearray(shard.read_bytes())
+  middle = np.flatnonzero(np.frombuffer(data, np.uint8))[len(data) // 6]
+  data[middle : middle + 300] = bytes(300)
+  shard.write_bytes(data)
+
+
+def test_records_that_do_not_parse_are_skipped_counted_and_listed(actors, tmp_path, caplog):
+  for emotion in range(1, 9):
+    (actors / 'Actor_01' / f'03-01-{emotion:02d}-02-01-01-01.wav').touch()
+  folder, _ = prepare('ravdess', actors, tmp_path / 'out', features=made_up_features)
+  damage_record(folder)
+  config = Config(data=DataConfig(buckets=(64,), frames_per_batch=256, reference_frames=16, readings=False))
+  listing = tmp_path / 'unreadable.jsonl'
+  batches = VoiceBatches(config, [folder], listing=listing)
+  before = [batches[i] for i in range(9)]
+  assert batches.unreadable and 'does not parse' in caplog.text
+  listed = [json.loads(row) for row in listing.read_text().splitlines()]
+  assert {row['record']: row['why'] for row in listed} == batches.unreadable
+  assert all((batch['durations'].sum(1) > 0).all() for batch in before)
+  halves = [VoiceBatches(config, [folder], host=(h, 2)) for h in range(2)]
+  for i in (5, 0):  # in another order, and shared out
+    for name, value in before[i].items():
+      np.testing.assert_array_equal(np.concatenate([h[i][name] for h in halves]), value)
+  (folder / 'index.npz').unlink()
+  assert len(RecordSet(folder).unreadable) == len(batches.unreadable)
+  again = VoiceBatches(config, [folder])
+  assert sum(len(b) for b in again.buckets) == 12 - len(batches.unreadable)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -47,6 +48,45 @@ def test_iterator_goes_on_from_its_saved_position(packed, config):
   again = batches.iterator()
   again.set_state(position)
   np.testing.assert_array_equal(next(again)['mel'], expected['mel'])
+
+
+@pytest.mark.parametrize('count', [2, 4])
+def test_hosts_parts_are_the_batch(packed, config, count):
+  config = config.replace(data=dataclasses.replace(config.data, buckets=(64,), frames_per_batch=256))
+  whole = VoiceBatches(config, [packed])
+  parts = [VoiceBatches(config, [packed], host=(h, count)) for h in range(count)]
+  for i in (0, 7, 23):
+    for name, value in whole[i].items():
+      np.testing.assert_array_equal(np.concatenate([part[i][name] for part in parts]), value)
+
+
+def test_hosts_that_cannot_share_a_batch_are_refused(packed, config):
+  with pytest.raises(BadInput, match='3 hosts'):
+    VoiceBatches(config, [packed], host=(0, 3))
+
+
+def test_order_is_another_each_epoch_and_each_seed(packed, config):
+  batches, other = VoiceBatches(config, [packed]), VoiceBatches(config.replace(seed=1), [packed])
+  n = batches.per_epoch
+  orders = [[b.members(e * n + i)[1].tolist() for i in range(n)] for b, e in ((batches, 0), (batches, 1), (other, 0))]
+  assert orders[0] != orders[1] and orders[0] != orders[2]
+
+
+def test_number_of_processes_changes_neither_batches_nor_position(packed, config):
+  batches = VoiceBatches(config, [packed])
+  iterators = [batches.iterator(), batches.iterator(workers=2)]
+  for _ in range(5):
+    one, two = map(next, iterators)
+    for name, value in one.items():
+      np.testing.assert_array_equal(two[name], value)
+  position = iterators[1].get_state()
+  assert position == iterators[0].get_state()
+  expected = next(iterators[1])['mel'].copy()
+  for iterator in iterators:
+    iterator.close()
+  again = batches.iterator()
+  again.set_state(position)
+  np.testing.assert_array_equal(next(again)['mel'], expected)
 
 
 def test_damaged_packed_set_is_refused(packed, tmp_path):
