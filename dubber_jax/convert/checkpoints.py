@@ -1,12 +1,10 @@
 """Reading PyTorch checkpoints as NumPy arrays, carefully: a pickle can run any program when it is opened.
 
-safetensors files need nothing but NumPy. Pickles (.pt, .pth, or no suffix at all) are opened by PyTorch, which
-is imported only then, and only with `weights_only=True` unless the caller says that the file is trusted.
+Neither safetensors files nor pickles (.pt, .pth, or no suffix at all) need PyTorch, and of a pickle only what
+rebuilds weights is called (`torch_file.py`). A caller who says that the file is trusted has PyTorch open it whole.
 """
 
 import json
-import pickle
-import re
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -14,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dubber_jax.convert.torch_file import DamagedFile, UnsafePickle, read_torch_file
 from dubber_jax.errors import BadInput
 
 
@@ -21,8 +20,7 @@ def read_checkpoint(path: str | Path, trust_pickle: bool = False) -> dict:
   """A checkpoint's dictionaries, lists and numbers as they are nested, its tensors as NumPy arrays.
 
   bfloat16 and float16 tensors become float32. Raises BadInput where the file is missing, truncated or no
-  checkpoint, where PyTorch is needed and absent, and where a pickle wants to run code: `trust_pickle`
-  lets it, with a warning.
+  checkpoint, and where a pickle wants to run code: `trust_pickle` lets it, with a warning, if PyTorch is there.
   """
   path = Path(path)
   if not path.is_file():
@@ -116,26 +114,33 @@ def _read_pickle(path: Path, head: bytes, trust_pickle: bool) -> dict:
     raise BadInput(f'{path} is a PyTorch checkpoint that breaks off; download it again')
   if head[:2] != b'PK' and head[:1] != b'\x80':
     raise BadInput(f'{path} is no checkpoint: neither safetensors nor a PyTorch file')
+  if trust_pickle:
+    return _read_trusted(path)
+  try:
+    loaded = read_torch_file(path)
+  except UnsafePickle as e:
+    raise BadInput(
+      f'{path}: the pickle wants to call {e}, which weights never need; nothing was called. '
+      'Get it as .safetensors; only if you trust its maker, give --trust-pickle'
+    ) from e
+  except DamagedFile as e:
+    raise BadInput(f'{path}: the checkpoint is damaged ({_first_line(e)}); download it again') from e
+  if not isinstance(loaded, Mapping):
+    raise BadInput(f'{path} holds a {type(loaded).__name__}, not a dictionary of weights')
+  return _widened(loaded)
+
+
+def _read_trusted(path: Path) -> dict:
   try:
     import torch
   except ImportError as e:
     raise BadInput(
-      f'{path} is a PyTorch pickle, and PyTorch is not installed: '
+      f'{path}: a trusted pickle is opened by PyTorch, which is not installed: '
       'install dubber_jax[torch], or give the weights as .safetensors'
     ) from e
-  if trust_pickle:
-    warnings.warn(f'{path}: opening the pickle as trusted; whatever program is in it is run', stacklevel=3)
+  warnings.warn(f'{path}: opening the pickle as trusted; whatever program is in it is run', stacklevel=4)
   try:
-    loaded = torch.load(path, map_location='cpu', weights_only=not trust_pickle)
-  except pickle.UnpicklingError as e:
-    wants = re.search(r'GLOBAL (\S+)|[Uu]nsupported (?:class|operand|global) (\S+)', str(e))
-    if not trust_pickle and wants:
-      name = (wants.group(1) or wants.group(2)).rstrip('.')
-      raise BadInput(
-        f'{path}: the pickle wants to call {name}, which weights never need; it was not opened. '
-        'Get it as .safetensors; only if you trust its maker, give --trust-pickle'
-      ) from e
-    raise BadInput(f'{path}: the pickle cannot be read ({_first_line(e)}); download it again') from e
+    loaded = torch.load(path, map_location='cpu', weights_only=False)
   except Exception as e:  # PyTorch raises what it likes for a damaged file
     raise BadInput(f'{path}: the checkpoint is damaged ({_first_line(e)}); download it again') from e
   if not isinstance(loaded, Mapping):
@@ -145,6 +150,14 @@ def _read_pickle(path: Path, head: bytes, trust_pickle: bool) -> dict:
 
 def _first_line(error: Exception) -> str:
   return (str(error) or type(error).__name__).splitlines()[0][:200]
+
+
+def _widened(value):
+  if isinstance(value, np.ndarray):
+    return _as_array(value)
+  if isinstance(value, Mapping):
+    return {k: _widened(v) for k, v in value.items()}
+  return [_widened(v) for v in value] if isinstance(value, list) else value
 
 
 def _to_numpy(value, torch):

@@ -1,7 +1,11 @@
 import importlib.util
+import io
 import os
 import pickle
+import sys
+import types
 import zipfile
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
@@ -9,8 +13,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from dubber_jax.convert.checkpoints import read_checkpoint, require_all, state_dict, survey, write_state_dict
+from dubber_jax.convert.torch_file import MAGIC
 from dubber_jax.errors import BadInput
 
+REFERENCE = Path(__file__).parents[1] / 'reference'
 STATE = {'a.weight': np.arange(6, dtype=np.float32).reshape(2, 3), 'a.bias': np.ones(2, np.float32)}
 needs_torch = pytest.mark.skipif(not importlib.util.find_spec('torch'), reason='PyTorch is not installed')
 
@@ -69,42 +75,73 @@ def test_malicious_pickle_is_refused_and_never_run(tmp_path, container):
   if container == 'zip':
     write_torch_zip(path, {'generator': Malicious(made)})
   else:
-    path.write_bytes(pickle.dumps({'generator': Malicious(made)}))
-  with pytest.raises(BadInput, match='bad.pt'):
+    path.write_bytes(pickle.dumps(MAGIC, 2) + pickle.dumps({'generator': Malicious(made)}, 2))
+  with pytest.raises(BadInput, match='bad.pt.*mkdir.*--trust-pickle'):
     read_checkpoint(path)
   assert not made.exists()
 
 
-def test_pickle_without_pytorch_says_what_to_install(tmp_path, monkeypatch):
-  monkeypatch.setitem(__import__('sys').modules, 'torch', None)
-  write_torch_zip(tmp_path / 'a.pt', {'x': 1})
+@pytest.mark.parametrize('name', ['torch_zip.pt', 'torch_older.pt'])
+def test_pytorch_files_become_numpy_without_pytorch(tmp_path, name):
+  read = read_checkpoint(REFERENCE / name)
+  assert state_dict(read, 'model', name).keys() >= {'0.weight', '1.num_batches_tracked'}
+  np.testing.assert_array_equal(read['model']['0.weight'], np.arange(6).reshape(2, 3))
+  assert read['model']['1.num_batches_tracked'].shape == () and read['model']['1.num_batches_tracked'].dtype == np.int64
+  np.testing.assert_array_equal(read['transposed'], np.arange(12).reshape(3, 4).T)
+  np.testing.assert_array_equal(read['part'], [4, 5, 6])
+  np.testing.assert_array_equal(read['parameter'], [1, 1])
+  np.testing.assert_array_equal(read['half'], np.float32([1.5, -2]))
+  assert read['half'].dtype == np.float32 and read['int'].dtype == np.int32 and read['empty'].shape == (0, 3)
+  assert (read['step'], read['lr'], read['betas']) == (7, 9.88e-5, [0.9, 0.98])
+  whole = (REFERENCE / name).read_bytes()
+  for size in range(1, len(whole), 97):
+    (tmp_path / name).write_bytes(whole[:size])
+    with pytest.raises(BadInput, match=name):
+      read_checkpoint(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+  'size, stride, offset', [((3, 3), (3, 1), 0), ((4,), (1,), 5), ((2,), (-1,), 1), ((1,), (1,), 8), ((-1,), (1,), 0)]
+)
+def test_tensor_outside_of_its_data_is_refused(tmp_path, size, stride, offset):
+  class Tensor:
+    def __reduce__(self):
+      return rebuild, (Storage(), offset, size, stride, False, None)
+
+  class Storage:
+    pass
+
+  class Pickler(pickle.Pickler):
+    def persistent_id(self, value):
+      return ('storage', storage_kind, '0', 'cpu', 8) if isinstance(value, Storage) else None
+
+  torch, utils = types.ModuleType('torch'), types.ModuleType('torch._utils')
+  exec('def _rebuild_tensor_v2(*a): pass', utils.__dict__)
+  exec('class FloatStorage: pass', torch.__dict__)
+  rebuild, storage_kind = utils._rebuild_tensor_v2, torch.FloatStorage
+  rebuild.__module__, storage_kind.__module__ = 'torch._utils', 'torch'
+  stream = io.BytesIO()
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setitem(sys.modules, 'torch', torch)
+    patch.setitem(sys.modules, 'torch._utils', utils)
+    Pickler(stream, 2).dump({'x': Tensor()})
+  with zipfile.ZipFile(tmp_path / 'x.pt', 'w') as z:
+    z.writestr('a/data.pkl', stream.getvalue())
+    z.writestr('a/data/0', np.arange(8, dtype=np.float32).tobytes())
+  with pytest.raises(BadInput, match='x.pt'):
+    read_checkpoint(tmp_path / 'x.pt')
+
+
+def test_trusting_without_pytorch_says_what_to_install(tmp_path, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'torch', None)
   with pytest.raises(BadInput, match=r'dubber_jax\[torch\]'):
-    read_checkpoint(tmp_path / 'a.pt')
+    read_checkpoint(REFERENCE / 'torch_zip.pt', trust_pickle=True)
 
 
 @needs_torch
-@pytest.mark.parametrize('new_form', [True, False], ids=['zip', 'legacy'])
-def test_pytorch_files_become_numpy(tmp_path, new_form):
-  import torch
-
-  state = {k: torch.from_numpy(v) for k, v in STATE.items()} | {'half': torch.ones(2, dtype=torch.bfloat16)}
-  torch.save({'generator': state, 'steps': 7}, tmp_path / 'g_02500000', _use_new_zipfile_serialization=new_form)
-  read = read_checkpoint(tmp_path / 'g_02500000')
-  assert read['steps'] == 7 and read['generator']['half'].dtype == np.float32
-  np.testing.assert_array_equal(state_dict(read, 'generator', 'g')['a.weight'], STATE['a.weight'])
-  whole = (tmp_path / 'g_02500000').read_bytes()
-  (tmp_path / 'g_02500000').write_bytes(whole[: len(whole) // 2])
-  with pytest.raises(BadInput, match='g_02500000'):
-    read_checkpoint(tmp_path / 'g_02500000')
-
-
-@needs_torch
-def test_malicious_pickle_is_named_and_runs_only_when_trusted(tmp_path):
+def test_malicious_pickle_runs_only_when_trusted(tmp_path):
   path, made = tmp_path / 'bad.pt', tmp_path / 'made'
   write_torch_zip(path, {'generator': Malicious(made)})
-  with pytest.raises(BadInput, match='mkdir.*--trust-pickle'):
-    read_checkpoint(path)
-  assert not made.exists()
   with pytest.warns(UserWarning, match='trusted'):
     read_checkpoint(path, trust_pickle=True)
   assert made.exists()
