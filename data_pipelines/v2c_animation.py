@@ -16,6 +16,7 @@ import functools
 import json
 import re
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -23,9 +24,11 @@ import numpy as np
 from etils import epath
 
 from dubber_jax.clip import EMOTIONS, HOP, LIP_RATE, MEL_BANDS, MODALITIES, SAMPLE_RATE
+from dubber_jax.config import Config, TreeConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.footage.retrieval_lists import LISTED, list_name, read_list, recall_names, write_lists
 from dubber_jax.script.phonemes import ARPABET_87, published_ids
+from dubber_jax.training.published_batches import TreeBatches
 
 FRAMES_PER_LIP = SAMPLE_RATE / HOP / LIP_RATE  # 3.45
 SLACK_FRAMES, SLACK = 8, 0.1  # by which lengths of the same clip may differ: in mel frames, or as a share
@@ -371,6 +374,40 @@ def survey(tree: FeatureTree, threads: int = 8) -> Survey:
   if not usable:
     raise BadInput(f'{tree.listing}: none of its {len(tree)} clips can be used; the first: {skipped[0]["why"]}')
   return Survey(np.array(usable), np.array([found[i] for i in usable]), skipped)
+
+
+def training_batches(config: Config, host=(0, 1)) -> TreeBatches:
+  """Batches of the clips that `config.tree` names for training; those that cannot be used are left out."""
+  c = config.tree
+  open_setting(c, 'dub1')  # better refused now than after the first thousands of steps
+  tree = FeatureTree(c.root, c.train, LAYOUTS[c.layout], c.exemplars)
+  found = survey(tree)
+  warn_of_hop(tree, found)
+  return TreeBatches(config, tree, found.usable, found.lengths, found.skipped, host)
+
+
+@functools.lru_cache(4)  # training evaluates again and again
+def open_setting(config: TreeConfig, setting: str) -> tuple[FeatureTree, Survey]:
+  """The clips to be dubbed in a setting: 'dub1', 'dub2' or 'dub3'. Raises BadInput where the tree has no such."""
+  listing = getattr(config, setting)
+  if not listing:
+    raise BadInput(f'the {config.layout} features have no listing for {setting}')
+  references = None
+  if setting == 'dub3':
+    references = FeatureTree(epath.Path(config.root) / config.strangers, 'train.txt', GRID, exemplars=0)
+  tree = FeatureTree(config.root, listing, LAYOUTS[config.layout], config.exemplars, references)
+  return tree, survey(tree)
+
+
+def warn_of_hop(tree: FeatureTree, found: Survey) -> None:
+  """Warns where all mels of a tree have another number of frames a second than the lips have."""
+  ratio = float(np.median(found.lengths[:, 2] / found.lengths[:, 1]))
+  if abs(ratio / FRAMES_PER_LIP - 1) > SLACK:
+    warnings.warn(
+      f'{tree.root}: {ratio:.2f} mel frames a lip frame, {FRAMES_PER_LIP:.2f} expected: if the mels are not of hop '
+      f'{HOP} at {SAMPLE_RATE} Hz (HPMDubbing has 220), make them anew: no published vocoder fits what is trained here',
+      stacklevel=2,
+    )
 
 
 def make_lists(tree: FeatureTree, pool: FeatureTree, folder=None, count: int = LISTED) -> None:

@@ -106,6 +106,7 @@ def make_parser() -> argparse.ArgumentParser:
   sub.add_argument('--minutes', type=float, help='stop after so long, and write the weights alone too')
   sub.add_argument('--profile', type=int, nargs='?', const=5, metavar='N', help='trace N steps (default 5) for XProf')
   sub.add_argument('--packed', help='folder of packed features; made if missing')
+  sub.add_argument('--data', help='folder of published features, of an experiment that trains on them')
   sub.add_argument('--library', help='footage library whose clips the director recalls (default: the shipped one)')
   sub.add_argument('--workers', type=int, default=2, help='processes that prepare features')
 
@@ -288,7 +289,7 @@ def _with_options(config, given):
           'there; for a longer schedule set train.steps in the experiment', file=sys.stderr)  # fmt: skip
   wanted = {'stop': given.steps, 'minutes': given.minutes, 'profile': given.profile}
   changes = {name: value for name, value in wanted.items() if value is not None}
-  return config.replace(train=dataclasses.replace(config.train, **changes))
+  return config.with_tree(given.data).replace(train=dataclasses.replace(config.train, **changes))
 
 
 def _train(config, workdir, experiment, given):
@@ -299,7 +300,12 @@ def _train(config, workdir, experiment, given):
     from dubber_jax.training.weights import initial_weights
 
     batches = experiment.batches(config, host_share(make_mesh(config.mesh)))
-    return train(config, experiment.task(config), batches, workdir, initial_weights(config, workdir))
+    _list_skipped(getattr(batches, 'skipped', ()), workdir)
+    on_eval = None
+    if experiment.evaluate:
+      on_eval = lambda state, step: experiment.evaluate(config, {'params': state.ema, **state.extra})  # noqa: E731
+    initial = initial_weights(config, workdir)
+    return train(config, experiment.task(config), batches, workdir, initial, on_eval=on_eval)
 
   from data_pipelines.pack import pack_set
   from dubber_jax.export import at_start
@@ -313,6 +319,19 @@ def _train(config, workdir, experiment, given):
     sentences = Path(given.experiment).with_name('text_emotion.txt')
     readings = make_readings(config, given.library, sentences if sentences.exists() else None)
   return train_voice(config, workdir, folders, readings, on_start=at_start(config, workdir))
+
+
+def _list_skipped(rows, workdir):
+  """Clips that cannot be trained on, with the reasons, in the workdir's skipped.jsonl."""
+  from dubber_jax.training.distributed import is_first
+
+  if rows and is_first():
+    import json
+
+    path = Path(workdir) / 'skipped.jsonl'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(''.join(json.dumps(row, ensure_ascii=False) + '\n' for row in rows), encoding='utf-8')
+    print(f'{len(rows)} clips are left out, listed in {path}; the first: {rows[0]["why"]}')
 
 
 def run_digest(given):

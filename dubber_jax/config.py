@@ -175,6 +175,10 @@ class TreeConfig:
   root: str = 'data/v2c_animation'
   layout: str = 'v2c'  # or 'grid': names of files
   train: str = 'train.txt'
+  dub1: str = 'val.txt'  # listings of what is dubbed for evaluation: in the clip's own voice,
+  dub2: str = 'Refrence_Setting2.txt'  # after another recording of the speaker (so spelt),
+  dub3: str = 'V2C_Setting3.txt'  # in the voice of strangers, who are
+  strangers: str = 'grid'  # clips of this tree of GRID features, in the root or elsewhere
   exemplars: int = 3  # taken of each retrieval list; 0: a tree without emotion embeddings, the director sees zeros
   batch: int = 32
   drawn: int = 4  # batches drawn together, then sorted by their number of phonemes
@@ -211,6 +215,10 @@ class Config:
 
   def replace(self, **changes) -> 'Config':
     return dataclasses.replace(self, **changes)
+
+  def with_tree(self, root: str | None) -> 'Config':
+    """The same for published features in another folder, where one is given."""
+    return self.replace(tree=dataclasses.replace(self.tree, root=str(root))) if root else self
 
   def to_json(self) -> str:
     return json.dumps(dataclasses.asdict(self), indent=2)

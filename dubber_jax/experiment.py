@@ -1,7 +1,8 @@
 """Reads an experiment: a Python file whose `arms()` gives its configs by name.
 
 Where its network is not the voice, it also has `task(config) -> Task` and `batches(config, host)`, whose `iterator()`
-training reads; `host` is (i, n): the i-th of n equal parts of every batch is wanted.
+training reads; `host` is (i, n): the i-th of n equal parts of every batch is wanted. It may have
+`evaluate(config, variables, setting='') -> {name: value}`, which training calls too, without a setting, for its log.
 """
 
 import importlib.util
@@ -19,6 +20,7 @@ class Experiment:
   arms: dict[str, Config]
   task: Callable[[Config], Any] | None = None
   batches: Callable[[Config, tuple[int, int]], Any] | None = None
+  evaluate: Callable[..., dict[str, float]] | None = None
 
 
 def read_experiment(path) -> Experiment:
@@ -31,7 +33,7 @@ def read_experiment(path) -> Experiment:
   spec.loader.exec_module(module)
   if not hasattr(module, 'arms'):
     raise BadInput(f'{path} has no arms(): an experiment gives its configs as arms() -> dict of name and Config')
-  return Experiment(module.arms(), getattr(module, 'task', None), getattr(module, 'batches', None))
+  return Experiment(module.arms(), *(getattr(module, name, None) for name in ('task', 'batches', 'evaluate')))
 
 
 def read_arms(path) -> dict[str, Config]:

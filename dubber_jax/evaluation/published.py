@@ -1,0 +1,103 @@
+"""How well the published system dubs, in its three settings: whose voice is given as the reference (paper, Dub 1.0 to
+3.0): the clip's own sound, another recording of the same speaker, or a stranger.
+
+    python -m dubber_jax.evaluation.published experiments/v2c_animation.py --arm published
+
+Measured is what needs no further model: distortion of the mel, and whether the model's own emotion head hears the
+clip's emotion in the take. (The paper's EMO-ACC is another classifier's, on the sound.)
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dubber_jax.config import Config
+from dubber_jax.errors import BadInput
+from dubber_jax.evaluation.mcd import mel_distortion
+from dubber_jax.published import perform
+from dubber_jax.training.published_batches import bucket, lay_out
+
+FRAME_STEP = 128  # a take's frames are padded to multiples of it, so that few programs are compiled
+MEASURES = ('mcd', 'mcd_dtw', 'mcd_dtw_sl', 'emotion_accuracy')
+HEADINGS = {'dub1': 'Dub 1.0', 'dub2': 'Dub 2.0', 'dub3': 'Dub 3.0'}
+
+
+@dataclass(frozen=True)
+class Dub:
+  """One clip's take beside its recording: both natural-log mels, (T, 80)."""
+
+  name: str
+  mel: np.ndarray
+  recording: np.ndarray
+  emotion: int
+  heard: int  # the emotion that the model's head finds in the take
+
+
+def dub_clips(config: Config, variables, tree, usable, lengths, most: int = 0) -> Iterator[Dub]:
+  """Takes of a tree's clips, in the listing's order and batches of `tree.batch`, as released: with padding 'published'
+  a take depends on its batch. `most`: of so many clips; 0: of all. Arguments as of TreeBatches."""
+  usable, lengths = np.asarray(usable)[: most or None], np.asarray(lengths)[: most or None]
+  size = config.tree.batch
+  for first in range(0, len(usable), size):
+    items = [tree.item(int(i)) for i in usable[first : first + size]]
+    longest = lengths[first : first + size].max(0)
+    batch = lay_out(items, bucket(longest, len(items)), max(config.tree.exemplars, 1))
+    take = perform(config.published, variables, batch, FRAME_STEP)
+    for row, item in enumerate(items):
+      mel = np.asarray(take['finished'][row, : int(take['length'][row])])
+      yield Dub(item['id'], mel, item['mel'], int(item['emotion_id']), int(take['emotion'][row].argmax()))
+
+
+def measure(dubs: Iterable[Dub]) -> dict[str, float]:
+  """Means over dubs: mcd, mcd_dtw, mcd_dtw_sl (dB, of mels), emotion_accuracy, and how many clips they are over.
+
+  A take of no frames, where all durations were predicted as nothing, is compared as one frame of silence.
+  """
+  from dubber_jax.media.mel import LOG_FLOOR
+
+  rows = []
+  for dub in dubs:
+    mel = dub.mel if len(dub.mel) else np.full((1, dub.recording.shape[1]), LOG_FLOOR)
+    rows.append(mel_distortion(dub.recording, mel) | {'emotion_accuracy': float(dub.heard == dub.emotion)})
+  if not rows:
+    raise BadInput('no clips to measure')
+  return {name: float(np.mean([row[name] for row in rows])) for name in MEASURES} | {'clips': len(rows)}
+
+
+def main(arguments=None) -> int:
+  from dubber_jax.experiment import read_experiment
+  from dubber_jax.training.checkpoints import load_extra, load_weights
+
+  parser = argparse.ArgumentParser(prog='python -m dubber_jax.evaluation.published')
+  parser.add_argument('experiment', help='a file of experiments/')
+  parser.add_argument('--arm', help='default: the first')
+  parser.add_argument('--workdir', help='default: runs/EXPERIMENT/ARM')
+  parser.add_argument('--data', help="folder of the features (default: the experiment's)")
+  parser.add_argument('--settings', nargs='+', choices=HEADINGS, default=['dub2', 'dub3', 'dub1'])
+  given = parser.parse_args(arguments)
+  try:
+    experiment = read_experiment(given.experiment)
+    arm = given.arm or next(iter(experiment.arms))
+    if arm not in experiment.arms or not experiment.evaluate:
+      raise BadInput(f'{given.experiment} has no arm {arm!r} to evaluate: it has {", ".join(experiment.arms)}')
+    config = experiment.arms[arm].with_tree(given.data)
+    workdir = given.workdir or Path('runs') / Path(given.experiment).stem / arm
+    step, params = load_weights(workdir)
+    variables = {'params': params, **load_extra(workdir, step)}
+    print(f'{arm}, step {step}')
+    print(f'{"":10}' + ''.join(f'{name:>18}' for name in (*MEASURES, 'clips')))
+    for setting in given.settings:
+      found = experiment.evaluate(config, variables, setting)
+      print(f'{HEADINGS[setting]:10}' + ''.join(f'{found[name]:18.3f}' for name in MEASURES) + f'{found["clips"]:18d}')
+  except BadInput as e:
+    print(e, file=sys.stderr)
+    return 2
+  return 0
+
+
+if __name__ == '__main__':
+  sys.exit(main())
