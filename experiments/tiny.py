@@ -13,17 +13,18 @@ import grain
 import jax.numpy as jnp
 import numpy as np
 
-from dubber_jax.config import Config, TrainConfig
+from dubber_jax.config import Config, DataConfig, TrainConfig
 from dubber_jax.training.task import Task, adamw
 
-ITEMS, PHONEMES, SYMBOLS, BANDS = 16, (8, 12), 40, 80
+ITEMS, SYMBOLS, BANDS = 16, 40, 80
 
 
 def arms() -> dict[str, Config]:
   train = TrainConfig(
     steps=200, learning_rate=1e-2, warmup_steps=10, decay_steps=50, ema=0.9, log_every=10, save_every=20
   )
-  return {'tiny': Config(name='tiny', task='tiny', train=train)}
+  data = DataConfig(sources=(), buckets=(8, 12))  # phonemes
+  return {'tiny': Config(name='tiny', task='tiny', data=data, train=train)}
 
 
 class Spectra(nn.Module):
@@ -51,10 +52,10 @@ def task(config: Config) -> Task:
 
 
 class Batches:
-  """Batch i is drawn by its number alone; lengths alternate between two."""
+  """Batch i is drawn by its number alone; lengths take turns."""
 
   def __init__(self, config: Config, host):
-    self.seed, (self.host, self.hosts) = config.seed, host
+    self.seed, self.lengths, (self.host, self.hosts) = config.seed, config.data.buckets, host
     self.spectra = np.random.default_rng(0).normal(size=(SYMBOLS, BANDS)).astype(np.float32)
 
   def __len__(self):
@@ -62,7 +63,7 @@ class Batches:
 
   def __getitem__(self, index: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng([self.seed, int(index)])
-    phonemes = rng.integers(SYMBOLS, size=(ITEMS, PHONEMES[int(index) % 2]), dtype=np.int32)
+    phonemes = rng.integers(SYMBOLS, size=(ITEMS, self.lengths[int(index) % len(self.lengths)]), dtype=np.int32)
     part = np.split(phonemes, self.hosts)[self.host]
     return {'phonemes': part, 'mel': self.spectra[part]}
 

@@ -42,15 +42,17 @@ class Workdir:
     with _all_or_none(self.path):
       if jax.process_index() == 0:
         self._claim()
-    keep = policies.LatestN(config.train.keep)
-    if config.train.best:
-      name, highest = config.train.best, config.train.best_mode == 'max'
-      best = policies.BestN(
-        get_metric_fn=lambda m: m[name] if highest else -m[name], n=1, keep_checkpoints_without_metrics=False
-      )
+    keep, name, highest = policies.LatestN(config.train.keep), config.train.best, config.train.best_mode == 'max'
+
+    def goodness(metrics):
+      value = metrics.get(name, float('nan'))
+      return (value if highest else -value) if np.isfinite(value) else float('-inf')
+
+    if name:
+      best = policies.BestN(get_metric_fn=goodness, n=1, keep_checkpoints_without_metrics=False)
       keep = policies.AnyPreservationPolicy([keep, best])
     options = ocp.CheckpointManagerOptions(
-      preservation_policy=keep, enable_async_checkpointing=True, cleanup_tmp_directories=True,
+      preservation_policy=keep, best_fn=goodness if name else None, cleanup_tmp_directories=True,
       # A step is renamed before it is deleted, so that a kill between its files leaves no half of it behind.
       todelete_subdir=DISCARDED,
     )  # fmt: skip
@@ -90,14 +92,16 @@ class Workdir:
                      'make room, or give another --workdir')  # fmt: skip
 
   def save(self, step: int, state, position: dict, metrics: dict[str, float] | None = None):
-    """Starts to write a checkpoint; arrays are copied before it returns. Raises BadInput where one before it failed."""
+    """Starts to write a checkpoint; arrays are copied before it returns. `metrics`: what the log last said, for the
+    one that `train.best` names. Raises BadInput where there is no room, also for the save before."""
+    name = self.config.train.best
     items = ocp.args.Composite(
       state=ocp.args.StandardSave(state),
       data=ocp.args.JsonSave(position),
       config=ocp.args.JsonSave(json.loads(self.config.to_json())),
     )
     with self._written(step):
-      saved = self.manager.save(step, args=items, metrics=metrics or None)
+      saved = self.manager.save(step, args=items, metrics={name: metrics[name]} if name in (metrics or {}) else None)
       if saved and jax.process_index() == 0:
         self._discard()
 
@@ -207,7 +211,7 @@ def best_step(path) -> int | None:
   options = ocp.CheckpointManagerOptions(read_only=True)
   with ocp.CheckpointManager(path / 'checkpoints', options=options) as manager:
     measured = {s: (manager.metrics(s) or {}).get(train.best) for s in manager.all_steps()}
-  measured = {s: v for s, v in measured.items() if v is not None}
+  measured = {s: v for s, v in measured.items() if v is not None and np.isfinite(v)}
   pick = max if train.best_mode == 'max' else min
   return pick(measured, key=measured.get) if measured else None
 

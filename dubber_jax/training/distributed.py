@@ -108,6 +108,14 @@ def is_first() -> bool:
   return jax.process_index() == 0
 
 
+def wait_for_all(what: str):
+  """Until every process has come here, so that none that compiles slowly is taken for dead in its first sum."""
+  if jax.process_count() > 1:
+    from orbax.checkpoint import multihost
+
+    multihost.sync_global_processes(what)
+
+
 def whole(tree):
   """A tree of arrays as NumPy, on every process, wherever their parts lie. All processes must call it."""
   if jax.process_count() == 1:

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from dubber_jax.config import Config
+from dubber_jax.config import Config, TrainConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.training.checkpoints import Workdir
-from dubber_jax.training.distributed import Agreement, host_share, is_first, naming_the_dead, whole
+from dubber_jax.training.distributed import Agreement, host_share, is_first, naming_the_dead, wait_for_all, whole
 from dubber_jax.training.log import Log
 from dubber_jax.training.sharding import batch_sharding, make_mesh
 from dubber_jax.training.step import TrainState, create_state, make_step
@@ -85,6 +85,7 @@ def train(
       if shapes not in programs:
         with log.spent('compiling'):
           programs[shapes] = step.lower(state, batch).compile()
+          wait_for_all(f'program {len(programs)}')
       profile.at(number, state)
       state, metrics = programs[shapes](state, batch)
       number += 1
@@ -102,6 +103,7 @@ def train(
           log.show(number, {f'eval/{name}': float(value) for name, value in on_eval(state, number).items()})
       if number % c.save_every == 0 or ended:
         with log.spent('saving'):
+          _check_best(c, number, log.values, on_eval is not None)
           run.save(number, state, iterator.get_state(), log.values)
           log.publish()
       if task.samples and (number % c.sample_every == 0 or number == end):
@@ -141,6 +143,12 @@ def _check_finite(most: int, values: dict[str, float], number: int, local: dict[
     kept = f'; the last batch is in {log.local}/nonfinite_{number:06d}.npz'
   raise BadInput(f'the gradient has not been finite for {values["skipped_in_a_row"]:.0f} steps up to {number}{kept}: '
                  'look at it, or lower train.learning_rate')  # fmt: skip
+
+
+def _check_best(c: TrainConfig, number: int, values: dict[str, float], evaluates: bool):
+  soon = c.best.startswith('eval/') and evaluates and number < c.eval_every
+  if c.best and c.best not in values and not soon:
+    raise BadInput(f'train.best: nothing called {c.best!r} is measured; there are {", ".join(sorted(values))}')
 
 
 def _show_samples(task: Task, state: TrainState, number: int, log: Log):

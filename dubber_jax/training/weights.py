@@ -7,6 +7,7 @@ with fresh optimiser state.
 import json
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import ml_dtypes
@@ -69,14 +70,15 @@ def read_weights(path) -> tuple[dict, dict, int]:
   """-> parameters, what else the network carries, both float32, and the step they were written at."""
   from flax.traverse_util import unflatten_dict
   from safetensors import SafetensorError
-  from safetensors.numpy import load
+  from safetensors.numpy import load_file
 
   path = epath.Path(path)
   try:
     index = json.loads((path / INDEX).read_text())
     pieces = {}
-    for stored in sorted(path.glob('weights-*.safetensors')):
-      pieces |= load(stored.read_bytes())
+    with tempfile.TemporaryDirectory() as here:  # safetensors opens local files only
+      for stored in path.glob('weights-*.safetensors'):
+        pieces |= load_file(stored.copy(Path(here) / stored.name))
     by_name: dict[str, list[np.ndarray]] = {}
     for name, number in sorted((n.rpartition('#')[0], int(n.rpartition('#')[2])) for n in pieces):
       by_name.setdefault(name, []).append(pieces[f'{name}#{number}'])

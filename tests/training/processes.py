@@ -1,8 +1,10 @@
-"""Runs of experiments/tiny.py in processes of their own, which tests kill."""
+"""Work in processes of their own, with devices of their own number, which tests may kill."""
 
+import contextlib
 import dataclasses
 import multiprocessing
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -12,62 +14,101 @@ _context = multiprocessing.get_context('forkserver')
 _context.set_forkserver_preload(['dubber_jax.training.loop', 'tensorboardX', 'flax.linen', 'grain'])
 
 
+def devices(count: int) -> dict[str, str]:
+  return {'XLA_FLAGS': f'--xla_force_host_platform_device_count={count}'}
+
+
 def tiny_config(mesh=None, **train):
-  from dubber_jax.config import MeshConfig
+  """experiments/tiny.py with one length of batch, which is compiled once."""
+  from dubber_jax.config import DataConfig, MeshConfig
   from dubber_jax.experiment import read_arms
 
   config = read_arms(TINY)['tiny']
-  return config.replace(train=dataclasses.replace(config.train, **train), mesh=mesh or MeshConfig())
+  data = DataConfig(sources=(), buckets=(8,))
+  return config.replace(data=data, train=dataclasses.replace(config.train, **train), mesh=mesh or MeshConfig())
 
 
-class Run:
-  """A training in a process. `said(seconds)` waits for what it says next: the number of a step whose save begins, or
-  'end'; None where it says nothing in time."""
+class Child:
+  """work(say, *arguments) in a process. `said(seconds)` waits for what it says next; None where it says nothing in
+  time, or no more."""
 
-  def __init__(self, config, workdir, environment=None):
+  def __init__(self, work, *arguments, errors: Path, environment=None):
     self._pipe, theirs = _context.Pipe()
-    self.errors = Path(f'{workdir}.stderr-{os.urandom(3).hex()}')
-    self.process = _context.Process(target=_train, args=(config, workdir, environment or {}, theirs, self.errors))
+    self._errors = errors
+    self.process = _context.Process(target=_work, args=(work, arguments, environment or {}, theirs, errors))
     self.process.start()
     theirs.close()
 
-  def said(self, seconds=120.0):
+  def said(self, seconds=300.0):
     try:
       return self._pipe.recv() if self._pipe.poll(seconds) else None
     except EOFError:
       return None
 
+  def errors(self) -> str:
+    return self._errors.read_text(errors='replace')
+
   def kill(self):
     self.process.kill()
     self.process.join()
 
-  def finish(self, seconds=120.0) -> int:
+  def finish(self, seconds=300.0) -> int:
     """-> the exit code."""
     self.process.join(seconds)
     if self.process.exitcode is None:
       self.kill()
-      raise TimeoutError(f'still running after {seconds} s:\n{self.errors.read_text()}')
+      raise TimeoutError(f'still running after {seconds} s:\n{self.errors()}')
     return self.process.exitcode
 
 
-def _train(config, workdir, environment, pipe, errors):
+def _work(work, arguments, environment, pipe, errors):
   os.environ.update(environment)
-  sys.stderr.flush()
   os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT), 2)
-  from dubber_jax import cli
-  from dubber_jax.training import checkpoints
+  sys.exit(work(pipe.send, *arguments))
 
-  save = checkpoints.Workdir.save
+
+def start_run(config, workdir, environment=None) -> Child:
+  """`dubber train` of a config; it says the number of each step whose save begins."""
+  errors = Path(f'{workdir}.{os.urandom(3).hex()}.stderr')
+  return Child(_train, config, workdir, errors=errors, environment=environment)
+
+
+def _train(say, config, workdir):
+  from dubber_jax import cli, experiment
+  from dubber_jax.training.checkpoints import Workdir
+
+  save, read = Workdir.save, experiment.read_experiment
 
   def save_and_say(self, step, *rest):
-    pipe.send(step)
+    say(step)
     save(self, step, *rest)
 
-  checkpoints.Workdir.save = save_and_say
-  import dubber_jax.experiment as experiment
-
-  read = experiment.read_experiment
+  Workdir.save = save_and_say
   experiment.read_experiment = lambda path: dataclasses.replace(read(path), arms={'tiny': config})
-  code = cli.main(['train', str(TINY), '--workdir', str(workdir)])
-  pipe.send('end')
-  sys.exit(code)
+  return cli.main(['train', str(TINY), '--workdir', str(workdir)])
+
+
+def reshard(say, folder):
+  """Restores a state of one device on eight, on four and on one again, saving it each time."""
+  from dubber_jax.config import MeshConfig
+  from dubber_jax.experiment import read_experiment
+  from dubber_jax.training.checkpoints import Workdir
+  from dubber_jax.training.sharding import make_mesh
+  from dubber_jax.training.step import create_state
+
+  experiment = read_experiment(TINY)
+  meshes = MeshConfig(), MeshConfig(data=2, fsdp=4), MeshConfig(fsdp=2, tensor=2), MeshConfig()
+  import jax
+
+  state = position = None
+  for i, mesh in enumerate(meshes):
+    config = tiny_config(mesh)
+    batch = experiment.batches(config, (0, 1))[0]
+    like, _ = create_state(config, experiment.task(config), batch, make_mesh(mesh))
+    with contextlib.closing(Workdir(folder / str(i), config)) as run:
+      if i:
+        shutil.copytree(folder / str(i - 1) / 'checkpoints', folder / str(i) / 'checkpoints', dirs_exist_ok=True)
+        run.manager.reload()
+        _, state, position = run.restore(like)
+        say(len(jax.tree.leaves(state.params)[0].sharding.device_set))
+      run.save(i + 1, state or like, position or {'next_index': 3})

@@ -5,7 +5,7 @@ import random
 import signal
 
 import pytest
-from processes import Run, tiny_config
+from processes import start_run, tiny_config
 
 from dubber_jax.training.checkpoints import digest, last_step, load_weights
 
@@ -16,7 +16,7 @@ STEPS, EVERY = 60, 4
 def whole(tmp_path_factory):
   """An uninterrupted run that keeps every step -> its workdir."""
   workdir = tmp_path_factory.mktemp('whole') / 'run'
-  assert Run(tiny_config(stop=STEPS, save_every=EVERY, keep=1000), workdir).finish() == 0
+  assert start_run(tiny_config(stop=STEPS, save_every=EVERY, keep=1000), workdir).finish() == 0
   return workdir
 
 
@@ -24,7 +24,7 @@ def kill_in_saves(workdir, whole, moments):
   """Kills a run at each of `moments`, seconds after a save began, starts it again, and lets it end at last."""
   finished = 0
   for seconds in moments:
-    run = Run(tiny_config(stop=STEPS, save_every=EVERY), workdir)
+    run = start_run(tiny_config(stop=STEPS, save_every=EVERY), workdir)
     saving = run.said()
     run.said(seconds)  # waits, or until the next save begins
     run.kill()
@@ -36,7 +36,7 @@ def kill_in_saves(workdir, whole, moments):
     finished = step or 0
     if saving == STEPS:
       break
-  assert Run(tiny_config(stop=STEPS, save_every=EVERY), workdir).finish() == 0
+  assert start_run(tiny_config(stop=STEPS, save_every=EVERY), workdir).finish() == 0
   assert digest(workdir) == digest(whole)
 
 
@@ -55,7 +55,7 @@ def test_killed_at_twenty_moments_a_run_opens_and_ends_in_the_same_bits(whole, t
 
 
 def test_terminated_run_saves_its_step_and_exits_0(whole, tmp_path):
-  run = Run(tiny_config(stop=10**6, save_every=EVERY), tmp_path / 'run')
+  run = start_run(tiny_config(stop=10**6, save_every=EVERY), tmp_path / 'run')
   run.said()
   os.kill(run.process.pid, signal.SIGTERM)
   assert run.finish() == 0

@@ -1,0 +1,51 @@
+"""Two processes of four devices each stand for two hosts; one process of eight for the machine they are compared to."""
+
+import os
+import signal
+import socket
+
+import numpy as np
+import pytest
+from processes import devices, start_run, tiny_config
+
+from dubber_jax.config import MeshConfig
+from dubber_jax.training.checkpoints import last_step, load_weights
+from dubber_jax.training.log import read_log
+
+MESH = MeshConfig(data=8)
+
+
+def two_hosts(config, workdir, **environment):
+  with socket.socket() as s:
+    s.bind(('127.0.0.1', 0))
+    port = s.getsockname()[1]
+  them = {'JAX_COORDINATOR_ADDRESS': f'127.0.0.1:{port}', 'JAX_NUM_PROCESSES': '2'}
+  return [start_run(config, workdir, devices(4) | them | {'JAX_PROCESS_ID': str(i)} | environment) for i in range(2)]
+
+
+def test_two_hosts_train_as_one_and_stop_at_the_same_step(tmp_path):
+  assert start_run(tiny_config(MESH, stop=20, log_every=1), tmp_path / 'one', devices(8)).finish() == 0
+  hosts = two_hosts(tiny_config(MESH, log_every=1, stop=10**6, save_every=20), tmp_path / 'two')
+  for host in hosts:
+    while host.said() < 20:
+      pass
+  os.kill(hosts[1].process.pid, signal.SIGTERM)
+  assert [h.finish() for h in hosts] == [0, 0]
+  losses = [[r['total'] for r in read_log(tmp_path / name)][:20] for name in ('one', 'two')]
+  np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
+  rows = [r['step'] for r in read_log(tmp_path / 'two')]
+  assert rows == list(range(1, last_step(tmp_path / 'two') + 1))  # one host wrote, every step once
+  load_weights(tmp_path / 'two')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('dead', [0, 1])
+def test_when_a_host_dies_the_other_says_so_and_ends(tmp_path, dead):
+  hosts = two_hosts(tiny_config(MESH, stop=10**6, save_every=10), tmp_path / 'run', DUBBER_HEARTBEAT_SECONDS='10')
+  for host in hosts:
+    host.said()
+  hosts[dead].kill()
+  left = hosts[1 - dead]
+  assert left.finish() != 0
+  said = left.errors()
+  assert 'another host' in said or 'another task died' in said  # the second is JAX's, where the coordinator dies
