@@ -7,6 +7,7 @@
 import dataclasses
 import functools
 import json
+import struct
 from pathlib import Path
 
 import jax
@@ -83,7 +84,7 @@ class Programs:
   def _open(self, name: str):
     try:
       exported = jax.export.deserialize(bytearray((self.path / 'programs' / f'{name}.jaxexport').read_bytes()))
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, struct.error) as e:
       raise BadInput(f'{self.path}: {name} of JAX {self.facts["jax"]} cannot be opened by JAX {jax.__version__} '
                      f'({str(e).splitlines()[0][:200]}): export the model again') from e  # fmt: skip
     return jax.jit(exported.call)

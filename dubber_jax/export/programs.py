@@ -42,7 +42,10 @@ class Program:
     """Raises BadInput where the program would need this Python, or one kind of device."""
     (items,) = jax.export.symbolic_shape('b')
     arrays = {k: jax.ShapeDtypeStruct((items, *v.shape), v.dtype) for k, v in self.inputs.items()}
-    exported = jax.export.export(jax.jit(self.function), platforms=platforms)(self.params, arrays)
+    try:
+      exported = jax.export.export(jax.jit(self.function), platforms=platforms)(self.params, arrays)
+    except (NotImplementedError, TypeError, ValueError) as e:
+      raise BadInput(f'{self.name} cannot be exported for {", ".join(platforms)}: {str(e).splitlines()[0]}') from e
     calls = set(re.findall(r'custom_call @([\w.]+)', exported.mlir_module())) - PORTABLE
     if calls or exported.ordered_effects or exported.unordered_effects:
       what = ', '.join(sorted(calls)) or 'an effect on the host'

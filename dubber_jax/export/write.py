@@ -10,12 +10,14 @@
 import dataclasses
 import json
 import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
 import ml_dtypes
 import numpy as np
+from etils import epath
 
 import dubber_jax
 from dubber_jax.clip import HOP, SAMPLE_RATE
@@ -23,13 +25,11 @@ from dubber_jax.config import Config, from_json
 from dubber_jax.errors import BadInput
 from dubber_jax.export.programs import PLATFORMS, bucket_shape, programs
 from dubber_jax.media.output import complete_folder
-from dubber_jax.model_directory import Model, load, open_vocoder, write_manifest, write_model_directory
+from dubber_jax.model_directory import SHIPPED, Model, load, open_vocoder, write_manifest, write_model_directory
 from dubber_jax.script.phonemes import SYMBOLS
-from dubber_jax.vocoder.griffin_lim import GriffinLim
 
 FORMAT = 1  # of programs.json and of what programs take
 SHORTEST = 32  # mel frames of a bucket
-WRITTEN_HERE = ('model.safetensors', 'programs', 'programs.json', 'serve.py', 'onnx', 'MANIFEST.json')
 
 
 def export(
@@ -47,12 +47,10 @@ def export(
   `vocoder`: a folder, whose vocoder takes the place of the model's own. Raises BadInput where `out` exists,
   the source holds no voice, or a program would not be portable.
   """
-  source = Path(source)
+  source = epath.Path(source)
   model = _of_workdir(source) if (source / 'checkpoints').is_dir() else load(source)
-  if vocoder is not None:
-    model = dataclasses.replace(model, vocoder=open_vocoder(Path(vocoder)))
-  with complete_folder(out, overwrite) as beside:
-    _write(model, beside, buckets or model.config.data.buckets, platforms, vocoder, say)
+  with complete_folder(out, overwrite) as folder:
+    _write(model, folder, buckets or model.config.data.buckets, platforms, vocoder, say)
 
 
 def at_start(config: Config, workdir) -> Callable:
@@ -63,11 +61,18 @@ def at_start(config: Config, workdir) -> Callable:
   """
 
   def on_start(state):
-    params = jax.tree.map(_whole, state.ema)  # by every process: they all hold a part
+    params = jax.tree.map(_whole, state.ema)  # by every process: each holds a part
     if jax.process_index() == 0:
-      model = Model(config, params, GriffinLim(), {}, Path(workdir))
-      with complete_folder(Path(workdir) / 'export', overwrite=True) as beside:
-        _write(model, beside, config.data.buckets[:1])
+      workdir_ = epath.Path(workdir)
+      model = Model(config, params, open_vocoder(SHIPPED / 'vocoder'), {}, workdir_)
+      with tempfile.TemporaryDirectory() as local, complete_folder(Path(local) / 'export') as folder:
+        _write(model, folder, config.data.buckets[:1])
+        (workdir_ / 'export').rmtree(missing_ok=True)
+        for file in sorted(folder.rglob('*'), key=lambda f: f.name == 'MANIFEST.json'):  # which makes it whole
+          if file.is_file():
+            put = workdir_ / 'export' / file.relative_to(folder)
+            put.parent.mkdir(parents=True, exist_ok=True)
+            put.write_bytes(file.read_bytes())
 
   return on_start
 
@@ -80,13 +85,13 @@ def _whole(array) -> np.ndarray:
   return process_allgather(array, tiled=True)
 
 
-def _of_workdir(workdir: Path) -> Model:
+def _of_workdir(workdir) -> Model:
   from dubber_jax.training.checkpoints import load_weights
 
   config = from_json((workdir / 'config.json').read_text(), f'{workdir}/config.json')
   if config.task != 'voice':
     raise BadInput(f'{workdir} trains a {config.task}; only a voice can be exported')
-  return Model(config, load_weights(workdir)[1], GriffinLim(), {}, workdir)
+  return Model(config, load_weights(workdir)[1], open_vocoder(SHIPPED / 'vocoder'), {}, workdir)
 
 
 def _write(model: Model, folder: Path, buckets, platforms=PLATFORMS, vocoder=None, say=lambda line: None):
@@ -96,19 +101,19 @@ def _write(model: Model, folder: Path, buckets, platforms=PLATFORMS, vocoder=Non
   unknown = sorted(set(platforms) - {*PLATFORMS, 'rocm'})
   if unknown:
     raise BadInput(f'no platform {unknown[0]!r}: use some of {", ".join(PLATFORMS)}, rocm')
-  card = f'# {model.config.name}\n\nExported from a training run.\n'
+  released = (model.path / 'MANIFEST.json').exists()
+  card = (model.path / 'CARD.md').read_text() if released else f'# {model.config.name}\n\nFrom a training run.\n'
+  vocoder = Path(vocoder or (model.path if released else SHIPPED) / 'vocoder')
   folder.rmdir()
-  write_model_directory(folder, model.config, model.params, model.voices, card, weights=_kept_type(model.params))
-  if (model.path / 'MANIFEST.json').exists():
-    shutil.copytree(model.path, folder, ignore=lambda _, names: set(names) & set(WRITTEN_HERE), dirs_exist_ok=True)
-  if vocoder is not None:
-    shutil.rmtree(folder / 'vocoder')
-    shutil.copytree(vocoder, folder / 'vocoder')
+  write_model_directory(
+    folder, model.config, model.params, model.voices, card, weights=_kept_type(model.params), vocoder=vocoder
+  )
 
-  (folder / 'programs').mkdir()
+  sounder = open_vocoder(vocoder)
   described = {}
+  (folder / 'programs').mkdir()
   for frames in buckets:
-    for program in programs(model.config, model.params, model.vocoder, frames):
+    for program in programs(model.config, model.params, sounder, frames):
       exported = program.lower(tuple(platforms))
       stored = bytes(exported.serialize())
       (folder / 'programs' / f'{program.name}.jaxexport').write_bytes(stored)
@@ -124,8 +129,8 @@ def _write(model: Model, folder: Path, buckets, platforms=PLATFORMS, vocoder=Non
     'jax': jax.__version__,
     'platforms': list(platforms),
     'buckets': [dataclasses.asdict(bucket_shape(frames)) for frames in buckets],
-    'sample_rate': model.vocoder.sample_rate,
-    'hop': model.vocoder.hop,
+    'sample_rate': sounder.sample_rate,
+    'hop': sounder.hop,
     'frame_rate': SAMPLE_RATE / HOP,
     'symbols': SYMBOLS,
     'programs': described,

@@ -1,0 +1,65 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dubber_jax.errors import BadInput
+from dubber_jax.export.programs import Program, programs, shapes_of, spread
+from dubber_jax.vocoder.hifigan import HiFiGAN, HiFiGANConfig
+from dubber_jax.vocoder.inputs import Input, draw
+from dubber_jax.vocoder.neural import NeuralVocoder, expected_shapes
+
+
+def on_the_host(weights, arrays):
+  return {'y': jax.pure_callback(lambda x: x, jax.ShapeDtypeStruct((), np.float32), jnp.float32(1)) + arrays['x']}
+
+
+def on_one_kind_of_device(weights, arrays):
+  return {'y': jnp.linalg.eigh(arrays['x'][:, :, None] * arrays['x'][:, None])[0]}
+
+
+def spoken_aloud(weights, arrays):
+  jax.debug.print('{}', arrays['x'])
+  return {'y': arrays['x']}
+
+
+@pytest.mark.parametrize('function', [on_the_host, on_one_kind_of_device, spoken_aloud])
+def test_program_that_other_machines_cannot_run_is_refused(function):
+  with pytest.raises(BadInput, match='odd_128'):
+    Program('odd_128', function, {}, {'x': Input((3,))}).lower()
+
+
+def test_predicted_durations_fill_the_slot_exactly():
+  log_durations = np.log1p(np.float32([[3, 0, 5.5, 1, 0, 0], [0.2, 9, 9, 9, 9, 0], [0, 0, 0, 0, 0, 0]]))
+  durations = np.asarray(spread(log_durations, np.int32([100, 7, 20])))
+  np.testing.assert_array_equal(durations.sum(1), [100, 7, 0])
+  assert (durations >= 0).all()
+  np.testing.assert_allclose(durations[0], np.float32([3, 0, 5.5, 1, 0, 0]) / 9.5 * 100, atol=1.0)
+
+
+def test_vocoder_with_weights_is_exported_as_it_sounds(model):
+  config = HiFiGANConfig(
+    upsample_rates=(16, 16), upsample_kernel_sizes=(32, 32), upsample_initial_channel=8, resblock_kernel_sizes=(3,),
+    resblock_dilation_sizes=((1, 2),),
+  )  # fmt: skip
+  rng, params = np.random.default_rng(0), {}
+  for name, shape in expected_shapes(HiFiGAN(config)).items():
+    *path, leaf = name.split('/')
+    branch = params
+    for part in path:
+      branch = branch.setdefault(part, {})
+    branch[leaf] = rng.normal(0, 0.1, shape).astype(np.float32)
+  vocoder = NeuralVocoder('hifigan', config, params)
+  program = programs(model.config, model.params, vocoder, 64)[2]
+  assert shapes_of(vocoder.params) == program.params
+  mels = rng.normal(-5, 2, (2, 64, 80)).astype(np.float32)
+  exported = jax.export.deserialize(program.lower().serialize())
+  waves = jax.jit(exported.call)(vocoder.params, {'mel': mels, 'frames': np.int32([64, 40])})['wave']
+  np.testing.assert_allclose(waves[0], vocoder.vocode(mels[0]), atol=1e-5)
+  np.testing.assert_allclose(waves[1, : 40 * 256], vocoder.vocode(mels[1, :40]), atol=1e-5)
+
+
+def test_noise_of_a_take_does_not_depend_on_its_padding():
+  short, long = (draw({'phase': Input((n, 5), noise='random')}, seed=4)['phase'] for n in (3, 9))
+  np.testing.assert_array_equal(short, long[:3])
+  assert not (short == draw({'phase': Input((3, 5), noise='random')}, seed=5)['phase']).any()
