@@ -11,14 +11,13 @@ import argparse
 import hashlib
 import json
 import lzma
-import os
-import shutil
 import sys
 from pathlib import Path
 
 from dubber_jax.clip import MEL_BANDS
 from dubber_jax.config import FeatureConfig
 from dubber_jax.errors import BadInput
+from dubber_jax.media.output import complete_folder
 
 LARGEST = 24  # MiB a part
 STRIDES = {'mel.npy': MEL_BANDS, 'lips.npy': 2 * FeatureConfig.lip_width, 'pitch.npy': 2}  # bytes a frame
@@ -31,23 +30,19 @@ def split(folder, out, largest: float = LARGEST) -> Path:
   files = sorted(p for p in folder.iterdir() if p.is_file()) if folder.is_dir() else []
   if not files:
     raise BadInput(f'{folder}: no packed features here; give a folder of cache/packed')
-  if out.exists():
-    raise BadInput(f'{out} exists: take it away, or choose another folder')
-  beside = out.with_name(f'{out.name}.{os.getpid()}')
-  beside.mkdir(parents=True)
-  stream = _Parts(beside, int(largest * 2**20))
-  rows = []
-  for path in files:
-    begin, digest = stream.position, hashlib.sha256()
-    packer = lzma.LZMACompressor(filters=_filters(path.name))
-    with path.open('rb') as file:
-      while piece := file.read(PIECE):
-        digest.update(piece)
-        stream.write(packer.compress(piece))
-    stream.write(packer.flush())
-    rows.append({'name': path.name, 'sha256': digest.hexdigest(), 'begin': begin, 'end': stream.position})
-  (beside / 'manifest.json').write_text(json.dumps({'files': rows, 'parts': stream.close()}, indent=2))
-  os.replace(beside, out)
+  with complete_folder(out) as beside:
+    stream = _Parts(beside, int(largest * 2**20))
+    rows = []
+    for path in files:
+      begin, digest = stream.position, hashlib.sha256()
+      packer = lzma.LZMACompressor(filters=_filters(path.name))
+      with path.open('rb') as file:
+        while piece := file.read(PIECE):
+          digest.update(piece)
+          stream.write(packer.compress(piece))
+      stream.write(packer.flush())
+      rows.append({'name': path.name, 'sha256': digest.hexdigest(), 'begin': begin, 'end': stream.position})
+    (beside / 'manifest.json').write_text(json.dumps({'files': rows, 'parts': stream.close()}, indent=2))
   return out
 
 
@@ -66,19 +61,16 @@ def join(parts, out) -> Path:
   for p in pieces:
     if hashlib.sha256((parts / p['name']).read_bytes()).hexdigest() != p['sha256']:
       raise BadInput(f'{parts / p["name"]}: damaged on the way; carry it again')
-  beside = out.with_name(f'{out.name}.{os.getpid()}')
-  beside.mkdir(parents=True)
-  for row in files:
-    unpacker, digest = lzma.LZMADecompressor(), hashlib.sha256()
-    with (beside / row['name']).open('wb') as file:
-      for piece in _stretch(parts, pieces, row['begin'], row['end']):
-        data = unpacker.decompress(piece)
-        digest.update(data)
-        file.write(data)
-    if digest.hexdigest() != row['sha256']:
-      raise BadInput(f'{parts}: {row["name"]} comes out damaged; split it again')
-  shutil.rmtree(out, ignore_errors=True)
-  os.replace(beside, out)
+  with complete_folder(out, overwrite=True) as beside:
+    for row in files:
+      unpacker, digest = lzma.LZMADecompressor(), hashlib.sha256()
+      with (beside / row['name']).open('wb') as file:
+        for piece in _stretch(parts, pieces, row['begin'], row['end']):
+          data = unpacker.decompress(piece)
+          digest.update(data)
+          file.write(data)
+      if digest.hexdigest() != row['sha256']:
+        raise BadInput(f'{parts}: {row["name"]} comes out damaged; split it again')
   return out
 
 
