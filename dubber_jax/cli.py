@@ -105,6 +105,9 @@ def make_parser() -> argparse.ArgumentParser:
   sub.add_argument('--steps', type=int, help='train to this step')
   sub.add_argument('--minutes', type=float, help='stop after so long, and write the weights alone too')
   sub.add_argument('--profile', type=int, nargs='?', const=5, metavar='N', help='trace N steps (default 5) for XProf')
+  sub.add_argument('--mesh', help="devices along each axis, as data=2,fsdp=4,tensor=1 (default: the experiment's)")
+  sub.add_argument('--dry-run', action='store_true', help='print what a step would take; train nothing')
+  sub.add_argument('--chip', default='v5e', help='for --dry-run: v5e, v5p, v6e or h200')
   sub.add_argument('--packed', help='folder of packed features; made if missing')
   sub.add_argument('--data', help='folder of published features, of an experiment that trains on them')
   sub.add_argument('--library', help='footage library whose clips the director recalls (default: the shipped one)')
@@ -132,7 +135,7 @@ def make_parser() -> argparse.ArgumentParser:
                    help="longest lines to compile for, in mel frames of 11.6 ms (default: the config's)")  # fmt: skip
   sub.add_argument('--platforms', nargs='*', default=('cpu', 'cuda', 'tpu'), help='default: cpu cuda tpu')
   sub.add_argument('--vocoder', help="a vocoder's folder, in place of the model's own")
-  sub.add_argument('--onnx', action='store_true', help='programs for onnxruntime too; needs jax2onnx')
+  sub.add_argument('--onnx', metavar='PYTHON', help='programs for onnxruntime too, by a Python that has jax2onnx')
   sub.add_argument('--overwrite', action='store_true')
   return parser
 
@@ -260,7 +263,8 @@ def run_train(given):
   from dubber_jax.experiment import read_experiment
   from dubber_jax.training.distributed import connect, is_first
 
-  connect()
+  if not given.dry_run:
+    connect()
   experiment = read_experiment(given.experiment)
   arms = experiment.arms
   if given.arm and given.arm not in arms:
@@ -269,6 +273,9 @@ def run_train(given):
     raise BadInput(f'--workdir holds one run: name an --arm of {", ".join(arms)} too')
   for name in [given.arm] if given.arm else arms:
     config = _with_options(arms[name], given)
+    if given.dry_run:
+      _dry_run(name, config, experiment, given)
+      continue
     workdir = given.workdir or Path('runs') / Path(given.experiment).stem / name
     if is_first():
       print(f'training {name} in {workdir}')
@@ -289,7 +296,25 @@ def _with_options(config, given):
           'there; for a longer schedule set train.steps in the experiment', file=sys.stderr)  # fmt: skip
   wanted = {'stop': given.steps, 'minutes': given.minutes, 'profile': given.profile}
   changes = {name: value for name, value in wanted.items() if value is not None}
+  if given.mesh:
+    from dubber_jax.training.sharding import read_mesh
+
+    config = config.replace(mesh=read_mesh(given.mesh))
   return config.with_tree(given.data).replace(train=dataclasses.replace(config.train, **changes))
+
+
+def _dry_run(name, config, experiment, given):
+  from dubber_jax.training.chips import find_chip
+  from dubber_jax.training.dry_run import dry_run, example_batch, report, simulate_devices
+  from dubber_jax.training.task import voice_task
+
+  chip = find_chip(given.chip)
+  simulate_devices(config.mesh)
+  task = experiment.task(config) if experiment.task else voice_task(config)
+  batch = example_batch(config, experiment.batches)
+  print(f'{name}, nothing is trained; a batch of {len(next(iter(batch.values())))} items')
+  for line in report(dry_run(config, task, batch, chip), config, chip):
+    print(line)
 
 
 def _train(config, workdir, experiment, given):
@@ -387,7 +412,7 @@ def run_check(given):
 def run_export(given):
   from dubber_jax.export import export
 
-  export(given.checkpoint, given.out, given.buckets, given.platforms, given.vocoder, given.overwrite, given.onnx, print)
+  export(given.checkpoint, given.out, given.buckets, given.platforms, given.vocoder, given.onnx, given.overwrite, print)
   print(given.out)
 
 

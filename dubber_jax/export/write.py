@@ -4,6 +4,7 @@
   programs/NAME_T.jaxexport   StableHLO by jax.export: read, perform and vocode, for each bucket of T mel frames
   programs.json               what they take and give, buckets, platforms, versions
   serve.py                    the loader
+  onnx/NAME_T.onnx            where they were asked for
   MANIFEST.json               sha256 of every other file
 """
 
@@ -23,6 +24,7 @@ import dubber_jax
 from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.config import Config, from_json
 from dubber_jax.errors import BadInput
+from dubber_jax.export.onnx import check_python, write_onnx
 from dubber_jax.export.programs import PLATFORMS, bucket_shape, programs
 from dubber_jax.media.output import complete_folder
 from dubber_jax.model_directory import SHIPPED, Model, load, open_vocoder, write_manifest, write_model_directory
@@ -38,19 +40,23 @@ def export(
   buckets: Sequence[int] = (),
   platforms: Sequence[str] = PLATFORMS,
   vocoder=None,
+  onnx=None,
   overwrite: bool = False,
   say: Callable[[str], None] = lambda line: None,
 ):
   """Writes the artifact `out` of a model directory or a training workdir, as a whole or not at all.
 
   Of a workdir, the moving average of the weights is taken. `buckets` in mel frames (default: the config's);
-  `vocoder`: a folder, whose vocoder takes the place of the model's own. Raises BadInput where `out` exists,
-  the source holds no voice, or a program would not be portable.
+  `vocoder`: a folder, whose vocoder takes the place of the model's own; `onnx`: a Python that has jax2onnx, to
+  write programs for onnxruntime too. Raises BadInput where `out` exists, the source holds no voice, or a program would
+  not be portable.
   """
+  if onnx:
+    check_python(onnx)
   source = epath.Path(source)
   model = _of_workdir(source) if (source / 'checkpoints').is_dir() else load(source)
   with complete_folder(out, overwrite) as folder:
-    _write(model, folder, buckets or model.config.data.buckets, platforms, vocoder, say)
+    _write(model, folder, buckets or model.config.data.buckets, platforms, vocoder, onnx, say)
 
 
 def at_start(config: Config, workdir) -> Callable:
@@ -94,7 +100,7 @@ def _of_workdir(workdir) -> Model:
   return Model(config, load_weights(workdir)[1], open_vocoder(SHIPPED / 'vocoder'), {}, workdir)
 
 
-def _write(model: Model, folder: Path, buckets, platforms=PLATFORMS, vocoder=None, say=lambda line: None):
+def _write(model: Model, folder: Path, buckets, platforms=PLATFORMS, vocoder=None, onnx=None, say=lambda line: None):
   buckets = sorted(set(buckets))
   if buckets[0] < SHORTEST:
     raise BadInput(f'a bucket of {buckets[0]} mel frames is too short; {SHORTEST} (0.37 s) is the least')
@@ -137,6 +143,8 @@ def _write(model: Model, folder: Path, buckets, platforms=PLATFORMS, vocoder=Non
   }
   (folder / 'programs.json').write_text(json.dumps(facts, indent=1) + '\n')
   shutil.copy(Path(__file__).with_name('standalone.py'), folder / 'serve.py')
+  if onnx:
+    write_onnx(folder, onnx)
   write_manifest(folder)
 
 

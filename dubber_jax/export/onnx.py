@@ -1,0 +1,84 @@
+"""An artifact's programs for onnxruntime: ARTIFACT/onnx/NAME_T.onnx, weights inside, one item at a time.
+
+  python -m dubber_jax.export.onnx ARTIFACT [NAME...]
+
+is what `dubber export --onnx PYTHON` calls, by a Python that has jax2onnx, whose needs do not agree with ours.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import jax
+
+from dubber_jax.config import from_json
+from dubber_jax.errors import BadInput
+from dubber_jax.export.programs import Program, programs
+from dubber_jax.export.standalone import read_weights
+
+INSTALL = 'python -m venv onnx-env && onnx-env/bin/pip install jax2onnx onnxruntime safetensors librosa'
+OPSET = 20
+
+
+def check_python(python):
+  """Raises BadInput where this Python cannot convert."""
+  try:
+    found = subprocess.run([str(python), '-c', 'import jax2onnx'], capture_output=True, text=True)
+  except OSError as e:
+    raise BadInput(f'--onnx {python}: {e.strerror}; make an environment: {INSTALL}') from e
+  if found.returncode:
+    raise BadInput(f'--onnx {python}: no jax2onnx there; make an environment: {INSTALL}; name its bin/python')
+
+
+def write_onnx(folder: Path, python):
+  """Converts in a process of the other Python, which finds this package where it is."""
+  root = str(Path(__file__).parents[2])
+  environment = os.environ | {'PYTHONPATH': root, 'JAX_PLATFORMS': 'cpu'}
+  done = subprocess.run([str(python), '-m', __name__, str(folder)], env=environment, capture_output=True, text=True)
+  if done.returncode:
+    last = (done.stderr.strip().splitlines() or ['no message'])[-1]
+    raise BadInput(f'--onnx {python}: the conversion failed ({last[:300]})')
+
+
+def convert(program: Program, weights) -> bytes:
+  """A program with its weights as an ONNX model of one item; inputs and outputs have the program's names."""
+  from jax.extend.core import jaxpr_as_fun
+  from jax2onnx import to_onnx
+
+  names = sorted(program.inputs)
+  shapes = [jax.ShapeDtypeStruct((1, *program.inputs[n].shape), program.inputs[n].dtype) for n in names]
+  outputs = sorted(jax.eval_shape(lambda *a: program.function(weights, dict(zip(names, a, strict=True))), *shapes))
+
+  def function(*arrays):
+    found = program.function(weights, dict(zip(names, arrays, strict=True)))
+    return tuple(found[name] for name in outputs)
+
+  # Traced beforehand: jax2onnx replaces jnp.shape and more while it traces, which Flax's scan does not stand.
+  traced = jaxpr_as_fun(jax.make_jaxpr(function)(*shapes))
+  model = to_onnx(traced, shapes, model_name=program.name, opset=OPSET, input_names=names, output_names=outputs)
+  return model.SerializeToString()
+
+
+def main():
+  parser = argparse.ArgumentParser()
+  parser.add_argument('artifact', type=Path)
+  parser.add_argument('names', nargs='*', help='as perform_256; default: all')
+  given = parser.parse_args()
+  from dubber_jax.model_directory import open_vocoder
+
+  folder = given.artifact
+  facts = json.loads((folder / 'programs.json').read_text())
+  config = from_json((folder / 'config.json').read_text())
+  weights, vocoder = read_weights(folder / 'model.safetensors'), open_vocoder(folder / 'vocoder')
+  (folder / 'onnx').mkdir(exist_ok=True)
+  for bucket in facts['buckets']:
+    for program in programs(config, weights, vocoder, bucket['frames']):
+      if not given.names or program.name in given.names:
+        own = vocoder.params if program.name.startswith('vocode') else weights
+        (folder / 'onnx' / f'{program.name}.onnx').write_bytes(convert(program, own))
+
+
+if __name__ == '__main__':
+  main()
