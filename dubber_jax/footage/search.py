@@ -1,6 +1,7 @@
-"""The nearest rows of a matrix by cosine: exactly, by one matrix product, or fast, by ScaNN.
+"""The nearest rows of a matrix by cosine: exactly, by one matrix product; fast, by ScaNN; or on accelerators, the rows
+spread over them.
 
-Both searchers take unit rows and answer alike, so that the library need not know which one it has.
+All searchers take unit rows and answer alike, so that the library need not know which one it has.
 """
 
 import os
@@ -160,6 +161,62 @@ class ScannSearch:
       indices, similarity = self.searcher.search_batched_parallel(queries, *depth)
     missing = ~np.isfinite(similarity)
     return np.where(missing, len(self.rows), indices).astype(np.int64), np.where(missing, -np.inf, similarity)
+
+
+class DeviceSearch:
+  """Compares with every row, each device with its own part of them: for libraries larger than a host's memory.
+
+  Answers as ExactSearch does. On a TPU a device's best are taken by `jax.lax.approx_max_k` (arXiv 2206.14286), which
+  leaves some out, fewer than `recall` allows; elsewhere that is exact.
+  """
+
+  def __init__(self, rows: np.ndarray, devices=None, recall: float = 0.99, dtype='float32'):
+    """rows (N, D), of which, where they are a memory map, a host reads what its devices hold. `devices`: all by
+    default. `dtype` bfloat16 halves the memory and moves a similarity by up to 0.004."""
+    import jax
+    from jax.sharding import Mesh, NamedSharding
+    from jax.sharding import PartitionSpec as P
+
+    self.total, width = rows.shape
+    self.mesh = Mesh(np.asarray(jax.devices() if devices is None else devices), ('rows',))
+    self.padded = -(-self.total // self.mesh.size) * self.mesh.size
+    self.recall = recall
+
+    def part(index):
+      held = np.asarray(rows[index[0]], dtype)
+      wanted = len(range(*index[0].indices(self.padded)))
+      return np.pad(held, ((0, wanted - len(held)), (0, 0)))
+
+    self.rows = jax.make_array_from_callback((self.padded, width), NamedSharding(self.mesh, P('rows')), part)
+    self._search = jax.jit(self._compare, static_argnames='count')
+
+  def __call__(self, queries: np.ndarray, count: int, allowed: np.ndarray | None = None):
+    """As ExactSearch. Compiled once for each number of queries and count."""
+    batch = len(queries)
+    mask = np.ones((1, self.total), bool) if allowed is None else np.atleast_2d(allowed)
+    mask = np.pad(mask, ((0, 0), (0, self.padded - self.total)))
+    similarity, indices = self._search(self.rows, np.asarray(queries, np.float32), mask, count=min(count, self.total))
+    similarity, indices = np.asarray(similarity), np.asarray(indices)
+    return _best(similarity.reshape(batch, -1), indices.reshape(batch, -1), count)
+
+  def _compare(self, rows, queries_bd, allowed_bn, count: int):
+    """-> similarities and row numbers (B, devices * k): the best of each device."""
+    import jax
+    import jax.numpy as jnp
+    from jax.sharding import PartitionSpec as P
+
+    def part(rows_nd, queries_bd, allowed_bn):
+      similarity = jnp.einsum(
+        'bd,nd->bn', queries_bd.astype(rows_nd.dtype), rows_nd, precision='highest', preferred_element_type=jnp.float32
+      )
+      similarity = jnp.where(allowed_bn, similarity, -jnp.inf)
+      best, index = jax.lax.approx_max_k(
+        similarity, min(count, len(rows_nd)), recall_target=self.recall, reduction_input_size_override=self.padded
+      )
+      return best, index + jax.lax.axis_index('rows') * len(rows_nd)
+
+    specs = (P('rows'), P(), P(None, 'rows'))
+    return jax.shard_map(part, mesh=self.mesh, in_specs=specs, out_specs=P(None, 'rows'))(rows, queries_bd, allowed_bn)
 
 
 def _best(similarity_bn, indices_bn, count):

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -105,3 +108,27 @@ def test_tensorflow_that_would_crash_scann_is_refused_before_the_import(monkeypa
   monkeypatch.setattr(search.metadata, 'version', lambda name: '2.21.0' if name == 'tensorflow' else version(name))
   with pytest.raises(BadInput, match='TensorFlow 2.21.0'):
     ScannSearch.build(np.eye(4, dtype=np.float32))
+
+
+EIGHT_DEVICES = """
+import jax, numpy as np
+jax.config.update('jax_num_cpu_devices', 8)
+from dubber_jax.footage.search import DeviceSearch, ExactSearch, unit_rows
+rng = np.random.default_rng(5)
+rows, queries = unit_rows(rng.standard_normal((1003, 32))), unit_rows(rng.standard_normal((9, 32)))
+for allowed in (None, rng.random(1003) < 0.5, rng.random((9, 1003)) < 0.01):
+  device, exact = DeviceSearch(rows), ExactSearch(rows)
+  assert len(device.rows.sharding.device_set) == 8 and device.rows.addressable_shards[0].data.shape == (126, 32)
+  (found, score), (right, right_score) = device(queries, 12, allowed), exact(queries, 12, allowed)
+  np.testing.assert_array_equal(found, right)
+  np.testing.assert_allclose(score[found >= 0], right_score[found >= 0], atol=1e-6)
+half, _ = DeviceSearch(rows, dtype='bfloat16')(queries, 3)
+assert (half[:, 0] == exact(queries, 3)[0][:, 0]).mean() > 0.5
+few = DeviceSearch(rows[:5])(queries, 8)[0]
+assert (np.sort(few[:, :5]) == np.arange(5)).all() and (few[:, 5:] == -1).all()
+"""
+
+
+def test_rows_spread_over_eight_devices_are_searched_as_on_one():
+  done = subprocess.run([sys.executable, '-c', EIGHT_DEVICES], capture_output=True, text=True, timeout=600, check=False)
+  assert done.returncode == 0, done.stderr[-3000:]
