@@ -22,7 +22,7 @@ class LengthRegulator(nn.Module):
     mask_bt = frame_t[None] < ends_bn[:, -1:]
     # A matrix product, since the gradient of a gather is a scatter, a hundred times as slow on a CPU.
     path_btn = frame_to_phoneme(durations_bn, num_frames)
-    frames_btd = jnp.einsum('btn,bnd->btd', path_btn, phonemes_bnd, precision='highest')
+    frames_btd = jnp.einsum('btn,bnd->btd', path_btn.astype(phonemes_bnd.dtype), phonemes_bnd, precision='highest')
     if not self.place:
       return frames_btd, mask_bt
     end_bt = jnp.einsum('btn,bn->bt', path_btn, ends_bn.astype(path_btn.dtype), precision='highest')
@@ -38,7 +38,7 @@ class LengthRegulator(nn.Module):
         jnp.log(duration_bt + 1.0) / 3.0,
       ],
       axis=-1,
-    )
+    ).astype(phonemes_bnd.dtype)
     frames_btd = frames_btd + nn.Dense(phonemes_bnd.shape[-1], name='place')(place_bt4)
     return frames_btd * mask_bt[..., None], mask_bt
 

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 
 
 def masked_softmax(scores: jax.Array, mask: jax.Array) -> jax.Array:
-  """Softmax over the last axis where `mask` is true. A row with nothing to attend to is all zeros."""
-  scores = jnp.where(mask, scores, -1e9)
-  return jnp.where(mask, jax.nn.softmax(scores, axis=-1), 0.0)
+  """Softmax over the last axis where `mask` is true, in float32 or wider. A row with nothing to attend to is zeros."""
+  wide = jnp.where(mask, scores.astype(jnp.promote_types(scores.dtype, jnp.float32)), -1e9)
+  return jnp.where(mask, jax.nn.softmax(wide, axis=-1), 0.0).astype(scores.dtype)
 
 
 def rotate(x_bhtd: jax.Array, position_bt: jax.Array) -> jax.Array:
@@ -18,7 +18,7 @@ def rotate(x_bhtd: jax.Array, position_bt: jax.Array) -> jax.Array:
   angle = position_bt[:, None, :, None] * frequency
   cos, sin = jnp.cos(angle), jnp.sin(angle)
   first, second = x_bhtd[..., :half], x_bhtd[..., half:]
-  return jnp.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1)
+  return jnp.concatenate([first * cos - second * sin, first * sin + second * cos], axis=-1).astype(x_bhtd.dtype)
 
 
 class Attention(nn.Module):

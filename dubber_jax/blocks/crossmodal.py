@@ -7,6 +7,7 @@ import numpy as np
 
 from dubber_jax.blocks.attention import Attention
 from dubber_jax.blocks.norms import LayerNorm
+from dubber_jax.blocks.stack import Stacking, scan_layers
 
 
 def sinusoids(length: int, width: int) -> np.ndarray:
@@ -55,6 +56,7 @@ class CrossModalTransformer(nn.Module):
   heads: int
   embed_dropout: float = 0.25
   dropout: float = 0.1
+  stacking: Stacking = Stacking()
 
   @nn.compact
   def __call__(self, query_bqd, key_bkd, query_extent_b, key_extent_b, train: bool = False) -> jax.Array:
@@ -63,16 +65,11 @@ class CrossModalTransformer(nn.Module):
 
     def embed(z):
       position = sinusoids(z.shape[1], width) * (z[..., :1] != 0)
-      return drop(width**0.5 * z + position)
+      return drop(width**0.5 * z + position.astype(z.dtype))
 
     mask_bqk = future_mask(query_bqd.shape[1], key_bkd.shape[1], query_extent_b, key_extent_b)
     x, key, value = embed(query_bqd), embed(key_bkd), embed(key_bkd)
 
-    def step(layer, x, _):
-      return layer(x, key, value, mask_bqk, train), None
-
-    scan = nn.scan(
-      step, variable_axes={'params': 0}, split_rngs={'params': True, 'dropout': True}, length=self.layers
-    )
-    x, _ = scan(CrossModalLayer(self.heads, dropout=self.dropout, name='layer'), x, None)
+    layer = CrossModalLayer(self.heads, dropout=self.dropout, name='layer')
+    x = scan_layers(layer, self.layers, x, key, value, mask_bqk, train, stacking=self.stacking)
     return LayerNorm(name='norm')(x)

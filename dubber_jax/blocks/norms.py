@@ -52,6 +52,8 @@ class TimeBatchNorm(nn.Module):
     scale = self.param('scale', nn.initializers.ones, (width,))
     bias = self.param('bias', nn.initializers.zeros, (width,))
     mean, var = running_mean.value, running_var.value
+    dtype = x_btd.dtype
+    x_btd = x_btd.astype(jnp.promote_types(dtype, jnp.float32))
     if train:
       weight = mask_bt[..., None].astype(x_btd.dtype)
       count = jnp.maximum(weight.sum(), 1.0)
@@ -61,4 +63,4 @@ class TimeBatchNorm(nn.Module):
         unbiased = var * count / jnp.maximum(count - 1.0, 1.0)
         running_mean.value = (1 - self.momentum) * running_mean.value + self.momentum * mean
         running_var.value = (1 - self.momentum) * running_var.value + self.momentum * unbiased
-    return (x_btd - mean) * (jax.lax.rsqrt(var + self.epsilon) * scale) + bias
+    return ((x_btd - mean) * (jax.lax.rsqrt(var + self.epsilon) * scale) + bias).astype(dtype)

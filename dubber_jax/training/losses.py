@@ -34,25 +34,37 @@ def lip_span(durations_bn: jax.Array, lip_frames: int) -> jax.Array:
   return (frame_l >= jnp.floor(starts)[..., None] - 1) & (frame_l <= jnp.floor(ends)[..., None] + 1)
 
 
+def voice_masks(batch: dict) -> dict[str, jax.Array]:
+  """Where each of `voice_losses` counts: (B, T) frames, (B, N) phonemes or (B,) items, bool."""
+  spoken_bn = batch['phonemes'] > 0
+  frames_bt = jnp.arange(batch['mel'].shape[1]) < batch['durations'].sum(1, keepdims=True)
+  masks = dict.fromkeys(('mel', 'finished', 'voicing', 'energy'), frames_bt)
+  masks['duration'] = spoken_bn
+  masks['pitch'] = frames_bt & (batch['pitch'] > 0)
+  masks['lips'] = spoken_bn & (batch['durations'] > 0) & batch['lip_mask'].any(-1, keepdims=True)
+  masks['emotion'] = batch['emotion_known']
+  return masks
+
+
+def voice_counts(batch: dict) -> dict[str, jax.Array]:
+  """How many frames, phonemes or items each of `voice_losses` is a mean over."""
+  return {name: jnp.maximum(mask.sum(), 1) for name, mask in voice_masks(batch).items()}
+
+
 def voice_losses(outputs: dict, batch: dict) -> dict[str, jax.Array]:
   """Named losses of a teacher-forced pass of DirectorActor; `total` is their weighted sum."""
-  mask_bt = outputs['mask']
-  phoneme_mask = batch['phonemes'] > 0
-  losses = {name: mean_where(jnp.abs(outputs[name] - batch['mel']), mask_bt[..., None]) for name in ('mel', 'finished')}
-  log_frames = jnp.log(batch['durations'] + 1.0)
-  losses['duration'] = mean_where(jnp.square(outputs['log_durations'] - log_frames), phoneme_mask)
-  voiced = batch['pitch'] > 0
+  errors = {name: jnp.abs(outputs[name] - batch['mel']).mean(-1) for name in ('mel', 'finished')}
+  errors['duration'] = jnp.square(outputs['log_durations'] - jnp.log(batch['durations'] + 1.0))
   pitch = (jnp.log(jnp.maximum(batch['pitch'], 1.0)) - PITCH_CENTRE) / PITCH_SCALE
-  losses['pitch'] = mean_where(jnp.abs(outputs['pitch'] - pitch), voiced & mask_bt)
-  voicing = optax.sigmoid_binary_cross_entropy(outputs['voicing'], voiced.astype(jnp.float32))
-  losses['voicing'] = mean_where(voicing, mask_bt)
-  losses['energy'] = mean_where(jnp.abs(outputs['energy'] - energy_of_mel(batch['mel'])), mask_bt)
+  errors['pitch'] = jnp.abs(outputs['pitch'] - pitch)
+  voiced = (batch['pitch'] > 0).astype(jnp.float32)
+  errors['voicing'] = optax.sigmoid_binary_cross_entropy(outputs['voicing'], voiced)
+  errors['energy'] = jnp.abs(outputs['energy'] - energy_of_mel(batch['mel']))
   # A phoneme's attention should lie where its mouth shape is; the diagonal loss of the paper, with the true path.
   span = lip_span(batch['durations'], batch['lips'].shape[1])
-  within = (outputs['lip_weights'] * span).sum(-1)
-  has_lips = batch['lip_mask'].any(-1, keepdims=True)
-  losses['lips'] = mean_where(-jnp.log(within + 1e-4), phoneme_mask & has_lips & (batch['durations'] > 0))
-  emotion = optax.softmax_cross_entropy_with_integer_labels(outputs['emotion'], batch['emotion'])
-  losses['emotion'] = mean_where(emotion, batch['emotion_known'])
+  errors['lips'] = -jnp.log((outputs['lip_weights'] * span).sum(-1) + 1e-4)
+  errors['emotion'] = optax.softmax_cross_entropy_with_integer_labels(outputs['emotion'], batch['emotion'])
+  masks, counts = voice_masks(batch), batch['counts'] if 'counts' in batch else voice_counts(batch)
+  losses = {name: (error * masks[name]).sum() / counts[name] for name, error in errors.items()}
   losses['total'] = sum(weight * losses[name] for name, weight in WEIGHTS.items())
   return losses

@@ -83,6 +83,20 @@ def lay_out(items: list[dict], shape: Shape, exemplars: int) -> dict[str, np.nda
   return {name: batch[name].astype(np.int32) if batch[name].dtype == np.int64 else batch[name] for name in INPUTS}
 
 
+def empty_published(shape: Shape, exemplars: int) -> dict[str, np.ndarray]:
+  """Zeros of the shapes that `lay_out` gives, in its order."""
+  widths = {'scene': 1024, 'face': 1024, 'text': 2048}
+  shapes = {
+    'phonemes': (shape.phonemes,), 'durations': (shape.phonemes,), 'mel': (shape.frames, 80),
+    'reference': (shape.reference, 80), 'lips': (shape.lips, 512), 'speaker': (256,), 'sounds': (3, exemplars, 1024),
+    **{m: (widths[m],) for m in MODALITIES}, **{f'{m}_refs': (exemplars, widths[m]) for m in MODALITIES},
+  }  # fmt: skip
+  floats = set(shapes) - {'phonemes', 'durations'}
+  return {
+    name: np.zeros((shape.items, *shapes.get(name, ())), np.float32 if name in floats else np.int32) for name in INPUTS
+  }
+
+
 def bucket(longest, items: int) -> Shape:
   """The smallest fixed shape that holds so many phonemes, lip frames, mel frames and reference frames."""
   phonemes, lips, frames, reference = map(int, longest)

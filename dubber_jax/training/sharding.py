@@ -1,4 +1,11 @@
-"""The mesh, and how arrays lie on it."""
+"""The mesh, and how arrays lie on it.
+
+A parameter's place in the tree gives its axes logical names (AXES); one table (RULES) maps these to axes of the mesh.
+Trees stay plain: what is stored knows nothing of meshes.
+"""
+
+import math
+import re
 
 import jax
 import numpy as np
@@ -7,32 +14,123 @@ from jax.sharding import PartitionSpec as P
 
 from dubber_jax.config import MeshConfig
 from dubber_jax.errors import BadInput
+from dubber_jax.training.distributed import arrange_devices
+
+# Logical to mesh axes; what is not named here lies whole on every device. `embed` is the axis of the residual stream
+# (or the longest) and spares memory; `mlp` and `heads` are what a pair of matrices has inside, so that dividing it
+# costs one sum a pair (arXiv 1909.08053).
+RULES = {'batch': ('data', 'fsdp'), 'embed': 'fsdp', 'mlp': 'tensor', 'heads': 'tensor'}
+
+# The first pattern that the end of a path matches names the last axes of a parameter, and so of its averages and
+# moments. Axes in front of these are layers of a stack or taps of a convolution.
+AXES = tuple(
+  (re.compile(rf'(^|/)({pattern})$'), names)
+  for pattern, names in (
+    (r'(attention|Attention_\d+)/(query|key|value)/kernel', ('embed', 'heads')),
+    (r'(attention|Attention_\d+)/(query|key|value)/bias', ('heads',)),
+    (r'(attention|Attention_\d+)/out/kernel', ('heads', 'embed')),
+    (r'up/kernel', ('embed', 'mlp')),
+    (r'up/bias', ('mlp',)),
+    (r'down/kernel', ('mlp', 'embed')),
+    (r'embedding', ('symbols', 'width')),
+    (r'DepthwiseConv_\d+/kernel', ('taps', 'width')),
+    (r'(spectral_0|prosody|place|lips/Dense_0|postnet_0|postnet/conv_0)/kernel', ('features', 'embed')),
+    (r'(spectral_1|temporal_\d+/Conv_\d+|speaker|join|out|mix|W|gain_shift|query|key|project|mel)/kernel',
+     ('embed', 'width')),
+    (r'(own|recalled|sound)_(scene|face|text)/kernel', ('embed', 'width')),
+    (r'(Dense_\d+|dense_\d+|conv_\d+|postnet_\d+)/kernel', ('embed', 'width')),
+    (r'bias|scale|receiver|sender|kind|mean|var', ('width',)),
+  )
+)  # fmt: skip
+MESH_AXES = ('data', 'fsdp', 'tensor')
 
 
 def make_mesh(config: MeshConfig) -> Mesh:
   """A mesh with axes data, fsdp and tensor. Raises BadInput where there are too few devices."""
   shape = (config.data, config.fsdp, config.tensor)
-  wanted, have = int(np.prod(shape)), jax.device_count()
+  wanted, have = math.prod(shape), jax.device_count()
+  if min(shape) < 1:
+    raise BadInput(f'the mesh {shape} (data, fsdp, tensor) has an axis without devices; the smallest is 1')
   if wanted > have:
-    raise BadInput(f'the mesh {shape} (data, fsdp, tensor) needs {wanted} devices and there are {have}')
-  devices = jax.devices()[:wanted]
-  return jax.make_mesh(shape, ('data', 'fsdp', 'tensor'), axis_types=(AxisType.Auto,) * 3, devices=devices)
+    raise BadInput(f'the mesh {shape} (data, fsdp, tensor) needs {wanted} devices and there are {have}: make it '
+                   'smaller, or look at it with --dry-run')  # fmt: skip
+  return Mesh(arrange_devices(shape), MESH_AXES, axis_types=(AxisType.Auto,) * 3)
+
+
+def read_mesh(text: str) -> MeshConfig:
+  """'data=2,fsdp=4' -> MeshConfig; axes that are left out are 1. Raises BadInput."""
+  sizes = {}
+  for part in text.split(','):
+    axis, _, size = part.strip().partition('=')
+    if axis not in MESH_AXES or not size.isdecimal() or int(size) < 1 or axis in sizes:
+      raise BadInput(f'--mesh {text}: write it as data=2,fsdp=4,tensor=1; {part.strip()!r} is not understood')
+    sizes[axis] = int(size)
+  return MeshConfig(**sizes)
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
   """Items are spread over data and fsdp."""
-  return NamedSharding(mesh, P(('data', 'fsdp')))
+  return NamedSharding(mesh, P(RULES['batch']))
+
+
+def check_batch(mesh: Mesh, batch, accumulate: int = 1):
+  """Raises BadInput where a batch of all hosts does not divide among the devices, in each of `accumulate` parts."""
+  devices = mesh.shape['data'] * mesh.shape['fsdp']
+  items = {np.shape(leaf)[0] for leaf in jax.tree.leaves(batch)}
+  wrong = [n for n in items if n % (devices * accumulate)]
+  if wrong:
+    parts = f' in {accumulate} parts (train.accumulate)' if accumulate > 1 else ''
+    raise BadInput(f'a batch of {wrong[0]} items does not divide among data x fsdp = {devices} devices{parts}: give '
+                   f'it a multiple of {devices * accumulate}, or change the mesh')  # fmt: skip
+
+
+def logical_axes(path: str, ndim: int) -> tuple[str, ...] | None:
+  """Names of a parameter's axes, as ('layers', 'embed', 'mlp'); None where AXES does not know it."""
+  for pattern, names in AXES:
+    if pattern.search(path):
+      front = ndim - len(names)
+      if front < 0:
+        return None
+      stacked = re.search(r'(^|/)(block|layer)/', path) is not None
+      return (('layers', *('taps',) * (front - 1)) if stacked and front else ('taps',) * front) + names
+  return None
+
+
+def partition(path: str, shape: tuple[int, ...], sizes: dict[str, int], axes=None, rules=RULES) -> P:
+  """How a parameter lies on a mesh of such axis sizes.
+
+  `axes`: logical names, by default those of its path. Raises BadInput where two axes fall to one mesh axis, or the
+  mesh does not divide one. A parameter that nobody has named has its longest axis that fsdp divides spread over it.
+  """
+  axes = axes or logical_axes(path, len(shape))
+  if axes is None:
+    fitting = [(n, i) for i, n in enumerate(shape) if n % sizes['fsdp'] == 0 and n >= sizes['fsdp'] > 1]
+    widest = max(fitting)[1] if fitting else None
+    return P(*('fsdp' if i == widest else None for i in range(len(shape))))
+  taken, spec = {}, []
+  for name, size in zip(axes, shape, strict=True):
+    mesh_axis = rules.get(name)
+    for one in (mesh_axis,) if isinstance(mesh_axis, str) else mesh_axis or ():
+      if one in taken:
+        raise BadInput(f'{path} {shape}: its axes {taken[one]!r} and {name!r} both fall to the mesh axis {one!r}; '
+                       'name one of them differently in training/sharding.py')  # fmt: skip
+      taken[one] = name
+      if size % sizes[one]:
+        raise BadInput(f'{path} {shape}: its axis {name!r} of {size} does not divide among {one}={sizes[one]} devices; '
+                       f'let {one} divide {size}')  # fmt: skip
+    spec.append(mesh_axis)
+  return P(*spec)
 
 
 def parameter_sharding(mesh: Mesh, tree):
-  """Each parameter's largest axis that fsdp divides is spread over fsdp; what none divides is whole everywhere."""
+  """A tree of shardings for a tree of parameters, or of what goes along with them (moments, moving averages)."""
 
-  def place(leaf):
-    size = mesh.shape['fsdp']
-    spec = [None] * np.ndim(leaf)
-    candidates = [(n, i) for i, n in enumerate(np.shape(leaf)) if n % size == 0 and n >= size > 1]
-    if candidates:
-      spec[max(candidates)[1]] = 'fsdp'
-    return NamedSharding(mesh, P(*spec))
+  def place(path, leaf):
+    return NamedSharding(mesh, partition(path_name(path), np.shape(leaf), mesh.shape))
 
-  return jax.tree.map(place, tree)
+  return jax.tree.map_with_path(place, tree)
+
+
+def path_name(path) -> str:
+  """A key path of JAX as 'params/text/block/conv/up/kernel'."""
+  return jax.tree_util.keystr(path, simple=True, separator='/')

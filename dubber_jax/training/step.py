@@ -1,15 +1,16 @@
 """One step of training: the state, how it comes into being on a mesh, and how a batch moves it on."""
 
+from functools import partial
 from typing import Any
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from dubber_jax.config import Config
-from dubber_jax.training.sharding import parameter_sharding
+from dubber_jax.training.sharding import batch_sharding, check_batch, parameter_sharding
 from dubber_jax.training.task import Task
 
 
@@ -23,17 +24,27 @@ class TrainState:
 
 
 def create_state(config: Config, task: Task, batch, mesh: Mesh) -> tuple[TrainState, TrainState]:
-  """-> (state, its shardings). Every array comes into being where it will live, never whole on one device."""
+  """-> (state, its shardings). Every array comes into being where it will live, never whole on one device.
 
-  def create(key):
-    made = task.init(key, batch)
-    params, extra = made if task.stateful else (made, {})
-    ema = jax.tree.map(jnp.copy, params)
-    return TrainState(jnp.zeros((), jnp.int32), params, ema, make_optimiser(task).init(params), extra)
-
-  key = jax.random.key(config.seed)
+  Raises BadInput where the mesh does not divide an axis of a parameter, or the batch.
+  """
+  check_batch(mesh, batch, config.train.accumulate)
+  create, key = partial(_create, task, batch), jax.random.key(config.seed)
   shardings = parameter_sharding(mesh, jax.eval_shape(create, key))
   return jax.jit(create, out_shardings=shardings)(key), shardings
+
+
+def abstract_state(config: Config, task: Task, batch) -> TrainState:
+  """The state's shapes and types; nothing is computed. The batch too may be shapes."""
+  return jax.eval_shape(partial(_create, task), batch, jax.random.key(config.seed))
+
+
+def _create(task: Task, batch, key) -> TrainState:
+  # Zeros of the batch's shapes: the compiler drops the pass through the network, of which only shapes are wanted.
+  made = task.init(key, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), batch))
+  params, extra = made if task.stateful else (made, {})
+  ema = jax.tree.map(jnp.copy, params)
+  return TrainState(jnp.zeros((), jnp.int32), params, ema, make_optimiser(task).init(params), extra)
 
 
 def make_optimiser(task: Task) -> optax.GradientTransformation:
@@ -41,20 +52,24 @@ def make_optimiser(task: Task) -> optax.GradientTransformation:
   return optax.apply_if_finite(task.optimiser(), max_consecutive_errors=jnp.iinfo(jnp.int32).max)
 
 
+def jit_step(config: Config, task: Task, mesh: Mesh, shardings: TrainState):
+  """`make_step`, jitted: the state comes in and goes out as `shardings` say, in the same memory."""
+  return jax.jit(
+    make_step(config, task),
+    in_shardings=(shardings, batch_sharding(mesh)),
+    out_shardings=(shardings, NamedSharding(mesh, PartitionSpec())),
+    donate_argnums=0,
+  )
+
+
 def make_step(config: Config, task: Task):
   """(state, batch) -> (state, metrics), to be jitted."""
   optimiser = make_optimiser(task)
-
-  def loss(params, extra, batch, key):
-    if task.stateful:
-      return task.loss(params, extra, batch, key)
-    value, metrics = task.loss(params, batch, key)
-    return value, (metrics, extra)
+  gradient = make_gradient(task, config.train.accumulate)
 
   def step(state: TrainState, batch):
     key = jax.random.fold_in(jax.random.key(config.seed), state.step)
-    grad = jax.value_and_grad(loss, has_aux=True)
-    (_, (metrics, extra)), gradients = grad(state.params, state.extra, batch, key)
+    gradients, (metrics, extra) = gradient(state.params, state.extra, batch, key)
     updates, inner = optimiser.update(gradients, state.optimiser, state.params)
     params = optax.apply_updates(state.params, updates)
     keep = jnp.minimum(config.train.ema, (1.0 + state.step) / (10.0 + state.step))
@@ -70,3 +85,46 @@ def make_step(config: Config, task: Task):
     return TrainState(state.step + 1, params, ema, inner, extra), metrics
 
   return step
+
+
+def make_loss(task: Task):
+  """(params, extra, batch, key) -> (scalar, (metrics, extra)) of a network with or without running averages."""
+  if task.stateful:
+    return task.loss
+
+  def loss(params, extra, batch, key):
+    value, metrics = task.loss(params, batch, key)
+    return value, (metrics, extra)
+
+  return loss
+
+
+def make_gradient(task: Task, parts: int = 1):
+  """(params, extra, batch, key) -> (gradient, (metrics, extra)), the batch taken in so many parts, one by one.
+
+  The parts' gradients add up to the whole batch's where the task has `counts`, or its loss is a mean in which all
+  items weigh the same. Running averages go from part to part.
+  """
+
+  whole = jax.grad(make_loss(task), has_aux=True)
+  if parts == 1:
+    return whole
+
+  def divide(x):  # (B, ...) -> (parts, B / parts, ...); every device keeps the items it has
+    return x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1)
+
+  def gradient(params, extra, batch, key):
+    counts = {'counts': {name: n / parts for name, n in task.counts(batch).items()}} if task.counts else {}
+
+    def add(carry, part):
+      total, extra = carry
+      number, items = part
+      one, (metrics, extra) = whole(params, extra, items | counts, jax.random.fold_in(key, number))
+      return (jax.tree.map(jnp.add, total, one), extra), metrics
+
+    start = (jax.tree.map(jnp.zeros_like, params), extra)
+    (total, extra), metrics = jax.lax.scan(add, start, (jnp.arange(parts), jax.tree.map(divide, batch)))
+    mean = jax.tree.map(lambda m: m.mean(0), metrics)
+    return jax.tree.map(lambda g: g / parts, total), (mean, extra)
+
+  return gradient

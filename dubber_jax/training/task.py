@@ -10,6 +10,8 @@ import optax
 
 from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.config import Config, TrainConfig
+from dubber_jax.training.precision import in_precision
+from dubber_jax.training.sharding import logical_axes, path_name
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,9 @@ class Task:
 
   A `stateful` network carries more than parameters, as running averages of its norms: init(key, batch) -> (params,
   extra); loss(params, extra, batch, key) -> (scalar, ({name: scalar}, new extra)).
+
+  A loss that is a mean over what differs from item to item says how many there are: counts(batch) -> {name: number};
+  it divides by batch['counts'] where that is given. So a batch taken in parts has the gradient of the whole.
   """
 
   init: Callable[[jax.Array, dict], Any]
@@ -27,6 +32,7 @@ class Task:
   samples: Callable[[Any, int, Path], None] | None = None
   stateful: bool = False
   speech: Callable[[dict], float] | None = None
+  counts: Callable[[dict], dict[str, jax.Array]] | None = None
 
 
 def learning_rate(config: TrainConfig) -> optax.Schedule:
@@ -39,12 +45,17 @@ def learning_rate(config: TrainConfig) -> optax.Schedule:
 
 
 def adamw(config: TrainConfig) -> optax.GradientTransformation:
-  """AdamW with clipping; decay on matrices only."""
+  """AdamW with clipping; decay on matrices only, a stack's vectors being no matrix."""
+
+  def is_matrix(path, p):
+    names = logical_axes(path_name(path), p.ndim) or ('',) * p.ndim
+    return len(names) - ('layers' in names) > 1
+
   return optax.chain(
     optax.clip_by_global_norm(config.clip_norm),
     optax.adamw(
       learning_rate(config), b1=0.9, b2=0.99, weight_decay=config.weight_decay,
-      mask=lambda params: jax.tree.map(lambda p: p.ndim > 1, params),
+      mask=lambda params: jax.tree.map_with_path(is_matrix, params),
     ),
   )  # fmt: skip
 
@@ -52,19 +63,20 @@ def adamw(config: TrainConfig) -> optax.GradientTransformation:
 def voice_task(config: Config, samples=None) -> Task:
   """DirectorActor, trained on batches of training/data.py."""
   from dubber_jax.model import DirectorActor
-  from dubber_jax.training.losses import voice_losses
+  from dubber_jax.training.losses import voice_counts, voice_losses
 
   model = DirectorActor(config)
+  apply = in_precision(config.train.precision, model.apply)
 
   def init(key, batch):
     return model.init({'params': key}, batch)['params']
 
   def loss(params, batch, key):
-    outputs = model.apply({'params': params}, batch, True, rngs={'dropout': key})
+    outputs = apply({'params': params}, batch, True, rngs={'dropout': key})
     losses = voice_losses(outputs, batch)
     return losses['total'], losses
 
   def speech(batch):
     return batch['durations'].sum() * HOP / SAMPLE_RATE
 
-  return Task(init, loss, lambda: adamw(config.train), samples, speech=speech)
+  return Task(init, loss, lambda: adamw(config.train), samples, speech=speech, counts=voice_counts)

@@ -1,0 +1,164 @@
+"""What a run would take, without running it: memory, arithmetic and time of a step on a mesh of chips that need not
+be here."""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+from jax.sharding import AbstractMesh, AxisType, Mesh
+
+from dubber_jax.batch import Shape, empty_batch, lip_frames
+from dubber_jax.config import Config, MeshConfig
+from dubber_jax.training.chips import Chip
+from dubber_jax.training.data import bucket_shapes
+from dubber_jax.training.published_batches import empty_published
+from dubber_jax.training.roofline import Estimate, compiler_flops, estimate, products
+from dubber_jax.training.sharding import MESH_AXES, check_batch, logical_axes, parameter_sharding, path_name
+from dubber_jax.training.step import abstract_state, jit_step, make_gradient, make_loss, make_step
+from dubber_jax.training.task import Task
+
+MOST_SIMULATED = 64  # devices of a mesh for which a program is compiled on a CPU
+
+
+@dataclass(frozen=True)
+class Row:
+  """A parameter."""
+
+  path: str
+  shape: tuple[int, ...]
+  dtype: str
+  axes: tuple[str, ...]  # logical; empty where nobody has named them
+  spec: tuple  # mesh axes
+  bytes: int  # on a device
+
+
+@dataclass(frozen=True)
+class DryRun:
+  """Bytes are of one device, FLOPs of the whole step."""
+
+  rows: list[Row]
+  bytes: dict[str, int]  # parameters, moving average, optimiser, running averages, gradient, batch
+  temporary: int | None  # of the compiled program, activations above all; None where it was not compiled
+  product_flops: float  # by hand: products and convolutions, from their shapes
+  compiler_flops: float  # by XLA's analysis
+  estimate: Estimate
+
+
+def simulate_devices(mesh: MeshConfig):
+  """Lets this process stand for a whole mesh of CPUs. Call it before anything touches a device."""
+  count = mesh.data * mesh.fsdp * mesh.tensor
+  if count <= MOST_SIMULATED:
+    with contextlib.suppress(RuntimeError):  # another arm's mesh is here already
+      jax.config.update('jax_num_cpu_devices', count)
+
+
+def example_batch(config: Config, batches: Callable | None = None) -> dict:
+  """A batch of the run's largest shape, or of 3 s for the published system; of other networks the first that
+  `batches(config, host)` gives. Reads no data where the shapes are known without."""
+  if config.task == 'voice':
+    return empty_batch(config, bucket_shapes(config)[-1])
+  if config.task == 'published':
+    return empty_published(Shape(config.tree.batch, 256, 64, lip_frames(256), 256), max(config.tree.exemplars, 1))
+  return batches(config, (0, 1))[0]
+
+
+def dry_run(config: Config, task: Task, batch, chip: Chip, compiled: bool = True) -> DryRun:
+  """Looks at a step of `task` on batches of `batch`'s shapes, on the mesh of `config`.
+
+  Raises BadInput as the run itself would. The program is compiled, for what it needs besides the state, where as many
+  CPUs are here or simulated.
+  """
+  sizes = dict(zip(MESH_AXES, (config.mesh.data, config.mesh.fsdp, config.mesh.tensor), strict=True))
+  mesh = AbstractMesh(tuple(sizes.values()), MESH_AXES, axis_types=(AxisType.Auto,) * 3)
+  parts, shards = config.train.accumulate, sizes['data'] * sizes['fsdp']
+  batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), batch)
+  check_batch(mesh, batch, parts)
+  state = abstract_state(config, task, batch)
+  shardings = parameter_sharding(mesh, state)
+  placed = list(zip(jax.tree.leaves_with_path(state), jax.tree.leaves(shardings), strict=True))
+  held = {path_name(path): _bytes(leaf, sharding) for (path, leaf), sharding in placed}
+  rows = []
+  for (path, leaf), sharding in placed:
+    name = path_name(path)
+    if name.startswith('params/'):
+      axes = logical_axes(name, leaf.ndim) or ()
+      rows.append(Row(name[7:], leaf.shape, leaf.dtype.name, axes, tuple(sharding.spec), held[name]))
+
+  def total(part):
+    return sum(size for name, size in held.items() if name.startswith(part))
+
+  names = {'parameters': 'params/', 'moving average': 'ema/', 'optimiser': 'optimiser/', 'running averages': 'extra/'}
+  sums = {name: total(part) for name, part in names.items()} | {
+    'gradient': total('params/'),
+    'batch': sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(batch)) // shards,
+  }
+  key = jax.random.key(0)
+  local = jax.tree.map(lambda x: jax.ShapeDtypeStruct((x.shape[0] // shards, *x.shape[1:]), x.dtype), batch)
+  step = make_step(config, task)
+  forward = jax.make_jaxpr(make_loss(task))(state.params, state.extra, local, key)
+  gradient = jax.make_jaxpr(make_gradient(task, parts))(state.params, state.extra, local, key)
+  itemsize = 2 if config.train.precision == 'bfloat16' else 4
+  shapes = {row.path: (row.shape, row.spec, row.bytes) for row in rows}
+  seconds = estimate(
+    list(products(forward)), list(products(gradient)), shapes, sum(held.values()), sizes, chip, itemsize, parts
+  )
+  by_hand = sum(p.flops for p in products(jax.make_jaxpr(step)(state, batch)))
+  temporary = _temporary(config, task, state, batch, sizes) if compiled else None
+  return DryRun(rows, sums, temporary, by_hand, compiler_flops(step, state, batch), seconds)
+
+
+def _bytes(leaf, sharding) -> int:
+  return math.prod(sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+
+
+def _temporary(config: Config, task: Task, state, batch, sizes: dict[str, int]) -> int | None:
+  cpus = jax.devices('cpu')
+  if math.prod(sizes.values()) > len(cpus):
+    return None
+  shape = tuple(sizes.values())
+  devices = np.array(cpus[: math.prod(shape)]).reshape(shape)
+  mesh = Mesh(devices, MESH_AXES, axis_types=(AxisType.Auto,) * 3)
+  program = jit_step(config, task, mesh, parameter_sharding(mesh, state)).lower(state, batch).compile()
+  analysis = program.memory_analysis()
+  return None if analysis is None else analysis.temp_size_in_bytes
+
+
+def report(run: DryRun, config: Config, chip: Chip) -> Iterator[str]:
+  """Lines for a person."""
+  path, shape, axes = (max(len(str(cell)) for cell in column) for column in zip(
+    *((row.path, row.shape, ' '.join(row.axes)) for row in run.rows), strict=True))  # fmt: skip
+  for row in run.rows:
+    spec = ' '.join('+'.join(axis) if isinstance(axis, tuple) else axis or '-' for axis in row.spec)
+    yield (f'{row.path:{path}}  {row.shape!s:{shape}}  {row.dtype}  {" ".join(row.axes):{axes}}  [{spec}]  '
+           f'{_size(row.bytes)}')  # fmt: skip
+  mesh = config.mesh
+  devices = mesh.data * mesh.fsdp * mesh.tensor
+  yield f'mesh: data {mesh.data}, fsdp {mesh.fsdp}, tensor {mesh.tensor}: {devices} x {chip.name} ({chip.source})'
+  count = sum(math.prod(row.shape) for row in run.rows)
+  yield f'parameters: {count:,} in {len(run.rows)} arrays; computed in {config.train.precision}'
+  yield 'bytes a device: ' + ', '.join(f'{name} {_size(size)}' for name, size in run.bytes.items())
+  known = sum(run.bytes.values())
+  if run.temporary is None:
+    yield f'  together {_size(known)} of {_size(chip.memory)}, without activations (not compiled for this mesh)'
+  else:
+    whole = known - run.bytes['gradient'] + run.temporary  # the gradient is one of the program's temporaries
+    yield (f'  activations and other temporaries {_size(run.temporary)}, as compiled for CPUs; together {_size(whole)} '
+           f'of {_size(chip.memory)}')  # fmt: skip
+  yield (f'FLOPs a step: {run.compiler_flops:.4g} by XLA, {run.product_flops:.4g} of them in products and convolutions '
+         'counted by hand')  # fmt: skip
+  e = run.estimate
+  parts = {'products': e.arithmetic, 'update': e.update} | {f'exchange {a}': s for a, s in e.exchange.items()}
+  yield 'roofline: ' + ', '.join(f'{name} {seconds * 1e3:.3g} ms' for name, seconds in parts.items())
+  used = run.product_flops / devices / chip.flops
+  yield (f'a step on {chip.name}: {e.shortest * 1e3:.3g} ms if all exchange is hidden, {e.longest * 1e3:.3g} ms if '
+         f'none is ({used / e.shortest:.0%} to {used / e.longest:.0%} of peak); bound by {e.bound}')  # fmt: skip
+
+
+def _size(count: float) -> str:
+  for unit in ('B', 'kB', 'MB', 'GB'):
+    if count < 1000 or unit == 'GB':
+      return f'{count:.4g} {unit}'
+    count /= 1000

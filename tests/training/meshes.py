@@ -1,0 +1,69 @@
+"""A tiny voice on meshes of simulated devices, in processes of their own."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dubber_jax.config import ActorConfig, Config, DirectorConfig, MeshConfig, TrainConfig
+
+sys.path.append(str(Path(__file__).parents[1]))
+TINY = Config(
+  actor=ActorConfig(
+    width=16, text_layers=2, style_width=16, condition_width=16, lip_width=16, lip_layers=1, prosody_layers=1,
+    prosody_width=16, decoder_layers=2, postnet_width=16, postnet_layers=2,
+  ),
+  director=DirectorConfig(width=16, exemplars=1, dropout=0.0),
+  train=TrainConfig(steps=20, warmup_steps=2, decay_steps=0, learning_rate=1e-3),
+)  # fmt: skip
+MESHES = (MeshConfig(), MeshConfig(data=8), MeshConfig(data=2, fsdp=4), MeshConfig(data=2, fsdp=2, tensor=2))
+
+
+def small_batch(config, dtype=np.float32, items=8):
+  from test_model import random_batch
+
+  batch = random_batch(config, items, frames=24, phonemes=8 + items, lips=6 + items, reference=8 + items)
+  batch['emotion_known'][::3] = True
+  return {k: v.astype(dtype) if v.dtype.kind == 'f' else v for k, v in batch.items()}
+
+
+def numpy_task(config, dtype=np.float32):
+  """The voice, its weights drawn by NumPy: the model's own initialisers take long to compile."""
+  from dubber_jax.training.task import voice_task
+
+  task = voice_task(config)
+  shapes = jax.eval_shape(task.init, jax.random.key(0), small_batch(config))
+
+  def init(key, batch):
+    rng = np.random.default_rng(0)
+    return jax.tree.map(lambda s: jnp.asarray(rng.normal(0, 0.2, s.shape), dtype), shapes)
+
+  return dataclasses.replace(task, init=init)
+
+
+def train_on(say, dtype):
+  """Says, for each mesh: losses of 20 steps, the first gradient and the last parameters."""
+  jax.config.update('jax_enable_x64', dtype == 'float64')
+  from dubber_jax.training.sharding import batch_sharding, make_mesh, path_name
+  from dubber_jax.training.step import create_state, jit_step, make_gradient
+
+  batch = small_batch(TINY, dtype)
+  for mesh_config in MESHES:
+    config = TINY.replace(mesh=mesh_config)
+    task, mesh = numpy_task(config, dtype), make_mesh(mesh_config)
+    state, shardings = create_state(config, task, batch, mesh)
+    placed = jax.device_put(batch, batch_sharding(mesh))
+    whole = {path_name(p): x.sharding.is_fully_replicated for p, x in jax.tree.leaves_with_path(state.optimiser)}
+    if dtype == 'float32':
+      gradient = jax.jit(make_gradient(task), out_shardings=(shardings.params, None))
+      first, (metrics, _) = gradient(state.params, {}, placed, jax.random.key(0))
+      say(({k: float(v) for k, v in metrics.items()}, jax.device_get(first), whole))
+      continue
+    step, losses = jit_step(config, task, mesh, shardings), []
+    for _ in range(20):
+      state, metrics = step(state, placed)
+      losses.append(float(metrics['total']))
+    say((losses, jax.device_get(state.params), whole))

@@ -1,0 +1,115 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AbstractMesh
+from meshes import MESHES, small_batch, train_on
+from processes import Child, devices
+
+from dubber_jax.config import Config, MeshConfig, TrainConfig
+from dubber_jax.errors import BadInput
+from dubber_jax.training.sharding import (
+  MESH_AXES,
+  check_batch,
+  logical_axes,
+  make_mesh,
+  partition,
+  path_name,
+  read_mesh,
+)
+
+SIZES = {'data': 2, 'fsdp': 4, 'tensor': 2}
+
+
+def said_by(work, tmp_path, *arguments):
+  child = Child(work, *arguments, errors=tmp_path / 'stderr', environment=devices(8))
+  said = [child.said(900) for _ in MESHES]
+  assert None not in said, child.errors()[-3000:]
+  return said
+
+
+def apart(a, b):
+  """The largest difference of two trees, leaf by leaf, relative to the leaf."""
+  return max(jax.tree.leaves(jax.tree.map(lambda x, y: np.abs(x - y).max() / max(np.abs(x).max(), 1e-3), a, b)))
+
+
+def test_eight_devices_train_as_one_in_float64(tmp_path):
+  (losses, params, _), *others = said_by(train_on, tmp_path, 'float64')
+  assert losses[-1] < losses[0]
+  for other_losses, other_params, _ in others:
+    np.testing.assert_allclose(other_losses, losses, rtol=1e-9)
+    assert apart(params, other_params) < 1e-9
+
+
+def test_eight_devices_have_the_losses_and_the_gradient_of_one_in_float32(tmp_path):
+  (losses, gradient, _), *others = said_by(train_on, tmp_path, 'float32')
+  norm = np.sqrt(sum(np.square(g).sum() for g in jax.tree.leaves(gradient)))
+  for other_losses, other, _ in others:
+    assert other_losses == pytest.approx(losses, rel=1e-5)
+    assert max(jax.tree.leaves(jax.tree.map(lambda x, y: np.abs(x - y).max(), gradient, other))) < 1e-5 * norm
+  for mesh, (_, _, whole) in zip(MESHES[2:], others[1:], strict=True):  # moments lie as their parameters do
+    moments = [name for name in whole if name.endswith('mu/decoder/block/up/kernel')]
+    assert moments and not any(whole[name] for name in moments), mesh
+
+
+def test_every_parameter_of_both_assemblies_has_named_axes():
+  from test_published import random_batch
+
+  from dubber_jax.published import PublishedConfig, PublishedDirectorActor
+  from dubber_jax.training.task import voice_task
+
+  published = PublishedDirectorActor(PublishedConfig(text_layers=2, lip_layers=2, cross_layers=2, decoder_layers=2))
+  trees = [
+    jax.eval_shape(voice_task(Config()).init, jax.random.key(0), small_batch(Config())),
+    jax.eval_shape(published.init, jax.random.key(0), random_batch(speaker=256)),
+  ]
+  for path, leaf in (pair for tree in trees for pair in jax.tree.leaves_with_path(tree)):
+    name = path_name(path)
+    assert logical_axes(name, leaf.ndim) is not None, name
+    partition(name, leaf.shape, {'data': 2, 'fsdp': 16, 'tensor': 2})
+
+
+def test_vectors_of_a_stack_are_not_taken_for_matrices():
+  from dubber_jax.training.task import adamw
+
+  ones = {'decoder': {'block': {'up': {'kernel': jnp.ones((2, 4, 8)), 'bias': jnp.ones((2, 8))}}}}
+  optimiser = adamw(TrainConfig(learning_rate=1.0, warmup_steps=0, weight_decay=0.5))
+  zeros = jax.tree.map(jnp.zeros_like, ones)
+  decayed = optimiser.update(zeros, optimiser.init(ones), ones)[0]['decoder']['block']['up']
+  assert (decayed['kernel'] == -0.5).all() and (decayed['bias'] == 0).all()
+
+
+def test_two_axes_on_one_mesh_axis_are_refused_by_name():
+  with pytest.raises(BadInput, match="w/kernel .*'embed' and 'mlp' both fall to the mesh axis 'fsdp'"):
+    partition('w/kernel', (8, 8), SIZES, ('embed', 'mlp'), {'embed': 'fsdp', 'mlp': 'fsdp'})
+
+
+def test_axis_that_the_mesh_does_not_divide_is_refused_by_name():
+  with pytest.raises(BadInput, match="decoder/up/kernel .*'mlp' of 9 does not divide among tensor=2"):
+    partition('decoder/up/kernel', (8, 9), SIZES)
+
+
+def test_network_without_names_is_spread_where_fsdp_divides_it():
+  assert partition('w', (100, 80), SIZES) == jax.P('fsdp', None)
+  assert partition('w', (7, 5), SIZES) == jax.P(None, None)
+
+
+def test_mesh_larger_than_the_devices_is_refused():
+  with pytest.raises(BadInput, match='needs 4096 devices'):
+    make_mesh(MeshConfig(data=4096))
+
+
+def test_batch_that_the_devices_do_not_divide_is_refused():
+  mesh = AbstractMesh((2, 4, 1), MESH_AXES)
+  check_batch(mesh, {'x': np.zeros((16, 3))}, accumulate=2)
+  with pytest.raises(BadInput, match='12 items does not divide among data x fsdp = 8'):
+    check_batch(mesh, {'x': np.zeros((12, 3))})
+  with pytest.raises(BadInput, match='accumulate'):
+    check_batch(mesh, {'x': np.zeros((8, 3))}, accumulate=2)
+
+
+def test_mesh_of_the_command_line_is_read_or_refused():
+  assert read_mesh('data=2,fsdp=4') == MeshConfig(data=2, fsdp=4)
+  for text in ('data', 'data=0', 'rows=2', 'data=2,data=2', ''):
+    with pytest.raises(BadInput, match='--mesh'):
+      read_mesh(text)
