@@ -4,6 +4,7 @@ Grain reads them, in threads or processes; the position of its iterator is saved
 function of its number: whatever was read before, by however many processes, on however many hosts, it is the same.
 """
 
+import functools
 import logging
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from dubber_jax.training.packed import PackedSet
 
 TRAINING_SPLITS = ('train', 'train_a', 'train_b')
 FRAMES_PER_PHONEME = 4  # room for phonemes in a bucket; speech has about seven
-ROUNDS = 4  # of the cipher that shuffles: an order of any length takes no memory
+LISTED = 2**17  # the longest order that is kept as a list; longer ones are ciphers, which take no memory
+ROUNDS = 4  # of such a cipher
 TRIES = 20  # items that may fail to be read in a row, before the data set is given up
 
 
@@ -41,6 +43,19 @@ def open_set(folder):
   from dubber_jax.training.records import RecordSet
 
   return RecordSet(folder)
+
+
+def shuffled(place: int, count: int, *key: int) -> int:
+  """Where `place` goes in an order of 0 to `count`, another for each key."""
+  if count <= LISTED:
+    return int(_order(count, key)[place])
+  seed = np.random.SeedSequence(key).generate_state(1)[0]
+  return index_shuffle(int(place), max_index=count - 1, seed=int(seed), rounds=ROUNDS)
+
+
+@functools.lru_cache(64)
+def _order(count: int, key: tuple[int, ...]) -> np.ndarray:
+  return np.random.default_rng(key).permutation(count)
 
 
 class VoiceBatches:
@@ -93,17 +108,12 @@ class VoiceBatches:
   def members(self, index: int) -> tuple[int, np.ndarray]:
     """Which bucket batch `index` is of, and the numbers of all its items, of every host."""
     epoch, place = divmod(int(index), self.per_epoch)
-    place = self._shuffled(place, self.per_epoch, epoch, 0)
+    place = shuffled(place, self.per_epoch, self.config.seed, epoch, 0)
     bucket = int(np.searchsorted(self.ends, place, 'right'))
     first = place - (self.ends[bucket - 1] if bucket else 0)
     items, size = self.buckets[bucket], self.shapes[bucket].items
-    chosen = [self._shuffled(first * size + j, len(items), epoch, bucket + 1) for j in range(size)]
+    chosen = [shuffled(first * size + j, len(items), self.config.seed, epoch, bucket + 1) for j in range(size)]
     return bucket, items[chosen]
-
-  def _shuffled(self, place: int, count: int, epoch: int, what: int) -> int:
-    """Where `place` goes in an order of `count`; another order for each epoch and each thing that is shuffled."""
-    seed = np.random.SeedSequence([self.config.seed, epoch, what]).generate_state(1)[0]
-    return index_shuffle(int(place), max_index=count - 1, seed=int(seed), rounds=ROUNDS)
 
   def __getitem__(self, index: int) -> dict[str, np.ndarray]:
     bucket, members = self.members(index)
