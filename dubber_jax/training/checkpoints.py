@@ -100,23 +100,10 @@ class Workdir:
       data=ocp.args.JsonSave(position),
       config=ocp.args.JsonSave(json.loads(self.config.to_json())),
     )
-    with self._written(step):
+    with naming_a_full_disk(self.path):
       saved = self.manager.save(step, args=items, metrics={name: metrics[name]} if name in (metrics or {}) else None)
       if saved and jax.process_index() == 0:
         self._discard()
-
-  @contextlib.contextmanager
-  def _written(self, step):
-    """Says of a failed write what a person can do about it."""
-    try:
-      yield
-    except Exception as e:
-      reasons = ' '.join(filter(None, (str(e), str(e.__cause__ or ''))))
-      if getattr(e, 'errno', None) in FULL or 'No space left' in reasons or 'RESOURCE_EXHAUSTED' in reasons:
-        last = last_step(self.path)
-        raise BadInput(f'{self.path}: no space left to save step {step}; make room and start the same command again: '
-                       f'it goes on from step {last or 0}') from e  # fmt: skip
-      raise
 
   def restore(self, like):
     """(step, state, data position) of the last finished save, or None. `like`: a state of shapes and shardings.
@@ -137,7 +124,7 @@ class Workdir:
 
   def wait(self):
     """Until the last save is whole."""
-    with self._written(self.manager.latest_step()):
+    with naming_a_full_disk(self.path):
       self.manager.wait_until_finished()
       self.manager.check_for_errors()
 
@@ -150,6 +137,19 @@ class Workdir:
       if self._lock is not None:
         self._discard()
         self._lock.close()
+
+
+@contextlib.contextmanager
+def naming_a_full_disk(path):
+  """Turns a failure to write for want of room into BadInput, which says so."""
+  try:
+    yield
+  except Exception as e:
+    reasons = f'{e} {e.__cause__ or ""}'
+    if getattr(e, 'errno', None) in FULL or 'No space left' in reasons or 'Disk quota exceeded' in reasons:
+      raise BadInput(f'{path}: no space left; make room and start the same command again: it goes on from step '
+                     f'{last_step(path) or 0}') from e  # fmt: skip
+    raise
 
 
 def workdir_path(path) -> epath.Path:

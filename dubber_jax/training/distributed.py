@@ -49,6 +49,8 @@ def connect():
       shutdown_timeout_seconds=SHUTDOWN_SECONDS, initialization_timeout=_number('DUBBER_CONNECT_SECONDS', 300),
     )  # fmt: skip
   except (RuntimeError, ValueError) as e:
+    if not settings and isinstance(e, ValueError):  # a machine that knows of no others
+      return
     raise BadInput(f'the processes of this run did not find each other ({str(e).splitlines()[0]}): start the same '
                    'command on every host') from e  # fmt: skip
 
@@ -153,11 +155,9 @@ def naming_the_dead(path):
   """Turns the failure of a computation that needs all hosts into HostLost, which says so."""
   try:
     yield
-  except BadInput:
-    raise
-  except Exception as e:
-    if jax.process_count() == 1:
+  except jax.errors.JaxRuntimeError as e:
+    reason = str(e).strip().partition('\n')[0][:200]
+    if jax.process_count() == 1 or reason.startswith(('RESOURCE_EXHAUSTED', 'INVALID_ARGUMENT')):
       raise
-    reason = str(e).strip().splitlines()[0][:200] if str(e).strip() else type(e).__name__
     raise HostLost(f'another host of this run has ended, or cannot be reached ({reason}); start the same command on '
                    f'all hosts again: it goes on from the last checkpoint in {path}') from e  # fmt: skip

@@ -10,15 +10,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
 
 from dubber_jax.config import Config, TrainConfig
 from dubber_jax.errors import BadInput
-from dubber_jax.training.checkpoints import Workdir
+from dubber_jax.training.checkpoints import Workdir, naming_a_full_disk
+from dubber_jax.training.chips import chip_of
 from dubber_jax.training.distributed import Agreement, host_share, is_first, naming_the_dead, wait_for_all, whole
 from dubber_jax.training.log import Log
+from dubber_jax.training.roofline import products
 from dubber_jax.training.sharding import batch_sharding, make_mesh
-from dubber_jax.training.step import TrainState, create_state, make_step
+from dubber_jax.training.step import TrainState, create_state, jit_step, make_step
 from dubber_jax.training.task import Task
 from dubber_jax.training.weights import write_weights
 
@@ -47,15 +48,16 @@ def train(
   c = config.train
   began = time.monotonic()
   mesh = make_mesh(config.mesh)
-  items, everywhere = batch_sharding(mesh), NamedSharding(mesh, PartitionSpec())
+  items = batch_sharding(mesh)
   _, hosts = host_share(mesh)
   with contextlib.ExitStack() as stack:
     stack.enter_context(naming_the_dead(workdir))
+    stack.enter_context(naming_a_full_disk(workdir))
     run = stack.enter_context(contextlib.closing(Workdir(workdir, config)))
     stop = stack.enter_context(_StopSignals())
 
     iterator = batches.iterator()
-    state, where = create_state(config, task, _blank(next(iterator), hosts), mesh)
+    state, where = create_state(config, task, _shapes(next(iterator), hosts), mesh)
     iterator = batches.iterator()
     found = run.restore(state)
     if found is not None:
@@ -67,10 +69,9 @@ def train(
     if on_start is not None:
       on_start(state)
 
-    step = jax.jit(
-      make_step(config, task), in_shardings=(where, items), out_shardings=(where, everywhere), donate_argnums=0
-    )
-    programs = {}  # by the shapes of a batch
+    step = jit_step(config, task, mesh, where)
+    programs, flops = {}, {}  # by the shapes of a batch
+    chip = chip_of(mesh.devices.flat[0].device_kind)
     agree = Agreement(mesh)
     number = int(state.step)
     end = c.stop or c.steps
@@ -85,20 +86,21 @@ def train(
       if shapes not in programs:
         with log.spent('compiling'):
           programs[shapes] = step.lower(state, batch).compile()
+          flops[shapes] = _flops(make_step(config, task), state, batch) if chip else 0.0
           wait_for_all(f'program {len(programs)}')
       profile.at(number, state)
       state, metrics = programs[shapes](state, batch)
       number += 1
       speech = float(task.speech(local)) * hosts if task.speech else 0.0
-      log.add(shapes[0][0], speech, _flops(programs[shapes]))
+      log.add(shapes[0][0], speech, flops[shapes])
 
       timed_out = bool(c.minutes) and time.monotonic() - began > c.minutes * 60
       ended = number >= end or agree(stop.asked or timed_out)
       if number % c.log_every == 0 or ended:
         values = {name: float(value) for name, value in metrics.items()}
-        log.write(number, values)
+        log.write(number, values, chip.flops * mesh.size if chip else 0.0)
         _check_finite(c.max_skips, values, number, local, log)
-      if on_eval is not None and (number % c.eval_every == 0 or ended):
+      if on_eval is not None and (number % c.eval_every == 0 or number == end):
         with log.spent('showing'):
           log.show(number, {f'eval/{name}': float(value) for name, value in on_eval(state, number).items()})
       if number % c.save_every == 0 or ended:
@@ -116,9 +118,9 @@ def train(
   return state
 
 
-def _blank(local: dict[str, np.ndarray], hosts: int) -> dict[str, np.ndarray]:
-  """A batch of the shapes of all hosts' together. Networks are made from shapes alone, so that all make the same."""
-  return {k: np.zeros((len(v) * hosts, *v.shape[1:]), v.dtype) for k, v in local.items()}
+def _shapes(local: dict[str, np.ndarray], hosts: int) -> dict[str, jax.ShapeDtypeStruct]:
+  """Of the whole batch of which every host reads an equal part."""
+  return {k: jax.ShapeDtypeStruct((len(v) * hosts, *v.shape[1:]), v.dtype) for k, v in local.items()}
 
 
 def _with_weights(state: TrainState, where: TrainState, initial) -> TrainState:
@@ -128,9 +130,9 @@ def _with_weights(state: TrainState, where: TrainState, initial) -> TrainState:
   return state if extra is None else state.replace(extra=jax.device_put(extra, where.extra))
 
 
-def _flops(program) -> float:
-  """Floating-point operations of a compiled step, as the compiler counts them."""
-  return float((program.cost_analysis() or {}).get('flops', 0.0))
+def _flops(step, state, batch) -> float:
+  """Of the matrix products and convolutions of a step, what is computed twice to save memory included."""
+  return sum(product.flops for product in products(jax.make_jaxpr(step)(state, batch)))
 
 
 def _check_finite(most: int, values: dict[str, float], number: int, local: dict[str, np.ndarray], log: Log):
