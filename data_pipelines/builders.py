@@ -40,6 +40,7 @@ PUBLISHED = {
   for what, width in (('emo_embedding', own), ('refs', own), ('ref_audios', 1024))
 }  # fmt: skip
 PUBLISHED_NAMES = {'phonemes': 'text'}
+EXEMPLARS = 3  # of each retrieval list
 LISTINGS = {'train': 'train.txt', 'validation': 'val.txt'}
 
 
@@ -161,8 +162,10 @@ class V2cAnimation(RecordingsBuilder):
     if self.builder_config.name == 'clips':
       return super()._split_generators(dl_manager)
     root, skipped = epath.Path(dl_manager.manual_dir), []
-    trees = {split: FeatureTree(root, listing) for split, listing in LISTINGS.items() if (root / listing).exists()}
-    self.info.metadata.update({'listing': self.digest(root), 'skipped': skipped})
+    exemplars = EXEMPLARS if (root / 'scene_emo_roberta').is_dir() else 0  # features of StyleDubber alone have none
+    listings = {split: listing for split, listing in LISTINGS.items() if (root / listing).exists()}
+    trees = {split: FeatureTree(root, listing, exemplars=exemplars) for split, listing in listings.items()}
+    self.info.metadata.update({'listing': self.digest(root), 'exemplars': exemplars, 'skipped': skipped})
     return {split: self._generate_published(tree, skipped) for split, tree in trees.items()}
 
   def digest(self, source) -> str:

@@ -29,6 +29,7 @@ from dubber_jax.errors import BadInput
 from dubber_jax.footage.retrieval_lists import LISTED, list_name, read_list, recall_names, write_lists
 from dubber_jax.script.phonemes import ARPABET_87, published_ids
 from dubber_jax.training.published_batches import TreeBatches
+from dubber_jax.training.records import PublishedRecords
 
 FRAMES_PER_LIP = SAMPLE_RATE / HOP / LIP_RATE  # 3.45
 SLACK_FRAMES, SLACK = 8, 0.1  # by which lengths of the same clip may differ: in mel frames, or as a share
@@ -380,8 +381,11 @@ def training_batches(config: Config, host=(0, 1)) -> TreeBatches:
   """Batches of the clips that `config.tree` names for training; those that cannot be used are left out."""
   c = config.tree
   open_setting(c, 'dub1')  # better refused now than after the first thousands of steps
-  tree = FeatureTree(c.root, c.train, LAYOUTS[c.layout], c.exemplars)
-  found = survey(tree)
+  if is_prepared(c.root):
+    tree, found = open_prepared(c, 'train')
+  else:
+    tree = FeatureTree(c.root, c.train, LAYOUTS[c.layout], c.exemplars)
+    found = survey(tree)
   warn_of_hop(tree, found)
   return TreeBatches(config, tree, found.usable, found.lengths, found.skipped, host)
 
@@ -392,11 +396,26 @@ def open_setting(config: TreeConfig, setting: str) -> tuple[FeatureTree, Survey]
   listing = getattr(config, setting)
   if not listing:
     raise BadInput(f'the {config.layout} features have no listing for {setting}')
+  if is_prepared(config.root):
+    if setting != 'dub1':
+      raise BadInput(f'{config.root}: a prepared data set has the clips of dub1 alone; give the features themselves')
+    return open_prepared(config, 'validation')
   references = None
   if setting == 'dub3':
     references = FeatureTree(epath.Path(config.root) / config.strangers, 'train.txt', GRID, exemplars=0)
   tree = FeatureTree(config.root, listing, LAYOUTS[config.layout], config.exemplars, references)
   return tree, survey(tree)
+
+
+def is_prepared(root) -> bool:
+  """Whether a folder is what `dubber prepare --set v2c_animation` makes of the features."""
+  return (epath.Path(root) / 'dataset_info.json').exists()
+
+
+def open_prepared(config: TreeConfig, split: str) -> tuple[PublishedRecords, Survey]:
+  """The clips of a split of such a data set; those that do not parse are left out."""
+  records = PublishedRecords(config.root, split, config.exemplars)
+  return records, Survey(np.arange(len(records)), records.lengths, [{'why': why} for why in records.unreadable])
 
 
 def warn_of_hop(tree: FeatureTree, found: Survey) -> None:

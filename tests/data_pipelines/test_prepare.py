@@ -9,9 +9,9 @@ from made_up import made_up_features, synthetic_speech
 
 from data_pipelines.layouts import find_recordings
 from data_pipelines.prepare import prepare
-from data_pipelines.v2c_animation import FeatureTree, write_random_tree
+from data_pipelines.v2c_animation import FeatureTree, training_batches, write_random_tree
 from dubber_jax.cli import main
-from dubber_jax.config import Config, DataConfig
+from dubber_jax.config import Config, DataConfig, TreeConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.media.sound import write_wav
 from dubber_jax.training.data import VoiceBatches
@@ -107,8 +107,22 @@ def test_prepared_published_features_are_the_trees(tmp_path):
     for name, value in expected.items():
       np.testing.assert_array_equal(item[name], value, err_msg=name)
     assert records.lengths[i].tolist() == [len(expected[n]) for n in ('text', 'lip_embedding', 'mel', 'ref_mel')]
+  silent = PublishedRecords(folder, exemplars=0).item(0)
+  assert not silent['scene_refs'].any() and silent['text_ref_audios'].shape == (1, 1024)
+  with pytest.raises(BadInput, match='4 are asked for'):
+    PublishedRecords(folder, exemplars=4)
   with pytest.raises(BadInput, match='another kind'):
     RecordSet(folder)
+
+
+def test_experiment_trains_on_prepared_features_as_on_the_tree(tmp_path):
+  write_random_tree(tmp_path / 'tree', clips=6)
+  folder, _ = prepare('v2c_animation', tmp_path / 'tree', tmp_path / 'out')
+  config = Config(tree=TreeConfig(batch=2))
+  one, two = (training_batches(config.with_tree(root)) for root in (tmp_path / 'tree', folder))
+  kinds = [[{n: x.shape for n, x in batches[i].items()} for i in range(3)] for batches in (one, two)]
+  assert sorted(map(str, kinds[0])) == sorted(map(str, kinds[1]))
+  np.testing.assert_allclose(*(sum(batches[i]['mel'].sum() for i in range(3)) for batches in (one, two)), rtol=1e-6)
 
 
 def test_raw_clips_of_v2c_animation_are_prepared(tmp_path):
