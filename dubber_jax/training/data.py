@@ -5,6 +5,7 @@ function of its number: whatever was read before, by however many processes, on 
 """
 
 import functools
+import json
 import logging
 from pathlib import Path
 
@@ -166,9 +167,8 @@ class VoiceBatches:
     self.unreadable[record] = why
     logging.getLogger(__name__).warning('skipped, %d so far: %s', len(self.unreadable), why)
     if self.listing:
-      import json
-
-      with open(self.listing, 'a', encoding='utf-8') as file:
+      Path(self.listing).parent.mkdir(parents=True, exist_ok=True)
+      with open(self.listing, 'a', encoding='utf-8') as file:  # the processes that read share it
         file.write(json.dumps({'record': record, 'why': why}, ensure_ascii=False) + '\n')
 
   def iterator(self, workers: int = 0) -> 'Batches':

@@ -1,5 +1,7 @@
 """Trains an arm whose task is the voice: features, batches, loop."""
 
+from pathlib import Path
+
 from dubber_jax.config import Config
 from dubber_jax.training.data import VoiceBatches
 from dubber_jax.training.distributed import host_share
@@ -13,7 +15,8 @@ from dubber_jax.training.weights import initial_weights
 
 def train_voice(config: Config, workdir, folders, readings=None, **options) -> TrainState:
   """`folders`: data sets; `readings`: see training/readings.py, or None for a silent director; `options` are
-  those of loop.train."""
-  batches = VoiceBatches(config, folders, readings, host=host_share(make_mesh(config.mesh)))
+  those of loop.train. Records that cannot be read are listed in the workdir's unreadable.jsonl."""
+  listing = None if '://' in str(workdir) else Path(workdir) / 'unreadable.jsonl'
+  batches = VoiceBatches(config, folders, readings, host=host_share(make_mesh(config.mesh)), listing=listing)
   task = voice_task(config, voice_samples(config, batches[0]))
   return train(config, task, batches, workdir, initial_weights(config, workdir), **options)
