@@ -104,6 +104,7 @@ def make_parser() -> argparse.ArgumentParser:
   sub.add_argument('--workdir', help='default: runs/EXPERIMENT/ARM')
   sub.add_argument('--steps', type=int, help='train to this step')
   sub.add_argument('--minutes', type=float, help='stop after so long, and write the weights alone too')
+  sub.add_argument('--init-from', help='start from the weights of a model directory, workdir or folder of weights')
   sub.add_argument('--profile', type=int, nargs='?', const=5, metavar='N', help='trace N steps (default 5) for XProf')
   sub.add_argument('--mesh', help="devices along each axis, as data=2,fsdp=4,tensor=1 (default: the experiment's)")
   sub.add_argument('--dry-run', action='store_true', help='print what a step would take; train nothing')
@@ -294,7 +295,9 @@ def _with_options(config, given):
   if (given.steps or 0) > config.train.steps:
     print(f'the schedule of {config.name} ends at step {config.train.steps}: from there on the rate stays as it is '
           'there; for a longer schedule set train.steps in the experiment', file=sys.stderr)  # fmt: skip
-  wanted = {'stop': given.steps, 'minutes': given.minutes, 'profile': given.profile}
+  wanted = {
+    'stop': given.steps, 'minutes': given.minutes, 'profile': given.profile, 'init_from': given.init_from
+  }  # fmt: skip
   changes = {name: value for name, value in wanted.items() if value is not None}
   if given.mesh:
     from dubber_jax.training.sharding import read_mesh

@@ -82,7 +82,7 @@ class Workdir:
 
   def check_space(self, state):
     """Raises BadInput where a local disk has no room for one checkpoint more."""
-    if not _is_local(self.path):
+    if not is_local(self.path):
       return
     needed = sum(x.nbytes for x in jax.tree.leaves(state)) // jax.process_count()
     found = os.statvfs(self.path)
@@ -154,16 +154,17 @@ def naming_a_full_disk(path):
 
 def workdir_path(path) -> epath.Path:
   path = epath.Path(path)
-  return epath.Path(os.path.abspath(path)) if _is_local(path) else path
+  return epath.Path(os.path.abspath(path)) if is_local(path) else path
 
 
-def _is_local(path) -> bool:
+def is_local(path) -> bool:
+  """Whether a path is on a disk rather than in a bucket."""
   return '://' not in os.fspath(path)
 
 
 def _lock_file(path) -> str:
   """A workdir in a bucket is locked against other runs of this host alone: objects know no flock."""
-  if _is_local(path):
+  if is_local(path):
     return os.fspath(path / '.lock')
   name = hashlib.sha256(os.fspath(path).encode()).hexdigest()[:16]
   return os.path.join(tempfile.gettempdir(), f'dubber-{name}.lock')

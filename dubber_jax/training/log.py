@@ -11,6 +11,8 @@ from pathlib import Path
 from etils import epath
 from tqdm import tqdm
 
+from dubber_jax.training.checkpoints import is_local
+
 ROWS, CURVE = 'log.jsonl', 'loss.png'
 DRAW_EVERY = 60  # seconds at least between two pictures of the loss
 
@@ -24,7 +26,7 @@ class Log:
 
   def __init__(self, workdir: epath.Path, start: int, end: int, progress: bool = True, active: bool = True):
     self.active, self.values = active, {}
-    self._remote = workdir if '://' in os.fspath(workdir) else None
+    self._remote = None if is_local(workdir) else workdir
     self._drawn = time.monotonic()
     self._bar = tqdm(total=end, initial=start, unit='step', disable=not (progress and active))
     self._reset()

@@ -107,6 +107,7 @@ def train(
         with log.spent('saving'):
           _check_best(c, number, log.values, on_eval is not None)
           run.save(number, state, iterator.get_state(), log.values)
+        with log.spent('showing'):
           log.publish()
       if task.samples and (number % c.sample_every == 0 or number == end):
         with log.spent('showing'):

@@ -21,8 +21,9 @@ def whole(tmp_path_factory):
 
 
 def kill_in_saves(workdir, whole, moments):
-  """Kills a run at each of `moments`, seconds after a save began, starts it again, and lets it end at last."""
-  finished = 0
+  """Kills a run at each of `moments`, seconds after a save began, starts it again, and lets it end at last.
+  -> how many saves were cut off."""
+  finished = cut_off = 0
   for seconds in moments:
     run = start_run(tiny_config(stop=STEPS, save_every=EVERY), workdir)
     saving = run.said()
@@ -34,10 +35,12 @@ def kill_in_saves(workdir, whole, moments):
     if step:
       assert digest(workdir) == digest(whole, step)
     finished = step or 0
+    cut_off += finished < saving
     if saving == STEPS:
       break
   assert start_run(tiny_config(stop=STEPS, save_every=EVERY), workdir).finish() == 0
   assert digest(workdir) == digest(whole)
+  return cut_off
 
 
 def test_killed_in_the_middle_of_saves_a_run_opens_and_ends_in_the_same_bits(whole, tmp_path):
@@ -50,8 +53,10 @@ def test_killed_in_the_middle_of_saves_a_run_opens_and_ends_in_the_same_bits(who
 @pytest.mark.slow
 def test_killed_at_twenty_moments_a_run_opens_and_ends_in_the_same_bits(whole, tmp_path):
   moments = [random.uniform(0, 0.5) for _ in range(20)]
-  for i in range(0, 20, 5):  # a run has fifteen saves
-    kill_in_saves(tmp_path / f'killed_{i}', whole, moments[i : i + 5])
+  # A run has fifteen saves, so it is killed five times and another is begun.
+  cut_off = [kill_in_saves(tmp_path / f'killed_{i}', whole, moments[i : i + 5]) for i in range(0, 20, 5)]
+  print(f'{sum(cut_off)} of 20 saves were cut off')
+  assert sum(cut_off) > 0
 
 
 def test_terminated_run_saves_its_step_and_exits_0(whole, tmp_path):
