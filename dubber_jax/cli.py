@@ -121,6 +121,7 @@ def make_parser() -> argparse.ArgumentParser:
   sub = command('release', run_release, 'Make a model directory of a training run.')
   sub.add_argument('workdir')
   sub.add_argument('-o', '--out', required=True)
+  sub.add_argument('--best', action='store_true', help='the best step by what train.best names, not the last')
   sub.add_argument('--voices', nargs='*', default=(), metavar='NAME=RECORDING', help='voices to ship with it')
   sub.add_argument('--vocoder', help="a vocoder's folder to ship with it (default: Griffin-Lim, which has no weights)")
   sub.add_argument('--card', help='a Markdown file: data, licence, figures')
@@ -371,19 +372,18 @@ def run_digest(given):
 
 def run_release(given):
   from dubber_jax.clip import Voice
-  from dubber_jax.config import from_json
   from dubber_jax.model_directory import Model, open_vocoder, write_model_directory
   from dubber_jax.rehearsal import perform
   from dubber_jax.script.phonemes import phonemize
-  from dubber_jax.training.checkpoints import load_weights
+  from dubber_jax.training.checkpoints import best_step, load_weights, read_config
   from dubber_jax.vocoder.griffin_lim import GriffinLim
   from dubber_jax.voices import find_voice
 
   if Path(given.out).exists() and not given.overwrite:
     raise BadInput(f'{given.out} exists: give --overwrite to replace it, or another folder')
   vocoder = open_vocoder(Path(given.vocoder)) if given.vocoder else GriffinLim()
-  step, params = load_weights(given.workdir)
-  config = from_json((Path(given.workdir) / 'config.json').read_text(), f'{given.workdir}/config.json')
+  step, params = load_weights(given.workdir, step=best_step(given.workdir) if given.best else None)
+  config = read_config(given.workdir)
   model = Model(config, params, vocoder, {}, Path(given.workdir))
   voices = {}
   for pair in given.voices:

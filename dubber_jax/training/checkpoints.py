@@ -205,16 +205,25 @@ def last_step(path) -> int | None:
   return max(ocp.utils.checkpoint_steps(folder), default=None) if folder.exists() else None
 
 
-def best_step(path) -> int | None:
-  """The kept step with the best value of the metric that `train.best` names; None where none was measured."""
-  path = workdir_path(path)
-  train = from_json((path / 'config.json').read_text(), f'{path}/config.json').train
+def read_config(path) -> Config:
+  """The config of a workdir. Raises BadInput where it has none."""
+  stored = workdir_path(path) / 'config.json'
+  if not stored.exists():
+    raise BadInput(f'{path}: no config.json here; give the --workdir of a training run')
+  return from_json(stored.read_text(), str(stored))
+
+
+def best_step(path) -> int:
+  """The kept step with the best value of the metric that `train.best` names. Raises BadInput where none has it."""
+  train = read_config(path).train
   options = ocp.CheckpointManagerOptions(read_only=True)
-  with ocp.CheckpointManager(path / 'checkpoints', options=options) as manager:
-    measured = {s: (manager.metrics(s) or {}).get(train.best) for s in manager.all_steps()}
-  measured = {s: v for s, v in measured.items() if v is not None and np.isfinite(v)}
+  with ocp.CheckpointManager(workdir_path(path) / 'checkpoints', options=options) as manager:
+    measured = {s: (manager.metrics(s) or {}).get(train.best, np.nan) for s in manager.all_steps()}
+  measured = {s: v for s, v in measured.items() if np.isfinite(v)}
+  if not measured:
+    raise BadInput(f'{path}: no checkpoint says how good it is (train.best: {train.best!r}); leave out --best')
   pick = max if train.best_mode == 'max' else min
-  return pick(measured, key=measured.get) if measured else None
+  return pick(measured, key=measured.get)
 
 
 def _read(path, step: int | None, names) -> tuple[int, dict]:
