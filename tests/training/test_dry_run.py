@@ -1,0 +1,48 @@
+import math
+import os
+import subprocess
+import sys
+
+import pytest
+from meshes import TINY, small_batch
+
+from dubber_jax.config import MeshConfig
+from dubber_jax.errors import BadInput
+from dubber_jax.training.chips import find_chip
+from dubber_jax.training.dry_run import dry_run, report
+from dubber_jax.training.task import voice_task
+
+
+def test_mesh_of_64_chips_is_looked_at_on_one_cpu():
+  config = TINY.replace(mesh=MeshConfig(data=4, fsdp=8, tensor=2))
+  chip = find_chip('v5p')
+  run = dry_run(config, voice_task(config), small_batch(config, items=32), chip, compiled=False)
+  rows = {row.path: row for row in run.rows}
+  up = rows['decoder/block/up/kernel']
+  assert (up.axes, up.spec) == (('layers', 'embed', 'mlp'), (None, 'fsdp', 'tensor'))
+  assert up.bytes == 4 * math.prod(up.shape) // 16
+  assert run.bytes['parameters'] == sum(row.bytes for row in run.rows) == run.bytes['moving average']
+  assert 2 * run.bytes['parameters'] <= run.bytes['optimiser'] < 2 * run.bytes['parameters'] + 100
+  assert run.product_flops < run.compiler_flops < 3 * run.product_flops  # at this width much is not in products
+  assert 0 < run.estimate.shortest <= run.estimate.longest
+  text = '\n'.join(report(run, config, chip))
+  assert all(row.path in text for row in run.rows)
+
+
+def test_dry_run_refuses_what_the_run_would():
+  config = TINY.replace(mesh=MeshConfig(fsdp=32))
+  with pytest.raises(BadInput, match="'embed' of 16 does not divide among fsdp=32"):
+    dry_run(config, voice_task(config), small_batch(config, items=32), find_chip('v5e'), compiled=False)
+  with pytest.raises(BadInput, match='no chip'):
+    find_chip('abacus')
+
+
+def test_command_prints_and_trains_nothing(tmp_path):
+  experiment = os.path.join(os.path.dirname(__file__), '..', '..', 'experiments', 'tiny.py')
+  command = [sys.executable, '-m', 'dubber_jax.cli', 'train', os.path.abspath(experiment), '--dry-run', '--mesh']
+  environment = os.environ | {'JAX_PLATFORMS': 'cpu'}
+  done = subprocess.run([*command, 'data=2,fsdp=4'], cwd=tmp_path, env=environment, capture_output=True, text=True,
+                        timeout=600, check=False)  # fmt: skip
+  assert done.returncode == 0, done.stderr[-2000:]
+  assert 'Dense_0/kernel' in done.stdout and 'as compiled for CPUs' in done.stdout and 'a step on v5e' in done.stdout
+  assert not list(tmp_path.iterdir())
