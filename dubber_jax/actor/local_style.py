@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from dubber_jax.actor.style import mish
 from dubber_jax.blocks.attention import Attention
-from dubber_jax.blocks.convolution import ConvGLU, TimeConv
+from dubber_jax.blocks.convolution import ConvGLU
 from dubber_jax.blocks.norms import TimeBatchNorm
 
 
@@ -60,7 +60,7 @@ class DownsamplingEncoder(nn.Module):
     x = style_brd
     for i, width in enumerate(self.widths):
       exists = before(extent_b, x.shape[1])
-      x = nn.relu(TimeConv(width, self.kernel, name=f'conv_{i}')(x * exists[..., None]))
+      x = nn.relu(nn.Conv(width, (self.kernel,), name=f'conv_{i}')(x * exists[..., None]))
       x = TimeBatchNorm(name=f'norm_{i}')(x, exists, train)
       x = nn.Dropout(self.dropout, deterministic=not train)(x)
       half = x.shape[1] // 2

@@ -4,7 +4,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from dubber_jax.blocks.convolution import TimeConv
 from dubber_jax.blocks.norms import AdaptiveLayerNorm, TimeBatchNorm
 
 
@@ -28,7 +27,7 @@ class Postnet(nn.Module):
     x = mel_btm
     for i in range(self.layers):
       last = i == self.layers - 1
-      x = TimeConv(bands if last else self.width, self.kernel, name=f'conv_{i}')(x * exists_bt[..., None])
+      x = nn.Conv(bands if last else self.width, (self.kernel,), name=f'conv_{i}')(x * exists_bt[..., None])
       x = TimeBatchNorm(name=f'norm_{i}')(x, exists_bt, train)
       x = drop(x) if last else style(drop(jnp.tanh(x)), speaker_bc)
     return mel_btm + x

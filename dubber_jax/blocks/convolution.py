@@ -24,27 +24,6 @@ class DepthwiseConv(nn.Module):
     return sum(padded[:, i : i + length] * filter_kd[i] for i in range(self.kernel)) + bias
 
 
-class TimeConv(nn.Module):
-  """(B, T, D) -> (B, T, features), "same" padding by zeros, odd kernel; parameters as those of nn.Conv.
-
-  Written as one matrix product over shifted copies: its gradient is matrix products too, where a
-  convolution's gradient takes several times as long on a CPU.
-  """
-
-  features: int
-  kernel: int
-
-  @nn.compact
-  def __call__(self, x_btd: jax.Array) -> jax.Array:
-    width, length, reach = x_btd.shape[-1], x_btd.shape[1], self.kernel // 2
-    init = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
-    kernel_kdf = self.param('kernel', init, (self.kernel, width, self.features))
-    bias = self.param('bias', nn.initializers.zeros, (self.features,))
-    padded = jnp.pad(x_btd, ((0, 0), (reach, reach), (0, 0)))
-    shifted = jnp.concatenate([padded[:, i : i + length] for i in range(self.kernel)], axis=-1)
-    return shifted @ kernel_kdf.reshape(-1, self.features) + bias
-
-
 class ConvNeXtBlock(nn.Module):
   """Depthwise convolution, norm, pointwise up and down, residual (arXiv 2201.03545, over time).
 

@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 
 from dubber_jax.blocks.attention import Attention
-from dubber_jax.blocks.convolution import TimeConv
 from dubber_jax.blocks.norms import AdaptiveLayerNorm, LayerNorm
+from dubber_jax.blocks.stack import Stacking, scan_layers
 
 
 class FFTBlock(nn.Module):
@@ -34,7 +34,7 @@ class FFTBlock(nn.Module):
 
     looked, _ = Attention(self.heads, width, width, out_bias=True, name='attention')(x_btd, x_btd, mask_bt)
     y = finish('attention', drop(looked) + x_btd)
-    inner = nn.relu(TimeConv(self.filter, self.kernel, name='up')(y))
+    inner = nn.relu(nn.Conv(self.filter, (self.kernel,), name='up')(y))
     return finish('feed', drop(nn.Dense(width, name='down')(inner)) + y)
 
 
@@ -46,14 +46,9 @@ class FFTStack(nn.Module):
   filter: int
   kernel: int = 9
   dropout: float = 0.0
+  stacking: Stacking = Stacking()
 
   @nn.compact
   def __call__(self, x_btd, mask_bt, condition_bc=None, train: bool = False) -> jax.Array:
-    def step(block, x, _):
-      return block(x, mask_bt, condition_bc, train), None
-
-    scan = nn.scan(
-      step, variable_axes={'params': 0}, split_rngs={'params': True, 'dropout': True}, length=self.layers
-    )
     block = FFTBlock(self.heads, self.filter, self.kernel, self.dropout, name='block')
-    return scan(block, x_btd, None)[0]
+    return scan_layers(block, self.layers, x_btd, mask_bt, condition_bc, train, stacking=self.stacking)

@@ -5,9 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from dubber_jax.blocks.dropout import dropout_key
+from dubber_jax.blocks.stack import Stacking
 from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.config import Config, PublishedLossConfig
 from dubber_jax.training.losses import mean_where
+from dubber_jax.training.precision import in_precision
 from dubber_jax.training.task import Task
 
 PEAK_STEP = 4000
@@ -18,7 +21,9 @@ def published_task(config: Config, samples=None) -> Task:
   """PublishedDirectorActor, trained on batches of training/published_batches.py."""
   from dubber_jax.published import PublishedDirectorActor, initialise
 
-  model = PublishedDirectorActor(config.published)
+  stacking = Stacking(config.train.remat, config.train.unroll)
+  model = PublishedDirectorActor(config.published, stacking)
+  apply = in_precision(config.train.precision, model.apply)
 
   def init(key, batch):
     variables = initialise(config.published, key)
@@ -26,7 +31,7 @@ def published_task(config: Config, samples=None) -> Task:
 
   def loss(params, extra, batch, key):
     variables = {'params': params, **extra}
-    outputs, extra = model.apply(variables, batch, True, rngs={'dropout': key}, mutable=['batch_stats'])
+    outputs, extra = apply(variables, batch, True, rngs={'dropout': dropout_key(key)}, mutable=['batch_stats'])
     losses = published_losses(outputs, batch, config.published_loss)
     return losses['total'], (losses, extra)
 
