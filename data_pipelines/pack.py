@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 from data_pipelines.extract import VERSION, Work, WorkFolder, extract_all
@@ -12,10 +13,10 @@ from dubber_jax.training.packed import write_packed
 def pack_set(name: str, out, films: bool = True, root=None, workers: int = 1) -> Path:
   """Packs one data set under `out`/NAME-HASH and returns that folder; done already, it is only returned.
 
-  `name` may also be the folder of a prepared data set (prepare.py), which needs no packing. Recordings that fail are
+  `name` may also be the path of a prepared data set (prepare.py), which needs no packing. Recordings that fail are
   listed in skipped.jsonl with the reason. Killed, it goes on where it was.
   """
-  if (Path(name) / 'dataset_info.json').exists():
+  if os.sep in str(name):
     return Path(name)
   recordings = [r for r in read_recordings(name, root) if r.text]
   films = films and any(r.has_video for r in recordings)

@@ -1,6 +1,6 @@
 """Packed features in parts small enough to be carried, and put together again.
 
-    python -m data_pipelines.parts split cache/packed/* -o parts            # parts/SET/000.xz ..., manifest.json
+    python -m data_pipelines.parts split cache/packed/*[0-9a-f] -o parts   # parts/SET/000.xz ..., manifest.json
     python -m data_pipelines.parts join parts/* -o cache/packed
 
 Nothing is lost: each file comes back byte for byte, which its hash proves. A mel takes about 0.64 of its bytes, lips

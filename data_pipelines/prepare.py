@@ -1,5 +1,6 @@
 """`dubber prepare`: a data set's own files become array_record, ready to be trained on."""
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -38,10 +39,11 @@ def prepare(name: str, source, out, workers: int = 1, beam: str | None = None, o
       return folder, before['skipped']
     shutil.rmtree(folder)
     builder = BUILDERS[name](**settings)
-  builder.download_and_prepare(
-    download_dir=str(builder.work / 'downloads'),  # TFDS wants one; nothing is downloaded
-    download_config=tfds.download.DownloadConfig(manual_dir=str(source)),
-  )
+  with contextlib.redirect_stdout(None):  # TFDS says that it downloads; nothing is
+    builder.download_and_prepare(
+      download_dir=str(builder.work / 'downloads'),
+      download_config=tfds.download.DownloadConfig(manual_dir=str(source)),
+    )
   builder.reader(folder)  # reads everything once, and makes the index
   skipped = json.loads((folder / 'metadata.json').read_text())['skipped']
   (folder / 'skipped.jsonl').write_text(''.join(json.dumps(s, ensure_ascii=False) + '\n' for s in skipped))

@@ -8,6 +8,7 @@ import pytest
 from made_up import made_up_features, synthetic_speech
 
 from data_pipelines.layouts import find_recordings
+from data_pipelines.pack import pack_set
 from data_pipelines.prepare import prepare
 from data_pipelines.v2c_animation import FeatureTree, training_batches, write_random_tree
 from dubber_jax.cli import main
@@ -63,7 +64,7 @@ def test_half_built_set_is_refused_and_preparing_again_completes_it(actors, tmp_
   folder.rename(half)
   (half / 'dataset_info.json').unlink()
   with pytest.raises(BadInput, match='half-built'):
-    RecordSet(folder)
+    VoiceBatches(Config(), [pack_set(str(folder), tmp_path)])
   prepare('ravdess', actors, tmp_path / 'out', features=made_up_features)
   assert len(RecordSet(folder)) == 6 and not half.exists()
 
