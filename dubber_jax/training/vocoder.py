@@ -1,0 +1,224 @@
+"""Training the vocoder: sound in short pieces, spectral losses, and discriminators to listen for what they miss."""
+
+from pathlib import Path
+
+import grain
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from dubber_jax.clip import HOP, SAMPLE_RATE
+from dubber_jax.config import Config
+from dubber_jax.errors import BadInput
+from dubber_jax.media.mel import LOG_FLOOR, PAD, filterbank, frame, mel_numpy, mel_of_frames
+from dubber_jax.media.sound import write_wav
+from dubber_jax.training.data import TRAINING_SPLITS
+from dubber_jax.training.packed import PackedSet
+from dubber_jax.training.task import Task, learning_rate
+from dubber_jax.vocoder.discriminators import Discriminators, log_magnitude
+from dubber_jax.vocoder.source_filter import PITCH_CLASSES, SourceFilter, SourceFilterConfig, class_of_pitch
+
+FULL_SCALE = 2.0  # of the packed samples, as data_pipelines.waves writes them
+SPECTRA = ((256, 64), (512, 128), (1024, 256), (2048, 512))  # FFT and hop of the spectral loss, samples
+
+
+def generator_config(config: Config) -> SourceFilterConfig:
+  c = config.vocoder
+  return SourceFilterConfig(c.width, c.layers, c.kernel, c.expansion)
+
+
+class VocoderBatches:
+  """Pieces of sound from packed folders that have waves.npy; batch i is the same whatever was read before it.
+
+  A batch: wave (B, F * 256 + 768) with 384 samples of context on both sides, pitch (B, F) Hz without gaps,
+  voiced (B, F) bool, mel (B, F, 80) as `mels` predicts it or, without it, as the sound has it.
+  """
+
+  def __init__(self, config: Config, folders, splits=TRAINING_SPLITS, mels=None, host=(0, 1)):
+    self.config, self.mels, self.host = config, mels, host
+    self.sets = [PackedSet(f) for f in folders]
+    self.waves = []
+    for packed in self.sets:
+      path = packed.folder / 'waves.npy'
+      if not path.exists():
+        raise BadInput(f'{path} is missing: run python -m data_pipelines.waves {packed.folder}')
+      self.waves.append(np.load(path, mmap_mode='r'))
+    need = config.vocoder.frames + 8
+    self.items = [
+      (s, i) for s, packed in enumerate(self.sets) for i, row in enumerate(packed.rows)
+      if row['split'] in splits and row['spans']['mel'][1] - row['spans']['mel'][0] >= need
+    ]  # fmt: skip
+    if not self.items:
+      raise BadInput(f'no recording of {need} frames or more in {", ".join(map(str, folders))}')
+    lengths = np.array([np.diff(self.sets[s].rows[i]['spans']['mel'])[0] for s, i in self.items], np.float64)
+    self.ends = np.cumsum(lengths / lengths.sum())
+
+  def __len__(self) -> int:
+    return 1_000_000_000
+
+  def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    c, (number, hosts) = self.config.vocoder, self.host
+    if c.items % hosts:
+      raise BadInput(f'{hosts} hosts cannot share a batch of {c.items} pieces: change vocoder.items')
+    rows = c.items // hosts
+    pieces = [self.piece(np.random.default_rng([self.config.seed, int(index), number * rows + r])) for r in range(rows)]
+    return {name: np.stack([p[name] for p in pieces]) for name in pieces[0]}
+
+  def piece(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """One piece from anywhere in the recordings, not silent."""
+    frames = self.config.vocoder.frames
+    while True:
+      s, i = self.items[np.searchsorted(self.ends, rng.random())]
+      first, last = self.sets[s].rows[i]['spans']['mel']
+      start = first + 2 + rng.integers(last - first - frames - 3)
+      samples = np.array(self.waves[s][start * HOP - PAD : (start + frames) * HOP + PAD], np.float32)
+      samples *= FULL_SCALE / 32768
+      if len(samples) == frames * HOP + 2 * PAD and np.abs(samples).max() > 1e-3:
+        break
+    pitch = np.array(self.sets[s].arrays['pitch'][first:last], np.float32)
+    cut = slice(start - first, start - first + frames)
+    found = {'wave': samples, 'pitch': fill_pitch(pitch)[cut], 'voiced': pitch[cut] > 0}
+    if self.mels is not None:
+      return found | {'mel': np.array(self.mels[s][start : start + frames], np.float32)}
+    found['wave'] = samples * np.float32(10 ** rng.uniform(-0.4, 0.2))  # voices near and far
+    return found
+
+  def iterator(self) -> grain.DatasetIterator:
+    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
+    return iter(grain.MapDataset.source(self).to_iter_dataset(options))
+
+
+def fill_pitch(pitch: np.ndarray) -> np.ndarray:
+  """(T,) Hz with 0 for unvoiced -> without gaps, linear between the voiced neighbours; 150 Hz where none is voiced."""
+  voiced = np.flatnonzero(pitch > 0)
+  if not len(voiced):
+    return np.full(len(pitch), 150.0, np.float32)
+  return np.interp(np.arange(len(pitch)), voiced, pitch[voiced]).astype(np.float32)
+
+
+def vocoder_task(config: Config, samples=None) -> Task:
+  """The generator with its discriminators, trained at once: each sees the other's weights as constants."""
+  c = config.vocoder
+  generator, judges = SourceFilter(generator_config(config)), Discriminators()
+  margin = (c.frames - c.heard) * HOP // 2
+
+  def init(key, batch):
+    wave = batch['wave'][:1]
+    return {
+      'generator': generator.init(key, jnp.zeros((1, c.frames, config.mel_bands)))['params'],
+      'discriminators': judges.init(key, wave[:, PAD + margin : PAD + margin + c.heard * HOP])['params'],
+    }
+
+  def loss(params, batch, key):
+    filters = jnp.asarray(filterbank())
+    sound = batch['wave'][:, PAD:-PAD]
+    mel = mel_of_frames(frame(batch['wave'], c.frames), filters)
+    given = batch.get('mel', mel)
+    noise_key, phase_key = jax.random.split(key)
+    noise = jax.random.normal(noise_key, batch['wave'].shape)
+    phase = jax.random.uniform(phase_key, (len(sound),))
+    made, logits = generator.apply(
+      {'params': params['generator']}, given, None, batch['pitch'], noise, phase, tracked=True
+    )
+    losses = spectral_losses(made, sound, mel, filters)
+    losses['pitch'] = pitch_loss(logits, batch['pitch'], batch['voiced'])
+    total = c.mel_weight * losses['mel'] + c.spectral_weight * losses['spectrum'] + c.pitch_weight * losses['pitch']
+    if c.adversarial:
+      cut = slice(margin, margin + c.heard * HOP)
+      losses |= adversarial_losses(judges, params['discriminators'], made[:, cut], sound[:, cut])
+      total += losses['adversarial'] + c.feature_weight * losses['features'] + losses['discriminators']
+    losses['total'] = total
+    return total, losses
+
+  def optimiser():
+    def group(quicker):
+      return optax.chain(
+        optax.clip_by_global_norm(config.train.clip_norm),
+        optax.adamw(learning_rate(config.train), b1=0.8, b2=0.99, weight_decay=config.train.weight_decay),
+        optax.scale(quicker),
+      )
+
+    groups = {'generator': group(1.0), 'discriminators': group(2.0)}  # judges that lag behind teach nothing
+    return optax.partition(groups, lambda params: {name: name for name in params})
+
+  return Task(init, loss, optimiser, samples)
+
+
+def spectral_losses(made, sound, mel, filters) -> dict[str, jax.Array]:
+  """L1 of log mels, and of log magnitudes at four resolutions with the spectral convergence of each."""
+  edges = ((0, 0), (PAD, PAD))
+  own = mel_of_frames(frame(jnp.pad(made, edges), mel.shape[1]), filters)
+  inner = slice(2, -2)  # frames whose windows lie within the piece
+  spectrum = 0.0
+  for fft, hop in SPECTRA:
+    a, b = (jnp.maximum(log_magnitude(x, fft, hop), -8.0) for x in (made, sound))
+    convergence = optax.safe_norm(jnp.exp(a) - jnp.exp(b), 1e-6) / optax.safe_norm(jnp.exp(b), 1e-6)
+    spectrum += (jnp.abs(a - b).mean() + convergence) / len(SPECTRA)
+  return {'mel': jnp.abs(own - mel)[:, inner].mean(), 'spectrum': spectrum}
+
+
+def pitch_loss(logits_btc, pitch_bt, voiced_bt) -> jax.Array:
+  """Cross-entropy with the pitch's two neighbouring classes, over voiced frames."""
+  place = class_of_pitch(pitch_bt)[..., None]
+  wanted = jnp.maximum(1.0 - jnp.abs(jnp.arange(PITCH_CLASSES) - place), 0.0)
+  each = optax.softmax_cross_entropy(logits_btc, wanted)
+  return (each * voiced_bt).sum() / jnp.maximum(voiced_bt.sum(), 1)
+
+
+def adversarial_losses(judges, params, made, sound) -> dict[str, jax.Array]:
+  """Least squares (HiFi-GAN): `adversarial` and `features` move the generator alone, `discriminators` them alone."""
+  held = jax.lax.stop_gradient(params)
+  listened = judges.apply({'params': held}, jnp.concatenate([made, sound]))
+  adversarial = features = 0.0
+  for score, layers in listened:
+    adversarial += jnp.square(1.0 - score[: len(score) // 2]).mean() / len(listened)
+    for layer in layers:
+      half = len(layer) // 2
+      real = jax.lax.stop_gradient(layer[half:])
+      features += jnp.abs(layer[:half] - real).mean() / (jnp.abs(real).mean() + 1e-3) / len(layers) / len(listened)
+  judged = judges.apply({'params': params}, jax.lax.stop_gradient(jnp.concatenate([made, sound])))
+  teaching = right = 0.0
+  for score, _ in judged:
+    half = len(score) // 2
+    teaching += (jnp.square(score[:half]).mean() + jnp.square(1.0 - score[half:]).mean()) / len(judged)
+    right += ((score[:half] < 0.5).mean() + (score[half:] > 0.5).mean()) / 2 / len(judged)
+  return {'adversarial': adversarial, 'features': features, 'discriminators': teaching, 'told_apart': right}
+
+
+def vocoder_samples(config: Config, folders, splits=('test',), count: int = 3):
+  """-> samples(params, step, folder): vocodes held-back recordings, plays them and draws both spectra."""
+  generator = SourceFilter(generator_config(config))
+  chosen = []
+  for packed in map(PackedSet, folders):
+    rows = [i for i, row in enumerate(packed.rows) if row['split'] in splits]
+    chosen += [(packed, i) for i in rows[:1]]
+  chosen = chosen[:count]
+  apply = jax.jit(lambda params, mel, frames: generator.apply({'params': params}, mel, frames))
+
+  def samples(params, step: int, folder: Path):
+    for number, (packed, i) in enumerate(chosen):
+      mel = packed.features(i)['mel']
+      padded = np.full((1, -(-len(mel) // 64) * 64, mel.shape[1]), LOG_FLOOR, np.float32)
+      padded[0, : len(mel)] = mel
+      sound = np.array(apply(params['generator'], padded, np.array([len(mel)]))[0, : len(mel) * HOP])
+      write_wav(folder / f'sample_{number}.wav', np.clip(sound, -1, 1), SAMPLE_RATE)
+      _draw(mel, mel_numpy(sound), folder / f'sample_{number}.png', f'step {step}')
+
+  return samples
+
+
+def _draw(target, made, path: Path, title: str):
+  import matplotlib
+
+  matplotlib.use('agg')
+  from matplotlib import pyplot as plt
+
+  figure, axes = plt.subplots(2, 1, figsize=(10, 5), sharex=True, layout='constrained')
+  for axis, (name, mel) in zip(axes, (('recording', target), (f'vocoded, {title}', made)), strict=True):
+    axis.imshow(mel.T, origin='lower', aspect='auto', cmap='magma', vmin=LOG_FLOOR, vmax=1)
+    axis.set_ylabel('mel band')
+    axis.set_title(name, fontsize=9, loc='left')
+  axes[-1].set_xlabel('frame (11.6 ms)')
+  figure.savefig(path, dpi=80)
+  plt.close(figure)

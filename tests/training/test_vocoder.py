@@ -1,0 +1,91 @@
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dubber_jax.config import Config, TrainConfig, VocoderConfig
+from dubber_jax.errors import BadInput
+from dubber_jax.media.mel import mel_numpy
+from dubber_jax.training.packed import quantise, write_packed
+from dubber_jax.training.step import create_state, make_step
+from dubber_jax.training.vocoder import VocoderBatches, fill_pitch, vocoder_task
+
+CONFIG = Config(
+  name='small',
+  task='vocoder',
+  vocoder=VocoderConfig(width=16, layers=1, items=4, frames=24, heard=16),
+  train=TrainConfig(steps=30, learning_rate=2e-3, warmup_steps=2, decay_steps=1, clip_norm=10.0),
+)
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+  """Four made-up recordings of 60 frames, packed, with their sound."""
+  folder = tmp_path_factory.mktemp('packed') / 'made'
+  rng = np.random.default_rng(0)
+  rows, waves = [], []
+  for i in range(4):
+    time = np.arange(60 * 256) / 22050
+    pitch = 110 * 2 ** (i / 4)
+    wave = sum(np.cos(2 * np.pi * pitch * k * time + k) / k for k in range(1, 20)) * 0.1
+    wave = (wave + 0.01 * rng.standard_normal(len(time))).astype(np.float32)
+    waves.append(wave)
+    features = {
+      'mel': quantise(mel_numpy(wave)), 'pitch': np.full(60, pitch), 'phonemes': np.array([5]),
+      'durations': np.array([60]), 'lips': np.zeros((0, 82)), 'lip_present': np.zeros(0, bool), 'speaker': np.ones(256),
+    }  # fmt: skip
+    row = {'key': f'made/{i}', 'set': 'made', 'speaker': 'a', 'text': '', 'emotion': 'neutral', 'split': 'train'}
+    rows.append((row, features))
+  write_packed(folder, rows)
+  np.save(folder / 'waves.npy', np.rint(np.concatenate(waves) * 16384).astype(np.int16))
+  return folder
+
+
+def test_pieces_carry_their_own_pitch_and_sound(folder):
+  batch = VocoderBatches(CONFIG, [folder])[3]
+  assert batch['wave'].shape == (4, 24 * 256 + 768)
+  for wave, pitch in zip(batch['wave'], batch['pitch'], strict=True):
+    spectrum = np.abs(np.fft.rfft(wave * np.hanning(len(wave))))
+    assert abs(np.argmax(spectrum) * 22050 / len(wave) - pitch[0]) < 5
+
+
+def test_hosts_share_a_batch_out(folder):
+  whole = VocoderBatches(CONFIG, [folder])[5]['wave']
+  parts = [VocoderBatches(CONFIG, [folder], host=(i, 2))[5]['wave'] for i in range(2)]
+  np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+def test_packed_features_without_sound_are_refused(folder, tmp_path):
+  for path in folder.iterdir():
+    if path.name != 'waves.npy':
+      (tmp_path / path.name).write_bytes(path.read_bytes())
+  with pytest.raises(BadInput, match=r'waves\.npy is missing'):
+    VocoderBatches(CONFIG, [tmp_path])
+
+
+def test_gaps_in_pitch_are_bridged():
+  np.testing.assert_allclose(fill_pitch(np.array([0, 100, 0, 0, 160, 0], np.float32)), [100, 100, 120, 140, 160, 160])
+  assert (fill_pitch(np.zeros(3, np.float32)) == 150).all()
+
+
+@pytest.mark.parametrize('adversarial', [False, True])
+def test_training_brings_the_sound_nearer_and_moves_the_right_weights(folder, adversarial):
+  config = CONFIG.replace(vocoder=dataclasses.replace(CONFIG.vocoder, adversarial=adversarial))
+  batches, task = VocoderBatches(config, [folder]), vocoder_task(config)
+  from dubber_jax.training.sharding import make_mesh
+
+  state, _ = create_state(config, task, batches[0], make_mesh(config.mesh))
+  before = jax.tree.map(np.array, state.params)
+  step = jax.jit(make_step(config, task))
+  rows = []
+  for i in range(12):
+    state, metrics = step(state, batches[i])
+    rows.append({k: float(v) for k, v in metrics.items()})
+  assert np.mean([r['mel'] for r in rows[-3:]]) < np.mean([r['mel'] for r in rows[:3]]), json.dumps(rows[-1])
+  moved = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), before, jax.tree.map(np.array, state.params))
+  apart = max(jax.tree.leaves(moved['discriminators']))
+  assert max(jax.tree.leaves(moved['generator'])) > 1e-3
+  assert (apart > 1e-3) == adversarial

@@ -1,0 +1,94 @@
+import jax
+import numpy as np
+import pytest
+
+from dubber_jax.footage.prosody import track_pitch
+from dubber_jax.media.mel import LOG_FLOOR, PAD, mel_numpy
+from dubber_jax.vocoder.neural import NeuralVocoder, read_vocoder, write_vocoder
+from dubber_jax.vocoder.source_filter import (
+  HIGHEST,
+  LOWEST,
+  PITCH_CLASSES,
+  SourceFilter,
+  SourceFilterConfig,
+  class_of_pitch,
+  pitch_of_logits,
+  pulse_train,
+)
+
+SMALL = SourceFilterConfig(width=32, layers=2)
+
+
+@pytest.fixture(scope='module')
+def vowel():
+  """A vowel-like tone of 150 Hz, 1.5 s: pulses through two resonances."""
+  time = np.arange(96 * 256) / 22050
+  harmonics = np.arange(1, 60)
+  strength = 1 / (1 + ((harmonics * 150 - 700) / 200) ** 2) + 0.5 / (1 + ((harmonics * 150 - 1200) / 300) ** 2)
+  return 0.1 * (strength[:, None] * np.cos(2 * np.pi * 150 * harmonics[:, None] * time)).sum(0).astype(np.float32)
+
+
+@pytest.fixture(scope='module')
+def vocoder():
+  params = SourceFilter(SMALL).init(jax.random.key(0), np.zeros((1, 8, 80), np.float32))['params']
+  return NeuralVocoder('source-filter', SMALL, params)
+
+
+def test_source_has_the_pitch_it_is_given_and_unit_power():
+  pitch = np.linspace(120, 240, 100, dtype=np.float32)[None]
+  source = np.array(pulse_train(pitch, np.zeros(1)))[0, PAD:-PAD]
+  assert 0.8 < source.std() < 1.2
+  heard = track_pitch(0.1 * source, 22050, 100)[5:-5]
+  semitones = 12 * np.abs(np.log2(heard / pitch[0, 5:-5]))[heard > 0]
+  assert len(semitones) > 60
+  assert np.median(semitones) < 0.1
+
+
+def test_long_sounds_keep_their_phase():
+  steady = np.array(pulse_train(np.full((1, 3000), 200.0, np.float32), np.zeros(1)))[0]
+  period = np.argmax(steady[-600:-300]), np.argmax(steady[-300 + 1 :])
+  assert steady[-600:].max() > 0.9 * steady[:600].max(), period
+
+
+def test_untrained_network_already_follows_the_mel_and_the_pitch(vocoder, vowel):
+  mel = mel_numpy(vowel)
+  made = np.array(vocoder.module.apply({'params': vocoder.params}, mel[None], None, np.full((1, len(mel)), 150.0)))[0]
+  loud = mel.max(0) > -6
+  assert np.abs(mel_numpy(made) - mel)[2:-2, loud].mean() < 1.0
+  heard = track_pitch(made, 22050, len(mel))[10:-10]
+  assert np.abs(np.median(heard[heard > 0]) - 150) < 2
+
+
+def test_padding_changes_nothing(vocoder, vowel):
+  mel = mel_numpy(vowel)[:70]
+  padded = np.full((2, 128, 80), LOG_FLOOR + 3, np.float32)
+  padded[0, :70], padded[1] = mel, mel_numpy(vowel)[:1]
+  pitch = np.full((2, 128), 150.0, np.float32)
+  pitch[:, 70:] = 400.0
+  noise = np.random.default_rng(0).standard_normal((2, 128 * 256 + 768), np.float32)
+  apply = vocoder.module.apply
+  alone = apply({'params': vocoder.params}, mel[None], None, pitch[:1, :70], noise[:1, : 70 * 256 + 768])[0]
+  beside = np.array(apply({'params': vocoder.params}, padded, np.array([70, 128]), pitch, noise)[0])
+  # The last frame's pitch leans towards the next one's: half a frame is left out.
+  np.testing.assert_allclose(beside[: 69 * 256], np.array(alone)[: 69 * 256], atol=1e-3)
+  assert np.abs(beside[70 * 256 + 1024 :]).max() == 0
+
+
+def test_same_seed_same_sound_other_seed_other_breath(vocoder, vowel):
+  mel = mel_numpy(vowel)[:64]
+  np.testing.assert_array_equal(vocoder.vocode(mel, 1), vocoder.vocode(mel, 1))
+  assert np.abs(vocoder.vocode(mel, 1) - vocoder.vocode(mel, 2)).max() > 1e-4
+
+
+def test_pitch_is_read_back_from_its_classes():
+  pitch = np.geomspace(LOWEST * 1.2, HIGHEST / 1.2, 50, dtype=np.float32)[None]
+  place = np.asarray(class_of_pitch(pitch))[..., None]
+  logits = -4 * np.square(np.arange(PITCH_CLASSES) - place)
+  found = np.asarray(pitch_of_logits(logits, np.ones((1, 50), bool)))[0, 4:-4]
+  assert np.abs(12 * np.log2(found / pitch[0, 4:-4])).max() < 0.2
+
+
+def test_folder_round_trip(vocoder, tmp_path, vowel):
+  write_vocoder(vocoder, tmp_path)
+  mel = mel_numpy(vowel)[:64]
+  np.testing.assert_array_equal(read_vocoder(tmp_path).vocode(mel), vocoder.vocode(mel))
