@@ -28,8 +28,6 @@ from dubber_jax.training.records import PublishedRecords, Records, RecordSet
 SHAPES = {
   'mel': (None, MEL_BANDS), 'lips': (None, FeatureConfig.lip_width), 'speaker': (FeatureConfig.speaker_width,),
 }  # fmt: skip
-
-
 # The published item's fields that are stored; what belongs to the reference is made of them when they are read.
 PUBLISHED = {
   'phonemes': ((None,), np.int32), 'duration': ((None,), np.int32), 'mel': ((None, MEL_BANDS), np.float32),
@@ -176,15 +174,19 @@ class V2cAnimation(RecordingsBuilder):
     return RecordSet if self.builder_config.name == 'clips' else PublishedRecords
 
   def _generate_published(self, tree: FeatureTree, skipped: list[dict]):
+    bad = []
     for i, entry in enumerate(tree.entries):
       try:
         item = tree.item(i)
       except BadInput as e:
-        skipped.append({'key': entry.name, 'file': str(tree.listing), 'why': str(e)})
+        bad.append({'key': entry.name, 'file': str(tree.listing), 'why': str(e)})
         continue
       row = {'key': entry.name, 'voice': entry.speaker, 'text': entry.text, 'emotion': int(item['emotion_id'])}
       arrays = {name: np.asarray(item[PUBLISHED_NAMES.get(name, name)]) for name in PUBLISHED}
       yield entry.name, row | {name: array.astype(PUBLISHED[name][1]) for name, array in arrays.items()}
+    if len(bad) == len(tree):
+      raise BadInput(f'{tree.listing}: none of its {len(tree)} clips can be used; the first: {bad[0]["why"]}')
+    skipped += bad
 
 
 class ClipFolder(RecordingsBuilder):
@@ -198,8 +200,8 @@ BUILDERS = {
 
 def content_name(r: Recording) -> str:
   """A name that changes when the recording or its text does, so that only what was changed is extracted again."""
-  stat = r.path.stat()
-  return f'{VERSION} {r.key} {r.text} {r.start} {r.end} {stat.st_size} {stat.st_mtime_ns}'
+  stats = [(s.st_size, s.st_mtime_ns) for s in (p.stat() for p in (r.path, r.sound) if p)]
+  return f'{VERSION} {r.key} {r.text} {r.start} {r.end} {stats}'
 
 
 def features_digest(root) -> str:

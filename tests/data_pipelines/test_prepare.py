@@ -116,6 +116,15 @@ def test_prepared_published_features_are_the_trees(tmp_path):
     RecordSet(folder)
 
 
+def test_features_of_which_none_can_be_used_are_refused(tmp_path):
+  write_random_tree(tmp_path / 'tree', clips=4)
+  for path in (tmp_path / 'tree' / 'mel').iterdir():
+    path.write_bytes(b'broken')
+  with pytest.raises(BadInput, match='none of its 4 clips'):
+    prepare('v2c_animation', tmp_path / 'tree', tmp_path / 'out')
+  assert not (tmp_path / 'out' / 'v2c_animation' / 'features' / '1.0.0').exists()
+
+
 def test_experiment_trains_on_prepared_features_as_on_the_tree(tmp_path):
   write_random_tree(tmp_path / 'tree', clips=6)
   folder, _ = prepare('v2c_animation', tmp_path / 'tree', tmp_path / 'out')
