@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 
 from dubber_jax.config import from_json
 from dubber_jax.errors import BadInput
@@ -47,7 +48,7 @@ def convert(program: Program, weights) -> bytes:
   from jax.extend.core import jaxpr_as_fun
   from jax2onnx import to_onnx
 
-  names = sorted(program.inputs)
+  weights, names = jax.tree.map(jnp.asarray, weights), sorted(program.inputs)
   shapes = [jax.ShapeDtypeStruct((1, *program.inputs[n].shape), program.inputs[n].dtype) for n in names]
   outputs = sorted(jax.eval_shape(lambda *a: program.function(weights, dict(zip(names, a, strict=True))), *shapes))
 

@@ -2,12 +2,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.traverse_util import unflatten_dict
 
 from dubber_jax.errors import BadInput
-from dubber_jax.export.programs import Program, programs, shapes_of, spread
-from dubber_jax.vocoder.hifigan import HiFiGAN, HiFiGANConfig
+from dubber_jax.export.programs import Program, programs, spread
 from dubber_jax.vocoder.inputs import Input, draw
-from dubber_jax.vocoder.neural import NeuralVocoder, expected_shapes
+from dubber_jax.vocoder.neural import ARCHITECTURES, NeuralVocoder, expected_shapes
 
 
 def on_the_host(weights, arrays):
@@ -37,22 +37,32 @@ def test_predicted_durations_fill_the_slot_exactly():
   np.testing.assert_allclose(durations[0], np.float32([3, 0, 5.5, 1, 0, 0]) / 9.5 * 100, atol=1.0)
 
 
+UPSAMPLING = dict(
+  upsample_rates=(16, 16), upsample_kernel_sizes=(32, 32), upsample_initial_channel=8, resblock_kernel_sizes=(3,),
+  resblock_dilation_sizes=((1,),),
+)  # fmt: skip
+SMALL = {'bigvgan': UPSAMPLING, 'hifigan': UPSAMPLING, 'source-filter': dict(width=8, layers=1)}
+
+
+def small_vocoder(name):
+  module, kind = ARCHITECTURES[name]
+  config, rng = kind(**SMALL[name]), np.random.default_rng(0)
+  shapes = expected_shapes(module(config))
+  params = {tuple(k.split('/')): rng.normal(0, 0.1, shape).astype(np.float32) for k, shape in shapes.items()}
+  return NeuralVocoder(name, config, unflatten_dict(params))
+
+
+@pytest.mark.parametrize('name', ARCHITECTURES)
+def test_every_vocoder_can_be_exported(model, name):
+  program = programs(model.config, model.params, small_vocoder(name), 64)[2]
+  (wave,) = program.lower().out_avals
+  assert wave.shape[1] == 64 * 256
+
+
 def test_vocoder_with_weights_is_exported_as_it_sounds(model):
-  config = HiFiGANConfig(
-    upsample_rates=(16, 16), upsample_kernel_sizes=(32, 32), upsample_initial_channel=8, resblock_kernel_sizes=(3,),
-    resblock_dilation_sizes=((1, 2),),
-  )  # fmt: skip
-  rng, params = np.random.default_rng(0), {}
-  for name, shape in expected_shapes(HiFiGAN(config)).items():
-    *path, leaf = name.split('/')
-    branch = params
-    for part in path:
-      branch = branch.setdefault(part, {})
-    branch[leaf] = rng.normal(0, 0.1, shape).astype(np.float32)
-  vocoder = NeuralVocoder('hifigan', config, params)
+  vocoder = small_vocoder('hifigan')
   program = programs(model.config, model.params, vocoder, 64)[2]
-  assert shapes_of(vocoder.params) == program.params
-  mels = rng.normal(-5, 2, (2, 64, 80)).astype(np.float32)
+  mels = np.random.default_rng(1).normal(-5, 2, (2, 64, 80)).astype(np.float32)
   exported = jax.export.deserialize(program.lower().serialize())
   waves = jax.jit(exported.call)(vocoder.params, {'mel': mels, 'frames': np.int32([64, 40])})['wave']
   np.testing.assert_allclose(waves[0], vocoder.vocode(mels[0]), atol=1e-5)
