@@ -127,6 +127,17 @@ def make_parser() -> argparse.ArgumentParser:
   sub.add_argument('--card', help='a Markdown file: data, licence, figures')
   sub.add_argument('--overwrite', action='store_true')
 
+  sub = command('convert', run_convert, 'Bring a published PyTorch checkpoint in, or take one out again.')
+  sub.add_argument('checkpoint', help='a .safetensors, .pt or .pth file, or a folder that this command wrote')
+  sub.add_argument('-o', '--out', help='the folder to write, or the file where it goes back to PyTorch')
+  sub.add_argument('--to', choices=('jax', 'torch'), help='default: jax of a file, torch of a folder')
+  sub.add_argument('--kind', choices=('authentic-dubber', 'styledubber', 'bigvgan', 'hifigan', 'ge2e'),
+                   help='default: found by the names of its tensors')  # fmt: skip
+  sub.add_argument('--config', help="of a vocoder: a config.json or a published one's name (default: the one beside)")
+  sub.add_argument('--dry-run', action='store_true', help='only say where each tensor would go')
+  sub.add_argument('--trust-pickle', action='store_true', help='let the file run what it wants; needs PyTorch')
+  sub.add_argument('--overwrite', action='store_true', help='replace what exists')
+
   sub = command('check', run_check, "Compare this program with the published one's outputs in a parity fixture.")
   sub.add_argument('fixture', help='an .npz of inputs, outputs and weights')
 
@@ -397,6 +408,31 @@ def run_release(given):
   card = Path(given.card).read_text(encoding='utf-8') if given.card else f'# {config.name}\n\nStep {step}.\n'
   write_model_directory(given.out, config, params, voices, card, given.overwrite, vocoder=given.vocoder)
   print(given.out)
+
+
+def run_convert(given):
+  from dubber_jax.convert.kinds import survey_checkpoint, torch_state, write_torch
+
+  to_torch = given.to == 'torch' or (given.to is None and Path(given.checkpoint).is_dir())
+  if not given.out and not given.dry_run:
+    raise BadInput('say where to write by -o, or give --dry-run')
+  if to_torch:
+    if given.dry_run:
+      for key, array in torch_state(given.checkpoint)[1].items():
+        print(f'mapped       {key}  {array.shape}')
+    else:
+      print(f'{given.out}: {write_torch(given.checkpoint, given.out, given.overwrite)}')
+    return
+  conversion = survey_checkpoint(given.checkpoint, given.kind, given.config, given.trust_pickle)
+  for key, status, detail in conversion.rows:
+    if given.dry_run or status not in ('mapped', 'dead'):
+      print(f'{status:11}  {key}  {detail}')
+  counts = ', '.join(f'{n} {status}' for status, n in conversion.counts.items())
+  print(f'{given.checkpoint}: {conversion.kind}: {counts}')
+  conversion.check()
+  if not given.dry_run:
+    conversion.save(given.out, given.overwrite)
+    print(given.out)
 
 
 def run_check(given):

@@ -170,6 +170,9 @@ def load(path: str | Path | None = None, check: bool = True) -> Model:
   """
   path = Path(path) if path else SHIPPED
   check_files(path, hashes=check)
+  if 'published' in (path / 'config.json').read_text()[:60]:
+    raise BadInput(f'{path} holds the published system, whose features are not read from films here: '
+                   'open it by dubber_jax.published_directory.load_published')  # fmt: skip
   config = from_json((path / 'config.json').read_text(), str(path / 'config.json'))
   check_features(path)
   params = load_params(path / 'model.safetensors', config)

@@ -38,6 +38,10 @@ class Rule:
   key: str
   parts: tuple[Part, ...]
 
+  def __str__(self) -> str:
+    """Where the tensor goes: 'params/lips/stack/block/up/kernel[2]'."""
+    return ', '.join('/'.join(p.path) + ('' if p.layer is None else f'[{p.layer}]') for p in self.parts)
+
 
 TO_OURS = {
   'same': lambda w: w,
@@ -52,6 +56,13 @@ TO_TORCH = {
   'conv': lambda w: w.transpose(2, 1, 0),
   'pointwise': lambda w: w.T[:, :, None],
   'column': lambda w: w[:, None],
+}
+SHAPES = {
+  'same': lambda s: s,
+  'linear': lambda s: s[::-1],
+  'conv': lambda s: s[::-1],
+  'pointwise': lambda s: (*s[::-1], 1),
+  'column': lambda s: (*s, 1),
 }
 
 # Constants and tensors that the published forward pass does not use (spec sections 3.5, 4 and 16).
@@ -241,6 +252,17 @@ def model(config: PublishedConfig) -> Iterator[Rule]:
 def whole(config: PublishedConfig) -> list[Rule]:
   """Both state dicts; their keys are disjoint."""
   return [*model(config), *fusion(('fusion',), config)]
+
+
+def torch_shapes(rules, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+  """Shape of every torch tensor that the rules name, from those of our flat variables ('params/mel/kernel')."""
+
+  def shape(part: Part):
+    ours = shapes['/'.join(part.path)][part.layer is not None :]
+    return SHAPES[part.kind](ours)
+
+  pieces = {rule.key: [shape(part) for part in rule.parts] for rule in rules}
+  return {key: (sum(s[0] for s in parts), *parts[0][1:]) for key, parts in pieces.items()}
 
 
 def to_ours(rules, weights: Mapping[str, np.ndarray]) -> dict:

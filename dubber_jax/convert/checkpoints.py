@@ -59,7 +59,7 @@ def write_state_dict(state: Mapping[str, np.ndarray], path: str | Path) -> None:
   path = Path(path)
   beside = path.with_name(f'{path.name}.{os.getpid()}')
   try:
-    save_file({k: np.ascontiguousarray(v) for k, v in state.items()}, beside)
+    save_file({k: np.asarray(v, order='C') for k, v in state.items()}, beside)
     beside.chmod(0o644)
     os.replace(beside, path)
   except OSError as e:

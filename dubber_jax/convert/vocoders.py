@@ -22,6 +22,7 @@ from dubber_jax.vocoder.neural import ARCHITECTURES, NeuralVocoder, expected_sha
 
 CONV = (2, 1, 0)  # ours (k, in, out) <-> torch (out, in, k); its own inverse
 TRANSPOSED = (1, 2, 0)  # ours (k, in, out) -> torch (in, out, k)
+CONVERTIBLE = ('bigvgan', 'hifigan')
 PUBLISHED = {
   **{name: ('bigvgan', config) for name, config in bigvgan.PUBLISHED.items()},
   **{name: ('hifigan', config) for name, config in hifigan.PUBLISHED.items()},
@@ -104,6 +105,15 @@ def torch_key(path: str, name: str) -> str:
   if leaf in ('alpha', 'beta'):
     modules.append('act')
   return '.'.join([*modules, 'weight' if leaf == 'kernel' else leaf])
+
+
+def folded_key(key: str) -> str:
+  """The weight that a part of a weight norm belongs to; any other key as it is."""
+  return re.sub(r'weight_[gv]$|parametrizations\.weight\.original[01]$', 'weight', key)
+
+
+def expected_paths(name: str, config) -> list[str]:
+  return list(expected_shapes(ARCHITECTURES[name][0](config)))
 
 
 def torch_shapes(name: str, config) -> dict[str, tuple[int, ...]]:

@@ -1,0 +1,258 @@
+"""Published checkpoints of every kind to folders of ours, and back.
+
+  kind               made of it                                            opened by
+  authentic-dubber   a directory of the published system                   published_directory.load_published
+  styledubber        the same; what StyleDubber lacks is drawn afresh      published_directory.load_published
+  bigvgan, hifigan   a vocoder's folder                                    vocoder.neural.read_vocoder
+  ge2e               a speaker encoder's folder                            perception.ge2e.GE2ESpeaker
+
+Weights that are there come back to the last bit, those that nothing here uses by way of dead.safetensors.
+"""
+
+import dataclasses
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from dubber_jax.config import PublishedConfig
+from dubber_jax.convert import authentic_dubber as names
+from dubber_jax.convert import speaker_encoder, vocoders
+from dubber_jax.convert.checkpoints import read_checkpoint, require_all, state_dict, survey, write_state_dict
+from dubber_jax.errors import BadInput
+from dubber_jax.media.output import check_output, complete_file, complete_folder
+from dubber_jax.perception import ge2e
+from dubber_jax.published import initialise
+from dubber_jax.published_directory import Published, expected_shapes, load_published, write_published
+from dubber_jax.vocoder import neural
+
+# The first kind with a key that matches is the checkpoint's.
+MARKS = {
+  'authentic-dubber': r'(Basic|Indirect|Direct)_Emotion_|aggregator_stage_',
+  'styledubber': r'decoder_Condition\.|trans_l_mem\.|ds_speaker_encoder\.',
+  'ge2e': r'lstm\.weight_hh_l2$',
+  'bigvgan': r'activation_post\.|\.activations\.',
+  'hifigan': r'conv_pre\.weight',
+}
+PARTS = ('model', 'fusion_model')
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+  """What a conversion would do: rows (key, 'mapped', 'dead', 'missing', 'unknown' or 'wrong shape', detail)."""
+
+  kind: str
+  path: Path
+  rows: list[tuple[str, str, str]]
+  write: Callable[[Path], None]  # into an empty folder
+
+  @property
+  def counts(self) -> Counter:
+    return Counter(status for _, status, _ in self.rows)
+
+  def check(self):
+    """Raises BadInput naming the first key that keeps the conversion from being whole."""
+    allowed = 'missing' if self.kind == 'styledubber' else None
+    require_all([row for row in self.rows if row[1] != allowed], self.path)
+
+  def save(self, out: str | Path, overwrite: bool = False):
+    """Writes `out`, as a whole or not at all."""
+    self.check()
+    with complete_folder(out, overwrite) as folder:
+      self.write(folder)
+
+
+def survey_checkpoint(
+  path: str | Path, kind: str | None = None, config: str | None = None, trust_pickle: bool = False
+) -> Conversion:
+  """Reads a PyTorch checkpoint and says what of it would go where.
+
+  `kind` is found by the names of its tensors unless given; `config` is a vocoder's (see vocoders.find_config). Raises
+  BadInput where the file is damaged, unsafe, or of no kind that is known here.
+  """
+  return survey_loaded(read_checkpoint(path, trust_pickle), path, kind, config)
+
+
+def survey_loaded(
+  checkpoint: Mapping, path: str | Path, kind: str | None = None, config: str | None = None
+) -> Conversion:
+  """The same of a checkpoint that is read already; `path` is for messages, and where a config.json is looked for."""
+  path = Path(path)
+  kind = kind or find_kind(checkpoint, path)
+  if kind == 'ge2e':
+    return _speaker_encoder(checkpoint, path)
+  if kind in vocoders.CONVERTIBLE:
+    return _vocoder(kind, checkpoint, path, config)
+  return _dubber(kind, checkpoint, path)
+
+
+def find_kind(checkpoint: Mapping, path: str | Path = 'the checkpoint') -> str:
+  keys = [k for name, value in checkpoint.items() for k in (value if isinstance(value, Mapping) else (name,))]
+  for kind, mark in MARKS.items():
+    if any(re.search(mark, str(key)) for key in keys):
+      return kind
+  raise BadInput(
+    f'{path}: its tensors ({", ".join(map(str, keys[:3]))}, ...) are of no model that is known here; '
+    f'known are {", ".join(MARKS)}'
+  )
+
+
+def _dubber(kind: str, checkpoint: Mapping, path: Path) -> Conversion:
+  state = both_state_dicts(checkpoint, path)
+  config = config_of(state)
+  rules = whole_rules(config)
+  expected = names.torch_shapes(rules, expected_shapes(config))
+  rows = survey(state, expected, lambda key: names.is_dead(key.split('.', 1)[1]))
+  if kind == 'styledubber':
+    rows = [(k, 'dead' if s == 'unknown' else s, d) for k, s, d in rows]
+  place = {rule.key: str(rule) for rule in rules}
+  fresh = tuple(key for key, status, _ in rows if status == 'missing')
+
+  def write(folder: Path):
+    weights = {k: np.asarray(v, np.float32) for k, v in state.items() if k in expected}
+    if fresh:
+      drawn = names.to_torch(rules, initialise(config, 0))
+      weights |= {key: drawn[key] for key in fresh}
+    dead = {k: v for k, v in state.items() if k not in expected}
+    card = f'# {kind}\n\nConverted from {path.name}: {len(weights) - len(fresh)} tensors, {len(dead)} dead'
+    card += f', {len(fresh)} drawn at random: train it before use.\n' if fresh else '.\n'
+    write_published(folder, Published(config, names.to_ours(rules, weights), dead, fresh), card)
+
+  return Conversion(kind, path, _with_places(rows, place), write)
+
+
+def both_state_dicts(checkpoint: Mapping, path: str | Path) -> dict[str, np.ndarray]:
+  """Keys 'model.KEY' and 'fusion_model.KEY' of a checkpoint that holds two dictionaries, or such keys already."""
+  if all(isinstance(checkpoint.get(part), Mapping) for part in PARTS):
+    dicts = {part: state_dict(checkpoint, part, path) for part in PARTS}
+    return {f'{part}.{key}': value for part in PARTS for key, value in dicts[part].items()}
+  flat = {k: v for k, v in checkpoint.items() if str(k).startswith(tuple(f'{part}.' for part in PARTS))}
+  absent = [part for part in PARTS if part not in checkpoint and not any(k.startswith(f'{part}.') for k in flat)]
+  if absent or not flat:
+    keys = ', '.join(str(k) for k in list(checkpoint)[:3])
+    raise BadInput(f'{path}: {" and ".join(absent or PARTS)} cannot be found in it (it holds {keys}, ...); both state dicts '
+                   'are needed')
+  return flat
+
+
+def config_of(state: Mapping[str, np.ndarray]) -> PublishedConfig:
+  """Depths as the keys have them."""
+
+  def depth(stack: str, default: int) -> int:
+    found = [re.match(re.escape(stack) + r'\.(\d+)\.', key) for key in state]
+    return max((int(m.group(1)) + 1 for m in found if m), default=default)
+
+  c = PublishedConfig()
+  return PublishedConfig(
+    text_layers=depth('fusion_model.encoder.layer_stack', c.text_layers),
+    cross_layers=depth('fusion_model.trans_l_with_v.layers', c.cross_layers),
+    lip_layers=depth('model.lip_encoder.layer_stack', c.lip_layers),
+    decoder_layers=depth('model.decoder_Condition.layer_stack', c.decoder_layers),
+  )
+
+
+def whole_rules(config: PublishedConfig) -> list[names.Rule]:
+  """Rules of the whole system, for keys with the name of their state dict before them."""
+  parts = zip(PARTS, (names.model(config), names.fusion(('fusion',), config)), strict=True)
+  return [dataclasses.replace(rule, key=f'{part}.{rule.key}') for part, rules in parts for rule in rules]
+
+
+def _vocoder(kind: str, checkpoint: Mapping, path: Path, config: str | None) -> Conversion:
+  name, settings = vocoders.find_config(path, config)
+  if name != kind:
+    raise BadInput(f'{path} holds a {kind}, but its config is that of a {name}; give the right one by --config')
+  state = state_dict(checkpoint, 'generator', path)
+  folded = vocoders.fold_weight_norm(state, path)
+  place = {vocoders.torch_key(ours, name): ours for ours in vocoders.expected_paths(name, settings)}
+  status = {row[0]: row for row in survey(folded, vocoders.torch_shapes(name, settings), vocoders.is_filter)}
+  rows = []
+  for key, array in state.items():
+    whole = vocoders.folded_key(key)
+    kept = status[whole][2] if status[whole][1] == 'wrong shape' or whole == key else str(array.shape)
+    rows.append((key, status[whole][1], kept))
+    if whole in place:
+      place[key] = place[whole] + ('' if whole == key else ', weight norm folded')
+  rows += [row for row in status.values() if row[1] == 'missing']
+
+  def write(folder: Path):
+    params = vocoders.from_torch(folded, name, settings, path)
+    neural.write_vocoder(neural.NeuralVocoder(name, settings, params), folder)
+
+  return Conversion(kind, path, _with_places(rows, place), write)
+
+
+def _speaker_encoder(checkpoint: Mapping, path: Path) -> Conversion:
+  state = state_dict(checkpoint, speaker_encoder.PART, path)
+  rules = speaker_encoder.rules()
+  shapes = {f'params/{k}': v for k, v in ge2e.expected_shapes().items()}
+  expected = names.torch_shapes(rules, shapes)
+  rows = survey(state, expected, lambda key: key in speaker_encoder.DEAD)
+
+  def write(folder: Path):
+    speaker_encoder.write_encoder(speaker_encoder.from_torch(state), folder)
+    write_state_dict({k: v for k, v in state.items() if k not in expected}, folder / 'dead.safetensors')
+
+  return Conversion('ge2e', path, _with_places(rows, {rule.key: str(rule) for rule in rules}), write)
+
+
+def _with_places(rows: list[tuple], place: Mapping[str, str]) -> list[tuple]:
+  return [(k, s, f'{d} -> {place[k]}' if s == 'mapped' else d) for k, s, d in rows]
+
+
+def torch_state(folder: str | Path) -> tuple[str, dict[str, np.ndarray]]:
+  """A folder that `survey_checkpoint(...).save` wrote -> its kind and its tensors by their PyTorch names.
+
+  Those of the published system have the name of their state dict, 'model' or 'fusion_model', before them.
+  """
+  folder = Path(folder)
+  try:
+    settings = json.loads((folder / 'config.json').read_text())
+    name = settings.get('assembly') or settings['name']
+  except (OSError, AttributeError, KeyError, TypeError, ValueError) as e:
+    raise BadInput(f'{folder}: no folder that `dubber convert` wrote ({e}); give one, or a checkpoint') from e
+  if name == 'published':
+    model = load_published(folder)
+    state = names.to_torch(whole_rules(model.config), model.variables)
+    return 'authentic-dubber', {k: v for k, v in state.items() if k not in model.fresh} | model.dead
+  if name == 'ge2e':
+    speaker = ge2e.GE2ESpeaker(folder)
+    dead = load_file(folder / 'dead.safetensors') if (folder / 'dead.safetensors').exists() else {}
+    return name, speaker_encoder.state_of(speaker.params) | dead
+  if name in vocoders.CONVERTIBLE:
+    return name, vocoders.to_torch(neural.read_vocoder(folder).params, name)
+  raise BadInput(f'{folder} holds a {name}, for which there is no PyTorch program; known are {", ".join(MARKS)}')
+
+
+def write_torch(folder: str | Path, out: str | Path, overwrite: bool = False) -> str:
+  """Writes a converted folder as a PyTorch checkpoint, a .safetensors file or, where PyTorch is installed, a .pt.
+
+  -> its kind. Raises BadInput where it cannot be read or written.
+  """
+  out = Path(out)
+  check_output(out, overwrite)
+  if out.suffix not in ('.safetensors', '.pt', '.pth'):
+    raise BadInput(f'{out}: name a .safetensors or .pt file')
+  kind, state = torch_state(folder)
+  if out.suffix == '.safetensors':
+    write_state_dict(state, out)
+  else:
+    _write_pickle(kind, state, out)
+  return kind
+
+
+def _write_pickle(kind: str, state: dict, out: Path):
+  try:
+    import torch
+  except ImportError as e:
+    raise BadInput(f'{out}: PyTorch writes such files and is not installed; name a .safetensors file instead') from e
+  tensors = {k: torch.from_numpy(np.array(v)) for k, v in state.items()}
+  if kind == 'authentic-dubber':
+    parts = {p: {k.split('.', 1)[1]: v for k, v in tensors.items() if k.startswith(f'{p}.')} for p in PARTS}
+  else:
+    parts = {'model_state' if kind == 'ge2e' else 'generator': tensors}
+  with complete_file(out, overwrite=True) as part:
+    torch.save(parts, part)

@@ -1,0 +1,75 @@
+"""The published system on disk, as `dubber convert` makes it of a checkpoint. Checked by hash when opened.
+
+  config.json         {'assembly': 'published', 'config': sizes, 'fresh': PyTorch names of weights drawn at random}
+  model.safetensors   'params/...' and 'batch_stats/...', float32
+  dead.safetensors    tensors of the checkpoint that nothing depends on, by their PyTorch names
+  CARD.md  MANIFEST.json (sha256 of every other file)
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import flax.traverse_util
+import jax
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from dubber_jax.config import PublishedConfig
+from dubber_jax.errors import BadInput
+from dubber_jax.model_directory import check_files, flatten, write_manifest
+from dubber_jax.published import initialise
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+  """An opened directory: `perform(config, variables, batch)` of dubber_jax.published makes takes of it."""
+
+  config: PublishedConfig
+  variables: dict  # {'params': ..., 'batch_stats': ...}, float32
+  dead: dict[str, np.ndarray]
+  fresh: tuple[str, ...]
+
+
+def write_published(folder: str | Path, model: Published, card: str) -> None:
+  """Writes the directory's files into `folder`, which must exist."""
+  folder = Path(folder)
+  settings = {'assembly': 'published', 'config': dataclasses.asdict(model.config), 'fresh': list(model.fresh)}
+  (folder / 'config.json').write_text(json.dumps(settings, indent=2) + '\n')
+  (folder / 'CARD.md').write_text(card)
+  for name, arrays in (('model', flatten(model.variables)), ('dead', model.dead)):
+    save_file({k: np.asarray(v, order='C') for k, v in arrays.items()}, folder / f'{name}.safetensors')
+    (folder / f'{name}.safetensors').chmod(0o644)  # safetensors writes them for the owner alone
+  write_manifest(folder)
+
+
+def load_published(folder: str | Path, check: bool = True) -> Published:
+  """Opens what `write_published` wrote.
+
+  Raises BadInput where it is another directory, a file's hash is not the manifest's or the weights do not fit.
+  """
+  folder = Path(folder)
+  check_files(folder, hashes=check)
+  try:
+    settings = json.loads((folder / 'config.json').read_text())
+    if settings.get('assembly') != 'published':
+      raise BadInput(f'{folder} is not of the published system; give a folder that `dubber convert` made of it')
+    config, fresh = PublishedConfig(**settings['config']), tuple(settings['fresh'])
+    flat, dead = (load_file(folder / f'{name}.safetensors') for name in ('model', 'dead'))
+  except (OSError, AttributeError, KeyError, TypeError, json.JSONDecodeError, SafetensorError) as e:
+    raise BadInput(f'{folder} cannot be read ({e}); copy it again, or convert the checkpoint again') from e
+  expected = expected_shapes(config)
+  wrong = sorted({k: v.shape for k, v in flat.items()}.items() ^ expected.items())
+  if wrong:
+    raise BadInput(f'{folder}/model.safetensors: {wrong[0][0]} is not as its config.json says; convert it again')
+  variables = flax.traverse_util.unflatten_dict({tuple(k.split('/')): v for k, v in flat.items()})
+  return Published(config, variables, dead, fresh)
+
+
+def expected_shapes(config: PublishedConfig) -> dict[str, tuple[int, ...]]:
+  """{'params/mel/kernel': (256, 80), ...}, without making the weights."""
+  tree = jax.eval_shape(lambda key: initialise(config, key), jax.random.key(0))
+  return {k: tuple(v.shape) for k, v in flax.traverse_util.flatten_dict(tree, sep='/').items()}
+
+
