@@ -33,18 +33,23 @@ def check_python(python):
     raise BadInput(f'--onnx {python}: no jax2onnx there; make an environment: {INSTALL}; name its bin/python')
 
 
-def write_onnx(folder: Path, python):
-  """Converts in a process of the other Python, which finds this package where it is."""
+def write_onnx(folder: Path, python, say=print):
+  """Converts in a process of the other Python, which finds this package where it is. Says what could not be."""
   root = str(Path(__file__).parents[2])
   environment = os.environ | {'PYTHONPATH': root, 'JAX_PLATFORMS': 'cpu'}
   done = subprocess.run([str(python), '-m', __name__, str(folder)], env=environment, capture_output=True, text=True)
   if done.returncode:
     last = (done.stderr.strip().splitlines() or ['no message'])[-1]
     raise BadInput(f'--onnx {python}: the conversion failed ({last[:300]})')
+  for line in done.stdout.splitlines():
+    say(line)
 
 
 def convert(program: Program, weights) -> bytes:
-  """A program with its weights as an ONNX model of one item; inputs and outputs have the program's names."""
+  """A program with its weights as an ONNX model of one item; inputs and outputs have the program's names.
+
+  Raises BadInput for a program of complex numbers, as those of vocoders that go through a Fourier transform.
+  """
   from jax.extend.core import jaxpr_as_fun
   from jax2onnx import to_onnx
 
@@ -57,8 +62,12 @@ def convert(program: Program, weights) -> bytes:
     return tuple(found[name] for name in outputs)
 
   # Traced beforehand: jax2onnx replaces jnp.shape and more while it traces, which Flax's scan does not stand.
-  traced = jaxpr_as_fun(jax.make_jaxpr(function)(*shapes))
-  model = to_onnx(traced, shapes, model_name=program.name, opset=OPSET, input_names=names, output_names=outputs)
+  traced = jax.make_jaxpr(function)(*shapes)
+  if ':c64[' in str(traced):
+    raise BadInput(f'{program.name} computes with complex numbers, which jax2onnx and onnxruntime do not: left out')
+  model = to_onnx(
+    jaxpr_as_fun(traced), shapes, model_name=program.name, opset=OPSET, input_names=names, output_names=outputs
+  )
   return model.SerializeToString()
 
 
@@ -78,7 +87,11 @@ def main():
     for program in programs(config, weights, vocoder, bucket['frames']):
       if not given.names or program.name in given.names:
         own = vocoder.params if program.name.startswith('vocode') else weights
-        (folder / 'onnx' / f'{program.name}.onnx').write_bytes(convert(program, own))
+        try:
+          (folder / 'onnx' / f'{program.name}.onnx').write_bytes(convert(program, own))
+          print(f'onnx/{program.name}.onnx')
+        except BadInput as e:
+          print(e)
 
 
 if __name__ == '__main__':

@@ -144,7 +144,7 @@ def _write(model: Model, folder: Path, buckets, platforms=PLATFORMS, vocoder=Non
   (folder / 'programs.json').write_text(json.dumps(facts, indent=1) + '\n')
   shutil.copy(Path(__file__).with_name('standalone.py'), folder / 'serve.py')
   if onnx:
-    write_onnx(folder, onnx)
+    write_onnx(folder, onnx, say)
   write_manifest(folder)
 
 
