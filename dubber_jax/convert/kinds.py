@@ -134,8 +134,8 @@ def both_state_dicts(checkpoint: Mapping, path: str | Path) -> dict[str, np.ndar
   absent = [part for part in PARTS if part not in checkpoint and not any(k.startswith(f'{part}.') for k in flat)]
   if absent or not flat:
     keys = ', '.join(str(k) for k in list(checkpoint)[:3])
-    raise BadInput(f'{path}: {" and ".join(absent or PARTS)} cannot be found in it (it holds {keys}, ...); both state dicts '
-                   'are needed')
+    lacking = ' and '.join(absent or PARTS)
+    raise BadInput(f'{path}: {lacking} cannot be found in it (it holds {keys}, ...); both state dicts are needed')
   return flat
 
 

@@ -17,7 +17,8 @@ def linear(w, key, x):
 def conv(w, key, x_btc, padding=None, dilation=1):
   weight = w[f'{key}.weight']
   padding = dilation * (weight.shape[2] - 1) // 2 if padding is None else padding
-  return F.conv1d(x_btc.transpose(1, 2), weight, w.get(f'{key}.bias'), padding=padding, dilation=dilation).transpose(1, 2)
+  y_bct = F.conv1d(x_btc.transpose(1, 2), weight, w.get(f'{key}.bias'), padding=padding, dilation=dilation)
+  return y_bct.transpose(1, 2)
 
 
 def layer_norm(w, key, x):
