@@ -16,6 +16,7 @@ import numpy as np
 # code rounds it in float32: computed afresh, it would differ by up to 8 units in the last place.
 _HALF = ('0x1.09f0c2p-9', '0x1.33ac8cp-7', '-0x1.a28108p-6', '-0x1.d8544cp-5', '0x1.075110p-3', '0x1.c5d8cap-2')
 FILTER = np.array([float.fromhex(tap) for tap in _HALF + _HALF[::-1]], np.float32)  # (12,), sums to 1
+REACH = 6  # samples from an output to the furthest input that it depends on
 
 
 def edge_pad(x_btc: jax.Array, left: int, right: int) -> jax.Array:
@@ -80,23 +81,36 @@ class AntiAliasedSnake(nn.Module):
     beta = self.param('beta', start, (x_btc.shape[-1],))
     if self.log_scale:
       alpha, beta = jnp.exp(alpha), jnp.exp(beta)
-    z_btpc = double(hold_end(x_btc, length_b))
-    z_btpc = z_btpc + squared_sine(z_btpc * alpha) * (1 / (beta + 1e-9))
+
+    def snake(z_btpc):
+      return z_btpc + squared_sine(z_btpc * alpha) * (1 / (beta + 1e-9))
+
     # Without the barrier the compiler would work out each sine again for all six outputs that need it.
-    z_btpc = jax.lax.optimization_barrier(z_btpc)
-    if length_b is not None:
-      inside = jnp.arange(x_btc.shape[1])[:, None, None] < length_b[:, None, None, None]
-      end = jnp.take_along_axis(z_btpc[:, :, 1], (length_b - 1)[:, None, None], axis=1)
-      z_btpc = jnp.where(inside, z_btpc, end[:, :, None])
-    return silence_end(halve(z_btpc), length_b)
+    y_btc = halve(jax.lax.optimization_barrier(snake(double(x_btc))))
+    if length_b is None:
+      return y_btc
+    # Only the last outputs of an item reach past its end: they alone are worked out again, from a short window.
+    window = min(4 * REACH, x_btc.shape[1])
+    start_b = jnp.maximum(length_b - window, 0)
+    place_bw = start_b[:, None] + jnp.arange(window)
+    held_bwc = _window(x_btc, jnp.minimum(place_bw, length_b[:, None] - 1))
+    end_bpc = snake(double(held_bwc))
+    last_b1pc = jnp.take_along_axis(end_bpc[:, :, 1:], (length_b - 1 - start_b)[:, None, None, None], axis=1)
+    end_bpc = jnp.where((place_bw < length_b[:, None])[..., None, None], end_bpc, last_b1pc)
+    near_b = jnp.maximum(length_b - REACH, 0)
+    near_br = near_b[:, None] + jnp.arange(min(REACH, window))
+    end_brc = silence_end(_window(halve(end_bpc), near_br - start_b[:, None]), length_b - near_b)
+
+    def put(item, y):
+      end_1rc = jax.lax.dynamic_slice_in_dim(end_brc, item, 1)
+      return jax.lax.dynamic_update_slice(y, end_1rc, (item, near_b[item], 0))
+
+    # A loop, since a scatter would copy the whole array several times.
+    return jax.lax.fori_loop(0, x_btc.shape[0], put, silence_end(y_btc, length_b))
 
 
-def hold_end(x_btc: jax.Array, length_b: jax.Array | None) -> jax.Array:
-  """Repeats each item's last sample for all that follows it."""
-  if length_b is None:
-    return x_btc
-  end = jnp.take_along_axis(x_btc, (length_b - 1)[:, None, None], axis=1)
-  return jnp.where(jnp.arange(x_btc.shape[1])[:, None] < length_b[:, None, None], x_btc, end)
+def _window(x_btc: jax.Array, place_bw: jax.Array) -> jax.Array:
+  return jnp.take_along_axis(x_btc, place_bw[..., None], axis=1)
 
 
 def silence_end(x_btc: jax.Array, length_b: jax.Array | None) -> jax.Array:
