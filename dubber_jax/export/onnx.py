@@ -46,7 +46,8 @@ def write_onnx(folder: Path, python, say=print):
 
 
 def convert(program: Program, weights) -> bytes:
-  """A program with its weights as an ONNX model of one item; inputs and outputs have the program's names.
+  """A program with its weights as an ONNX model of one item; inputs and outputs have the program's names;
+  an output that is named as an input is, `durations`, becomes `durations_out`.
 
   Raises BadInput for a program of complex numbers, as those of vocoders that go through a Fourier transform.
   """
@@ -55,18 +56,17 @@ def convert(program: Program, weights) -> bytes:
 
   weights, names = jax.tree.map(jnp.asarray, weights), sorted(program.inputs)
   shapes = [jax.ShapeDtypeStruct((1, *program.inputs[n].shape), program.inputs[n].dtype) for n in names]
-  outputs = sorted(jax.eval_shape(lambda *a: program.function(weights, dict(zip(names, a, strict=True))), *shapes))
 
   def function(*arrays):
-    found = program.function(weights, dict(zip(names, arrays, strict=True)))
-    return tuple(found[name] for name in outputs)
+    return program.function(weights, dict(zip(names, arrays, strict=True)))
 
   # Traced beforehand: jax2onnx replaces jnp.shape and more while it traces, which Flax's scan does not stand.
-  traced = jax.make_jaxpr(function)(*shapes)
+  traced, outputs = jax.make_jaxpr(function, return_shape=True)(*shapes)
   if ':c64[' in str(traced):
     raise BadInput(f'{program.name} computes with complex numbers, which jax2onnx and onnxruntime do not: left out')
+  unique = [f'{name}_out' if name in names else name for name in sorted(outputs)]
   model = to_onnx(
-    jaxpr_as_fun(traced), shapes, model_name=program.name, opset=OPSET, input_names=names, output_names=outputs
+    jaxpr_as_fun(traced), shapes, model_name=program.name, opset=OPSET, input_names=names, output_names=unique
   )
   return model.SerializeToString()
 
