@@ -136,7 +136,8 @@ def deliver(batches: VoiceBatches, count: int, workers: int) -> dict:
       print(f'{items:7} items {course[-1]["seconds"]:7.1f} s {own:7.1f} MB own {files:7.1f} MB of files', flush=True)
   iterator.close()
   own = [row['own'] for row in course]
-  return {'items_per_second': items / course[-1]['seconds'], 'growth': own[-1] / own[len(own) // 2 - 1] - 1, 'course': course}
+  growth = own[-1] / own[len(own) // 2 - 1] - 1
+  return {'items_per_second': items / course[-1]['seconds'], 'growth': growth, 'course': course}
 
 
 def memory() -> tuple[float, float]:
