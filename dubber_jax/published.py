@@ -13,6 +13,8 @@ The published system's output depends on how far its batch was padded (spec sect
 that buckets change nothing. With padding 'safe' every item is what it would be alone.
 """
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -26,7 +28,9 @@ from dubber_jax.actor.postnet import Postnet
 from dubber_jax.actor.regulator import LengthRegulator
 from dubber_jax.actor.text import FFTTextEncoder
 from dubber_jax.blocks.crossmodal import CrossModalTransformer
+from dubber_jax.blocks.dropout import dropout_key
 from dubber_jax.blocks.fft import FFTStack
+from dubber_jax.blocks.stack import Stacking
 from dubber_jax.clip import MEL_BANDS, MODALITIES
 from dubber_jax.config import DirectorConfig, PublishedConfig
 from dubber_jax.director.graphs import EmotionGraphs
@@ -42,6 +46,7 @@ class Fusion(nn.Module):
   """Phonemes and a reference mel -> text (B, N, D), styled text (B, N, D), utterance style (B, D) (spec section 3)."""
 
   config: PublishedConfig
+  stacking: Stacking = Stacking()
 
   @nn.compact
   def __call__(self, ids_bn, length_b, reference_brm, reference_length_b, train: bool = False) -> dict:
@@ -49,8 +54,9 @@ class Fusion(nn.Module):
     if reference_brm.shape[1] < 16:
       raise BadInput(f'the reference mel has {reference_brm.shape[1]} frames; at least 16 (0.19 s) are needed')
     text = FFTTextEncoder(
-      width=c.width, layers=c.text_layers, heads=c.text_heads, filter=c.filter, dropout=0.2 * rate, name='text'
-    )(ids_bn, before(length_b, ids_bn.shape[1]), train)
+      width=c.width, layers=c.text_layers, heads=c.text_heads, filter=c.filter, dropout=0.2 * rate,
+      stacking=self.stacking, name='text',
+    )(ids_bn, before(length_b, ids_bn.shape[1]), train)  # fmt: skip
     extent_b = extent(c, reference_length_b)
     style = MelStyleEncoder(c.width, dropout=0.1 * rate, name='style')(
       reference_brm, reference_length_b, extent_b, train
@@ -59,9 +65,10 @@ class Fusion(nn.Module):
     query = nn.Dropout(0.25 * rate, deterministic=not train)(text)
     query = nn.Dense(c.cross_width, use_bias=False, name='query')(query)
     key = nn.Dense(c.cross_width, use_bias=False, name='key')(local)
-    cross = CrossModalTransformer(c.cross_layers, c.cross_heads, 0.25 * rate, 0.1 * rate, name='cross')(
-      query, key, extent(c, length_b), jnp.maximum(steps_b, 1), train
+    transformer = CrossModalTransformer(
+      c.cross_layers, c.cross_heads, 0.25 * rate, 0.1 * rate, self.stacking, name='cross'
     )
+    cross = transformer(query, key, extent(c, length_b), jnp.maximum(steps_b, 1), train)
     styled = (nn.Dense(c.width, name='out')(cross) + text) / 2
     utterance = utterance_style(local, reference_length_b)
     return {'text': text, 'styled': styled, 'utterance_style': utterance, 'cross': cross, 'local_style': local}
@@ -71,11 +78,12 @@ class PublishedDirectorActor(nn.Module):
   """The `published` assembly. Parameters under `fusion` are the checkpoint's second state dict, the rest its first."""
 
   config: PublishedConfig
+  stacking: Stacking = Stacking()
 
   def setup(self):
     c, rate = self.config, float(self.config.dropout)
-    self.fusion = Fusion(c)
-    self.lips = PositionedLipEncoder(c.width, c.lip_layers, c.lip_heads, c.filter, 0.2 * rate)
+    self.fusion = Fusion(c, self.stacking)
+    self.lips = PositionedLipEncoder(c.width, c.lip_layers, c.lip_heads, c.filter, 0.2 * rate, self.stacking)
     self.lip_text = FocusedLipTextAttention(dropout=0.2 * rate)
     self.duration = PointwiseDurationPredictor(c.width, 0.5 * rate)
     self.regulator = LengthRegulator(place=False)
@@ -84,7 +92,7 @@ class PublishedDirectorActor(nn.Module):
     self.aggregators = [ConcatAggregator(dropout=0.1 * rate) for _ in range(3)]
     self.emotion = EmotionHead()
     self.join = nn.Dense(c.width, use_bias=False)
-    self.decoder = FFTStack(c.decoder_layers, c.decoder_heads, c.filter, dropout=0.2 * rate)
+    self.decoder = FFTStack(c.decoder_layers, c.decoder_heads, c.filter, dropout=0.2 * rate, stacking=self.stacking)
     self.mel = nn.Dense(MEL_BANDS)
     self.postnet = Postnet(c.width, dropout=0.5 * rate)
 
@@ -141,31 +149,37 @@ class PublishedDirectorActor(nn.Module):
     The take's own `length` (B,) differs from mel_length by rounding; where that is more than num_frames,
     the take was cut.
     """
+    paced = self.pace(batch)
+    return paced | self.voice(paced, batch, num_frames)
+
+  def pace(self, batch) -> dict:
+    """The first half of `perform`: what is read, and predicted durations (B, N) int32 that spread it over the slot."""
     heard = self.read(batch)
     durations, unrounded = spread_over_slot(heard['log_durations'], batch['mel_length'])
-    length_b = durations.sum(1)
-    played = self.play(heard['styled'], durations, jnp.minimum(length_b, num_frames), batch, num_frames)
-    return heard | played | {'durations': durations, 'unrounded_durations': unrounded, 'length': length_b}
+    return heard | {'durations': durations, 'unrounded_durations': unrounded, 'length': durations.sum(1)}
 
-  def pace(self, batch) -> jax.Array:
-    """Durations (B, N) int32 that `perform` would give, without the rest of it."""
-    return spread_over_slot(self.read(batch)['log_durations'], batch['mel_length'])[0]
+  def voice(self, paced, batch, num_frames: int) -> dict:
+    """The second half of `perform`."""
+    length_b = jnp.minimum(paced['length'], num_frames)
+    return self.play(paced['styled'], paced['durations'], length_b, batch, num_frames)
 
 
 def perform(config: PublishedConfig, variables, batch: dict, bucket: int = 1) -> dict:
   """A take of a whole batch; frames are padded to a multiple of `bucket`, which does not change the take."""
   model = PublishedDirectorActor(config)
-  longest = int(np.asarray(jax.jit(_pace, static_argnums=0)(model, variables, batch)).sum(1).max())
-  num_frames = max(-(-longest // bucket) * bucket, 1)
-  return jax.jit(_perform, static_argnums=(0, 3))(model, variables, batch, num_frames)
+  paced = _pace(model, variables, batch)
+  num_frames = max(-(-int(paced['length'].max()) // bucket) * bucket, 1)
+  return paced | _voice(model, variables, paced, batch, num_frames)
 
 
+@partial(jax.jit, static_argnums=0)
 def _pace(model, variables, batch):
   return model.apply(variables, batch, method='pace')
 
 
-def _perform(model, variables, batch, num_frames):
-  return model.apply(variables, batch, num_frames, method='perform')
+@partial(jax.jit, static_argnums=(0, 4))
+def _voice(model, variables, paced, batch, num_frames):
+  return model.apply(variables, paced, batch, num_frames, method='voice')
 
 
 def initialise(config: PublishedConfig, seed: int | jax.Array) -> dict:
@@ -194,7 +208,7 @@ class _KeyedDraws:
   """A NumPy generator's draws from a JAX key, so that weights come into being on the devices they live on."""
 
   def __init__(self, key: jax.Array):
-    self.key, self.drawn = key, 0
+    self.key, self.drawn = dropout_key(key), 0  # 300 draws of the usual kind take minutes to compile
 
   def _next(self):
     self.drawn += 1

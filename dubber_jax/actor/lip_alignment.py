@@ -8,6 +8,7 @@ import numpy as np
 from dubber_jax.blocks.attention import Attention
 from dubber_jax.blocks.fft import FFTStack
 from dubber_jax.blocks.norms import LayerNorm
+from dubber_jax.blocks.stack import Stacking
 
 
 def interleaved_sinusoids(length: int, width: int) -> np.ndarray:
@@ -25,11 +26,14 @@ class PositionedLipEncoder(nn.Module):
   heads: int = 2
   filter: int = 1024
   dropout: float = 0.2
+  stacking: Stacking = Stacking()
 
   @nn.compact
   def __call__(self, lips_bld, mask_bl, train: bool = False) -> jax.Array:
-    x = LayerNorm(name='norm')(lips_bld) + interleaved_sinusoids(*lips_bld.shape[1:])
-    x = FFTStack(self.layers, self.heads, self.filter, dropout=self.dropout, name='stack')(x, mask_bl, train=train)
+    x = LayerNorm(name='norm')(lips_bld)
+    x = x + interleaved_sinusoids(*lips_bld.shape[1:]).astype(x.dtype)
+    stack = FFTStack(self.layers, self.heads, self.filter, 9, self.dropout, self.stacking, name='stack')
+    x = stack(x, mask_bl, train=train)
     return nn.Dense(self.out, name='out')(x)
 
 

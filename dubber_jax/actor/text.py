@@ -57,9 +57,11 @@ class FFTTextEncoder(nn.Module):
   heads: int = 8
   filter: int = 1024
   dropout: float = 0.2
+  stacking: Stacking = Stacking()
 
   @nn.compact
   def __call__(self, ids_bn: jax.Array, mask_bn: jax.Array, train: bool = False) -> jax.Array:
     x = nn.Embed(self.symbols, self.width, name='symbols')(ids_bn) * (ids_bn != 0)[..., None]  # row 0 stays untrained
     x = nn.Dense(self.width, use_bias=False, name='project')(x)
-    return FFTStack(self.layers, self.heads, self.filter, dropout=self.dropout, name='stack')(x, mask_bn, train=train)
+    stack = FFTStack(self.layers, self.heads, self.filter, 9, self.dropout, self.stacking, name='stack')
+    return stack(x, mask_bn, train=train)
