@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dubber_jax.config import Config, TrainConfig
@@ -21,7 +20,7 @@ from dubber_jax.training.roofline import products
 from dubber_jax.training.sharding import batch_sharding, make_mesh
 from dubber_jax.training.step import TrainState, create_state, jit_step, make_step
 from dubber_jax.training.task import Task
-from dubber_jax.training.weights import write_weights
+from dubber_jax.training.weights import start_from, write_weights
 
 PROFILE_AFTER = 3  # steps, in which the program is compiled and warms up
 
@@ -64,7 +63,7 @@ def train(
       _, state, position = found
       iterator.set_state(position)
     elif initial is not None:
-      state = _with_weights(state, where, initial)
+      state = start_from(initial, state, where)
     run.check_space(state)
     if on_start is not None:
       on_start(state)
@@ -122,13 +121,6 @@ def train(
 def _shapes(local: dict[str, np.ndarray], hosts: int) -> dict[str, jax.ShapeDtypeStruct]:
   """Of the whole batch of which every host reads an equal part."""
   return {k: jax.ShapeDtypeStruct((len(v) * hosts, *v.shape[1:]), v.dtype) for k, v in local.items()}
-
-
-def _with_weights(state: TrainState, where: TrainState, initial) -> TrainState:
-  params, extra = initial if isinstance(initial, tuple) else (initial, None)
-  put = jax.device_put(params, where.params)
-  state = state.replace(params=put, ema=jax.tree.map(jnp.copy, put))
-  return state if extra is None else state.replace(extra=jax.device_put(extra, where.extra))
 
 
 def _flops(step, state, batch) -> float:

@@ -10,10 +10,13 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 from etils import epath
 
+from dubber_jax.blocks.stack import stack_stored
 from dubber_jax.config import Config
 from dubber_jax.errors import BadInput
 from dubber_jax.training.checkpoints import is_workdir, last_step, load_extra, load_weights
@@ -109,3 +112,29 @@ def initial_weights(config: Config, workdir):
     return load(source).params, {}
   raise BadInput(f'train.init_from: {source} holds no weights; train that arm first, or give a workdir, a model '
                  'directory or a folder of weights')  # fmt: skip
+
+
+def start_from(initial, state, shardings):
+  """A fresh state with other weights. `initial`: parameters, or (parameters, what else the network carries).
+
+  Raises BadInput where they are not this network's. Layers that were stored one by one are stacked.
+  """
+  params, extra = initial if isinstance(initial, tuple) else (initial, {})
+  params = jax.device_put(_fitting(params, state.params), shardings.params)
+  state = state.replace(params=params, ema=jax.tree.map(jnp.copy, params))
+  return state.replace(extra=jax.device_put(_fitting(extra, state.extra), shardings.extra)) if extra else state
+
+
+def _fitting(tree, expected):
+  """`tree` with the structure and types of `expected`."""
+  from flax.traverse_util import flatten_dict, unflatten_dict
+
+  wanted = flatten_dict(expected, sep='/')
+  given = stack_stored(flatten_dict(tree, sep='/'), wanted)
+  wrong = [f'{k} is missing' for k in wanted if k not in given] + [f'{k} is too much' for k in given if k not in wanted]
+  wrong += [f'{k} is {np.shape(given[k])}, not {v.shape}' for k, v in wanted.items()
+            if k in given and np.shape(given[k]) != v.shape]  # fmt: skip
+  if wrong:
+    raise BadInput(f'the weights to start from are of another network: {wrong[0]} ({len(wrong)} in all); give others '
+                   'to train.init_from, or the config that they were trained with')  # fmt: skip
+  return unflatten_dict({tuple(k.split('/')): np.asarray(given[k]).astype(v.dtype) for k, v in wanted.items()})

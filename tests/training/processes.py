@@ -89,7 +89,9 @@ def _train(say, config, workdir):
 
 
 def reshard(say, folder):
-  """Restores a state of one device on eight, on four and on one again, saving it each time."""
+  """Restores a state of one device on eight, and that of eight on four, saving it each time."""
+  import jax
+
   from dubber_jax.config import MeshConfig
   from dubber_jax.experiment import read_experiment
   from dubber_jax.training.checkpoints import Workdir
@@ -97,9 +99,7 @@ def reshard(say, folder):
   from dubber_jax.training.step import create_state
 
   experiment = read_experiment(TINY)
-  meshes = MeshConfig(), MeshConfig(data=2, fsdp=4), MeshConfig(fsdp=2, tensor=2), MeshConfig()
-  import jax
-
+  meshes = MeshConfig(), MeshConfig(data=2, fsdp=4), MeshConfig(fsdp=2, tensor=2)
   state = position = None
   for i, mesh in enumerate(meshes):
     config = tiny_config(mesh)

@@ -101,11 +101,11 @@ def test_weights_that_lack_a_file_are_refused(tmp_path):
     read_weights(tmp_path / 'w')
 
 
-def test_parameters_are_identical_after_one_eight_four_and_one_devices(tmp_path):
+def test_parameters_are_identical_on_one_eight_and_four_devices(tmp_path):
   child = Child(reshard, tmp_path, errors=tmp_path / 'stderr', environment=devices(8))
-  assert [child.said() for _ in range(3)] == [8, 4, 1], child.errors()
+  assert [child.said() for _ in range(2)] == [8, 4], child.errors()
   assert child.finish() == 0, child.errors()
-  digests = [digest(tmp_path / str(i), i + 1) | {'step': 0} for i in range(4)]
+  digests = [digest(tmp_path / str(i), i + 1) | {'step': 0} for i in range(3)]
   assert all(d == digests[0] for d in digests)
 
 

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dubber_jax.config import DataConfig
 from dubber_jax.errors import BadInput
-from dubber_jax.training.checkpoints import Workdir, best_step, load_weights
+from dubber_jax.training.checkpoints import Workdir, best_step, digest, load_weights
 from dubber_jax.training.data import VoiceBatches
 from dubber_jax.training.log import read_log
 from dubber_jax.training.loop import train
@@ -29,8 +30,8 @@ def small_task(config):
   return Task(init, loss, lambda: adamw(config.train))
 
 
-def steps(config, count):
-  return config.replace(train=dataclasses.replace(config.train, steps=count))
+def steps(config, count, **settings):
+  return config.replace(train=dataclasses.replace(config.train, steps=count, **settings))
 
 
 def run(config, packed, workdir):
@@ -50,7 +51,7 @@ def test_stopping_and_going_on_gives_the_same_bits(packed, config, tmp_path):
 
 
 def test_training_lowers_the_loss(packed, config, tmp_path):
-  run(steps(config, 60), packed, tmp_path)
+  run(steps(config, 60, save_every=100), packed, tmp_path)
   losses = [row['total'] for row in read_log(tmp_path)]
   assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
 
@@ -82,7 +83,7 @@ def test_run_whose_gradients_stay_infinite_ends_with_the_batch_that_did_it(packe
   task = small_task(config)
   broken = Task(task.init, lambda p, b, k: (task.loss(p, b, k)[0] / 0.0, {'total': jnp.inf}), task.optimiser)
   with pytest.raises(BadInput, match='not been finite') as told:
-    train(steps(config, 60), broken, VoiceBatches(config, [packed]), tmp_path, progress=False)
+    train(steps(config, 60, save_every=100), broken, VoiceBatches(config, [packed]), tmp_path, progress=False)
   kept = np.load(next(tmp_path.glob('nonfinite_*.npz')))
   assert str(next(tmp_path.glob('nonfinite_*.npz'))) in str(told.value)
   assert kept['mel'].shape[1] in config.data.buckets
@@ -103,7 +104,7 @@ def test_one_bad_batch_is_passed_over_counted_and_leaves_no_trace_in_the_state(p
 
 
 def test_log_has_norms_rates_shares_and_evaluations(packed, config, tmp_path):
-  few = config.replace(train=dataclasses.replace(config.train, steps=4, eval_every=2, save_every=2, best='eval/error'))
+  few = steps(config, 4, eval_every=2, save_every=2, best='eval/error')
   seen = []
 
   def on_eval(state, number):
@@ -131,15 +132,35 @@ def test_rows_of_steps_that_were_lost_leave_the_log(packed, config, tmp_path):
 
 
 def test_a_profile_is_a_trace_that_xprof_reads(packed, config, tmp_path):
-  few = config.replace(train=dataclasses.replace(config.train, steps=6, profile=2))
+  few = steps(config, 6, profile=2)
   run(few, packed, tmp_path)
   assert list((tmp_path / 'profile').rglob('*.xplane.pb'))
 
 
 def test_limited_time_ends_a_run_and_leaves_weights_to_start_from(packed, config, tmp_path):
-  short = config.replace(train=dataclasses.replace(config.train, steps=10**6, minutes=1e-6))
+  short = steps(config, 10**6, minutes=1e-6)
   state = run(short, packed, tmp_path / 'short')
-  on = config.replace(train=dataclasses.replace(config.train, init_from=str(tmp_path / 'short' / 'weights')))
+  on = steps(config, 8, init_from=str(tmp_path / 'short' / 'weights'))
   weights, _ = initial_weights(on, tmp_path / 'on')
   assert 1 <= int(state.step) < 10
   np.testing.assert_allclose(weights['w'], state.ema['w'], rtol=2**-8)
+
+
+def test_weights_of_another_network_are_refused_by_name(packed, config, tmp_path):
+  with pytest.raises(BadInput, match=r'another network: w is \(3, 80\), not \(100, 80\)'):
+    initial = {'w': np.zeros((3, 80)), 'b': np.zeros(80)}
+    train(config, small_task(config), VoiceBatches(config, [packed]), tmp_path, initial, progress=False)
+
+
+@pytest.mark.slow
+def test_the_voice_itself_goes_on_to_the_same_bits(packed, tmp_path):
+  from meshes import TINY
+
+  from dubber_jax.training.task import voice_task
+
+  data = DataConfig(buckets=(32, 64), frames_per_batch=128, reference_frames=16)
+  for name, ends in (('whole', (6,)), ('halves', (3, 6))):
+    for end in ends:
+      config = steps(TINY.replace(data=data), 20, stop=end, save_every=100)
+      train(config, voice_task(config), VoiceBatches(config, [packed]), tmp_path / name, progress=False)
+  assert digest(tmp_path / 'whole') == digest(tmp_path / 'halves')
