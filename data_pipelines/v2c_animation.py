@@ -153,6 +153,11 @@ class FeatureTree:
     self.root, self.layout, self.exemplars, self.unused = epath.Path(root), layout, exemplars, unused
     if not self.root.is_dir():
       raise BadInput(f'{self.root}: no such folder of features; see docs/v2c_animation.md for where to get them')
+    if exemplars and not any((self.root / name).parent.is_dir() for name in layout.scene):
+      raise BadInput(
+        f'{self.root}: there are no emotion embeddings ({layout.scene[0].split("/")[0]}/ and others, '
+        'docs/v2c_animation.md), which StyleDubber does not have: train arm `silent` (tree.exemplars 0), or add them'
+      )
     self.listing = self.root / listing
     self.entries = read_listing(self.listing, layout)
     self.references = references or self
@@ -511,6 +516,7 @@ def main(arguments=None) -> int:
   what.add_argument('--check', metavar='DIR', help='read every clip, and say which cannot be used')
   what.add_argument('--lists', metavar='DIR', help='make the retrieval lists from the embeddings')
   parser.add_argument('--layout', choices=LAYOUTS, default='v2c')
+  parser.add_argument('--silent', action='store_true', help='--check without emotion embeddings, for arm `silent`')
   parser.add_argument('--clips', type=int, default=12, help='of a random tree')
   parser.add_argument('--seed', type=int, default=0)
   given = parser.parse_args(arguments)
@@ -522,7 +528,8 @@ def main(arguments=None) -> int:
       write_random_tree(given.random, given.clips, given.seed, layout)
       print(given.random)
       return 0
-    trees = [FeatureTree(given.check or given.lists, part, layout) for part in ('train.txt', 'val.txt')]
+    listings, exemplars = ('train.txt', 'val.txt'), 0 if given.silent and given.check else 3
+    trees = [FeatureTree(given.check or given.lists, part, layout, exemplars) for part in listings]
     for tree in trees:
       if given.lists:
         make_lists(tree, trees[0])

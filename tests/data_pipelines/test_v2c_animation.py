@@ -65,8 +65,9 @@ def test_directories_of_the_styledubber_release_are_found_too(tree):
 def test_tree_without_emotion_embeddings_trains_with_a_director_that_sees_zeros(tree):
   for folder in ('scene_emo_roberta', 'face_emo_roberta', 'text_cat_react_emb_reberta', 'audio_emo', 'retrieval'):
     shutil.rmtree(tree.root / folder)
-  with pytest.raises(BadInput, match='missing|no such'):
-    tree.item(0)
+  with pytest.raises(BadInput, match='arm `silent`'):
+    FeatureTree(tree.root)
+  assert main(['--check', str(tree.root), '--silent']) == 0
   item = FeatureTree(tree.root, exemplars=0).item(0)
   assert not any(item[f'{m}_refs'].any() for m in MODALITIES)
 
