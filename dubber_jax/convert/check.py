@@ -72,6 +72,8 @@ def compare(path: str | Path) -> list[Row]:
   fixture = read_fixture(path)
   stem = re.split('_(?:small|full)', fixture.name)[0]
   module = max((name for name in MODULES if stem == name or stem.startswith(f'{name}_')), key=len, default=None)
+  if module is None and 'grad_names' in fixture.outputs:
+    module = 'whole'  # only its gradients are ever listed
   if module is None:
     raise BadInput(f'{path}: no module is called {stem!r}; known are {", ".join(sorted(MODULES))}')
   if not fixture.outputs:
@@ -85,7 +87,7 @@ def compare(path: str | Path) -> list[Row]:
   except KeyError as e:
     raise BadInput(f'{path}: {e.args[0]!r} is missing; it is not a whole fixture of {module}') from e
   except (TypeError, ValueError, IndexError, FlaxError) as e:  # arrays whose shapes do not fit each other
-    raise BadInput(f'{path}: its arrays do not fit a {module} ({str(e).splitlines()[0][:200]})') from e
+    raise BadInput(f'{path}: its arrays do not fit a {module} ({(str(e) or type(e).__name__).splitlines()[0][:200]})') from e
   unknown = sorted(set(fixture.outputs) - set(computed) - {'grad_names'})
   if unknown:
     raise BadInput(f'{path}: nothing here computes the outputs {", ".join(unknown)}')
@@ -120,11 +122,13 @@ def _without_gradient(norms: np.ndarray) -> np.ndarray:
 
 
 def _gradient_names(fixture: Fixture) -> list[str]:
-  """The parameters' names, an array of text or one text in JSON."""
+  """The parameters' names: an array of text, or one text in JSON."""
   if 'grad_names' not in fixture.outputs:
     raise BadInput(f'{fixture.name}: grad_norms are in it without grad_names; the file is damaged')
   names_given = fixture.outputs['grad_names']
-  return [str(n) for n in (json.loads(str(names_given)) if names_given.ndim == 0 else names_given)]
+  if names_given.ndim == 0:
+    names_given = json.loads(str(names_given))
+  return [n.decode() if isinstance(n, bytes) else str(n) for n in names_given]
 
 
 def _row(name: str, ours: np.ndarray, reference: np.ndarray, margin) -> Row:
