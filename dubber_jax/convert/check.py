@@ -87,7 +87,8 @@ def compare(path: str | Path) -> list[Row]:
   except KeyError as e:
     raise BadInput(f'{path}: {e.args[0]!r} is missing; it is not a whole fixture of {module}') from e
   except (TypeError, ValueError, IndexError, FlaxError) as e:  # arrays whose shapes do not fit each other
-    raise BadInput(f'{path}: its arrays do not fit a {module} ({(str(e) or type(e).__name__).splitlines()[0][:200]})') from e
+    reason = (str(e) or type(e).__name__).splitlines()[0][:200]
+    raise BadInput(f'{path}: its arrays do not fit a {module} ({reason})') from e
   unknown = sorted(set(fixture.outputs) - set(computed) - {'grad_names'})
   if unknown:
     raise BadInput(f'{path}: nothing here computes the outputs {", ".join(unknown)}')
