@@ -52,8 +52,8 @@ def train(
   with contextlib.ExitStack() as stack:
     stack.enter_context(naming_the_dead(workdir))
     stack.enter_context(naming_a_full_disk(workdir))
+    stop = stack.enter_context(_StopSignals())  # until the last save is whole
     run = stack.enter_context(contextlib.closing(Workdir(workdir, config)))
-    stop = stack.enter_context(_StopSignals())
 
     iterator = batches.iterator()
     state, where = create_state(config, task, _shapes(next(iterator), hosts), mesh)
