@@ -292,8 +292,8 @@ class FeatureTree:
     if self.layout.emotion and not path.exists():
       return {}
     try:
-      return json.loads(path.read_text())
-    except (OSError, ValueError) as e:
+      return dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError) as e:
       raise BadInput(f'{path}: cannot be read ({e}); it gives each clip one of 0 to 7') from None
 
   def _emotion(self, name) -> int:

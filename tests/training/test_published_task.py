@@ -1,13 +1,17 @@
 import dataclasses
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from data_pipelines.v2c_animation import training_batches, write_random_tree
+from data_pipelines.v2c_animation import open_setting, training_batches, write_random_tree
 from dubber_jax.config import Config, PublishedConfig, PublishedLossConfig, TrainConfig, TreeConfig
+from dubber_jax.experiment import read_experiment
 from dubber_jax.training.published import diagonal_band, published_losses, published_task
+
+EXPERIMENTS = Path(__file__).parents[2] / 'experiments'
 
 
 @pytest.fixture(scope='module')
@@ -27,6 +31,18 @@ def test_loss_takes_a_batch_of_the_tree_and_gives_back_statistics_of_the_same_fo
   assert moved == extra
   assert {a.dtype for a in jax.tree.leaves((params, extra, loss, losses))} == {np.dtype('float32')}
   assert task.speech(batch) == pytest.approx(batch['mel_length'].sum() * 256 / 22050)
+
+
+@pytest.mark.parametrize('name, arm', [('v2c_animation', 'published'), ('v2c_animation', 'silent'), ('grid', 'silent')])
+def test_experiment_reads_the_layout_it_is_for_in_all_its_settings(config, name, arm):
+  experiment = read_experiment(EXPERIMENTS / f'{name}.py')
+  whole = experiment.arms[arm]
+  root = config.tree.root + ('/grid' if name == 'grid' else '')
+  tree = dataclasses.replace(whole.tree, root=root, batch=2)
+  batch = experiment.batches(whole.replace(tree=tree), (0, 1))[0]
+  assert batch['sounds'].any() == (arm == 'published') and batch['mel'].any()
+  for setting in [s for s in ('dub1', 'dub2', 'dub3') if getattr(tree, s)]:
+    assert len(open_setting(tree, setting)[1].usable) == 1
 
 
 def made_up_outputs(rng):
