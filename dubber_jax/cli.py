@@ -341,10 +341,8 @@ def _train(config, workdir, experiment, given):
 
     batches = experiment.batches(config, host_share(make_mesh(config.mesh)))
     _list_skipped(getattr(batches, 'skipped', ()), workdir)
-    on_eval = None
-    if experiment.evaluate:
-      on_eval = lambda state, step: experiment.evaluate(config, {'params': state.ema, **state.extra})  # noqa: E731
     initial = initial_weights(config, workdir)
+    on_eval = _on_eval(config, experiment) if experiment.evaluate else None
     return train(config, experiment.task(config), batches, workdir, initial, on_eval=on_eval)
 
   from data_pipelines.pack import pack_set
@@ -359,6 +357,19 @@ def _train(config, workdir, experiment, given):
     sentences = Path(given.experiment).with_name('text_emotion.txt')
     readings = make_readings(config, given.library, sentences if sentences.exists() else None)
   return train_voice(config, workdir, folders, readings, on_start=at_start(config, workdir))
+
+
+def _on_eval(config, experiment):
+  """What training calls to evaluate: every host does it all, on one device, since none holds the batch of another."""
+  import jax
+
+  from dubber_jax.training.distributed import whole
+
+  def on_eval(state, step):
+    variables = whole({'params': state.ema, **state.extra})
+    return experiment.evaluate(config, jax.device_put(variables, jax.local_devices()[0]))
+
+  return on_eval
 
 
 def _list_skipped(rows, workdir):
