@@ -332,7 +332,7 @@ def _fusion(f: Fixture) -> dict:
   }  # fmt: skip
 
 
-def _batch(inputs: dict) -> dict:
+def published_batch(inputs: dict) -> dict:
   """The whole model's inputs in our names."""
   same = {
     'phonemes': 'text', 'phoneme_length': 'src_len', 'reference': 'ref_mels', 'reference_length': 'ref_mel_lens',
@@ -358,7 +358,7 @@ def _whole(f: Fixture) -> dict:
     raise BadInput(f'dropout {f.config["dropout"]} is drawn at random and cannot be repeated; only 0 can')
   config = published_config(f.config, dropout=not train)
   rules = names.whole(config)
-  variables, batch = names.to_ours(rules, f.weights), _batch(f.inputs)
+  variables, batch = names.to_ours(rules, f.weights), published_batch(f.inputs)
   model = PublishedDirectorActor(config)
 
   def loss(params):

@@ -7,15 +7,17 @@ import pytest
 from safetensors.numpy import load_file
 
 from dubber_jax.cli import main
-from dubber_jax.convert.check import _batch
+from dubber_jax.config import PublishedConfig
+from dubber_jax.convert import authentic_dubber
+from dubber_jax.convert.check import published_batch
 from dubber_jax.convert.checkpoints import write_state_dict
 from dubber_jax.convert.fixtures import read_fixture
 from dubber_jax.convert.kinds import config_of, find_kind, survey_checkpoint, survey_loaded, torch_state, whole_rules
 from dubber_jax.convert.vocoders import torch_shapes
 from dubber_jax.errors import BadInput
 from dubber_jax.model_directory import load
-from dubber_jax.published import perform
-from dubber_jax.published_directory import load_published
+from dubber_jax.published import initialise, perform
+from dubber_jax.published_directory import expected_shapes, load_published
 from dubber_jax.vocoder.hifigan import HiFiGANConfig
 
 FIXTURE = Path(__file__).parents[1] / 'reference' / 'whole_small.npz'
@@ -56,7 +58,7 @@ def test_converted_checkpoint_gives_the_published_mel_and_comes_back_to_the_bit(
   assert 'authentic-dubber' in capsys.readouterr().out
   model = load_published(tmp_path / 'ours')
   assert (model.config.text_layers, model.config.decoder_layers, model.fresh) == (2, 2, ())
-  take = perform(model.config, model.variables, _batch(fixture.inputs))
+  take = perform(model.config, model.variables, published_batch(fixture.inputs))
   np.testing.assert_allclose(take['finished'], fixture.outputs['i_mel_post'], atol=5e-5, rtol=2e-5)
   with pytest.raises(BadInput, match='load_published'):
     load(tmp_path / 'ours')
@@ -77,6 +79,21 @@ def test_survey_says_where_each_tensor_goes_and_which_are_dead(checkpoint):
   assert rows['model.postnet.convolutions.0.1.num_batches_tracked'][0] == 'dead'
   assert conversion.counts['mapped'] == len(whole_rules(config_of({key: None for key, _, _ in conversion.rows})))
   assert set(conversion.counts) == {'mapped', 'dead'}
+
+
+def test_every_tensor_of_the_published_state_dicts_is_mapped_or_dead_and_of_its_shape():
+  path = Path(__file__).parents[2] / '..' / 'shared' / 'spec' / 'state_dict.txt'
+  if not path.exists():
+    pytest.skip(f'no list of the published tensors at {path.resolve()}')
+  rows = [line.split('\t') for line in path.read_text().splitlines()[1:]]
+  listed = {f'{part}.{key}': (tuple(json.loads(shape)), status) for part, key, shape, _, status in rows}
+  config = PublishedConfig()
+  expected = authentic_dubber.torch_shapes(whole_rules(config), expected_shapes(config))
+  for key, (shape, status) in listed.items():
+    assert (key in expected) != authentic_dubber.is_dead(key.split('.', 1)[1]), key
+    assert expected.get(key, shape) == shape, key
+    assert status != 'trained' or key in expected, key
+  assert not expected.keys() - listed.keys()
 
 
 @pytest.mark.parametrize(
@@ -151,12 +168,8 @@ def test_damaged_checkpoints_end_the_command_with_one_line(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_whole_published_model_survives_the_way_to_torch_and_back(tmp_path):
-  from dubber_jax.config import PublishedConfig
-  from dubber_jax.convert import authentic_dubber as names
-  from dubber_jax.published import initialise
-
   config = PublishedConfig()
-  state = names.to_torch(whole_rules(config), initialise(config, 3))
+  state = authentic_dubber.to_torch(whole_rules(config), initialise(config, 3))
   assert round(sum(v.size for v in state.values()) / 1e6, 1) == 149.1
   write_state_dict(state, tmp_path / 'full.safetensors')
   conversion = survey_checkpoint(tmp_path / 'full.safetensors')
