@@ -6,10 +6,11 @@
 FEATURES is what StyleDubber's authors distribute as Phoneme_level_Feature (their README has the links), with the
 emotion embeddings that Authentic-Dubber adds. Where the retrieval lists are missing, make them first:
 
-    python -m data_pipelines.v2c_animation --check FEATURES      # which clips cannot be used, and why
     python -m data_pipelines.v2c_animation --lists FEATURES
+    python -m data_pipelines.v2c_animation --check FEATURES      # which clips cannot be used, and why
 
-Arm `silent` needs no emotion embeddings: StyleDubber's features alone. To try it all on made-up features:
+Arm `silent` needs no emotion embeddings: StyleDubber's features alone. Arm `bfloat16` is `published` computed in
+bfloat16, with parameters, norms and losses in float32. To try it all on made-up features:
 
     python -m data_pipelines.v2c_animation --random /tmp/features --clips 64
     dubber train experiments/v2c_animation.py --arm published --data /tmp/features --steps 3
@@ -24,6 +25,8 @@ WER 25.95, SECS 84.40, MCD-DTW-SL 9.68; with StyleDubber (near to `silent`) 45.7
 sound; what evaluation prints here, MCD of mels and the model's own emotion head, are other measures.
 """
 
+import dataclasses
+
 from data_pipelines.v2c_animation import open_setting, training_batches
 from dubber_jax.config import Config, TrainConfig, TreeConfig
 from dubber_jax.evaluation.published import dub_clips, measure
@@ -37,7 +40,9 @@ def arms() -> dict[str, Config]:
   train = TrainConfig(steps=1_000_000, ema=0.0, log_every=100, save_every=5000, eval_every=5000, keep=3)
   published = Config(name='v2c_animation/published', task='published', train=train)
   silent = published.replace(name='v2c_animation/silent', tree=TreeConfig(exemplars=0))
-  return {'published': published, 'silent': silent}
+  bfloat16 = dataclasses.replace(train, precision='bfloat16')
+  faster = published.replace(name='v2c_animation/bfloat16', train=bfloat16)
+  return {'published': published, 'silent': silent, 'bfloat16': faster}
 
 
 def evaluate(config: Config, variables, setting: str = '') -> dict[str, float]:
