@@ -292,7 +292,8 @@ def to_torch(rules, variables: Mapping) -> dict[str, np.ndarray]:
       if name not in node:
         raise BadInput(f'the variables lack {"/".join(part.path)}; they are of another model')
       node = node[name]
-    return TO_TORCH[part.kind](np.asarray(node if part.layer is None else node[part.layer]))
+    array = np.asarray(node)  # before a layer is taken: of a JAX array, each would be a program of its own
+    return TO_TORCH[part.kind](array if part.layer is None else array[part.layer])
 
   return {r.key: np.ascontiguousarray(np.concatenate([fetch(p) for p in r.parts])) for r in rules}
 

@@ -370,7 +370,7 @@ def _whole(f: Fixture) -> dict:
   if 'grad_names' in f.outputs:
     grads, (out, losses) = jax.jit(jax.grad(loss, has_aux=True))(variables['params'])
     trained = [rule for rule in rules if rule.parts[0].path[0] == 'params']
-    grads = names.to_torch(trained, {'params': grads})
+    grads = names.to_torch(trained, {'params': jax.device_get(grads)})
     listed = _gradient_names(f)
     norms = np.zeros(len(listed))
     for number, name in enumerate(listed):
