@@ -69,18 +69,24 @@ def at_start(config: Config, workdir) -> Callable:
   def on_start(state):
     params = jax.tree.map(_whole, state.ema)  # by every process: each holds a part
     if jax.process_index() == 0:
-      workdir_ = epath.Path(workdir)
-      model = Model(config, params, open_vocoder(SHIPPED / 'vocoder'), {}, workdir_)
-      with tempfile.TemporaryDirectory() as local, complete_folder(Path(local) / 'export') as folder:
+      home = epath.Path(workdir)
+      model = Model(config, params, open_vocoder(SHIPPED / 'vocoder'), {}, home)
+      with tempfile.TemporaryDirectory() as local:
+        folder = Path(local) / 'export'
+        folder.mkdir()
         _write(model, folder, config.data.buckets[:1])
-        (workdir_ / 'export').rmtree(missing_ok=True)
-        for file in sorted(folder.rglob('*'), key=lambda f: f.name == 'MANIFEST.json'):  # which makes it whole
-          if file.is_file():
-            put = workdir_ / 'export' / file.relative_to(folder)
-            put.parent.mkdir(parents=True, exist_ok=True)
-            put.write_bytes(file.read_bytes())
+        _copy(folder, home / 'export')
 
   return on_start
+
+
+def _copy(folder: Path, out: epath.Path):
+  """To where a workdir may be, gs:// too. The manifest comes last: without it, it is no artifact."""
+  out.rmtree(missing_ok=True)
+  for file in sorted((f for f in folder.rglob('*') if f.is_file()), key=lambda f: f.name == 'MANIFEST.json'):
+    put = out / file.relative_to(folder)
+    put.parent.mkdir(parents=True, exist_ok=True)
+    put.write_bytes(file.read_bytes())
 
 
 def _whole(array) -> np.ndarray:
