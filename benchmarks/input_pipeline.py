@@ -1,6 +1,6 @@
 """Items a second delivered by the input pipeline against items a second trained, and its memory.
 
-    OMP_NUM_THREADS=1 python benchmarks/input_pipeline.py            # made-up items: about 6 min on 2 CPU cores
+    OMP_NUM_THREADS=1 python benchmarks/input_pipeline.py            # made-up items: about 10 min on 2 CPU cores
     python benchmarks/input_pipeline.py cache/packed/*[0-9a-f]       # the real ones
     python benchmarks/input_pipeline.py --items 5000 --steps 2       # quicker
 
