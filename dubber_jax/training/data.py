@@ -31,7 +31,7 @@ def bucket_shapes(config: Config) -> list[Shape]:
   shapes = []
   for frames in config.data.buckets:
     items = max(1, config.data.frames_per_batch // frames)
-    devices = config.mesh.data * config.mesh.fsdp
+    devices = config.mesh.data * config.mesh.fsdp * config.train.accumulate
     items = max(devices, items // devices * devices)
     shapes.append(Shape(items, frames, frames // FRAMES_PER_PHONEME, lip_frames(frames), config.data.reference_frames))
   return shapes

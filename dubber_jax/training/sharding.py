@@ -7,6 +7,7 @@ Trees stay plain: what is stored knows nothing of meshes.
 import math
 import re
 
+import flax.linen as nn
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
@@ -71,6 +72,26 @@ def read_mesh(text: str) -> MeshConfig:
 def batch_sharding(mesh: Mesh) -> NamedSharding:
   """Items are spread over data and fsdp."""
   return NamedSharding(mesh, P(RULES['batch']))
+
+
+def keeping_items(mesh: Mesh, items: int):
+  """A context in which whatever a Flax module returns stays spread over `data` and `fsdp` by its items.
+
+  Left to itself the compiler may follow the parameters instead, and sum activations over `fsdp` where it should gather
+  the parameters. Axes but the first are left to it.
+  """
+
+  def constrain(x):
+    if mesh.size == 1 or not isinstance(x, jax.Array) or x.ndim == 0 or x.shape[0] != items:
+      return x
+    spec = P(RULES['batch'], *[P.UNCONSTRAINED] * (x.ndim - 1))
+    return jax.lax.with_sharding_constraint(x, NamedSharding(mesh, spec))
+
+  def interceptor(call, args, kwargs, context):
+    returned = call(*args, **kwargs)
+    return jax.tree.map(constrain, returned) if context.method_name == '__call__' else returned
+
+  return nn.intercept_methods(interceptor)
 
 
 def check_batch(mesh: Mesh, batch, accumulate: int = 1):

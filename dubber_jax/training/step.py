@@ -1,5 +1,6 @@
 """One step of training: the state, how it comes into being on a mesh, and how a batch moves it on."""
 
+import contextlib
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from dubber_jax.config import Config
-from dubber_jax.training.sharding import batch_sharding, check_batch, parameter_sharding
+from dubber_jax.training.sharding import batch_sharding, check_batch, keeping_items, parameter_sharding
 from dubber_jax.training.task import Task
 
 
@@ -29,17 +30,18 @@ def create_state(config: Config, task: Task, batch, mesh: Mesh) -> tuple[TrainSt
   Raises BadInput where the mesh does not divide an axis of a parameter, or the batch.
   """
   check_batch(mesh, batch, config.train.accumulate)
-  create, key = partial(_create, task, batch), jax.random.key(config.seed)
+  create, key = partial(new_state, task, batch), jax.random.key(config.seed)
   shardings = parameter_sharding(mesh, jax.eval_shape(create, key))
   return jax.jit(create, out_shardings=shardings)(key), shardings
 
 
 def abstract_state(config: Config, task: Task, batch) -> TrainState:
   """The state's shapes and types; nothing is computed. The batch too may be shapes."""
-  return jax.eval_shape(partial(_create, task), batch, jax.random.key(config.seed))
+  return jax.eval_shape(partial(new_state, task), batch, jax.random.key(config.seed))
 
 
-def _create(task: Task, batch, key) -> TrainState:
+def new_state(task: Task, batch, key) -> TrainState:
+  """What a run begins with, by a random key and the batch's shapes."""
   # Zeros of the batch's shapes: the compiler drops the pass through the network, of which only shapes are wanted.
   made = task.init(key, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), batch))
   params, extra = made if task.stateful else (made, {})
@@ -55,17 +57,17 @@ def make_optimiser(task: Task) -> optax.GradientTransformation:
 def jit_step(config: Config, task: Task, mesh: Mesh, shardings: TrainState):
   """`make_step`, jitted: the state comes in and goes out as `shardings` say, in the same memory."""
   return jax.jit(
-    make_step(config, task),
+    make_step(config, task, mesh),
     in_shardings=(shardings, batch_sharding(mesh)),
     out_shardings=(shardings, NamedSharding(mesh, PartitionSpec())),
     donate_argnums=0,
   )
 
 
-def make_step(config: Config, task: Task):
-  """(state, batch) -> (state, metrics), to be jitted."""
+def make_step(config: Config, task: Task, mesh: Mesh | None = None):
+  """(state, batch) -> (state, metrics), to be jitted; on a mesh, activations stay with the items they are of."""
   optimiser = make_optimiser(task)
-  gradient = make_gradient(task, config.train.accumulate)
+  gradient = make_gradient(task, config.train.accumulate, mesh)
 
   def step(state: TrainState, batch):
     key = jax.random.fold_in(jax.random.key(config.seed), state.step)
@@ -87,26 +89,27 @@ def make_step(config: Config, task: Task):
   return step
 
 
-def make_loss(task: Task):
+def make_loss(task: Task, mesh: Mesh | None = None):
   """(params, extra, batch, key) -> (scalar, (metrics, extra)) of a network with or without running averages."""
-  if task.stateful:
-    return task.loss
 
   def loss(params, extra, batch, key):
-    value, metrics = task.loss(params, batch, key)
-    return value, (metrics, extra)
+    with keeping_items(mesh, len(next(iter(batch.values())))) if mesh is not None else contextlib.nullcontext():
+      if task.stateful:
+        return task.loss(params, extra, batch, key)
+      value, metrics = task.loss(params, batch, key)
+      return value, (metrics, extra)
 
   return loss
 
 
-def make_gradient(task: Task, parts: int = 1):
+def make_gradient(task: Task, parts: int = 1, mesh: Mesh | None = None):
   """(params, extra, batch, key) -> (gradient, (metrics, extra)), the batch taken in so many parts, one by one.
 
   The parts' gradients add up to the whole batch's where the task has `counts`, or its loss is a mean in which all
   items weigh the same. Running averages go from part to part.
   """
 
-  whole = jax.grad(make_loss(task), has_aux=True)
+  whole = jax.grad(make_loss(task, mesh), has_aux=True)
   if parts == 1:
     return whole
 

@@ -1,7 +1,9 @@
 """A tiny voice on meshes of simulated devices, in processes of their own."""
 
 import dataclasses
+import re
 import sys
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -19,7 +21,11 @@ TINY = Config(
   director=DirectorConfig(width=16, exemplars=1, dropout=0.0),
   train=TrainConfig(steps=20, warmup_steps=2, decay_steps=0, learning_rate=1e-3),
 )  # fmt: skip
-MESHES = (MeshConfig(), MeshConfig(data=8), MeshConfig(data=2, fsdp=4), MeshConfig(data=2, fsdp=2, tensor=2))
+# What is compiled is run a few times on little: optimised, it would take twice as long.
+DEVICES = {
+  'XLA_FLAGS': '--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 '
+  '--xla_llvm_disable_expensive_passes=true'
+}
 
 
 def small_batch(config, dtype=np.float32, items=8):
@@ -47,21 +53,21 @@ def numpy_task(config, dtype=np.float32):
   return dataclasses.replace(task, init=init)
 
 
-def train_on(say, dtype):
-  """Says, for each mesh: losses of 20 steps, the first gradient and the last parameters."""
+def train_on(say, dtype, meshes):
+  """Says, for each mesh (data, fsdp, tensor): losses of 20 steps, the first gradient and the last parameters."""
   jax.config.update('jax_enable_x64', dtype == 'float64')
   from dubber_jax.training.sharding import batch_sharding, make_mesh, path_name
   from dubber_jax.training.step import create_state, jit_step, make_gradient
 
   batch = small_batch(TINY, dtype)
-  for mesh_config in MESHES:
+  for mesh_config in (MeshConfig(*sizes) for sizes in meshes):
     config = TINY.replace(mesh=mesh_config)
     task, mesh = numpy_task(config, dtype), make_mesh(mesh_config)
     state, shardings = create_state(config, task, batch, mesh)
     placed = jax.device_put(batch, batch_sharding(mesh))
     whole = {path_name(p): x.sharding.is_fully_replicated for p, x in jax.tree.leaves_with_path(state.optimiser)}
     if dtype == 'float32':
-      gradient = jax.jit(make_gradient(task), out_shardings=(shardings.params, None))
+      gradient = jax.jit(make_gradient(task, mesh=mesh), out_shardings=(shardings.params, None))
       first, (metrics, _) = gradient(state.params, {}, placed, jax.random.key(0))
       say(({k: float(v) for k, v in metrics.items()}, jax.device_get(first), whole))
       continue
@@ -70,3 +76,42 @@ def train_on(say, dtype):
       state, metrics = step(state, placed)
       losses.append(float(metrics['total']))
     say((losses, jax.device_get(state.params), whole))
+
+
+def exchanges(say):
+  """Says the kind and the shape of all that devices exchange for the gradient of a stack of layers on (2, 4, 1), and
+  the shapes of its parameters, layer by layer."""
+  from dubber_jax.actor.text import TextEncoder
+  from dubber_jax.training.sharding import batch_sharding, keeping_items, make_mesh, parameter_sharding
+
+  mesh, encoder = make_mesh(MeshConfig(data=2, fsdp=4)), TextEncoder(96, 64, 4, 2)
+  ids, mask = jax.ShapeDtypeStruct((16, 24), np.int32), jax.ShapeDtypeStruct((16, 24), bool)
+  params = {'text': jax.eval_shape(encoder.init, jax.random.key(0), ids, mask)['params']}
+  placed, items = parameter_sharding(mesh, params), batch_sharding(mesh)
+
+  def loss(params, ids, mask):
+    with keeping_items(mesh, 16):
+      return jnp.square(encoder.apply({'params': params['text']}, ids, mask)).mean()
+
+  gradient = jax.jit(jax.grad(loss), in_shardings=(placed, items, items), out_shardings=placed)
+  program = gradient.lower(params, ids, mask).compile().as_text()
+  kinds = 'all-gather|all-reduce|reduce-scatter|all-to-all|collective-permute'
+  found = re.findall(rf'= (\(?[a-z0-9]+\[.*?) ({kinds})(?:-start)?\(', program)
+  say([(kind, shape) for shapes, kind in found for shape in re.findall(r'[a-z]+\d+\[([\d,]*)\]', shapes)])
+  say([','.join(map(str, p.shape[1:] if 'block' in jax.tree_util.keystr(path) else p.shape))
+       for path, p in jax.tree.leaves_with_path(params)])  # fmt: skip
+
+
+def created(say):
+  """Says the bytes of a parameter and those that creating it takes on each of 8 devices, besides what it makes."""
+  import optax
+
+  from dubber_jax.training.sharding import make_mesh, parameter_sharding
+  from dubber_jax.training.step import new_state
+  from dubber_jax.training.task import Task
+
+  task = Task(lambda key, batch: {'up': {'kernel': jax.random.normal(key, (4096, 512))}}, None, lambda: optax.sgd(0.1))
+  create, key = partial(new_state, task, {}), jax.random.key(0)
+  placed = parameter_sharding(make_mesh(MeshConfig(fsdp=8)), jax.eval_shape(create, key))
+  program = jax.jit(create, out_shardings=placed).lower(key).compile()
+  say((4096 * 512 * 4, program.memory_analysis().temp_size_in_bytes))

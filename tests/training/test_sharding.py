@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import AbstractMesh
-from meshes import MESHES, small_batch, train_on
-from processes import Child, devices
+from meshes import DEVICES, created, exchanges, small_batch, train_on
+from processes import Child
 
 from dubber_jax.config import Config, MeshConfig, TrainConfig
 from dubber_jax.errors import BadInput
@@ -21,9 +21,14 @@ from dubber_jax.training.sharding import (
 SIZES = {'data': 2, 'fsdp': 4, 'tensor': 2}
 
 
-def said_by(work, tmp_path, *arguments):
-  child = Child(work, *arguments, errors=tmp_path / 'stderr', environment=devices(8))
-  said = [child.said(900) for _ in MESHES]
+TRIPLE = (2, 2, 2)
+PAIRS = [pytest.param(((1, 1, 1), TRIPLE), id='all-axes'),
+         pytest.param(((1, 1, 1), (8, 1, 1), (2, 4, 1)), id='data-and-fsdp', marks=pytest.mark.slow)]  # fmt: skip
+
+
+def said_by(work, tmp_path, count, *arguments):
+  child = Child(work, *arguments, errors=tmp_path / 'stderr', environment=DEVICES)
+  said = [child.said(900) for _ in range(count)]
   assert None not in said, child.errors()[-3000:]
   return said
 
@@ -33,23 +38,38 @@ def apart(a, b):
   return max(jax.tree.leaves(jax.tree.map(lambda x, y: np.abs(x - y).max() / max(np.abs(x).max(), 1e-3), a, b)))
 
 
-def test_eight_devices_train_as_one_in_float64(tmp_path):
-  (losses, params, _), *others = said_by(train_on, tmp_path, 'float64')
+@pytest.mark.parametrize('meshes', PAIRS)
+def test_eight_devices_train_as_one_in_float64(tmp_path, meshes):
+  (losses, params, _), *others = said_by(train_on, tmp_path, len(meshes), 'float64', meshes)
   assert losses[-1] < losses[0]
   for other_losses, other_params, _ in others:
     np.testing.assert_allclose(other_losses, losses, rtol=1e-9)
     assert apart(params, other_params) < 1e-9
 
 
-def test_eight_devices_have_the_losses_and_the_gradient_of_one_in_float32(tmp_path):
-  (losses, gradient, _), *others = said_by(train_on, tmp_path, 'float32')
+@pytest.mark.parametrize('meshes', PAIRS)
+def test_eight_devices_have_the_losses_and_the_gradient_of_one_in_float32(tmp_path, meshes):
+  (losses, gradient, _), *others = said_by(train_on, tmp_path, len(meshes), 'float32', meshes)
   norm = np.sqrt(sum(np.square(g).sum() for g in jax.tree.leaves(gradient)))
   for other_losses, other, _ in others:
     assert other_losses == pytest.approx(losses, rel=1e-5)
     assert max(jax.tree.leaves(jax.tree.map(lambda x, y: np.abs(x - y).max(), gradient, other))) < 1e-5 * norm
-  for mesh, (_, _, whole) in zip(MESHES[2:], others[1:], strict=True):  # moments lie as their parameters do
+  for mesh, (_, _, whole) in zip(meshes[1:], others, strict=True):  # moments lie as their parameters do
     moments = [name for name in whole if name.endswith('mu/decoder/block/up/kernel')]
-    assert moments and not any(whole[name] for name in moments), mesh
+    assert moments and all(whole[name] == (mesh == (8, 1, 1)) for name in moments), mesh
+
+
+def test_fsdp_gathers_parameters_and_leaves_activations_where_they_are(tmp_path):
+  exchanged, parameters = said_by(exchanges, tmp_path, 2)
+  assert {kind for kind, _ in exchanged} <= {'all-gather', 'all-reduce', 'reduce-scatter'}
+  gathered = {shape for kind, shape in exchanged if kind == 'all-gather'}
+  assert '64,192' in gathered and gathered <= set(parameters), gathered
+  assert not [shape for _, shape in exchanged if '24' in shape.split(',')]  # nothing of a phoneme's
+
+
+def test_parameters_come_into_being_in_parts(tmp_path):
+  ((whole, taken),) = said_by(created, tmp_path, 1)
+  assert taken < whole / 2
 
 
 def test_every_parameter_of_both_assemblies_has_named_axes():
