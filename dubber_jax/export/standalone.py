@@ -12,9 +12,8 @@ import sys
 import wave
 from pathlib import Path
 
-import jax
+import jax.export
 import numpy as np
-from jax import export
 
 TYPES = {'F64': 'f8', 'F32': 'f4', 'F16': 'f2', 'BF16': 'u2', 'I64': 'i8', 'I32': 'i4', 'U8': 'u1', 'BOOL': '?'}
 
@@ -56,7 +55,9 @@ class Artifact:
   def perform(self, lines: list[dict]) -> list[dict]:
     """Mel (slot, 80), durations (N,), pitch (slot,) in Hz and emotion (8,) of each line. A line gives `phonemes`
     (symbols or ids), `slot` (mel frames) and, of the other inputs in programs.json, those that there are."""
-    ids = {symbol: i for i, symbol in enumerate(self.facts['symbols'])}
+    ids = {name: i for i, symbol in enumerate(self.facts['symbols']) for name in (symbol, symbol.removeprefix('@'))}
+    for unknown in (p for line in lines for p in line['phonemes'] if isinstance(p, str) and p not in ids):
+      raise ValueError(f'unknown phoneme {unknown!r}: use those of programs.json, ARPAbet with stress, as AH0')
     lines = [line | {'phonemes': [ids.get(p, p) for p in line['phonemes']]} for line in lines]
     sizes = [(line['slot'], len(line['phonemes'])) for line in lines]
     takes = zip(self._run('perform', self.weights, lines, sizes), sizes, strict=True)
@@ -75,7 +76,7 @@ class Artifact:
     name, arrays = f'{name}_{room[0]["frames"]}', {}
     if name not in self.programs:
       stored = (self.path / 'programs' / f'{name}.jaxexport').read_bytes()
-      self.programs[name] = jax.jit(export.deserialize(bytearray(stored)).call)
+      self.programs[name] = jax.jit(jax.export.deserialize(bytearray(stored)).call)
     for number, (key, spec) in enumerate(sorted(self.facts['programs'][name]['inputs'].items())):
       arrays[key] = np.full((len(items), *spec['shape']), spec['fill'], spec['dtype'])
       if spec['noise']:  # how NumPy draws it

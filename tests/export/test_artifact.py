@@ -153,6 +153,11 @@ def test_line_too_long_for_every_bucket_is_refused(artifact):
     standalone(artifact).perform([{'phonemes': PHONEMES.symbols, 'slot': 300}])
 
 
+def test_unknown_phoneme_is_named(artifact):
+  with pytest.raises(ValueError, match='XX'):
+    standalone(artifact).perform([{'phonemes': ['HH', 'XX'], 'slot': 30}])
+
+
 @pytest.mark.parametrize('options, named', [({'buckets': [8]}, '8'), ({'platforms': ['abacus']}, 'abacus')])
 def test_export_that_cannot_be_leaves_nothing(model, tmp_path, options, named):
   with pytest.raises(BadInput, match=named):
