@@ -74,7 +74,8 @@ class GriffinLim:
     self.iterations = iterations
 
   def inputs(self, frames: int) -> dict[str, Input]:
-    return {'mel': Input((frames, MEL_BANDS), fill=LOG_FLOOR), 'phase': Input((frames, WINDOW // 2 + 1), noise='random')}
+    phase = Input((frames, WINDOW // 2 + 1), noise='random')
+    return {'mel': Input((frames, MEL_BANDS), fill=LOG_FLOOR), 'phase': phase}
 
   def synthesise(self, params: dict, arrays: dict) -> jax.Array:
     return griffin_lim(arrays['mel'], arrays['phase'], self.iterations)
