@@ -453,7 +453,8 @@ def run_check(given):
   width = max(len(row.output) for row in rows)
   for row in rows:
     verdict = 'ok' if row.within else 'FAIL'
-    print(f'{verdict:4}  {row.output:{width}}  largest error {row.error:.2e}, {row.share:.2f} of the tolerance')
+    note = f' ({row.note})' if row.note else ''
+    print(f'{verdict:4}  {row.output:{width}}  largest error {row.error:.2e}, {row.share:.2f} of the tolerance{note}')
   passed = sum(row.within for row in rows)
   print(f'{given.fixture}: {passed} of {len(rows)} outputs within tolerance')
   return 0 if passed == len(rows) else 1

@@ -57,6 +57,7 @@ class Row:
   output: str
   error: float
   share: float
+  note: str = ''
 
   @property
   def within(self) -> bool:
@@ -95,11 +96,30 @@ def compare(path: str | Path) -> list[Row]:
   full = '_full' in fixture.name and f'{module}_full' in TOLERANCES
   atol, rtol = TOLERANCES[f'{module}_full' if full else module]
   margins = _gradient_margins(fixture)
-  return [
+  rows = [
     _row(name, np.asarray(computed[name]), reference, margins.get(name, atol + rtol * _magnitude(reference)))
     for name, reference in fixture.outputs.items()
     if name != 'grad_names'
   ]
+  edges = [i for i, row in enumerate(rows) if row.output in margins and not row.within]
+  if edges and _near(computed['grad_norms'], fixture.outputs['grad_norms']):
+    with jax.default_matmul_precision('highest'), jax.enable_x64(True):
+      exact = _whole(fixture, np.float64)
+    for i in edges:
+      name, told = rows[i].output, f'in float64; in float32 {rows[i].error:.2e}, {rows[i].share:.2f}'
+      again = _row(name, np.asarray(exact[name]), fixture.outputs[name], margins[name])
+      rows[i] = dataclasses.replace(again, note=told)
+  return rows
+
+
+def _near(norms: np.ndarray, reference: np.ndarray) -> bool:
+  """Whether float32 gradients are those of the reference but for rectifiers at their edge.
+
+  A unit that lies within rounding of zero is on in one float32 program and off in another, and its share of every
+  gradient before it comes or goes. Such gradients are judged in float64, which knows the side. Half a percent of the
+  norm is more than single units move, and less than coarse matrix products would.
+  """
+  return np.linalg.norm(norms - reference) < 5e-3 * np.linalg.norm(reference)
 
 
 def _magnitude(reference: np.ndarray):
@@ -352,13 +372,14 @@ LOSSES = {
 }  # fmt: skip
 
 
-def _whole(f: Fixture) -> dict:
+def _whole(f: Fixture, dtype=np.float32) -> dict:
   train = f.config.get('mode') == 'train'
   if train and f.config.get('dropout', 0):
     raise BadInput(f'dropout {f.config["dropout"]} is drawn at random and cannot be repeated; only 0 can')
   config = published_config(f.config, dropout=not train)
   rules = names.whole(config)
-  variables, batch = names.to_ours(rules, f.weights), published_batch(f.inputs)
+  variables = jax.tree.map(lambda w: w.astype(dtype), names.to_ours(rules, f.weights))
+  batch = jax.tree.map(lambda x: x.astype(dtype) if x.dtype.kind == 'f' else x, published_batch(f.inputs))
   model = PublishedDirectorActor(config)
 
   def loss(params):
