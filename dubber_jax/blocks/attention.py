@@ -48,9 +48,19 @@ class Attention(nn.Module):
     value = split(nn.Dense(self.width, name='value')(keys_bkd if values_bkd is None else values_bkd))
     if query_position is not None:
       query, key = rotate(query, query_position), rotate(key, key_position)
-    scores_bhqk = jnp.einsum('bhqd,bhkd->bhqk', query, key)
-    scores_bhqk = scores_bhqk * self.scale if self.scale else scores_bhqk / jnp.sqrt(self.width / self.heads)
-    weights_bhqk = masked_softmax(scores_bhqk, mask[:, None, None, :] if mask.ndim == 2 else mask[:, None])
-    dropped = nn.Dropout(self.dropout, deterministic=not train)(weights_bhqk)
-    heads_bqd = jnp.einsum('bhqk,bhkd->bqhd', dropped, value).reshape(*query_bqd.shape[:2], self.width)
+    if mask.ndim == 2:
+      mask = mask[:, None]
+
+    drop = nn.Dropout(self.dropout, deterministic=not train)
+
+    def look(query, key, value):
+      scores_bhqk = jnp.einsum('bhqd,bhkd->bhqk', query, key)
+      scores_bhqk = scores_bhqk * self.scale if self.scale else scores_bhqk / jnp.sqrt(self.width / self.heads)
+      weights_bhqk = masked_softmax(scores_bhqk, mask[:, None])
+      return jnp.einsum('bhqk,bhkd->bqhd', drop(weights_bhqk), value), weights_bhqk
+
+    if train and not self.dropout:
+      look = jax.checkpoint(look)  # weights are as long as they are wide: made again for the gradient, not kept
+    heads_bqhd, weights_bhqk = look(query, key, value)
+    heads_bqd = heads_bqhd.reshape(*query_bqd.shape[:2], self.width)
     return nn.Dense(self.out, use_bias=self.out_bias, name='out')(heads_bqd), weights_bhqk

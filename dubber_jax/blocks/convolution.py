@@ -24,6 +24,49 @@ class DepthwiseConv(nn.Module):
     return sum(padded[:, i : i + length] * filter_kd[i] for i in range(self.kernel)) + bias
 
 
+@jax.custom_vjp
+def convolve(x_btd: jax.Array, kernel_kdf: jax.Array) -> jax.Array:
+  """(B, T, D) by (K, D, F), K odd -> (B, T, F), zeros around.
+
+  Its gradient is written out as a convolution and matrix products: left to itself, XLA makes of it, inside a scan on
+  a CPU, convolutions that take 25 times as long.
+  """
+  reach = kernel_kdf.shape[0] // 2
+  return jax.lax.conv_general_dilated(
+    x_btd, kernel_kdf, (1,), [(reach, reach)], dimension_numbers=('NWC', 'WIO', 'NWC')
+  )
+
+
+def _convolve_forward(x_btd, kernel_kdf):
+  return convolve(x_btd, kernel_kdf), (x_btd, kernel_kdf)
+
+
+def _convolve_backward(kept, up_btf):
+  x_btd, kernel_kdf = kept
+  size, length = kernel_kdf.shape[0], x_btd.shape[1]
+  padded = jnp.pad(x_btd, ((0, 0), (size // 2, size // 2), (0, 0)))
+  shifts = [jnp.einsum('btd,btf->df', padded[:, i : i + length], up_btf) for i in range(size)]
+  return convolve(up_btf, kernel_kdf[::-1].swapaxes(1, 2)), jnp.stack(shifts)
+
+
+convolve.defvjp(_convolve_forward, _convolve_backward)
+
+
+class TimeConv(nn.Module):
+  """(B, T, D) -> (B, T, features), zeros around, odd kernel; parameters as those of nn.Conv. Fit for a scan."""
+
+  features: int
+  kernel: int
+
+  @nn.compact
+  def __call__(self, x_btd: jax.Array) -> jax.Array:
+    shape = (self.kernel, x_btd.shape[-1], self.features)
+    kernel = self.param('kernel', nn.linear.default_kernel_init, shape)
+    bias = self.param('bias', nn.initializers.zeros, (self.features,))
+    x_btd, kernel, bias = nn.dtypes.promote_dtype(x_btd, kernel, bias)
+    return convolve(x_btd, kernel) + bias
+
+
 class ConvNeXtBlock(nn.Module):
   """Depthwise convolution, norm, pointwise up and down, residual (arXiv 2201.03545, over time).
 

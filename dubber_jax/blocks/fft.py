@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from dubber_jax.blocks.attention import Attention
+from dubber_jax.blocks.convolution import TimeConv
 from dubber_jax.blocks.norms import AdaptiveLayerNorm, LayerNorm
 from dubber_jax.blocks.stack import Stacking, scan_layers
 
@@ -32,9 +33,9 @@ class FFTBlock(nn.Module):
         y = AdaptiveLayerNorm(around=0.0, name=f'{name}_style')(y, condition_bc)
       return jnp.where(mask_bt[..., None], y, 0.0)
 
-    looked, _ = Attention(self.heads, width, width, out_bias=True, name='attention')(x_btd, x_btd, mask_bt)
+    looked, _ = Attention(self.heads, width, width, out_bias=True, name='attention')(x_btd, x_btd, mask_bt, train=train)
     y = finish('attention', drop(looked) + x_btd)
-    inner = nn.relu(nn.Conv(self.filter, (self.kernel,), name='up')(y))
+    inner = nn.relu(TimeConv(self.filter, self.kernel, name='up')(y))
     return finish('feed', drop(nn.Dense(width, name='down')(inner)) + y)
 
 

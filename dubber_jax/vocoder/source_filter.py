@@ -69,6 +69,8 @@ class SourceFilter(nn.Module):
     if pitch_bt is None:
       pitch_bt = pitch_of_logits(logits, mask_bt)
     pitch_bt = jnp.clip(pitch_bt, LOWEST, HIGHEST)
+    if frames_b is not None:  # the source goes on into the last window at the last frame's pitch
+      pitch_bt = jnp.where(mask_bt, pitch_bt, jnp.take_along_axis(pitch_bt, frames_b[:, None] - 1, axis=1))
 
     if noise is None:
       noise = jax.random.normal(jax.random.key(0), (batch, length * HOP + 2 * PAD))
