@@ -312,6 +312,7 @@ _IPA = {
 }  # fmt: skip
 _STRESS = {'ˈ': '1', 'ˌ': '2'}
 _STRENGTH = ('-', ',', ':', ';', '.', '...', '!', '?')  # of marks that stand together, the last is kept
+_LONG_NUMBER = re.compile(r'\d[\d,]{15,}')  # read digit by digit: nobody says it as one number
 _gruut_lock = threading.Lock()  # its part-of-speech tagger and its SQLite dictionary are not made for threads
 
 
@@ -332,6 +333,7 @@ def _pronounce(text, unspoken):
     elif re.fullmatch('[.,;:?!]+', part):
       tokens += [(mark, None) for mark in part]
     else:
+      part = _LONG_NUMBER.sub(lambda m: ' '.join(re.sub(r'\D', '', m[0])), part)
       tokens += [token for word in _gruut(part) for token in _spell(word, unspoken)]
   return tokens
 
@@ -341,8 +343,11 @@ def _gruut(text):
   """Words (written, IPA phonemes) of text without punctuation."""
   import gruut
 
-  with _gruut_lock:
-    words = [word for sentence in gruut.sentences(text, lang='en-us') for word in sentence if word.is_spoken]
+  try:
+    with _gruut_lock:
+      words = [word for sentence in gruut.sentences(text, lang='en-us') for word in sentence if word.is_spoken]
+  except ArithmeticError as e:
+    raise BadInput(f'{text[:60]!r} has a number that cannot be read ({e}): write it in words') from e
   # Its dictionary has 'read' as past tense, but not as participle.
   return tuple(
     (word.text, ('ɹ', 'ˈɛ', 'd') if word.pos == 'VBN' and word.text.lower() == 'read' else tuple(word.phonemes or ()))

@@ -124,3 +124,7 @@ def test_an_unknown_symbol_is_refused():
 
 def test_marks_within_words_are_not_spelt_into_them():
   assert spoken('visit www.foo.org at twelve:thirty') == 'visit w w w dot foo dot org at twelve thirty'
+
+
+def test_number_too_long_to_be_said_as_one_is_read_digit_by_digit():
+  assert phonemize('Call 1000000000000000000000000007.').words.count('zero') == 26

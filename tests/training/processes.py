@@ -15,7 +15,8 @@ _context.set_forkserver_preload(['dubber_jax.training.loop', 'tensorboardX', 'fl
 
 
 def devices(count: int) -> dict[str, str]:
-  return {'XLA_FLAGS': f'--xla_force_host_platform_device_count={count}'}
+  # Simulated devices wait for each other in threads: with one a core they can wait forever.
+  return {'XLA_FLAGS': f'--xla_force_host_platform_device_count={count}', 'NPROC': '32'}
 
 
 def tiny_config(mesh=None, **train):
