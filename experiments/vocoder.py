@@ -4,7 +4,8 @@
     dubber train experiments/vocoder.py --arm spectral              # 2,000 steps, 10 min on one CPU core
     dubber train experiments/vocoder.py --arm adversarial           # 9,000 steps, 3 h on one CPU core
 
-Packed features are those of experiments/first_voice.py, made by its training. The figures are in docs/voice.md.
+Packed features are those of experiments/first_voice.py, made by its training. Expect distillMOS 2.9 on everyday lines
+of the first voice (Griffin-Lim 2.3) after 1,750 steps of `adversarial`. Measured 2026-11-22; docs/voice.md has the log.
 """
 
 from data_pipelines.pack import pack_set
