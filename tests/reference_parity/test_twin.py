@@ -67,8 +67,9 @@ def write(path, inputs, outputs, rows, cfg):
 
 
 def assert_within(path):
+  """A gradient may jump in float32 where a rectifier's input rounds to the other side: then float64 decides."""
   rows = compare(path)
-  beyond = [row for row in rows if not row.within]
+  beyond = [row for row in rows if not row.within and (row.exact_share is None or row.exact_share > 1)]
   told = '\n'.join(f'{row.output}: off by {row.error:.2e}, {row.share:.2f} of the tolerance' for row in beyond)
   assert rows and not beyond, told
 
