@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
-from data_pipelines.extract import VERSION, Work, WorkFolder, extract_all
+from data_pipelines.extract import VERSION, Work, WorkFolder, content_name, extract_all
 from data_pipelines.layouts import find_recordings
 from data_pipelines.pack import describe
 from data_pipelines.recordings import Recording
@@ -196,12 +196,6 @@ class ClipFolder(RecordingsBuilder):
 BUILDERS = {
   'v2c_animation': V2cAnimation, 'grid': Grid, 'ravdess': Ravdess, 'cremad': Cremad, 'clip_folder': ClipFolder,
 }  # fmt: skip
-
-
-def content_name(r: Recording) -> str:
-  """A name that changes when the recording or its text does, so that only what was changed is extracted again."""
-  stats = [(s.st_size, s.st_mtime_ns) for s in (p.stat() for p in (r.path, r.sound) if p)]
-  return f'{VERSION} {r.key} {r.text} {r.start} {r.end} {stats}'
 
 
 def features_digest(root) -> str:

@@ -106,6 +106,12 @@ def _wave(recording: Recording) -> np.ndarray:
   return read_sound(recording.sound or recording.path, SAMPLE_RATE, recording.start, recording.end)
 
 
+def content_name(r: Recording) -> str:
+  """A name that changes when the recording or its text does, so that only what was changed is extracted again."""
+  stats = [(s.st_size, s.st_mtime_ns) for s in (p.stat() for p in (r.path, r.sound) if p)]
+  return f'{VERSION} {r.key} {r.text} {r.start} {r.end} {stats}'
+
+
 class WorkFolder:
   """Where items are put as they are done: one .npz each, or one .skipped.json with the reason."""
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from data_pipelines.extract import VERSION, Work, WorkFolder, extract_all
@@ -18,9 +19,15 @@ def pack_set(name: str, out, films: bool = True, root=None, workers: int = 1) ->
   """
   if os.sep in str(name):
     return Path(name)
-  recordings = [r for r in read_recordings(name, root) if r.text]
+  return pack_recordings(name, [r for r in read_recordings(name, root) if r.text], out, films, workers)
+
+
+def pack_recordings(
+  name: str, recordings: list[Recording], out, films: bool = True, workers: int = 1, called: Callable | None = None
+) -> Path:
+  """The same of any recordings. `called` gives each a name; a set is packed anew where one has changed."""
   films = films and any(r.has_video for r in recordings)
-  listing = '\n'.join(f'{r.key} {r.text}' for r in recordings)
+  listing = '\n'.join(called(r) if called else f'{r.key} {r.text}' for r in recordings)
   digest = hashlib.sha256(f'{VERSION} {films} {listing}'.encode()).hexdigest()[:8]
   folder = Path(out) / f'{name}-{digest}'
   if (folder / 'items.jsonl').exists():

@@ -110,7 +110,7 @@ def make_parser() -> argparse.ArgumentParser:
   sub.add_argument('--dry-run', action='store_true', help='print what a step would take; train nothing')
   sub.add_argument('--chip', default='v5e', help='for --dry-run: v5e, v5p, v6e or h200')
   sub.add_argument('--packed', help='folder of packed features; made if missing')
-  sub.add_argument('--data', help='folder of published features, of an experiment that trains on them')
+  sub.add_argument('--data', help='folder of published features, or of recordings, where an experiment asks for them')
   sub.add_argument('--library', help='footage library whose clips the director recalls (default: the shipped one)')
   sub.add_argument('--workers', type=int, default=2, help='processes that prepare features')
 
@@ -123,7 +123,8 @@ def make_parser() -> argparse.ArgumentParser:
   sub.add_argument('-o', '--out', required=True)
   sub.add_argument('--best', action='store_true', help='the best step by what train.best names, not the last')
   sub.add_argument('--voices', nargs='*', default=(), metavar='NAME=RECORDING', help='voices to ship with it')
-  sub.add_argument('--vocoder', help="a vocoder's folder to ship with it (default: Griffin-Lim, which has no weights)")
+  sub.add_argument('--vocoder', help="a vocoder's folder to ship with it (default: that of the model the run went on "
+                   'from, else Griffin-Lim, which has no weights)')  # fmt: skip
   sub.add_argument('--card', help='a Markdown file: data, licence, figures')
   sub.add_argument('--overwrite', action='store_true')
 
@@ -286,6 +287,8 @@ def run_train(given):
     raise BadInput(f'--workdir holds one run: name an --arm of {", ".join(arms)} too')
   for name in [given.arm] if given.arm else arms:
     config = _with_options(arms[name], given)
+    if experiment.complete:
+      config = experiment.complete(config)
     if given.dry_run:
       _dry_run(name, config, experiment, given)
       continue
@@ -315,7 +318,8 @@ def _with_options(config, given):
     from dubber_jax.training.sharding import read_mesh
 
     config = config.replace(mesh=read_mesh(given.mesh))
-  return config.with_tree(given.data).replace(train=dataclasses.replace(config.train, **changes))
+  data = dataclasses.replace(config.data, packed=given.packed or config.data.packed)
+  return config.with_tree(given.data).replace(data=data, train=dataclasses.replace(config.train, **changes))
 
 
 def _dry_run(name, config, experiment, given):
@@ -350,8 +354,7 @@ def _train(config, workdir, experiment, given):
   from dubber_jax.training.readings import make_readings
   from dubber_jax.training.voice import train_voice
 
-  packed = given.packed or config.data.packed
-  folders = [pack_set(s, packed, workers=given.workers) for s in config.data.sources]
+  folders = [pack_set(s, config.data.packed, workers=given.workers) for s in config.data.sources]
   readings = None
   if config.data.readings:
     sentences = Path(given.experiment).with_name('text_emotion.txt')
@@ -403,10 +406,12 @@ def run_release(given):
 
   if Path(given.out).exists() and not given.overwrite:
     raise BadInput(f'{given.out} exists: give --overwrite to replace it, or another folder')
-  vocoder = open_vocoder(Path(given.vocoder)) if given.vocoder else GriffinLim()
   step, params = load_weights(given.workdir, step=best_step(given.workdir) if given.best else None)
   config = read_config(given.workdir)
-  model = Model(config, params, vocoder, {}, Path(given.workdir))
+  base = Path(config.train.init_from or '.')
+  base = base if (base / 'MANIFEST.json').exists() else None  # the model directory that the run went on from
+  vocoder = given.vocoder or (base and base / 'vocoder')
+  model = Model(config, params, open_vocoder(Path(vocoder)) if vocoder else GriffinLim(), {}, Path(given.workdir))
   voices = {}
   for pair in given.voices:
     name, _, path = pair.partition('=')
@@ -416,8 +421,12 @@ def run_release(given):
     # The reference that ships is spoken by the model itself, so that no recording goes along.
     take = perform(model, phonemize('This is how I sound when I speak plainly, without any hurry.'), voice, None)
     voices[name] = Voice(voice.embedding, take.mel[: len(voice.reference_mel)], name)
-  card = Path(given.card).read_text(encoding='utf-8') if given.card else f'# {config.name}\n\nStep {step}.\n'
-  write_model_directory(given.out, config, params, voices, card, given.overwrite, vocoder=given.vocoder)
+  card = f'# {config.name}\n\nStep {step}.\n'
+  if base:
+    card += f'\nMade from the following model, on its terms.\n\n{(base / "CARD.md").read_text(encoding="utf-8")}'
+  if given.card:
+    card = Path(given.card).read_text(encoding='utf-8')
+  write_model_directory(given.out, config, params, voices, card, given.overwrite, vocoder=vocoder)
   print(given.out)
 
 

@@ -2,7 +2,8 @@
 
 Where its network is not the voice, it also has `task(config) -> Task` and `batches(config, host)`, whose `iterator()`
 training reads; `host` is (i, n): the i-th of n equal parts of every batch is wanted. It may have
-`evaluate(config, variables, setting='') -> {name: value}`, which training calls too, without a setting, for its log.
+`evaluate(config, variables, setting='') -> {name: value}`, which training calls too, without a setting, for its log,
+and `complete(config) -> Config`, which fills in what follows from the settings of the command line.
 """
 
 import importlib.util
@@ -21,6 +22,7 @@ class Experiment:
   task: Callable[[Config], Any] | None = None
   batches: Callable[[Config, tuple[int, int]], Any] | None = None
   evaluate: Callable[..., dict[str, float]] | None = None
+  complete: Callable[[Config], Config] | None = None
 
 
 def read_experiment(path) -> Experiment:
@@ -33,7 +35,8 @@ def read_experiment(path) -> Experiment:
   spec.loader.exec_module(module)
   if not hasattr(module, 'arms'):
     raise BadInput(f'{path} has no arms(): an experiment gives its configs as arms() -> dict of name and Config')
-  return Experiment(module.arms(), *(getattr(module, name, None) for name in ('task', 'batches', 'evaluate')))
+  parts = ('task', 'batches', 'evaluate', 'complete')
+  return Experiment(module.arms(), *(getattr(module, name, None) for name in parts))
 
 
 def read_arms(path) -> dict[str, Config]:

@@ -116,6 +116,14 @@ class Whisper:
     self._model = WhisperModel(weights, device='cpu', compute_type='int8', cpu_threads=threads)
 
   def transcribe(self, wave: np.ndarray, sample_rate: int) -> str:
+    return ' '.join(segment.text.strip() for segment in self._listen(wave, sample_rate)).strip()
+
+  def words(self, wave: np.ndarray, sample_rate: int) -> list[tuple[float, float, str]]:
+    """The same word by word: (start s, end s, word with its punctuation), to about a tenth of a second."""
+    segments = self._listen(wave, sample_rate, word_timestamps=True)
+    return [(word.start, word.end, word.word.strip()) for segment in segments for word in segment.words]
+
+  def _listen(self, wave, sample_rate, **options):
     segments, _ = self._model.transcribe(
       _at_whisper_rate(wave, sample_rate),
       language='en',
@@ -123,8 +131,9 @@ class Whisper:
       temperature=0.0,  # the same sound gives the same words
       condition_on_previous_text=False,
       without_timestamps=True,
+      **options,
     )
-    return ' '.join(segment.text.strip() for segment in segments).strip()
+    return segments
 
 
 def _at_whisper_rate(wave: np.ndarray, sample_rate: int) -> np.ndarray:

@@ -1,0 +1,216 @@
+"""A folder with recordings of one person, packed like any data set: what `experiments/adapt_voice.py` trains on.
+
+What is said in them stands in NAME.txt beside NAME.wav, or in the folder's metadata.csv or metadata.jsonl; what has no
+text is written down by Whisper, once. Long recordings are cut in the pauses between words.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from data_pipelines.extract import content_name
+from data_pipelines.pack import pack_recordings
+from data_pipelines.recordings import Recording
+from dubber_jax.clip import HOP, SAMPLE_RATE
+from dubber_jax.errors import BadInput
+from dubber_jax.footage.index import MEDIA
+from dubber_jax.media.output import complete_file
+from dubber_jax.training.packed import PackedSet
+
+SOUNDS = MEDIA | {'.aac', '.aif', '.aiff', '.oga', '.wma'}
+TABLES = ('metadata.jsonl', 'metadata.csv')
+FILE_COLUMNS = ('file_name', 'file', 'path', 'audio', 'id')
+TEXT_COLUMNS = ('text', 'transcription', 'transcript', 'sentence')
+LONGEST = 6.5  # s of a piece, which fits a training bucket of 640 frames with the silence kept around it
+SHORTEST = 1.0  # s of a piece, where the pauses leave a choice
+AROUND = 0.4  # s kept around a piece, or half the pause where it is shorter
+LEAST, ENOUGH = 10.0, 60.0  # s of speech without which nothing is learned, and from which on it is well learned
+
+Word = tuple[float, float, str]  # start s, end s, as written
+Listener = Callable[[np.ndarray, int], list[Word]]  # (S,) and its rate -> what is said in it
+
+
+def pack_voice(folder, out, workers: int = 1, listener: Listener | None = None, say=print) -> Path:
+  """Packs the recordings in `folder`, named by it, under `out`, and returns the packed folder.
+
+  `listener` writes down what has no text: Whisper by default. What it heard stays in OUT/NAME.heard.jsonl, where it
+  may be corrected. Recordings that cannot be used are said, a line each. Raises BadInput for too little speech.
+  """
+  folder, out = Path(folder).resolve(), Path(out)
+  recordings = find_voice_recordings(folder, out / f'{folder.name}.heard.jsonl', listener, say)
+  packed = pack_recordings(folder.name, recordings, out, workers=workers, called=content_name)
+  for row in map(json.loads, (packed / 'skipped.jsonl').read_text().splitlines()):
+    say(f'left out: {named(row["file"], row["why"])}')
+  pieces = PackedSet(packed)
+  seconds = float(pieces.frames.sum()) * HOP / SAMPLE_RATE
+  if seconds < LEAST:
+    raise BadInput(f'{folder}: {seconds:.1f} s of speech can be used and {LEAST:g} s are needed, better '
+                   f'{ENOUGH:g} s or more; add recordings')  # fmt: skip
+  few = '' if seconds >= ENOUGH else f'; {ENOUGH:g} s or more would sound more like the speaker'
+  say(f'{folder.name}: {seconds:.0f} s of speech in {len(pieces)} pieces{few}')
+  return packed
+
+
+def find_voice_recordings(folder, heard, listener: Listener | None = None, say=print) -> list[Recording]:
+  """Pieces of at most LONGEST s with what is said in them, of every sound file under `folder`.
+
+  heard: the JSON-lines file with what `listener` heard. A file that cannot be read is said and left out. Raises
+  BadInput for a folder that holds no sound, and for a table of texts that cannot be read.
+  """
+  from dubber_jax.media.sound import read_sound
+
+  folder = Path(folder)
+  if not folder.is_dir():
+    raise BadInput(f'{folder}: no such folder; give the one with the recordings of the voice')
+  paths = sorted(p for p in folder.rglob('*') if p.suffix.lower() in SOUNDS and not p.name.startswith('.'))
+  if not paths:
+    raise BadInput(f'{folder}: no recording in it; put some there (wav, flac, mp3, opus, m4a ...)')
+  texts = read_texts(folder, paths)
+  notes = Notes(Path(heard), folder, listener, say, len(paths) - len(texts))
+  recordings = []
+  for path in paths:
+    try:
+      wave = read_sound(path, SAMPLE_RATE)
+      seconds = len(wave) / SAMPLE_RATE
+      if path not in texts:
+        parts = [(*span(words, seconds), written(words)) for words in cut(notes.words(path, wave))]
+      elif seconds <= LONGEST + 2 * AROUND:
+        parts = [(None, None, texts[path])]
+      else:
+        parts = [(*span(words, seconds), written(words)) for words in cut(aligned(wave, texts[path]))]
+    except BadInput as e:
+      if notes.deaf:
+        raise
+      say(f'left out: {named(path, e)}')
+      continue
+    if not parts:
+      say(f'left out: {path}: nobody was heard to speak in it')
+    name = '_'.join(path.relative_to(folder).with_suffix('').parts)
+    for i, (start, end, text) in enumerate(parts):
+      recordings.append(
+        Recording('voice', f'{name}{path.suffix}_{i}', folder.name, path, text, 'neutral', 'train', False, (), start,
+                  end)
+      )  # fmt: skip
+  if not recordings:
+    raise BadInput(f'{folder}: none of {len(paths)} recordings can be used, for the reasons above')
+  return recordings
+
+
+def named(path, why) -> str:
+  """The reason, with the file's name unless it has it."""
+  return str(why) if str(path) in str(why) else f'{path}: {why}'
+
+
+def read_texts(folder: Path, paths: Iterable[Path]) -> dict[Path, str]:
+  """What is said in each recording that has a text; NAME.txt goes before a table."""
+  rows = {}
+  for table in (folder / name for name in TABLES):
+    if table.exists():
+      rows |= dict(_read_table(table))
+  texts = {}
+  for path in paths:
+    inside = path.relative_to(folder)
+    called = (str(inside), str(inside.with_suffix('')), path.name, path.stem)
+    text = next((rows[name] for name in called if name in rows), '')
+    beside = path.with_suffix('.txt')
+    if beside.exists():
+      try:
+        text = beside.read_text(encoding='utf-8-sig')
+      except (OSError, UnicodeDecodeError) as e:
+        raise BadInput(f'{beside}: cannot be read as UTF-8 text ({e}); save it as such') from e
+    if text.split():
+      texts[path] = ' '.join(text.split())
+  return texts
+
+
+def _read_table(path: Path):
+  """Gives (file, text) of each row: of JSON lines, of a CSV with a header, or of rows as LJ Speech's, id|text."""
+  try:
+    lines = [row for row in path.read_text(encoding='utf-8-sig').splitlines() if row.strip()]
+    if path.suffix == '.jsonl':
+      rows = [json.loads(row) for row in lines]
+    elif lines and '|' in lines[0]:
+      rows = [row.split('|') for row in lines]
+    else:
+      rows = list(csv.reader(lines))
+  except (OSError, ValueError, csv.Error) as e:
+    raise BadInput(f'{path}: cannot be read ({e}); give UTF-8, a row a recording, as file_name,text') from e
+  if rows and isinstance(rows[0], list):
+    header = rows.pop(0) if set(rows[0]) & set(FILE_COLUMNS) else None
+    rows = [dict(zip(header, row, strict=False)) if header else {'file': row[0], 'text': row[-1]} for row in rows]
+  for number, row in enumerate(rows, 1):
+    file, text = (next((row[c] for c in names if row.get(c)), None) for names in (FILE_COLUMNS, TEXT_COLUMNS))
+    if file is None:
+      raise BadInput(f'{path}, entry {number}: names no file; give file_name and text in each')
+    yield str(file), str(text or '')
+
+
+def aligned(wave: np.ndarray, text: str) -> list[Word]:
+  """When each word of the text is spoken. Raises BadInput where it is not what is said."""
+  from dubber_jax.media.sound import resample
+  from dubber_jax.script.alignment import RATE, align
+
+  return list(align(resample(wave, SAMPLE_RATE, RATE), text).words)
+
+
+def cut(words: list[Word]) -> list[list[Word]]:
+  """Words in parts of at most LONGEST s, cut in the longest pauses."""
+  if not words:
+    return []
+  first, last = words[0][0], words[-1][1]
+  if last - first <= LONGEST or len(words) == 1:
+    return [words]
+  inner = [i for i in range(1, len(words)) if words[i - 1][1] - first >= SHORTEST and last - words[i][0] >= SHORTEST]
+  at = max(inner or range(1, len(words)), key=lambda i: words[i][0] - words[i - 1][1])
+  return cut(words[:at]) + cut(words[at:])
+
+
+def written(words: list[Word]) -> str:
+  return ' '.join(word.strip() for _, _, word in words)
+
+
+def span(words: list[Word], seconds: float) -> tuple[float, float]:
+  """(start s, end s) of a part of a recording, with a little of what is around it."""
+  return max(words[0][0] - AROUND, 0.0), min(words[-1][1] + AROUND, seconds)
+
+
+class Notes:
+  """What a listener has heard in recordings, kept in a file so that it listens once, and may be corrected."""
+
+  def __init__(self, path: Path, folder: Path, listener: Listener | None, say, count: int):
+    self.path, self.folder, self.listener, self.say, self.count = path, folder, listener, say, count
+    self.deaf = False
+    try:
+      rows = [json.loads(row) for row in path.read_text(encoding='utf-8').splitlines()] if path.exists() else []
+      self.rows = {row['file']: row for row in rows}
+    except (OSError, ValueError, KeyError) as e:
+      raise BadInput(f'{path}: cannot be read ({e}); correct it, or delete it and it is made again') from e
+
+  def words(self, path: Path, wave: np.ndarray) -> list[Word]:
+    file = str(path.relative_to(self.folder))
+    state = [path.stat().st_size, path.stat().st_mtime_ns]
+    row = self.rows.get(file)
+    if row is None or row['state'] != state:
+      words = [[round(start, 2), round(end, 2), word] for start, end, word in self._listen(wave)]
+      row = self.rows[file] = {'file': file, 'words': words, 'state': state}
+      self.path.parent.mkdir(parents=True, exist_ok=True)
+      with complete_file(self.path, overwrite=True) as beside:
+        beside.write_text(''.join(json.dumps(r, ensure_ascii=False) + '\n' for r in self.rows.values()), 'utf-8')
+    return [tuple(word) for word in row['words']]
+
+  def _listen(self, wave):
+    if self.listener is None:
+      from dubber_jax.evaluation.words import Whisper
+
+      self.say(f'{self.count} recordings have no text (NAME.txt beside NAME.wav): Whisper writes down what it hears, '
+               f'in {self.path}, where it may be corrected')  # fmt: skip
+      try:
+        self.listener = Whisper().words
+      except BadInput as e:
+        self.deaf = True
+        raise BadInput(f'{self.folder}: {self.count} recordings have no text; write NAME.txt beside NAME.wav, or let '
+                       f'Whisper listen, but {e}') from e  # fmt: skip
+    return self.listener(wave, SAMPLE_RATE)
