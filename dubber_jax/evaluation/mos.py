@@ -1,0 +1,49 @@
+"""Predicted MOS: how good would listeners say that it sounds, 1 (bad) to 5 (excellent)?
+
+The listener is Distill-MOS (Stahl and Gamper 2025, arXiv 2502.05356; MIT, its weights too) of the package distillmos,
+which runs in PyTorch. Codecs lower it, so speech is compared with recordings through the same one (media/opus.py).
+"""
+
+import contextlib
+import io
+import sys
+import types
+
+import numpy as np
+
+from dubber_jax.errors import BadInput
+from dubber_jax.media.sound import resample
+
+RATE = 16000  # Hz
+INSTALL = 'pip install torch==2.13.0 && pip install --no-deps -r requirements-eval.txt'
+
+
+class DistillMOS:
+  """The listener. Loads in a few seconds, then about 1 s a sentence on one core.
+
+  `score(wave (S,) float32, sample_rate) -> float`. Raises BadInput where its packages are missing.
+  """
+
+  def __init__(self):
+    # Only distillmos's own command line needs torchaudio, whose wheel does not load beside PyTorch for CPUs.
+    stub = 'torchaudio' not in sys.modules
+    if stub:
+      sys.modules['torchaudio'] = types.ModuleType('torchaudio')
+    try:
+      import distillmos
+      import torch
+    except ImportError as error:
+      raise BadInput(f'predicted MOS needs the Python module {error.name}: {INSTALL}') from error
+    finally:
+      if stub:
+        del sys.modules['torchaudio']
+    self._torch = torch
+    with contextlib.redirect_stdout(io.StringIO()):  # it says where its weights lie
+      self._model = distillmos.ConvTransformerSQAModel().eval()
+
+  def score(self, wave: np.ndarray, sample_rate: int) -> float:
+    if not len(wave) or not np.isfinite(wave).all():
+      raise BadInput('predicted MOS of nothing: the sound is empty or has samples that are not finite')
+    heard = self._torch.from_numpy(resample(wave, sample_rate, RATE)[None].copy())
+    with self._torch.inference_mode():
+      return float(self._model(heard)[0])
