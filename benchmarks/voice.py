@@ -239,19 +239,18 @@ def _voice():
   return lambda wave, rate: [round(float(x), 5) for x in judge.embed(wave, rate)]
 
 
-def _emotion():
-  from dubber_jax.evaluation.emotion import load_judge
+def _functionals():
+  from dubber_jax.evaluation.functionals import functionals
 
-  judge = load_judge()
-  return lambda wave, rate: [round(float(p), 5) for p in judge.probabilities(wave, rate)]
+  return lambda wave, rate: [float(x) for x in functionals(wave, rate)]
 
 
 JUDGES = {
   'words': _words,
-  'mos': lambda: _mos(through_opus),
-  'mos-stored': _mos,  # of recordings as they are, which have been through the codec once already
+  'mos': _mos,
+  'mos-opus': lambda: _mos(through_opus),
   'voice': _voice,
-  'emotion': _emotion,
+  'functionals': _functionals,  # what the judge of emotion hears
 }
 
 
@@ -325,20 +324,20 @@ def errors(said: str, heard: str) -> tuple[int, int]:
 
 
 def mos_rows(bench: Bench) -> list[Figure]:
-  """Speech and recordings through the same codec; every voice counts the same, however many recordings it has."""
-  cast, scores = bench.cast(SEEN), {}
+  """Speech through the codec that the recordings are stored in; every voice counts the same, however many its clips."""
+  cast, scores, plain = bench.cast(SEEN), {}, {}
   for column in bench.columns:
-    heard = bench.judged('mos', [bench.spoken(column, s, text) for s, text in cast], f'MOS, {column}')
-    scores[column] = [[h for (s, _), h in zip(cast, heard, strict=True) if s == speaker] for speaker in SEEN]
-  own = {s: [bench.recorded(r) for r in bench.held_back(s)] for s in SEEN}
-  scores[REAL] = [bench.judged('mos', own[s], f'MOS, recordings of {s}') for s in SEEN]
-  stored = [bench.judged('mos-stored', own[s], f'MOS, recordings of {s}') for s in SEEN]
+    sounds = [bench.spoken(column, s, text) for s, text in cast]
+    for judge, found in (('mos-opus', scores), ('mos', plain)):
+      heard = bench.judged(judge, sounds, f'MOS, {column}')
+      found[column] = [[h for (s, _), h in zip(cast, heard, strict=True) if s == speaker] for speaker in SEEN]
+  scores[REAL] = [bench.judged('mos', map(bench.recorded, bench.held_back(s)), f'recordings of {s}') for s in SEEN]
   ratios = {c: interval(ratio_of_means, *scores[c], *scores[REAL]) for c in bench.columns}
-  means = {c: interval(mean_of_means, *v) for c, v in scores.items()}
+  means, before = ({c: interval(mean_of_means, *v) for c, v in found.items()} for found in (scores, plain))
   figures = [
-    Figure('predicted MOS, training voices', SCORE, means, at_least=3.6),
+    Figure('predicted MOS through Opus, training voices', SCORE, means, at_least=3.6),
     Figure("the same over that of the voices' recordings", SCORE, ratios, at_least=0.9),
-    Figure('– recordings not through the codec a second time', SCORE, {REAL: interval(mean_of_means, *stored)}),
+    Figure('– before the codec', SCORE, before),
   ]
   for i, speaker in enumerate(SEEN):
     figures.append(Figure(f'– {speaker}', SCORE, {c: interval(np.mean, v[i]) for c, v in scores.items()}))
@@ -346,23 +345,23 @@ def mos_rows(bench: Bench) -> list[Figure]:
 
 
 def vocoder_rows(bench: Bench) -> list[Figure]:
-  """Held-back recordings, to a mel and back."""
+  """Held-back recordings, to a mel and back, beside the recordings as they are."""
   own = [r for s in SEEN for r in bench.held_back(s)]
-  real = bench.judged('mos', map(bench.recorded, own), 'MOS, recordings')
+  real = bench.judged('mos', map(bench.recorded, own), 'recordings')
   said = bench.judged('words', map(bench.recorded, own), 'recordings')
-  shares, means, words = {}, {REAL: interval(np.mean, real)}, {}
+  ratios, means, words = {}, {REAL: interval(np.mean, real)}, {}
   words[REAL] = interval(share, [errors(r.text, w) for r, w in zip(own, said, strict=True)])
   for column in bench.columns:
     if column == 'one-way':
       continue  # its vocoder is that of `director`
     sounds = [bench.vocoded(column, r) for r in own]
-    scores = bench.judged('mos', sounds, f'MOS, vocoder of {column}')
+    scores = bench.judged('mos', sounds, f'vocoder of {column}')
     heard = bench.judged('words', sounds, f'vocoder of {column}')
     means[column] = interval(np.mean, scores)
-    shares[column] = interval(lambda pairs: pairs[:, 0].mean() / pairs[:, 1].mean(), np.stack([scores, real], 1))
+    ratios[column] = interval(share, np.stack([scores, real], 1))
     words[column] = interval(share, [errors(r.text, w) for r, w in zip(own, heard, strict=True)])
   return [
-    Figure("vocoder alone: predicted MOS over the recordings'", SCORE, shares, at_least=0.95),
+    Figure("vocoder alone: predicted MOS over the recordings'", SCORE, ratios, at_least=0.95),
     Figure('– predicted MOS', SCORE, means),
     Figure('– word error', PERCENT, words),
   ]
@@ -393,33 +392,42 @@ def likeness_rows(bench: Bench) -> list[Figure]:
 
 
 def emotion_rows(bench: Bench) -> list[Figure]:
-  """New lines asked to be each emotion in the test actors' voices, beside what the judge hears in those actors."""
-  names, most = _emotion_names(), bench.count if bench.count < 60 else None
+  """New lines asked to be each emotion in the test actors' voices, beside what the judge hears in those actors.
+
+  Accuracy is the mean over emotions, since the actors' neutral clips are more. The judge compares with neutral speech
+  of the same voice: recordings through the column's vocoder; of recordings, the others.
+  """
+  from dubber_jax.evaluation.emotion import beside, load_judge
+
+  judge = load_judge()
+  names = judge.emotions
+  neutral = {a: [r for r in recordings(a) if r.id.split('-')[2] == '01'] for a in ACTORS}  # 02, calm, is less so
+
+  def hear(sounds, neutrals, what):
+    """-> the emotion heard in each of the sounds, beside the neutral ones given for it."""
+    own = np.array(bench.judged('functionals', sounds, what))
+    others = [np.mean(bench.judged('functionals', n, f'{what}, neutral'), axis=0) for n in neutrals]
+    return [names[i] for i in judge.with_neutral.logits(beside(own, np.array(others))).argmax(-1)]
+
   real = [r for a in ACTORS for r in recordings(a) if r.emotion in names]
-  real = real if most is None else real[:: max(1, len(real) // most)]
+  beside_real = [[bench.recorded(n) for n in neutral[r.speaker] if n != r] for r in real]
+  heard = hear([bench.recorded(r) for r in real], beside_real, 'emotion, recordings')
+  pairs = {REAL: [(r.emotion, e) for r, e in zip(real, heard, strict=True)]}
   asked = [(s, text, e) for s, text in bench.cast(ACTORS, -(-2 * bench.count // len(names))) for e in names]
-  heard = bench.judged('emotion', map(bench.recorded, real), 'emotion, recordings')
-  judged = {REAL: ([r.emotion for r in real], heard)}
   for column in bench.columns:
-    odds = bench.judged('emotion', [bench.spoken(column, *a) for a in asked], f'emotion, {column}')
-    judged[column] = [e for *_, e in asked], odds
-  right = {c: [names[int(np.argmax(p))] == e for e, p in zip(*v, strict=True)] for c, v in judged.items()}
+    vocoder = 'director' if column == 'one-way' else column
+    vocoded = {a: [bench.vocoded(vocoder, n) for n in neutral[a]] for a in ACTORS}
+    heard = hear([bench.spoken(column, *a) for a in asked], [vocoded[s] for s, *_ in asked], f'emotion, {column}')
+    pairs[column] = [(e, h) for (*_, e), h in zip(asked, heard, strict=True)]
+  right = {c: [[h == e for e, h in found if e == name] for name in names] for c, found in pairs.items()}
   bench.out.mkdir(parents=True, exist_ok=True)
-  draw_confusion(bench.out / 'confusion.png', names, judged)
-  ratios = {c: interval(ratio_of_means, right[c], right[REAL]) for c in bench.columns}
-  accuracy = {c: interval(np.mean, v) for c, v in right.items()}
+  draw_confusion(bench.out / 'confusion.png', names, pairs)
+  ratios = {c: interval(ratio_of_means, *right[c], *right[REAL]) for c in bench.columns}
+  accuracy = {c: interval(mean_of_means, *found) for c, found in right.items()}
   return [
     Figure("emotion: the judge's accuracy over that on the actors' own speech", SCORE, ratios, at_least=0.85),
     Figure(f'– accuracy (chance {1 / len(names):.1%})', PERCENT, accuracy),
   ]
-
-
-def _emotion_names() -> tuple[str, ...]:
-  try:
-    from dubber_jax.evaluation.emotion import load_judge
-  except ImportError as e:
-    raise BadInput(f'there is no judge of emotion ({e})') from e
-  return tuple(load_judge().emotions)
 
 
 def speed_rows(bench: Bench) -> list[Figure]:
@@ -562,14 +570,14 @@ def draw_figures(path: Path, figures: list[Figure]):
   plt.close(sheet)
 
 
-def draw_confusion(path: Path, names: tuple[str, ...], judged: dict[str, tuple[list[str], list]]):
+def draw_confusion(path: Path, names: tuple[str, ...], pairs: dict[str, list[tuple[str, str]]]):
   """Asked (rows) against heard (columns), a square for each column of the table; shares of a row."""
   plt = _pyplot()
-  sheet, axes = plt.subplots(1, len(judged), figsize=(4.2 * len(judged), 4.2), squeeze=False, layout='constrained')
-  for place, (column, (asked, odds)) in zip(axes.flat, judged.items(), strict=True):
+  sheet, axes = plt.subplots(1, len(pairs), figsize=(4.2 * len(pairs), 4.2), squeeze=False, layout='constrained')
+  for place, (column, found) in zip(axes.flat, pairs.items(), strict=True):
     counts = np.zeros((len(names), len(names)))
-    for emotion, p in zip(asked, odds, strict=True):
-      counts[names.index(emotion), int(np.argmax(p))] += 1
+    for asked, heard in found:
+      counts[names.index(asked), names.index(heard)] += 1
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     place.imshow(shares, cmap='Blues', vmin=0, vmax=1)
     for i, j in np.ndindex(shares.shape):
@@ -577,7 +585,7 @@ def draw_confusion(path: Path, names: tuple[str, ...], judged: dict[str, tuple[l
                  color='white' if shares[i, j] > 0.5 else 'black')  # fmt: skip
     place.set_xticks(range(len(names)), names, rotation=45, ha='right', fontsize=8)
     place.set_yticks(range(len(names)), names, fontsize=8)
-    place.set_title(f'{column} ({len(asked)} clips): asked down, heard across', fontsize=8)
+    place.set_title(f'{column} ({len(found)} clips): asked down, heard across', fontsize=8)
   with complete_file(path, overwrite=True) as beside:
     sheet.savefig(beside, dpi=110)
   plt.close(sheet)
