@@ -27,6 +27,7 @@ TEXT_COLUMNS = ('text', 'transcription', 'transcript', 'sentence')
 LONGEST = 6.5  # s of a piece, which fits a training bucket of 640 frames with the silence kept around it
 SHORTEST = 1.0  # s of a piece, where the pauses leave a choice
 AROUND = 0.4  # s kept around a piece, or half the pause where it is shorter
+ALIGNED = 60.0  # s of sound whose every word an aligner is likely to find, where a machine wrote them down
 LEAST, ENOUGH = 10.0, 60.0  # s of speech without which nothing is learned, and from which on it is well learned
 
 Word = tuple[float, float, str]  # start s, end s, as written
@@ -75,12 +76,12 @@ def find_voice_recordings(folder, heard, listener: Listener | None = None, say=p
     try:
       wave = read_sound(path, SAMPLE_RATE)
       seconds = len(wave) / SAMPLE_RATE
-      if path not in texts:
-        parts = [(*span(words, seconds), written(words)) for words in cut(notes.words(path, wave))]
-      elif seconds <= LONGEST + 2 * AROUND:
-        parts = [(None, None, texts[path])]
+      text = texts.get(path) or written(notes.words(path, wave))
+      if seconds <= LONGEST + 2 * AROUND:
+        parts = [(None, None, text)] if text else []
       else:
-        parts = [(*span(words, seconds), written(words)) for words in cut(aligned(wave, texts[path]))]
+        words = aligned(wave, text) if path in texts else at_best(wave, notes.words(path, wave))
+        parts = [(*span(part, seconds), written(part)) for part in cut(words)]
     except BadInput as e:
       if notes.deaf:
         raise
@@ -154,6 +155,16 @@ def aligned(wave: np.ndarray, text: str) -> list[Word]:
   from dubber_jax.script.alignment import RATE, align
 
   return list(align(resample(wave, SAMPLE_RATE, RATE), text).words)
+
+
+def at_best(wave: np.ndarray, heard: list[Word]) -> list[Word]:
+  """What was heard, with the times of an aligner, which are better by far, where it finds all the words."""
+  if not heard or len(wave) > ALIGNED * SAMPLE_RATE:
+    return heard
+  try:
+    return aligned(wave, written(heard))
+  except BadInput:
+    return heard
 
 
 def cut(words: list[Word]) -> list[list[Word]]:

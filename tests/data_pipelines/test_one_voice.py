@@ -71,10 +71,18 @@ def test_recordings_without_text_are_listened_to_once_and_what_was_heard_may_be_
   heard.write_text(json.dumps(row))
   recordings = find_voice_recordings(folder, heard, ear, said.append)
   assert texts_of(recordings) == ['Good morning.', 'Good night.'] and ear.asked == 1
-  assert recordings[1].speaker == 'sam' and recordings[1].end <= 1.5
+  assert recordings[1].speaker == 'sam' and recordings[1].end is None  # short enough to stay whole
   record(folder, ['b.wav'], 2.0)  # another recording of that name
   find_voice_recordings(folder, heard, ear, said.append)
   assert ear.asked == 2
+
+
+def test_long_recording_without_text_is_cut_between_the_words_heard(tmp_path):
+  record(tmp_path / 'sam', ['a.wav'], 70.0)
+  heard = [(0.5, 4.0, 'Good'), (4.2, 6.0, 'evening.'), (7.0, 11.0, 'Sit')]
+  first, second = find_voice_recordings(tmp_path / 'sam', tmp_path / 'heard', lambda wave, rate: heard)
+  assert (first.text, second.text) == ('Good evening.', 'Sit')
+  assert 6.0 <= first.end <= second.start <= 7.0 and first.key != second.key
 
 
 def test_without_whisper_it_is_said_that_texts_are_missing(tmp_path, monkeypatch):
