@@ -191,6 +191,7 @@ class Bench:
       kept[sound.real].add(judge, sound.key, open_judge(judge)(sound.wave(), SAMPLE_RATE))
     return [kept[s.real].value(judge, s.key) for s in sounds]
 
+
 @dataclass
 class Kept:
   """Judgements in a file of JSON lines, each written as soon as it is there."""
@@ -222,7 +223,7 @@ class Kept:
 def _words():
   from dubber_jax.evaluation.words import Whisper
 
-  return Whisper().transcribe
+  return Whisper(threads=cores()).transcribe
 
 
 def _mos(through=lambda wave, rate: wave):
@@ -275,6 +276,11 @@ def reference(speaker: str) -> Recording:
 @functools.cache
 def voice(speaker: str) -> Voice:
   return make_voice(sound_of(reference(speaker)), SAMPLE_RATE, speaker)
+
+
+def cores() -> int:
+  """That this process may use."""
+  return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
 
 
 def model_hash(folder: Path) -> str:
@@ -441,7 +447,7 @@ def speed_rows(bench: Bench) -> list[Figure]:
       sound = sum(d.result['slot_seconds'] for d in done)
       for stage in runs[column] if turn else ():  # the first turn compiles
         runs[column][stage].append(sum(d.result['seconds'][stage] for d in done) / sound)
-  where = f'{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}'
+  where = f'{cores()} cores, load {os.getloadavg()[0]:.1f}'
   return [
     Figure(f'real-time factor, {stage} alone, {where}', '{:.3f}',
            {c: interval(np.median, runs[c][stage]) for c in bench.columns}, at_most=bar)
