@@ -90,7 +90,7 @@ def play_line(
   watch = Stopwatch()
   extractors = extractors or Extractors()
   phonemes = phonemize(line.text, lexicon)
-  warnings = [f'not spoken: {part!r}' for part in phonemes.unspoken]
+  warnings = list(phonemes.warnings)
   silent_clip = clip or Clip(np.zeros((0, 8, 8, 3), np.uint8), slot_seconds or 0.0)
   track = None
   if len(silent_clip.frames):

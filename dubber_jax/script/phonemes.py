@@ -39,13 +39,44 @@ class Phonemes:
 
   `words` are the words as spoken ('three', 'dollars' for '$3'), lower case. `word_of` (N,) is the index
   into `words` of each symbol, -1 for silence and punctuation. `unspoken` are parts of the text that have
-  no pronunciation, such as emoji or another script.
+  no pronunciation, such as emoji or another script. `guessed` are words that neither the lexicon nor the dictionary
+  has: they are pronounced by their spelling.
   """
 
   symbols: tuple[str, ...]
   word_of: np.ndarray
   words: tuple[str, ...]
   unspoken: tuple[str, ...] = ()
+  guessed: tuple[str, ...] = ()
+
+  @property
+  def warnings(self) -> tuple[str, ...]:
+    """One line each for what is not spoken, and for what is but may be mispronounced."""
+    warnings = []
+    if self.unspoken:
+      warnings.append(f'not spoken: {_named(_with_script(part) for part in self.unspoken)}')
+    if len(self.guessed) >= max(2, FOREIGN * len(self.words)):
+      warnings.append(f'not English? {_named(self.guessed)}: read by the rules of English; no other language is spoken')
+    elif self.guessed:
+      warnings.append(f'not in the dictionary, pronounced by the spelling: {_named(self.guessed)}; '
+                      'a --lexicon says how they are spoken')  # fmt: skip
+    return tuple(warnings)
+
+
+FOREIGN = 0.4  # share of words outside the dictionary from which on a line is taken for another language
+NAMED = 5  # words or parts that a warning names
+
+
+def _named(parts):
+  parts = list(dict.fromkeys(parts))
+  return ', '.join(parts[:NAMED]) + (f' and {len(parts) - NAMED} more' if len(parts) > NAMED else '')
+
+
+def _with_script(part):
+  """The part and, where it is of letters, the script they belong to: "'Привет' (Cyrillic)"."""
+  letter = next((c for c in part if c.isalpha()), None)
+  name = unicodedata.name(letter, '').split(' ')[0].title() if letter else ''
+  return repr(part) + (f' ({name})' if name not in ('', 'Latin') else '')
 
 
 def phonemize(text: str, lexicon: dict[str, tuple[str, ...]] | None = None) -> Phonemes:
@@ -56,10 +87,10 @@ def phonemize(text: str, lexicon: dict[str, tuple[str, ...]] | None = None) -> P
   """
   if not text.strip():
     raise BadInput('the line is empty: give the words to speak')
-  unspoken = []
+  unspoken, guessed = [], []
   tokens = []  # (word, symbols) or (punctuation, None)
   for piece, symbols in _split_by_lexicon(_clean(text, unspoken), lexicon or {}):
-    tokens += [(piece, symbols)] if symbols else _pronounce(piece, unspoken)
+    tokens += [(piece, symbols)] if symbols else _pronounce(piece, unspoken, guessed)
   tokens = _merge_punctuation(tokens)
   words = [(word, symbols) for word, symbols in tokens if symbols]
   if not words:
@@ -78,7 +109,7 @@ def phonemize(text: str, lexicon: dict[str, tuple[str, ...]] | None = None) -> P
   symbols.append('@sil')
   word_of.append(-1)
   spoken = tuple(word.lower() for word, _ in words)
-  return Phonemes(tuple(symbols), np.array(word_of, np.int32), spoken, tuple(unspoken))
+  return Phonemes(tuple(symbols), np.array(word_of, np.int32), spoken, tuple(unspoken), tuple(guessed))
 
 
 def encode(symbols) -> np.ndarray:
@@ -139,18 +170,50 @@ _ABBREVIATIONS = {
   'rev.': 'reverend', 'sr.': 'senior', 'jr.': 'junior', 'inc.': 'incorporated', 'ltd.': 'limited',
   'dept.': 'department', 'approx.': 'approximately', 'mr.': 'mister', 'mrs.': 'missus', 'ms.': 'miz',
   'dr.': 'doctor', 'messrs.': 'messers', 'mt.': 'mount', 'gov.': 'governor', 'sen.': 'senator',
-  'hon.': 'honorable',
+  'hon.': 'honorable', 'blvd.': 'boulevard', 'ave.': 'avenue', 'tel.': 'telephone',
 }  # fmt: skip
+_BEFORE_NUMBERS = {
+  'p': 'page', 'pp': 'pages', 'vol': 'volume', 'fig': 'figure', 'ch': 'chapter', 'ca': 'circa', 'no': 'number',
+  'jan': 'January', 'feb': 'February', 'mar': 'March', 'apr': 'April', 'jun': 'June', 'jul': 'July',
+  'aug': 'August', 'sep': 'September', 'sept': 'September', 'oct': 'October', 'nov': 'November', 'dec': 'December',
+}  # fmt: skip
+_DAYS = {
+  'Mon': 'Monday', 'Tue': 'Tuesday', 'Tues': 'Tuesday', 'Wed': 'Wednesday', 'Thu': 'Thursday', 'Thurs': 'Thursday',
+  'Fri': 'Friday', 'Sat': 'Saturday', 'Sun': 'Sunday',
+}  # fmt: skip
+_SLASHED = {'w/o': 'without', 'c/o': 'care of', 'w/': 'with', 'n/a': 'not applicable'}
 _UNITS = {
   'kg': 'kilograms', 'km': 'kilometers', 'cm': 'centimeters', 'mm': 'millimeters', 'mph': 'miles per hour',
   'lb': 'pounds', 'lbs': 'pounds', 'oz': 'ounces', 'ft': 'feet', 'ml': 'milliliters', 'hz': 'hertz',
-  'khz': 'kilohertz', 'mb': 'megabytes', 'gb': 'gigabytes', 'min': 'minutes', 'hr': 'hours', 'hrs': 'hours',
+  'khz': 'kilohertz', 'mhz': 'megahertz', 'ghz': 'gigahertz', 'kb': 'kilobytes', 'mb': 'megabytes',
+  'gb': 'gigabytes', 'tb': 'terabytes', 'min': 'minutes', 'sec': 'seconds', 'ms': 'milliseconds', 'hr': 'hours',
+  'hrs': 'hours', 'kw': 'kilowatts', 'kwh': 'kilowatt hours', 'mg': 'milligrams', 'db': 'decibels',
 }  # fmt: skip
+# Of one or two letters that are words or names as well: in this very case, and right after the number.
+_SHORT_UNITS = {
+  'm': 'meters', 'g': 'grams', 's': 'seconds', 'h': 'hours', 'l': 'liters', 'L': 'liters', 'W': 'watts', 'V': 'volts',
+  'in': 'inches', 'yd': 'yards',
+}  # fmt: skip
+_SINGULAR = {'feet': 'foot', 'inches': 'inch', 'hertz': 'hertz', 'miles per hour': 'mile per hour'}
+_CURRENCIES = {
+  '$': ('dollar', 'cent'), '£': ('pound', 'pence'), '€': ('euro', 'cent'), '¥': ('yen', ''), '₹': ('rupee', 'paise'),
+}  # fmt: skip
+_SCALES = {'k': 'thousand', 'm': 'million', 'mn': 'million', 'b': 'billion', 'bn': 'billion'}
 _SIGNS = {
   '&': ' and ', '%': ' percent ', '@': ' at ', '+': ' plus ', '=': ' equals ', '°': ' degrees ', '~': ' about ',
 }  # fmt: skip
-_FRACTIONS = {
-  '1/2': 'one half', '1/3': 'one third', '2/3': 'two thirds', '1/4': 'one quarter', '3/4': 'three quarters',
+_SYMBOLS_IN_WORDS = {
+  '×': ' times ', '÷': ' divided by ', '±': ' plus or minus ', '√': ' the square root of ', '∞': ' infinity ',
+  '²': ' squared', '³': ' cubed', '¢': ' cents ', '№': ' number ', '−': '-', '≈': ' about ', '≤': ' at most ',
+  '≥': ' at least ', '℃': ' degrees Celsius ', '℉': ' degrees Fahrenheit ',
+}  # fmt: skip
+_ADDRESS_MARKS = {
+  '.': ' dot ', '/': ' slash ', '-': ' dash ', '_': ' underscore ', ':': ' colon ', '?': ' question mark ',
+  '=': ' equals ', '&': ' and ', '#': ' hash ', '%': ' percent ', '+': ' plus ', '@': ' at ', '~': ' tilde ',
+}  # fmt: skip
+_PARTS = {
+  2: 'half', 3: 'third', 4: 'quarter', 5: 'fifth', 6: 'sixth', 7: 'seventh', 8: 'eighth', 9: 'ninth', 10: 'tenth',
+  12: 'twelfth', 16: 'sixteenth', 20: 'twentieth', 32: 'thirty second', 64: 'sixty fourth', 100: 'hundredth',
 }  # fmt: skip
 _NUMERALS = ('II', 'III', 'IV', 'V', 'VI', 'VII', 'VIII', 'IX', 'X', 'XI', 'XII', 'XIII', 'XIV', 'XV', 'XVI')
 _SPELT_A = 0xE000  # private use
@@ -160,43 +223,115 @@ _WORD = r"[A-Za-z]+(?:'[A-Za-z]+)*"
 
 
 def _clean(text, unspoken):
-  """Text in ASCII, abbreviations, units and signs written out, marks of punctuation set apart."""
-  text = re.sub('[\ue000-\uf8ff\x00-\x1f\x7f]', ' ', unicodedata.normalize('NFKC', text))
+  """Text in ASCII, abbreviations, numbers, units and signs written out, marks of punctuation set apart."""
+
+  def drop(match):
+    unspoken.append(match.group().strip())
+    return ' '
+
+  text = re.sub('[\u2122\u2120]', drop, text.translate(_SPOKEN_SYMBOLS))
+  text = unicodedata.normalize('NFKC', text)
+  text = re.sub('[\ue000-\uf8ff\x00-\x1f\x7f\u200b\u2028\u2029]', ' ', text)
+  text = ''.join(c for c in text if unicodedata.category(c) != 'Cf')  # soft hyphens, joiners, marks of direction
   text = re.sub('[\u2018\u2019\u02bc\u00b4`]', "'", text)
   text = re.sub("(?i)(?<![a-z])'n'?(?= )", 'and', text)
   text = re.sub(r'(?<=\d)\s*[\u2012\u2013]\s*(?=\d)', ' to ', text)
   text = re.sub('\\s*(?:[\u2012-\u2015]|--+|\\s-(?=\\s))\\s*', ' \u2014 ', text)  # the one dash kept
   text = re.sub(r'\b(\d+) ?\'(?: ?(\d+) ?(?:"|\'\'))', r'\1 foot \2', text)
+  text = re.sub(r'(?i)\bhttps?://[^\s<>"]+|\bwww\.[^\s<>"]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+', _address, text)
+  text = re.sub(r'(?<=\d) ?\* ?(?=\d)', ' times ', text)
   text = text.translate({ord(mark): ' ' for mark in '"\u201c\u201d\u201e\u00ab\u00bb()[]{}<>*_|\\^\u266a\u266b'})
-  text = ''.join(c for c in unicodedata.normalize('NFKD', text) if not unicodedata.combining(c))
+  text = ''.join(c for c in unicodedata.normalize('NFKD', text) if unicodedata.category(c) != 'Mn')
   text = text.replace('\u2026', '...').replace('\u2044', '/').replace('\u00df', 'ss')
-
-  def drop(match):
-    unspoken.append(match.group())
-    return ' '
-
-  text = re.sub(r'[^\x20-\x7e\u2014£€°\s]+', drop, text)
+  text = re.sub(r'[^\x20-\x7e\u2014£€¥₹°]+(?:\s+[^\x20-\x7e\u2014£€¥₹°]+)*', drop, text)
   text = re.sub(r'\s+', ' ', text)
-  for fraction, words in _FRACTIONS.items():
-    text = re.sub(rf'(?<=\d) {fraction}(?![\d/])', f' and {words}', text)
-    text = re.sub(rf'(?<![\d/]){fraction}(?![\d/])', words, text)
+  text = _write_numbers(text)
   text = re.sub(r'#(?=\d)', 'number ', text)
-  text = re.sub(r'\b[Nn]o\. ?(?=\d)', 'number ', text)
+  text = re.sub(r'(?<=[A-Z][a-z] |[a-z]{2} )St\.(?= [a-z]|\W*$|,)', 'Street', text)
   text = re.sub(r'\bSt\. (?=[A-Z])', 'Saint ', text)
+  text = re.sub(r'\b(Mr|Mrs|Ms|Dr)(?= [A-Z][a-z])', r'\1.', text)
+  text = re.sub(rf'\b({"|".join(_DAYS)})\.(?=,| \d)', lambda m: _DAYS[m[1]], text)
+  text = re.sub(r'\b(Ph|[BM]\.? ?Sc)\.? ?D?\.(?!\w)', lambda m: _letters(re.sub('[^A-Za-z]', '', m[0])), text)
+  text = re.sub(r'(?<![\w/])(w/o|c/o|n/a|w/)(?![\w/])', lambda m: _SLASHED[m[1]], text)
   text = re.sub(r'(?<![\w.])([A-Za-z][A-Za-z.]*\.)(?=\W|$)', _write_out, text)
   text = re.sub(r'\b(?:[A-HJ-Z]\. ?)+(?=[A-Z][a-z])', _initials, text)
   text = re.sub(r'\b([A-Z][a-z]+) ([IVX]{2,})\b', _numeral, text)
-  text = re.sub(r'([$£€])(\d[\d.,]*) (thousand|[mbtr]+illion)\b', _large_sum, text)
-  text = re.sub(r'\b(\d{3})0s\b', lambda m: _decade(m[1] + '0'), text)
-  text = re.sub(r'(?<=\d) ?([A-Za-z]+)\b', _unit, text)
   text = re.sub(r'\b([A-Z]+)-?(?=\d)', lambda m: _letters(m[1]) + ' ', text)
   text = re.sub(r'\b([A-Za-z]+)(?=\d)', r'\1 ', text)
   text = re.sub(r'(?<=[a-z] )A(?= [a-z\d]|[^\w ]|$)', _letters('A'), text)  # plan A, vitamin A
   text = re.sub('[&%@+=°~]', lambda m: _SIGNS[m.group()], text)
+  text = re.sub(r'(?i)\b([bcdfghj-np-tvwxz]{1,2})-(?=\1)', drop, text)  # b-but: a stammer has no sound of its own
   text = re.sub(r'(?<=[A-Za-z])[-/:](?=[A-Za-z])', ' ', text)
-  text = re.sub(r'(?<=[A-Za-z]{2})\.(?=[a-z]{2})', ' dot ', text)
+  text = re.sub(r'(?<=[A-Za-z]{2})\.(?=[a-z]{2})|(?<![\w.])\.(?=[A-Za-z])', ' dot ', text)
   text = re.sub(r'[A-Za-z]*([A-Za-z])\1\1+[A-Za-z]*', _shorten, text)
   return _lower_capitals(re.sub(r'[#/]', ' ', text)).strip()
+
+
+_SPOKEN_SYMBOLS = str.maketrans(_SYMBOLS_IN_WORDS)
+
+
+def _address(match):
+  """Of a web page or a mailbox. A mark at its end belongs to the sentence."""
+  address = re.sub('(?i)^https?://', '', match[0])
+  kept = address.rstrip('.,;:!?\')/')
+  spoken = re.sub(r'[^\w\s]|_', lambda m: _ADDRESS_MARKS.get(m[0], ' '), kept)
+  return spoken + address[len(kept) :].replace('/', '')
+
+
+def _write_numbers(text):
+  """Money, times, fractions, telephone numbers, ranges and units, so that what is left are plain numbers."""
+  number = r'\d[\d,]*(?:\.\d+)?'
+  text = re.sub(rf'(?<![\d.])({number}) ?([$£€¥₹])(?!\d)', r'\2\1', text)
+  text = re.sub(rf'([$£€¥₹]) ?({number})(?: ?(thousand|[mbtr]+illion|k|mn?|bn?)\b)?', _money, text)
+  text = re.sub(r'(?i)(?<![\d:.])([01]?\d|2[0-4]):([0-5]\d)(?::([0-5]\d))?(?![\d:])( ?[ap]\.?m\b)?', _time, text)
+  text = re.sub(r'(?<=\d):(?=\d)', ' to ', text)
+  text = re.sub(r'(?<![\d/])(?:(\d+) )?(\d{1,2})/(\d{1,3})(?![\d/])', _fraction, text)
+  text = re.sub(r'(?<![\w.,-])(?:\+?\d{1,3}[ -])?(?:\(?\d{3}\)?[ -]+)?\d{3}-\d{4}(?![\w-])', _digits, text)
+  text = re.sub(r'(?<![\d.,-])0\d+(?![\d.,]*\d)', _digits, text)
+  text = re.sub(r'\d+(?:\.\d+){2,}', lambda m: m[0].replace('.', ' point '), text)
+  text = re.sub(r'(?<![\d-])(\d+)-(\d+)(?![\d-])', r'\1 to \2', text)
+  text = re.sub(rf'(?i)\b({"|".join(_BEFORE_NUMBERS)})\. ?(?=\d)', lambda m: _BEFORE_NUMBERS[m[1].lower()] + ' ', text)
+  text = re.sub(r"(?<![\d.,])'?(\d{1,3}0)'?s\b", _decade, text)
+  text = re.sub(r'° ?([CF])\b', lambda m: ' degrees ' + {'C': 'Celsius', 'F': 'Fahrenheit'}[m[1]], text)
+  return re.sub(r'(\d) ?([A-Za-z]+)(?:/([a-z]+))?\b', _unit, text)
+
+
+def _money(match):
+  sign, amount, scale = match.groups()
+  name, small = _CURRENCIES[sign]
+  plural = name if name == 'yen' else name + 's'
+  amount = amount.rstrip(',')
+  if scale:
+    return f'{amount} {_SCALES.get(scale.lower(), scale)} {plural} '
+  whole, _, cents = amount.partition('.')
+  if len(cents) != 2 or not small:
+    return f'{amount} {name if amount == "1" else plural} '
+  parts = [f'{whole} {name if whole == "1" else plural}'] if int(whole.replace(',', '') or 0) else []
+  if int(cents):
+    parts.append(f'{int(cents)} {small if small != "cent" or cents == "01" else small + "s"}')
+  return ' '.join(parts or [f'0 {plural}']) + ' '
+
+
+def _time(match):
+  hour, minute, second, half = match.groups()
+  words = f'{int(hour)} ' + ("o'clock" if minute == '00' else f'oh {int(minute)}' if minute[0] == '0' else minute)
+  if minute == '00' and (half or int(hour) > 12):
+    words = f'{int(hour)}' + ('' if half else ' hundred')
+  return words + (f' and {int(second)} seconds' if second else '') + (half or '')
+
+
+def _fraction(match):
+  whole, above, below = match.groups()
+  above, below = int(above), int(below)
+  if not 0 < above < below or below not in _PARTS:
+    return match[0].replace('/', ' ')
+  part = _PARTS[below] if above == 1 else 'halves' if below == 2 else _PARTS[below] + 's'
+  return (f'{whole} and ' if whole else '') + ('one' if above == 1 else str(above)) + f' {part}'
+
+
+def _digits(match):
+  digits = ' '.join(re.sub(r'\D', '', match[0]))
+  return f'plus {digits}' if match[0][0] == '+' else digits
 
 
 def _write_out(match):
@@ -227,10 +362,6 @@ def _numeral(match):
   return f'{name} {_NUMERALS.index(numeral) + 2}' if numeral in _NUMERALS else match.group()
 
 
-def _large_sum(match):
-  return f'{match[2]} {match[3]} ' + {'$': 'dollars', '£': 'pounds', '€': 'euros'}[match[1]]
-
-
 def _shorten(match):
   """'noooo' is 'no', 'sweeeet' is 'sweet'."""
   word = match.group()
@@ -241,21 +372,37 @@ def _shorten(match):
   return second if _in_dictionary(second) and not _in_dictionary(first) else first
 
 
-def _decade(year):
+def _decade(match):
   words = {
     '00': 'hundreds', '10': 'tens', '20': 'twenties', '30': 'thirties', '40': 'forties', '50': 'fifties',
     '60': 'sixties', '70': 'seventies', '80': 'eighties', '90': 'nineties',
   }  # fmt: skip
-  return 'two thousands' if year == '2000' else f'{year[:2]} {words[year[2:]]}'
+  years = match[1]
+  if len(years) == 3:
+    return match[0]
+  return 'two thousands' if years == '2000' else f'{years[:-2]} {words[years[-2:]]}'.strip()
 
 
 def _unit(match):
-  suffix = match.group(1)
+  """Letters right after a number, or after a space: kilometers, a.m., the ending of an ordinal, or letters."""
+  last, suffix, per = match.groups()
+  close = match[0][1:2] != ' '
   if suffix.lower() in ('am', 'pm'):
-    return ' ' + _letters(suffix)
-  if suffix.lower() in ('st', 'nd', 'rd', 'th') and not match.group().startswith(' '):
-    return suffix
-  return ' ' + _UNITS.get(suffix.lower(), suffix)
+    return last + ' ' + _letters(suffix)
+  if suffix.lower() in ('st', 'nd', 'rd', 'th') and close:
+    return match[0]
+  unit = _UNITS.get(suffix.lower()) or (_SHORT_UNITS.get(suffix) if close or len(suffix) == 1 and per else None)
+  if suffix in ('m', 'g') and not unit and not re.match(r'\s*[A-Za-z]', match.string[match.end():]):
+    unit = _SHORT_UNITS[suffix]
+  if unit is None:
+    spelt = suffix in ('AD', 'BC') or close and len(suffix) > 1 and suffix.isupper()
+    return f'{last} {_letters(suffix) if spelt else suffix}' + (f'/{per}' if per else '')
+  if re.search(r'(?<![\d.,])1$', match.string[: match.start() + 1]):
+    unit = _SINGULAR.get(unit) or re.sub('s$', '', unit)
+  if not per:
+    return f'{last} {unit}'
+  under = _UNITS.get(per.lower()) or _SHORT_UNITS.get(per) or per
+  return f'{last} {unit} per {_SINGULAR.get(under) or re.sub("s$", "", under)}'
 
 
 def _lower_capitals(text):
@@ -264,8 +411,11 @@ def _lower_capitals(text):
 
   def lower(match):
     word = match.group()
-    if len(word) < 2 or not word.isupper():
+    if len(word) < 2 or match.string[match.start() - 1 : match.start()].isdigit():
       return word
+    if not word.isupper():  # 'brb' has no vowel to be spoken by
+      known = re.search("(?i)[aeiouy']", word) or word.lower() in _INTERJECTIONS or _in_dictionary(word)
+      return word if known else _letters(word)
     if shouted and re.search('[AEIOUY]', word):
       return word.lower()
     if word.lower() in _INTERJECTIONS:
@@ -316,7 +466,7 @@ _LONG_NUMBER = re.compile(r'\d[\d,]{15,}')  # read digit by digit: nobody says i
 _gruut_lock = threading.Lock()  # its part-of-speech tagger and its SQLite dictionary are not made for threads
 
 
-def _pronounce(text, unspoken):
+def _pronounce(text, unspoken, guessed):
   """Tokens (word, symbols) and (punctuation, None) of a cleaned piece of text."""
   tokens = []
   for part in re.split('(\u2014|[\ue000-\ue019]|\\.{2,}|[?!;]+|[.,:]+(?=\\W|$))', text):
@@ -334,7 +484,9 @@ def _pronounce(text, unspoken):
       tokens += [(mark, None) for mark in part]
     else:
       part = _LONG_NUMBER.sub(lambda m: ' '.join(re.sub(r'\D', '', m[0])), part)
-      tokens += [token for word in _gruut(part) for token in _spell(word, unspoken)]
+      spoken = [token for word in _gruut(part) for token in _spell(word, unspoken)]
+      guessed += [word for word, _ in spoken if _is_guess(word)]
+      tokens += spoken
   return tokens
 
 
@@ -372,6 +524,13 @@ def _spell(word, unspoken):
   return [(written, tuple(symbols))]
 
 
+def _is_guess(word):
+  stem = re.sub("'s?$", '', word.lower())
+  return bool(re.fullmatch("[a-z']{2,}", word.lower())) and not (
+    _in_dictionary(word) or _in_dictionary(stem) or stem in _INTERJECTIONS
+  )
+
+
 _LETTERS = {
   'a': 'EY1', 'b': 'B IY1', 'c': 'S IY1', 'd': 'D IY1', 'e': 'IY1', 'f': 'EH1 F', 'g': 'JH IY1',
   'h': 'EY1 CH', 'i': 'AY1', 'j': 'JH EY1', 'k': 'K EY1', 'l': 'EH1 L', 'm': 'EH1 M', 'n': 'EH1 N',
@@ -383,7 +542,9 @@ _LETTERS = {
 _INTERJECTIONS = {
   'hm': 'HH AH1 M', 'hmm': 'HH AH1 M', 'hmmm': 'HH AH1 M', 'mm': 'M', 'mmm': 'M', 'uh': 'AH1', 'um': 'AH1 M',
   'huh': 'HH AH1', 'shh': 'SH', 'sh': 'SH', 'ah': 'AA1', 'aah': 'AA1', 'argh': 'AA1 R G', 'ugh': 'AH1 G',
-  'er': 'ER1', 'psst': 'P S T', 'ooh': 'UW1', 'oh': 'OW1', 'eh': 'EH1', 'nah': 'N AA1', 'yeah': 'Y AE1',
+  'er': 'ER1', 'psst': 'P S T', 'pst': 'P S T', 'pfft': 'P F T', 'tsk': 'T S K', 'grr': 'G R', 'gr': 'G R',
+  'brr': 'B R', 'br': 'B R', 'zz': 'Z', 'zzz': 'Z', 'mhm': 'M HH AH1 M', 'hmph': 'HH AH1 M F', 'ssh': 'SH',
+  'ooh': 'UW1', 'oh': 'OW1', 'eh': 'EH1', 'nah': 'N AA1', 'yeah': 'Y AE1',
 }  # fmt: skip
 
 

@@ -1,0 +1,102 @@
+"""What is noticed of a bad recording of a voice, and how often a good one is suspected.
+
+    python benchmarks/voice_quality.py --clips 40        # of each corpus; 8 CPU minutes
+    python benchmarks/voice_quality.py                   # every recording of 1 s or more; about 25 CPU minutes
+
+Every recording is measured as it is (false alarms), and one in `--every` made worse by known amounts as well (hits).
+Can be stopped and started again: what is measured is kept in `--out`.
+"""
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+
+from data_pipelines import degrade
+from data_pipelines.recordings import read_recordings
+from dubber_jax.clip import SAMPLE_RATE
+from dubber_jax.footage.prosody import track_pitch
+from dubber_jax.media.loudness import anchor
+from dubber_jax.media.sound import read_sound
+from dubber_jax.perception.speaker import SpeakerEncoder
+from dubber_jax.perception.voice_quality import FAULTS, VoiceReport, measure_voice, noticed
+
+SETS = ('asterisk', 'cremad', 'grid', 'kathleen', 'ljspeech', 'ravdess', 'teacher', 'vctk')
+WORSE = {
+  **{f'white noise {d} dB': lambda w, _, d=d: degrade.noise(w, d) for d in (0, 5, 10, 15, 20)},
+  **{f'pink noise {d} dB': lambda w, _, d=d: degrade.noise(w, d, pink=True) for d in (5, 10, 15)},
+  **{f'room {s} s, direct {d} dB': lambda w, _, s=s, d=d: degrade.echo(w, s, d)
+     for s, d in ((0.3, 0), (0.6, 0), (0.6, -6), (1.2, 0), (1.2, -6))},
+  'whisper': lambda w, _: degrade.whisper(w),
+  **{f'{r} times as high': lambda w, _, r=r: degrade.child(w, r) for r in (1.2, 1.4)},
+  'telephone': lambda w, _: degrade.telephone(w),
+  'two in turn': degrade.in_turn,
+  'two at once': degrade.together,
+  'music alone': lambda w, _: degrade.chords(len(w) / SAMPLE_RATE, seed=len(w)),
+  'music 5 dB below': lambda w, _: w + degrade.as_loud(degrade.chords(len(w) / SAMPLE_RATE, seed=len(w)), w) * 0.56,
+}  # fmt: skip
+
+
+def main():
+  parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+  parser.add_argument('--clips', type=int, help='of each corpus (default: all)')
+  parser.add_argument('--every', type=int, default=8, help='one in so many is made worse too')
+  parser.add_argument('--out', type=Path, default=Path('runs/voice_quality.jsonl'))
+  given = parser.parse_args()
+  given.out.parent.mkdir(parents=True, exist_ok=True)
+  rows = [json.loads(row) for row in given.out.read_text().splitlines()] if given.out.exists() else []
+  done = {(row['set'], row['id'], row['kind']) for row in rows}
+  with given.out.open('a') as file:
+    for recording, kind, wave in recordings(given, done):
+      report = measure(wave)
+      rows.append({'set': recording.set, 'id': recording.key, 'kind': kind, 'report': dataclasses.asdict(report)})
+      print(json.dumps(rows[-1]), file=file, flush=True)
+  show(rows)
+
+
+def recordings(given, done):
+  """(recording, '' or how it was made worse, wave) of what is not measured yet, a little of each corpus in turn."""
+  lists = {}
+  for name in SETS:
+    rows = [r for r in read_recordings(name) if not r.has_video or name == 'grid' or name == 'cremad']
+    lists[name] = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))][: given.clips]
+  other = {r.set: s for r, s in zip((x[0] for x in lists.values()), [*SETS[1:], SETS[0]], strict=True)}
+  for place in range(max(map(len, lists.values()))):
+    for name, rows in lists.items():
+      if place >= len(rows):
+        continue
+      recording, kinds = rows[place], ('', *(WORSE if place % given.every == 0 else ()))
+      kinds = [kind for kind in kinds if (name, recording.key, kind) not in done]
+      if not kinds:
+        continue
+      wave = read_sound(recording.path, SAMPLE_RATE)
+      if len(wave) < SAMPLE_RATE:
+        continue
+      second = lists[other[name]][place % len(lists[other[name]])]
+      second = read_sound(second.path, SAMPLE_RATE) if len(kinds) > 1 else wave
+      for kind in kinds:
+        yield recording, kind, WORSE[kind](wave, second) if kind else wave
+
+
+def measure(wave):
+  wave = anchor(wave - wave.mean(), SAMPLE_RATE)
+  return measure_voice(wave, SAMPLE_RATE, track_pitch(wave, SAMPLE_RATE), SpeakerEncoder().windows(wave, SAMPLE_RATE))
+
+
+def show(rows):
+  names = tuple(FAULTS)
+  print(f'{"":28s}{"clips":>6s}' + ''.join(f'{name:>10s}' for name in names))
+  groups = {}
+  for row in rows:
+    groups.setdefault(row['kind'] or f'({row["set"]})', []).append(noticed(VoiceReport(**row['report'])))
+  for group in [*(f'({name})' for name in SETS), *WORSE]:
+    found = groups.get(group, [])
+    if found:
+      rates = (100 * np.mean([name in f for f in found]) for name in names)
+      print(f'{group:28s}{len(found):6d}' + ''.join(f'{rate:8.0f} %' for rate in rates))
+
+
+if __name__ == '__main__':
+  main()

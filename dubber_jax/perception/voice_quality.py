@@ -1,0 +1,218 @@
+"""What is wrong with a recording of a voice: noise, echo, music, a second speaker, a whisper, a child, a telephone.
+
+Each is a number with a threshold, set from the corpora and from what was made worse by known amounts
+(`benchmarks/voice_quality.py`; the rates stand in docs/dubbing.md).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dubber_jax.clip import HOP, SAMPLE_RATE
+from dubber_jax.media.sound import resample
+from dubber_jax.perception.speech import RATE, WINDOW, speech_odds
+
+SPEECH = 0.3  # s: less is none
+SCANT_SPEECH = 1.0  # s
+NOISY = 15.0  # dB
+ECHOING = 0.45  # s
+UNVOICED = 0.04  # share of the speech; less is a whisper
+CHILD = 240.0, 1230.0  # Hz: pitch and formant spacing; a raised woman's voice has the first, not the second
+NARROW = 5200.0  # Hz
+TWO_SPEAKERS = 0.5  # cosine between the two groups of windows
+
+FRAME, STEP = 512, 128  # samples at 16 kHz: 32 and 8 ms
+BANDS = (250, 400, 630, 1000, 1600, 2500, 4000, 6300)  # Hz, edges, in which decays are followed
+DECAY = 3.0, 13.0  # dB below a peak between which its decay is timed
+LEAST_FALL = 5.0  # dB of it that are seen
+RISE = 1.5  # dB upward that end a decay
+SMOOTHED = 5  # frames: an echo of noise is rough
+FEWEST_DECAYS = 6
+FEWEST_WINDOWS = 8  # of the speaker encoder
+FEWEST_FORMANTS = 5  # frames in which they are seen
+SMALLEST_PART = 0.15  # share of the windows that a second speaker has at least
+
+
+@dataclass(frozen=True)
+class VoiceReport:
+  """Measures of a recording; NaN where it does not tell."""
+
+  speech_seconds: float
+  noise: float = np.nan  # dB from the level of the speech down to that of the quietest 5 % of the time
+  decay: float = np.nan  # s that a sound takes to fall by 60 dB (median; dry speech itself takes 0.15 to 0.3)
+  voiced: float = np.nan  # share of the speech that has a pitch
+  pitch: float = np.nan  # Hz, median
+  formants: float = np.nan  # Hz between one formant and the next: 1000 to 1200 of adults, more of a shorter throat
+  bandwidth: float = np.nan  # Hz: highest frequency within 50 dB of the strongest
+  likeness: float = np.nan  # cosine between the two halves of the windows that differ most: one speaker or two
+
+  @property
+  def kilohertz(self) -> float:
+    return self.bandwidth / 1000
+
+
+def measure_voice(wave: np.ndarray, sample_rate: int, pitch: np.ndarray, windows: np.ndarray) -> VoiceReport:
+  """A recording (S,) -> its VoiceReport.
+
+  pitch: (T,) Hz on the mel grid, 0 where unvoiced. windows: (W, 256) unit speaker embeddings of its windows.
+  """
+  wave = resample(wave, sample_rate, RATE)
+  wave = wave - wave.mean()
+  wave = np.clip(wave * (0.3 / max(float(np.quantile(np.abs(wave), 0.999)), 1e-9)), -1, 1)
+  speaking = speech_odds(wave) > 0.5
+  seconds = float(speaking.sum()) * WINDOW / RATE
+  if seconds < SPEECH:
+    return VoiceReport(seconds)
+  power_ft = _power(wave)
+  frames = np.arange(power_ft.shape[1])
+  speech_t = speaking[np.minimum((frames * STEP + FRAME // 2) // WINDOW, len(speaking) - 1)]
+  at = (np.arange(len(pitch)) + 0.5) * HOP / SAMPLE_RATE * RATE / WINDOW
+  spoken = pitch[speaking[np.minimum(at.astype(int), len(speaking) - 1)]]
+  return VoiceReport(
+    seconds,
+    _noise(power_ft, speech_t),
+    _decay(power_ft),
+    float((spoken > 0).mean()) if len(spoken) else np.nan,
+    float(np.median(spoken[spoken > 0])) if (spoken > 0).sum() >= 10 else np.nan,
+    _formants(wave, pitch),
+    _bandwidth(power_ft, speech_t),
+    _likeness(windows),
+  )
+
+
+# What is noticed, from which measure on, and what is said of it.
+FAULTS = {
+  'no speech': (
+    lambda r: r.speech_seconds < SPEECH,
+    'no speech is heard in it (music, noise?); the take will be in no particular voice: '
+    'give a recording of one person talking',
+  ),
+  'little': (
+    lambda r: SPEECH <= r.speech_seconds < SCANT_SPEECH,
+    'only {0.speech_seconds:.1f} s of it are speech; the take will not sound much like the speaker: give 5 s of talk',
+  ),
+  'noise': (
+    lambda r: r.noise < NOISY,
+    'noise only {0.noise:.0f} dB below the voice; the take will sound rough and less like the speaker: '
+    'give a cleaner recording',
+  ),
+  'echo': (
+    lambda r: r.decay > ECHOING,
+    'a room that echoes for {0.decay:.1f} s; the take will sound blurred: record closer to the microphone',
+  ),
+  'whisper': (
+    lambda r: r.voiced < UNVOICED,
+    'a whisper: it has no pitch; the take will be voiced, at a guessed pitch: give a recording in full voice',
+  ),
+  'child': (
+    lambda r: r.pitch > CHILD[0] and r.formants > CHILD[1],
+    'a child, or a voice as high ({0.pitch:.0f} Hz); the take will sound older: the model has heard adults only',
+  ),
+  'dull': (
+    lambda r: r.bandwidth < NARROW,
+    'nothing above {0.kilohertz:.1f} kHz, as by telephone; the take may sound dull: '
+    'give a recording of 16 kHz or more',
+  ),
+  'several': (
+    lambda r: r.likeness < TWO_SPEAKERS,
+    'more than one person seems to speak; the take will be a mixture of them: cut out one',
+  ),
+}
+
+
+def noticed(report: VoiceReport) -> tuple[str, ...]:
+  """Names of the FAULTS of a recording."""
+  return tuple(name for name, (found, _) in FAULTS.items() if found(report))
+
+
+def voice_warnings(report: VoiceReport, name: str) -> tuple[str, ...]:
+  """One line for each fault: what will be heard in the take, or what it will lack, and what to do."""
+  return tuple(f'{name}: {FAULTS[fault][1].format(report)}' for fault in noticed(report))
+
+
+def _power(wave):
+  """(S,) -> (257, T) power of frames of 32 ms."""
+  from scipy.signal import stft
+
+  return np.abs(stft(wave, RATE, nperseg=FRAME, noverlap=FRAME - STEP, boundary=None, padded=False)[2]) ** 2
+
+
+def _bins(low, high):
+  return slice(int(np.ceil(low * FRAME / RATE)), int(np.ceil(high * FRAME / RATE)))
+
+
+def _noise(power_ft, speech_t):
+  level_t = power_ft[_bins(100, RATE / 2)].sum(axis=0)
+  floor = max(float(np.percentile(level_t, 5)), 1e-14)
+  return float(10 * np.log10(max(level_t[speech_t].mean() - floor, 1e-14) / floor))
+
+
+def _decay(power_ft):
+  """How long sounds take to die away, from the stretches in which a band falls without being spoken into.
+
+  A stretch that is cut short by the next sound counts with the slope it had: to leave it out would favour short ones.
+  """
+  from scipy.ndimage import uniform_filter1d
+
+  near, far = DECAY
+  times = []
+  for low, high in zip(BANDS[:-1], BANDS[1:], strict=True):
+    level = 10 * np.log10(uniform_filter1d(power_ft[_bins(low, high)].sum(axis=0), SMOOTHED) + 1e-14)
+    floor = np.percentile(level, 5) + 5
+    peaks = np.flatnonzero((level[1:-1] >= level[:-2]) & (level[1:-1] > level[2:]) & (level[1:-1] > floor + far)) + 1
+    for peak in peaks:
+      begun, lowest = None, peak
+      for frame in range(peak + 1, len(level)):
+        if level[frame] > level[lowest] + RISE or level[frame] < floor:
+          break
+        lowest = frame if level[frame] < level[lowest] else lowest
+        begun = frame if begun is None and level[frame] <= level[peak] - near else begun
+        if level[frame] <= level[peak] - far:
+          break
+      fallen = level[begun] - level[lowest] if begun is not None else 0.0
+      if fallen >= LEAST_FALL:
+        times.append((lowest - begun) * STEP / RATE * 60 / fallen)
+  return float(np.median(times)) if len(times) >= FEWEST_DECAYS else np.nan
+
+
+def _formants(wave, pitch):
+  """Median over voiced frames of the mean distance between poles of a linear predictor, below 5.6 kHz."""
+  import librosa
+
+  rate, length, order = 12000, 360, 14
+  wave = resample(wave, RATE, rate)
+  wave = np.diff(wave, prepend=wave[:1]) + 0.03 * wave  # pre-emphasis
+  starts = ((np.flatnonzero(pitch > 0) + 0.5) * HOP / SAMPLE_RATE * rate).astype(int)[::4] - length // 2
+  starts = starts[(starts >= 0) & (starts + length <= len(wave))]
+  if len(starts) < FEWEST_FORMANTS:
+    return np.nan
+  frames = wave[starts[:, None] + np.arange(length)] * np.hamming(length)
+  frames = frames / (np.abs(frames).max(axis=1, keepdims=True) + 1e-9)
+  predictors = librosa.lpc(frames + 1e-6 * np.random.default_rng(0).standard_normal(frames.shape), order=order)
+  companions = np.tile(np.eye(order, k=-1), (len(frames), 1, 1))
+  companions[:, 0] = -predictors[:, 1:]
+  poles = np.linalg.eigvals(companions)
+  hertz = np.angle(poles) * rate / (2 * np.pi)
+  widths = -np.log(np.abs(poles) + 1e-9) * rate / np.pi
+  kept = (hertz > 200) & (hertz < 5600) & (widths < 500)
+  spacings = [np.ptp(h[k]) / (k.sum() - 1) for h, k in zip(hertz, kept, strict=True) if k.sum() > 2]
+  return float(np.median(spacings)) if len(spacings) >= FEWEST_FORMANTS else np.nan
+
+
+def _bandwidth(power_ft, speech_t):
+  loudest = 10 * np.log10(np.percentile(power_ft[:, speech_t], 98, axis=1) + 1e-14)
+  return float(np.flatnonzero(loudest > loudest.max() - 50)[-1] * RATE / FRAME)
+
+
+def _likeness(windows):
+  """2-means on the sphere, begun along the widest axis."""
+  if len(windows) < FEWEST_WINDOWS:
+    return np.nan
+  second = np.linalg.svd(windows - windows.mean(axis=0), full_matrices=False)[0][:, 0] > 0
+  for _ in range(10):
+    if not SMALLEST_PART <= second.mean() <= 1 - SMALLEST_PART:
+      return np.nan
+    centres = np.stack([windows[~second].mean(axis=0), windows[second].mean(axis=0)])
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    second = np.argmax(windows @ centres.T, axis=1) == 1
+  return float(centres[0] @ centres[1])
