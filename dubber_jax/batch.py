@@ -55,6 +55,7 @@ def empty_batch(config: Config, shape: Shape) -> dict[str, np.ndarray]:
     'sounds_present': np.zeros((b, 3, k), bool),
     'emotion': np.zeros((b,), np.int32),
     'emotion_known': np.zeros((b,), bool),
+    **({'noise': np.zeros((b, shape.frames, config.actor.noise_width), single)} if config.actor.noise_width else {}),
     **{m: np.zeros((b, w), single) for m, w in widths.items()},
     **{f'{m}_refs': np.zeros((b, k, w), single) for m, w in widths.items()},
   }
@@ -72,6 +73,12 @@ def lay_voice(batch, row: int, embedding: np.ndarray, mel: np.ndarray):
   mel = mel[: batch['reference'].shape[1]]
   batch['reference'][row, : len(mel)] = mel
   batch['reference_mask'][row, : len(mel)] = True
+
+
+def lay_noise(batch, row: int, frames: int, rng: np.random.Generator):
+  """Draws a take's noise, where the model takes any; the first frames do not depend on how many there are."""
+  if 'noise' in batch:
+    batch['noise'][row, :frames] = rng.standard_normal((frames, batch['noise'].shape[2]), np.float32)
 
 
 def lay_lips(batch, row: int, lips: np.ndarray, present: np.ndarray):

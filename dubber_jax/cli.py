@@ -401,6 +401,7 @@ def run_release(given):
   from dubber_jax.rehearsal import perform
   from dubber_jax.script.phonemes import phonemize
   from dubber_jax.training.checkpoints import best_step, load_weights, read_config
+  from dubber_jax.training.task import shipped
   from dubber_jax.vocoder.griffin_lim import GriffinLim
   from dubber_jax.voices import find_voice
 
@@ -411,6 +412,7 @@ def run_release(given):
   base = Path(config.train.init_from or '.')
   base = base if (base / 'MANIFEST.json').exists() else None  # the model directory that the run went on from
   vocoder = given.vocoder or (base and base / 'vocoder')
+  params = shipped(params)
   model = Model(config, params, open_vocoder(Path(vocoder)) if vocoder else GriffinLim(), {}, Path(given.workdir))
   voices = {}
   for pair in given.voices:

@@ -70,6 +70,7 @@ class ActorConfig:
   kernel: int = 7  # frames or phonemes
   postnet_width: int = 96
   postnet_layers: int = 3
+  noise_width: int = 0  # of what differs from take to take, a frame
   dropout: float = 0.0  # in a short training nothing overfits, and on a CPU its random numbers cost a fifth of a step
 
 
@@ -112,6 +113,17 @@ class TrainConfig:
   precision: str = 'float32'  # or 'bfloat16', of what is computed; parameters, norms, softmax and losses stay float32
   remat: bool = False  # compute what a layer of a stack computed again for its gradient, to save memory
   unroll: bool = False  # write stacks out layer by layer: slower to compile, the same parameters
+
+
+@dataclass(frozen=True)
+class AdversarialConfig:
+  """The discriminators that the actor's mels are trained against (actor/discriminators.py)."""
+
+  weight: float = 0.0  # of their verdict; 0: there are none
+  feature_weight: float = 1.0  # of how far a take's features are from a recording's
+  width: int = 128
+  band_width: int = 48
+  quicker: float = 2.0  # their learning rate over the actor's: those that lag behind teach nothing
 
 
 @dataclass(frozen=True)
@@ -205,6 +217,7 @@ class Config:
   actor: ActorConfig = field(default_factory=ActorConfig)
   data: DataConfig = field(default_factory=DataConfig)
   train: TrainConfig = field(default_factory=TrainConfig)
+  adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
   vocoder: VocoderConfig = field(default_factory=VocoderConfig)
   published: PublishedConfig = field(default_factory=PublishedConfig)
   published_loss: PublishedLossConfig = field(default_factory=PublishedLossConfig)

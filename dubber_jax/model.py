@@ -7,6 +7,7 @@ Everything works on a batch, a dictionary of arrays with these names (B items; N
   scene, face, text (B, D*)                present (B, 3) bool
   scene_refs, face_refs, text_refs (B, K, D*), refs_present (B, 3, K)
   sounds (B, 3, K, Da), sounds_present (B, 3, K)
+  noise (B, T, noise_width), standard normal; zeros give the take that is most expected
 and, for training, mel (B, T, 80), pitch (B, T) Hz with 0 for unvoiced, emotion (B,) int, emotion_known (B,).
 
 Masks make every item independent of what else is in its batch and of the padding.
@@ -16,7 +17,15 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from dubber_jax.actor.decoder import PITCH_CENTRE, PITCH_SCALE, SEMITONE, MelDecoder, ProsodyPredictor, energy_of_mel
+from dubber_jax.actor.decoder import (
+  PITCH_CENTRE,
+  PITCH_SCALE,
+  SEMITONE,
+  MelDecoder,
+  ProsodyPredictor,
+  energy_of_mel,
+  scale_pitch,
+)
 from dubber_jax.actor.duration import DurationPredictor
 from dubber_jax.actor.emotion import Aggregator, EmotionHead
 from dubber_jax.actor.lips import LipEncoder, LipTextAttention
@@ -94,9 +103,10 @@ class DirectorActor(nn.Module):
     frames, mask_bt, logits = self.play(text, condition, nodes, batch['durations'], num_frames, train)
     pitch, voicing, energy = self.prosody(frames, mask_bt, condition, train)
     voiced = (batch['pitch'] > 0).astype(frames.dtype)
-    true_pitch = (jnp.log(jnp.maximum(batch['pitch'], 1.0)) - PITCH_CENTRE) / PITCH_SCALE
-    true_energy = energy_of_mel(batch['mel'])
-    mel, finished = self.decoder(frames, true_pitch, voiced, true_energy, mask_bt, condition, train)
+    true_pitch, true_energy = scale_pitch(batch['pitch']), energy_of_mel(batch['mel'])
+    mel, finished = self.decoder(
+      frames, true_pitch, voiced, true_energy, mask_bt, condition, train, batch.get('noise')
+    )
     return {
       'mel': mel,
       'finished': finished,
@@ -121,7 +131,8 @@ class DirectorActor(nn.Module):
     mean_b1 = (pitch * voiced).sum(1, keepdims=True) / jnp.maximum(voiced.sum(1, keepdims=True), 1.0)
     shift, spread, louder = (controls[:, i : i + 1] for i in range(3))
     pitch = mean_b1 + (pitch - mean_b1) * spread + shift * SEMITONE / PITCH_SCALE
-    _, mel = self.decoder(frames, pitch, voiced, energy + louder / 2.0, mask_bt, condition)
+    noise = batch.get('noise')
+    _, mel = self.decoder(frames, pitch, voiced, energy + louder / 2.0, mask_bt, condition, noise_btn=noise)
     mel = jnp.where(mask_bt[..., None], jnp.maximum(mel, LOG_FLOOR), LOG_FLOOR)
     hertz = jnp.exp(pitch * PITCH_SCALE + PITCH_CENTRE) * voiced
     return mel, hertz, jax.nn.softmax(logits)

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from dubber_jax.actor.duration import SLOWEST, fit_to_slot
-from dubber_jax.batch import empty_line, lay_lips, lay_voice
+from dubber_jax.batch import empty_line, lay_lips, lay_noise, lay_voice
 from dubber_jax.clip import (
   EMOTIONS,
   HOP,
@@ -102,11 +102,12 @@ def perform(
   reading: Reading | None = None,
   exemplars: Exemplars | None = None,
   track: MouthTrack | None = None,
+  seed: int = 0,
 ) -> Take:
   """One take of a line, as a mel; see `vocode` for its sound.
 
-  slot_seconds: the take lasts as long, to the nearest mel frame; None: as long as the line needs. Raises
-  BadInput where the line cannot be spoken in its slot.
+  slot_seconds: the take lasts as long, to the nearest mel frame; None: as long as the line needs. seed: takes of
+  different seeds differ a little. Raises BadInput where the line cannot be spoken in its slot.
   """
   direction = direction or Direction()
   symbols, word_of, asked = with_pauses(phonemes, direction.pauses)
@@ -151,6 +152,7 @@ def perform(
   durations[-1] -= tail
 
   batch, played = lay(slot - tail)
+  lay_noise(batch, 0, slot - tail, np.random.default_rng(seed))
   padded = np.zeros((1, batch['phonemes'].shape[1]), np.int32)
   padded[0, : len(durations)] = durations
   loud = direction.loudness / 8.686  # dB to nepers; half of it in how the voice is used, all of it in the level

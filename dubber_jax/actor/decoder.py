@@ -38,10 +38,21 @@ def energy_of_mel(mel_btm: jax.Array) -> jax.Array:
   return (mel_btm.mean(-1) + 6.0) / 2.0
 
 
+def join_prosody(pitch_bt, voiced_bt, energy_bt) -> jax.Array:
+  """(B, T, 4), as the decoder and the discriminators take it; pitch counts where there is voice."""
+  return jnp.stack([pitch_bt * voiced_bt, jnp.square(pitch_bt) * voiced_bt, voiced_bt, energy_bt], axis=-1)
+
+
+def scale_pitch(hertz_bt: jax.Array) -> jax.Array:
+  """Hz -> (ln Hz - 5.2) / 0.35; 0 Hz, unvoiced, gives some finite value."""
+  return (jnp.log(jnp.maximum(hertz_bt, 1.0)) - PITCH_CENTRE) / PITCH_SCALE
+
+
 class MelDecoder(nn.Module):
   """Frames (B, T, D), pitch, voiced (0 to 1) and energy (B, T) -> mel before and after the postnet, (B, T, 80).
 
-  Blocks adapt to the condition (B, C), as in StyleSpeech. Padding frames come out as silence.
+  Blocks adapt to the condition (B, C), as in StyleSpeech. Padding frames come out as silence. `noise` (B, T, any),
+  where given, is what one take has and another has not.
   """
 
   bands: int
@@ -54,10 +65,14 @@ class MelDecoder(nn.Module):
   stacking: Stacking = Stacking()
 
   @nn.compact
-  def __call__(self, frames_btd, pitch_bt, voiced_bt, energy_bt, mask_bt, condition_bc, train: bool = False):
+  def __call__(
+    self, frames_btd, pitch_bt, voiced_bt, energy_bt, mask_bt, condition_bc, train: bool = False, noise_btn=None
+  ):
     width = frames_btd.shape[-1]
-    prosody_bt4 = jnp.stack([pitch_bt * voiced_bt, jnp.square(pitch_bt) * voiced_bt, voiced_bt, energy_bt], axis=-1)
-    x = (frames_btd + nn.Dense(width, name='prosody')(prosody_bt4)) * mask_bt[..., None]
+    x = frames_btd + nn.Dense(width, name='prosody')(join_prosody(pitch_bt, voiced_bt, energy_bt))
+    if noise_btn is not None:
+      x += nn.Dense(width, use_bias=False, kernel_init=nn.initializers.normal(0.05), name='noise')(noise_btn)
+    x *= mask_bt[..., None]
     block = ConvNeXtBlock(self.kernel, self.expansion, self.dropout, name='block')
     x = scan_layers(block, self.layers, x, mask_bt, condition_bc, train, stacking=self.stacking)
     bias = nn.initializers.constant(-5.0)

@@ -62,8 +62,10 @@ def programs(config: Config, params, vocoder, frames: int) -> list[Program]:
   """The three programs of one bucket."""
   module, shape = DirectorActor(config), bucket_shape(frames)
   marks = {'lip_mask': 'lips', 'reference_mask': 'reference'}
+  drawn = {'noise': 'standard_normal'}
   line = {
-    k: Input(v.shape[1:], str(v.dtype), marks=marks.get(k, '')) for k, v in empty_line(config, shape).items()
+    k: Input(v.shape[1:], str(v.dtype), drawn.get(k, ''), marks=marks.get(k, ''))
+    for k, v in empty_line(config, shape).items()
   }
   plan = {
     'durations': Input((shape.phonemes,), 'int32'),

@@ -29,6 +29,7 @@ from dubber_jax.export.programs import PLATFORMS, bucket_shape, programs
 from dubber_jax.media.output import complete_folder
 from dubber_jax.model_directory import SHIPPED, Model, load, open_vocoder, write_manifest, write_model_directory
 from dubber_jax.script.phonemes import SYMBOLS
+from dubber_jax.training.task import shipped
 
 FORMAT = 1  # of programs.json and of what programs take
 SHORTEST = 32  # mel frames of a bucket
@@ -67,7 +68,7 @@ def at_start(config: Config, workdir) -> Callable:
   """
 
   def on_start(state):
-    params = jax.tree.map(_whole, state.ema)  # by every process: each holds a part
+    params = jax.tree.map(_whole, shipped(state.ema))  # by every process: each holds a part
     if jax.process_index() == 0:
       home = epath.Path(workdir)
       model = Model(config, params, open_vocoder(SHIPPED / 'vocoder'), {}, home)
@@ -103,7 +104,7 @@ def _of_workdir(workdir) -> Model:
   config = from_json((workdir / 'config.json').read_text(), f'{workdir}/config.json')
   if config.task != 'voice':
     raise BadInput(f'{workdir} trains a {config.task}; only a voice can be exported')
-  return Model(config, load_weights(workdir)[1], open_vocoder(SHIPPED / 'vocoder'), {}, workdir)
+  return Model(config, shipped(load_weights(workdir)[1]), open_vocoder(SHIPPED / 'vocoder'), {}, workdir)
 
 
 def _write(model: Model, folder: Path, buckets, platforms=PLATFORMS, vocoder=None, onnx=None, say=lambda line: None):

@@ -14,7 +14,7 @@ import numpy as np
 from absl import flags
 from grain.experimental import index_shuffle
 
-from dubber_jax.batch import Shape, empty_batch, lay_lips, lay_voice, lip_frames
+from dubber_jax.batch import Shape, empty_batch, lay_lips, lay_noise, lay_voice, lip_frames
 from dubber_jax.clip import EMOTIONS
 from dubber_jax.config import Config
 from dubber_jax.errors import BadInput
@@ -148,6 +148,7 @@ class VoiceBatches:
         for name, value in nodes.items():
           batch[name][row] = value
         batch['emotion_known'][row] = True
+    lay_noise(batch, row, frames, rng)
 
   def _read(self, item: int, others: np.ndarray, rng: np.random.Generator, names=None):
     """-> number, row and features of an item, or of another where it cannot be read."""

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dubber_jax.actor.decoder import PITCH_CENTRE, PITCH_SCALE, energy_of_mel
+from dubber_jax.actor.decoder import energy_of_mel, join_prosody, scale_pitch
 from dubber_jax.clip import HOP, LIP_RATE, SAMPLE_RATE
+from dubber_jax.media.mel import LOG_FLOOR
 
 WEIGHTS = {
   'mel': 1.0,
@@ -55,8 +56,7 @@ def voice_losses(outputs: dict, batch: dict) -> dict[str, jax.Array]:
   """Named losses of a teacher-forced pass of DirectorActor; `total` is their weighted sum."""
   errors = {name: jnp.abs(outputs[name] - batch['mel']).mean(-1) for name in ('mel', 'finished')}
   errors['duration'] = jnp.square(outputs['log_durations'] - jnp.log(batch['durations'] + 1.0))
-  pitch = (jnp.log(jnp.maximum(batch['pitch'], 1.0)) - PITCH_CENTRE) / PITCH_SCALE
-  errors['pitch'] = jnp.abs(outputs['pitch'] - pitch)
+  errors['pitch'] = jnp.abs(outputs['pitch'] - scale_pitch(batch['pitch']))
   voiced = (batch['pitch'] > 0).astype(jnp.float32)
   errors['voicing'] = optax.sigmoid_binary_cross_entropy(outputs['voicing'], voiced)
   errors['energy'] = jnp.abs(outputs['energy'] - energy_of_mel(batch['mel']))
@@ -67,4 +67,40 @@ def voice_losses(outputs: dict, batch: dict) -> dict[str, jax.Array]:
   masks, counts = voice_masks(batch), batch['counts'] if 'counts' in batch else voice_counts(batch)
   losses = {name: (error * masks[name]).sum() / counts[name] for name, error in errors.items()}
   losses['total'] = sum(weight * losses[name] for name, weight in WEIGHTS.items())
+  return losses
+
+
+def adversarial_losses(judges, params, outputs: dict, batch: dict) -> dict[str, jax.Array]:
+  """What the discriminators say of the finished mels, and what they are taught by: least squares over real frames.
+
+  `adversarial` and `features` move the actor alone, `discriminators` moves them alone; `told_apart` is the share of
+  frames they are right about. In a batch taken in parts the scale of the features is that of each part.
+  """
+  mask_bt = outputs['mask']
+  count = batch['counts']['finished'] if 'counts' in batch else jnp.maximum(mask_bt.sum(), 1)
+  voiced = (batch['pitch'] > 0).astype(jnp.float32)
+  prosody = join_prosody(scale_pitch(batch['pitch']), voiced, energy_of_mel(batch['mel']))
+  made = jnp.where(mask_bt[..., None], outputs['finished'], LOG_FLOOR)
+
+  def listen(weights, made):
+    mels, *told = (jnp.concatenate(x) for x in ((made, batch['mel']), (prosody,) * 2, (batch['speaker'],) * 2))
+    return judges.apply({'params': weights}, mels, *told)
+
+  def mean(values):  # (B, T, D) or (B, bands, T, D)
+    mask = jnp.expand_dims(mask_bt, (*range(1, values.ndim - 2), -1))
+    return (values * mask).sum() / (count * (values.size / mask.size))
+
+  losses = dict.fromkeys(('adversarial', 'features', 'discriminators', 'told_apart'), 0.0)
+  held, half = jax.lax.stop_gradient(params), len(made)
+  answers = listen(held, made)
+  for score, features in answers:
+    losses['adversarial'] += mean(jnp.square(1.0 - score[:half])) / len(answers)
+    for layer in features:
+      real = jax.lax.stop_gradient(layer[half:])
+      apart = mean(jnp.abs(layer[:half] - real)) / (mean(jnp.abs(real)) + 1e-3)
+      losses['features'] += apart / len(features) / len(answers)
+  for score, _ in listen(params, jax.lax.stop_gradient(made)):
+    ours, theirs = score[:half], score[half:]
+    losses['discriminators'] += (mean(jnp.square(ours)) + mean(jnp.square(1.0 - theirs))) / len(answers)
+    losses['told_apart'] += (mean(1.0 * (ours < 0.5)) + mean(1.0 * (theirs > 0.5))) / 2 / len(answers)
   return losses

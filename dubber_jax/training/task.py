@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.config import Config, TrainConfig
 from dubber_jax.training.precision import in_precision
 from dubber_jax.training.sharding import logical_axes, path_name
+
+DISCRIMINATORS = 'discriminators'
 
 
 @dataclass(frozen=True)
@@ -61,22 +64,44 @@ def adamw(config: TrainConfig) -> optax.GradientTransformation:
 
 
 def voice_task(config: Config, samples=None) -> Task:
-  """DirectorActor, trained on batches of training/data.py."""
+  """DirectorActor, trained on batches of training/data.py, and where the config says so against discriminators, whose
+  weights lie in the same tree under 'discriminators'."""
+  from dubber_jax.actor.discriminators import MelDiscriminators
   from dubber_jax.model import DirectorActor
-  from dubber_jax.training.losses import voice_counts, voice_losses
+  from dubber_jax.training.losses import adversarial_losses, voice_counts, voice_losses
 
-  model = DirectorActor(config)
+  model, c = DirectorActor(config), config.adversarial
   apply = in_precision(config.train.precision, model.apply)
+  judges = MelDiscriminators(c.width, c.band_width)
 
   def init(key, batch):
-    return model.init({'params': key}, batch)['params']
+    params = model.init({'params': key}, batch)['params']
+    if not c.weight:
+      return params
+    prosody = jnp.zeros((*batch['pitch'].shape, 4))
+    return params | {DISCRIMINATORS: judges.init(key, batch['mel'], prosody, batch['speaker'])['params']}
 
   def loss(params, batch, key):
-    outputs = apply({'params': params}, batch, True, rngs={'dropout': key})
+    outputs = apply({'params': shipped(params)}, batch, True, rngs={'dropout': key})
     losses = voice_losses(outputs, batch)
+    if c.weight:
+      losses |= adversarial_losses(judges, params[DISCRIMINATORS], outputs, batch)
+      losses['total'] += c.weight * losses['adversarial'] + c.feature_weight * losses['features']
+      losses['total'] += losses['discriminators']
     return losses['total'], losses
+
+  def optimiser():
+    if not c.weight:
+      return adamw(config.train)
+    groups = {'actor': adamw(config.train), DISCRIMINATORS: optax.chain(adamw(config.train), optax.scale(c.quicker))}
+    return optax.partition(groups, lambda params: {name: name if name in groups else 'actor' for name in params})
 
   def speech(batch):
     return batch['durations'].sum() * HOP / SAMPLE_RATE
 
-  return Task(init, loss, lambda: adamw(config.train), samples, speech=speech, counts=voice_counts)
+  return Task(init, loss, optimiser, samples, speech=speech, counts=voice_counts)
+
+
+def shipped(params: dict) -> dict:
+  """A trained tree without what it was trained against."""
+  return {name: part for name, part in params.items() if name != DISCRIMINATORS}

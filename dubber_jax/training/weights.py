@@ -20,6 +20,7 @@ from dubber_jax.blocks.stack import stack_stored
 from dubber_jax.config import Config
 from dubber_jax.errors import BadInput
 from dubber_jax.training.checkpoints import is_workdir, last_step, load_extra, load_weights
+from dubber_jax.training.task import DISCRIMINATORS, shipped
 
 LIMIT = 16 * 2**20 - 64 * 1024  # bytes of arrays in a file, with room for its header
 INDEX = 'weights.json'
@@ -117,9 +118,12 @@ def initial_weights(config: Config, workdir):
 def start_from(initial, state, shardings):
   """A fresh state with other weights. `initial`: parameters, or (parameters, what else the network carries).
 
-  Raises BadInput where they are not this network's. Layers that were stored one by one are stacked.
+  Raises BadInput where they are not this network's. Layers that were stored one by one are stacked; discriminators
+  that were not stored start anew, and those that are not trained here are left behind.
   """
   params, extra = initial if isinstance(initial, tuple) else (initial, {})
+  judges = {k: v for k, v in state.params.items() if k == DISCRIMINATORS}
+  params = shipped(params) | {k: params.get(k, v) for k, v in judges.items()}
   params = jax.device_put(_fitting(params, state.params), shardings.params)
   state = state.replace(params=params, ema=jax.tree.map(jnp.copy, params))
   return state.replace(extra=jax.device_put(_fitting(extra, state.extra), shardings.extra)) if extra else state

@@ -1,0 +1,59 @@
+"""What the actor's mels are trained against, so that they are as sharp as recordings.
+
+Trained on distances alone a mel is the mean of all that might be said, and sounds so. One discriminator hears the whole
+spectrum, told who speaks and at what pitch; another hears each band of it by itself, which leaves it the texture.
+Sources: GANSpeech (arXiv 2106.15153), least squares as in HiFi-GAN (arXiv 2010.05646). docs/voice.md has what it gave.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from dubber_jax.blocks.convolution import TimeConv
+
+BAND, STEP = 16, 8  # mel bands that are heard at once, and from one such band to the next
+
+
+class MelDiscriminators(nn.Module):
+  """Mels (B, T, 80), prosody (B, T, 4), speaker (B, 256) -> two of (scores, features of every layer).
+
+  Scores are (B, T, 1) of the whole spectrum and (B, 9, T, 1) of its bands; 1 means a recording.
+  """
+
+  width: int = 128
+  band_width: int = 48
+
+  @nn.compact
+  def __call__(self, mel_btm, prosody_bt4, speaker_bs):
+    mel_btm = (mel_btm + 5.0) / 2.5  # about unit size
+    who = nn.Dense(self.width, name='speaker')(speaker_bs)[:, None]
+    whole = TimeConv(self.width, 5, name='enter')(jnp.concatenate([mel_btm, prosody_bt4], axis=-1)) + who
+    answers = [Tower(self.width, 3, name='whole')(leaky(whole))]
+
+    batch, length, bands = mel_btm.shape
+    starts = range(0, bands - BAND + 1, STEP)
+    strips_bktm = jnp.stack([mel_btm[..., s : s + BAND] for s in starts], axis=1)
+    place = self.param('place', nn.initializers.normal(0.1), (len(starts), self.band_width))
+    strips = TimeConv(self.band_width, 5, name='enter_band')(strips_bktm.reshape(-1, length, BAND))
+    strips = leaky(strips.reshape(batch, len(starts), length, -1) + place[:, None])
+    score, features = Tower(self.band_width, 2, name='band')(strips.reshape(-1, length, self.band_width))
+    unfold = (batch, len(starts), length, -1)
+    return [*answers, (score.reshape(unfold), [x.reshape(unfold) for x in features])]
+
+
+class Tower(nn.Module):
+  """(B, T, D) -> score (B, T, 1), features of every layer, its input first."""
+
+  width: int
+  layers: int
+
+  @nn.compact
+  def __call__(self, x_btd):
+    features = [x_btd]
+    for i in range(self.layers):
+      features.append(leaky(TimeConv(self.width, 5, name=f'conv_{i}')(features[-1])))
+    return TimeConv(1, 3, name='score')(features[-1]), features
+
+
+def leaky(x: jax.Array) -> jax.Array:
+  return nn.leaky_relu(x, 0.2)
