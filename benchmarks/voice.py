@@ -572,14 +572,14 @@ def draw_figures(path: Path, figures: list[Figure]):
     place.tick_params(labelsize=7)
     place.yaxis.set_major_formatter(lambda v, _, form=figure.form: form.format(v))
   with complete_file(path, overwrite=True) as beside:
-    sheet.savefig(beside, dpi=110)
+    sheet.savefig(beside, dpi=110, bbox_inches='tight')
   plt.close(sheet)
 
 
 def draw_confusion(path: Path, names: tuple[str, ...], pairs: dict[str, list[tuple[str, str]]]):
   """Asked (rows) against heard (columns), a square for each column of the table; shares of a row."""
   plt = _pyplot()
-  sheet, axes = plt.subplots(1, len(pairs), figsize=(4.2 * len(pairs), 4.2), squeeze=False, layout='constrained')
+  sheet, axes = plt.subplots(1, len(pairs), figsize=(4 * len(pairs), 4.6), squeeze=False, layout='constrained')
   for place, (column, found) in zip(axes.flat, pairs.items(), strict=True):
     counts = np.zeros((len(names), len(names)))
     for asked, heard in found:
@@ -591,9 +591,11 @@ def draw_confusion(path: Path, names: tuple[str, ...], pairs: dict[str, list[tup
                  color='white' if shares[i, j] > 0.5 else 'black')  # fmt: skip
     place.set_xticks(range(len(names)), names, rotation=45, ha='right', fontsize=8)
     place.set_yticks(range(len(names)), names, fontsize=8)
-    place.set_title(f'{column} ({len(found)} clips): asked down, heard across', fontsize=8)
+    place.set_title(f'{column}, {len(found)} clips', fontsize=10)
+    place.set_xlabel('heard')
+    place.set_ylabel('asked')
   with complete_file(path, overwrite=True) as beside:
-    sheet.savefig(beside, dpi=110)
+    sheet.savefig(beside, dpi=110, bbox_inches='tight')
   plt.close(sheet)
 
 
