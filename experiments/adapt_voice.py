@@ -33,8 +33,8 @@ CONDITIONING = ('style', 'gain_shift', 'discriminators')  # what moves without r
 def arms() -> dict[str, Config]:
   data = DataConfig(sources=(), buckets=(640,), frames_per_batch=1920)
   train = TrainConfig(
-    steps=300, learning_rate=LEARNING_RATE, warmup_steps=20, decay_steps=100, weight_decay=0.0, ema=0.98, save_every=50,
-    init_from=str(SHIPPED),
+    steps=300, learning_rate=LEARNING_RATE, warmup_steps=20, decay_steps=100, weight_decay=0.0, ema=0.98,
+    log_every=25, save_every=50, init_from=str(SHIPPED),
   )  # fmt: skip
   return {'voice': Config(name='adapt_voice', data=data, train=train, tree=TreeConfig(root=''))}
 
