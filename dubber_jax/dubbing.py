@@ -15,18 +15,31 @@ from dubber_jax.director.planner import plan
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.report import LineAssets, ReportAssets, write_report
 from dubber_jax.footage.library import Library
-from dubber_jax.media.loudness import integrated, limit_peaks, target_of
+from dubber_jax.media.loudness import TARGET_LUFS, integrated, limit_peaks, target_of
 from dubber_jax.media.mux import container_kind, write_dubbed, write_stem
 from dubber_jax.media.output import check_output, complete_file
 from dubber_jax.media.sound import read_sound, write_wav
 from dubber_jax.media.video import probe, read_frames
 from dubber_jax.model_directory import Model
 from dubber_jax.perception.read import Extractors, follow_mouth, read_clip
-from dubber_jax.rehearsal import compile_clock, emotion_name, perform, review, speech_span, vocode, with_pauses
+from dubber_jax.rehearsal import (
+  compile_clock,
+  emotion_name,
+  mouth_window,
+  perform,
+  review,
+  speech_span,
+  vocode,
+  with_pauses,
+)
 from dubber_jax.script.phonemes import Phonemes, phonemize
 
 LONGEST_FILM = 600.0  # s
 LONGEST_LINE = 60.0  # s
+LONGEST_TEXT, MOST_PHONEMES = 3000, 1200  # characters and phonemes of a line: a minute and more of speech
+EDGE = 0.005  # s over which a line's sound comes up and goes down, so that neither end clicks
+LEAST_FILLED = 1 / 3  # share of the mouth's movement; a line that fills less leaves it speaking silently
+FAINT_FILM = -50.0  # LUFS: a film whose own sound is quieter says nothing of how loud its dialogue was
 REHEARSING = ('reading', 'recall', 'direction', 'actor', 'review')  # stages that a round is made of
 SUMMED = ('slot_seconds', 'speech_seconds', 'rehearsal_seconds', 'compile_seconds')
 WIDEST = 640  # pixels of the longer side that perception looks at
@@ -87,9 +100,11 @@ def play_line(
   clip: its silent pictures, or None for speech alone. The take lasts `slot_seconds`, or as long as it needs.
   Raises BadInput for a line that cannot be spoken or does not fit its slot.
   """
+  if slot_seconds is not None and not 0 < slot_seconds <= LONGEST_LINE + 1:
+    raise BadInput(f'a slot of {slot_seconds:.2f} s: a line has more than 0 and at most {LONGEST_LINE:g} s')
   watch = Stopwatch()
   extractors = extractors or Extractors()
-  phonemes = phonemize(line.text, lexicon)
+  phonemes = read_script(line.text, lexicon)
   warnings = list(phonemes.warnings)
   silent_clip = clip or Clip(np.zeros((0, 8, 8, 3), np.uint8), slot_seconds or 0.0)
   track = None
@@ -102,7 +117,7 @@ def play_line(
   if model.config.director.enabled and library is not None:
     with watch('reading'):
       reading = read_clip(silent_clip, line, track, extractors)
-    warnings += reading.warnings
+    warnings += reading.warnings if len(silent_clip.frames) else ()
     with watch('recall'):
       exemplars = library.recall(
         reading, model.config.director.exemplars, exclude_key=silent_clip.key, search=search,
@@ -119,6 +134,7 @@ def play_line(
   gain = 10 ** (direction.loudness / 20)
   take = dataclasses.replace(take, waveform=take.waveform * gain)
   start, end = speech_span(take)
+  warnings += [*take.warnings, *take_warnings(take, mouth_window(track))]
   result = {
     'line': dataclasses.asdict(line),
     'voice': voice.name,
@@ -147,9 +163,39 @@ def play_line(
     'rehearsal_seconds': sum(watch.seconds.get(s, 0.0) for s in REHEARSING),
     'compile_seconds': watch.compiling,
     'seconds': {k: round(v, 4) for k, v in watch.seconds.items()},
-    'warnings': list(dict.fromkeys([*warnings, *take.warnings])),
+    'warnings': list(dict.fromkeys(warnings)),
   }  # fmt: skip
   return DubbedLine(line, take, result, phonemes, track, silent_clip.frames if len(silent_clip.frames) else None)
+
+
+def read_script(text: str, lexicon: dict | None = None) -> Phonemes:
+  """`phonemize`; raises BadInput as well for a line that takes more than about a minute."""
+  phonemes = phonemize(text, lexicon) if len(text) < LONGEST_TEXT else None
+  if phonemes is None or len(phonemes.symbols) > MOST_PHONEMES:
+    raise BadInput(f'the line {text.strip()[:40]!r}... is more than a minute of speech: split it into several')
+  return phonemes
+
+
+def check_script(lines, lexicon: dict | None = None):
+  """Raises BadInput for the first line that cannot be spoken, before any time is spent on the others."""
+  for number, line in enumerate(lines, 1):
+    try:
+      read_script(line.text, lexicon)
+    except BadInput as e:
+      raise BadInput(f'line {number}: {e}' if len(lines) > 1 else str(e)) from None
+
+
+def take_warnings(take: Take, window: tuple[float, float] | None) -> list[str]:
+  """What can be seen of a take by itself: silence, and a mouth (start s, end s) that goes on without it."""
+  start, end = speech_span(take)
+  warnings = []
+  spoken = take.waveform[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)]
+  if not np.sqrt(np.mean(np.square(spoken, dtype=np.float64))) > 1e-3:
+    warnings.append('the take came out nearly silent: try another voice, or another model')
+  if window is not None and end - start < LEAST_FILLED * (window[1] - window[0]):
+    warnings.append(f'the slot is long for the line: {end - start:.1f} s are spoken while the mouth moves for '
+                    f'{window[1] - window[0]:.1f} s; lengthen the line, or give it less time')  # fmt: skip
+  return warnings
 
 
 def shipped_library(model: Model) -> Library | None:
@@ -163,7 +209,10 @@ def library_features() -> dict[str, dict]:
 
 
 def check_slots(lines, seconds: float, path) -> list[Line]:
-  """Lines with their slots filled in: the whole film where none is given. Raises BadInput where one lies outside."""
+  """Lines with their slots filled in: the whole film where none is given.
+
+  Raises BadInput where one begins outside of it, ends before it begins, or is longer than a line may be.
+  """
   checked = []
   if len(lines) > 1 and any(line.start is None for line in lines):
     raise BadInput('the script has several lines without times (a screenplay has none): '
@@ -173,6 +222,8 @@ def check_slots(lines, seconds: float, path) -> list[Line]:
     if start >= seconds:
       raise BadInput(f'line {number} starts at {start:.2f} s and {path} lasts {seconds:.2f} s; '
                      'give the film of this script')  # fmt: skip
+    if not 0 <= start < end:
+      raise BadInput(f'line {number} lasts from {start:.2f} to {end:.2f} s: give an end after its start, from 0 on')
     end = min(end, seconds)
     if end - start > LONGEST_LINE:
       raise BadInput(f'line {number} has a slot of {end - start:.1f} s, the limit is {LONGEST_LINE:g} s; '
@@ -215,6 +266,9 @@ def dub(
     raise BadInput(f'{film} is {info.seconds:.0f} s long, the limit is {LONGEST_FILM:.0f} s; cut it into parts')
   if not lines:
     raise BadInput('there is nothing to say: give --text or --script')
+  check_script(lines, lexicon)
+  noted = [f'line {n} would last to {line.end:.2f} s, past the end of the film at {info.seconds:.2f} s: it is cut there'
+         for n, line in enumerate(lines, 1) if line.end is not None and line.end > info.seconds + 0.1]  # fmt: skip
   lines = check_slots(lines, info.seconds, film)
   done = []
   for number, line in enumerate(lines, 1):
@@ -241,11 +295,14 @@ def dub(
   # One gain for the whole film, found without the directions' own loudness, so that a whisper stays one.
   plain = [d.take.waveform / 10 ** (d.result['direction']['loudness'] / 20) for d in done]
   target = target_of(read_sound(film, SAMPLE_RATE) if info.has_sound else None, SAMPLE_RATE)
+  if target < FAINT_FILM:
+    noted.append(f"the film's own sound is nearly silent ({target:.0f} LUFS): the dialogue is at {TARGET_LUFS:g} LUFS")
+    target = TARGET_LUFS
   level = integrated(np.concatenate(plain), SAMPLE_RATE)
   if np.isfinite(level):
     dialogue = limit_peaks(dialogue * 10 ** ((target - level) / 20), SAMPLE_RATE)
   with watch('encode'):
-    warnings = write_dubbed(film, dialogue, SAMPLE_RATE, out, overwrite)
+    warnings = [*noted, *write_dubbed(film, dialogue, SAMPLE_RATE, out, overwrite)]
     write_stem(stem, dialogue, SAMPLE_RATE, overwrite)
   results = [d.result for d in done]
   result = results[0] if len(results) == 1 else {
@@ -284,19 +341,25 @@ def speak(
     raise BadInput(f'no emotion {emotion!r}: use one of {", ".join(EMOTIONS)}')
   for out in outs:
     check_output(out, overwrite)
+  check_script(lines, lexicon)
   library = library or shipped_library(model)
+  for warning in voice.warnings:
+    say(f'warning: {warning}')
   results = []
   for line, out in zip(lines, outs, strict=True):
     if emotion:
       line = dataclasses.replace(line, stage_direction=STAGE_DIRECTIONS[emotion])
     done = play_line(model, line, voice, library, lexicon=lexicon)
-    wave = done.take.waveform
+    wave = fill(done.take.waveform, len(done.take.waveform))
     level = integrated(wave, SAMPLE_RATE) - done.result['direction']['loudness']
     if np.isfinite(level):
-      wave = limit_peaks(wave * 10 ** ((-23.0 - level) / 20), SAMPLE_RATE)
+      wave = limit_peaks(wave * 10 ** ((TARGET_LUFS - level) / 20), SAMPLE_RATE)
     write_wav(out, wave, SAMPLE_RATE, overwrite)
     say(f'{out}: {line.text}')
-    results.append(done.result | {'files': {'sound': str(out)}})
+    for warning in done.result['warnings']:
+      say(f'  warning: {warning}')
+    warnings = [*voice.warnings, *done.result['warnings']]
+    results.append(done.result | {'warnings': warnings, 'files': {'sound': str(out)}})
   return results
 
 
@@ -308,8 +371,12 @@ STAGE_DIRECTIONS = {
 
 
 def fill(wave: np.ndarray, samples: int) -> np.ndarray:
-  """The wave cut or padded with silence to so many samples."""
-  return np.pad(wave[:samples], (0, max(samples - len(wave), 0)))
+  """(S,) cut or padded with silence to so many samples, and faded over EDGE at both ends."""
+  wave = wave[:samples]
+  edge = min(round(EDGE * SAMPLE_RATE), len(wave) // 2)
+  rise = np.sin(np.linspace(0, np.pi / 2, edge, dtype=np.float32)) ** 2
+  faded = np.concatenate([wave[:edge] * rise, wave[edge : len(wave) - edge], wave[len(wave) - edge :] * rise[::-1]])
+  return np.pad(faded, (0, samples - len(wave)))
 
 
 def words_of(done: DubbedLine) -> tuple[tuple[float, float, str], ...]:

@@ -14,12 +14,12 @@ from dubber_jax.perception.speech import RATE, WINDOW, speech_odds
 
 SPEECH = 0.3  # s: less is none
 SCANT_SPEECH = 1.0  # s
-NOISY = 15.0  # dB
+NOISY = 14.0  # dB
 ECHOING = 0.45  # s
-UNVOICED = 0.04  # share of the speech; less is a whisper
-CHILD = 240.0, 1230.0  # Hz: pitch and formant spacing; a raised woman's voice has the first, not the second
-NARROW = 5200.0  # Hz
-TWO_SPEAKERS = 0.5  # cosine between the two groups of windows
+UNVOICED = 0.06  # share of the speech; less is a whisper
+CHILD = 220.0, 1230.0  # Hz: pitch and formant spacing; a raised woman's voice has the first, not the second
+NARROW = 6000.0  # Hz
+TWO_SPEAKERS = 0.6  # cosine between the two groups of windows
 
 FRAME, STEP = 512, 128  # samples at 16 kHz: 32 and 8 ms
 BANDS = (250, 400, 630, 1000, 1600, 2500, 4000, 6300)  # Hz, edges, in which decays are followed
@@ -43,7 +43,7 @@ class VoiceReport:
   voiced: float = np.nan  # share of the speech that has a pitch
   pitch: float = np.nan  # Hz, median
   formants: float = np.nan  # Hz between one formant and the next: 1000 to 1200 of adults, more of a shorter throat
-  bandwidth: float = np.nan  # Hz: highest frequency within 50 dB of the strongest
+  bandwidth: float = np.nan  # Hz: highest frequency within 60 dB of the strongest
   likeness: float = np.nan  # cosine between the two halves of the windows that differ most: one speaker or two
 
   @property
@@ -201,7 +201,7 @@ def _formants(wave, pitch):
 
 def _bandwidth(power_ft, speech_t):
   loudest = 10 * np.log10(np.percentile(power_ft[:, speech_t], 98, axis=1) + 1e-14)
-  return float(np.flatnonzero(loudest > loudest.max() - 50)[-1] * RATE / FRAME)
+  return float(np.flatnonzero(loudest > loudest.max() - 60)[-1] * RATE / FRAME)
 
 
 def _likeness(windows):

@@ -329,8 +329,12 @@ def _fraction(match):
   return (f'{whole} and ' if whole else '') + ('one' if above == 1 else str(above)) + f' {part}'
 
 
+_DIGITS = ('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine')
+
+
 def _digits(match):
-  digits = ' '.join(re.sub(r'\D', '', match[0]))
+  """A number read digit by digit."""
+  digits = ' '.join(_DIGITS[int(d)] for d in match[0] if d in '0123456789')
   return f'plus {digits}' if match[0][0] == '+' else digits
 
 
@@ -483,7 +487,7 @@ def _pronounce(text, unspoken, guessed):
     elif re.fullmatch('[.,;:?!]+', part):
       tokens += [(mark, None) for mark in part]
     else:
-      part = _LONG_NUMBER.sub(lambda m: ' '.join(re.sub(r'\D', '', m[0])), part)
+      part = _LONG_NUMBER.sub(_digits, part)
       spoken = [token for word in _gruut(part) for token in _spell(word, unspoken)]
       guessed += [word for word, _ in spoken if _is_guess(word)]
       tokens += spoken

@@ -50,7 +50,7 @@ def test_fault_is_noticed_and_nothing_else(woman, man, fault, worse):
 def test_measures_are_those_of_what_was_done(woman):
   assert report(degrade.noise(woman, 10)).noise == pytest.approx(10, abs=2)
   assert report(degrade.echo(woman, 1.0)).decay == pytest.approx(1.0, rel=0.2)
-  assert report(degrade.telephone(woman)).bandwidth < 5200
+  assert report(degrade.telephone(woman)).bandwidth < 6000
 
 
 def test_level_and_offset_of_a_recording_do_not_matter(woman):

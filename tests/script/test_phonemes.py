@@ -44,6 +44,22 @@ def test_stress_punctuation_and_words_are_kept():
     ('2 1/2 cups & 50%', 'two and one half cups and fifty percent'),
     ('café—naïve “rock ’n’ roll”', 'cafe naive rock and roll'),
     ('1914–1918', 'nineteen fourteen to nineteen eighteen'),
+    ('£3, 20 € and $3.5m', 'three pounds twenty euros and three point five million dollars'),
+    ('₹20.50', 'twenty rupees fifty paise'),
+    ('at 120 km/h, 1 mph', 'at one hundred and twenty kilometers per hour one mile per hour'),
+    ('the 3rd of Dec. 2020', 'the third of december twenty twenty'),
+    ("the '90s and 60's", 'the nineties and sixties'),
+    ('15:00, 7:05 a.m., 10:00', "fifteen hundred seven oh five a m ten o'clock"),
+    ('5/8, 1/3 or 9/11', 'five eighths one third or nine eleven'),
+    ('call 555-1234, agent 007', 'call five five five one two three four agent zero zero seven'),
+    ('10-20 at 3-1', 'ten to twenty at three to one'),
+    ('20°C or 98.6°F', 'twenty degrees celsius or ninety eight point six degrees fahrenheit'),
+    ('me@foo-bar.co.uk', 'me at foo dash bar dot co dot uk'),
+    ('https://example.com/a.', 'example dot com slash a'),
+    ('12 Main St. near St. Paul', 'twelve main street near saint paul'),
+    ('Mr Fox, Ph.D., w/o C-3PO', 'mister fox p h d without c three p o'),
+    ('brb, 3 × 4 = 12', 'b r b three times four equals twelve'),
+    ('soft\u00adly \ufeffnow', 'softly now'),
   ],
 )
 def test_numbers_and_abbreviations_are_written_out(text, words):
@@ -75,6 +91,19 @@ def test_what_cannot_be_spoken_is_named():
   assert phonemes.unspoken == ('日本', '😀')
 
 
+def test_what_is_not_spoken_or_guessed_is_told():
+  (script,) = phonemize('Привет, hello').warnings
+  assert 'Привет' in script and 'Cyrillic' in script
+  (stammer,) = phonemize('B-but why?').warnings
+  assert 'B-' in stammer
+  (name,) = phonemize('Ask Xiaoming for it.').warnings
+  assert 'Xiaoming' in name and '--lexicon' in name
+  (language,) = phonemize('Guten Morgen, wie geht es dir?').warnings
+  assert 'English' in language and 'geht' in language
+  assert phonemize('Well, Mr. Bennet, we never asked for 3 of these.').warnings == ()
+  assert phonemize('Xiaoming', {'xiaoming': ('@S', '@EH1')}).warnings == ()
+
+
 @pytest.mark.parametrize('text', ['', '  \n', '...?!', '😀 ♪', '日本', '- -- …'])
 def test_a_line_without_a_word_is_refused(text):
   with pytest.raises(BadInput):
@@ -103,13 +132,18 @@ def test_a_bad_row_of_a_lexicon_is_named(tmp_path, row):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.text(max_size=40) | st.text("aA1I.'$-/ ,?&\u2014\ue000", max_size=20))
+@given(
+  st.text(max_size=40)
+  | st.text("aA1I.'$-/ ,?&\u2014\ue000", max_size=20)
+  | st.text('0123456789:/.,-$£€¥₹¢%° aApPmMkKsSthCF+()@w', max_size=16)
+)
 def test_any_text_is_phonemes_or_refused(text):
   try:
     phonemes = phonemize(text)
   except BadInput as error:
     assert '\n' not in str(error)
     return
+  assert all('\n' not in warning for warning in phonemes.warnings)
   assert phonemes.symbols[0] == phonemes.symbols[-1] == '@sil'
   assert len(encode(phonemes.symbols)) == len(phonemes.word_of)
   spoken_words = phonemes.word_of[phonemes.word_of >= 0]
