@@ -1,6 +1,6 @@
 """Is it a voice worth hearing? Every figure of it with its 95 % interval, beside one-way and Griffin-Lim.
 
-    python benchmarks/voice.py                                 # all rows: about an hour on two quiet cores
+    python benchmarks/voice.py                                 # all rows: 25 minutes of one quiet core
     python benchmarks/voice.py --model DIR --rows words mos    # some rows, of another model directory
     python benchmarks/voice.py --count 6 --rows words          # a quick look
 
