@@ -5,9 +5,9 @@ A judge only: nothing that trains or directs may listen with it, and it shares n
 functionals of pitch, spectrum and rhythm (`functionals.py`) of actors 11-18. `experiments/emotion_judge.py` trains it,
 docs/judges.md says what it can tell. It knows no words: what it hears holds for any sentence.
 
-The same numbers mean different things in a high and in a low voice, so it hears better beside neutral speech of the same
-voice. **Benchmarks give `neutral`**: the voice's neutral recordings, through the vocoder that the judged speech went
-through, the same for all arms. Without it, a second, weaker discriminant answers.
+The same numbers mean different things in a high and in a low voice, so it hears better beside neutral speech of the
+same voice. **Benchmarks give `neutral`**: the voice's neutral recordings, through the vocoder that the judged speech
+went through, the same for all arms. Without it, a second, weaker discriminant answers.
 """
 
 import functools
@@ -48,7 +48,7 @@ def standardise(features, mean, scale):
 
 
 def beside(heard: np.ndarray, neutral: np.ndarray) -> np.ndarray:
-  """Functionals (..., F) of speech and of the same voice's neutral speech -> (..., 2F): as heard, and the difference."""
+  """Functionals (..., F) of speech and of its voice's neutral speech -> (..., 2F): as heard, and the difference."""
   return np.concatenate([heard, heard - neutral], axis=-1)
 
 

@@ -1,9 +1,9 @@
-"""How a recording was spoken, in about a hundred numbers that do not know the words: functionals of frame-wise measures.
+"""How a recording was spoken, in about a hundred numbers that know no words: functionals of frame-wise measures.
 
-In the spirit of eGeMAPS (Eyben et al. 2016): pitch, level, spectral balance, cepstra, formants, harmonicity, rhythm, and
-how they move from the first word to the last. The recording's own level, the silence at both ends and what lies 50 dB
-below the voice are taken out first, so that neither a gain nor a quiet room is heard; nothing above 8 kHz is, since
-sound made from mels ends there.
+In the spirit of eGeMAPS (Eyben et al. 2016): pitch, level, spectral balance, cepstra, formants, harmonicity, rhythm,
+and how they move from the first word to the last. The recording's own level, the silence at both ends and what lies
+50 dB below the voice are taken out first, so that neither a gain nor a quiet room is heard; nothing above 8 kHz is,
+since sound made from mels ends there.
 """
 
 import functools
@@ -50,7 +50,7 @@ def functional_names() -> tuple[str, ...]:
 
 
 def trim(wave: np.ndarray) -> np.ndarray:
-  """(S,) at 22,050 Hz -> the part from the first loud frame to the last, scaled to unit power of those that are loud."""
+  """(S,) at 22,050 Hz -> from its first loud frame to its last, scaled so that the loud ones have unit power."""
   energy = np.square(wave[: len(wave) // HOP * HOP].reshape(-1, HOP), dtype=np.float64).mean(1)
   loud = energy > np.percentile(energy, 95) * 10 ** (-PAUSE / 10)
   steady = np.flatnonzero(np.convolve(loud, np.ones(3), 'same') >= 2)  # a click alone is not speech
@@ -147,7 +147,8 @@ def _spectrum(power, loud, voiced):
   found |= {f'band {hertz}': value for hertz, value in zip(LONG_TERM, long_term, strict=False)}
   decibels = 10 * np.log10(power)
   low, mid, high = (decibels[:, (HERTZ > a) & (HERTZ <= b)] for a, b in ((0, 500), (500, 1500), (2000, 5000)))
-  alpha = 10 * np.log10(power[:, (HERTZ > 1000) & (HERTZ < 5000)].sum(1) / power[:, (HERTZ > 50) & (HERTZ <= 1000)].sum(1))
+  below, above = (HERTZ > 50) & (HERTZ <= 1000), (HERTZ > 1000) & (HERTZ < 5000)
+  alpha = 10 * np.log10(power[:, above].sum(1) / power[:, below].sum(1))
   hammarberg = decibels[:, HERTZ < 2000].max(1) - high.max(1)
   share = power / power.sum(1, keepdims=True)
   centroid = np.log2((share * HERTZ).sum(1) + 1)
@@ -162,7 +163,8 @@ def _spectrum(power, loud, voiced):
   mel = 10 * np.log10(power @ filterbank(bands=BANDS).T + 1e-9)
   cepstra = dct(mel, norm='ortho')[:, 1 : CEPSTRA + 1]
   for i in range(CEPSTRA):
-    found |= {f'cepstrum {i + 1} mean': cepstra[voiced, i].mean(), f'cepstrum {i + 1} deviation': cepstra[voiced, i].std()}
+    known = cepstra[voiced, i]
+    found |= {f'cepstrum {i + 1} mean': known.mean(), f'cepstrum {i + 1} deviation': known.std()}
   change = np.sqrt(np.square(np.diff(cepstra, axis=0)).mean(1))
   found |= {'change mean': change[loud[1:]].mean(), 'change deviation': change[loud[1:]].std()}
   return found
