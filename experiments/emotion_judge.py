@@ -3,7 +3,7 @@
     python experiments/emotion_judge.py --cross-validate   # leaves actors 11-18 out one by one: to choose by
     python experiments/emotion_judge.py                    # writes dubber_jax/weights/emotion_judge and the figures
 
-10 minutes of one CPU core, nearly all of it for vocoding and measuring 3,600 recordings, which are kept in cache/judge;
+About 10 minutes of one CPU core, nearly all of it for vocoding and measuring 3,600 recordings, which are kept in cache/judge;
 a second run takes 20 s and gives the same bytes. Expect 0.66 of real speech heard as acted (unweighted recall 0.64,
 chance 0.14), 0.64 (0.62) through the shipped vocoder, beside neutral speech of the same voice. Measured 2026-11-22.
 """
@@ -37,7 +37,7 @@ TEMPERATURES = np.arange(1.0, 6.0, 0.1)  # by which logits are divided
 
 
 def hear(clips: list[Recording], change: str, cache: Path) -> np.ndarray:
-  """(N, F) functionals of the clips, changed in one of the ways of CHANGES. Kept in `cache`: 2 min of one core each."""
+  """(N, F) functionals of the clips, changed in one of the ways of CHANGES. Kept in `cache`."""
   probe = np.sin(np.cumsum(np.linspace(0.02, 0.2, SAMPLE_RATE))) * np.hanning(SAMPLE_RATE)
   stamp = hashlib.sha256(measures.functionals(probe, SAMPLE_RATE).tobytes() + repr([c.key for c in clips]).encode())
   if change in ('vocoder', 'blurred'):

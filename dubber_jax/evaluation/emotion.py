@@ -1,7 +1,7 @@
 """Which emotion is heard in a voice: the judge of emotional accuracy.
 
-A judge only: nothing that trains or directs may listen with it, and it shares nothing with what does. The critic and
-`perception/sound.py` are convolutional networks on mels of RAVDESS actors 01-10; this is a linear discriminant of
+A judge only: nothing that trains, directs or reviews may listen with it. It shares nothing with the director's ears:
+the critic and `perception/sound.py` are convolutional networks on mels of RAVDESS actors 01-10; this is a linear discriminant of
 functionals of pitch, spectrum and rhythm (`functionals.py`) of actors 11-18. `experiments/emotion_judge.py` trains it,
 docs/judges.md says what it can tell. It knows no words: what it hears holds for any sentence.
 
