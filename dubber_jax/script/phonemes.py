@@ -87,6 +87,8 @@ def phonemize(text: str, lexicon: dict[str, tuple[str, ...]] | None = None) -> P
   """
   if not text.strip():
     raise BadInput('the line is empty: give the words to speak')
+  if any(unicodedata.category(c) == 'Cs' for c in text):
+    raise BadInput('the line holds bytes that are no text: give it as UTF-8')
   unspoken, guessed = [], []
   tokens = []  # (word, symbols) or (punctuation, None)
   for piece, symbols in _split_by_lexicon(_clean(text, unspoken), lexicon or {}):

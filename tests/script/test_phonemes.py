@@ -104,7 +104,7 @@ def test_what_is_not_spoken_or_guessed_is_told():
   assert phonemize('Xiaoming', {'xiaoming': ('@S', '@EH1')}).warnings == ()
 
 
-@pytest.mark.parametrize('text', ['', '  \n', '...?!', '😀 ♪', '日本', '- -- …'])
+@pytest.mark.parametrize('text', ['', '  \n', 'caf\udce9', '...?!', '😀 ♪', '日本', '- -- …'])
 def test_a_line_without_a_word_is_refused(text):
   with pytest.raises(BadInput):
     phonemize(text)
