@@ -3,9 +3,10 @@
     python experiments/emotion_judge.py --cross-validate   # leaves actors 11-18 out one by one: to choose by
     python experiments/emotion_judge.py                    # writes dubber_jax/weights/emotion_judge and the figures
 
-About 10 minutes of one CPU core, nearly all of it for vocoding and measuring 3,600 recordings, which are kept in cache/judge;
-a second run takes 20 s and gives the same bytes. Expect 0.66 of real speech heard as acted (unweighted recall 0.64,
-chance 0.14), 0.64 (0.62) through the shipped vocoder, beside neutral speech of the same voice. Measured 2026-11-22.
+About 10 minutes of one CPU core, nearly all of it for vocoding and measuring 3,600 recordings, which are kept in
+cache/judge; a second run takes 20 s and gives the same bytes. Expect 0.66 of real speech heard as acted (unweighted
+recall 0.64, chance 0.14), 0.64 (0.62) through the shipped vocoder, beside neutral speech of the same voice. Measured
+2026-11-22.
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """Which emotion is heard in a voice: the judge of emotional accuracy.
 
 A judge only: nothing that trains, directs or reviews may listen with it. It shares nothing with the director's ears:
-the critic and `perception/sound.py` are convolutional networks on mels of RAVDESS actors 01-10; this is a linear discriminant of
-functionals of pitch, spectrum and rhythm (`functionals.py`) of actors 11-18. `experiments/emotion_judge.py` trains it,
-docs/judges.md says what it can tell. It knows no words: what it hears holds for any sentence.
+`perception/sound.py` is a convolutional network on mels of RAVDESS actors 01-10; this is a linear discriminant of
+functionals of pitch, spectrum and rhythm (`functionals.py`) of actors 11-18. It knows no words: taught one sentence, it
+hears nearly as well in another. `experiments/emotion_judge.py` trains it; docs/judges.md says what it can tell.
 
 The same numbers mean different things in a high and in a low voice, so it hears better beside neutral speech of the
 same voice. **Benchmarks give `neutral`**: the voice's neutral recordings, through the vocoder that the judged speech
