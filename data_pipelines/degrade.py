@@ -70,7 +70,7 @@ def in_turn(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def chords(seconds: float, seed: int = 0) -> np.ndarray:
   """Music without a voice: broken major triads of plucked strings."""
-  random, time = np.random.default_rng(seed), np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+  random, time = np.random.default_rng(seed), np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
   sound = np.zeros_like(time)
   for onset in np.arange(0, seconds, 0.25):
     since = np.maximum(time - onset, 0)

@@ -17,7 +17,7 @@ SCANT_SPEECH = 1.0  # s
 NOISY = 14.0  # dB
 ECHOING = 0.45  # s
 UNVOICED = 0.06  # share of the speech; less is a whisper
-CHILD = 220.0, 1230.0  # Hz: pitch and formant spacing; a raised woman's voice has the first, not the second
+CHILD = 225.0, 1250.0  # Hz: pitch and formant spacing; a raised woman's voice has the first, not the second
 NARROW = 6000.0  # Hz
 TWO_SPEAKERS = 0.6  # cosine between the two groups of windows
 
