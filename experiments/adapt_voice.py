@@ -6,7 +6,7 @@
 
 `--init-from` takes another model than the shipped one. Where the sets that it was trained on lie packed (`--packed`,
 default cache/packed), every other batch is replayed from them, so that pronunciation is not lost; where there are
-none, only what the voice conditions moves, and slowly. docs/adapt_voice.md has the rest.
+none, only what the voice conditions moves. docs/adapt_voice.md has the rest.
 """
 
 import dataclasses
@@ -25,7 +25,6 @@ from dubber_jax.training.readings import make_readings
 from dubber_jax.training.task import Task, voice_task
 
 SENTENCES = Path(__file__).with_name('text_emotion.txt')
-LEARNING_RATE, ALONE = 5e-4, 2e-4  # with replay, and without
 KEPT = ('text', 'lip', 'graphs', 'aggregators', 'emotion')  # beginnings of the parts that know nothing of the voice
 CONDITIONING = ('style', 'gain_shift', 'discriminators')  # what moves without replay, and is of the voice alone
 
@@ -33,7 +32,7 @@ CONDITIONING = ('style', 'gain_shift', 'discriminators')  # what moves without r
 def arms() -> dict[str, Config]:
   data = DataConfig(sources=(), buckets=(640,), frames_per_batch=1920)
   train = TrainConfig(
-    steps=300, learning_rate=LEARNING_RATE, warmup_steps=20, decay_steps=100, weight_decay=0.0, ema=0.98,
+    steps=200, learning_rate=5e-4, warmup_steps=20, decay_steps=50, weight_decay=0.0, ema=0.98,
     log_every=25, save_every=50, init_from=str(SHIPPED),
   )  # fmt: skip
   return {'voice': Config(name='adapt_voice', data=data, train=train, tree=TreeConfig(root=''))}
@@ -51,8 +50,9 @@ def complete(config: Config) -> Config:
     config.data, sources=(str(own), *map(str, replayed)), films=base.data.films,
     readings=base.data.readings and bool(replayed), reference_frames=base.data.reference_frames,
   )  # fmt: skip
-  train = config.train if replayed else dataclasses.replace(config.train, learning_rate=ALONE)
-  return base.replace(name=config.name, data=data, train=train, tree=config.tree, mesh=config.mesh, seed=config.seed)
+  return base.replace(
+    name=config.name, data=data, train=config.train, tree=config.tree, mesh=config.mesh, seed=config.seed
+  )
 
 
 def find_packed(folder, names) -> list[Path]:

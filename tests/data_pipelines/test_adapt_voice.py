@@ -80,7 +80,6 @@ def test_only_what_the_voice_shapes_is_moved(completed, replay, monkeypatch):
   assert not [name for name in moved if name.startswith(('text', 'lip', 'graphs', 'aggregators', 'emotion'))]
   assert any(name.startswith('style') for name in moved) and any('gain_shift' in name for name in moved)
   assert any(name.startswith('decoder/mel') for name in moved) == replay
-  assert (config.train.learning_rate == experiment.arms['voice'].train.learning_rate) == replay
 
 
 def test_without_a_folder_of_recordings_it_is_asked_for(capsys):
