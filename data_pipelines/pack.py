@@ -43,4 +43,5 @@ def pack_recordings(
 
 def describe(r: Recording) -> dict:
   """What is kept of a recording besides its features."""
-  return {'key': r.key, 'set': r.set, 'speaker': r.speaker, 'text': r.text, 'emotion': r.emotion, 'split': r.split}
+  row = {'key': r.key, 'set': r.set, 'speaker': r.speaker, 'text': r.text, 'emotion': r.emotion, 'split': r.split}
+  return row if r.intensity is None else row | {'intensity': r.intensity}

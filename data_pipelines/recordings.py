@@ -23,6 +23,7 @@ class Recording:
   words: tuple = ()  # GRID: (start s, end s, word)
   start: float | None = None  # s, of its part of the file; None: all of it
   end: float | None = None
+  intensity: float | None = None  # 0 to 1, of an acted emotion
   sound: Path | None = None  # a file with the sound alone, where it is better than that of the film
 
   @property
@@ -30,6 +31,7 @@ class Recording:
     return f'{self.set}/{self.speaker}/{self.id}'
 
 
+INTENSITIES = {'normal': 0.6, 'strong': 1.0}
 FILMS = frozenset('.mp4 .flv .mkv .mov .mpg .mpeg .webm .avi .m4v'.split())
 
 
@@ -61,7 +63,7 @@ def read_recordings(name: str, root: str | None = None) -> list[Recording]:
         Recording(
           name, r['id'], r['speaker'], listing.parent / r['file'], write(r.get('text') or ''),
           r.get('emotion', 'neutral'), r.get('split', 'train'), Path(r['file']).suffix in FILMS,
-          tuple(tuple(w) for w in r.get('words', ())),
+          tuple(tuple(w) for w in r.get('words', ())), intensity=INTENSITIES.get(r.get('intensity')),
         )
       )  # fmt: skip
     except (json.JSONDecodeError, KeyError) as e:

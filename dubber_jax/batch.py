@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from dubber_jax.clip import HOP, LIP_RATE, MODALITIES, SAMPLE_RATE
+from dubber_jax.clip import EMOTIONS, HOP, LIP_RATE, MODALITIES, SAMPLE_RATE
 from dubber_jax.config import Config
 from dubber_jax.media.mel import LOG_FLOOR
 
@@ -55,6 +55,7 @@ def empty_batch(config: Config, shape: Shape) -> dict[str, np.ndarray]:
     'sounds_present': np.zeros((b, 3, k), bool),
     'emotion': np.zeros((b,), np.int32),
     'emotion_known': np.zeros((b,), bool),
+    **({'directed': np.zeros((b, len(EMOTIONS)), single)} if config.actor.directed else {}),
     **({'noise': np.zeros((b, shape.frames, config.actor.noise_width), single)} if config.actor.noise_width else {}),
     **{m: np.zeros((b, w), single) for m, w in widths.items()},
     **{f'{m}_refs': np.zeros((b, k, w), single) for m, w in widths.items()},
@@ -73,6 +74,12 @@ def lay_voice(batch, row: int, embedding: np.ndarray, mel: np.ndarray):
   mel = mel[: batch['reference'].shape[1]]
   batch['reference'][row, : len(mel)] = mel
   batch['reference_mask'][row, : len(mel)] = True
+
+
+def lay_direction(batch, row: int, emotion, intensity: float):
+  """Writes the emotion (8,) that a direction names, by its intensity, where the model takes it."""
+  if 'directed' in batch:
+    batch['directed'][row] = np.asarray(emotion, np.float32) * intensity
 
 
 def lay_noise(batch, row: int, frames: int, rng: np.random.Generator):

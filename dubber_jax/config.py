@@ -71,6 +71,7 @@ class ActorConfig:
   postnet_width: int = 96
   postnet_layers: int = 3
   noise_width: int = 0  # of what differs from take to take, a frame
+  directed: bool = False  # a direction's emotion reaches the actor as it is named, beside the director's nodes
   dropout: float = 0.0  # in a short training nothing overfits, and on a CPU its random numbers cost a fifth of a step
 
 
@@ -138,6 +139,7 @@ class VocoderConfig:
   frames: int = 48  # of an item: 0.56 s
   heard: int = 32  # frames of each that the discriminators hear
   adversarial: bool = True
+  performed: float = 0.0  # share of items whose mel is the actor's own (data_pipelines/performed.py)
   mel_weight: float = 15.0
   spectral_weight: float = 2.0
   feature_weight: float = 2.0

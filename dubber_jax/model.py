@@ -7,6 +7,7 @@ Everything works on a batch, a dictionary of arrays with these names (B items; N
   scene, face, text (B, D*)                present (B, 3) bool
   scene_refs, face_refs, text_refs (B, K, D*), refs_present (B, 3, K)
   sounds (B, 3, K, Da), sounds_present (B, 3, K)
+  directed (B, 8), the emotion that the direction names times its intensity; zeros where it names none
   noise (B, T, noise_width), standard normal; zeros give the take that is most expected
 and, for training, mel (B, T, 80), pitch (B, T) Hz with 0 for unvoiced, emotion (B,) int, emotion_known (B,).
 
@@ -53,6 +54,8 @@ class DirectorActor(nn.Module):
       len(SYMBOLS), c.width, c.text_layers, c.text_heads, c.kernel, c.expansion, c.dropout, stacking
     )
     self.style = StyleEncoder(c.style_width, c.condition_width, dropout=c.dropout)
+    if c.directed:
+      self.directed = nn.Dense(c.condition_width, use_bias=False, kernel_init=nn.initializers.zeros)
     self.lips = LipEncoder(c.lip_width, c.lip_layers, c.kernel, c.expansion, c.dropout, stacking)
     self.lip_text = LipTextAttention(c.lip_heads, c.lip_width, c.dropout)
     self.duration = DurationPredictor(c.prosody_width, c.prosody_layers, dropout=c.dropout, stacking=stacking)
@@ -72,6 +75,8 @@ class DirectorActor(nn.Module):
     mask_bn = batch['phonemes'] > 0
     text = self.text(batch['phonemes'], mask_bn, train)
     condition = self.style(batch['reference'], batch['reference_mask'], batch['speaker'], train)
+    if self.config.actor.directed:
+      condition += self.directed(batch['directed'])
     lips = self.lips(batch['lips'], batch['lip_mask'], train)
     context, weights = self.lip_text(text, mask_bn, lips, batch['lip_mask'], train)
     log_durations = self.duration(text, context, mask_bn, condition, train)

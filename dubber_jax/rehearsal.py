@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from dubber_jax.actor.duration import SLOWEST, fit_to_slot
-from dubber_jax.batch import empty_line, lay_lips, lay_noise, lay_voice
+from dubber_jax.batch import empty_line, lay_direction, lay_lips, lay_noise, lay_voice
 from dubber_jax.clip import (
   EMOTIONS,
   HOP,
@@ -123,6 +123,7 @@ def perform(
     if lips is not None:
       lay_lips(batch, 0, lips.lips, lips.present)
     if reading is not None and model.config.director.enabled:
+      lay_direction(batch, 0, direction.emotion, direction.intensity)
       batch['present'][0] = reading.present
       for m in MODALITIES:
         batch[m][0] = reading.embedding(m)

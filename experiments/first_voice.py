@@ -23,7 +23,7 @@ SPEECH = ('kathleen', 'teacher', 'ljspeech', 'asterisk', 'ravdess')
 def arms() -> dict[str, Config]:
   speech = Config(
     name='first_voice/speech',
-    actor=ActorConfig(noise_width=16),
+    actor=ActorConfig(noise_width=16, directed=True),
     data=DataConfig(sources=SPEECH, buckets=(320, 640), frames_per_batch=6400, films=False, readings=False),
     train=TrainConfig(steps=600, decay_steps=0),
   )
@@ -37,7 +37,7 @@ def arms() -> dict[str, Config]:
     adversarial=AdversarialConfig(weight=1.0),
     data=DataConfig(sources=(*SPEECH, 'grid', 'cache/packed/warped'), buckets=(320, 640), frames_per_batch=4800),
     train=TrainConfig(
-      steps=3000, learning_rate=5e-4, warmup_steps=100, decay_steps=1000, save_every=100, sample_every=250,
+      steps=1900, learning_rate=5e-4, warmup_steps=100, decay_steps=600, save_every=100, sample_every=250,
       init_from='runs/first_voice/film',
     ),
   )  # fmt: skip

@@ -1,12 +1,16 @@
-"""The shipped vocoder, a source-filter one: first by spectral losses alone, then against discriminators.
+"""The shipped vocoder, a source-filter one: by spectral losses, then against discriminators, then on the actor's mels.
 
     python -m data_pipelines.waves cache/packed/*                   # the sound behind the packed features, minutes
     dubber train experiments/vocoder.py --arm spectral              # 2,000 steps, 10 min on one CPU core
     dubber train experiments/vocoder.py --arm adversarial           # 9,000 steps, 3 h on one CPU core
+    python -m data_pipelines.performed cache/packed/*-???????? --model DIR
+    dubber train experiments/vocoder.py --arm performed             # 2,000 steps, 40 min on one CPU core
 
 Packed features are those of experiments/first_voice.py, made by its training. Expect distillMOS 2.9 on everyday lines
 of the first voice (Griffin-Lim 2.3) after 1,750 steps of `adversarial`. Measured 2026-11-22; docs/voice.md has the log.
 """
+
+import dataclasses
 
 from data_pipelines.pack import pack_set
 from data_pipelines.waves import pack_waves
@@ -34,7 +38,14 @@ def arms() -> dict[str, Config]:
       init_from='runs/vocoder/spectral',
     ),
   )  # fmt: skip
-  return {'spectral': spectral, 'adversarial': adversarial}
+  performed = adversarial.replace(
+    name='vocoder/performed',
+    vocoder=VocoderConfig(performed=0.5),
+    train=dataclasses.replace(
+      adversarial.train, steps=2000, learning_rate=2e-4, init_from='runs/vocoder/adversarial'
+    ),
+  )  # fmt: skip
+  return {'spectral': spectral, 'adversarial': adversarial, 'performed': performed}
 
 
 def sound(config: Config) -> list:

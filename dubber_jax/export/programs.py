@@ -25,7 +25,7 @@ from dubber_jax.model import DirectorActor
 from dubber_jax.vocoder.inputs import Input
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
-HEARD = ('phonemes', 'lips', 'lip_mask', 'speaker', 'reference', 'reference_mask')  # what durations are read from
+HEARD = ('phonemes', 'lips', 'lip_mask', 'speaker', 'reference', 'reference_mask', 'directed')  # what durations are read from
 PORTABLE = {'shape_assertion'}  # custom calls that jax.export itself resolves
 
 
@@ -90,7 +90,7 @@ def programs(config: Config, params, vocoder, frames: int) -> list[Program]:
 
   shapes, vocoder_shapes = (shapes_of(tree) for tree in (params, vocoder.params))
   return [
-    Program(f'read_{frames}', read, shapes, {k: line[k] for k in HEARD}),
+    Program(f'read_{frames}', read, shapes, {k: line[k] for k in HEARD if k in line}),
     Program(f'perform_{frames}', perform, shapes, line | plan),
     Program(f'vocode_{frames}', vocode, vocoder_shapes, vocoder.inputs(frames)),
   ]

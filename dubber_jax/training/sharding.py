@@ -35,7 +35,7 @@ AXES = tuple(
     (r'down/kernel', ('mlp', 'embed')),
     (r'embedding', ('symbols', 'width')),
     (r'DepthwiseConv_\d+/kernel', ('taps', 'width')),
-    (r'(spectral_0|prosody|place|lips/Dense_0|postnet_0|postnet/conv_0)/kernel', ('features', 'embed')),
+    (r'(spectral_0|prosody|place|noise|directed|lips/Dense_0|postnet_0|postnet/conv_0)/kernel', ('features', 'embed')),
     (r'(spectral_1|temporal_\d+/Conv_\d+|speaker|join|out|mix|W|gain_shift|query|key|project|mel)/kernel',
      ('embed', 'width')),
     (r'(own|recalled|sound)_(scene|face|text)/kernel', ('embed', 'width')),

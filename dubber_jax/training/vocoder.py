@@ -14,7 +14,7 @@ from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR, PAD, filterbank, frame, mel_numpy, mel_of_frames
 from dubber_jax.media.sound import write_wav
 from dubber_jax.training.data import TRAINING_SPLITS
-from dubber_jax.training.packed import PackedSet
+from dubber_jax.training.packed import PackedSet, dequantise
 from dubber_jax.training.task import Task, learning_rate
 from dubber_jax.vocoder.discriminators import Discriminators, log_magnitude
 from dubber_jax.vocoder.source_filter import PITCH_CLASSES, SourceFilter, SourceFilterConfig, class_of_pitch
@@ -32,18 +32,15 @@ class VocoderBatches:
   """Pieces of sound from packed folders that have waves.npy; batch i is the same whatever was read before it.
 
   A batch: wave (B, F * 256 + 768) with 384 samples of context on both sides, pitch (B, F) Hz without gaps,
-  voiced (B, F) bool, mel (B, F, 80) as `mels` predicts it or, without it, as the sound has it.
+  voiced (B, F) bool, mel (B, F, 80) as the sound has it or, on a share of the items that vocoder.performed gives, as
+  the actor performed it (performed.npy, see data_pipelines.performed).
   """
 
-  def __init__(self, config: Config, folders, splits=TRAINING_SPLITS, mels=None, host=(0, 1)):
-    self.config, self.mels, self.host = config, mels, host
+  def __init__(self, config: Config, folders, splits=TRAINING_SPLITS, host=(0, 1)):
+    self.config, self.host = config, host
     self.sets = [PackedSet(f) for f in folders]
-    self.waves = []
-    for packed in self.sets:
-      path = packed.folder / 'waves.npy'
-      if not path.exists():
-        raise BadInput(f'{path} is missing: run python -m data_pipelines.waves {packed.folder}')
-      self.waves.append(np.load(path, mmap_mode='r'))
+    self.waves = [_beside(packed.folder, 'waves') for packed in self.sets]
+    self.performed = [_beside(packed.folder, 'performed') for packed in self.sets] if config.vocoder.performed else []
     need = config.vocoder.frames + 8
     self.items = [
       (s, i) for s, packed in enumerate(self.sets) for i, row in enumerate(packed.rows)
@@ -78,15 +75,24 @@ class VocoderBatches:
         break
     pitch = np.array(self.sets[s].arrays['pitch'][first:last], np.float32)
     cut = slice(start - first, start - first + frames)
-    found = {'wave': samples, 'pitch': fill_pitch(pitch)[cut], 'voiced': pitch[cut] > 0}
-    if self.mels is not None:
-      return found | {'mel': np.array(self.mels[s][start : start + frames], np.float32)}
-    found['wave'] = samples * np.float32(10 ** rng.uniform(-0.4, 0.2))  # voices near and far
-    return found
+    gain = np.float32(10 ** rng.uniform(-0.4, 0.2))  # voices near and far
+    found = {'wave': samples * gain, 'pitch': fill_pitch(pitch)[cut], 'voiced': pitch[cut] > 0}
+    if not self.performed:
+      return found
+    acted = rng.random() < self.config.vocoder.performed
+    mel = dequantise((self.performed[s] if acted else self.sets[s].arrays['mel'])[start : start + frames])
+    return found | {'mel': np.maximum(mel + np.log(gain), LOG_FLOOR)}
 
   def iterator(self) -> grain.DatasetIterator:
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
     return iter(grain.MapDataset.source(self).to_iter_dataset(options))
+
+
+def _beside(folder: Path, name: str) -> np.ndarray:
+  path = folder / f'{name}.npy'
+  if not path.exists():
+    raise BadInput(f'{path} is missing: run python -m data_pipelines.{name} {folder}')
+  return np.load(path, mmap_mode='r')
 
 
 def fill_pitch(pitch: np.ndarray) -> np.ndarray:

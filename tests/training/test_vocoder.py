@@ -8,7 +8,7 @@ import pytest
 
 from dubber_jax.config import Config, TrainConfig, VocoderConfig
 from dubber_jax.errors import BadInput
-from dubber_jax.media.mel import mel_numpy
+from dubber_jax.media.mel import filterbank, frame, mel_numpy, mel_of_frames
 from dubber_jax.training.packed import quantise, write_packed
 from dubber_jax.training.step import create_state, make_step
 from dubber_jax.training.vocoder import VocoderBatches, fill_pitch, vocoder_task
@@ -64,6 +64,16 @@ def test_packed_features_without_sound_are_refused(folder, tmp_path):
       (tmp_path / path.name).write_bytes(path.read_bytes())
   with pytest.raises(BadInput, match=r'waves\.npy is missing'):
     VocoderBatches(CONFIG, [tmp_path])
+
+
+def test_mel_that_the_actor_performed_goes_with_the_sound_at_its_level(folder, tmp_path):
+  for path in folder.iterdir():
+    (tmp_path / path.name).write_bytes(path.read_bytes())
+  np.save(tmp_path / 'performed.npy', np.load(folder / 'mel.npy'))  # an actor who says it as it was said
+  config = CONFIG.replace(vocoder=dataclasses.replace(CONFIG.vocoder, performed=1.0))
+  batch = VocoderBatches(config, [tmp_path])[3]
+  heard = mel_of_frames(frame(jnp.asarray(batch['wave']), CONFIG.vocoder.frames), filterbank())
+  assert np.abs(heard - batch['mel']).mean() < 0.05
 
 
 def test_gaps_in_pitch_are_bridged():
