@@ -40,6 +40,8 @@ from dubber_jax.director.graphs import EmotionGraphs, node_mask
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.script.phonemes import SYMBOLS
 
+DIRECTED_SCALE = 8.0  # so that what few recordings teach is learned in as few steps
+
 
 class DirectorActor(nn.Module):
   """The `stage` assembly. See the module's docstring for the batch."""
@@ -55,7 +57,7 @@ class DirectorActor(nn.Module):
     )
     self.style = StyleEncoder(c.style_width, c.condition_width, dropout=c.dropout)
     if c.directed:
-      self.directed = nn.Dense(c.condition_width, use_bias=False, kernel_init=nn.initializers.zeros)
+      self.directed = nn.Dense(c.width, use_bias=False, kernel_init=nn.initializers.zeros)
     self.lips = LipEncoder(c.lip_width, c.lip_layers, c.kernel, c.expansion, c.dropout, stacking)
     self.lip_text = LipTextAttention(c.lip_heads, c.lip_width, c.dropout)
     self.duration = DurationPredictor(c.prosody_width, c.prosody_layers, dropout=c.dropout, stacking=stacking)
@@ -74,9 +76,9 @@ class DirectorActor(nn.Module):
     """Phonemes, voice, lips -> text (B, N, D), condition (B, C), log durations (B, N), lip weights (B, N, L)."""
     mask_bn = batch['phonemes'] > 0
     text = self.text(batch['phonemes'], mask_bn, train)
-    condition = self.style(batch['reference'], batch['reference_mask'], batch['speaker'], train)
     if self.config.actor.directed:
-      condition += self.directed(batch['directed'])
+      text += self.directed(DIRECTED_SCALE * batch['directed'])[:, None] * mask_bn[..., None]
+    condition = self.style(batch['reference'], batch['reference_mask'], batch['speaker'], train)
     lips = self.lips(batch['lips'], batch['lip_mask'], train)
     context, weights = self.lip_text(text, mask_bn, lips, batch['lip_mask'], train)
     log_durations = self.duration(text, context, mask_bn, condition, train)

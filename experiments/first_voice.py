@@ -9,7 +9,8 @@
 `speech` learns to pronounce, to keep time and to sound like someone, on all the speech, with a silent director. `film`
 goes on from its weights with lips (GRID) and with the director's nodes (emotional speech of RAVDESS), and replays the
 rest so that pronunciation is not lost. `sharp` goes on from there against discriminators, since what is learned by
-distance alone is the blurred mean of all that might be said, and with more voices, so that one never heard is followed.
+distance alone is the blurred mean of all that might be said, and with more voices, so that one never heard is followed;
+sets of which there is little, or much to learn from, are named more than once.
 
 Features take about 25 minutes on two cores, `speech` 25, `film` 50 and `sharp` 100, most of it shared with other work.
 What each gives is in docs/voice.md; the figures of what ships, in its CARD.md.
@@ -35,9 +36,12 @@ def arms() -> dict[str, Config]:
   sharp = film.replace(
     name='first_voice/sharp',
     adversarial=AdversarialConfig(weight=1.0),
-    data=DataConfig(sources=(*SPEECH, 'grid', 'cache/packed/warped'), buckets=(320, 640), frames_per_batch=4800),
+    data=DataConfig(
+      sources=(*SPEECH, 'ravdess', *('ljspeech',) * 3, 'grid', 'cache/packed/warped'), buckets=(320, 640),
+      frames_per_batch=4800,
+    ),
     train=TrainConfig(
-      steps=1900, learning_rate=5e-4, warmup_steps=100, decay_steps=600, save_every=100, sample_every=250,
+      steps=2000, learning_rate=5e-4, warmup_steps=100, decay_steps=500, save_every=100, sample_every=250,
       init_from='runs/first_voice/film',
     ),
   )  # fmt: skip
