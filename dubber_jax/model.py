@@ -77,7 +77,8 @@ class DirectorActor(nn.Module):
     mask_bn = batch['phonemes'] > 0
     text = self.text(batch['phonemes'], mask_bn, train)
     if self.config.actor.directed:
-      text += self.directed(DIRECTED_SCALE * batch['directed'])[:, None] * mask_bn[..., None]
+      told_be = batch['directed'] * (DIRECTED_SCALE * self.config.director.enabled)
+      text += self.directed(told_be)[:, None] * mask_bn[..., None]
     condition = self.style(batch['reference'], batch['reference_mask'], batch['speaker'], train)
     lips = self.lips(batch['lips'], batch['lip_mask'], train)
     context, weights = self.lip_text(text, mask_bn, lips, batch['lip_mask'], train)

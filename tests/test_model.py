@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from dubber_jax.batch import Shape, empty_batch
+from dubber_jax.batch import Shape, empty_batch, lay_direction, lay_noise
 from dubber_jax.clip import MODALITIES
 from dubber_jax.config import ActorConfig, Config, DirectorConfig
 from dubber_jax.model import DirectorActor
@@ -12,7 +12,7 @@ from dubber_jax.model import DirectorActor
 TINY = Config(
   actor=ActorConfig(
     width=16, text_layers=1, style_width=16, condition_width=16, lip_width=16, lip_layers=1, prosody_layers=1,
-    prosody_width=16, decoder_layers=1, postnet_width=16,
+    prosody_width=16, decoder_layers=1, postnet_width=16, noise_width=4, directed=True,
   ),
   director=DirectorConfig(width=16),
 )  # fmt: skip
@@ -33,6 +33,8 @@ def random_batch(config, items=2, frames=48, phonemes=12, lips=16, reference=20,
     batch['lip_mask'][i, : lips - i] = True
     batch['reference'][i, : reference - i] = rng.normal(-5, 2, (reference - i, 80))
     batch['reference_mask'][i, : reference - i] = True
+    lay_noise(batch, i, t, rng)
+    lay_direction(batch, i, rng.dirichlet(np.ones(8)), 0.1)
   for name in ('speaker', 'sounds', *MODALITIES, *(f'{m}_refs' for m in MODALITIES)):
     batch[name] = rng.normal(0, 1, batch[name].shape).astype(np.float32)
   for name in ('present', 'refs_present', 'sounds_present'):
@@ -62,7 +64,7 @@ def run(config, params, batch):
 
 def pad(batch, extra):
   """The same items with more padding on every axis of time."""
-  widths = {'phonemes': 1, 'durations': 1, 'mel': 1, 'pitch': 1, 'lips': 1, 'lip_mask': 1, 'reference': 1}
+  widths = {'phonemes': 1, 'durations': 1, 'mel': 1, 'pitch': 1, 'lips': 1, 'lip_mask': 1, 'reference': 1, 'noise': 1}
   widths['reference_mask'] = 1
   out = {}
   for name, value in batch.items():
@@ -107,9 +109,9 @@ def test_tree_switch_trains_another_tree(params, switch):
 def test_director_off_does_not_hear_the_reading(params):
   config = TINY.replace(director=dataclasses.replace(TINY.director, enabled=False))
   batch = random_batch(TINY)
-  other = batch | {m: batch[m] + 1.0 for m in MODALITIES} | {'sounds': -batch['sounds']}
+  other = batch | {m: batch[m] + 1.0 for m in MODALITIES} | {name: -batch[name] for name in ('sounds', 'directed')}
   np.testing.assert_array_equal(run(config, params, batch)['finished'], run(config, params, other)['finished'])
-  silent = batch | {'present': np.zeros_like(batch['present'])}
+  silent = batch | {name: np.zeros_like(batch[name]) for name in ('present', 'directed')}
   np.testing.assert_allclose(
     run(config, params, batch)['finished'], run(TINY, params, silent)['finished'], atol=1e-6
   )

@@ -25,7 +25,8 @@ from dubber_jax.model import DirectorActor
 from dubber_jax.vocoder.inputs import Input
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
-HEARD = ('phonemes', 'lips', 'lip_mask', 'speaker', 'reference', 'reference_mask', 'directed')  # what durations are read from
+# What durations are read from.
+HEARD = ('phonemes', 'lips', 'lip_mask', 'speaker', 'reference', 'reference_mask', 'directed')
 PORTABLE = {'shape_assertion'}  # custom calls that jax.export itself resolves
 
 

@@ -12,6 +12,7 @@ from dubber_jax.errors import BadInput
 from dubber_jax.export import export, load
 from dubber_jax.rehearsal import perform, vocode
 from dubber_jax.script.phonemes import encode, phonemize
+from dubber_jax.vocoder.inputs import draw
 
 PHONEMES = phonemize('We never asked.')
 
@@ -49,6 +50,12 @@ def test_takes_and_sound_of_the_artifact_are_the_models(model, artifact):
   assert np.abs(waves[0]).max() > 1e-3
 
 
+def test_takes_of_two_seeds_differ_and_of_one_do_not(model):
+  takes = [perform(model, PHONEMES, model.voices['ada'], 1.0, seed=seed).mel for seed in (1, 1, 2)]
+  np.testing.assert_array_equal(takes[0], takes[1])
+  assert np.abs(takes[0] - takes[2]).max() > 1e-3
+
+
 def standalone(artifact):
   spec = importlib.util.spec_from_file_location('serve', artifact / 'serve.py')
   module = importlib.util.module_from_spec(spec)
@@ -78,6 +85,7 @@ def test_standalone_loader_gives_the_models_takes_of_a_batch(model, artifact):
   arrays['reference_mask'][0, :120] = arrays['lip_mask'][0, :25] = arrays['present'][0, 0] = True
   arrays['lips'][0, :25] = track.lips
   arrays['scene'][0] = reading.scene
+  arrays['noise'][0] = draw(opened.programs.inputs('perform', shape.frames), seed=0)['noise']
   batch = {k: v for k, v in arrays.items() if k not in ('durations', 'slot', 'controls')}
   mel, pitch, emotion = model.play(batch, durations, np.array([[0, 1, 0]], np.float32), shape.frames)
   np.testing.assert_allclose(takes[1]['mel'], mel[0, : slots[1]], rtol=1e-5, atol=1e-5)
