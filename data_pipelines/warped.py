@@ -15,15 +15,13 @@ from tqdm import tqdm
 
 from dubber_jax.actor.duration import largest_remainder
 from dubber_jax.clip import HOP, SAMPLE_RATE
-from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.sound import resample
 from dubber_jax.perception.speaker import embed_speaker
 from dubber_jax.training.data import TRAINING_SPLITS
-from dubber_jax.training.packed import PackedSet, quantise, write_packed
+from dubber_jax.training.packed import FULL_SCALE, PackedSet, quantise, write_packed
 
 SEMITONES = (-4.0, -2.0, 2.0, 4.0)
-FULL_SCALE = 2.0  # of the packed samples, as data_pipelines.waves writes them
 PER_SET = 700  # recordings of a set that are warped, spread over all it has
 
 
@@ -48,10 +46,7 @@ def warp(features: dict[str, np.ndarray], wave: np.ndarray, semitones: float) ->
 def warp_set(folder, per_set: int = PER_SET, seed: int = 0):
   """(row, features) of about `per_set` training recordings of a packed set that has its sound (waves.npy)."""
   packed = PackedSet(folder)
-  path = packed.folder / 'waves.npy'
-  if not path.exists():
-    raise BadInput(f'{path} is missing: run python -m data_pipelines.waves {packed.folder}')
-  waves = np.load(path, mmap_mode='r')
+  waves = packed.beside('waves')
   chosen = [i for i, row in enumerate(packed.rows) if row['split'] in TRAINING_SPLITS]
   chosen = chosen[:: max(1, len(chosen) // per_set)]
   rng = np.random.default_rng(seed)

@@ -16,9 +16,8 @@ from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import WINDOW, mel_numpy
 from dubber_jax.media.sound import read_sound
-from dubber_jax.training.packed import PackedSet
+from dubber_jax.training.packed import FULL_SCALE, PackedSet
 
-FULL_SCALE = 2.0  # of an int16 sample: quiet speakers were brought up, and peaks may pass 1
 GRID = 0.01  # s: where trimmed recordings can start, the alignment's step
 NEAR = 0.06  # mean difference of log mels, nearly all of it from their quantisation
 

@@ -3,6 +3,9 @@
 A packed folder holds one set: `items.jsonl` (a row an item, with where its frames, phonemes and lips lie) and
 flat arrays `mel` (frames, 80) uint8, `pitch` (frames,) float16 Hz, `phonemes` and `durations` (phonemes,),
 `lips` (lip frames, 82) float16, `lip_present`, `speaker` (items, 256) float16.
+
+Beside them may lie `waves` (frames * 256,) int16, the sound (data_pipelines/waves.py), and `performed` (frames, 80)
+uint8, the actor's own mels (data_pipelines/performed.py).
 """
 
 import json
@@ -19,6 +22,7 @@ from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.script.phonemes import SYMBOLS
 
 MEL_STEP = 0.055  # natural-log units a level; 256 levels reach from 1e-5 to e^2.5
+FULL_SCALE = 2.0  # of an int16 sample of `waves`: quiet speakers were brought up, and peaks may pass 1
 FRAMES, PHONEMES, LIPS = ('mel', 'pitch'), ('phonemes', 'durations'), ('lips', 'lip_present')
 KINDS = {
   'mel': np.uint8, 'pitch': np.float16, 'phonemes': np.uint8, 'durations': np.uint16, 'lips': np.float16,
@@ -81,6 +85,13 @@ class PackedSet:
 
   def __len__(self) -> int:
     return len(self.rows)
+
+  def beside(self, name: str) -> np.ndarray:
+    """`waves` or `performed`, mapped. Raises BadInput where it has not been made."""
+    path = self.folder / f'{name}.npy'
+    if not path.exists():
+      raise BadInput(f'{path} is missing: run python -m data_pipelines.{name} {self.folder}')
+    return np.load(path, mmap_mode='r')
 
   @cached_property
   def frames(self) -> np.ndarray:

@@ -14,12 +14,11 @@ from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR, PAD, filterbank, frame, mel_numpy, mel_of_frames
 from dubber_jax.media.sound import write_wav
 from dubber_jax.training.data import TRAINING_SPLITS
-from dubber_jax.training.packed import PackedSet, dequantise
+from dubber_jax.training.packed import FULL_SCALE, PackedSet, dequantise
 from dubber_jax.training.task import Task, learning_rate
 from dubber_jax.vocoder.discriminators import Discriminators, log_magnitude
 from dubber_jax.vocoder.source_filter import PITCH_CLASSES, SourceFilter, SourceFilterConfig, class_of_pitch
 
-FULL_SCALE = 2.0  # of the packed samples, as data_pipelines.waves writes them
 SPECTRA = ((256, 64), (512, 128), (1024, 256), (2048, 512))  # FFT and hop of the spectral loss, samples
 
 
@@ -39,8 +38,8 @@ class VocoderBatches:
   def __init__(self, config: Config, folders, splits=TRAINING_SPLITS, host=(0, 1)):
     self.config, self.host = config, host
     self.sets = [PackedSet(f) for f in folders]
-    self.waves = [_beside(packed.folder, 'waves') for packed in self.sets]
-    self.performed = [_beside(packed.folder, 'performed') for packed in self.sets] if config.vocoder.performed else []
+    self.waves = [packed.beside('waves') for packed in self.sets]
+    self.performed = [packed.beside('performed') for packed in self.sets] if config.vocoder.performed else []
     need = config.vocoder.frames + 8
     self.items = [
       (s, i) for s, packed in enumerate(self.sets) for i, row in enumerate(packed.rows)
@@ -86,13 +85,6 @@ class VocoderBatches:
   def iterator(self) -> grain.DatasetIterator:
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
     return iter(grain.MapDataset.source(self).to_iter_dataset(options))
-
-
-def _beside(folder: Path, name: str) -> np.ndarray:
-  path = folder / f'{name}.npy'
-  if not path.exists():
-    raise BadInput(f'{path} is missing: run python -m data_pipelines.{name} {folder}')
-  return np.load(path, mmap_mode='r')
 
 
 def fill_pitch(pitch: np.ndarray) -> np.ndarray:

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from data_pipelines.warped import FULL_SCALE, warp_set
+from data_pipelines.warped import warp_set
 from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import mel_numpy
-from dubber_jax.training.packed import quantise, write_packed
+from dubber_jax.training.packed import FULL_SCALE, quantise, write_packed
 
 
 @pytest.fixture
