@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dubber_jax.clip import EMOTIONS, HOP, MODALITIES, SAMPLE_RATE, Clip, Direction, Line, MouthTrack, Take, Voice
-from dubber_jax.director.planner import plan
+from dubber_jax.director.planner import Before, Planner, by_rules
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.report import LineAssets, ReportAssets, write_report
 from dubber_jax.footage.library import Library
@@ -53,6 +53,7 @@ class DubbedLine:
   take: Take
   result: dict
   phonemes: Phonemes
+  direction: Direction = Direction()
   track: MouthTrack | None = None
   frames: np.ndarray | None = None
 
@@ -94,10 +95,13 @@ def play_line(
   lexicon: dict | None = None,
   search: str = 'exact',
   extractors: Extractors | None = None,
+  planner: Planner = by_rules,
+  before: Before = (),
 ) -> DubbedLine:
   """Reads, recalls, directs, performs, reviews and vocodes one line.
 
   clip: its silent pictures, or None for speech alone. The take lasts `slot_seconds`, or as long as it needs.
+  before: the lines that went before it, each with its direction, the last one last.
   Raises BadInput for a line that cannot be spoken or does not fit its slot.
   """
   if slot_seconds is not None and not 0 < slot_seconds <= LONGEST_LINE + 1:
@@ -124,7 +128,8 @@ def play_line(
         exclude_media=silent_clip.path, exclude_span=(line.start or 0.0, line.end or math.inf),
       )  # fmt: skip
     with watch('direction'):
-      direction = plan(reading, exemplars, line, phonemes)
+      direction, noted = planner(reading, exemplars, line, phonemes, before)
+    warnings += noted
   with watch('actor'):
     take = perform(model, phonemes, voice, slot_seconds, direction, reading, exemplars, track)
   with watch('review'):
@@ -165,7 +170,8 @@ def play_line(
     'seconds': {k: round(v, 4) for k, v in watch.seconds.items()},
     'warnings': list(dict.fromkeys(warnings)),
   }  # fmt: skip
-  return DubbedLine(line, take, result, phonemes, track, silent_clip.frames if len(silent_clip.frames) else None)
+  frames = silent_clip.frames if len(silent_clip.frames) else None
+  return DubbedLine(line, take, result, phonemes, direction, track, frames)
 
 
 def read_script(text: str, lexicon: dict | None = None) -> Phonemes:
@@ -245,6 +251,7 @@ def dub(
   face: int | None = None,
   lexicon: dict | None = None,
   search: str = 'exact',
+  planner: Planner = by_rules,
   say=print,
 ) -> dict:
   """Dubs a film. Writes `out`, OUT.dialogue.wav (48 kHz) and OUT.html beside it, and the result as JSON.
@@ -280,7 +287,8 @@ def dub(
     if len(lines) > 1:
       say(f'line {number} of {len(lines)}: {line.text}')
     try:
-      dubbed = play_line(model, line, voice, library, clip, slot, face, lexicon, search)
+      dubbed = play_line(model, line, voice, library, clip, slot, face, lexicon, search,
+                         planner=planner, before=[(d.line, d.direction) for d in done])  # fmt: skip
     except BadInput as e:
       raise BadInput(f'line {number}: {e}' if len(lines) > 1 else str(e)) from e
     tell(dubbed.result, say)
@@ -334,6 +342,7 @@ def speak(
   overwrite: bool = False,
   lexicon: dict | None = None,
   emotion: str = '',
+  planner: Planner = by_rules,
   say=print,
 ) -> list[dict]:
   """Speaks each line into a wav of its own. `emotion`, one of EMOTIONS, goes to the director as a stage direction."""
@@ -345,11 +354,12 @@ def speak(
   library = library or shipped_library(model)
   for warning in voice.warnings:
     say(f'warning: {warning}')
-  results = []
+  results, before = [], []
   for line, out in zip(lines, outs, strict=True):
     if emotion:
       line = dataclasses.replace(line, stage_direction=STAGE_DIRECTIONS[emotion])
-    done = play_line(model, line, voice, library, lexicon=lexicon)
+    done = play_line(model, line, voice, library, lexicon=lexicon, planner=planner, before=before)
+    before.append((line, done.direction))
     wave = fill(done.take.waveform, len(done.take.waveform))
     level = integrated(wave, SAMPLE_RATE) - done.result['direction']['loudness']
     if np.isfinite(level):

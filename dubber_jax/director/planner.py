@@ -6,6 +6,7 @@ its own speaker's neutral delivery. What stands in brackets in the script overru
 
 import math
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,6 +87,15 @@ CUES = (
   Cue(r'intense|very|deeply|violent|extremely', intensity=0.15),
   Cue(r'slightly|a little|mild|a bit', intensity=-0.15),
 )  # fmt: skip
+
+
+Before = Sequence[tuple[Line, Direction]]  # the lines that went before, in order, and how they were to be played
+Planner = Callable[[Reading, Exemplars, Line, Phonemes, Before], tuple[Direction, tuple[str, ...]]]  # and warnings
+
+
+def by_rules(reading, exemplars, line, phonemes, before=()) -> tuple[Direction, tuple[str, ...]]:
+  """`plan` as a Planner."""
+  return plan(reading, exemplars, line, phonemes), ()
 
 
 def plan(reading: Reading, exemplars: Exemplars, line: Line, phonemes: Phonemes | None = None) -> Direction:
