@@ -97,11 +97,12 @@ def play_line(
   extractors: Extractors | None = None,
   planner: Planner = by_rules,
   before: Before = (),
+  seed: int = 0,
 ) -> DubbedLine:
   """Reads, recalls, directs, performs, reviews and vocodes one line.
 
   clip: its silent pictures, or None for speech alone. The take lasts `slot_seconds`, or as long as it needs.
-  before: the lines that went before it, each with its direction, the last one last.
+  before: the lines that went before it, each with its direction, the last one last. seed: another one, another take.
   Raises BadInput for a line that cannot be spoken or does not fit its slot.
   """
   if slot_seconds is not None and not 0 < slot_seconds <= LONGEST_LINE + 1:
@@ -131,11 +132,11 @@ def play_line(
       direction, noted = planner(reading, exemplars, line, phonemes, before)
     warnings += noted
   with watch('actor'):
-    take = perform(model, phonemes, voice, slot_seconds, direction, reading, exemplars, track)
+    take = perform(model, phonemes, voice, slot_seconds, direction, reading, exemplars, track, seed)
   with watch('review'):
     judged = review(take, direction, track)
   with watch('vocoder'):
-    take = vocode(model, take)
+    take = vocode(model, take, seed)
   gain = 10 ** (direction.loudness / 20)
   take = dataclasses.replace(take, waveform=take.waveform * gain)
   start, end = speech_span(take)
