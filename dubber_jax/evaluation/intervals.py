@@ -1,4 +1,11 @@
-"""How sure a figure is: 95 % intervals by the bootstrap over clips (Efron 1979)."""
+"""How sure a figure is: 95 % intervals by the bootstrap over clips (Efron 1979).
+
+`interval` is for one system, `paired` for one against another on the same clips, `rank_correlation` for the order of
+several. The last two, and `crossed`, take (clips, seeds) or, of a listening test, (lines, listeners): rows and columns
+are both drawn again, and what each draw moves the sums by is added up. So a seed or a listener that is off widens the
+interval, and of one column nothing is left but the bootstrap over clips. Where columns do not differ the interval is a
+third too wide; where all that differs is three seeds, it holds the truth in 85 of 100 cases, not 95.
+"""
 
 import math
 from collections.abc import Callable
@@ -9,6 +16,7 @@ import numpy as np
 from dubber_jax.errors import BadInput
 
 RESAMPLES = 4000
+POWER = 1.960 + 0.842  # standard errors to a gain that a two-sided test at 5 % finds four times in five
 
 
 @dataclass(frozen=True)
@@ -60,3 +68,149 @@ def ratio_of_means(*samples: np.ndarray) -> float:
   """The first half of the samples over the second half, each by `mean_of_means`."""
   half = len(samples) // 2
   return mean_of_means(*samples[:half]) / mean_of_means(*samples[half:])
+
+
+@dataclass(frozen=True)
+class Gain(Interval):
+  """What arm b is over arm a on the same clips: relative (0.2: a fifth more) or the plain difference.
+
+  smallest: the smallest true gain that so many clips and seeds would show in four experiments of five, at 5 %.
+  base, other: the arms' own means.
+  """
+
+  smallest: float = math.nan
+  base: float = math.nan
+  other: float = math.nan
+  relative: bool = True
+
+  @property
+  def told_from_zero(self) -> bool:
+    return self.low > 0 or self.high < 0
+
+  def show(self, form: str = '') -> str:
+    form = form or ('{:+.1%}' if self.relative else '{:+.3f}')
+    return super().show(form) + ('' if self.told_from_zero else ', not told from zero')
+
+  def row(self) -> dict:
+    """For a JSON report; what is not known is null."""
+    figures = {'mean': self.value, 'low': self.low, 'high': self.high, 'smallest': self.smallest, 'base': self.base,
+               'other': self.other}  # fmt: skip
+    known = {name: value if math.isfinite(value) else None for name, value in figures.items()}
+    return {**known, 'relative': self.relative, 'told_from_zero': self.told_from_zero, 'clips': self.clips}
+
+
+def paired(a, b, wholes=None, relative: bool = True, groups=None, resamples: int = RESAMPLES, seed: int = 0) -> Gain:
+  """The gain of arm b over arm a; both (clips,) or (clips, seeds), the same clip in the same row, nan where missing.
+
+  wholes, of the same shape: what a and b are parts of, as words for word errors; an arm's figure is then all its parts
+  over all wholes. groups (clips,): labels; clips of one label, as those of one sentence, are drawn together.
+  Raises BadInput for arms of different shapes, without clips, and for a relative gain over nothing.
+  """
+  a, b = _table(a), _table(b)
+  if a.shape != b.shape:
+    raise BadInput(f'arms of {a.shape} and {b.shape} clips and seeds are no pairs: judge the same clips in both')
+  both = ~(np.isnan(a) | np.isnan(b))
+  wholes = np.where(both, 1.0 if wholes is None else _table(wholes), 0.0)
+  sums = [_grouped(np.where(both, x, 0.0), groups) for x in (a, b, wholes)]
+  if not both.any():
+    raise BadInput('no clip was judged in both arms: there is nothing to compare')
+  base, other = (float(x.sum() / sums[2].sum()) for x in sums[:2])
+  if relative and base <= 0:
+    raise BadInput(f'a gain relative to {base:g} has no meaning: take the difference')
+  value = other / base - 1 if relative else other - base
+  if len(sums[0]) < 2:
+    return Gain(value, math.nan, math.nan, int(both.any(1).sum()), math.nan, base, other, relative)
+  parts_a, parts_b, whole = _resampled(sums, resamples, seed)
+  if relative:
+    drawn = np.divide(parts_b, parts_a, out=np.full(resamples, np.inf), where=parts_a > 0) - 1
+  else:
+    drawn = (parts_b - parts_a) / whole
+  low, high = np.percentile(drawn, [2.5, 97.5], method='nearest')
+  error = float(np.std(drawn, ddof=1)) if np.isfinite(drawn).all() else math.nan
+  return Gain(value, float(low), float(high), int(both.any(1).sum()), POWER * error, base, other, relative)
+
+
+def crossed(values, wholes=None, groups=None, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
+  """The mean of (clips,), (clips, seeds) or (lines, listeners), nan where missing; the rest as in `paired`."""
+  values = _table(values)
+  known = ~np.isnan(values)
+  if not known.any():
+    raise BadInput('a figure of no clips: there is nothing to measure')
+  wholes = np.where(known, 1.0 if wholes is None else _table(wholes), 0.0)
+  sums = [_grouped(np.where(known, values, 0.0), groups), _grouped(wholes, groups)]
+  value, clips = float(sums[0].sum() / sums[1].sum()), int(known.any(1).sum())
+  if len(sums[0]) < 2:
+    return Interval(value, math.nan, math.nan, clips)
+  parts, whole = _resampled(sums, resamples, seed)
+  low, high = np.percentile(parts / whole, [2.5, 97.5])
+  return Interval(value, float(low), float(high), clips)
+
+
+@dataclass(frozen=True)
+class RankCorrelation(Interval):
+  """Spearman's, of rows in two orders. chance: how often a random order agrees at least as well."""
+
+  chance: float = math.nan
+
+
+def rank_correlation(published, measured, resamples: int = RESAMPLES, seed: int = 0) -> RankCorrelation:
+  """Does what was `measured` of each row, (rows, clips) or (rows, clips, seeds), rank them as `published` (rows,) does?
+
+  Clips and seeds are drawn for all rows together. Measured means alone, (rows,), have no interval.
+  Raises BadInput for fewer than three rows, for different numbers of them, and where all are equal.
+  """
+  published, measured = np.asarray(published, float), np.asarray(measured, float)
+  if len(published) != len(measured) or len(published) < 3:
+    raise BadInput(f'{len(published)} published rows and {len(measured)} measured: an order takes three or more')
+  means = measured.reshape(len(measured), -1).mean(1)
+  if np.ptp(published) == 0 or np.ptp(means) == 0:
+    raise BadInput('all rows are equal: they have no order')
+  value = float(_spearman(published, means[None])[0])
+  rng = np.random.default_rng(seed)
+  shuffled = rng.permuted(np.tile(means, (resamples, 1)), axis=1)
+  chance = (1 + np.sum(_spearman(published, shuffled) >= value - 1e-12)) / (resamples + 1)
+  clips = measured.shape[1] if measured.ndim > 1 else 1
+  if clips < 2:
+    return RankCorrelation(value, math.nan, math.nan, clips, float(chance))
+  drawn = np.stack(_resampled([_table(row) for row in measured], resamples, seed), axis=1)
+  low, high = np.percentile(_spearman(published, drawn), [2.5, 97.5])
+  return RankCorrelation(value, float(low), float(high), clips, float(chance))
+
+
+def _spearman(reference, rows):
+  """reference (n,), rows (R, n) -> (R,); 0 for a row in which all are equal."""
+  from scipy.stats import rankdata
+
+  a, b = rankdata(reference), rankdata(rows, axis=1)
+  a, b = a - a.mean(), b - b.mean(1, keepdims=True)
+  return b @ a / np.sqrt(np.maximum((a @ a) * np.square(b).sum(1), 1e-12))
+
+
+def _table(values) -> np.ndarray:
+  """(rows,) or (rows, columns) -> (rows, columns) float."""
+  values = np.asarray(values, float)
+  return values[:, None] if values.ndim == 1 else values
+
+
+def _grouped(table, groups) -> np.ndarray:
+  """Rows of one label added up."""
+  if groups is None:
+    return table
+  _, place = np.unique(np.asarray(groups), return_inverse=True)
+  summed = np.zeros((place.max() + 1, table.shape[1]))
+  np.add.at(summed, place, table)
+  return summed
+
+
+def _resampled(tables, resamples, seed) -> list[np.ndarray]:
+  """Sums of all tables (rows, columns), each (resamples,), when rows and columns are drawn again, for all the same."""
+  rng = np.random.default_rng(seed)
+  sums = [np.full(resamples, table.sum()) for table in tables]
+  for axis, count in enumerate(tables[0].shape):
+    if count > 1:
+      often = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
+      # A draw of n varies by (n - 1) / n of what n more would: little for clips, a third for three seeds.
+      wider = math.sqrt(count / (count - 1))
+      for i, table in enumerate(tables):
+        sums[i] += wider * (often - 1) @ table.sum(1 - axis)
+  return sums

@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.intervals import Interval, interval, mean_of_means, ratio_of_means, share
+from dubber_jax.evaluation.intervals import (
+  Interval,
+  crossed,
+  interval,
+  mean_of_means,
+  paired,
+  rank_correlation,
+  ratio_of_means,
+  share,
+)
 
 
 def test_the_interval_of_a_mean_is_that_of_the_normal_distribution():
@@ -43,3 +52,103 @@ def test_one_clip_has_no_interval_and_none_no_figure():
 
 def test_shown_with_its_ends():
   assert Interval(0.031, 0.02, 0.05, 60).show('{:.1%}') == '3.1% (2.0% to 5.0%)'
+
+
+def arms(rng, clips=80, seeds=1, gain=0.2, noise=0.2, seed_spread=0.0):
+  """Two arms around 5 and 5 * (1 + gain), on clips that differ far more than the arms do."""
+  clip = rng.normal(0, 2, (clips, 1))
+  return (
+    mean + clip + rng.normal(0, seed_spread, (1, seeds)) + rng.normal(0, noise, (clips, seeds))
+    for mean in (5, 5 * (1 + gain))
+  )
+
+
+def test_pairing_takes_out_how_clips_differ():
+  a, b = arms(np.random.default_rng(0))
+  found, apart = paired(a, b, relative=False), interval(lambda x, y: y.mean() - x.mean(), a, b, resamples=400)
+  assert found.value == pytest.approx(b.mean() - a.mean())
+  assert found.high - found.low < 0.25 * (apart.high - apart.low)
+  error = (b - a).std() / np.sqrt(80)
+  assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.1)
+  assert found.smallest == pytest.approx(2.80 * error, rel=0.1)
+
+
+@pytest.mark.parametrize('seeds, spread, least', [(1, 0, 0.90), (3, 0, 0.93), (5, 0.3, 0.85)])
+def test_about_95_of_100_gains_lie_in_their_intervals(seeds, spread, least):
+  rng = np.random.default_rng(1)
+  held = 0
+  for _ in range(150):
+    found = paired(*arms(rng, 60, seeds, 0.2, 1.0, spread), resamples=300)
+    held += found.low <= 0.2 <= found.high
+  assert held / 150 > least
+
+
+def test_a_gain_of_the_smallest_size_is_told_from_zero_four_times_in_five():
+  rng = np.random.default_rng(2)
+  smallest = np.mean([paired(*arms(rng, gain=0.0, noise=1.0), resamples=200).smallest for _ in range(20)])
+  told = [paired(*arms(rng, gain=smallest, noise=1.0), resamples=200).told_from_zero for _ in range(200)]
+  assert 0.7 < np.mean(told) < 0.9
+
+
+def test_seeds_that_disagree_widen_the_interval():
+  rng = np.random.default_rng(3)
+  agree = paired(*arms(rng, seeds=3))
+  differ = paired(*arms(rng, seeds=3, seed_spread=0.5))
+  assert differ.high - differ.low > 3 * (agree.high - agree.low)
+
+
+def test_a_gain_that_may_be_none_says_so():
+  rng = np.random.default_rng(4)
+  none = paired(*arms(rng, gain=0.0, noise=1.0))
+  assert not none.told_from_zero and none.show().endswith('not told from zero')
+  some = paired([1, 1, 1, 1.0], [2, 2, 2, 2.0])
+  assert some.show() == '+100.0% (+100.0% to +100.0%)' and some.row()['mean'] == 1.0
+  assert paired([1.0], [2.0]).row()['low'] is None
+
+
+def test_word_errors_of_two_arms_are_compared_over_all_words():
+  found = paired([1, 0], [1, 2], wholes=[2, 8], relative=False)
+  assert (found.base, found.other) == (pytest.approx(0.1), pytest.approx(0.3))
+
+
+def test_clips_of_one_sentence_are_not_counted_as_many():
+  a, b = arms(np.random.default_rng(5), noise=0.5)
+  once = paired(a, b)
+  again = paired(np.repeat(a, 4, 0), np.repeat(b, 4, 0), groups=np.repeat(np.arange(80), 4))
+  assert (again.low, again.high) == (pytest.approx(once.low), pytest.approx(once.high))
+
+
+def test_what_one_arm_lacks_counts_in_neither():
+  found = paired([[1.0], [2.0], [9.0]], [[2.0], [4.0], [np.nan]])
+  assert found.value == pytest.approx(1.0) and found.clips == 2
+  with pytest.raises(BadInput, match='same clips'):
+    paired([1, 2, 3], [1, 2])
+  with pytest.raises(BadInput, match='difference'):
+    paired([0, 0], [1, 1])
+
+
+def test_a_mean_over_clips_and_seeds_is_that_of_all_known_ones():
+  assert crossed([[1, 3], [2, np.nan]]).value == pytest.approx(2.0)
+  sample = np.random.default_rng(6).normal(3, 0.5, 400)
+  one, other = crossed(sample), interval(np.mean, sample)
+  assert one.low == pytest.approx(other.low, abs=0.01) and one.high == pytest.approx(other.high, abs=0.01)
+
+
+def test_the_order_of_rows_is_compared_and_not_their_size():
+  published = [1, 2, 3, 4, 5]
+  assert rank_correlation(published, [10, 20, 300, 301, 302]).value == pytest.approx(1)
+  assert rank_correlation(published, [5, 4, 3, 2, 1]).value == pytest.approx(-1)
+  assert rank_correlation(published, [2, 1, 3, 4, 5]).value == pytest.approx(0.9)
+
+
+def test_a_perfect_order_of_five_comes_once_in_120_by_chance():
+  assert rank_correlation(range(5), range(5), resamples=20000).chance == pytest.approx(1 / 120, rel=0.3)
+
+
+def test_rows_that_clips_cannot_tell_apart_have_a_wide_rank_correlation():
+  rng = np.random.default_rng(7)
+  clear = np.arange(6)[:, None] + rng.normal(0, 0.5, (6, 40))
+  sure, unsure = rank_correlation(range(6), clear), rank_correlation(range(6), clear / 20 + rng.normal(0, 1, (6, 40)))
+  assert sure.low > 0.8 and unsure.high - unsure.low > 0.5
+  with pytest.raises(BadInput, match='three'):
+    rank_correlation([1, 2], [1, 2])
