@@ -1,0 +1,64 @@
+"""The lines on which emotion is tested are new to everything that was trained."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+from dubber_jax.clip import EMOTIONS
+from dubber_jax.evaluation.words import normalise
+from dubber_jax.media.cartoon import MOODS
+
+REPOSITORY = Path(__file__).parents[2]
+LINES = [json.loads(row) for row in (REPOSITORY / 'experiments' / 'emotional_lines.jsonl').read_text().splitlines()]
+NEAR = 0.6  # of all words of two sentences, this share in both: the same sentence in other words
+
+
+def overlaps(texts) -> list[tuple[str, str]]:
+  """Lines of the test that are nearly one of the texts, with it."""
+  others = {frozenset(normalise(text).split()): text for text in texts}
+  found = []
+  for line in LINES:
+    words = frozenset(normalise(line['text']).split())
+    found += [(line['text'], text) for other, text in others.items() if len(words & other) > NEAR * len(words | other)]
+  return found
+
+
+def test_every_emotion_has_its_lines_and_half_of_them_a_scene():
+  count = Counter(line['emotion'] for line in LINES)
+  scenes = Counter(line['emotion'] for line in LINES if 'scene' in line)
+  assert len(LINES) >= 105 and set(count) == set(EMOTIONS) - {'others'} and min(count.values()) >= 15
+  assert all(scenes[emotion] == count[emotion] // 2 for emotion in count)
+  assert {line['scene'] for line in LINES if 'scene' in line} <= set(MOODS)
+
+
+def test_lines_are_as_long_as_those_of_films():
+  assert [line['text'] for line in LINES if not 5 <= len(line['text'].split()) <= 12] == []
+
+
+def test_a_sentence_in_another_order_would_be_noticed():
+  turned = 'To my face you lied, right to me?'
+  assert overlaps(['Good morning.', turned]) == [('You lied to me, right to my face!', turned)]
+
+
+def test_no_line_was_heard_or_read_in_training():
+  ear = (REPOSITORY / 'experiments' / 'text_emotion.txt').read_text().splitlines()
+  everyday = (REPOSITORY / 'benchmarks' / 'everyday.txt').read_text().splitlines()
+  ravdess = ['Kids are talking by the door.', 'Dogs are sitting by the door.']
+  library = (REPOSITORY / 'dubber_jax' / 'weights' / 'library' / 'clips.jsonl').read_text().splitlines()
+  captions = [caption for row in library for caption in json.loads(row).get('captions', {}).values()]
+  assert overlaps([*ear, *everyday, *ravdess, *captions]) == []
+
+
+def test_no_line_is_in_a_corpus(data_dir):
+  texts = {
+    text
+    for corpus in data_dir.glob('*.jsonl')
+    for row in corpus.read_text(encoding='utf-8').splitlines()
+    if (text := json.loads(row).get('text'))
+  }
+  assert len(texts) > 1000 and overlaps(texts) == []
+
+
+def test_no_two_lines_are_one():
+  texts = [line['text'] for line in LINES]
+  assert overlaps(texts) == [(text, text) for text in texts]
