@@ -11,18 +11,19 @@ from dubber_jax.errors import BadInput
 LARGEST_FILE = 20_000_000  # bytes: the longest films have well under 1 MB of subtitles
 
 
-def read_lines(path) -> tuple[Line, ...]:
+def read_lines(path, overlap: bool = False) -> tuple[Line, ...]:
   """The spoken lines of a file, in order.
 
   Lines of subtitles have `start` and `end`; those of a screenplay have None. What stands in brackets at a
-  line's head becomes its stage direction; cues without a spoken word ("[door slams]") are left out. Raises
-  BadInput for a file that cannot be read, for times that overlap or run backward, and for no line at all.
+  line's head becomes its stage direction; cues without a spoken word ("[door slams]") are left out. A cue of
+  several speakers, each named, is a line for each, its time shared by their letters. Raises BadInput for a file
+  that cannot be read, for times that run backward or, without `overlap`, overlap, and for no line at all.
   """
   path = Path(path)
   reader = READERS.get(path.suffix.lower())
   if reader is None:
     raise BadInput(f'{path}: not a script that can be read: give {", ".join(READERS)}')
-  lines = reader(_read_text(path), path)
+  lines = reader(_read_text(path), path, overlap)
   lines = tuple(line for line in lines if re.search(r'\w', line.text))
   if not lines:
     raise BadInput(f'{path}: no spoken line in it')
@@ -37,13 +38,21 @@ def parse_line(text: str, start: float | None = None, end: float | None = None, 
   rows = [re.sub(r'^[-\u2013\u2014]\s*(?=\S)', '', row.strip()) for row in text.splitlines()]
   text = re.sub(r'\s+', ' ', ' '.join(rows)).strip()
   text, directions = _take_directions(text)
-  named = re.match(r"([A-Z][A-Z0-9 .'\-]{0,30}?) ?(\([^()]*\)|\[[^\[\]]*\])?: ?(?=\S)", text)
-  if named and re.search('[A-Z]{2}', named[1]):
+  named = _SPEAKER.match(text)
+  if named and _is_name(named[1]):
     character = character or named[1].strip().title()
     text, more = _take_directions(f'{named[2] or ""} {text[named.end() :]}'.strip())
     directions += more
   text = re.sub(r'\s+', ' ', re.sub(r'\[[^\[\]]*\]', ' ', text)).strip()  # a sound, as "[door slams]"
   return Line(text, start, end, character, ', '.join(directions))
+
+
+_SPEAKER = re.compile(r"([^\W\d_][\w .'\u2019\-]{0,30}?) ?(\([^()]*\)|\[[^\[\]]*\])?: ?(?=\S)")
+
+
+def _is_name(text):
+  """Whether it is in capitals, of which two stand together: no time of day, and no 'I'."""
+  return text == text.upper() and bool(re.search(r'[^\W\d_]{2}', text))
 
 
 def _take_directions(text):
@@ -82,16 +91,16 @@ _TIME = r'(?:(\d{1,3}):)?([0-5]\d):([0-5]\d)[,.](\d{1,3})'
 _TIMES = re.compile(rf'\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?$')
 
 
-def _read_srt(text, path):
-  return _from_cues(_cues(text.split('\n'), 1, path), path)
+def _read_srt(text, path, overlap):
+  return _from_cues(_cues(text.split('\n'), 1, path), path, overlap)
 
 
-def _read_vtt(text, path):
+def _read_vtt(text, path, overlap):
   rows = text.split('\n')
   if not re.match(r'WEBVTT(?:\s|$)', rows[0]):
     raise BadInput(f'{path}: does not begin with WEBVTT: not a vtt file, or damaged')
   first = next((i for i, row in enumerate(rows) if not row.strip()), len(rows))  # the header may go on
-  return _from_cues(_cues(rows[first:], first + 1, path), path)
+  return _from_cues(_cues(rows[first:], first + 1, path), path, overlap)
 
 
 def _cues(rows, first_row, path):
@@ -123,26 +132,41 @@ def _seconds(parts):
   return int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds) + int(fraction) / 10 ** len(fraction)
 
 
-def _from_cues(cues, path):
-  _check_times([(name, start, end) for name, start, end, _ in cues], path)
-  lines = []
-  for _, start, end, rows in cues:
-    text = '\n'.join(rows)
-    speaker = re.search(r'<v(?:\.[^\s>]*)?\s+([^>]+)>', text)
-    text = html.unescape(re.sub(r'</?[a-zA-Z][^<>]*>|<[\d:.]+>|</>|\{\\[^{}]*\}', '', text))
+_VOICE = re.compile(r'<v(?:\.[^\s>]*)?\s+([^>]+)>')  # of vtt: who speaks
+
+
+def _from_cues(cues, path, overlap):
+  _check_times([(name, start, end) for name, start, end, _ in cues], path, overlap)
+  return [line for _, start, end, rows in cues for line in _spoken(rows, start, end)]
+
+
+def _spoken(rows, start, end):
+  """The lines of a cue: one for each speaker whom a row of it names."""
+  parts = []  # [speaker, text]
+  for row in re.sub(rf'(?={_VOICE.pattern})', '\n', '\n'.join(rows)).split('\n'):
+    voice = _VOICE.search(row)
+    text = html.unescape(re.sub(r'</?[a-zA-Z][^<>]*>|<[\d:.]+>|</>|\{\\[^{}]*\}', '', row))
     text = re.sub('[\u200e\u200f\u2066-\u2069]', '', text.replace('\xa0', ' '))
-    lines.append(parse_line(text, start, end, speaker[1].strip() if speaker else ''))
-  return lines
+    named = _SPEAKER.match(re.sub(r'^\W+', '', text) + '.')
+    if not parts or ((voice or (named and _is_name(named[1]))) and parse_line(parts[-1][1]).text):
+      parts.append(['', ''])
+    parts[-1][0] = voice[1].strip() if voice else parts[-1][0]
+    parts[-1][1] += f'\n{text}'
+  letters = [0]
+  for _, text in parts:
+    letters.append(letters[-1] + max(1, len(parse_line(text).text)))
+  times = [round(start + (end - start) * share / letters[-1], 3) for share in letters]
+  return [parse_line(text, *times[i : i + 2], speaker) for i, (speaker, text) in enumerate(parts)]
 
 
-def _check_times(cues, path):
+def _check_times(cues, path, overlap):
   previous = ('', 0.0, 0.0)
   for name, start, end in cues:
     if end <= start:
       raise BadInput(f'{path}, cue {name}: ends at {end:.3f} s, not after its start at {start:.3f} s')
     if start < previous[1]:
       raise BadInput(f'{path}, cue {name}: starts at {start:.3f} s, before cue {previous[0]} does: sort the cues')
-    if start < previous[2]:
+    if start < previous[2] and not overlap:
       raise BadInput(
         f'{path}, cue {name}: starts at {start:.3f} s, while cue {previous[0]} lasts to {previous[2]:.3f} s: '
         'lines must not overlap'
@@ -150,7 +174,7 @@ def _check_times(cues, path):
     previous = (name, start, end)
 
 
-def _read_ass(text, path):
+def _read_ass(text, path, overlap):
   import pysubs2
 
   written = len(re.findall(r'(?m)^Dialogue:', text))
@@ -164,7 +188,7 @@ def _read_ass(text, path):
   # The format leaves the order of its rows free.
   events = sorted(((number, event) for number, event in enumerate(events, 1)), key=lambda e: e[1].start)
   events = [(number, event) for number, event in events if not event.is_drawing]
-  _check_times([(number, event.start / 1000, event.end / 1000) for number, event in events], path)
+  _check_times([(number, event.start / 1000, event.end / 1000) for number, event in events], path, overlap)
   return [
     parse_line(event.plaintext, event.start / 1000, event.end / 1000, event.name.strip()) for _, event in events
   ]
@@ -173,7 +197,7 @@ def _read_ass(text, path):
 # Screenplays
 
 
-def _read_fountain(text, path):
+def _read_fountain(text, path, overlap):
   from screenplay_tools.fountain.parser import ElementType, Parser
 
   parser = Parser()

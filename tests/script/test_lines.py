@@ -114,6 +114,26 @@ def test_a_time_of_day_is_not_taken_for_a_character():
   assert parse_line('I: nothing') == Line('I: nothing')
 
 
+def test_a_cue_of_several_speakers_is_shared_by_them(tmp_path):
+  srt = '1\n00:00:01,000 --> 00:00:03,000\n- ANNA: Come here,\nplease.\n- JOSÉ (tired): Why should I do?\n'
+  assert read(tmp_path, srt, 'srt') == (
+    Line('Come here, please.', 1.0, 2.059, 'Anna'),
+    Line('Why should I do?', 2.059, 3.0, 'José', 'tired'),
+  )
+  vtt = 'WEBVTT\n\n00:01.000 --> 00:03.000\n<v Anna>Go!</v> <v Ben>No!</v>\n'
+  assert read(tmp_path, vtt, 'vtt') == (Line('Go!', 1.0, 2.0, 'Anna'), Line('No!', 2.0, 3.0, 'Ben'))
+
+
+def test_a_name_on_a_row_of_its_own_and_brackets_before_it_are_no_lines(tmp_path):
+  srt = '1\n00:00:01,000 --> 00:00:03,000\n(softly)\nANNA:\nCome here.\n'
+  assert read(tmp_path, srt, 'srt') == (Line('Come here.', 1.0, 3.0, 'Anna', 'softly'),)
+
+
+def test_lines_of_a_scene_may_overlap(tmp_path):
+  (tmp_path / 'film.srt').write_text(SRT.replace('00:01:00,250', '00:00:03,999').replace('[door slams]', 'Now!'))
+  assert [line.start for line in read_lines(tmp_path / 'film.srt', overlap=True)] == [1.0, 2.5, 3.999]
+
+
 @pytest.mark.parametrize(
   ('suffix', 'old', 'new', 'says'),
   [
