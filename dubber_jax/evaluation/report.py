@@ -30,6 +30,7 @@ import numpy as np
 from dubber_jax.clip import EMOTIONS, HOP, LIP_RATE, MODALITIES, SAMPLE_RATE, MouthTrack, Take
 from dubber_jax.errors import BadInput
 from dubber_jax.media.output import complete_file
+from dubber_jax.media.sound import read_sound, wav_bytes
 
 COLOURS = {
   'angry': '#e5533d',
@@ -208,7 +209,7 @@ def _player(arrays: LineAssets, film: dict | None) -> dict | None:
   if arrays.frames is not None and len(arrays.frames):
     return {'src': _embedded(_preview(arrays.frames, wave), 'video/mp4'), 'kind': 'video', 'offset': 0.0}
   if wave is not None and len(wave):
-    return {'src': _embedded(_wav(wave, SAMPLE_RATE), 'audio/wav'), 'kind': 'audio', 'offset': 0.0}
+    return {'src': _embedded(wav_bytes(wave, SAMPLE_RATE), 'audio/wav'), 'kind': 'audio', 'offset': 0.0}
   return None
 
 
@@ -239,14 +240,6 @@ def _preview(frames: np.ndarray, wave: np.ndarray | None) -> bytes:
   return file.getvalue()
 
 
-def _wav(wave: np.ndarray, rate: int) -> bytes:
-  from scipy.io import wavfile
-
-  file = io.BytesIO()
-  wavfile.write(file, rate, (np.clip(wave, -1, 1) * 32767).astype(np.int16))
-  return file.getvalue()
-
-
 def _embedded(data: bytes, kind: str) -> str:
   return f'data:{kind};base64,{base64.b64encode(data).decode()}'
 
@@ -262,8 +255,6 @@ def _link(path: str, out_html: Path) -> str:
 
 
 def _exemplar_player(media: str) -> dict | None:
-  from dubber_jax.media.sound import read_sound
-
   path = Path(media) if media else None
   if path is None or not path.is_file():
     return None
@@ -275,7 +266,7 @@ def _exemplar_player(media: str) -> dict | None:
   except BadInput:  # an exemplar that cannot be heard does not spoil the report
     return None
   peak = float(np.abs(wave).max(initial=0.0))
-  return {'src': _embedded(_wav(wave / peak * 0.8 if peak else wave, 16000), 'audio/wav'), 'kind': 'audio'}
+  return {'src': _embedded(wav_bytes(wave / peak * 0.8 if peak else wave, 16000), 'audio/wav'), 'kind': 'audio'}
 
 
 # What the director saw and said

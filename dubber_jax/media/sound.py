@@ -1,5 +1,6 @@
 """Sound in and out: mono float32 waves, and what a voice recording must be to be of use."""
 
+import io
 import wave as wave_file
 from pathlib import Path
 
@@ -134,15 +135,24 @@ def resample(wave: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
 
 def write_wav(path, wave: np.ndarray, sample_rate: int, overwrite: bool = True):
   """Writes (S,) as a 16-bit mono wav, clipped to -1..1; the file appears only when complete (BadInput if it cannot)."""
+  data = wav_bytes(wave, sample_rate)
+  with complete_file(path, overwrite) as part:
+    part.write_bytes(data)
+
+
+def wav_bytes(wave: np.ndarray, sample_rate: int) -> bytes:
+  """(S,) as a 16-bit mono wav, clipped to -1..1."""
   wave = np.asarray(wave, np.float32)
   if wave.ndim != 1 or not np.isfinite(wave).all():
     raise ValueError(f'a wave is (S,) of finite numbers, not {wave.shape}')
   samples = np.round(np.clip(wave, -1, 1) * 32767).astype('<i2')
-  with complete_file(path, overwrite) as part, wave_file.open(str(part), 'wb') as file:
+  data = io.BytesIO()
+  with wave_file.open(data, 'wb') as file:
     file.setnchannels(1)
     file.setsampwidth(2)
     file.setframerate(int(sample_rate))
     file.writeframes(samples.tobytes())
+  return data.getvalue()
 
 
 def check_voice(wave: np.ndarray, sample_rate: int, path='') -> tuple[str, ...]:

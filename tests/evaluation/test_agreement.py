@@ -1,0 +1,31 @@
+import numpy as np
+import pytest
+
+from dubber_jax.evaluation.agreement import krippendorff
+
+N = np.nan
+# Example C and E of Krippendorff's paper: four observers, twelve units.
+PUBLISHED = np.array([
+  [1, 2, 3, 3, 2, 1, 4, 1, 2, N, N, N],
+  [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, N, 3],
+  [N, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, N],
+  [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, N],
+]).T  # fmt: skip
+
+
+@pytest.mark.parametrize('level, alpha', [('nominal', 0.743), ('ordinal', 0.815), ('interval', 0.849)])
+def test_the_published_example(level, alpha):
+  assert krippendorff(PUBLISHED, level) == pytest.approx(alpha, abs=5e-4)
+
+
+def test_random_ratings_agree_by_chance_only():
+  ratings = np.random.default_rng(0).integers(1, 6, (400, 5))
+  assert abs(krippendorff(ratings)) < 0.05
+
+
+def test_listeners_who_contradict_each_other_are_below_zero():
+  assert krippendorff([[1, 5], [5, 1], [1, 5]]) < 0 < krippendorff([[1, 1], [5, 5], [1, 2]])
+
+
+def test_nothing_to_agree_on():
+  assert np.isnan(krippendorff([[3, 3], [3, 3]])) and np.isnan(krippendorff([[1, N], [2, N]]))
