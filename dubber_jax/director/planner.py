@@ -7,11 +7,12 @@ its own speaker's neutral delivery. What stands in brackets in the script overru
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from dubber_jax.clip import EMOTIONS, MODALITIES, Direction, Exemplars, Line, Reading
+from dubber_jax.director.cues import LIMITS, RATIOS, emotions_named, hear
+from dubber_jax.director.notes import apply, intensity_asked, marks
 from dubber_jax.script.phonemes import Phonemes, phonemize
 
 # How much each modality's emotion counts when all are equally sure. The face says most about the speaker.
@@ -44,126 +45,169 @@ TEMPER = np.array([0.6, 0.5, 0.5, 0.3, 0.6])
 VOICE = {'fear': (0.3, 0.5), 'sad': (0.4, 0.3), 'surprise': (0.15, 0.0), 'disgust': (0.1, 0.0)}
 
 PAUSES = {'...': 0.3, '-': 0.25, '.': 0.3, '?': 0.3, '!': 0.3, ';': 0.25, ':': 0.25, ',': 0.1}  # s at marks
-LIMITS = {'pace': (0.75, 1.35), 'pitch_shift': (-4.0, 6.0), 'pitch_range': (0.6, 1.6), 'loudness': (-10.0, 8.0)}
 
-
-@dataclass(frozen=True)
-class Cue:
-  """What a stage direction asks for. Sums and factors on top of the plan; None: says nothing."""
-
-  words: str  # a regular expression
-  emotion: str = ''
-  intensity: float = 0.0
-  pace: float = 1.0
-  pitch: float = 0.0
-  range: float = 1.0
-  loudness: float | None = None
-  breathiness: float = 0.0
-  tremor: float = 0.0
-  pauses: float = 0.0  # s after marks of punctuation
-  held_back: bool = False
-
-
-CUES = (
-  Cue(r'ang(?:ry|rily|er)|furious|rag(?:e|ing)|enraged|irritated|annoyed|bitter', 'angry'),
-  Cue(r'disgust|revolted|repulsed|contempt|sneer', 'disgust'),
-  Cue(r'afraid|fear|scared|terrified|frightened|panic|nervous|anxious|worried', 'fear'),
-  Cue(r'happ(?:y|ily)|joy|cheer|delight|laugh|smil|excited|gleeful|amused', 'happy'),
-  Cue(r'calm|neutral|matter.of.fact|evenly|composed', 'neutral', intensity=-0.1),
-  Cue(r'sad|sorrow|grie[fv]|mourn|heartbroken|tearful|crying|sobbing|weep|melanchol', 'sad'),
-  Cue(r'surpris|shocked|astonish|amazed|startled|stunned|incredulous', 'surprise'),
-  Cue(r'whisper|hushed|sotto voce|under (?:his|her|their) breath', loudness=-8, breathiness=0.8, range=0.8, pitch=-1),
-  Cue(r'quiet|soft|gentl|mutter|murmur|mumbl|low voice', intensity=-0.1, loudness=-4, breathiness=0.2),
-  Cue(r'shout|yell|scream|loud|roar|bellow|at the top of', intensity=0.3, loudness=6, pitch=2),
-  Cue(r'held.back|holding back|restrain|control|suppress|(?:gritted|clenched) teeth|tight', intensity=-0.15, pace=0.92,
-      range=0.85, held_back=True),
-  Cue(r'slow|deliberate|drawl|draws? out', pace=0.86),
-  Cue(r'fast|quick|hurr|rush|urgent|rapid', pace=1.15),
-  Cue(r'breathless|out of breath|panting|gasp', breathiness=0.5, pauses=0.1),
-  Cue(r'trembl|shak(?:y|ing)|quaver|quiver|sob|crying|tearful|chok', tremor=0.5),
-  Cue(r'flat|monoton|deadpan|dr(?:y|ily)|sarcas', intensity=-0.1, range=0.65),
-  Cue(r'tired|exhausted|weak|weary|dying|sleepy|drunk', pace=0.88, loudness=-3, breathiness=0.3, range=0.85),
-  Cue(r'hesita|halting|unsure|uncertain|pauses?|falter', pace=0.95, pauses=0.2),
-  Cue(r'intense|very|deeply|violent|extremely', intensity=0.15),
-  Cue(r'slightly|a little|mild|a bit', intensity=-0.15),
-)  # fmt: skip
-
+# A face and words that are each as sure of another feeling play both: a smile on a sad line is not averaged away.
+CLEAR = 0.4  # probability from which on a feeling counts as shown
+KEPT = 0.3  # share that each of the two keeps at least
+# From one line of a character to the next, unless the script names a feeling or much time has passed.
+MOMENT = 8.0  # s of silence after which a new moment begins
+SURE_WORDS = 0.7  # probability of a feeling in the words from which on they may turn it
+JUMPS = {'intensity': 0.3, 'pace': math.log(1.2), 'pitch_shift': 3.0, 'pitch_range': math.log(1.35), 'loudness': 6.0}
+TURN = 0.6  # largest total variation between the two mixtures
 
 Before = Sequence[tuple[Line, Direction]]  # the lines that went before, in order, and how they were to be played
 Planner = Callable[[Reading, Exemplars, Line, Phonemes, Before], tuple[Direction, tuple[str, ...]]]  # and warnings
 
 
-def by_rules(reading, exemplars, line, phonemes, before=()) -> tuple[Direction, tuple[str, ...]]:
-  """`plan` as a Planner."""
-  return plan(reading, exemplars, line, phonemes), ()
-
-
-def plan(reading: Reading, exemplars: Exemplars, line: Line, phonemes: Phonemes | None = None) -> Direction:
-  """What to tell the actor about a line, by what was seen and recalled.
-
-  Where nothing was seen, nothing recalled and the script says nothing, this is a neutral, plain delivery.
-  Departures from neutral grow with intensity and stay within LIMITS. `phonemes`: the line's, where a lexicon
-  was used; pauses and emphasis count its words. Raises BadInput for a line that cannot be spoken.
-  """
+def by_rules(
+  reading: Reading, exemplars: Exemplars, line: Line, phonemes: Phonemes | None = None, before: Before = ()
+) -> tuple[Direction, tuple[str, ...]]:
+  """`plan`, with a warning for each contradiction in the line's stage direction."""
   phonemes = phonemes or phonemize(line.text)
-  cues = _cues(line.stage_direction)
-  emotion = _mixture(reading, exemplars, cues)
-  held_back = any(cue.held_back for cue in cues)
-  intensity = _intensity(emotion, line, cues)
+  asks = hear(line.stage_direction).asks
+  last = _line_before(line, before)
+  emotion = _mixture(reading, exemplars, asks)
+  turned = bool(emotions_named(asks)) or _sure_words(reading)
+  if last is not None and not turned:
+    emotion = _within_reach(emotion, np.asarray(last.emotion, float))
+  intensity = _intensity(emotion, line, asks)
   pace, pitch, span, loudness, pauses = _delivery(emotion, reading, exemplars) * (intensity / 0.75)
-  loud_cues = [cue.loudness for cue in cues if cue.loudness is not None]
-  loudness = min(loudness, 0) if held_back or min(loud_cues, default=0) < 0 else loudness
   breathiness, tremor = (
     intensity * sum(p * VOICE.get(e, (0, 0))[i] for e, p in zip(EMOTIONS, emotion, strict=True)) for i in (0, 1)
   )
   direction = Direction(
     emotion=tuple(float(p) for p in emotion),
     intensity=intensity,
-    pace=_limit('pace', math.exp(pace) * math.prod(cue.pace for cue in cues)),
-    pitch_shift=_limit('pitch_shift', pitch + sum(cue.pitch for cue in cues)),
-    pitch_range=_limit('pitch_range', math.exp(span) * math.prod(cue.range for cue in cues)),
-    loudness=_limit('loudness', loudness + sum(loud_cues)),
-    breathiness=round(min(1.0, breathiness + sum(cue.breathiness for cue in cues)), 3),
-    tremor=round(min(1.0, tremor + sum(cue.tremor for cue in cues)), 3),
-    pauses=_pauses(phonemes, pauses, sum(cue.pauses for cue in cues)),
+    pace=_limit('pace', math.exp(pace)),
+    pitch_shift=_limit('pitch_shift', pitch),
+    pitch_range=_limit('pitch_range', math.exp(span)),
+    loudness=_limit('loudness', loudness),
+    breathiness=_limit('breathiness', breathiness),
+    tremor=_limit('tremor', tremor),
+    pauses=_pauses(phonemes, pauses),
     emphasis=_emphasis(line.text, phonemes.words),
   )
-  note, note_zh = describe(direction, phonemes.words, held_back)
-  return direction.replace(note=note, note_zh=note_zh)
+  if last is not None and not turned:
+    direction = _follow_on(direction, last)
+  parsed = apply(asks, direction, phonemes, skip=('emotion', 'intensity'))
+  return parsed.direction, parsed.warnings
 
 
-def _cues(stage_direction):
-  """The cues whose words stand in the brackets, except where a 'not' goes before."""
-  text = stage_direction.lower()
-  found = []
-  for cue in CUES:
-    match = re.search(rf"(\b(?:not|never|without|isn't|no longer)\s+(?:\w+\s+)?)?\b(?:{cue.words})", text)
-    if match and not match.group(1):
-      found.append(cue)
-  return found
+def plan(
+  reading: Reading, exemplars: Exemplars, line: Line, phonemes: Phonemes | None = None, before: Before = ()
+) -> Direction:
+  """What to tell the actor about a line, by what was seen and recalled.
+
+  Where nothing was seen, nothing recalled and the script says nothing, this is a neutral, plain delivery.
+  Departures from neutral grow with intensity and stay within LIMITS. What stands in the script's brackets is then
+  done as a note would be. `phonemes`: the line's, where a lexicon was used; pauses and emphasis count its words.
+  `before`: a character goes on from their last line within JUMPS and TURN, unless the script turns the feeling.
+  Raises BadInput for a line that cannot be spoken.
+  """
+  return by_rules(reading, exemplars, line, phonemes, before)[0]
 
 
-def _mixture(reading, exemplars, cues) -> np.ndarray:
-  """(8,) probabilities: the reading's, each modality by how sure it is, a vote of the recalled clips, and
-  what the script names."""
-  total = np.zeros(len(EMOTIONS))
-  total[EMOTIONS.index('neutral')] = NEUTRAL_WEIGHT
+def agreement(reading: Reading) -> float:
+  """How far scene, face and text agree on the emotion, 0 to 1: one less the Jensen-Shannon divergence in bits of each
+  pair, by how much the two count and how sure they are. 1 where fewer than two say anything."""
+  seen = list(_seen(reading))
+  total = weights = 0.0
+  for i, (a, p, sure_p) in enumerate(seen):
+    for b, q, sure_q in seen[i + 1 :]:
+      middle = (p + q) / 2
+      divergence = (_entropy(middle) - (_entropy(p) + _entropy(q)) / 2) / math.log(2)
+      weight = READING_WEIGHT[a] * READING_WEIGHT[b] * sure_p * sure_q
+      total, weights = total + weight * (1 - divergence), weights + weight
+  return float(np.clip(total / weights, 0, 1)) if weights > 0 else 1.0
+
+
+def mixed_emotion(reading: Reading) -> tuple[str, str] | None:
+  """(shown by the face, said by the words) where both are clear and differ, as ('happy', 'sad'); else None."""
+  clear = {}
+  for m, p, _ in _seen(reading):
+    p = np.where(np.array(EMOTIONS) == 'neutral', 0, p)
+    if p.max() >= CLEAR:
+      clear[m] = EMOTIONS[int(np.argmax(p))]
+  shown, said = clear.get('face'), clear.get('text')
+  return (shown, said) if shown and said and shown != said else None
+
+
+def spoken_to(line: Line, before: Before = ()) -> str:
+  """To whom a line is said: whom the script names ("to Mary"), else who spoke last; '' where nothing tells."""
+  named = re.search(r"\bto ([A-Z][\w'-]+(?: [A-Z][\w'-]+)?)", line.stage_direction)
+  if named:
+    return named[1]
+  others = [said.character for said, _ in before if said.character and said.character != line.character]
+  return others[-1] if others else ''
+
+
+def _seen(reading):
+  """(modality, probabilities (8,), how sure it is, 0 to 1) of the modalities that say something."""
   for m, seen in zip(MODALITIES, reading.present, strict=True):
     p = np.asarray(reading.emotions.get(m, ()), float)
-    if not seen or p.size != len(EMOTIONS) or not np.isfinite(p).all() or p.sum() <= 0:
-      continue
-    p = p / p.sum()
-    sureness = 1 - float(-(p * np.log(p + 1e-12)).sum()) / math.log(len(EMOTIONS))
+    if seen and p.size == len(EMOTIONS) and np.isfinite(p).all() and p.sum() > 0:
+      p = p / p.sum()
+      yield m, p, 1 - _entropy(p) / math.log(len(EMOTIONS))
+
+
+def _entropy(p) -> float:
+  return float(-(p * np.log(p + 1e-12)).sum())
+
+
+def _line_before(line, before) -> Direction | None:
+  """How the same character was to play the last line, where it was said a moment ago."""
+  for said, direction in reversed(before):
+    if said.character == line.character:
+      known = line.start is not None and said.end is not None
+      return None if known and line.start - said.end > MOMENT else direction
+  return None
+
+
+def _sure_words(reading) -> bool:
+  return any(m == 'text' and np.delete(p, EMOTIONS.index('neutral')).max() >= SURE_WORDS for m, p, _ in _seen(reading))
+
+
+def _within_reach(emotion, last) -> np.ndarray:
+  """The mixture, drawn towards the last line's until it is no further away than TURN."""
+  distance = 0.5 * np.abs(emotion - last).sum()
+  return emotion if distance <= TURN else last + (emotion - last) * TURN / distance
+
+
+def _follow_on(direction, last) -> Direction:
+  changes = {}
+  for axis, most in JUMPS.items():
+    new, old = (math.log(getattr(d, axis)) if axis in RATIOS else getattr(d, axis) for d in (direction, last))
+    value = float(np.clip(new, old - most, old + most))
+    changes[axis] = _limit(axis, math.exp(value) if axis in RATIOS else value)
+  return direction.replace(**changes)
+
+
+def _mixture(reading, exemplars, asks) -> np.ndarray:
+  """(8,) probabilities: the reading's, each modality by how sure it is, a vote of the recalled clips, and
+  what the script names. What face and words show of two feelings is kept."""
+  total = np.zeros(len(EMOTIONS))
+  total[EMOTIONS.index('neutral')] = NEUTRAL_WEIGHT
+  for m, p, sureness in _seen(reading):
     neutral_share = np.where(np.array(EMOTIONS) == 'neutral', NEUTRAL_SHARE[m], 1)
     total += READING_WEIGHT[m] * sureness * p * neutral_share
     for weight, exemplar in _weighted(exemplars, m):
       if exemplar.emotion in EMOTIONS:
         total[EMOTIONS.index(exemplar.emotion)] += EXEMPLAR_WEIGHT * READING_WEIGHT[m] * sureness * weight
-  named = [cue.emotion for cue in cues if cue.emotion]
+  named = emotions_named(asks)
   for emotion in named:
     total[EMOTIONS.index(emotion)] += SCRIPT_WEIGHT / len(named)
   sharp = (total / total.sum()) ** SHARPNESS
-  return sharp / sharp.sum()
+  both = mixed_emotion(reading)
+  return _keep(sharp / sharp.sum(), both) if both and not named else sharp / sharp.sum()
+
+
+def _keep(emotion, names) -> np.ndarray:
+  """The mixture with each of the named emotions at KEPT or more, at the others' cost."""
+  for _ in names:  # raising the second may push the first below again
+    short = np.array([e in names for e in EMOTIONS]) & (emotion < KEPT)
+    free = np.where(short, 0, emotion)
+    emotion = np.where(short, KEPT, free * (1 - KEPT * short.sum()) / free.sum())
+  return emotion
 
 
 def _weighted(exemplars, modality):
@@ -172,12 +216,12 @@ def _weighted(exemplars, modality):
   return [(max(0.0, min(1.0, clip.similarity)) / max(1, len(clips)), clip) for clip in clips]
 
 
-def _intensity(emotion, line, cues) -> float:
+def _intensity(emotion, line, asks) -> float:
   strength = float(np.max(np.delete(emotion, EMOTIONS.index('neutral'))))
   words = re.findall(r"[A-Za-z']{2,}", line.text)
   shouted = bool(words) and all(word.isupper() for word in words)
   marks = 0.1 * ('!' in line.text) + 0.15 * shouted
-  return round(float(np.clip(0.5 + 0.3 * strength + marks + sum(cue.intensity for cue in cues), 0.1, 1.0)), 3)
+  return _limit('intensity', 0.5 + 0.3 * strength + marks + intensity_asked(asks))
 
 
 def _delivery(emotion, reading, exemplars) -> np.ndarray:
@@ -208,18 +252,14 @@ def _limit(name, value) -> float:
   return round(float(np.clip(value, low, high)), 3)
 
 
-def _pauses(phonemes, share, asked) -> tuple[tuple[int, float], ...]:
+def _pauses(phonemes, share) -> tuple[tuple[int, float], ...]:
   """Pauses at the marks within the line: at dots and dashes always, at others where the exemplars pause more than
-  is usual or the script asks for it. Elsewhere the actor's own are right."""
-  more = asked + float(np.clip(2 * share, 0, 0.2))
-  pauses, word, last = {}, -1, len(phonemes.words) - 1
-  for symbol, word_of in zip(phonemes.symbols, phonemes.word_of.tolist(), strict=True):
-    word = max(word, word_of)
-    if word_of >= 0 or not 0 <= word < last or symbol not in PAUSES:
-      continue
-    if symbol in ('...', '-') or more >= 0.05:
-      pauses[word] = round(min(PAUSES[symbol] + more, 0.8), 2)
-  return tuple(pauses.items())
+  is usual. Elsewhere the actor's own are right."""
+  more = float(np.clip(2 * share, 0, 0.2))
+  found = [(word, mark) for word, mark in marks(phonemes) if mark in PAUSES]
+  return tuple({
+    word: round(min(PAUSES[mark] + more, 0.8), 2) for word, mark in found if mark in ('...', '-') or more >= 0.05
+  }.items())  # fmt: skip
 
 
 def _emphasis(text, words) -> tuple[float, ...]:
@@ -235,61 +275,3 @@ def _emphasis(text, words) -> tuple[float, ...]:
       at = words.index(word.lower(), at) + 1
       weights[at - 1] = float(up)
   return tuple(weights) if any(weights) else ()
-
-
-NAMES = {
-  'angry': ('anger', '愤怒'),
-  'disgust': ('disgust', '厌恶'),
-  'fear': ('fear', '恐惧'),
-  'happy': ('joy', '喜悦'),
-  'neutral': ('plain speech', '平静'),
-  'sad': ('sadness', '悲伤'),
-  'surprise': ('surprise', '惊讶'),
-  'others': ('mixed feelings', '复杂的情绪'),
-}
-
-
-def describe(direction: Direction, words: tuple[str, ...] = (), held_back: bool = False) -> tuple[str, str]:
-  """A direction as a sentence for a person, in English and Chinese, as 'held-back anger: slower, tight, not
-  louder'. `words`: the line's, to name those that are stressed or followed by a pause."""
-  ranked = sorted(range(len(EMOTIONS)), key=lambda i: -direction.emotion[i])
-  first, second = (EMOTIONS[i] for i in ranked[:2])
-  feeling, feeling_zh = NAMES[first]
-  if first != 'neutral':
-    if held_back or (first == 'angry' and direction.loudness < 1):
-      feeling, feeling_zh = f'held-back {feeling}', f'克制的{feeling_zh}'
-    elif direction.intensity < 0.6:
-      feeling, feeling_zh = f'a touch of {feeling}', f'一丝{feeling_zh}'
-    elif direction.intensity > 0.85:
-      feeling, feeling_zh = f'strong {feeling}', f'强烈的{feeling_zh}'
-  if second != 'neutral' and direction.emotion[ranked[1]] >= 0.25:
-    feeling, feeling_zh = f'{feeling} with some {NAMES[second][0]}', f'{feeling_zh}，带一点{NAMES[second][1]}'
-
-  how = [said for applies, said in _manners(direction, first) if applies]
-  stressed = [word for word, weight in zip(words, direction.emphasis, strict=False) if weight > 0]
-  if stressed:
-    how.append((f'lean on "{" ".join(stressed)}"', f'重读“{" ".join(stressed)}”'))
-  paused = [words[i] for i, _ in direction.pauses if i < len(words)]
-  if paused:
-    how.append((f'pause after "{paused[0]}"', f'在“{paused[0]}”之后停顿'))
-  how = how or [('even and natural', '平稳自然')]
-  return f'{feeling}: {", ".join(en for en, _ in how)}', f'{feeling_zh}：{"，".join(zh for _, zh in how)}'
-
-
-def _manners(d, emotion):
-  return (
-    (d.pace < 0.85, ('much slower', '明显放慢')),
-    (0.85 <= d.pace < 0.96, ('slower', '放慢')),
-    (1.05 < d.pace <= 1.15, ('faster', '加快')),
-    (d.pace > 1.15, ('much faster', '明显加快')),
-    (d.pitch_shift > 1, ('higher', '音调升高')),
-    (d.pitch_shift < -1, ('lower', '音调压低')),
-    (d.pitch_range < 0.9, ('tight', '语调收紧')),
-    (d.pitch_range > 1.15, ('lively', '语调起伏')),
-    (d.loudness > 1.5, ('louder', '更响亮')),
-    (d.loudness < -6, ('very soft', '很轻')),
-    (-6 <= d.loudness < -1.5, ('softer', '放轻')),
-    (emotion == 'angry' and abs(d.loudness) <= 1.5, ('not louder', '不提高音量')),
-    (d.breathiness >= 0.3, ('breathy', '带气声')),
-    (d.tremor >= 0.25, ('trembling', '声音发颤')),
-  )

@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 
 from dubber_jax.clip import EMOTIONS, MODALITIES, Direction, Exemplar, Exemplars, Line, Reading
-from dubber_jax.director.planner import LIMITS, describe, plan
+from dubber_jax.director.cues import LIMITS
+from dubber_jax.director.notes import describe
+from dubber_jax.director.planner import plan
 
 
 def probabilities(**parts):

@@ -1,0 +1,454 @@
+"""The words of stage directions and notes, in English and Chinese: one table, and what a text asks for by it.
+
+A text is cut into clauses; in each, words that name a quantity, a movement, a degree, an amount or a negation are
+found by the table, the longest first, and put together into asks. Whatever else stands there is left alone: a note
+is words about a line, and nothing in it is ever obeyed as an instruction.
+"""
+
+import math
+import re
+import unicodedata
+from dataclasses import dataclass, field
+
+from dubber_jax.clip import EMOTIONS
+
+RATIOS = ('pace', 'pitch_range')  # quantities of a Direction that multiply; others add
+LIMITS = {
+  'intensity': (0.1, 1.0), 'pace': (0.75, 1.35), 'pitch_shift': (-4.0, 6.0), 'pitch_range': (0.6, 1.6),
+  'loudness': (-10.0, 8.0), 'breathiness': (0.0, 1.0), 'tremor': (0.0, 1.0),
+}  # fmt: skip
+NEUTRAL = {name: 0.0 for name in LIMITS} | {'intensity': 0.5}  # additive: the logarithm of a ratio
+
+
+@dataclass(frozen=True)
+class Cue:
+  """What a word asks for on top of a direction: ratios for pace and pitch_range, sums for the rest.
+
+  `about`: the one quantity that it names outright. What a cue moves besides is implied, and gives way to what
+  another says outright.
+  """
+
+  en: str  # a regular expression, matched from the start of a word to the word's end
+  zh: str
+  about: str = ''
+  emotion: str = ''  # one of EMOTIONS, or several with spaces between
+  intensity: float = 0.0
+  pace: float = 1.0
+  pitch_shift: float = 0.0
+  pitch_range: float = 1.0
+  loudness: float = 0.0
+  breathiness: float = 0.0
+  tremor: float = 0.0
+  pauses: float = 0.0  # s, where the line has marks of punctuation
+  held_back: bool = False  # not louder than plain speech
+
+  @property
+  def steps(self) -> dict[str, float]:
+    """What it moves, and by how much; ratios as logarithms."""
+    steps = {name: math.log(getattr(self, name)) if name in RATIOS else getattr(self, name) for name in LIMITS}
+    return {name: step for name, step in steps.items() if step}
+
+
+CUES = (
+  Cue(r'ang(?:ry|rily|er|rier)\b|furious|fury|rag(?:e|ing)\b|enrage|irritat|annoy|bitter(?!sweet)|irate|wrath|hostil'
+      r'|outrage|resent', '愤怒|生气|怒气|怒火|恼怒|恼火|愤恨|气愤|发火|大怒|不满|怒', 'emotion', 'angry'),
+  Cue('disgust|revolt|repuls|contempt|sneer|scorn', '厌恶|恶心|嫌弃|反感|鄙视|轻蔑|不屑', 'emotion', 'disgust'),
+  Cue('afraid|fear(?!less)|scare|terrif|terror|fright|panic|nervous|anxi|worr(?:y|ied)|dread',
+      '恐惧|害怕|惊恐|恐慌|紧张|焦虑|担心|不安|惧怕|胆怯', 'emotion', 'fear'),
+  Cue('happ(?:y|ily|ier|iness)|joy|cheer|delight|laugh|smil|excited|glee|amuse|grin|playful',
+      '高兴|开心|快乐|喜悦|愉快|欢快|兴奋|微笑|含笑|带笑|带着笑|笑着|笑意|笑|欣喜|俏皮', 'emotion', 'happy'),
+  Cue('calm|neutral|matter.of.fact|composed|plain(?:ly)?\\b|plain speech|dispassionate',
+      '平静|冷静|镇定|淡定|不动声色', 'emotion', 'neutral', intensity=-0.1),
+  Cue('sad|sorrow|grie[fv]|mourn|heartbroken|melanchol|wistful|despair|downcast',
+      '悲伤|伤心|难过|哀伤|忧伤|悲痛|沉痛|悲哀|心碎|低落|失落|绝望|悲', 'emotion', 'sad'),
+  Cue('tearful|crying|sobb?(?:ing|s)?\\b|weep|in tears|tears', '哭泣|哭腔|抽泣|流泪|含泪|哭|泪', 'emotion', 'sad',
+      tremor=0.4),
+  Cue('surpris|shock|astonish|amaze|startl|stunned|incredul|disbelie', '惊讶|吃惊|震惊|意外|惊奇|诧异|难以置信',
+      'emotion', 'surprise'),
+  Cue('mixed feelings|ambivalen|conflicted|complicated', '复杂的?情绪|五味杂陈|矛盾|复杂', 'emotion', 'others'),
+  Cue('bittersweet', '苦笑|强颜欢笑|苦乐参半', 'emotion', 'sad happy'),
+  Cue('(?:under|below) (?:his|her|their|your|the) breath|whisper|hushed|sotto voce', '耳语|悄声|低语|说悄悄话|悄悄',
+      'loudness', loudness=-8, breathiness=0.8, pitch_range=0.8, pitch_shift=-1),
+  Cue('quiet|soft|gentl|mutter|murmur|mumbl|low(?:er)? (?:your |the |his |her )?voice|keep (?:it|your voice) down|faint'
+      '|hush|less volume|to (?:him|her|them|your)sel(?:f|ves)\\b|aside', '小声|轻声|轻柔|轻轻|低声|放轻|很轻|轻|小点声'
+      '|安静|压低(?:声音|嗓音|嗓门)|自言自语|放低(?:声音|嗓音)|柔和', 'loudness', loudness=-4),
+  Cue('shout|yell|scream|roar|bellow|at the top of', '大喊|喊叫|呼喊|怒吼|吼|咆哮|喊|嚷', 'loudness', intensity=0.3,
+      loudness=6, pitch_shift=2),
+  Cue('loud|rais(?:e|ing) (?:your |the |his |her )?voice|speak up|project|booming|call(?:s|ing)? (?:out|across|after)'
+      '|full voice', '大声|高声|洪亮|响亮|提高(?:声音|嗓音|嗓门)|放大声音|放声|响', 'loudness', loudness=4),
+  Cue('held.back|hold(?:ing|s)? (?:it |this |that |yourself )?back|restrain|controlled?\\b|suppress|swallow(?:ed|ing)'
+      '|bottled|contained?|simmer|(?:gritted|clenched) teeth|reined?.in|pent.up', '压住|压抑|压着|克制|隐忍|忍住|强忍'
+      '|忍着|憋着|按捺|收着|收住|抑制|咬牙', intensity=-0.15, pace=0.92, pitch_range=0.85, held_back=True),
+  Cue('tight|clipped|tense|narrow', '收紧|紧绷|绷紧|绷着', 'pitch_range', pitch_range=0.85),
+  Cue("slow|deliberate(?:ly)?\\b|drawl|draw(?:s|n)? (?:it )?out|unhurried|tak(?:e|ing) (?:your|more|its) time|leisure"
+      '|linger|drag', '放慢|减慢|缓慢|慢慢|慢|缓缓|放缓|从容|拖长|拖', 'pace', pace=0.86),
+  Cue('fast|quick|hurr(?:y|ied)|rush|urgen|rapid|brisk|snapp|speed(?: it| this)? up|pick (?:up the pace|it up)|swift',
+      '加快|加速|快速|赶快|快|急促|急切|赶|急', 'pace', pace=1.15),
+  Cue('(?:breathless|out of breath|panting|gasp)', '喘不过气|气喘|喘息|喘着气|上气不接下气', 'breathiness',
+      breathiness=0.5, pauses=0.1),
+  Cue('breathy|breathier|breathiness|airy|husky', '气声|气音|虚声', 'breathiness', breathiness=0.4),
+  Cue('clear(?:er|ly)?\\b|firm', '清晰|坚定|清亮', 'breathiness', breathiness=-0.3),
+  Cue('trembl|shak(?:y|ing|es|ier)|quaver|quiver|wobbl|unstead|chok|tremor|crack(?:s|ing)?\\b|waver',
+      '颤抖|发颤|颤音|颤|发抖|抖动|哽咽|抖', 'tremor', tremor=0.5),
+  Cue('steady|steadier', '平稳有力|稳住|沉稳', 'tremor', tremor=-0.5),
+  Cue('flat|monoton|deadpan|dr(?:y|ily)\\b|sarcas|inexpressive', '平淡|平板|单调|平直|面无表情|冷淡', 'pitch_range',
+      intensity=-0.1, pitch_range=0.7),
+  Cue('live(?:ly|lier)|animated|expressive|sing.song|melod|varied|vivid|wider|colou?rful', '起伏|活泼|生动|抑扬顿挫'
+      '|有变化|绘声绘色', 'pitch_range', pitch_range=1.25),
+  Cue('shrill|squeak|high.pitched|bright(?:er|ly)?\\b', '尖声|尖锐|尖细|尖|高亢|明亮', 'pitch_shift', pitch_shift=2),
+  Cue('deep(?:er)?\\b|dark(?:er|ly)?\\b|low.pitched|growl|gravel', '低沉|浑厚|深沉', 'pitch_shift', pitch_shift=-2),
+  Cue('tired|exhaust|weak|weary|dying|sleepy|drunk|drained|limp', '疲惫|疲倦|虚弱|无力|困倦|有气无力', pace=0.88,
+      loudness=-3, breathiness=0.3, pitch_range=0.85),
+  Cue('hesita|halting|unsure|uncertain|falter|stumbl', '犹豫|迟疑|吞吞吐吐|不确定', pace=0.95, pauses=0.2),
+  Cue('tender|warm|loving|affection', '温柔|温暖|深情', loudness=-2, pace=0.95, breathiness=0.15),
+  Cue('intens|strong|emotional|passion|forceful|powerful|energetic|vehement|violent|big(?:ger)?\\b|over the top',
+      '强烈|激烈|激动|有力|用力|投入|夸张|激昂', 'intensity', intensity=0.15),
+  Cue('subtl|underplay|understat|mild|tone it down|dial it (?:back|down)|play it down|cool(?:er)?\\b|smaller',
+      '内敛|含蓄|收敛|淡然|克制一点|淡', 'intensity', intensity=-0.15),
+)  # fmt: skip
+
+# Quantities by name, for "lower the volume", "pace 0.9" and the like.
+NOUNS = {
+  'loudness': ('volume|loudness|level', '音量|响度'),
+  'voice': ('voice', '声音|嗓音|嗓门|嗓子|声'),  # raised or lowered, it is the loudness that is meant
+  'pitch_shift': ('pitch|register|key\\b', '音调|音高|声调'),
+  'pitch_range': ('(?:pitch )?range|intonation|melody|inflection|pitch variation|variation', '语调|音域|语气'),
+  'pace': ('pace|speed|tempo|rate\\b|delivery', '语速|速度|节奏'),
+  'intensity': ('intensity|energy|emotion\\b|feeling\\b|drama', '强度|情绪|感情|力度|能量'),
+  'tremor': ('tremor', '颤抖度'),
+  'breathiness': ('breathiness', '气声度'),
+}
+MOVES = {  # sign and the quantity that is meant where none is named
+  (1, 'pitch_shift'): ('higher|high\\b', '升高|拔高|高'),
+  (-1, 'pitch_shift'): ('lower|low\\b', '压低|降低|低'),
+  (1, 'intensity'): ('up|raise|raising|increase|boost|lift|heighten|turn up|bring up|take up|add\\b',
+                     '提高|提升|增加|增大|加大|加强|增强|调高|大|升|加|强|上调'),
+  (-1, 'intensity'): ('down|reduce|drop|decrease|cut|pull back|lessen|turn down',
+                      '减小|减弱|减少|调低|小|弱|降|减|下调'),
+}  # fmt: skip
+DEGREES = {
+  0.3: ('barely|ever so slightly|a hair|a hint of|a trace of', '一点点|一丝丝|极轻微'),
+  0.5: ('(?:just |only )?(?:a (?:little|bit|touch|tad|shade|notch|dash)(?: bit)?(?: of)?|slight(?:ly)?|somewhat|some'
+        '|a notch|lightly)', '略带|略微|略|稍微|稍稍|稍|轻微|微微|有一?点|一点儿?|一些|一丝|些许|点儿|带一?点|些|一下'),
+  0.8: ('almost|nearly|close to', '几乎|近乎|差不多|接近'),
+  1.5: ('very|much|a lot|far\\b|really|way|deeply|considerabl[ey]|significantly|noticeably|clearly',
+        '非常|很|十分|特别|得多|许多|很多|明显|更加|大幅|大大'),
+  1.8: ('extreme(?:ly)?|utter(?:ly)?|as \\w+ as (?:you can|possible)|completely|totally',
+        '极其|极度|极|尽量|尽可能|完全'),
+}  # fmt: skip
+PARTICLES = {
+  'not': ("(?:do|does|did|is|are|was|must|should|need|ca|wo)n'?t|not|cannot|never|no(?: longer)?\\b|without|stop"
+          '|avoid|lose the',
+          '不要|不用|不必|不能|不可|不|别|没有?|毫无|勿|去掉|取消'),
+  'only': ('not only|not just', '不仅|不只|不但'),
+  'too': ('too|overly|excessively', '太|过于|过分|过'),
+  'enough': ('enough', '足够'),
+  'lacking': ('lacks?|needs? (?:more|to be)', '不够|不足|欠'),
+  'less': ('less|fewer|ease off(?: on)?|go easy on', '少些|少一点|少|减轻|减'),
+  'more': ('more|even\\b|still\\b|further', '更多|多些|多一点|多|更|再|还要'),
+  'keep': ('keep(?:s|ing)?|stay(?:s|ing)?|remain(?:s|ing)?|hold(?:s|ing)? the', '保持|维持|依然|仍然|仍旧|仍|始终'),
+  'normal': ('normal|usual|natural(?:ly)?|regular|default|even and natural|even\\b(?! \\w+er)|neutral'
+             '(?= (?:pace|pitch|volume|level|voice|range))', '正常|平时|平稳自然|自然|原来的?|默认'),
+  'same': ('(?:the )?same(?: again)?|as before|unchanged|as (?:it )?is\\b|leave', '不变|照旧|照原样|同上|一样'),
+  'reset': ('back to (?:neutral|normal|plain|zero|the script|the start)|as written|as (?:in )?the script'
+            '|start (?:over|again)|from scratch|reset|forget (?:that|it|all|everything)|play it straight',
+            '回到(?:中性|正常|平静|原样|开始)'
+            '|恢复(?:中性|正常|平静|原样)|照剧本|按剧本|重来|从头来|中性|复位|重置'),
+  'pause': ('paus(?:e|es|ing)\\b|(?:a )?beat\\b|break\\b', '停顿|稍停|停一停|停一下|停|顿一下|顿'),
+  'breath': ('(?:(?:as if |as )?(?:for|to take|taking|take|takes) (?:a )?)?breath(?:e|s|es|ing)?\\b',
+             '换气处?|气口|喘口气|吸气'),
+  'marks': ('commas?\\b|punctuation|marks?\\b|phrases?\\b', '逗号|标点|句读|句中'),
+  'short': ('small|short|shorter|brief(?:ly|er)?|tiny|little', '短|短暂|片刻|小小'),
+  'long': ('long|longer|lengthy', '长'),
+  'stress': ('lean(?:s|ing)?(?: harder| more)? (?:in)?(?:to|on)|stress(?:es)?\\b|emphasi[sz]e?|emphasis|accent|punch'
+             '|weight on|highlight|underline|land on|hit(?= ["\ue000]| the word)',
+             '重读|强调|重音|加重|突出|咬重|咬住'),
+  'after': ('after|following', '之后|以后|后面|后'),
+  'before': ('before|ahead of', '之前|以前|前面|前'),
+}  # fmt: skip
+
+NUMBERS = {'a': 1, 'an': 1, 'one': 1, 'two': 2, 'three': 3, 'four': 4, 'five': 5, 'six': 6, 'seven': 7, 'eight': 8,
+           'nine': 9, 'ten': 10, 'twelve': 12, 'fifteen': 15, 'twenty': 20, 'thirty': 30, 'fifty': 50, 'half': 0.5,
+           'a couple of': 2, 'a few': 3, 'a quarter of': 0.25, 'half a': 0.5, 'half an': 0.5}  # fmt: skip
+DIGITS = {'零': 0, '一': 1, '二': 2, '两': 2, '三': 3, '四': 4, '五': 5, '六': 6, '七': 7, '八': 8, '九': 9, '半': 0.5}
+UNITS = (  # pattern, quantity, how many of its units it is
+  ('db|decibels?|分贝', 'loudness', 1.0),
+  ('semi-?tones?|half.?steps?|半音', 'pitch_shift', 1.0),
+  ('octaves?|八度', 'pitch_shift', 12.0),
+  ('seconds?|secs?|s|秒钟?', 'pauses', 1.0),
+  ('milliseconds?|ms|毫秒', 'pauses', 0.001),
+  ('%|percent|per cent', 'percent', 0.01),
+  ('成', 'percent', 0.1),
+  ('times(?: as)?|x|倍速?', 'times', 1.0),
+)
+FIXED = (  # amounts that are one word
+  ('half (?:as|the|speed|pace)|at half|减半|一半', 'times', 0.5),
+  ('twice(?: as| the)?|double|一倍|加倍', 'times', 2.0),
+)
+_WORDS = '|'.join(sorted((re.escape(w) for w in NUMBERS), key=len, reverse=True))
+_NUMBER = rf'(?:\d+(?:\.\d+)?|\.\d+|\b(?:{_WORDS})\b|[{"".join(DIGITS)}十]+(?:点[{"".join(DIGITS)}]+)?)'
+_UNIT = '|'.join(f'(?P<u{i}>{pattern})' for i, (pattern, _, _) in enumerate(UNITS))
+_AMOUNT = re.compile(rf'(?P<sign>[+-])?\s*(?P<n>{_NUMBER})(?: more| further| extra)?\s*个?\s*(?:{_UNIT})(?![a-z])'
+                     rf'|百分之(?P<of100>{_NUMBER})')  # fmt: skip
+_BARE = re.compile(r'(?:to|at|of|为|到|至)\s*(\d?\.\d+|[01])(?![\d.]*\s*[%a-z半分秒倍成])')
+# Traditional characters of the table, for notes from Taipei and Hong Kong.
+_SIMPLIFIED = str.maketrans(
+  '聲顫氣壓調語緊輕響強換處頓讀減點憤煩惱懼慮擔開樂興歡悅靜鎮淚傷'
+  '難驚訝複雜緒穩喚隱著緩從趕猶遲溫熱動誇張斂節變過於幾極還為後個來',
+  '声颤气压调语紧轻响强换处顿读减点愤烦恼惧虑担开乐兴欢悦静镇泪伤'
+  '难惊讶复杂绪稳唤隐着缓从赶犹迟温热动夸张敛节变过于几极还为后个来',
+)
+_CLAUSES = re.compile(r'[,;:!?()\[\]{}\n。、…]+|\.(?!\d)|[—–]+|\s-+\s'
+                      r'|\b(?:but|and|then|yet|while|although|though|instead)\b'
+                      '|但是?|不过|而且|并且|并|同时|然后|却')  # fmt: skip
+_COMPARATIVE = re.compile(r'(?:ier|dder|(?:loud|soft|quiet|slow|fast|quick|high|low|tight|flat|deep|gentl|weak'
+                          r'|strong|calm|bright|dark|warm|tens|cool|clear|firm|bigg|small|wid|narrow|steadi|brisk|long|short)er)\b'
+                          r'|\b(?:slow|speed|pick)\b.*\b(?:down|up)'
+                          r'|^(?:放|加|减|提|降|压|升|增|拔|调)', re.I)  # fmt: skip
+
+
+def _compile(kind, value, en, zh):
+  return kind, value, re.compile(rf'\b(?:{en})[a-z]*|{zh}')
+
+
+_VOCABULARY = tuple(
+  [_compile('cue', cue, cue.en, cue.zh) for cue in CUES]
+  + [_compile('noun', axis, *words) for axis, words in NOUNS.items()]
+  + [_compile('move', move, *words) for move, words in MOVES.items()]
+  + [('degree', factor, re.compile(rf'\b(?:{en})\b|{zh}')) for factor, (en, zh) in DEGREES.items()]
+  + [(kind, None, re.compile(rf'\b(?:{en})(?![a-z])|{zh}')) for kind, (en, zh) in PARTICLES.items()]
+  + [('cue', Cue('', '', 'pace', pace=0.86), re.compile(r'\bslow(?:s|ing)?(?: \w+)?(?: \w+)? down\b'))]
+)
+
+
+_QUOTED = re.compile(r'"([^"]{1,60})"|[“”]([^“”]{1,60})[“”]|「([^」]{1,60})」|『([^』]{1,60})』'
+                     r"|(?<![a-z])'([^']{1,60})'(?![a-z])")  # fmt: skip
+
+
+@dataclass
+class Ask:
+  """One thing that a text asks for. `axis` is a quantity of LIMITS, 'emotion', 'pauses', 'emphasis', 'reset', or ''
+  for a cue that only implies."""
+
+  said: str  # its words
+  axis: str = ''
+  sign: float = 1.0  # of a quantity that is moved by name
+  cue: Cue | None = None
+  degree: float = 1.0
+  amount: tuple[float, str] | None = None  # (how much, a quantity of LIMITS, 'percent', 'times', 'pauses' or 'set')
+  negated: bool = False
+  flipped: bool = False  # too much, or less of it
+  relative: bool = False  # from what is, not from plain speech
+  keep: bool = False
+  normal: bool = False
+  where: tuple[str, ...] = ()  # of pauses: 'breath', 'marks', 'after', 'before'
+  clause: str = ''
+  size: float = 1.0  # of pauses
+  quoted: tuple[str, ...] = ()
+
+  @property
+  def held(self) -> bool:
+    """Whether it asks for no change: "not louder", "keep the pace"."""
+    return (self.negated and self.relative) or (self.keep and self.cue is None)
+
+
+@dataclass
+class Heard:
+  """What a text asks for, and the clauses in which nothing was understood."""
+
+  asks: list[Ask] = field(default_factory=list)
+  unknown: list[str] = field(default_factory=list)
+  understood: bool = False  # at least one word of the table that says something by itself
+
+
+_FILLER = re.compile(r'(?:ok(?:ay)?|please|here|good|great|nice|yes|this|it|time|now|so|let us|the line|line|sound|um'
+                     r'|well|just|try|again|play|这里|这句|请|要|好|很好|再来|一遍|演出|一次|吧|了|的|\s|\d)*')  # fmt: skip
+
+
+def hear(text: str) -> Heard:
+  """What a stage direction or a note asks for, in the order in which it is said. Never raises."""
+  text = unicodedata.normalize('NFKC', text).replace('\u2019', "'").replace('\u2018', "'").lower()
+  text = ''.join(c if unicodedata.category(c)[0] != 'C' else ' ' for c in text).translate(_SIMPLIFIED)
+  quoted = []
+
+  def mask(match):
+    quoted.append(next(part for part in match.groups() if part is not None).strip())
+    return f' {chr(0xE000 + len(quoted) - 1)} '
+
+  text = _QUOTED.sub(mask, text)
+  heard = Heard()
+  for clause in _CLAUSES.split(text):
+    clause = clause.strip()
+    if not clause:
+      continue
+    asks, understood = _clause(clause, heard.asks[-1] if heard.asks else None, quoted)
+    heard.asks += asks
+    heard.understood |= understood or bool(asks)
+    if not asks and not understood and re.search(r'\w', clause) and not _FILLER.fullmatch(clause):
+      heard.unknown.append(re.sub('[\ue000-\uf8ff]', lambda m: f'"{quoted[ord(m[0]) - 0xE000]}"', clause))
+  return heard
+
+
+def _tokens(clause):
+  """(start, end, kind, value) of the words of the table, none overlapping, the longest first served."""
+  found = [(m.start(), m.end(), kind, value) for kind, value, pattern in _VOCABULARY for m in pattern.finditer(clause)]
+  for m in _AMOUNT.finditer(clause):
+    unit = next(((q, k) for i, (_, q, k) in enumerate(UNITS) if m[f'u{i}']), ('percent', 0.01))
+    sign = {'+': 1, '-': -1}.get(m['sign'], 0)
+    found.append((m.start(), m.end(), 'amount', (number(m['n'] or m['of100']) * unit[1], unit[0], sign)))
+  for pattern, unit, value in FIXED:
+    found += [(m.start(), m.end(), 'amount', (value, unit, 0)) for m in re.finditer(pattern, clause)]
+  found += [(m.start(), m.end(), 'amount', (float(m[1]), 'set', 0)) for m in _BARE.finditer(clause)]
+  found += [(m.start(), m.end(), 'quoted', ord(m[0]) - 0xE000) for m in re.finditer('[\ue000-\uf8ff]', clause)]
+  kept = []
+  for token in sorted(found, key=lambda t: (t[0] - t[1], t[0])):
+    if all(token[1] <= k[0] or token[0] >= k[1] for k in kept):
+      kept.append(token)
+  return sorted(kept, key=lambda t: t[0])
+
+
+def number(word: str) -> float:
+  """'3', '.5', 'two', 'half a', '两', '二十', '一点五' -> its value."""
+  word = word.strip()
+  if word in NUMBERS:
+    return NUMBERS[word]
+  if re.fullmatch(r'[\d.]+', word):
+    return float(word)
+  whole, _, fraction = word.partition('点')
+  if '十' in whole:
+    tens, _, ones = whole.partition('十')
+    value = 10 * DIGITS.get(tens, 1) + DIGITS.get(ones, 0)
+  else:
+    value = sum(DIGITS.get(c, 0) for c in whole[:1])
+  return value + (float('0.' + ''.join(str(DIGITS.get(c, 0)) for c in fraction)) if fraction else 0.0)
+
+
+def _clause(clause, last, quoted) -> tuple[list[Ask], bool]:
+  """The asks of one clause, and whether anything in it was understood. `last`: the one before, which a degree alone
+  ("but only a little") still belongs to."""
+  tokens = _tokens(clause)
+  kinds = {kind for _, _, kind, _ in tokens}
+  names = tuple(quoted[value] for _, _, kind, value in tokens if kind == 'quoted')
+  if kinds & {'stress'}:
+    return [_on_words(clause, tokens, kinds, 'emphasis', names)], True
+  if kinds & {'pause', 'breath'}:
+    pause = _on_words(clause, tokens, kinds, 'pauses', names)
+    rest = [t for t in tokens if t[2] == 'cue' and not t[3].about == 'breathiness']
+    return [pause, *(_ask(clause, t, {}) for t in rest)], True
+  asks, noun, move, amounts, mods, end = [], None, None, [], {}, -1
+  sticky = {k: True for k in ('keep',) if k in kinds}
+  for start, stop, kind, value in tokens:
+    if kind == 'degree':
+      if asks and start == end:  # as in 慢一点
+        asks[-1].degree *= value
+        asks[-1].relative = True
+        end = stop
+      else:
+        mods['degree'] = mods.get('degree', 1.0) * value
+    elif kind == 'amount':
+      amounts.append((value, len(asks)))
+    elif kind == 'not':
+      sticky['not'] = True
+    elif kind == 'lacking':
+      sticky.pop('not', None)
+      mods['more'] = True
+    elif kind == 'enough':
+      if sticky.pop('not', None) and asks:
+        asks[-1].negated, asks[-1].relative = False, True
+    elif kind in ('too', 'less', 'more', 'normal', 'same'):
+      mods[kind] = True
+    elif kind == 'cue':
+      asks.append(_ask(clause, (start, stop, kind, value), mods | sticky))
+      mods, end = {}, stop
+    elif kind in ('noun', 'move'):
+      if kind == 'noun':
+        noun = (value, mods)
+        if move is None and ('more' in mods or 'less' in mods):
+          asks.append(_moved(clause, value, -1 if 'less' in mods else 1, mods | sticky | {'more': True, 'less': False}))
+          noun, mods, end = None, {}, stop
+      else:
+        move = (value, mods, clause[start:stop])
+      if noun and move:
+        (sign, _), given, said = move
+        asks.append(_moved(said, noun[0], sign, given | noun[1] | sticky, clause))
+        noun = move = None
+        mods, end = {}, stop
+      elif kind == 'move':
+        mods = {}
+  for (value, unit, sign), place in amounts:
+    near = next((a for a in asks[::-1] if a.axis == unit), None)
+    if unit in LIMITS and near is None and (move or sign):
+      near = _moved(clause, unit, sign or move[0][0], {'more': True})
+      asks.append(near)
+      move = None
+    elif unit not in LIMITS:
+      near = asks[min(place, len(asks) - 1)] if asks else None
+      if near is None and noun and noun[0] in LIMITS:  # a value, as "pace 0.9" or "at half speed"
+        near, noun = Ask(clause, noun[0], clause=clause), None
+        asks.append(near)
+        unit = 'set'
+    if near is not None and unit != 'pauses':
+      near.amount, near.relative = (value, unit), True
+      near.sign = sign or near.sign
+  if move:
+    (sign, axis), given, said = move
+    asks.append(_moved(said, axis, sign, given | sticky, clause))
+  elif noun and not asks and (kinds & {'normal', 'keep', 'same'}):
+    asks.append(Ask(clause, _named(noun[0]), normal='normal' in kinds, keep='normal' not in kinds, clause=clause))
+  if 'degree' in mods:
+    target = asks[-1] if asks else last
+    if target is not None:
+      target.degree *= mods['degree']
+  if 'reset' in kinds:
+    asks.insert(0, Ask(clause, 'reset', clause=clause))
+  return asks, bool(kinds & {'normal', 'same', 'keep', 'reset'}) or ('degree' in kinds and last is not None)
+
+
+def _ask(clause, token, mods):
+  start, stop, _, cue = token
+  said = clause[start:stop]
+  axis = cue.about
+  comparative = bool(_COMPARATIVE.search(said)) and not said.startswith('whisper')
+  return Ask(
+    said, axis, cue=cue, degree=mods.get('degree', 1.0), negated=bool(mods.get('not')),
+    flipped=bool(mods.get('too') or mods.get('less')), relative=comparative or bool(mods.get('more')),
+    keep=bool(mods.get('keep')), clause=clause,
+  )  # fmt: skip
+
+
+def _named(noun):
+  return 'loudness' if noun == 'voice' else noun
+
+
+STEPS = {'loudness': 4.0, 'pitch_shift': 2.0, 'pitch_range': math.log(1.2), 'pace': math.log(1.15), 'intensity': 0.15,
+         'tremor': 0.3, 'breathiness': 0.3}  # what a movement without an amount moves  # fmt: skip
+
+
+def _moved(said, noun, sign, mods, clause=''):
+  return Ask(
+    said, _named(noun), float(sign), degree=mods.get('degree', 1.0), negated=bool(mods.get('not')),
+    flipped=bool(mods.get('too') or mods.get('less')), relative=not mods.get('too'),
+    clause=clause or said, keep=False,
+  )  # fmt: skip
+
+
+def _on_words(clause, tokens, kinds, axis, names):
+  """A pause or a stress: which words, how long."""
+  seconds = next((v[0] for _, _, kind, v in tokens if kind == 'amount' and v[1] == 'pauses'), None)
+  degree = math.prod(v for _, _, kind, v in tokens if kind == 'degree')
+  small = sum(kind == 'short' or (kind == 'move' and v[0] < 0) for _, _, kind, v in tokens)
+  large = sum(kind == 'long' or (kind == 'move' and v[0] > 0) for _, _, kind, v in tokens)
+  return Ask(
+    clause, axis, degree=degree, amount=None if seconds is None else (seconds, 'pauses'), negated='not' in kinds,
+    flipped='less' in kinds or 'too' in kinds,
+    relative=bool(re.search('longer|shorter|更|再|一些', clause)) or 'more' in kinds,
+    where=tuple(k for k in ('breath', 'marks', 'after', 'before') if k in kinds), clause=clause,
+    size=0.6 ** min(small, 1) * 1.8 ** min(large, 1), quoted=names,
+  )  # fmt: skip
+
+
+def emotions_named(asks) -> list[str]:
+  """The emotions that are asked for, not those that are ruled out, in order."""
+  named = [e for a in asks if a.cue and a.cue.emotion and not (a.negated or a.flipped) for e in a.cue.emotion.split()]
+  assert set(named) <= set(EMOTIONS)
+  return named
