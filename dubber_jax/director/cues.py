@@ -261,8 +261,9 @@ class Heard:
   understood: bool = False  # at least one word of the table that says something by itself
 
 
-_FILLER = re.compile(r'(?:ok(?:ay)?|please|here|good|great|nice|yes|this|it|time|now|so|let us|the line|line|sound|um'
-                     r'|well|just|try|again|play|这里|这句|请|要|好|很好|再来|一遍|演出|一次|吧|了|的|\s|\d)*')  # fmt: skip
+_FILLER = re.compile(r'(?:ok(?:ay)?|please|here|good|great|nice|yes|this|it|time|now|so|let us|the line|line|sound'
+                     r'|um|well|just|try|again|play|这里|这句|请|要|好|很好|再来|一遍|演出|一次|吧|了|的|\s|\d'
+                     ')*')  # fmt: skip
 
 
 def hear(text: str) -> Heard:

@@ -23,6 +23,8 @@ PAUSE_LIMITS = (0.08, 1.2)  # s
 TAKEN = 0.85  # share of the mixture that a note's emotion takes of what was there before
 SECOND = 0.5  # of an emotion that is only a touch beside another
 UNITS = {'loudness': 'dB', 'pitch_shift': 'semitones'}
+Words = Phonemes | Sequence[str]  # of a line; its Phonemes tell where it has marks of punctuation too
+PLAIN = Direction()
 CALLED = {'pace': 'pace', 'pitch_shift': 'pitch', 'pitch_range': 'pitch range', 'loudness': 'loudness',
           'breathiness': 'breathiness', 'tremor': 'tremor', 'intensity': 'intensity'}  # fmt: skip
 
@@ -35,13 +37,13 @@ class ParsedNote:
   warnings: tuple[str, ...] = ()
 
 
-def parse(note: str, direction: Direction = Direction(), phonemes: Phonemes | None = None) -> ParsedNote:  # noqa: B008
+def parse(note: str, direction: Direction = PLAIN, words: Words = ()) -> ParsedNote:
   """The direction that a note makes of `direction`: what it does not speak of stays as it is.
 
   A comparative ("slower", 再慢一点) goes on from the direction given; a plain word ("slow") asks for at least so much,
   and a little more where it is so already. An amount ("two semitones lower", 轻三分贝) is taken as it stands. Of two
-  words that contradict each other an amount counts before a word, and the later before the earlier. `phonemes`: the
-  line's, so that its words can be stressed and paused after.
+  words that contradict each other an amount counts before a word, and the later before the earlier. `words`: the
+  line's, so that they can be stressed and paused after.
 
   Raises BadInput for an empty note, one of more than LONGEST_NOTE characters, and one in which nothing is understood.
   """
@@ -55,12 +57,12 @@ def parse(note: str, direction: Direction = Direction(), phonemes: Phonemes | No
     raise BadInput(f'nothing in the note {said!r} was understood: notes are read in English and Chinese and speak of '
                    'emotion, pace, pitch, loudness, breath, tremor, pauses and stress, as "sadder, slower, two '
                    'semitones lower", "a pause after \'never\'", “压低音量，声音略带颤抖”')  # fmt: skip
-  parsed = apply(heard.asks, direction, phonemes)
+  parsed = apply(heard.asks, direction, words)
   unknown = tuple(f'not understood in the note: {clause[:60]!r}' for clause in heard.unknown)
   return ParsedNote(parsed.direction, parsed.warnings + unknown)
 
 
-def apply(asks: Sequence[Ask], direction: Direction, phonemes: Phonemes | None = None, skip=()) -> ParsedNote:
+def apply(asks: Sequence[Ask], direction: Direction, words: Words = (), skip=()) -> ParsedNote:
   """What the asks make of a direction. `skip`: 'emotion' or quantities that are left alone."""
   warnings = []
   if any(ask.axis == 'reset' for ask in asks):
@@ -73,10 +75,10 @@ def apply(asks: Sequence[Ask], direction: Direction, phonemes: Phonemes | None =
   held_back = any(ask.cue and ask.cue.held_back and not ask.negated for ask in asks)
   if held_back and not any(step > 0 for _, step in _steps('loudness', asks)[0]):
     changes['loudness'] = min(changes['loudness'], 0.0)
-  changes['pauses'] = _pauses(asks, direction, phonemes, warnings)
-  changes['emphasis'] = _emphasis(asks, direction, phonemes, warnings)
+  changes['pauses'] = _pauses(asks, direction, words, warnings)
+  changes['emphasis'] = _emphasis(asks, direction, _plain_words(words), warnings)
   changed = direction.replace(**changes)
-  said, said_zh = describe(changed, phonemes.words if phonemes else (), held_back)
+  said, said_zh = describe(changed, _plain_words(words), held_back)
   return ParsedNote(changed.replace(note=said, note_zh=said_zh), tuple(dict.fromkeys(warnings)))
 
 
@@ -266,8 +268,15 @@ def _emotion(asks, direction, warnings) -> dict:
 # Pauses and stress
 
 
-def marks(phonemes: Phonemes) -> list[tuple[int, str]]:
+def _plain_words(words: Words) -> tuple[str, ...]:
+  return words.words if isinstance(words, Phonemes) else tuple(word.lower() for word in words)
+
+
+def marks(words: Words) -> list[tuple[int, str]]:
   """(word after which it stands, mark) for each mark of punctuation within the line."""
+  if not isinstance(words, Phonemes):
+    return []
+  phonemes = words
   found, word, last = [], -1, len(phonemes.words) - 1
   for symbol, word_of in zip(phonemes.symbols, phonemes.word_of.tolist(), strict=True):
     word = max(word, word_of)
@@ -282,13 +291,13 @@ JOINTS = frozenset(
 )
 
 
-def breath_place(phonemes: Phonemes) -> int | None:
+def breath_place(line: Words) -> int | None:
   """The word after which one would take a breath: at a mark of punctuation, before a conjunction or preposition, or
   in the middle; None for a single word."""
-  words = phonemes.words
+  words = _plain_words(line)
   if len(words) < 2:
     return None
-  places = [word for word, _ in marks(phonemes)] or [i - 1 for i, word in enumerate(words) if i and word in JOINTS]
+  places = [word for word, _ in marks(line)] or [i - 1 for i, word in enumerate(words) if i and word in JOINTS]
   middle = len(words) / 2 - 1
   return min(places, key=lambda i: abs(i - middle)) if places else round(middle)
 
@@ -341,12 +350,12 @@ def _meant(ask, words, warnings, purpose) -> list[tuple[int, ...]]:
   return []
 
 
-def _pauses(asks, direction, phonemes, warnings):
+def _pauses(asks, direction, line, warnings):
   pauses = dict(direction.pauses)
-  words = phonemes.words if phonemes else ()
+  words = _plain_words(line)
   for ask in asks:
     if ask.cue and ask.cue.pauses and not (ask.negated or ask.flipped):
-      for place in [word for word, _ in marks(phonemes)] or [breath_place(phonemes)] if phonemes else []:
+      for place in [word for word, _ in marks(line)] or [breath_place(line)]:
         if place is not None:
           pauses[place] = max(pauses.get(place, 0.0), _seconds(ask.cue.pauses * ask.degree))
     if ask.axis != 'pauses':
@@ -373,14 +382,14 @@ def _pauses(asks, direction, phonemes, warnings):
         continue
     if ask.flipped:
       continue
-    if not named and phonemes and 'marks' in ask.where:
-      places = [word for word, _ in marks(phonemes)]
+    if not named and 'marks' in ask.where:
+      places = [word for word, _ in marks(line)]
     if not named and not places:
-      place = breath_place(phonemes) if phonemes else 0
+      place = breath_place(line) if words else 0
       if place is None:
         warnings.append(f'{_shown(ask)}: a single word has no place for a pause')
         continue
-      if not phonemes:
+      if not words:
         warnings.append(f'{_shown(ask)}: the words of the line are not known, so it stands after the first')
       places = [place]
     degree = 0.6 if ask.degree < 1 else ask.degree
@@ -401,8 +410,7 @@ def _shown(ask):
   return repr(' '.join(re.sub('[\ue000-\uf8ff]', lambda _: f'"{names.pop(0)}"' if names else '', said).split()))
 
 
-def _emphasis(asks, direction, phonemes, warnings):
-  words = phonemes.words if phonemes else ()
+def _emphasis(asks, direction, words, warnings):
   stresses = [ask for ask in asks if ask.axis == 'emphasis']
   if not stresses:
     return direction.emphasis
