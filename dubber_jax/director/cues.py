@@ -92,7 +92,7 @@ CUES = (
       '颤抖|发颤|颤音|颤|发抖|抖动|哽咽|抖', 'tremor', tremor=0.5),
   Cue('steady|steadier', '平稳有力|稳住|沉稳', 'tremor', tremor=-0.5),
   Cue('flat|monoton|deadpan|dr(?:y|ily)\\b|sarcas|inexpressive', '平淡|平板|单调|平直|面无表情|冷淡', 'pitch_range',
-      intensity=-0.1, pitch_range=0.7),
+      pitch_range=0.7),
   Cue('live(?:ly|lier)|animated|expressive|sing.song|melod|varied|vivid|wider|colou?rful', '起伏|活泼|生动|抑扬顿挫'
       '|有变化|绘声绘色', 'pitch_range', pitch_range=1.25),
   Cue('shrill|squeak|high.pitched|bright(?:er|ly)?\\b', '尖声|尖锐|尖细|尖|高亢|明亮', 'pitch_shift', pitch_shift=2),
@@ -437,10 +437,12 @@ def _on_words(clause, tokens, kinds, axis, names):
   """A pause or a stress: which words, how long."""
   seconds = next((v[0] for _, _, kind, v in tokens if kind == 'amount' and v[1] == 'pauses'), None)
   degree = math.prod(v for _, _, kind, v in tokens if kind == 'degree')
+  first = min(start for start, _, kind, _ in tokens if kind in ('pause', 'breath', 'stress'))
+  negated = any(kind == 'not' and start < first for start, _, kind, _ in tokens)
   small = sum(kind == 'short' or (kind == 'move' and v[0] < 0) for _, _, kind, v in tokens)
   large = sum(kind == 'long' or (kind == 'move' and v[0] > 0) for _, _, kind, v in tokens)
   return Ask(
-    clause, axis, degree=degree, amount=None if seconds is None else (seconds, 'pauses'), negated='not' in kinds,
+    clause, axis, degree=degree, amount=None if seconds is None else (seconds, 'pauses'), negated=negated,
     flipped='less' in kinds or 'too' in kinds,
     relative=bool(re.search('longer|shorter|更|再|一些', clause)) or 'more' in kinds,
     where=tuple(k for k in ('breath', 'marks', 'after', 'before') if k in kinds), clause=clause,

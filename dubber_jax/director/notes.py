@@ -91,7 +91,7 @@ def _steps(axis, asks) -> tuple[list[tuple[Ask, float]], list[tuple[Ask, float]]
   for ask in asks:
     if ask.cue is None:
       if ask.axis == axis:
-        sign = -ask.sign if ask.flipped or (ask.negated and not ask.relative) else ask.sign
+        sign = -ask.sign if ask.flipped or ask.negated else ask.sign
         outright.append((ask, sign * STEPS[axis] * ask.degree))
       continue
     step = ask.cue.steps.get(axis, 0.0)
@@ -137,22 +137,22 @@ def _settle(axis, outright, warnings) -> tuple[Ask, float]:
   that agree the strongest."""
   measured = [pair for pair in outright if pair[0].amount]
   pairs = measured or outright
-  last = pairs[-1]
-
-  def against(pair):
-    return pair[0].held != last[0].held or (pair[1] > 0) != (last[1] > 0)
-
-  contrary = [pair for pair in outright if against(pair)]
-  if contrary and last[0].amount and last[0].amount[1] == 'set':
-    contrary = []
-  if contrary and not (last[0].held and (contrary[-1][1] > 0) != (last[1] > 0)):
+  ask, step = pairs[-1]
+  contrary = [pair for pair in outright if _contrary(pair, (ask, step))]
+  if contrary and not (ask.amount and ask.amount[1] == 'set'):
     why = 'an amount counts before a word' if measured and not contrary[-1][0].amount else 'what is said last counts'
-    warnings.append(f'{contrary[-1][0].said!r} and {last[0].said!r} contradict each other in {CALLED[axis]}: '
-                    f'{last[0].said!r} is followed, {why}')  # fmt: skip
-  if last[0].held and contrary and (contrary[-1][1] > 0) != (last[1] > 0):
-    return contrary[-1]  # "softer, not louder": both at once
-  agreeing = [pair for pair in pairs if not against(pair)]
-  return max(agreeing, key=lambda pair: abs(pair[1])) if not last[0].amount else last
+    warnings.append(f'{contrary[-1][0].said!r} and {ask.said!r} contradict each other in {CALLED[axis]}: '
+                    f'{ask.said!r} is followed, {why}')  # fmt: skip
+  if ask.amount:
+    return ask, step
+  agreeing = [pair for pair in pairs if not _contrary(pair, (ask, step))]
+  return max(agreeing, key=lambda pair: (not pair[0].held, abs(pair[1])))
+
+
+def _contrary(a, b) -> bool:
+  """Whether two words pull apart. "Not louder" goes with softer, "keep the volume" with neither."""
+  kept = any(ask.held and not ask.negated for ask, _ in (a, b))
+  return a[0].held != b[0].held if kept else (a[1] > 0) != (b[1] > 0)
 
 
 def _follow(axis, value, neutral, ask, step) -> float:
