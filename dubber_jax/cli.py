@@ -142,6 +142,22 @@ def make_parser() -> argparse.ArgumentParser:
   sub = command('check', run_check, "Compare this program with the published one's outputs in a parity fixture.")
   sub.add_argument('fixture', help='an .npz of inputs, outputs and weights')
 
+  sub = command('listening-test', run_listening_test, 'Let people rate systems, on a page that needs no server.')
+  what = sub.add_mutually_exclusive_group(required=True)
+  what.add_argument('items', nargs='?', help='a folder with a folder of sounds a system and lines.jsonl, or a JSON '
+                    'list of {"text", "emotion", "sounds": {system: file}}')  # fmt: skip
+  what.add_argument('--score', nargs='+', metavar='ANSWERS', help='make a table of what listeners sent back')
+  sub.add_argument('-o', '--out', required=True, help='the page, as test.html; with --score the table, as table.md')
+  sub.add_argument('--key', help='which sound is which, a file of its own (default: OUT.key.json; with --score the one '
+                   'beside the answers)')  # fmt: skip
+  sub.add_argument('--title', default='Listening test', help='what listeners see; name no system')
+  sub.add_argument('--seed', type=int, default=0, help='draws who hears what, in which order')
+  sub.add_argument('--lines', type=int, default=12, help='lines that each listener hears of every system (default 12)')
+  sub.add_argument('--sections', nargs='+', default=('naturalness', 'emotion', 'preference'), metavar='SECTION',
+                   help='of naturalness, emotion, preference (default: all)')  # fmt: skip
+  sub.add_argument('--beside', action='store_true', help='sounds in a folder beside the page, not in it')
+  sub.add_argument('--overwrite', action='store_true', help='replace what exists')
+
   sub = command('export', run_export, 'Make a serving artifact: weights and programs that need no training code.')
   sub.add_argument('checkpoint', help='a model directory, or the workdir of a training run')
   sub.add_argument('-o', '--out', required=True, help='the artifact, a folder')
@@ -469,6 +485,22 @@ def run_check(given):
   passed = sum(row.within for row in rows)
   print(f'{given.fixture}: {passed} of {len(rows)} outputs within tolerance')
   return 0 if passed == len(rows) else 1
+
+
+def run_listening_test(given):
+  from dubber_jax.evaluation.listening_scores import find_key, score, write_table
+  from dubber_jax.evaluation.listening_test import read_items, write_test
+
+  if given.score:
+    scores = score(given.score, given.key or find_key(given.score))
+    table, _ = write_table(scores, given.out, given.overwrite)
+    print(table.read_text(encoding='utf-8'), end='')
+    return
+  items = read_items(given.items)
+  key = write_test(items, given.out, given.key, given.title, given.seed, given.lines, given.sections, given.beside,
+                   given.overwrite)  # fmt: skip
+  print(f'{given.out}: send this to listeners')
+  print(f'{key}: keep this')
 
 
 def run_export(given):

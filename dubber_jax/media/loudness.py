@@ -18,7 +18,7 @@ def integrated(wave: np.ndarray, rate: int) -> float:
   wave = np.asarray(wave, np.float64)
   if len(wave) < 64 or not np.any(wave):
     return -np.inf
-  meter = pyloudnorm.Meter(rate, block_size=min(BLOCK, len(wave) / rate))
+  meter = pyloudnorm.Meter(rate, block_size=min(BLOCK, (len(wave) - 0.5) / rate))  # less: rounding
   with np.errstate(divide='ignore', invalid='ignore'), warnings.catch_warnings():
     warnings.simplefilter('ignore')
     loudness = float(meter.integrated_loudness(wave))

@@ -1,0 +1,241 @@
+"""Answers of a listening test and its key -> a table: what listeners gave each system, how sure that is, and how far
+they agree. The intervals allow for other lines and for other listeners (`intervals.py`).
+"""
+
+import itertools
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dubber_jax.errors import BadInput
+from dubber_jax.evaluation.agreement import krippendorff
+from dubber_jax.evaluation.intervals import Gain, Interval, crossed, interval, paired
+from dubber_jax.evaluation.listening_test import SECTIONS
+from dubber_jax.media.output import check_output, complete_file
+
+PASSED = 0.8  # of the attention checks: one slip in five is human
+RATED = SECTIONS[:2]
+SAME = 'same'
+
+
+@dataclass(frozen=True)
+class Listener:
+  """checks, failed: of the attention checks. answers: all others, as the page wrote them."""
+
+  name: str
+  checks: int
+  failed: int
+  answers: tuple[dict, ...]
+
+  @property
+  def attentive(self) -> bool:
+    return self.checks > 0 and self.failed <= (1 - PASSED) * self.checks + 1e-9
+
+
+@dataclass(frozen=True)
+class Scores:
+  """ratings: of each section that was rated, {system: mean}. gains: {section: {(a, b): of b over a}}. preferred:
+  {(a, b): how often b was chosen over a}, no difference counting half. agreement: Krippendorff's alpha a section."""
+
+  title: str
+  listeners: tuple[Listener, ...]
+  ratings: dict[str, dict[str, Interval]]
+  counts: dict[str, dict[str, int]]
+  gains: dict[str, dict[tuple[str, str], Gain]]
+  preferred: dict[tuple[str, str], Interval]
+  agreement: dict[str, Interval]
+
+  @property
+  def dropped(self) -> tuple[Listener, ...]:
+    return tuple(one for one in self.listeners if not one.attentive)
+
+
+def find_key(answers: Sequence[str | Path]) -> Path:
+  """The key that lies beside the answers. Raises BadInput where there is none, or more than one that fits."""
+  test = _read(answers[0]).get('test')
+  found = [path for path in {Path(file).parent for file in answers} for path in sorted(path.glob('*.key.json'))
+           if _read(path).get('test') == test]  # fmt: skip
+  if len(found) != 1:
+    raise BadInput(f'{len(found)} keys of this test lie beside {answers[0]}: name one with --key')
+  return found[0]
+
+
+def score(answers: Sequence[str | Path], key: str | Path) -> Scores:
+  """Raises BadInput for answers that cannot be read or are of another test, for one listener twice, and where nobody
+  passed the attention checks."""
+  known = _read(key)
+  if not {'test', 'systems', 'samples', 'checks', 'lines', 'sections'} <= set(known):
+    raise BadInput(f'{key} is no key of a listening test: it was written beside the page')
+  listeners = tuple(_listener(path, known) for path in answers)
+  names = [one.name for one in listeners]
+  twice = {name for name in names if names.count(name) > 1}
+  if twice:
+    raise BadInput(f'answers of listener {min(twice)} were given twice: keep the fuller file')
+  kept = [one for one in listeners if one.attentive]
+  if not kept:
+    raise BadInput(f'none of {len(listeners)} listeners passed the attention checks: there is nothing to count')
+
+  systems = known['systems']
+  pairs = list(itertools.combinations(systems, 2))
+  ratings, counts, gains, agreement = {}, {}, {}, {}
+  for section in RATED:
+    table = _ratings(kept, section, known)
+    if not np.isnan(table).all():
+      known_of = {s: t for s, t in zip(systems, table, strict=True) if not np.isnan(t).all()}
+      ratings[section] = {s: crossed(t) for s, t in known_of.items()}
+      counts[section] = {s: int((~np.isnan(t)).sum()) for s, t in known_of.items()}
+      gains[section] = {(a, b): paired(known_of[a], known_of[b]) for a, b in pairs
+                        if a in known_of and b in known_of and _in_both(known_of[a], known_of[b])}  # fmt: skip
+      agreement[section] = _agreement(table.reshape(-1, len(kept)), 'ordinal')
+  choices = {pair: table for pair in pairs if not np.isnan(table := _choices(kept, pair, known)).all()}
+  if choices:
+    agreement['preference'] = _agreement(np.concatenate(list(choices.values())), 'nominal')
+  preferred = {pair: crossed(table) for pair, table in choices.items()}
+  return Scores(known.get('title', ''), listeners, ratings, counts, gains, preferred, agreement)
+
+
+def _read(path) -> dict:
+  try:
+    value = json.loads(Path(path).read_text(encoding='utf-8'))
+  except (OSError, ValueError) as e:
+    raise BadInput(f'{path} cannot be read as JSON ({e}): give a file that the page or its making wrote') from e
+  if not isinstance(value, dict):
+    raise BadInput(f'{path} holds no object: give a file that the page or its making wrote')
+  return value
+
+
+def _listener(path, known) -> Listener:
+  record = _read(path)
+  if record.get('test') != known['test']:
+    raise BadInput(f'{path} answers another test ({record.get("test")}) than the key is of ({known["test"]})')
+  right, answers = [], []
+  for answer in record.get('answers', ()):
+    sounds, value = answer.get('sounds', ()), answer.get('value')
+    strange = [sound for sound in sounds if sound not in known['samples'] and sound not in known['checks']]
+    options = (*sounds, SAME) if answer.get('section') == 'preference' else (1, 2, 3, 4, 5)
+    if strange or not sounds or (value is not None and value not in options):
+      raise BadInput(f'{path}: an answer of {value!r} to {list(sounds)} cannot be: the file was changed')
+    check = [sound for sound in sounds if sound in known['checks']]
+    if check:
+      right.append(value == (check[0] if len(sounds) > 1 else known['checks'][check[0]]))
+    elif value is not None:  # null: the sound could not be played
+      answers.append(answer)
+  return Listener(str(record.get('listener', Path(path).stem)), len(right), right.count(False), tuple(answers))
+
+
+def _ratings(listeners, section, known) -> np.ndarray:
+  """(systems, lines, listeners), nan where one did not rate."""
+  table = np.full((len(known['systems']), len(known['lines']), len(listeners)), np.nan)
+  for place, one in enumerate(listeners):
+    for answer in one.answers:
+      if answer['section'] == section:
+        sample = known['samples'][answer['sounds'][0]]
+        table[known['systems'].index(sample['system']), sample['line'], place] = answer['value']
+  return table
+
+
+def _choices(listeners, pair, known) -> np.ndarray:
+  """(lines, listeners): 1 where the pair's second was chosen, 0 the first, 0.5 neither, nan not asked."""
+  table = np.full((len(known['lines']), len(listeners)), np.nan)
+  for place, one in enumerate(listeners):
+    for answer in one.answers:
+      systems = [known['samples'][sound]['system'] for sound in answer['sounds']]
+      if answer['section'] == 'preference' and set(systems) == set(pair):
+        second = answer['sounds'][systems.index(pair[1])]
+        value = 0.5 if answer['value'] == SAME else float(answer['value'] == second)
+        table[known['samples'][second]['line'], place] = value
+  return table
+
+
+def _in_both(a, b) -> bool:
+  return bool((~np.isnan(a) & ~np.isnan(b)).any())
+
+
+def _agreement(table, level) -> Interval:
+  """table (units, listeners)."""
+  units = table[(~np.isnan(table)).sum(1) > 1]
+  value = krippendorff(units, level)
+  if math.isnan(value):
+    return Interval(value, math.nan, math.nan, len(units))
+  drawn = interval(lambda rows: krippendorff(rows, level), units, resamples=500)
+  return Interval(value, drawn.low, drawn.high, len(units))
+
+
+def write_table(scores: Scores, out: str | Path, overwrite: bool = False) -> tuple[Path, Path]:
+  """Writes OUT.md and OUT.json; returns both paths."""
+  out = Path(out)
+  paths = tuple(out.with_name(out.name.removesuffix('.md').removesuffix('.json') + end) for end in ('.md', '.json'))
+  for path in paths:
+    check_output(path, overwrite)
+  contents = '\n'.join(markdown(scores)) + '\n', json.dumps(summary(scores), indent=1, ensure_ascii=False) + '\n'
+  for path, content in zip(paths, contents, strict=True):
+    with complete_file(path, overwrite) as part:
+      part.write_text(content, encoding='utf-8')
+  return paths
+
+
+def markdown(scores: Scores) -> Iterable[str]:
+  kept = len(scores.listeners) - len(scores.dropped)
+  yield f'# {scores.title}\n'
+  yield f'{kept} of {len(scores.listeners)} listeners are counted; 95 % intervals over lines and listeners.'
+  for one in scores.dropped:
+    failed = f'failed {one.failed} of {one.checks} attention checks' if one.checks else 'met no attention check'
+    yield f'\nListener {one.name} is left out: {failed}.'
+  sections = list(scores.ratings)
+  if sections:
+    systems = dict.fromkeys(system for section in sections for system in scores.ratings[section])
+    yield '\n' + _row('system', *(f'{_named(s)}, 1 to 5' for s in sections), 'ratings') + _rule(len(sections) + 2)
+    for system in systems:
+      cells = [scores.ratings[s][system].show() if system in scores.ratings[s] else '' for s in sections]
+      yield _row(system, *cells, sum(scores.counts[s].get(system, 0) for s in sections)).rstrip()
+  pairs = dict.fromkeys([*scores.preferred, *(pair for section in sections for pair in scores.gains[section])])
+  if pairs:
+    yield '\n' + _row('compared', 'preferred', *(f'gain in {_named(s)}' for s in sections)) + _rule(len(sections) + 2)
+    for pair in pairs:
+      chosen = scores.preferred.get(pair)
+      gains = [scores.gains[s][pair].show() if pair in scores.gains[s] else '' for s in sections]
+      yield _row(f'{pair[1]} over {pair[0]}', chosen.show('{:.0%}') if chosen else '', *gains).rstrip()
+  if scores.agreement:
+    yield '\n' + _row('agreement of listeners', "Krippendorff's alpha", 'heard by two or more') + _rule(3)
+    for section, alpha in scores.agreement.items():
+      yield _row(_named(section), 'not known' if math.isnan(alpha.value) else alpha.show(), alpha.clips).rstrip()
+
+
+def _named(section: str) -> str:
+  return {'emotion': 'fit of emotion'}.get(section, section)
+
+
+def _row(*cells) -> str:
+  return f'| {" | ".join(str(cell).replace("|", "/") for cell in cells)} |\n'
+
+
+def _rule(columns: int) -> str:
+  return '|' + '---|' * columns
+
+
+def summary(scores: Scores) -> dict:
+  """The same for a program; what is not known is null."""
+  return {
+    'title': scores.title,
+    'listeners': len(scores.listeners) - len(scores.dropped),
+    'dropped': [{'listener': one.name, 'checks': one.checks, 'failed': one.failed} for one in scores.dropped],
+    'ratings': {
+      section: {system: _figure(found) | {'ratings': scores.counts[section][system]} for system, found in rows.items()}
+      for section, rows in scores.ratings.items()
+    },
+    'gains': {
+      section: [{'of': b, 'over': a, **gain.row()} for (a, b), gain in rows.items()]
+      for section, rows in scores.gains.items()
+    },
+    'preferred': [{'of': b, 'over': a, **_figure(found)} for (a, b), found in scores.preferred.items()],
+    'agreement': {section: _figure(found) for section, found in scores.agreement.items()},
+  }
+
+
+def _figure(found: Interval) -> dict:
+  values = {'mean': found.value, 'low': found.low, 'high': found.high}
+  return {name: None if math.isnan(value) else value for name, value in values.items()}
