@@ -59,10 +59,16 @@ CUES = (
       '高兴|开心|快乐|喜悦|愉快|欢快|兴奋|微笑|含笑|带笑|带着笑|笑着|笑意|笑|欣喜|俏皮', 'emotion', 'happy'),
   Cue('calm|neutral|matter.of.fact|composed|plain(?:ly)?\\b|plain speech|dispassionate',
       '平静|冷静|镇定|淡定|不动声色', 'emotion', 'neutral', intensity=-0.1),
-  Cue('sad|sorrow|grie[fv]|mourn|heartbroken|melanchol|wistful|despair|downcast',
-      '悲伤|伤心|难过|哀伤|忧伤|悲痛|沉痛|悲哀|心碎|低落|失落|绝望|悲', 'emotion', 'sad'),
-  Cue('tearful|crying|sobb?(?:ing|s)?\\b|weep|in tears|tears', '哭泣|哭腔|抽泣|流泪|含泪|哭|泪', 'emotion', 'sad',
-      tremor=0.4),
+  Cue('sad|sorrow|grie[fv]|mourn|heartbroken|melanchol|wistful|despair|downcast|regret|remorse|guilt|asham|lonel|hurt'
+      '|pained',
+      '悲伤|伤心|难过|哀伤|忧伤|悲痛|沉痛|悲哀|心碎|低落|失落|绝望|愧疚|内疚|羞愧|孤独|痛苦|悲', 'emotion', 'sad'),
+  Cue('tearful|cry(?:ing)?\\b|sobb?(?:ing|s)?\\b|weep|in tears|tears|lump in (?:the|your|her|his) throat',
+      '哭泣|哭腔|抽泣|流泪|含泪|哭|泪', 'emotion', 'sad', tremor=0.4),
+  Cue('desperat|plead|beg(?:ging)?\\b|implor', '哀求|恳求|乞求|走投无路', 'emotion', 'sad fear'),
+  Cue('threaten|menac|ic(?:y|ily)\\b|cold(?:er|ly)?\\b|ominous', '威胁|冷冷|冰冷|阴沉|阴森', 'emotion', 'angry',
+      pitch_shift=-1, pitch_range=0.8),
+  Cue('reliev|relief|hopeful|proud', '松了一口气|如释重负|满怀希望|自豪|骄傲', 'emotion', 'happy'),
+  Cue('mock|derisive|snide', '嘲讽|讽刺|讥讽|嘲弄', 'emotion', 'disgust', pitch_range=1.15),
   Cue('surpris|shock|astonish|amaze|startl|stunned|incredul|disbelie', '惊讶|吃惊|震惊|意外|惊奇|诧异|难以置信',
       'emotion', 'surprise'),
   Cue('mixed feelings|ambivalen|conflicted|complicated', '复杂的?情绪|五味杂陈|矛盾|复杂', 'emotion', 'others'),
@@ -76,8 +82,8 @@ CUES = (
       loudness=6, pitch_shift=2),
   Cue('loud|rais(?:e|ing) (?:your |the |his |her )?voice|speak up|project|booming|call(?:s|ing)? (?:out|across|after)'
       '|full voice', '大声|高声|洪亮|响亮|提高(?:声音|嗓音|嗓门)|放大声音|放声|响', 'loudness', loudness=4),
-  Cue('held.back|hold(?:ing|s)? (?:it |this |that |yourself )?back|restrain|controlled?\\b|suppress|swallow(?:ed|ing)'
-      '|bottled|contained?|simmer|(?:gritted|clenched) teeth|reined?.in|pent.up', '压住|压抑|压着|克制|隐忍|忍住|强忍'
+  Cue('held.back|hold(?:ing|s)? (?:it |this |that |yourself )?(?:back|in\\b)|restrain|controlled?\\b|suppress'
+      '|swallow(?:ed|ing)|bottled|contained?|simmer|(?:gritted|clenched) teeth|reined?.in|pent.up', '压住|压抑|压着|克制|隐忍|忍住|强忍'
       '|忍着|憋着|按捺|收着|收住|抑制|咬牙', intensity=-0.15, pace=0.92, pitch_range=0.85, held_back=True),
   Cue('tight|clipped|tense|narrow', '收紧|紧绷|绷紧|绷着', 'pitch_range', pitch_range=0.85),
   Cue("slow|deliberate(?:ly)?\\b|drawl|draw(?:s|n)? (?:it )?out|unhurried|tak(?:e|ing) (?:your|more|its) time|leisure"
@@ -91,7 +97,8 @@ CUES = (
   Cue('trembl|shak(?:y|ing|es|ier)|quaver|quiver|wobbl|unstead|chok|tremor|crack(?:s|ing)?\\b|waver',
       '颤抖|发颤|颤音|颤|发抖|抖动|哽咽|抖', 'tremor', tremor=0.5),
   Cue('steady|steadier', '平稳有力|稳住|沉稳', 'tremor', tremor=-0.5),
-  Cue('flat|monoton|deadpan|dr(?:y|ily)\\b|sarcas|inexpressive', '平淡|平板|单调|平直|面无表情|冷淡', 'pitch_range',
+  Cue('flat|monoton|deadpan|dr(?:y|ily)\\b|sarcas|ironic|inexpressive|bored|indifferent',
+      '平一点|平一些|无聊|冷漠|漠然|平淡|平板|单调|平直|面无表情|冷淡', 'pitch_range',
       pitch_range=0.7),
   Cue('live(?:ly|lier)|animated|expressive|sing.song|melod|varied|vivid|wider|colou?rful', '起伏|活泼|生动|抑扬顿挫'
       '|有变化|绘声绘色', 'pitch_range', pitch_range=1.25),
@@ -101,10 +108,13 @@ CUES = (
       loudness=-3, breathiness=0.3, pitch_range=0.85),
   Cue('hesita|halting|unsure|uncertain|falter|stumbl', '犹豫|迟疑|吞吞吐吐|不确定', pace=0.95, pauses=0.2),
   Cue('tender|warm|loving|affection', '温柔|温暖|深情', loudness=-2, pace=0.95, breathiness=0.15),
+  Cue('confident|assertive|commanding|authorit', '自信|威严|命令', loudness=2, tremor=-0.3, intensity=0.05),
+  Cue('shy|timid|meek', '羞怯|害羞|怯生生', loudness=-3, pace=0.95, pitch_range=0.9),
+  Cue('solemn|serious|grave(?:ly)?\\b', '严肃|庄重|郑重', pace=0.92, pitch_range=0.9, pitch_shift=-0.5),
   Cue('intens|strong|emotional|passion|forceful|powerful|energetic|vehement|violent|big(?:ger)?\\b|over the top',
       '强烈|激烈|激动|有力|用力|投入|夸张|激昂', 'intensity', intensity=0.15),
   Cue('subtl|underplay|understat|mild|tone it down|dial it (?:back|down)|play it down|cool(?:er)?\\b|smaller',
-      '内敛|含蓄|收敛|淡然|克制一点|淡', 'intensity', intensity=-0.15),
+      '收一点|收一收|收着点|内敛|含蓄|收敛|淡然|克制一点|淡', 'intensity', intensity=-0.15),
 )  # fmt: skip
 
 # Quantities by name, for "lower the volume", "pace 0.9" and the like.
@@ -127,7 +137,8 @@ MOVES = {  # sign and the quantity that is meant where none is named
                       '减小|减弱|减少|调低|小|弱|降|减|下调'),
 }  # fmt: skip
 DEGREES = {
-  0.3: ('barely|ever so slightly|a hair|a hint of|a trace of', '一点点|一丝丝|极轻微'),
+  0.3: ('barely|a (?:tiny|wee|small) bit|a fraction|ever so slightly|a hair|a hint of|a trace of',
+        '一点点|一丝丝|极轻微'),
   0.5: ('(?:just |only )?(?:a (?:little|bit|touch|tad|shade|notch|dash)(?: bit)?(?: of)?|slight(?:ly)?|somewhat|some'
         '|a notch|lightly)', '略带|略微|略|稍微|稍稍|稍|轻微|微微|有一?点|一点儿?|一些|一丝|些许|点儿|带一?点|些|一下'),
   0.8: ('almost|nearly|close to', '几乎|近乎|差不多|接近'),
@@ -190,7 +201,7 @@ _NUMBER = rf'(?:\d+(?:\.\d+)?|\.\d+|\b(?:{_WORDS})\b|[{"".join(DIGITS)}十]+(?:�
 _UNIT = '|'.join(f'(?P<u{i}>{pattern})' for i, (pattern, _, _) in enumerate(UNITS))
 _AMOUNT = re.compile(rf'(?P<sign>[+-])?\s*(?P<n>{_NUMBER})(?: more| further| extra)?\s*个?\s*(?:{_UNIT})(?![a-z])'
                      rf'|百分之(?P<of100>{_NUMBER})')  # fmt: skip
-_BARE = re.compile(r'(?:to|at|of|为|到|至)\s*(\d?\.\d+|[01])(?![\d.]*\s*[%a-z半分秒倍成])')
+_BARE = re.compile(r'(?:(?:to|at|of|=|为|到|至)\s*|(?<=[a-z] ))(\d?\.\d+|(?<![a-z] )[01])(?![\d.]*\s*[%a-z半分秒倍成])')
 # Traditional characters of the table, for notes from Taipei and Hong Kong.
 _SIMPLIFIED = str.maketrans(
   '聲顫氣壓調語緊輕響強換處頓讀減點憤煩惱懼慮擔開樂興歡悅靜鎮淚傷'
@@ -329,6 +340,9 @@ def _clause(clause, last, quoted) -> tuple[list[Ask], bool]:
   ("but only a little") still belongs to."""
   tokens = _tokens(clause)
   kinds = {kind for _, _, kind, _ in tokens}
+  if kinds == {'quoted'} and last is not None and last.quoted:  # as in: stress "never" and "house"
+    last.quoted += tuple(quoted[value] for _, _, _, value in tokens)
+    return [], True
   names = tuple(quoted[value] for _, _, kind, value in tokens if kind == 'quoted')
   if kinds & {'stress'}:
     return [_on_words(clause, tokens, kinds, 'emphasis', names)], True
@@ -385,17 +399,23 @@ def _clause(clause, last, quoted) -> tuple[list[Ask], bool]:
     elif unit not in LIMITS:
       near = asks[min(place, len(asks) - 1)] if asks else None
       if near is None and noun and noun[0] in LIMITS:  # a value, as "pace 0.9" or "at half speed"
-        near, noun = Ask(clause, noun[0], clause=clause), None
+        near = Ask(clause, noun[0], clause=clause)
         asks.append(near)
-        unit = 'set'
+        unit, noun = 'set' if noun[0] in RATIOS else unit, None
     if near is not None and unit != 'pauses':
       near.amount, near.relative = (value, unit), True
       near.sign = sign or near.sign
   if move:
     (sign, axis), given, said = move
-    asks.append(_moved(said, axis, sign, given | sticky, clause))
+    felt = next((a for a in asks if a.cue and a.cue.emotion), None)
+    if felt and axis == 'intensity':  # as in 悲伤加强
+      felt.relative, felt.flipped = True, sign < 0
+    else:
+      asks.append(_moved(said, axis, sign, given | sticky, clause))
   elif noun and not asks and (kinds & {'normal', 'keep', 'same'}):
     asks.append(Ask(clause, _named(noun[0]), normal='normal' in kinds, keep='normal' not in kinds, clause=clause))
+  elif noun and not asks and 'not' in sticky:  # without emotion
+    asks.append(_moved(clause, noun[0], -1, {}))
   if 'degree' in mods:
     target = asks[-1] if asks else last
     if target is not None:

@@ -341,6 +341,8 @@ def _meant(ask, words, warnings, purpose) -> list[tuple[int, ...]]:
   if ask.quoted:
     return found
   tail = re.split(r'\b(?:on|after|before|stress|emphasi[sz]e|accent|punch|highlight|underline)\b', ask.clause)[-1]
+  if re.search('[\u4e00-\u9fff]', ask.clause):  # as in 强调never
+    tail = ' '.join(re.findall(r"[a-z']+", ask.clause))
   said = [word for word in re.findall(r"[a-z']+", tail) if word not in ('the', 'word', 'a') or word == tail.strip()]
   for length in range(len(said), 0, -1):
     for i in range(len(said) - length + 1):

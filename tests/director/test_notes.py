@@ -129,6 +129,13 @@ NOTES = [
   ('lean on "you"', 'stress+'),
   ('stress the word never', 'stress+'),
   ('重读“你”', 'stress+'),
+  ('强调never', 'stress+'),
+  ('在house前停顿', 'pauses+'),
+  ('half the volume', 'loud-'),
+  ('without emotion', 'strength-'),
+  ('desperate, pleading', 'sad+ fear+ strength+'),
+  ('a lump in the throat', 'sad+ strength+ tremor+'),
+  ('情绪收一点', 'strength-'),
   ('slower, and lean on "never" — not louder', 'pace- stress+'),
   # what asks for nothing, or takes it back
   ('back to neutral', ''),
@@ -279,6 +286,10 @@ def test_any_text_is_followed_within_limits_or_refused(note):
   assert np.isclose(sum(direction.emotion), 1) and min(direction.emotion) >= -1e-9
   assert all(0 <= word < len(WORDS) and 0 < s <= 1.2 for word, s in direction.pauses)
   assert len(direction.emphasis) <= len(WORDS)
+
+
+def test_several_words_are_stressed():
+  assert parse('stress "never" and "house"', PLAIN, LINE).direction.emphasis == (0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1)
 
 
 def test_quoted_words_are_found_and_not_taken_for_directions():
