@@ -59,11 +59,24 @@ def make_parser() -> argparse.ArgumentParser:
   what = sub.add_mutually_exclusive_group(required=True)
   what.add_argument('--text', help='one line, spoken over the whole clip')
   what.add_argument('--script', help='srt, vtt, ass or fountain')
-  sub.add_argument('--voice', required=True, help='a recording of the voice, or the name of a shipped one')
+  sub.add_argument('--voice', help='a recording of the voice, or the name of a shipped one; beside --cast, the default')
+  sub.add_argument('--cast', help='TOML: a voice for each character, as [cast] ANNA = "anna.wav"')
   sub.add_argument('-o', '--out', required=True, help='the dubbed film')
+  sub.add_argument('--background', default='none', metavar='keep|duck|none|FILE',
+                   help="behind the dialogue: the film's own sound, muted or lowered in the lines, or a file of music "
+                   'and effects (default: none)')  # fmt: skip
+  sub.add_argument('--project', help="folder for every line's takes (default, of several lines: beside the film)")
+  sub.add_argument('--directions', help='a project, or its directions.json, whose directions are played')
   sub.add_argument('--face', type=int, help='which face speaks, from 0, left to right')
   sub.add_argument('--no-report', action='store_true', help='no report page beside the film')
   model_options(sub)
+
+  sub = command('redo', run_redo, 'Play one line of a project again, by a note, or choose an earlier take.')
+  sub.add_argument('project', help='the folder of `dubber dub --project`')
+  sub.add_argument('--line', type=int, required=True, help='its number')
+  what = sub.add_mutually_exclusive_group()
+  what.add_argument('--note', default='', help='what to do otherwise, as "softer, almost a whisper" (or in Chinese)')
+  what.add_argument('--take', type=int, help='go back to this take')
 
   sub = command('speak', run_speak, 'Speak a line, or one a row, without a film.')
   what = sub.add_mutually_exclusive_group(required=True)
@@ -195,25 +208,51 @@ def _lexicon(given):
 
 
 def run_dub(given):
-  from dubber_jax.dubbing import dub
+  from dubber_jax.cast import cast_lines, read_cast, read_names
+  from dubber_jax.film import dub
   from dubber_jax.script.lines import parse_line, read_lines
   from dubber_jax.voices import find_voice
 
-  lines = [parse_line(given.text)] if given.text is not None else list(read_lines(given.script))
+  if not (given.voice or given.cast):
+    raise BadInput('nobody speaks: give --voice, or a --cast')
+  lines = [parse_line(given.text)] if given.text is not None else list(read_lines(given.script, overlap=True))
+  if given.cast:
+    lines = cast_lines(lines, read_names(given.cast))
   lexicon = _lexicon(given)
   model, library = _open(given)
-  voice = find_voice(given.voice, model.voices)
+  voice = find_voice(given.voice, model.voices) if given.voice else None
+  if given.cast:
+    voice = read_cast(given.cast, lines, model.voices, voice)
   result = dub(
     given.film, lines, voice, given.out, model, library, given.overwrite, given.json, not given.no_report,
-    given.face, lexicon, given.search,
+    given.face, lexicon, given.search, background=given.background, project=given.project,
+    directions=given.directions,
   )  # fmt: skip
   for path in result['files'].values():
     print(path)
 
 
+def run_redo(given):
+
+  from dubber_jax.film import redo
+  from dubber_jax.project import opened
+
+  with opened(given.project) as project:
+    facts = project.facts
+    project.check_line(given.line)
+  model = library = None
+  if given.take is None:
+    options = argparse.Namespace(model=facts['model'], library=facts['library'] or None,
+                                 director='on' if facts['director'] else 'off')  # fmt: skip
+    model, library = _open(options)
+  result = redo(given.project, given.line, model, library, given.note, given.take)
+  for path in result['files'].values():
+    print(path)
+
+
 def run_speak(given):
-  from dubber_jax.dubbing import speak, write_json
-  from dubber_jax.media.output import check_output
+  from dubber_jax.dubbing import speak
+  from dubber_jax.media.output import check_output, write_json
   from dubber_jax.script.lines import parse_line, read_lines
   from dubber_jax.voices import find_voice
 
@@ -248,7 +287,7 @@ def _read_rows(path) -> list[str]:
 
 def run_demo(given):
   from dubber_jax.clip import EMOTIONS, Line
-  from dubber_jax.dubbing import dub
+  from dubber_jax.film import dub
   from dubber_jax.media.cartoon import draw_cartoon
   from dubber_jax.media.output import check_output
   from dubber_jax.media.video import write_silent_clip

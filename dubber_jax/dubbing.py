@@ -1,7 +1,6 @@
-"""Files in, files out: a film with its script becomes a dubbed film, with a report and a result for programs."""
+"""One line: read, directed, performed, with a result for programs. `film.py` makes a film of many."""
 
 import dataclasses
-import json
 import math
 import sys
 import time
@@ -13,13 +12,10 @@ import numpy as np
 from dubber_jax.clip import EMOTIONS, HOP, MODALITIES, SAMPLE_RATE, Clip, Direction, Line, MouthTrack, Take, Voice
 from dubber_jax.director.planner import Before, Planner, by_rules
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.report import LineAssets, ReportAssets, write_report
 from dubber_jax.footage.library import Library
-from dubber_jax.media.loudness import TARGET_LUFS, integrated, limit_peaks, target_of
-from dubber_jax.media.mux import container_kind, write_dubbed, write_stem
-from dubber_jax.media.output import check_output, complete_file
-from dubber_jax.media.sound import read_sound, write_wav
-from dubber_jax.media.video import probe, read_frames
+from dubber_jax.media.loudness import TARGET_LUFS, integrated, limit_peaks
+from dubber_jax.media.output import check_output
+from dubber_jax.media.sound import write_wav
 from dubber_jax.model_directory import Model
 from dubber_jax.perception.read import Extractors, follow_mouth, read_clip
 from dubber_jax.rehearsal import (
@@ -32,17 +28,12 @@ from dubber_jax.rehearsal import (
   vocode,
   with_pauses,
 )
+from dubber_jax.scene import LONGEST_LINE, fill
 from dubber_jax.script.phonemes import Phonemes, phonemize
 
-LONGEST_FILM = 600.0  # s
-LONGEST_LINE = 60.0  # s
 LONGEST_TEXT, MOST_PHONEMES = 3000, 1200  # characters and phonemes of a line: a minute and more of speech
-EDGE = 0.005  # s over which a line's sound comes up and goes down, so that neither end clicks
 LEAST_FILLED = 1 / 3  # share of the mouth's movement; a line that fills less leaves it speaking silently
-FAINT_FILM = -50.0  # LUFS: a film whose own sound is quieter says nothing of how loud its dialogue was
 REHEARSING = ('reading', 'recall', 'direction', 'actor', 'review')  # stages that a round is made of
-SUMMED = ('slot_seconds', 'speech_seconds', 'rehearsal_seconds', 'compile_seconds')
-WIDEST = 640  # pixels of the longer side that perception looks at
 
 
 @dataclass(frozen=True)
@@ -215,125 +206,6 @@ def library_features() -> dict[str, dict]:
   return {m: manifest[m] for m in (*MODALITIES, 'sound')}
 
 
-def check_slots(lines, seconds: float, path) -> list[Line]:
-  """Lines with their slots filled in: the whole film where none is given.
-
-  Raises BadInput where one begins outside of it, ends before it begins, or is longer than a line may be.
-  """
-  checked = []
-  if len(lines) > 1 and any(line.start is None for line in lines):
-    raise BadInput('the script has several lines without times (a screenplay has none): '
-                   'give a subtitle file, or speak them with `dubber speak --lines`')  # fmt: skip
-  for number, line in enumerate(lines, 1):
-    start, end = line.start or 0.0, seconds if line.end is None else line.end
-    if start >= seconds:
-      raise BadInput(f'line {number} starts at {start:.2f} s and {path} lasts {seconds:.2f} s; '
-                     'give the film of this script')  # fmt: skip
-    if not 0 <= start < end:
-      raise BadInput(f'line {number} lasts from {start:.2f} to {end:.2f} s: give an end after its start, from 0 on')
-    end = min(end, seconds)
-    if end - start > LONGEST_LINE:
-      raise BadInput(f'line {number} has a slot of {end - start:.1f} s, the limit is {LONGEST_LINE:g} s; '
-                     'give its times in a subtitle file (--script)')  # fmt: skip
-    checked.append(dataclasses.replace(line, start=start, end=end))
-  return checked
-
-
-def dub(
-  film: str | Path,
-  lines: list[Line],
-  voice: Voice,
-  out: str | Path,
-  model: Model,
-  library: Library | None = None,
-  overwrite: bool = False,
-  json_out: str | Path | None = None,
-  report: bool = True,
-  face: int | None = None,
-  lexicon: dict | None = None,
-  search: str = 'exact',
-  planner: Planner = by_rules,
-  say=print,
-) -> dict:
-  """Dubs a film. Writes `out`, OUT.dialogue.wav (48 kHz) and OUT.html beside it, and the result as JSON.
-
-  Returns the result (see the module report.py for its form). Raises BadInput, before anything is written, for
-  input that cannot be used. `library` is the shipped one by default.
-  """
-  film, out = Path(film), Path(out)
-  watch = Stopwatch()
-  library = library or shipped_library(model)
-  container_kind(out)
-  stem, page = out.with_name(f'{out.stem}.dialogue.wav'), out.with_suffix('.html')
-  for path in (out, stem, *([page] if report else []), *([json_out] if json_out else [])):
-    check_output(path, overwrite)
-  info = probe(film)
-  if not info.has_video:
-    raise BadInput(f'{film} has no pictures; `dubber speak` speaks without a film')
-  if info.seconds > LONGEST_FILM:
-    raise BadInput(f'{film} is {info.seconds:.0f} s long, the limit is {LONGEST_FILM:.0f} s; cut it into parts')
-  if not lines:
-    raise BadInput('there is nothing to say: give --text or --script')
-  check_script(lines, lexicon)
-  noted = [f'line {n} would last to {line.end:.2f} s, past the end of the film at {info.seconds:.2f} s: it is cut there'
-         for n, line in enumerate(lines, 1) if line.end is not None and line.end > info.seconds + 0.1]  # fmt: skip
-  lines = check_slots(lines, info.seconds, film)
-  done = []
-  for number, line in enumerate(lines, 1):
-    with watch('decode'):
-      frames, seconds = read_frames(film, line.start, line.end, max_seconds=LONGEST_LINE + 1, max_side=WIDEST)
-    whole = line.start == 0.0 and line.end >= info.seconds - 1e-6
-    slot = seconds if whole else line.end - line.start
-    clip = Clip(frames, slot, str(film))
-    if len(lines) > 1:
-      say(f'line {number} of {len(lines)}: {line.text}')
-    try:
-      dubbed = play_line(model, line, voice, library, clip, slot, face, lexicon, search,
-                         planner=planner, before=[(d.line, d.direction) for d in done])  # fmt: skip
-    except BadInput as e:
-      raise BadInput(f'line {number}: {e}' if len(lines) > 1 else str(e)) from e
-    tell(dubbed.result, say)
-    done.append(dubbed)
-
-  total = round(max(info.seconds, *(d.line.end for d in done)) * SAMPLE_RATE)
-  dialogue = np.zeros(total, np.float32)
-  for d in done:
-    first = round(d.line.start * SAMPLE_RATE)
-    wave = fill(d.take.waveform, round((d.line.end - d.line.start) * SAMPLE_RATE))[: total - first]
-    dialogue[first : first + len(wave)] += wave
-  # One gain for the whole film, found without the directions' own loudness, so that a whisper stays one.
-  plain = [d.take.waveform / 10 ** (d.result['direction']['loudness'] / 20) for d in done]
-  target = target_of(read_sound(film, SAMPLE_RATE) if info.has_sound else None, SAMPLE_RATE)
-  if target < FAINT_FILM:
-    noted.append(f"the film's own sound is nearly silent ({target:.0f} LUFS): the dialogue is at {TARGET_LUFS:g} LUFS")
-    target = TARGET_LUFS
-  level = integrated(np.concatenate(plain), SAMPLE_RATE)
-  if np.isfinite(level):
-    dialogue = limit_peaks(dialogue * 10 ** ((target - level) / 20), SAMPLE_RATE)
-  with watch('encode'):
-    warnings = [*noted, *write_dubbed(film, dialogue, SAMPLE_RATE, out, overwrite)]
-    write_stem(stem, dialogue, SAMPLE_RATE, overwrite)
-  results = [d.result for d in done]
-  result = results[0] if len(results) == 1 else {
-    'lines': results,
-    **{k: sum(r[k] for r in results) for k in SUMMED},
-    'rounds': [],
-    'warnings': [],
-  }  # fmt: skip
-  result['warnings'] = [*voice.warnings, *warnings, *result['warnings']]
-  result['seconds'] = result.get('seconds', {}) | {k: round(v, 4) for k, v in watch.seconds.items()}
-  result['files'] = {'film': str(out), 'dialogue': str(stem)}
-  for warning in [*voice.warnings, *warnings]:
-    say(f'  warning: {warning}')
-  if report:
-    result['files']['report'] = str(page)
-    assets = [LineAssets(d.take, d.frames, d.track, words_of(d), d.line.start) for d in done]
-    write_report(result, page, ReportAssets(tuple(assets), str(out), str(stem), str(film)), overwrite)
-  if json_out:
-    write_json(result, json_out, overwrite)
-  return result
-
-
 def speak(
   lines: list[Line],
   voice: Voice,
@@ -381,15 +253,6 @@ STAGE_DIRECTIONS = {
 }  # fmt: skip
 
 
-def fill(wave: np.ndarray, samples: int) -> np.ndarray:
-  """(S,) cut or padded with silence to so many samples, and faded over EDGE at both ends."""
-  wave = wave[:samples]
-  edge = min(round(EDGE * SAMPLE_RATE), len(wave) // 2)
-  rise = np.sin(np.linspace(0, np.pi / 2, edge, dtype=np.float32)) ** 2
-  faded = np.concatenate([wave[:edge] * rise, wave[edge : len(wave) - edge], wave[len(wave) - edge :] * rise[::-1]])
-  return np.pad(faded, (0, samples - len(wave)))
-
-
 def words_of(done: DubbedLine) -> tuple[tuple[float, float, str], ...]:
   """(start s, end s, word) of the take."""
   _, word_of, _ = with_pauses(done.phonemes, done.result['direction']['pauses'])
@@ -400,15 +263,6 @@ def words_of(done: DubbedLine) -> tuple[tuple[float, float, str], ...]:
     own = np.flatnonzero(word_of == i)
     spans.append((float(starts[own[0]]), float(ends[own[-1]]), word))
   return tuple(spans)
-
-
-def write_json(result, path, overwrite: bool = False):
-  with complete_file(Path(path), overwrite) as beside:
-    Path(beside).write_text(json.dumps(result, indent=2, ensure_ascii=False, default=_plain), encoding='utf-8')
-
-
-def _plain(value):
-  return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else str(value)
 
 
 def tell(result: dict, say=print):

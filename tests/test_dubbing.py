@@ -3,33 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dubber_jax.clip import HOP, SAMPLE_RATE, Line, Take
-from dubber_jax.dubbing import EDGE, check_script, check_slots, fill, take_warnings
+from dubber_jax.clip import HOP, Line, Take
+from dubber_jax.dubbing import check_script, take_warnings
 from dubber_jax.errors import BadInput
-
-
-@pytest.mark.parametrize('samples', [0, 1, 7, 5000, 20000, 60000])
-def test_sound_cut_or_padded_to_its_slot_begins_and_ends_without_a_jump(samples):
-  filled = fill(np.full(40000, 0.5, np.float32), samples)
-  assert filled.shape == (samples,) and filled.dtype == np.float32
-  if samples > 1000:
-    assert filled[0] == 0 and abs(filled[-1]) < 1e-6
-    assert np.abs(np.diff(filled)).max() < 0.5 * np.pi / 2 / (EDGE * SAMPLE_RATE) * 1.1
-    assert (filled[500 : min(samples, 40000) - 500] == 0.5).all()
-
-
-@pytest.mark.parametrize(
-  ('start', 'end', 'said'),
-  [(9.0, 9.5, 'starts at 9.00 s'), (3.0, 3.0, 'after its start'), (3.0, 2.0, 'after its start'),
-   (-1.0, 2.0, 'from 0 on'), (float('nan'), 2.0, 'after its start'), (0.0, 1e9, 'limit')],
-)  # fmt: skip
-def test_slot_that_cannot_be_is_refused(start, end, said):
-  with pytest.raises(BadInput, match=f'line 2.*{said}'):
-    check_slots([Line('One.', 0.0, 1.0), Line('Two.', start, end)], 100.0 if end > 1e6 else 8.0, 'film.mp4')
-
-
-def test_slot_ends_with_the_film():
-  assert check_slots([Line('One.', 7.0, 9.0)], 8.0, 'film.mp4')[0].end == 8.0
 
 
 @pytest.mark.parametrize('text', ['', '☃', 'word ' * 400, 'x' * 10**6, '1234567890' * 40])

@@ -7,6 +7,7 @@ import numpy as np
 TARGET_LUFS = -23.0  # EBU R128, section "Programme Loudness"
 CEILING_DB = -1.0  # dB true peak: EBU R128's highest permitted
 BLOCK = 0.4  # s: BS.1770 gating block
+PART = 60  # s of a long wave that are limited at a time
 
 
 def integrated(wave: np.ndarray, rate: int) -> float:
@@ -45,11 +46,21 @@ def anchor(wave: np.ndarray, rate: int, target_lufs: float = TARGET_LUFS) -> np.
 def limit_peaks(wave: np.ndarray, rate: int, ceiling_db: float = CEILING_DB) -> np.ndarray:
   """(S,) with its true peak (BS.1770 annex 2: four times oversampled) held at the ceiling, float32.
 
-  The gain falls ahead of a peak and recovers after it, over 5 ms each way, so that nothing is heard to switch.
+  The gain falls ahead of a peak and recovers after it, over 5 ms each way, so that nothing is heard to switch. A
+  long wave is gone through in parts, so that memory does not grow with it.
   """
+  part, margin = PART * rate, rate // 10  # what a sample becomes depends on some 15 ms around it
+  limited = np.empty(len(wave), np.float32)
+  for first in range(0, len(wave), part):
+    begin = max(0, first - margin)
+    done = _limit_part(wave[begin : first + part + margin], rate, 10 ** (ceiling_db / 20))
+    limited[first : first + part] = done[first - begin :][:part]
+  return limited
+
+
+def _limit_part(wave: np.ndarray, rate: int, ceiling: float) -> np.ndarray:
   from scipy.ndimage import minimum_filter1d, uniform_filter1d
   from scipy.signal import resample_poly
-  ceiling = 10 ** (ceiling_db / 20)
   peaks = np.maximum(np.abs(resample_poly(wave, 4, 1)).reshape(-1, 4).max(axis=1), np.abs(wave))
   if peaks.max(initial=0) <= ceiling:
     return wave.astype(np.float32)

@@ -1,10 +1,13 @@
 """Files out: an output appears only when it is complete."""
 
 import contextlib
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
 
 from dubber_jax.errors import BadInput
 
@@ -66,3 +69,13 @@ def check_output(path, overwrite: bool = False):
     raise BadInput(f'{path}: its folder {path.parent} does not exist; make it first')
   if not os.access(path.parent, os.W_OK | os.X_OK):
     raise BadInput(f'{path}: its folder {path.parent} cannot be written; choose another place')
+
+
+def write_json(result, path, overwrite: bool = False):
+  """Writes what JSON can say of `result`, arrays as lists. Raises BadInput as `complete_file` does."""
+  with complete_file(path, overwrite) as beside:
+    beside.write_text(json.dumps(result, indent=2, ensure_ascii=False, default=_plain), encoding='utf-8')
+
+
+def _plain(value):
+  return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else str(value)

@@ -50,6 +50,14 @@ def test_peaks_are_held_below_the_ceiling_even_between_samples():
   np.testing.assert_allclose(limit_peaks(0.1 * wave, 48000), 0.1 * wave, atol=1e-7)
 
 
+def test_a_long_wave_is_limited_as_a_whole_would_be(monkeypatch):
+  rng = np.random.default_rng(1)
+  wave = rng.laplace(0, 0.4, 3 * 8000)
+  whole = limit_peaks(wave, 8000)
+  monkeypatch.setattr('dubber_jax.media.loudness.PART', 1)
+  np.testing.assert_array_equal(limit_peaks(wave, 8000), whole)
+
+
 def test_the_new_sound_aims_at_the_old_ones_loudness_or_the_standards():
   assert target_of(tone(-30), 48000) == pytest.approx(-33, abs=0.1)
   assert target_of(None, 48000) == target_of(np.zeros(48000), 48000) == -23

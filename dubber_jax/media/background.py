@@ -1,0 +1,58 @@
+"""What is heard behind the dialogue: the film's own sound around its lines, or a music-and-effects track."""
+
+from pathlib import Path
+
+import numpy as np
+
+from dubber_jax.errors import BadInput
+from dubber_jax.media.loudness import integrated
+from dubber_jax.media.mux import SOUND_RATE
+from dubber_jax.media.sound import read_sound
+
+KEEP, DUCK, NONE = 'keep', 'duck', 'none'
+LOWERED = {KEEP: 0.0, DUCK: 10 ** (-18 / 20)}  # gain of the film's own sound while a line is spoken
+FADES = {KEEP: 0.03, DUCK: 0.15}  # s, before and after a line
+UNEQUAL = 1.0  # s that a track may be shorter than its film
+
+
+def read_background(
+  what: str, film, seconds: float, has_sound: bool, slots: list[tuple[float, float]]
+) -> tuple[np.ndarray | None, list[str]]:
+  """The sound to go under the dialogue, (S,) at SOUND_RATE from the film's start, or None; and warnings.
+
+  what: `keep`: the film's own sound, muted in the `slots` (start s, end s) of the lines; `duck`: lowered there;
+  `none`; or a file of music and effects, which is taken as it is. Raises BadInput for a file without sound, silent,
+  or shorter than the film.
+  """
+  if what == NONE:
+    return None, []
+  if what in LOWERED:
+    if not has_sound:
+      return None, [f'{Path(film).name} has no sound of its own: there is no background to {what}']
+    wave = fit(read_sound(film, SOUND_RATE), seconds)
+    return wave * gain_around(slots, len(wave), SOUND_RATE, LOWERED[what], FADES[what]), []
+  wave = read_sound(what, SOUND_RATE)
+  lasts = len(wave) / SOUND_RATE
+  if not np.isfinite(integrated(wave, SOUND_RATE)):
+    raise BadInput(f'{what}: is silent; give a track of music and effects, or --background none')
+  if lasts < seconds - UNEQUAL:
+    raise BadInput(f'{what}: lasts {lasts:.2f} s, the film {seconds:.2f} s; give a track as long as the film')
+  told = f'{Path(what).name} lasts {lasts:.2f} s, the film {seconds:.2f} s: it is cut there'
+  return fit(wave, seconds), [told] if lasts > seconds + UNEQUAL else []
+
+
+def fit(wave: np.ndarray, seconds: float) -> np.ndarray:
+  """(S,) at SOUND_RATE cut or filled up with silence."""
+  samples = round(seconds * SOUND_RATE)
+  return np.pad(wave[:samples], (0, max(0, samples - len(wave))))
+
+
+def gain_around(slots, samples: int, rate: int, lowered: float, fade: float) -> np.ndarray:
+  """(S,) float32: 1 outside of the `slots` (start s, end s), `lowered` in them, over `fade` s from one to the other."""
+  gain = np.ones(samples, np.float32)
+  for start, end in slots:
+    first, last = max(0, round((start - fade) * rate)), min(samples, round((end + fade) * rate) + 1)
+    time = np.arange(first, last) / rate
+    outside = np.maximum(np.maximum(start - time, time - end) / fade, 0).clip(0, 1)
+    gain[first:last] = np.minimum(gain[first:last], lowered + (1 - lowered) * np.sin(outside * np.pi / 2) ** 2)
+  return gain

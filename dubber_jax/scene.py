@@ -1,0 +1,126 @@
+"""The lines of a film together: whose slots may overlap, and how loud each is."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from dubber_jax.cast import folded
+from dubber_jax.clip import SAMPLE_RATE, Direction, Line
+from dubber_jax.director.planner import Planner
+from dubber_jax.errors import BadInput
+from dubber_jax.media.loudness import integrated, limit_peaks
+
+LONGEST_LINE = 60.0  # s
+SHORTEST_LINE = 0.2  # s: what a line has to keep when the character's next one begins
+EDGE = 0.005  # s over which a line's sound comes up and goes down, so that neither end clicks
+EVEN = 1.0  # dB that a take may lie from its character's level, besides what its direction asks for
+
+
+def check_slots(lines, seconds: float, path) -> list[Line]:
+  """Lines with their slots filled in: the whole film where none is given.
+
+  Raises BadInput where one begins outside of it, ends before it begins, or is longer than a line may be.
+  """
+  checked = []
+  if len(lines) > 1 and any(line.start is None for line in lines):
+    raise BadInput('the script has several lines without times (a screenplay has none): '
+                   'give a subtitle file, or speak them with `dubber speak --lines`')  # fmt: skip
+  for number, line in enumerate(lines, 1):
+    start, end = line.start or 0.0, seconds if line.end is None else line.end
+    if start >= seconds:
+      raise BadInput(f'line {number} starts at {start:.2f} s and {path} lasts {seconds:.2f} s; '
+                     'give the film of this script')  # fmt: skip
+    if not 0 <= start < end:
+      raise BadInput(f'line {number} lasts from {start:.2f} to {end:.2f} s: give an end after its start, from 0 on')
+    end = min(end, seconds)
+    if end - start > LONGEST_LINE:
+      raise BadInput(f'line {number} has a slot of {end - start:.1f} s, the limit is {LONGEST_LINE:g} s; '
+                     'give its times in a subtitle file (--script)')  # fmt: skip
+    checked.append(dataclasses.replace(line, start=start, end=end))
+  return checked
+
+
+def part_lines(lines) -> tuple[list[Line], list[str]]:
+  """Lines of which no two of the same character overlap, and warnings.
+
+  One that does ends where the character's next begins; lines of several characters are heard at once, which is told.
+  Raises BadInput where nothing would be left of a line.
+  """
+  parted, warnings = list(lines), []
+  order = sorted(range(len(lines)), key=lambda i: lines[i].start)
+  for place, i in enumerate(order):
+    for j in order[place + 1 :]:
+      line, after = parted[i], lines[j]
+      if after.start >= line.end:
+        break
+      if folded(line.character) != folded(after.character):
+        warnings.append(f'lines {i + 1} ({named(line)}) and {j + 1} ({named(after)}) overlap for '
+                        f'{min(line.end, after.end) - after.start:.2f} s: both are heard')  # fmt: skip
+        continue
+      if after.start - line.start < SHORTEST_LINE:
+        raise BadInput(f'lines {i + 1} and {j + 1} of {named(line)} begin within {SHORTEST_LINE:g} s of each other, at '
+                       f'{line.start:.2f} s: correct their times, or name who speaks them')  # fmt: skip
+      warnings.append(f'line {i + 1} of {named(line)} ends at {after.start:.2f} s, not {line.end:.2f} s: '
+                      f'their line {j + 1} begins there')  # fmt: skip
+      parted[i] = dataclasses.replace(line, end=after.start)
+  return parted, warnings
+
+
+def named(line: Line) -> str:
+  return line.character or 'nobody by name'
+
+
+def playing(direction: Direction, warnings: tuple[str, ...] = ()) -> Planner:
+  """A planner that has this direction and no other."""
+  return lambda *_: (direction, warnings)
+
+
+@dataclass(frozen=True)
+class Heard:
+  """A line as it is to be heard. `asked`: dB, its direction's own loudness, which the waveform has."""
+
+  line: Line
+  waveform: np.ndarray  # (S,) at SAMPLE_RATE
+  asked: float = 0.0
+
+  @property
+  def plain(self) -> np.ndarray:
+    return self.waveform / 10 ** (self.asked / 20)
+
+
+def anchors(heard: list[Heard]) -> dict[str, float]:
+  """{character: LUFS} of all that each says, without the directions' own loudness, so that a whisper stays one."""
+  plain = {}
+  for h in heard:
+    plain.setdefault(folded(h.line.character), []).append(h.plain)
+  return {character: integrated(np.concatenate(waves), SAMPLE_RATE) for character, waves in plain.items()}
+
+
+def gain_of(heard: Heard, anchor: float, target: float) -> float:
+  """dB by which a take is raised so that its character, at `anchor` LUFS, comes to `target`; one that lies further
+  than EVEN from its character's level is brought that near."""
+  if not np.isfinite(anchor):
+    return 0.0
+  level = integrated(heard.plain, SAMPLE_RATE)
+  beside = level - anchor if np.isfinite(level) else 0.0
+  return float(target - anchor - beside + np.clip(beside, -EVEN, EVEN))
+
+
+def lay_dialogue(heard: list[Heard], gains, seconds: float) -> np.ndarray:
+  """(S,) at SAMPLE_RATE: every take in its own slot, raised by its gain in dB; where slots overlap, their sum."""
+  total = round(max(seconds, *(h.line.end for h in heard)) * SAMPLE_RATE)
+  dialogue = np.zeros(total, np.float32)
+  for h, gain in zip(heard, gains, strict=True):
+    first, last = round(h.line.start * SAMPLE_RATE), round(h.line.end * SAMPLE_RATE)
+    dialogue[first:last] += fill(h.waveform, last - first)[: total - first] * np.float32(10 ** (gain / 20))
+  return limit_peaks(dialogue, SAMPLE_RATE)
+
+
+def fill(wave: np.ndarray, samples: int) -> np.ndarray:
+  """(S,) cut or padded with silence to so many samples, and faded over EDGE at both ends."""
+  wave = wave[:samples]
+  edge = min(round(EDGE * SAMPLE_RATE), len(wave) // 2)
+  rise = np.sin(np.linspace(0, np.pi / 2, edge, dtype=np.float32)) ** 2
+  faded = np.concatenate([wave[:edge] * rise, wave[edge : len(wave) - edge], wave[len(wave) - edge :] * rise[::-1]])
+  return np.pad(faded, (0, samples - len(wave)))
