@@ -83,8 +83,9 @@ CUES = (
   Cue('loud|rais(?:e|ing) (?:your |the |his |her )?voice|speak up|project|booming|call(?:s|ing)? (?:out|across|after)'
       '|full voice', '大声|高声|洪亮|响亮|提高(?:声音|嗓音|嗓门)|放大声音|放声|响', 'loudness', loudness=4),
   Cue('held.back|hold(?:ing|s)? (?:it |this |that |yourself )?(?:back|in\\b)|restrain|controlled?\\b|suppress'
-      '|swallow(?:ed|ing)|bottled|contained?|simmer|(?:gritted|clenched) teeth|reined?.in|pent.up', '压住|压抑|压着|克制|隐忍|忍住|强忍'
-      '|忍着|憋着|按捺|收着|收住|抑制|咬牙', intensity=-0.15, pace=0.92, pitch_range=0.85, held_back=True),
+      '|swallow(?:ed|ing)|bottled|contained?|simmer|(?:gritted|clenched) teeth|reined?.in|pent.up',
+      '压住|压抑|压着|克制|隐忍|忍住|强忍|忍着|憋着|按捺|收着|收住|抑制|咬牙',
+      intensity=-0.15, pace=0.92, pitch_range=0.85, held_back=True),
   Cue('tight|clipped|tense|narrow', '收紧|紧绷|绷紧|绷着', 'pitch_range', pitch_range=0.85),
   Cue("slow|deliberate(?:ly)?\\b|drawl|draw(?:s|n)? (?:it )?out|unhurried|tak(?:e|ing) (?:your|more|its) time|leisure"
       '|linger|drag', '放慢|减慢|缓慢|慢慢|慢|缓缓|放缓|从容|拖长|拖', 'pace', pace=0.86),
@@ -407,9 +408,9 @@ def _clause(clause, last, quoted) -> tuple[list[Ask], bool]:
       near.sign = sign or near.sign
   if move:
     (sign, axis), given, said = move
-    felt = next((a for a in asks if a.cue and a.cue.emotion), None)
-    if felt and axis == 'intensity':  # as in 悲伤加强
-      felt.relative, felt.flipped = True, sign < 0
+    if axis == 'intensity' and asks and asks[-1].axis:  # of what was named, as in 悲伤加强; "quiet down" is quiet
+      if said not in ('up', 'down'):
+        asks[-1].relative, asks[-1].flipped = True, sign < 0
     else:
       asks.append(_moved(said, axis, sign, given | sticky, clause))
   elif noun and not asks and (kinds & {'normal', 'keep', 'same'}):

@@ -108,17 +108,17 @@ def plan(
 
 
 def agreement(reading: Reading) -> float:
-  """How far scene, face and text agree on the emotion, 0 to 1: one less the Jensen-Shannon divergence in bits of each
-  pair, by how much the two count and how sure they are. 1 where fewer than two say anything."""
+  """How far scene, face and text agree on the emotion, 0 to 1: one less the Jensen-Shannon divergence of each pair in
+  bits, which counts as far as both are sure. 1 where fewer than two say anything."""
   seen = list(_seen(reading))
-  total = weights = 0.0
+  apart = weights = 0.0
   for i, (a, p, sure_p) in enumerate(seen):
     for b, q, sure_q in seen[i + 1 :]:
       middle = (p + q) / 2
       divergence = (_entropy(middle) - (_entropy(p) + _entropy(q)) / 2) / math.log(2)
-      weight = READING_WEIGHT[a] * READING_WEIGHT[b] * sure_p * sure_q
-      total, weights = total + weight * (1 - divergence), weights + weight
-  return float(np.clip(total / weights, 0, 1)) if weights > 0 else 1.0
+      weight = READING_WEIGHT[a] * READING_WEIGHT[b]
+      apart, weights = apart + weight * sure_p * sure_q * divergence, weights + weight
+  return float(np.clip(1 - apart / weights, 0, 1)) if weights else 1.0
 
 
 def mixed_emotion(reading: Reading) -> tuple[str, str] | None:

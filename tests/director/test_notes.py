@@ -136,6 +136,8 @@ NOTES = [
   ('desperate, pleading', 'sad+ fear+ strength+'),
   ('a lump in the throat', 'sad+ strength+ tremor+'),
   ('情绪收一点', 'strength-'),
+  ('quiet down', 'loud-'),
+  ('悲伤加强', 'sad+ strength+'),
   ('slower, and lean on "never" — not louder', 'pace- stress+'),
   # what asks for nothing, or takes it back
   ('back to neutral', ''),

@@ -4,7 +4,7 @@ import pytest
 from dubber_jax.clip import EMOTIONS, MODALITIES, Direction, Exemplar, Exemplars, Line, Reading
 from dubber_jax.director.cues import LIMITS
 from dubber_jax.director.notes import describe
-from dubber_jax.director.planner import plan
+from dubber_jax.director.planner import JUMPS, TURN, agreement, by_rules, mixed_emotion, plan, spoken_to
 
 
 def probabilities(**parts):
@@ -124,3 +124,89 @@ def test_every_direction_can_be_said_in_both_languages():
     emotion = tuple(float(i == j) for j in range(len(EMOTIONS)))
     note, note_zh = describe(Direction(emotion=emotion, pauses=((99, 0.2),), emphasis=(2.0,) * 99), ('two', 'words'))
     assert note.isascii() and not note_zh.isascii()
+
+
+def test_smile_on_a_sad_line_stays_a_mixed_emotion():
+  seen = reading(face=probabilities(happy=0.9, neutral=0.1), text=probabilities(sad=0.6, neutral=0.4))
+  wild = performance('happy', pitch_shift=5.0)
+  direction = plan(seen, exemplars(face=[wild] * 3), Line('I lost him.'))
+  shares = dict(zip(EMOTIONS, direction.emotion, strict=True))
+  assert shares['happy'] >= 0.25 and shares['sad'] >= 0.25 and np.isclose(sum(direction.emotion), 1)
+  assert mixed_emotion(seen) == ('happy', 'sad')
+  assert 'sadness' in direction.note or 'smile' in direction.note
+  sad = plan(reading(face=probabilities(happy=0.5, neutral=0.5), text=probabilities(sad=0.95)), exemplars(), Line('Go'))
+  assert leading(sad) == 'sad' and 'sadness behind a smile' in sad.note
+
+
+def test_what_agrees_is_not_called_mixed():
+  assert mixed_emotion(reading(face=probabilities(sad=0.9), text=probabilities(sad=0.5, fear=0.4))) is None
+  assert mixed_emotion(reading(face=probabilities(happy=0.9))) is None
+  assert mixed_emotion(reading(face=probabilities(neutral=0.9, happy=0.1), text=probabilities(sad=0.9))) is None
+
+
+def test_script_decides_between_a_smile_and_sad_words():
+  seen = reading(face=probabilities(happy=0.9), text=probabilities(sad=0.9))
+  direction = plan(seen, exemplars(), Line('I lost him.', stage_direction='happily'))
+  assert direction.emotion[EMOTIONS.index('sad')] < 0.25
+
+
+def test_agreement_orders_readings_and_ignores_what_is_unsure():
+  same = reading(scene=probabilities(sad=0.8, neutral=0.2), face=probabilities(sad=0.8, neutral=0.2))
+  near = reading(face=probabilities(sad=0.8, neutral=0.2), text=probabilities(sad=0.5, neutral=0.5))
+  apart = reading(face=probabilities(happy=1.0), text=probabilities(sad=1.0))
+  assert agreement(same) == pytest.approx(1) and agreement(apart) == pytest.approx(0, abs=1e-6)
+  assert agreement(same) > agreement(near) > agreement(apart)
+  unsure = reading(scene=np.full(8, 1 / 8), face=probabilities(happy=1.0))
+  assert agreement(unsure) == pytest.approx(1)
+  assert agreement(reading(face=probabilities(happy=1.0))) == agreement(reading()) == 1
+
+
+RAGE = plan(reading(face=probabilities(angry=1)), exemplars(), Line('NO! GET OUT!'))
+
+
+def test_a_character_goes_on_from_the_last_line():
+  seen, line = reading(face=probabilities(sad=1)), Line('Go on.', 5.0, 6.0, 'Ann')
+  before = [(Line('No! Get out!', 3.0, 4.5, 'Ann'), RAGE)]
+  alone, after = plan(seen, exemplars(), line), plan(seen, exemplars(), line, before=before)
+  angry = EMOTIONS.index('angry')
+  assert alone.emotion[angry] < 0.05 < after.emotion[angry]
+  assert 0.5 * np.abs(np.subtract(after.emotion, RAGE.emotion)).sum() <= TURN + 1e-6
+  assert abs(after.intensity - RAGE.intensity) <= JUMPS['intensity'] + 1e-6
+  assert abs(after.loudness - RAGE.loudness) <= JUMPS['loudness'] + 1e-6
+
+
+@pytest.mark.parametrize(
+  'line, before',
+  [
+    (Line('Go on.', 5.0, 6.0, 'Ann'), Line('No!', 3.0, 4.5, 'Ben')),  # somebody else
+    (Line('Go on.', 50.0, 51.0, 'Ann'), Line('No!', 3.0, 4.5, 'Ann')),  # much later
+    (Line('Go on.', 5.0, 6.0, 'Ann', 'sadly'), Line('No!', 3.0, 4.5, 'Ann')),  # the script turns it
+  ],
+)
+def test_a_new_moment_begins_anew(line, before):
+  seen = reading(face=probabilities(sad=1))
+  assert plan(seen, exemplars(), line, before=[(before, RAGE)]) == plan(seen, exemplars(), line)
+
+
+def test_words_that_are_sure_may_turn_the_feeling():
+  seen = reading(text=probabilities(happy=0.9, neutral=0.1))
+  line = Line('We won!', 5.0, 6.0, 'Ann')
+  assert leading(plan(seen, exemplars(), line, before=[(Line('No!', 3.0, 4.5, 'Ann'), RAGE)])) == 'happy'
+
+
+@pytest.mark.parametrize(
+  'line, whom',
+  [
+    (Line('Go', character='Ann', stage_direction='whispering, to Mary Jane'), 'Mary Jane'),
+    (Line('Go', character='Ann'), 'Ben'),
+    (Line('Go', character='Ben'), 'Ann'),
+  ],
+)
+def test_who_is_spoken_to(line, whom):
+  before = [(Line('So', character=name), Direction()) for name in ('Ann', 'Ben')]
+  assert spoken_to(line, before) == whom and spoken_to(Line('Go')) == ''
+
+
+def test_contradiction_in_a_stage_direction_is_told_and_unknown_words_are_not():
+  direction, warnings = by_rules(reading(), exemplars(), Line('Go', stage_direction='to Mary, shouting, in a whisper'))
+  assert direction.loudness < 0 and len(warnings) == 1
