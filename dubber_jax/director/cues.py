@@ -379,7 +379,7 @@ def _clause(clause, last, quoted) -> tuple[list[Ask], bool]:
     elif kind in ('noun', 'move'):
       if kind == 'noun':
         noun = (value, mods)
-        if move is None and ('more' in mods or 'less' in mods):
+        if 'move' not in kinds and ('more' in mods or 'less' in mods):
           asks.append(_moved(clause, value, -1 if 'less' in mods else 1, mods | sticky | {'more': True, 'less': False}))
           noun, mods, end = None, {}, stop
       else:

@@ -495,15 +495,15 @@ def _manners(d, emotion):
   )
 
 
-# What is worth saying of a change, and how it is said: (less, more), (the less, the more in Chinese), amounts.
+# From how much on a change is said, and how: less and more, in English and Chinese with a place for 再 (still).
 CHANGES = {
-  'loudness': (0.5, ('softer', 'louder'), ('轻', '响')),
-  'pitch_shift': (0.25, ('lower', 'higher'), ('音调低', '音调高')),
-  'pace': (0.02, ('slower', 'faster'), ('慢', '快')),
-  'pitch_range': (0.04, ('flatter', 'livelier'), ('语调再平淡', '语调再起伏')),
-  'intensity': (0.04, ('less intense', 'more intense'), ('情绪收敛', '情绪强烈')),
-  'breathiness': (0.05, ('less breathy', 'breathier'), ('气声减轻', '气声加强')),
-  'tremor': (0.05, ('less tremor', 'more tremor'), ('颤抖减轻', '颤抖加强')),
+  'loudness': (0.5, ('softer', 'louder'), ('{}轻', '{}响')),
+  'pitch_shift': (0.25, ('lower', 'higher'), ('音调{}低', '音调{}高')),
+  'pace': (0.02, ('slower', 'faster'), ('{}慢', '{}快')),
+  'pitch_range': (0.04, ('flatter', 'livelier'), ('语调{}平淡', '语调{}起伏')),
+  'intensity': (0.04, ('less intense', 'more intense'), ('情绪{}收敛', '情绪{}强烈')),
+  'breathiness': (0.05, ('less breathy', 'breathier'), ('气声{}减轻', '气声{}加强')),
+  'tremor': (0.05, ('less tremor', 'more tremor'), ('颤抖{}减轻', '颤抖{}加强')),
 }
 
 
@@ -527,7 +527,7 @@ def describe_change(before: Direction, after: Direction, words: tuple[str, ...] 
     more = int(change > 0)
     plain = getattr(Direction, axis)
     still = abs(old - plain) > least and (old > plain) == more
-    english, chinese = english[more] + ' still' * still, '再' * still + chinese[more]
+    english, chinese = english[more] + ' still' * still, chinese[more].format('再' * still)
     said.append(_amount_of_change(axis, english, chinese, old, new))
   said += _word_changes(before, after, words)
   if not said:
