@@ -147,6 +147,20 @@ class VocoderConfig:
 
 
 @dataclass(frozen=True)
+class CriticConfig:
+  """Sizes of the critic, and how its batches are mixed (director/critic.py)."""
+
+  width: int = 128
+  layers: int = 4
+  opinion: int = 64
+  embedding: int = 96
+  dropout: float = 0.3
+  items: int = 16  # of a batch
+  frames: int = 384  # of an item, mel frames; longer recordings are left out
+  shares: tuple[float, ...] = ()  # of each of data.sources
+
+
+@dataclass(frozen=True)
 class PublishedConfig:
   """Sizes of the published system (spec section 2). Only depths differ in small copies of it."""
 
@@ -221,6 +235,7 @@ class Config:
   train: TrainConfig = field(default_factory=TrainConfig)
   adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
   vocoder: VocoderConfig = field(default_factory=VocoderConfig)
+  critic: CriticConfig = field(default_factory=CriticConfig)
   published: PublishedConfig = field(default_factory=PublishedConfig)
   published_loss: PublishedLossConfig = field(default_factory=PublishedLossConfig)
   tree: TreeConfig = field(default_factory=TreeConfig)

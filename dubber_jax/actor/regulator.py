@@ -4,6 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dubber_jax.blocks.path import frame_to_phoneme
+
 
 class LengthRegulator(nn.Module):
   """Repeats each phoneme for its duration, and says where in the phoneme a frame lies.
@@ -41,11 +43,3 @@ class LengthRegulator(nn.Module):
     ).astype(phonemes_bnd.dtype)
     frames_btd = frames_btd + nn.Dense(phonemes_bnd.shape[-1], name='place')(place_bt4)
     return frames_btd * mask_bt[..., None], mask_bt
-
-
-def frame_to_phoneme(durations_bn: jax.Array, num_frames: int) -> jax.Array:
-  """(B, N) int -> (B, T, N) float: 1 where a frame belongs to a phoneme; all zeros past the end."""
-  ends_bn = jnp.cumsum(durations_bn, axis=1)[:, None]
-  starts_bn = ends_bn - durations_bn[:, None]
-  frame_t1 = jnp.arange(num_frames)[None, :, None]
-  return ((frame_t1 >= starts_bn) & (frame_t1 < ends_bn)).astype(jnp.float32)

@@ -1,0 +1,205 @@
+"""Training the critic: recordings, recordings spoilt by degrees, and mouths that go with another sound."""
+
+import grain
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from dubber_jax.batch import lip_frames
+from dubber_jax.clip import EMOTIONS, HOP, LIP_RATE, SAMPLE_RATE
+from dubber_jax.config import Config
+from dubber_jax.director.critic import PHONE_OF, PITCH_CLASSES, SEMITONES, STEP, Critic, CriticSizes, class_of_pitch
+from dubber_jax.director.listening import REFERENCE, phone_log_likelihood
+from dubber_jax.errors import BadInput
+from dubber_jax.media.mel import LOG_FLOOR
+from dubber_jax.training.losses import mean_where
+from dubber_jax.training.packed import PackedSet
+from dubber_jax.training.task import Task, adamw
+from dubber_jax.training.vocoder import fill_pitch
+
+HEARD_BY_JUDGES = ('train_b', 'test', 'validation', 'test_unseen')  # splits that the critic never learns from
+SHIFTS = (3, 15)  # lip frames by which a mouth is early or late that does not go with its sound: 0.12 to 0.6 s
+WEIGHTS = {
+  'words': 0.5, 'phones': 0.5, 'pitch': 0.5, 'voicing': 0.2, 'emotion': 1.0, 'natural': 4.0, 'voice': 0.5,
+  'together': 0.5, 'usual': 0.5, 'usual_length': 0.2,
+}  # fmt: skip
+ELSEWHERE = 0.2  # of the emotion loss of plain speech outside acted sets
+
+
+class CriticBatches:
+  """Items of packed sets, by each set's share; batch i is the same whatever was read before it.
+
+  A batch is what Critic takes, and pitch (B, T) Hz without gaps, voiced (B, T), emotion (B,), acted (B,) bool, quality
+  (B,) from 0 to 1, together (B,) bool with mouth_known (B,), speaker (B,) the number of the speaker.
+  """
+
+  def __init__(self, config: Config, folders, splits=None, host=(0, 1)):
+    c = config.critic
+    self.config, self.host = config, host
+    self.sets = [PackedSet(f) for f in folders]
+    shares = dict(zip(config.data.sources, c.shares, strict=True))
+    self.shares = np.array([shares[name] for name in config.data.sources], float)
+    self.shares /= self.shares.sum()
+    self.items, self.plain, names = [], {}, {}
+    for s, packed in enumerate(self.sets):
+      wanted = [splits is None and row['split'] not in HEARD_BY_JUDGES or row['split'] in (splits or ())
+                for row in packed.rows]  # fmt: skip
+      fits = (packed.frames <= c.frames) & (packed.phonemes <= c.frames // 4) & (packed.frames >= 40)
+      self.items.append(np.flatnonzero(np.array(wanted, bool) & fits))
+      if not len(self.items[-1]):
+        raise BadInput(f'{packed.folder}: no recording of 40 to {c.frames} mel frames that the critic may hear')
+      for i in self.items[-1]:
+        row = packed.rows[i]
+        names.setdefault(row['speaker'], len(names))
+        if row['emotion'] == 'neutral' and row.get('quality', 1.0) == 1.0:
+          self.plain.setdefault(row['speaker'], []).append((s, int(i)))
+    self.numbers = names
+
+  def __len__(self) -> int:
+    return 1_000_000_000
+
+  def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    c, (number, hosts) = self.config.critic, self.host
+    rows = c.items // hosts
+    batch = self.empty(rows)
+    for row in range(rows):
+      rng = np.random.default_rng([self.config.seed, int(index), number * rows + row])
+      s = int(rng.choice(len(self.sets), p=self.shares))
+      self.lay(batch, row, s, int(rng.choice(self.items[s])), rng)
+    return batch
+
+  def empty(self, rows: int) -> dict[str, np.ndarray]:
+    frames, single = self.config.critic.frames, np.float32
+    return {
+      'mel': np.full((rows, frames, 80), LOG_FLOOR, single),
+      'phonemes': np.zeros((rows, frames // 4), np.int32),
+      'durations': np.zeros((rows, frames // 4), np.int32),
+      'reference': np.full((rows, REFERENCE, 80), LOG_FLOOR, single),
+      'reference_mask': np.zeros((rows, REFERENCE), bool),
+      'lips': np.zeros((rows, lip_frames(frames), 82), single),
+      'lip_mask': np.zeros((rows, lip_frames(frames)), bool),
+      'pitch': np.full((rows, frames), 150.0, single),
+      'voiced': np.zeros((rows, frames), bool),
+      'emotion': np.zeros(rows, np.int32),
+      'acted': np.zeros(rows, bool),
+      'quality': np.ones(rows, single),
+      'together': np.zeros(rows, bool),
+      'mouth_known': np.zeros(rows, bool),
+      'speaker': np.zeros(rows, np.int32),
+    }
+
+  def lay(self, batch, row: int, s: int, item: int, rng: np.random.Generator, plain: bool = False):
+    """Writes an item into a row of the batch. plain: as it was recorded, with the mouth that goes with it."""
+    packed = self.sets[s]
+    info, found = packed.item(item)
+    same = self.plain.get(info['speaker']) or [(s, item)]
+    others = [p for p in same if p != (s, item)] or same
+    known = others[rng.integers(len(others))]
+    reference = self.sets[known[0]].features(known[1], ('mel',))['mel']
+    start = rng.integers(max(len(reference) - REFERENCE, 0) + 1)
+    reference = reference[start : start + REFERENCE]
+    gain = 0.0 if plain else rng.uniform(-1.0, 0.5)  # nepers: recorded near and far
+    frames, phonemes = len(found['mel']), len(found['phonemes'])
+    tilt = (0.0 if plain else rng.normal(0, 0.3)) * np.linspace(-1, 1, 80) + gain  # another microphone
+    batch['mel'][row, :frames] = np.maximum(found['mel'] + tilt, LOG_FLOOR)
+    batch['reference'][row, : len(reference)] = np.maximum(reference + tilt, LOG_FLOOR)
+    batch['reference_mask'][row, : len(reference)] = True
+    batch['phonemes'][row, :phonemes] = found['phonemes']
+    batch['durations'][row, :phonemes] = found['durations']
+    batch['pitch'][row, :frames] = fill_pitch(found['pitch'])
+    batch['voiced'][row, :frames] = found['pitch'] > 0
+    batch['emotion'][row] = EMOTIONS.index(info['emotion'])
+    batch['acted'][row] = info['set'] == 'ravdess'
+    batch['quality'][row] = info.get('quality', 1.0)
+    batch['speaker'][row] = self.numbers[info['speaker']]
+    if len(found['lips']) and found['lip_present'].mean() > 0.7:
+      lips, present = found['lips'], found['lip_present']
+      together = plain or rng.random() < 0.5
+      if not together:
+        lips, present = self.another_mouth(s, item, lips, present, frames, rng)
+      count = min(len(lips), batch['lips'].shape[1])
+      batch['lips'][row, :count] = lips[:count]
+      batch['lip_mask'][row, :count] = present[:count]
+      batch['together'][row], batch['mouth_known'][row] = together, True
+
+  def another_mouth(self, s, item, lips, present, frames, rng):
+    """The mouth of another recording, or the same one early or late."""
+    if rng.random() < 0.3:
+      other = int(rng.choice(self.items[s]))
+      if other != item:
+        found = self.sets[s].features(other, ('lips', 'lip_present'))
+        lips, present = found['lips'], found['lip_present']
+        return lips[: round(frames * HOP / SAMPLE_RATE * LIP_RATE)], present
+    shift = int(rng.integers(*SHIFTS) * rng.choice((-1, 1)))
+    return np.roll(lips, shift, axis=0), np.roll(present, shift)
+
+  def iterator(self) -> grain.DatasetIterator:
+    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
+    return iter(grain.MapDataset.source(self).to_iter_dataset(options))
+
+
+def critic_losses(heard: dict, batch: dict) -> dict[str, jax.Array]:
+  """Named losses of what a Critic heard, each a mean; `total` is their weighted sum. Shares that are right beside."""
+  mask = jnp.arange(batch['mel'].shape[1]) < batch['durations'].sum(1, keepdims=True)
+  half = mask[:, ::STEP]
+  losses = {'words': -phone_log_likelihood(heard['phones'], half, batch['phonemes'], batch['durations']).mean()}
+  target = phones_of_frames(batch)[:, ::STEP]
+  losses['phones'] = mean_where(
+    optax.softmax_cross_entropy_with_integer_labels(heard['phones'], target), half & (target > 0)
+  )
+  pitch, voiced = batch['pitch'][:, ::STEP], batch['voiced'][:, ::STEP]
+  near = jnp.maximum(1.0 - jnp.abs(jnp.arange(PITCH_CLASSES) - class_of_pitch(pitch)[..., None]), 0.0)
+  losses['pitch'] = mean_where(optax.softmax_cross_entropy(heard['pitch'], near), half & voiced)
+  losses['voicing'] = mean_where(optax.sigmoid_binary_cross_entropy(heard['voicing'], 1.0 * voiced), half)
+  weight = jnp.where(batch['acted'], 1.0, ELSEWHERE) * (batch['quality'] > 0.5)
+  smooth = optax.smooth_labels(jax.nn.one_hot(batch['emotion'], len(EMOTIONS)), 0.1)
+  each = optax.softmax_cross_entropy(heard['emotion'], smooth)
+  losses['emotion'] = (each * weight).sum() / jnp.maximum(weight.sum(), 1.0)
+  losses['natural'] = jnp.square(jax.nn.sigmoid(heard['natural']) - batch['quality']).mean()
+  alike = heard['voice'] @ heard['reference_voice'].T * 10.0
+  same = batch['speaker'][:, None] == batch['speaker'][None]
+  each = jax.nn.logsumexp(alike, axis=1) - jax.nn.logsumexp(jnp.where(same, alike, -1e9), axis=1)
+  losses['voice'] = each.mean()
+  known = batch['mouth_known']
+  losses['together'] = mean_where(optax.sigmoid_binary_cross_entropy(heard['together'], 1.0 * batch['together']), known)
+  plain = (batch['emotion'] == EMOTIONS.index('neutral')) & (batch['quality'] == 1.0)
+  losses['usual'] = mean_where(jnp.abs(heard['usual'] - batch['mel']).mean(-1), mask & plain[:, None])
+  spoken = (batch['durations'] > 0) & plain[:, None] & (jnp.asarray(PHONE_OF)[batch['phonemes']] > 0)
+  losses['usual_length'] = mean_where(jnp.abs(heard['usual_length'] - jnp.log(batch['durations'] + 1.0)), spoken)
+  losses['total'] = sum(weight * losses[name] for name, weight in WEIGHTS.items())
+  acted = batch['acted'] & (batch['quality'] > 0.5)
+  return losses | {
+    'right/emotion': mean_where(1.0 * (heard['emotion'].argmax(-1) == batch['emotion']), acted),
+    'right/together': mean_where(1.0 * ((heard['together'] > 0) == batch['together']), known),
+    'right/phones': mean_where(1.0 * (heard['phones'].argmax(-1) == target), half & (target > 0)),
+    'pitch_error': mean_where(jnp.abs(heard['height'] - class_of_pitch(pitch) * SEMITONES), half & voiced),
+  }
+
+
+def phones_of_frames(batch) -> jax.Array:
+  """(B, T) int: the phone of each frame, 0 in silence and padding."""
+  ends = jnp.cumsum(batch['durations'], axis=1)
+  frame = jnp.arange(batch['mel'].shape[1])
+  place = (frame[None, :, None] >= ends[:, None]).sum(-1)
+  phones = jnp.asarray(PHONE_OF)[batch['phonemes']]
+  return jnp.take_along_axis(jnp.pad(phones, ((0, 0), (0, 1))), jnp.minimum(place, phones.shape[1]), axis=1)
+
+
+def critic_sizes(config: Config) -> CriticSizes:
+  c = config.critic
+  return CriticSizes(c.width, c.layers, c.opinion, c.embedding, c.dropout)
+
+
+def critic_task(config: Config) -> Task:
+  critic = Critic(critic_sizes(config))
+
+  def init(key, batch):
+    return critic.init(key, batch)['params']
+
+  def loss(params, batch, key):
+    heard = critic.apply({'params': params}, batch, True, rngs={'dropout': key})
+    losses = critic_losses(heard, batch)
+    return losses['total'], losses
+
+  return Task(init, loss, lambda: adamw(config.train))
