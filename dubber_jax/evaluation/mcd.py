@@ -26,7 +26,7 @@ def mel_distortion(reference: np.ndarray, mel: np.ndarray) -> dict[str, float]:
   """Both (T, 80) natural-log mels, of any lengths -> mcd, mcd_dtw, mcd_dtw_sl (dB)."""
   longest = max(len(reference), len(mel))
   filled = (np.pad(m, ((0, longest - len(m)), (0, 0)), constant_values=LOG_FLOOR) for m in (reference, mel))
-  return _three_forms(_exact_path, *map(mel_cepstra, (*filled, reference, mel)))
+  return _three_forms(cheapest_path, *map(mel_cepstra, (*filled, reference, mel)))
 
 
 def wave_distortion(reference: np.ndarray, wave: np.ndarray) -> dict[str, float]:
@@ -88,7 +88,8 @@ def _published_tools():
   return fastdtw, pyworld
 
 
-def _exact_path(reference, cepstra) -> np.ndarray:
+def cheapest_path(reference: np.ndarray, cepstra: np.ndarray) -> np.ndarray:
+  """(T, C) and (U, C) -> (P, 2): which frame of one stands beside which of the other, the last first."""
   from librosa.sequence import dtw
 
   apart = np.linalg.norm(reference[:, None] - cepstra[None], axis=-1)

@@ -2,6 +2,9 @@
 
 The listener is Distill-MOS (Stahl and Gamper 2025, arXiv 2502.05356; MIT, its weights too) of the package distillmos,
 which runs in PyTorch. Codecs lower it, so speech is compared with recordings through the same one (media/opus.py).
+
+DNSMOS (Reddy et al. 2022, P.835; MIT) of the package speechmos says how clean the sound is: it hears noise, but does
+not mind a robot's voice, so no claim of naturalness rests on it.
 """
 
 import contextlib
@@ -47,3 +50,25 @@ class DistillMOS:
     heard = self._torch.from_numpy(resample(wave, sample_rate, RATE)[None].copy())
     with self._torch.inference_mode():
       return float(self._model(heard)[0])
+
+
+class DNSMOS:
+  """Cleanliness. Loads in a second, then about 0.3 s a sentence.
+
+  `score(wave (S,) float32, sample_rate)` -> 'speech', 'background' and 'overall' of P.835 and 'p808', all 1 to 5.
+  Raises BadInput where its packages are missing. It hears 9 s at once: what is shorter is repeated to that length.
+  """
+
+  def __init__(self):
+    try:
+      from speechmos import dnsmos
+    except ImportError as error:
+      raise BadInput(f'cleanliness needs the Python module {error.name}: {INSTALL}') from error
+    self._run = dnsmos.run
+
+  def score(self, wave: np.ndarray, sample_rate: int) -> dict[str, float]:
+    if not len(wave) or not np.isfinite(wave).all():
+      raise BadInput('cleanliness of nothing: the sound is empty or has samples that are not finite')
+    heard = self._run(np.clip(resample(wave, sample_rate, RATE), -1, 1), RATE)
+    names = {'speech': 'sig_mos', 'background': 'bak_mos', 'overall': 'ovrl_mos', 'p808': 'p808_mos'}
+    return {name: float(heard[theirs]) for name, theirs in names.items()}
