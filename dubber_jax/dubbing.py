@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dubber_jax.clip import EMOTIONS, HOP, MODALITIES, SAMPLE_RATE, Clip, Direction, Line, MouthTrack, Take, Voice
-from dubber_jax.director.planner import Before, Planner, by_rules
+from dubber_jax.director.planner import Before, Planner, agreement, by_rules, mixed_emotion
 from dubber_jax.errors import BadInput
 from dubber_jax.footage.library import Library
 from dubber_jax.media.loudness import TARGET_LUFS, integrated, limit_peaks
@@ -138,6 +138,8 @@ def play_line(
     'reading': reading and {
       'captions': reading.captions,
       'emotions': {m: [round(float(p), 4) for p in v] for m, v in reading.emotions.items()},
+      'agreement': round(agreement(reading), 3),
+      'mixed': mixed_emotion(reading),
     },
     'exemplars': {m: [dataclasses.asdict(e) for e in exemplars.clips.get(m, ())] for m in MODALITIES}
     if exemplars else {},
@@ -273,6 +275,9 @@ def tell(result: dict, say=print):
       odds = reading['emotions'].get(modality)
       feeling = f' [{emotion_name(odds)} {max(odds):.0%}]' if odds else ''
       say(f'  saw ({modality}): {caption}{feeling}')
+    if reading['mixed']:
+      shown, said = reading['mixed']
+      say(f'  the face shows {shown}, the words say {said}: both are played (agreement {reading["agreement"]:.2f})')
     for modality, clips in result['exemplars'].items():
       if clips:
         named = (f'{c["key"]} ({c["emotion"]}, {c["similarity"]:.2f})' for c in clips)
