@@ -149,10 +149,10 @@ def dub(
         if len(lines) > 1:
           left = (time.perf_counter() - began) / played * done[number - 1 :].count(False) if played else None
           say(f'line {number} of {len(lines)}{f", {minutes(left)} left" if played else ""}: {line.text}')
-        options = facts['options'] | {'before': before}
-        options['planner'] = playing(given[number - 1]) if given[number - 1] else planner
+        how = facts['options'] | {'before': before}
+        how['planner'] = playing(given[number - 1]) if given[number - 1] else planner
         try:
-          dubbed = play(film, line, voices[number - 1], model, library, info.seconds, options, watch)
+          dubbed = play(film, line, voices[number - 1], model, library, info.seconds, how, watch)
         except BadInput as e:
           failed.append(f'line {number}: {e}' if len(lines) > 1 else str(e))
           say(f'  warning: {failed[-1]}')
@@ -160,6 +160,7 @@ def dub(
         tell(dubbed.result, say)
         work.add_dubbed(number, dubbed, inputs[number - 1])
         pictures = dubbed.frames if len(lines) == 1 else None
+        del dubbed  # or the pictures of two lines would be held
         played += 1
       before.append((line, work.direction(number, work.chosen(number)[1])))
     if failed:

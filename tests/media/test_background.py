@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from dubber_jax.errors import BadInput
+from dubber_jax.media.background import gain_around, read_background
+from dubber_jax.media.mux import SOUND_RATE
+from dubber_jax.media.sound import write_wav
+
+RATE = SOUND_RATE
+
+
+@pytest.fixture
+def film(tmp_path):
+  """A sound of 4 s that stands for a film's own."""
+  write_wav(tmp_path / 'film.wav', np.full(4 * RATE, 0.25, np.float32), RATE)
+  return tmp_path / 'film.wav'
+
+
+def test_kept_sound_is_muted_inside_lines_and_untouched_outside(film):
+  wave, warnings = read_background('keep', film, 4.0, True, [(1.0, 2.0), (2.02, 3.0)])
+  assert len(wave) == 4 * RATE and not warnings
+  assert not wave[RATE : 2 * RATE].any() and np.abs(wave[2 * RATE : 3 * RATE]).max() < 0.1
+  np.testing.assert_allclose(wave[: round(0.96 * RATE)], 0.25, atol=1e-4)
+  np.testing.assert_allclose(wave[round(3.04 * RATE) :], 0.25, atol=1e-4)
+  assert np.abs(np.diff(wave)).max() < 0.001  # nothing clicks
+
+
+def test_ducked_sound_is_18_db_lower_inside_lines(film):
+  wave, _ = read_background('duck', film, 4.0, True, [(1.0, 2.0)])
+  assert 20 * np.log10(wave[round(1.5 * RATE)] / 0.25) == pytest.approx(-18, abs=0.05)
+  np.testing.assert_allclose(wave[round(2.2 * RATE) :], 0.25, atol=1e-4)
+
+
+def test_film_without_sound_has_no_background_and_says_so(film):
+  wave, (warning,) = read_background('keep', film, 4.0, False, [])
+  assert wave is None and 'no sound' in warning
+  assert read_background('none', film, 4.0, True, []) == (None, [])
+
+
+def test_track_of_another_rate_and_two_channels_fits_the_film(tmp_path, film):
+  from scipy.io import wavfile
+
+  wavfile.write(tmp_path / 'music.wav', 32000, np.full((6 * 32000, 2), 8192, np.int16))
+  wave, (warning,) = read_background(str(tmp_path / 'music.wav'), film, 4.0, True, [(1.0, 2.0)])
+  assert len(wave) == 4 * RATE and '6.00 s' in warning
+  np.testing.assert_allclose(wave[RATE : 2 * RATE], 0.25 * 2**0.5, atol=1e-3)  # as loud, by BS.1770
+
+
+@pytest.mark.parametrize('fault', ['short', 'silent', 'missing', 'no sound'])
+def test_track_that_is_no_background_is_refused(tmp_path, film, fault):
+  path = tmp_path / 'music.wav'
+  if fault == 'no sound':
+    path.write_text('no sound')
+  elif fault != 'missing':
+    write_wav(path, np.full((2 if fault == 'short' else 4) * RATE, 0.1 * (fault == 'short'), np.float32), RATE)
+  with pytest.raises(BadInput, match='music.wav'):
+    read_background(str(path), film, 4.0, True, [])
+
+
+def test_gain_at_the_films_ends_is_that_of_the_lines_there():
+  gain = gain_around([(-1.0, 0.5), (1.5, 9.0)], 2 * RATE, RATE, 0.0, 0.1)
+  assert gain[0] == gain[-1] == 0 and gain[RATE] == 1

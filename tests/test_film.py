@@ -1,0 +1,334 @@
+"""Scenes and their project folders, with an actor that takes no time: it hums each line at a pitch of its own."""
+
+import dataclasses
+import json
+import shutil
+import weakref
+import zlib
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dubber_jax import film as film_module
+from dubber_jax.cast import Cast
+from dubber_jax.clip import EMOTIONS, HOP, SAMPLE_RATE, Direction, Line, Take, Voice
+from dubber_jax.config import Config
+from dubber_jax.dubbing import DubbedLine
+from dubber_jax.errors import BadInput
+from dubber_jax.film import dub, redo
+from dubber_jax.media.mux import SOUND_RATE, write_dubbed
+from dubber_jax.media.sound import read_sound, write_wav
+from dubber_jax.media.video import probe, write_silent_clip
+from dubber_jax.model_directory import Model
+from dubber_jax.project import opened
+from dubber_jax.rehearsal import with_pauses
+from dubber_jax.script.phonemes import phonemize
+
+LIBRARY = SimpleNamespace(hash='books', folder='library')
+LINES = [
+  Line('Good day.', 0.2, 1.0, 'Anna'), Line('Who is there?', 1.0, 1.9, 'Ben'), Line('Only me.', 2.0, 2.8, 'Anna'),
+  Line('Come in, then.', 2.8, 3.8, 'Ben', 'softly'),
+]  # fmt: skip
+
+
+def a_voice(name, seed):
+  rng = np.random.default_rng(seed)
+  return Voice(rng.normal(size=256).astype(np.float32), rng.normal(size=(20, 80)).astype(np.float32), name)
+
+
+CAST = Cast({'anna': a_voice('anna', 1), 'ben': a_voice('ben', 2)})
+
+
+@pytest.fixture(scope='module')
+def silent(tmp_path_factory):
+  path = tmp_path_factory.mktemp('film') / 'film.mp4'
+  write_silent_clip(path, np.random.default_rng(0).integers(0, 255, (100, 32, 32, 3), np.uint8))
+  return path
+
+
+@pytest.fixture
+def model(tmp_path):
+  folder = tmp_path / 'model'
+  folder.mkdir()
+  (folder / 'MANIFEST.json').write_text('{"model.safetensors": "1"}')
+  return Model(Config(), {}, None, {}, folder)
+
+
+class Actor:
+  """Stands in for `play_line`. Stops as a killed process would after `lives` lines; cannot say what is in `cannot`."""
+
+  def __init__(self):
+    self.played, self.lives, self.cannot, self.pictures = [], 10**6, (), []
+
+  def __call__(self, model, line, voice, library, clip, slot, planner, before=(), seed=0, **options):
+    assert not any(pictures() is not None for pictures in self.pictures), 'pictures of an earlier line are still held'
+    self.pictures.append(weakref.ref(clip.frames))
+    if not self.lives:
+      raise KeyboardInterrupt
+    self.lives -= 1
+    if line.text in self.cannot:
+      raise BadInput('it does not fit its slot')
+    self.played.append(line.text)
+    phonemes = phonemize(line.text)
+    direction, noted = planner(None, None, line, phonemes, before)
+    symbols, _, _ = with_pauses(phonemes, direction.pauses)
+    frames = round(slot * SAMPLE_RATE / HOP)
+    durations = np.full(len(symbols), frames // len(symbols))
+    durations[-1] += frames - durations.sum()
+    pitch = 100 + zlib.crc32(f'{line.text}{voice.name}{seed}{direction.pitch_shift}'.encode()) % 200
+    time = np.arange(frames * HOP) / SAMPLE_RATE
+    wave = 0.1 * np.sin(2 * np.pi * pitch * time) * 10 ** (direction.loudness / 20)
+    take = Take(np.zeros((frames, 80), np.float32), symbols, durations, np.full(frames, float(pitch)), np.eye(8)[4],
+                wave.astype(np.float32))  # fmt: skip
+    result = {
+      'line': dataclasses.asdict(line), 'voice': voice.name, 'reading': None, 'exemplars': {},
+      'direction': dataclasses.asdict(direction), 'rounds': [], 'slot_seconds': slot, 'speech_seconds': slot,
+      'take': {'phonemes': list(symbols), 'durations': durations.tolist(), 'emotion': 'neutral'},
+      'speech_start': 0.0, 'rehearsal_seconds': 0.1, 'compile_seconds': 0.0, 'seconds': {}, 'warnings': list(noted),
+    }  # fmt: skip
+    return DubbedLine(line, take, result, phonemes, direction, None, clip.frames)
+
+
+@pytest.fixture
+def actor(monkeypatch):
+  stand_in = Actor()
+  monkeypatch.setattr(film_module, 'play_line', stand_in)
+  return stand_in
+
+
+def planned(reading, exemplars, line, phonemes, before=()):
+  """Each line a little louder than the one before, so that a resumed dub has to know how that was directed."""
+  loudness = before[-1][1].loudness + 1 if before else -3.0
+  return Direction(loudness=loudness, pauses=((0, 0.1),), note=f'by {line.character}'), ()
+
+
+@pytest.fixture
+def scene(silent, model, actor, tmp_path):
+  """Dubs the scene in a project folder, again and again: -> (result, bytes of its dialogue)."""
+
+  def run(lines=LINES, cast=CAST, film=silent, out='dubbed.mp4', project='project', model=model, **options):
+    options = {'report': False, 'planner': planned, 'say': lambda *_: None} | options
+    result = dub(film, lines, cast, tmp_path / out, model, LIBRARY, project=project and tmp_path / project, **options)
+    return result, (tmp_path / out).with_suffix('.dialogue.wav').read_bytes()
+
+  return run
+
+
+def wave_of(tmp_path, out='dubbed.mp4'):
+  return read_sound((tmp_path / out).with_suffix('.dialogue.wav'), SOUND_RATE)
+
+
+def test_scene_that_is_stopped_after_any_line_ends_as_if_it_had_not_been(scene, actor, tmp_path):
+  _, whole = scene(project='uninterrupted', out='uninterrupted.mp4')
+  actor.played.clear()
+  for _ in LINES[1:]:
+    actor.lives = 1
+    with pytest.raises(KeyboardInterrupt):
+      scene()
+  actor.lives = 1
+  result, resumed = scene()
+  assert resumed == whole and actor.played == [line.text for line in LINES]
+  assert [line['direction']['loudness'] for line in result['lines']] == [-3, -2, -1, 0]
+
+
+@pytest.mark.parametrize('left', ['no choice', 'half a take', 'cut file', 'other file', 'no file'])
+def test_what_a_kill_may_leave_behind_is_made_good(scene, actor, tmp_path, left):
+  _, whole = scene()
+  second = tmp_path / 'project' / 'lines' / '002'
+  if left == 'no choice':  # killed between a take and the note that it counts
+    (second / 'chosen.json').unlink()
+  elif left == 'half a take':
+    shutil.move(second / 'take_1', second / '.take_1.77.part')
+    (second / 'chosen.json').unlink()
+  elif left == 'no file':
+    (second / 'take_1' / 'take.npz').unlink()
+  else:
+    data = (second / 'take_1' / 'take.npz').read_bytes()
+    (second / 'take_1' / 'take.npz').write_bytes(data[:-9] if left == 'cut file' else data[:-9] + bytes(9))
+  (tmp_path / 'dubbed.mp4').unlink()
+  actor.played.clear()
+  assert scene()[1] == whole
+  assert actor.played == ([] if left == 'no choice' else [LINES[1].text])
+  assert not list(second.glob('.*'))
+
+
+def test_only_what_changed_is_played_again(scene, actor):
+  scene()
+  actor.played.clear()
+  changed = [*LINES[:2], dataclasses.replace(LINES[2], text='Only us.'), LINES[3]]
+  scene(changed)
+  scene(changed, Cast({**CAST.voices, 'ben': a_voice('ben', 3)}))
+  scene(changed, Cast({**CAST.voices, 'ben': a_voice('ben', 3)}), face=1)
+  assert actor.played[:3] == ['Only us.', 'Who is there?', 'Come in, then.']
+  assert actor.played[3:] == [line.text for line in changed]
+  actor.played.clear()
+  scene()
+  assert not actor.played  # the first takes are still there
+
+
+def test_redo_changes_its_line_and_no_sample_of_another(scene, actor, model, tmp_path):
+  scene()
+  before = wave_of(tmp_path)
+  result = redo(tmp_path / 'project', 3, model, LIBRARY, 'softer, almost a whisper', say=lambda *_: None)
+  after, (start, end) = wave_of(tmp_path), (round(2.0 * SOUND_RATE), round(2.8 * SOUND_RATE))
+  asked = result['lines'][2]['direction']
+  assert asked['loudness'] < -3 and actor.played[len(LINES) :] == ['Only me.']
+  margin = 500  # samples that the stem's change of rate reaches
+  np.testing.assert_array_equal(after[: start - margin], before[: start - margin])
+  np.testing.assert_array_equal(after[end + margin :], before[end + margin :])
+  level = [20 * np.log10(np.std(wave[start + 500 : end - 500])) for wave in (before, after)]
+  assert level[1] - level[0] == pytest.approx(asked['loudness'] - -1.0, abs=0.5)
+  takes = tmp_path / 'project' / 'lines' / '003'
+  assert (takes / 'take_1' / 'take.wav').exists() and (takes / 'take_2' / 'take.wav').exists()
+  scene()  # the same dub again keeps what was redone
+  np.testing.assert_array_equal(wave_of(tmp_path), after)
+  redo(tmp_path / 'project', 3, take=1, say=lambda *_: None)
+  np.testing.assert_array_equal(wave_of(tmp_path), before)
+
+
+def test_redo_without_a_note_is_another_take_of_the_same_direction(scene, actor, model, tmp_path):
+  first, _ = scene()
+  before = wave_of(tmp_path)
+  again = redo(tmp_path / 'project', 1, model, LIBRARY, say=lambda *_: None)
+  assert again['lines'][0]['direction'] == first['lines'][0]['direction']
+  assert not np.array_equal(wave_of(tmp_path), before)
+
+
+def test_redo_that_was_stopped_before_the_film_was_written_goes_on(scene, actor, model, tmp_path, monkeypatch):
+  scene()
+
+  def stop(*_, **__):
+    raise KeyboardInterrupt
+
+  with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    patch.setattr(film_module, 'write_dubbed', stop)
+    redo(tmp_path / 'project', 1, model, LIBRARY, 'softer', say=lambda *_: None)
+  played = len(actor.played)
+  redo(tmp_path / 'project', 1, model, LIBRARY, 'softer', say=lambda *_: None)
+  assert len(actor.played) == played
+  redo(tmp_path / 'project', 1, model, LIBRARY, 'softer', say=lambda *_: None)  # and softer still
+  with opened(tmp_path / 'project') as project:
+    assert project.takes(1) == [1, 2, 3]
+    assert project.load(1, 3).direction.loudness < project.load(1, 2).direction.loudness < -3
+
+
+@pytest.mark.parametrize(('line', 'take', 'said'), [(0, None, '1 to 4'), (9, None, '1 to 4'), (2, 7, 'no whole take')])
+def test_line_or_take_that_does_not_exist_is_refused(scene, model, tmp_path, line, take, said):
+  _, dialogue = scene()
+  with pytest.raises(BadInput, match=said):
+    redo(tmp_path / 'project', line, model, LIBRARY, 'softer', take)
+  assert (tmp_path / 'dubbed.dialogue.wav').read_bytes() == dialogue
+
+
+def test_project_of_another_film_or_model_is_refused(scene, silent, model, tmp_path):
+  scene()
+  other = tmp_path / 'other.mp4'
+  write_silent_clip(other, np.zeros((100, 32, 32, 3), np.uint8))
+  with pytest.raises(BadInput, match='another film'):
+    scene(film=other)
+  (model.path / 'MANIFEST.json').write_text('{"model.safetensors": "2"}')
+  for attempt in (scene, lambda: redo(tmp_path / 'project', 1, model, LIBRARY, 'softer')):
+    with pytest.raises(BadInput, match='model'):
+      attempt()
+
+
+def test_folder_that_is_no_project_is_refused_and_left_alone(scene, tmp_path):
+  (tmp_path / 'photos').mkdir()
+  (tmp_path / 'photos' / 'cat.jpg').write_text('cat')
+  with pytest.raises(BadInput, match='no project'):
+    scene(project='photos')
+  with pytest.raises(BadInput, match='no project'):
+    redo(tmp_path / 'photos', 1)
+  assert [path.name for path in (tmp_path / 'photos').iterdir()] == ['cat.jpg']
+
+
+def test_project_is_one_processs_at_a_time(scene, tmp_path):
+  scene()
+  with opened(tmp_path / 'project'), pytest.raises(BadInput, match='another dubber'):
+    scene()
+
+
+def test_film_that_was_there_before_is_not_replaced(scene, tmp_path):
+  (tmp_path / 'dubbed.mp4').write_text('mine')
+  with pytest.raises(BadInput, match='exists already'):
+    scene()
+  assert sorted(path.name for path in tmp_path.iterdir()) == ['dubbed.mp4', 'model']
+
+
+def test_lines_that_do_not_fit_are_told_when_the_others_are_done(scene, actor, tmp_path):
+  actor.cannot = (LINES[0].text, LINES[2].text)
+  with pytest.raises(BadInput, match=r'^line 1: .* \(and 1 more'):
+    scene()
+  assert not (tmp_path / 'dubbed.mp4').exists() and actor.played == [LINES[1].text, LINES[3].text]
+
+
+def test_character_without_a_voice_is_told_before_anything_is_written(scene, tmp_path):
+  with pytest.raises(BadInput, match='Ben'):
+    scene(cast=Cast({'anna': a_voice('anna', 1)}))
+  assert [path.name for path in tmp_path.iterdir()] == ['model']
+
+
+def test_directions_of_one_language_are_played_in_another(scene, tmp_path):
+  first, _ = scene()
+  stored = json.loads((tmp_path / 'project' / 'directions.json').read_text())
+  assert not any(line.text in json.dumps(stored) for line in LINES)
+  german = [dataclasses.replace(line, text='Nein.') for line in LINES[:3]] + LINES[3:]
+  neutral = Direction(note='planned')
+  options = {'out': 'german.mp4', 'project': 'german', 'planner': lambda *_: (neutral, ())}
+  second, _ = scene(german, directions=tmp_path / 'project', **options)
+  for number, (old, new) in enumerate(zip(first['lines'], second['lines'], strict=True)):
+    assert new['direction']['loudness'] == old['direction']['loudness']
+    assert new['direction']['pauses'] == ([] if number < 3 else [[0, 0.1]])
+  assert sum('its words are others' in warning for warning in second['warnings']) == 3
+  moved = [dataclasses.replace(LINES[0], start=3.85, end=4.0)]
+  options |= {'out': 'moved.mp4', 'project': 'moved'}
+  third, _ = scene(moved, directions=tmp_path / 'project' / 'directions.json', **options)
+  assert third['direction']['note'] == 'planned' and any('it is planned' in warning for warning in third['warnings'])
+
+
+@pytest.mark.parametrize('broken', ['', '[]', '{"lines": [{}]}', '{"lines": 3}', 'emotion', 'pauses', 'loudness'])
+def test_directions_that_are_broken_are_refused(scene, tmp_path, broken):
+  if broken in ('emotion', 'pauses', 'loudness'):
+    direction = {broken: {'emotion': [1.0], 'pauses': [[1]], 'loudness': 'loud'}[broken]}
+    broken = json.dumps({'lines': [{'start': 0, 'end': 1, 'text_hash': '', 'direction': direction}]})
+  (tmp_path / 'directions.json').write_text(broken)
+  with pytest.raises(BadInput, match='directions.json'):
+    scene(directions=tmp_path / 'directions.json')
+
+
+def test_background_is_heard_between_the_lines_and_not_on_the_stem(scene, silent, tmp_path):
+  music = 0.1 * np.sin(np.arange(4 * SAMPLE_RATE) * 0.05).astype(np.float32)
+  write_dubbed(silent, music, SAMPLE_RATE, tmp_path / 'sounding.mp4')
+  scene(film=tmp_path / 'sounding.mp4', background='keep')
+  write_wav(tmp_path / 'music.wav', music, SAMPLE_RATE)
+  scene(background=str(tmp_path / 'music.wav'), out='mixed.mp4', project='mixed')
+  for out in ('dubbed.mp4', 'mixed.mp4'):
+    between = slice(round(3.85 * SOUND_RATE), round(3.95 * SOUND_RATE))
+    assert np.std(read_sound(tmp_path / out, SOUND_RATE)[between]) == pytest.approx(0.07, abs=0.01)
+    assert not wave_of(tmp_path, out)[between].any()
+    assert probe(tmp_path / out).seconds == pytest.approx(4.0, abs=0.05)
+  with pytest.raises(BadInput, match='short.wav'):
+    write_wav(tmp_path / 'short.wav', music[:SAMPLE_RATE], SAMPLE_RATE)
+    scene(background=str(tmp_path / 'short.wav'), out='short.mp4', project='short')
+  assert not (tmp_path / 'short').exists()
+
+
+def test_five_hundred_lines_are_dubbed_with_one_lines_pictures_in_memory(scene, actor, tmp_path):
+  film = tmp_path / 'long.mp4'
+  write_silent_clip(film, np.random.default_rng(0).integers(0, 255, (500, 16, 16, 3), np.uint8), fps=5)
+  lines = [Line('Yes.' if i % 3 else 'No.', 0.2 * i, 0.2 * i + 0.2, 'Ben' if i % 2 else 'Anna') for i in range(500)]
+  said = []
+  result, _ = scene(lines, film=film, report=True, say=said.append)
+  assert len(result['lines']) == len(actor.played) == 500 and 'report' not in result['files']
+  assert any('line 400 of 500' in row and 'left' in row for row in said)
+  page = (tmp_path / 'project' / 'index.html').read_text()
+  assert page.count('<article') == 500 and 'lines/500/take_1/take.wav' in page
+
+
+def test_single_line_leaves_no_folder_behind_unless_asked(scene, tmp_path):
+  one = [Line('Good day.')]
+  result, _ = scene(one, Cast(default=a_voice('anna', 1)), project=None)
+  assert 'lines' not in result and result['slot_seconds'] == pytest.approx(4.0, abs=1e-3)
+  assert sorted(path.name for path in tmp_path.iterdir()) == ['dubbed.dialogue.wav', 'dubbed.mp4', 'model']
+  assert len(EMOTIONS) == len(result['direction']['emotion'])
