@@ -37,6 +37,7 @@ from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.examples import Example, write_page
 from dubber_jax.evaluation.intervals import Interval, interval, mean_of_means, ratio_of_means, share
 from dubber_jax.evaluation.likeness import likeness
+from dubber_jax.evaluation.plots import draw_confusions
 from dubber_jax.evaluation.words import edits, normalise
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.opus import through_opus
@@ -428,7 +429,7 @@ def emotion_rows(bench: Bench) -> list[Figure]:
     pairs[column] = [(e, h) for (*_, e), h in zip(asked, heard, strict=True)]
   right = {c: [[h == e for e, h in found if e == name] for name in names] for c, found in pairs.items()}
   bench.out.mkdir(parents=True, exist_ok=True)
-  draw_confusion(bench.out / 'confusion.png', names, pairs)
+  draw_confusions(bench.out / 'confusion.png', names, pairs)
   ratios = {c: interval(ratio_of_means, *right[c], *right[REAL]) for c in bench.columns}
   accuracy = {c: interval(mean_of_means, *found) for c, found in right.items()}
   return [
@@ -572,29 +573,6 @@ def draw_figures(path: Path, figures: list[Figure]):
     place.set_title(f'{figure.name}\n({figure.bar})', fontsize=8, wrap=True)
     place.tick_params(labelsize=7)
     place.yaxis.set_major_formatter(lambda v, _, form=figure.form: form.format(v))
-  with complete_file(path, overwrite=True) as beside:
-    sheet.savefig(beside, dpi=110, bbox_inches='tight')
-  plt.close(sheet)
-
-
-def draw_confusion(path: Path, names: tuple[str, ...], pairs: dict[str, list[tuple[str, str]]]):
-  """Asked (rows) against heard (columns), a square for each column of the table; shares of a row."""
-  plt = _pyplot()
-  sheet, axes = plt.subplots(1, len(pairs), figsize=(4 * len(pairs), 4.6), squeeze=False, layout='constrained')
-  for place, (column, found) in zip(axes.flat, pairs.items(), strict=True):
-    counts = np.zeros((len(names), len(names)))
-    for asked, heard in found:
-      counts[names.index(asked), names.index(heard)] += 1
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    place.imshow(shares, cmap='Blues', vmin=0, vmax=1)
-    for i, j in np.ndindex(shares.shape):
-      place.text(j, i, f'{shares[i, j]:.0%}', ha='center', va='center', fontsize=7,
-                 color='white' if shares[i, j] > 0.5 else 'black')  # fmt: skip
-    place.set_xticks(range(len(names)), names, rotation=45, ha='right', fontsize=8)
-    place.set_yticks(range(len(names)), names, fontsize=8)
-    place.set_title(f'{column}, {len(found)} clips', fontsize=10)
-    place.set_xlabel('heard')
-    place.set_ylabel('asked')
   with complete_file(path, overwrite=True) as beside:
     sheet.savefig(beside, dpi=110, bbox_inches='tight')
   plt.close(sheet)

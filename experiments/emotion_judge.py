@@ -24,6 +24,7 @@ from dubber_jax.clip import SAMPLE_RATE
 from dubber_jax.evaluation import functionals as measures
 from dubber_jax.evaluation.emotion import JUDGED, SHIPPED, Discriminant, beside, softmax, standardise
 from dubber_jax.evaluation.intervals import interval
+from dubber_jax.evaluation.plots import draw_confusions
 from dubber_jax.media.loudness import anchor
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.sound import read_sound
@@ -228,24 +229,6 @@ def measure(clips: Clips, test: Clips, discriminants: dict[str, Discriminant]) -
   return lines, answer
 
 
-def draw_confusions(emotion: np.ndarray, answer: np.ndarray, path: Path):
-  """A picture of how often each emotion (a row) is heard as each (a column)."""
-  from matplotlib.figure import Figure
-
-  counts = np.zeros((len(JUDGED), len(JUDGED)))
-  np.add.at(counts, (emotion, answer), 1)
-  share = counts / counts.sum(1, keepdims=True)
-  figure = Figure(figsize=(5, 4.4), layout='constrained')
-  axes = figure.subplots()
-  axes.imshow(share, cmap='Blues', vmin=0, vmax=1)
-  for i, j in np.ndindex(*share.shape):
-    axes.text(j, i, f'{share[i, j]:.2f}', ha='center', va='center', fontsize=8, color='w' if share[i, j] > 0.6 else 'k')
-  axes.set_xticks(range(len(JUDGED)), JUDGED, rotation=45)
-  axes.set_yticks(range(len(JUDGED)), JUDGED)
-  axes.set(xlabel='heard as', ylabel='acted as', title='RAVDESS actors 19-22, real speech')
-  figure.savefig(path, dpi=90)
-
-
 CARD = """# emotion_judge
 
 Hears which of seven emotions a voice speaks with: {emotions}.
@@ -302,7 +285,8 @@ def main():
   test = Clips('test', options.cache)
   figures, answer = measure(clips, test, discriminants)
   write(clips, discriminants, figures, options.out)
-  draw_confusions(test.emotion, answer, options.picture)
+  heard = [(JUDGED[acted], JUDGED[said]) for acted, said in zip(test.emotion, answer, strict=True)]
+  draw_confusions(options.picture, JUDGED, {'RAVDESS actors 19-22, real speech': heard})
   print('\n'.join(figures))
 
 

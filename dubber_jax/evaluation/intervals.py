@@ -2,7 +2,7 @@
 
 `interval` is for one system, `paired` for one against another on the same clips, `rank_correlation` for the order of
 several. The last two, and `crossed`, take (clips, seeds) or, of a listening test, (lines, listeners): rows and columns
-are both drawn again, and what each draw moves the sums by is added up. So a seed or a listener that is off widens the
+are both drawn again, and what each draw moves the figure by is added up. So a seed or a listener that is off widens the
 interval, and of one column nothing is left but the bootstrap over clips. Where columns do not differ the interval is a
 third too wide; where all that differs is three seeds, it holds the truth in 85 of 100 cases, not 95.
 """
@@ -32,6 +32,15 @@ class Interval:
     if math.isnan(self.low):
       return form.format(self.value)
     return f'{form.format(self.value)} ({form.format(self.low)} to {form.format(self.high)})'
+
+  def row(self) -> dict:
+    """For a JSON report; what is not known is null."""
+    return {'mean': or_null(self.value), 'low': or_null(self.low), 'high': or_null(self.high), 'clips': self.clips}
+
+
+def or_null(value: float) -> float | None:
+  """JSON has no nan and no infinity."""
+  return float(value) if math.isfinite(value) else None
 
 
 def interval(statistic: Callable[..., float], *samples, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
@@ -92,11 +101,8 @@ class Gain(Interval):
     return super().show(form) + ('' if self.told_from_zero else ', not told from zero')
 
   def row(self) -> dict:
-    """For a JSON report; what is not known is null."""
-    figures = {'mean': self.value, 'low': self.low, 'high': self.high, 'smallest': self.smallest, 'base': self.base,
-               'other': self.other}  # fmt: skip
-    known = {name: value if math.isfinite(value) else None for name, value in figures.items()}
-    return {**known, 'relative': self.relative, 'told_from_zero': self.told_from_zero, 'clips': self.clips}
+    more = {'smallest': or_null(self.smallest), 'base': or_null(self.base), 'other': or_null(self.other)}
+    return {**super().row(), **more, 'relative': self.relative, 'told_from_zero': self.told_from_zero}
 
 
 def paired(a, b, wholes=None, relative: bool = True, groups=None, resamples: int = RESAMPLES, seed: int = 0) -> Gain:
@@ -117,17 +123,16 @@ def paired(a, b, wholes=None, relative: bool = True, groups=None, resamples: int
   base, other = (float(x.sum() / sums[2].sum()) for x in sums[:2])
   if relative and base <= 0:
     raise BadInput(f'a gain relative to {base:g} has no meaning: take the difference')
-  value = other / base - 1 if relative else other - base
-  if len(sums[0]) < 2:
-    return Gain(value, math.nan, math.nan, int(both.any(1).sum()), math.nan, base, other, relative)
-  parts_a, parts_b, whole = _resampled(sums, resamples, seed)
-  if relative:
-    drawn = np.divide(parts_b, parts_a, out=np.full(resamples, np.inf), where=parts_a > 0) - 1
-  else:
-    drawn = (parts_b - parts_a) / whole
-  low, high = np.percentile(drawn, [2.5, 97.5], method='nearest')
+
+  def gain(parts_a, parts_b, whole):
+    if relative:
+      return np.divide(parts_b, parts_a, out=np.full_like(parts_a, np.inf), where=parts_a > 0) - 1
+    return (parts_b - parts_a) / whole
+
+  value, drawn = _drawn(gain, sums, resamples, seed)
+  low, high = _ends(drawn)
   error = float(np.std(drawn, ddof=1)) if np.isfinite(drawn).all() else math.nan
-  return Gain(value, float(low), float(high), int(both.any(1).sum()), POWER * error, base, other, relative)
+  return Gain(float(value), low, high, int(both.any(1).sum()), POWER * error, base, other, relative)
 
 
 def crossed(values, wholes=None, groups=None, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
@@ -138,12 +143,8 @@ def crossed(values, wholes=None, groups=None, resamples: int = RESAMPLES, seed: 
     raise BadInput('a figure of no clips: there is nothing to measure')
   wholes = np.where(known, 1.0 if wholes is None else _table(wholes), 0.0)
   sums = [_grouped(np.where(known, values, 0.0), groups), _grouped(wholes, groups)]
-  value, clips = float(sums[0].sum() / sums[1].sum()), int(known.any(1).sum())
-  if len(sums[0]) < 2:
-    return Interval(value, math.nan, math.nan, clips)
-  parts, whole = _resampled(sums, resamples, seed)
-  low, high = np.percentile(parts / whole, [2.5, 97.5])
-  return Interval(value, float(low), float(high), clips)
+  value, drawn = _drawn(np.divide, sums, resamples, seed)
+  return Interval(float(value), *_ends(drawn), int(known.any(1).sum()))
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,9 @@ class RankCorrelation(Interval):
   """Spearman's, of rows in two orders. chance: how often a random order agrees at least as well."""
 
   chance: float = math.nan
+
+  def row(self) -> dict:
+    return {**super().row(), 'chance': or_null(self.chance)}
 
 
 def rank_correlation(published, measured, resamples: int = RESAMPLES, seed: int = 0) -> RankCorrelation:
@@ -172,9 +176,10 @@ def rank_correlation(published, measured, resamples: int = RESAMPLES, seed: int 
   clips = measured.shape[1] if measured.ndim > 1 else 1
   if clips < 2:
     return RankCorrelation(value, math.nan, math.nan, clips, float(chance))
-  drawn = np.stack(_resampled([_table(row) for row in measured], resamples, seed), axis=1)
-  low, high = np.percentile(_spearman(published, drawn), [2.5, 97.5])
-  return RankCorrelation(value, float(low), float(high), clips, float(chance))
+  tables = [_table(row) for row in measured]
+  tables.append(np.ones_like(tables[0]))
+  _, drawn = _drawn(lambda *sums: np.stack(sums[:-1], axis=-1), tables, resamples, seed)
+  return RankCorrelation(value, *_ends(_spearman(published, drawn)), clips, float(chance))
 
 
 def _spearman(reference, rows):
@@ -202,15 +207,25 @@ def _grouped(table, groups) -> np.ndarray:
   return summed
 
 
-def _resampled(tables, resamples, seed) -> list[np.ndarray]:
-  """Sums of all tables (rows, columns), each (resamples,), when rows and columns are drawn again, for all the same."""
+def _drawn(statistic, tables, resamples, seed):
+  """A statistic of the tables' sums, and what it is, (resamples, ...), when rows and columns of all are drawn again.
+
+  Rows and columns with nothing in the last table are left out. nan where there is but one row.
+  """
+  full = [np.flatnonzero(tables[-1].any(1 - axis)) for axis in (0, 1)]
+  tables = [table[np.ix_(*full)] for table in tables]
+  value = statistic(*(np.array(table.sum()) for table in tables))
+  drawn = np.repeat(value[None], resamples, axis=0)
   rng = np.random.default_rng(seed)
-  sums = [np.full(resamples, table.sum()) for table in tables]
-  for axis, count in enumerate(tables[0].shape):
+  for axis, count in enumerate(map(len, full)):
     if count > 1:
       often = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
       # A draw of n varies by (n - 1) / n of what n more would: little for clips, a third for three seeds.
       wider = math.sqrt(count / (count - 1))
-      for i, table in enumerate(tables):
-        sums[i] += wider * (often - 1) @ table.sum(1 - axis)
-  return sums
+      drawn += wider * (statistic(*(often @ table.sum(1 - axis) for table in tables)) - value)
+  return value, drawn if len(full[0]) > 1 else np.full_like(drawn, np.nan)
+
+
+def _ends(drawn) -> tuple[float, float]:
+  low, high = np.percentile(drawn, [2.5, 97.5], method='nearest')  # between two of which one is infinite lies nothing
+  return float(low), float(high)

@@ -5,7 +5,7 @@ they agree. The intervals allow for other lines and for other listeners (`interv
 import itertools
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.agreement import krippendorff
 from dubber_jax.evaluation.intervals import Gain, Interval, crossed, interval, paired
 from dubber_jax.evaluation.listening_test import SECTIONS
+from dubber_jax.evaluation.tables import table
 from dubber_jax.media.output import check_output, complete_file
 
 PASSED = 0.8  # of the attention checks: one slip in five is human
@@ -83,18 +84,19 @@ def score(answers: Sequence[str | Path], key: str | Path) -> Scores:
   pairs = list(itertools.combinations(systems, 2))
   ratings, counts, gains, agreement = {}, {}, {}, {}
   for section in RATED:
-    table = _ratings(kept, section, known)
-    if not np.isnan(table).all():
-      known_of = {s: t for s, t in zip(systems, table, strict=True) if not np.isnan(t).all()}
-      ratings[section] = {s: crossed(t) for s, t in known_of.items()}
-      counts[section] = {s: int((~np.isnan(t)).sum()) for s, t in known_of.items()}
-      gains[section] = {(a, b): paired(known_of[a], known_of[b]) for a, b in pairs
-                        if a in known_of and b in known_of and _in_both(known_of[a], known_of[b])}  # fmt: skip
-      agreement[section] = _agreement(table.reshape(-1, len(kept)), 'ordinal')
-  choices = {pair: table for pair in pairs if not np.isnan(table := _choices(kept, pair, known)).all()}
+    values = _ratings(kept, section, known)
+    if not np.isnan(values).all():
+      rated = {s: v for s, v in zip(systems, values, strict=True) if not np.isnan(v).all()}
+      ratings[section] = {s: crossed(v) for s, v in rated.items()}
+      counts[section] = {s: int((~np.isnan(v)).sum()) for s, v in rated.items()}
+      gains[section] = {(a, b): paired(rated[a], rated[b]) for a, b in pairs
+                        if a in rated and b in rated and _in_both(rated[a], rated[b])}  # fmt: skip
+      agreement[section] = _agreement(values.reshape(-1, len(kept)), 'ordinal')
+  choices = {pair: _choices(kept, pair, known) for pair in pairs}
+  choices = {pair: values for pair, values in choices.items() if not np.isnan(values).all()}
   if choices:
     agreement['preference'] = _agreement(np.concatenate(list(choices.values())), 'nominal')
-  preferred = {pair: crossed(table) for pair, table in choices.items()}
+  preferred = {pair: crossed(values) for pair, values in choices.items()}
   return Scores(known.get('title', ''), listeners, ratings, counts, gains, preferred, agreement)
 
 
@@ -129,35 +131,35 @@ def _listener(path, known) -> Listener:
 
 def _ratings(listeners, section, known) -> np.ndarray:
   """(systems, lines, listeners), nan where one did not rate."""
-  table = np.full((len(known['systems']), len(known['lines']), len(listeners)), np.nan)
+  values = np.full((len(known['systems']), len(known['lines']), len(listeners)), np.nan)
   for place, one in enumerate(listeners):
     for answer in one.answers:
       if answer['section'] == section:
         sample = known['samples'][answer['sounds'][0]]
-        table[known['systems'].index(sample['system']), sample['line'], place] = answer['value']
-  return table
+        values[known['systems'].index(sample['system']), sample['line'], place] = answer['value']
+  return values
 
 
 def _choices(listeners, pair, known) -> np.ndarray:
   """(lines, listeners): 1 where the pair's second was chosen, 0 the first, 0.5 neither, nan not asked."""
-  table = np.full((len(known['lines']), len(listeners)), np.nan)
+  values = np.full((len(known['lines']), len(listeners)), np.nan)
   for place, one in enumerate(listeners):
     for answer in one.answers:
       systems = [known['samples'][sound]['system'] for sound in answer['sounds']]
       if answer['section'] == 'preference' and set(systems) == set(pair):
         second = answer['sounds'][systems.index(pair[1])]
         value = 0.5 if answer['value'] == SAME else float(answer['value'] == second)
-        table[known['samples'][second]['line'], place] = value
-  return table
+        values[known['samples'][second]['line'], place] = value
+  return values
 
 
 def _in_both(a, b) -> bool:
   return bool((~np.isnan(a) & ~np.isnan(b)).any())
 
 
-def _agreement(table, level) -> Interval:
-  """table (units, listeners)."""
-  units = table[(~np.isnan(table)).sum(1) > 1]
+def _agreement(values, level) -> Interval:
+  """values (units, listeners)."""
+  units = values[(~np.isnan(values)).sum(1) > 1]
   value = krippendorff(units, level)
   if math.isnan(value):
     return Interval(value, math.nan, math.nan, len(units))
@@ -171,50 +173,41 @@ def write_table(scores: Scores, out: str | Path, overwrite: bool = False) -> tup
   paths = tuple(out.with_name(out.name.removesuffix('.md').removesuffix('.json') + end) for end in ('.md', '.json'))
   for path in paths:
     check_output(path, overwrite)
-  contents = '\n'.join(markdown(scores)) + '\n', json.dumps(summary(scores), indent=1, ensure_ascii=False) + '\n'
+  contents = markdown(scores), json.dumps(summary(scores), indent=1, ensure_ascii=False) + '\n'
   for path, content in zip(paths, contents, strict=True):
     with complete_file(path, overwrite) as part:
       part.write_text(content, encoding='utf-8')
   return paths
 
 
-def markdown(scores: Scores) -> Iterable[str]:
-  kept = len(scores.listeners) - len(scores.dropped)
-  yield f'# {scores.title}\n'
-  yield f'{kept} of {len(scores.listeners)} listeners are counted; 95 % intervals over lines and listeners.'
+def markdown(scores: Scores) -> str:
+  counted, came = len(scores.listeners) - len(scores.dropped), len(scores.listeners)
+  parts = [f'# {scores.title}', f'{counted} of {came} listeners are counted; 95 % intervals over lines and listeners.']
   for one in scores.dropped:
     failed = f'failed {one.failed} of {one.checks} attention checks' if one.checks else 'met no attention check'
-    yield f'\nListener {one.name} is left out: {failed}.'
-  sections = list(scores.ratings)
-  if sections:
-    systems = dict.fromkeys(system for section in sections for system in scores.ratings[section])
-    yield '\n' + _row('system', *(f'{_named(s)}, 1 to 5' for s in sections), 'ratings') + _rule(len(sections) + 2)
-    for system in systems:
-      cells = [scores.ratings[s][system].show() if system in scores.ratings[s] else '' for s in sections]
-      yield _row(system, *cells, sum(scores.counts[s].get(system, 0) for s in sections)).rstrip()
-  pairs = dict.fromkeys([*scores.preferred, *(pair for section in sections for pair in scores.gains[section])])
-  if pairs:
-    yield '\n' + _row('compared', 'preferred', *(f'gain in {_named(s)}' for s in sections)) + _rule(len(sections) + 2)
-    for pair in pairs:
-      chosen = scores.preferred.get(pair)
-      gains = [scores.gains[s][pair].show() if pair in scores.gains[s] else '' for s in sections]
-      yield _row(f'{pair[1]} over {pair[0]}', chosen.show('{:.0%}') if chosen else '', *gains).rstrip()
-  if scores.agreement:
-    yield '\n' + _row('agreement of listeners', "Krippendorff's alpha", 'heard by two or more') + _rule(3)
-    for section, alpha in scores.agreement.items():
-      yield _row(_named(section), 'not known' if math.isnan(alpha.value) else alpha.show(), alpha.clips).rstrip()
+    parts.append(f'Listener {one.name} is left out: {failed}.')
+  ratings, gains = scores.ratings, scores.gains
+  systems = dict.fromkeys(system for rows in ratings.values() for system in rows)
+  parts.append(table([
+    {'system': system, **{f'{_named(s)}, 1 to 5': rows.get(system) for s, rows in ratings.items()},
+     'ratings': sum(rows.get(system, 0) for rows in scores.counts.values())}
+    for system in systems
+  ]))  # fmt: skip
+  pairs = dict.fromkeys([*scores.preferred, *(pair for rows in gains.values() for pair in rows)])
+  parts.append(table([
+    {'compared': f'{pair[1]} over {pair[0]}', 'preferred': scores.preferred.get(pair),
+     **{f'gain in {_named(s)}': rows.get(pair) for s, rows in gains.items()}}
+    for pair in pairs
+  ], {'preferred': '{:.0%}'}))  # fmt: skip
+  parts.append(table([
+    {'agreement of listeners': _named(section), "Krippendorff's alpha": alpha, 'heard by two or more': alpha.clips}
+    for section, alpha in scores.agreement.items() if not math.isnan(alpha.value)
+  ]))  # fmt: skip
+  return '\n\n'.join(filter(None, parts)) + '\n'
 
 
 def _named(section: str) -> str:
   return {'emotion': 'fit of emotion'}.get(section, section)
-
-
-def _row(*cells) -> str:
-  return f'| {" | ".join(str(cell).replace("|", "/") for cell in cells)} |\n'
-
-
-def _rule(columns: int) -> str:
-  return '|' + '---|' * columns
 
 
 def summary(scores: Scores) -> dict:
@@ -224,18 +217,13 @@ def summary(scores: Scores) -> dict:
     'listeners': len(scores.listeners) - len(scores.dropped),
     'dropped': [{'listener': one.name, 'checks': one.checks, 'failed': one.failed} for one in scores.dropped],
     'ratings': {
-      section: {system: _figure(found) | {'ratings': scores.counts[section][system]} for system, found in rows.items()}
+      section: {system: found.row() | {'ratings': scores.counts[section][system]} for system, found in rows.items()}
       for section, rows in scores.ratings.items()
     },
     'gains': {
       section: [{'of': b, 'over': a, **gain.row()} for (a, b), gain in rows.items()]
       for section, rows in scores.gains.items()
     },
-    'preferred': [{'of': b, 'over': a, **_figure(found)} for (a, b), found in scores.preferred.items()],
-    'agreement': {section: _figure(found) for section, found in scores.agreement.items()},
+    'preferred': [{'of': b, 'over': a, **found.row()} for (a, b), found in scores.preferred.items()],
+    'agreement': {section: found.row() for section, found in scores.agreement.items()},
   }
-
-
-def _figure(found: Interval) -> dict:
-  values = {'mean': found.value, 'low': found.low, 'high': found.high}
-  return {name: None if math.isnan(value) else value for name, value in values.items()}

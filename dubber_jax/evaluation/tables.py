@@ -1,0 +1,206 @@
+"""Reports of benchmarks: what was measured as Markdown for people, as JSON for programs, with a picture.
+
+The writers take plain rows and measure nothing. Their JSON is what `docs/benchmarks/` holds: `gains.json` with
+METRIC_gain for each headline gain, `ablations.json` with `rows`; every figure is {mean, low, high, ...}, null where it
+is not known. `compare` tells two such files apart.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from dubber_jax.errors import BadInput
+from dubber_jax.evaluation.intervals import Gain, Interval, RankCorrelation
+from dubber_jax.evaluation.plots import draw_ablations, draw_gains
+from dubber_jax.media.output import complete_file
+
+NAMING = ('metric', 'of', 'over', 'number', 'name')  # by these a row is known in another report
+
+
+@dataclass(frozen=True)
+class Comparison:
+  """A gain in `metric` (as emotion_accuracy) of arm `of` over arm `over`, with the target that was set before."""
+
+  metric: str
+  of: str
+  over: str
+  gain: Gain
+  target: float | None = None
+
+  @property
+  def verdict(self) -> str:
+    """How it stands to the target, no better than the interval allows."""
+    if self.target is None:
+      return ''
+    if self.gain.low >= self.target:
+      return 'reached'
+    if self.gain.value >= self.target:
+      return 'reached, but the interval goes below it'
+    return 'not reached' if self.gain.high < self.target else 'not reached, but the interval goes above it'
+
+
+@dataclass(frozen=True)
+class Ablation:
+  """A row: what is left out, each metric's figure, its change against the full model, and the published change."""
+
+  number: int
+  left_out: str
+  figures: Mapping[str, Interval]
+  changes: Mapping[str, Gain]
+  published: Mapping[str, float] = field(default_factory=dict)
+
+
+def write_gains(folder: str | Path, comparisons: Sequence[Comparison], headline: tuple[str, str],
+                facts: Mapping[str, str]) -> None:  # fmt: skip
+  """Writes gains.md, gains.json and gains.png. headline: the arms (of, over) whose gains are METRIC_gain in the JSON.
+
+  facts: what a reader has to know, as commit, seeds, machine. Raises BadInput where the headline was not compared.
+  """
+  first = {c.metric: c for c in comparisons if (c.of, c.over) == headline}
+  if not first:
+    raise BadInput(f'nothing compares {headline[0]} with {headline[1]}, which is the headline')
+  rows = [
+    {'metric': _words(c.metric), 'gain of': f'{c.of} over {c.over}', 'gain (95 % interval)': c.gain,
+     'smallest that could be shown': c.gain.smallest, 'target': c.target, '': c.verdict}
+    for c in comparisons
+  ]  # fmt: skip
+  data = {f'{metric}_gain': _compared(c) for metric, c in first.items()}
+  data['comparisons'] = [{'metric': c.metric, 'of': c.of, 'over': c.over, **_compared(c)} for c in comparisons]
+  text = table(rows, {'smallest that could be shown': '{:.1%}', 'target': '{:+.1%}'})
+  _write(folder, 'gains', 'Gains', text, data, facts)
+  shown = {}
+  for c in comparisons:
+    shown.setdefault(_words(c.metric), []).append((f'{c.of} over {c.over}', c.gain))
+  draw_gains(Path(folder) / 'gains.png', shown, {_words(c.metric): c.target for c in first.values() if c.target})
+
+
+def write_ablations(folder: str | Path, full: Mapping[str, Interval], rows: Sequence[Ablation],
+                    ranks: Mapping[str, RankCorrelation], facts: Mapping[str, str]) -> None:  # fmt: skip
+  """Writes ablations.md, ablations.json and ablations.png. full: the figures of the model with nothing left out."""
+  metrics = list(full)
+  lines = [{'': '', 'left out': 'nothing', **{_words(m): full[m] for m in metrics}}]
+  for row in rows:
+    lines.append({'': row.number, 'left out': row.left_out})
+    for m in metrics:
+      lines[-1] |= {_words(m): row.figures.get(m), f'change of {_words(m)}': row.changes.get(m)}
+      if any(m in other.published for other in rows):
+        lines[-1][f'published change of {_words(m)}'] = row.published.get(m)
+  text = table(lines, {f'published change of {_words(m)}': '{:+.1%}' for m in metrics})
+  for metric, rank in ranks.items():
+    text += (f'\n\nRank correlation of {_words(metric)} with the published rows: {rank.show()}; '
+             f'a random order agrees as well in {rank.chance:.1%} of cases.')  # fmt: skip
+  data = {
+    'full': {m: figure.row() for m, figure in full.items()},
+    'rows': [
+      {'number': row.number, 'left_out': row.left_out, 'published': dict(row.published),
+       **{m: {**figure.row(), 'change': row.changes[m].row() if m in row.changes else None}
+          for m, figure in row.figures.items()}}
+      for row in rows
+    ],
+    'rank_correlation': {metric: rank.row() for metric, rank in ranks.items()},
+  }  # fmt: skip
+  _write(folder, 'ablations', 'Ablations', text, data, facts)
+  shown = [m for m in metrics if all(m in row.changes for row in rows)]
+  if shown:
+    names = [f'{row.number}. {row.left_out}' for row in rows]
+    draw_ablations(
+      Path(folder) / 'ablations.png', names, {_words(m): [row.changes[m] for row in rows] for m in shown},
+      {_words(m): [row.published.get(m) for row in rows] for m in shown},
+    )  # fmt: skip
+
+
+def write_rows(folder: str | Path, name: str, title: str, rows: Sequence[Mapping], facts: Mapping[str, str]) -> None:
+  """Writes NAME.md and NAME.json of any rows, as those of retrieval: values are figures, numbers or words."""
+  data = {'rows': [{key: value.row() if isinstance(value, Interval) else value for key, value in row.items()}
+                   for row in rows]}  # fmt: skip
+  _write(folder, name, title, table([{_words(k): v for k, v in row.items()} for row in rows]), data, facts)
+
+
+def table(rows: Sequence[Mapping], forms: Mapping[str, str] = MappingProxyType({})) -> str:
+  """Markdown of rows of figures, numbers and words; columns in the order in which they first come. '' of no rows."""
+  if not rows:
+    return ''
+  columns = list(dict.fromkeys(column for row in rows for column in row))
+  shown = [columns, ['---'] * len(columns)]
+  shown += [[_cell(row.get(column), forms.get(column)) for column in columns] for row in rows]
+  return '\n'.join(f'| {" | ".join(cell.replace("|", "/") for cell in row)} |' for row in shown)
+
+
+def _cell(value, form) -> str:
+  if value is None or isinstance(value, float) and math.isnan(value):
+    return ''
+  if isinstance(value, Interval):
+    return value.show(form) if form else value.show()
+  if isinstance(value, float):
+    return (form or '{:.3g}').format(value)
+  return str(value)
+
+
+def compare(first: str | Path, second: str | Path) -> list[dict]:
+  """Every figure that two JSON reports share: rows of 'figure', 'first', 'second', 'difference' and 'verdict'.
+
+  The difference's interval is put together from those of the two (Zou and Donner 2008) as though they were independent:
+  of runs on the same clips, `paired` tells smaller differences.
+  Raises BadInput for files that cannot be read or share no figure.
+  """
+  a, b = (dict(_figures(_read(path))) for path in (first, second))
+  shared = [name for name in a if name in b]
+  if not shared:
+    raise BadInput(f'{first} and {second} share no figure: give two reports of the same benchmark')
+  rows = []
+  for name in shared:
+    x, y = a[name], b[name]
+    difference = y.value - x.value
+    reach = math.hypot(*(y.high - y.value, x.value - x.low) if difference < 0 else (x.high - x.value, y.value - y.low))
+    if math.isnan(reach):
+      verdict = 'not known: no interval'
+    elif abs(difference) <= reach:
+      verdict = 'cannot be told apart'
+    else:
+      verdict = 'the second is higher' if difference > 0 else 'the second is lower'
+    rows.append({'figure': name, 'first': x, 'second': y, 'difference': difference, 'verdict': verdict})
+  return rows
+
+
+def _figures(value, path=''):
+  """(path, Interval) of every {mean, low, high} in nested JSON; items of a list go by their names, else their place."""
+  if isinstance(value, dict):
+    if {'mean', 'low', 'high'} <= set(value):
+      numbers = (math.nan if value[part] is None else float(value[part]) for part in ('mean', 'low', 'high'))
+      yield path, Interval(*numbers, value.get('clips', 0))
+    for key, inner in value.items():
+      yield from _figures(inner, f'{path}.{key}' if path else key)
+  elif isinstance(value, list):
+    for place, inner in enumerate(value):
+      names = [str(inner[k]) for k in NAMING if isinstance(inner, dict) and k in inner]
+      yield from _figures(inner, f'{path}[{" ".join(names) or place}]')
+
+
+def _compared(c: Comparison) -> dict:
+  return {**c.gain.row(), 'target': c.target, 'verdict': c.verdict}
+
+
+def _words(name: str) -> str:
+  return name.replace('_', ' ')
+
+
+def _read(path):
+  try:
+    return json.loads(Path(path).read_text(encoding='utf-8'))
+  except (OSError, ValueError) as e:
+    raise BadInput(f'{path} cannot be read as a JSON report ({e})') from e
+
+
+def _write(folder, name, title, text, data, facts):
+  folder = Path(folder)
+  folder.mkdir(parents=True, exist_ok=True)
+  said = '\n'.join(f'- {key}: {value}' for key, value in facts.items())
+  parts = [f'# {title}', text, said, f'The same for programs: `{name}.json`.']
+  with complete_file(folder / f'{name}.md', overwrite=True) as beside:
+    beside.write_text('\n\n'.join(filter(None, parts)) + '\n', encoding='utf-8')
+  report = json.dumps({**data, 'facts': dict(facts)}, indent=1, ensure_ascii=False, allow_nan=False)
+  with complete_file(folder / f'{name}.json', overwrite=True) as beside:
+    beside.write_text(report + '\n', encoding='utf-8')
