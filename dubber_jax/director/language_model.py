@@ -27,6 +27,7 @@ import numpy as np
 
 from dubber_jax.clip import EMOTIONS, MODALITIES, Direction, Exemplars, Line, Reading
 from dubber_jax.director.cues import LIMITS
+from dubber_jax.director.guide import Guide
 from dubber_jax.director.notes import PAUSE_LIMITS, ParsedNote, describe, parse
 from dubber_jax.director.planner import Before, Planner, agreement, by_rules, mixed_emotion, spoken_to
 from dubber_jax.errors import BadInput
@@ -113,11 +114,19 @@ class LanguageModel:
     self.name = f'{self.model} at {host}'
 
   def __call__(
-    self, reading: Reading, exemplars: Exemplars, line: Line, phonemes: Phonemes | None = None, before: Before = ()
+    self,
+    reading: Reading,
+    exemplars: Exemplars,
+    line: Line,
+    phonemes: Phonemes | None = None,
+    before: Before = (),
+    guide: Guide | None = None,
   ) -> tuple[Direction, tuple[str, ...]]:
     phonemes = phonemes or phonemize(line.text)
-    planned, warnings = by_rules(reading, exemplars, line, phonemes, before)
+    planned, warnings = by_rules(reading, exemplars, line, phonemes, before, guide)
     asked = _line(line, phonemes, before) | _seen(reading, exemplars) | {'plan': _plain(planned)}
+    if guide is not None:
+      asked['original_performance'] = asdict(guide) | {'emotions': _shares(guide.emotions)}
     try:
       return self._direct(asked, phonemes)
     except NoAnswer as why:
@@ -271,7 +280,7 @@ def _seen(reading, exemplars) -> dict:
   seen = {
     m: {
       'caption': reading.captions.get(m, ''),
-      'emotions': dict(zip(EMOTIONS, (round(float(p), 3) for p in reading.emotions.get(m, ())), strict=False)),
+      'emotions': _shares(reading.emotions.get(m, ())),
     }
     for m, present in zip(MODALITIES, reading.present, strict=True) if present
   }  # fmt: skip
@@ -287,11 +296,15 @@ def _seen(reading, exemplars) -> dict:
   }  # fmt: skip
 
 
+def _shares(probabilities) -> dict[str, float]:
+  return dict(zip(EMOTIONS, (round(float(p), 3) for p in probabilities), strict=False))
+
+
 def _plain(direction) -> dict:
   """A direction in the form of SCHEMA."""
   values = asdict(direction)
   return values | {
-    'emotion': {e: round(p, 3) for e, p in zip(EMOTIONS, direction.emotion, strict=True)},
+    'emotion': _shares(direction.emotion),
     'pauses': [{'after_word': word, 'seconds': seconds} for word, seconds in direction.pauses],
     'emphasis': [i for i, weight in enumerate(direction.emphasis) if weight > 0],
   }

@@ -4,6 +4,7 @@ The emotion comes from the reading; how the voice goes with it from the exemplar
 its own speaker's neutral delivery. What stands in brackets in the script overrules both.
 """
 
+import functools
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ import numpy as np
 
 from dubber_jax.clip import EMOTIONS, MODALITIES, Direction, Exemplars, Line, Reading
 from dubber_jax.director.cues import LIMITS, RATIOS, emotions_named, hear
+from dubber_jax.director.guide import Guide, follow
 from dubber_jax.director.notes import apply, intensity_asked, marks
 from dubber_jax.script.phonemes import Phonemes, phonemize
 
@@ -20,6 +22,7 @@ READING_WEIGHT = {'scene': 0.2, 'face': 0.45, 'text': 0.35}
 # How much of a modality's neutral odds counts against an emotion seen elsewhere. "Don't forget a jacket" rules
 # out no feeling, and neither does an ordinary room; a composed face does.
 NEUTRAL_SHARE = {'scene': 0.2, 'face': 0.8, 'text': 0.3}
+GUIDE_WEIGHT, GUIDE_NEUTRAL = 0.6, 0.5  # of the original performance, as of a modality; it has said this very line
 EXEMPLAR_WEIGHT = 0.3  # of the recalled clips' labels against the reading's probabilities
 NEUTRAL_WEIGHT = 0.03  # of playing it straight: decides only where little is seen
 SCRIPT_WEIGHT = 1.5  # of an emotion that the script names in brackets: more than all the others together
@@ -59,15 +62,25 @@ Before = Sequence[tuple[Line, Direction]]  # the lines that went before, in orde
 Planner = Callable[[Reading, Exemplars, Line, Phonemes, Before], tuple[Direction, tuple[str, ...]]]  # and warnings
 
 
+def guided(planner: Planner, guide: Guide | None) -> Planner:
+  """The planner, told how the line was performed in the original; as it is where that is not known."""
+  return functools.partial(planner, guide=guide) if guide is not None else planner
+
+
 def by_rules(
-  reading: Reading, exemplars: Exemplars, line: Line, phonemes: Phonemes | None = None, before: Before = ()
+  reading: Reading,
+  exemplars: Exemplars,
+  line: Line,
+  phonemes: Phonemes | None = None,
+  before: Before = (),
+  guide: Guide | None = None,
 ) -> tuple[Direction, tuple[str, ...]]:
-  """`plan`, with a warning for each contradiction in the line's stage direction."""
+  """`plan`, with a warning for each contradiction in the line's stage direction. guide: the original performance."""
   phonemes = phonemes or phonemize(line.text)
   asks = hear(line.stage_direction).asks
   last = _line_before(line, before)
-  emotion = _mixture(reading, exemplars, asks)
-  turned = bool(emotions_named(asks)) or _sure_words(reading)
+  emotion = _mixture(reading, exemplars, asks, guide)
+  turned = bool(emotions_named(asks)) or _sure_words(reading) or guide is not None
   if last is not None and not turned:
     emotion = _within_reach(emotion, np.asarray(last.emotion, float))
   intensity = _intensity(emotion, line, asks)
@@ -89,6 +102,8 @@ def by_rules(
   )
   if last is not None and not turned:
     direction = _follow_on(direction, last)
+  if guide is not None:
+    direction = follow(guide, direction, phonemes)
   parsed = apply(asks, direction, phonemes, skip=('emotion', 'intensity'))
   return parsed.direction, parsed.warnings
 
@@ -147,7 +162,11 @@ def _seen(reading):
     p = np.asarray(reading.emotions.get(m, ()), float)
     if seen and p.size == len(EMOTIONS) and np.isfinite(p).all() and p.sum() > 0:
       p = p / p.sum()
-      yield m, p, 1 - _entropy(p) / math.log(len(EMOTIONS))
+      yield m, p, _sureness(p)
+
+
+def _sureness(p) -> float:
+  return 1 - _entropy(p) / math.log(len(EMOTIONS))
 
 
 def _entropy(p) -> float:
@@ -182,7 +201,7 @@ def _follow_on(direction, last) -> Direction:
   return direction.replace(**changes)
 
 
-def _mixture(reading, exemplars, asks) -> np.ndarray:
+def _mixture(reading, exemplars, asks, guide=None) -> np.ndarray:
   """(8,) probabilities: the reading's, each modality by how sure it is, a vote of the recalled clips, and
   what the script names. What face and words show of two feelings is kept."""
   total = np.zeros(len(EMOTIONS))
@@ -193,6 +212,9 @@ def _mixture(reading, exemplars, asks) -> np.ndarray:
     for weight, exemplar in _weighted(exemplars, m):
       if exemplar.emotion in EMOTIONS:
         total[EMOTIONS.index(exemplar.emotion)] += EXEMPLAR_WEIGHT * READING_WEIGHT[m] * sureness * weight
+  if guide is not None:
+    p = np.asarray(guide.emotions)
+    total += GUIDE_WEIGHT * _sureness(p) * p * np.where(np.array(EMOTIONS) == 'neutral', GUIDE_NEUTRAL, 1)
   named = emotions_named(asks)
   for emotion in named:
     total[EMOTIONS.index(emotion)] += SCRIPT_WEIGHT / len(named)

@@ -1,0 +1,156 @@
+"""The original performance as one more reading: its emotion, pace, pitch course and pauses, never its words or voice.
+
+Nothing but the numbers of `Guide` is taken from the recording. Pace and pitch are told against the same character's
+other lines in it, so that neither the language nor the speaker matters; a character of fewer than LEAST_LINES lines
+has none to compare with, and gives its range, pauses and emotion alone.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from scipy.signal import find_peaks
+
+from dubber_jax.clip import SAMPLE_RATE, Direction, Line
+from dubber_jax.director.cues import LIMITS
+from dubber_jax.director.notes import PAUSE_LIMITS, breath_place, marks
+from dubber_jax.errors import BadInput
+from dubber_jax.footage.prosody import track_pitch
+from dubber_jax.media.sound import read_sound, resample
+from dubber_jax.perception.sound import sound_emotion
+from dubber_jax.perception.speech import RATE, WINDOW, speech_odds
+from dubber_jax.script.phonemes import Phonemes
+
+LEAST_SPEECH = 0.4  # s of a line; with less there is nothing to follow
+LEAST_LINES = 3  # of a character, from which on its own median is known
+PLAIN_RANGE = 6.2  # semitones, 10th to 90th percentile: median of the 120 neutral clips of the shipped library
+PAUSE = 0.2  # s from which on a gap in speech is a pause
+FOLLOWED = 0.5  # how far the original's pace, pitch and range are followed, the rest being the plan
+COURSE = 16  # points of a pitch course
+SYLLABLE_DB, SYLLABLE_SECONDS = 2.0, 0.1  # prominence of a syllable's peak, and the least time between two
+
+
+@dataclass(frozen=True)
+class Guide:
+  """How one line was performed. What is not known is None."""
+
+  emotions: tuple[float, ...]  # (8,) probabilities
+  rate: float  # syllables a second of speech
+  pitch: float | None  # Hz, median; only to compare a character's lines
+  range: float | None  # semitones, 10th to 90th percentile
+  course: tuple[float, ...]  # (COURSE,) semitones about its own median, from the first to the last voiced sound
+  pauses: tuple[tuple[float, float], ...]  # (share of the speech that goes before, seconds)
+  pace_ratio: float | None = None  # against the character's other lines
+  pitch_shift: float | None = None  # semitones, likewise
+
+
+def read_guide(wave: np.ndarray, sample_rate: int) -> Guide | None:
+  """wave (S,) float32 mono of one line -> how it was performed; None where next to nothing is spoken."""
+  wave = np.asarray(wave, np.float32)
+  peak = float(np.abs(wave).max()) if wave.size else 0.0
+  if peak < 1e-4 or len(wave) < LEAST_SPEECH * sample_rate:
+    return None
+  speaking = speech_odds(resample(wave / peak, sample_rate, RATE)) > 0.5
+  step = WINDOW / RATE
+  if speaking.sum() * step < LEAST_SPEECH:
+    return None
+  spoken = np.flatnonzero(speaking)
+  first, last = spoken[0], spoken[-1] + 1
+  part = wave[round(first * step * sample_rate) : round(last * step * sample_rate)]
+  pitch = track_pitch(part, sample_rate)
+  voiced = np.flatnonzero(pitch > 0)
+  middle = spread = None
+  course = (0.0,) * COURSE
+  if len(voiced) >= 10:
+    low, middle, high = (float(hz) for hz in np.percentile(pitch[voiced], (10, 50, 90)))
+    spread = 12 * math.log2(high / low)
+    at = np.linspace(voiced[0], voiced[-1], COURSE)
+    course = tuple(round(float(s), 2) for s in np.interp(at, voiced, 12 * np.log2(pitch[voiced] / middle)))
+  seconds = speaking.sum() * step
+  return Guide(
+    tuple(float(p) for p in sound_emotion(part, sample_rate)), _syllables(part, sample_rate, pitch) / seconds, middle,
+    spread, course, _gaps(speaking[first:last], step),
+  )  # fmt: skip
+
+
+def _syllables(wave, sample_rate, pitch) -> int:
+  """Peaks of intensity in voiced sound (after de Jong and Wempe 2009)."""
+  hop = round(0.01 * sample_rate)
+  frames = wave[: len(wave) // hop * hop].reshape(-1, hop)
+  level = 10 * np.log10(np.square(frames, dtype=np.float64).mean(1) + 1e-10)
+  level = np.convolve(level, np.hanning(7)[1:-1] / np.hanning(7).sum(), mode='same')
+  peaks, _ = find_peaks(level, prominence=SYLLABLE_DB, distance=max(1, round(SYLLABLE_SECONDS / 0.01)),
+                        height=level.max() - 25)  # fmt: skip
+  on_pitch = np.minimum((peaks / max(len(level), 1) * len(pitch)).astype(int), max(len(pitch) - 1, 0))
+  return int((pitch[on_pitch] > 0).sum()) if len(pitch) else 0
+
+
+def _gaps(speaking, step) -> tuple[tuple[float, float], ...]:
+  edges = np.flatnonzero(np.diff(np.concatenate([[True], speaking, [True]]).astype(int)))
+  gaps = [(a, b) for a, b in edges.reshape(-1, 2) if (b - a) * step >= PAUSE]
+  total = max(int(speaking.sum()), 1)
+  return tuple((round(float(speaking[:a].sum() / total), 3), round(float((b - a) * step), 2)) for a, b in gaps)
+
+
+def read_guides(source: str | Path, lines: Sequence[Line]) -> tuple[list[Guide | None], list[str]]:
+  """How each line was performed in a recording or film whose time is the script's, and warnings.
+
+  Raises BadInput for a file without sound that can be read.
+  """
+  wave = read_sound(source, SAMPLE_RATE)
+  guides, silent = [], []
+  for number, line in enumerate(lines, 1):
+    start = line.start or 0.0
+    end = len(wave) / SAMPLE_RATE if line.end is None else line.end
+    guides.append(read_guide(wave[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)], SAMPLE_RATE))
+    silent += [] if guides[-1] else [number]
+  if len(silent) == len(guides):
+    raise BadInput(f'{source}: nobody speaks in it within the lines: there is no performance to be guided by')
+  told = [f'lines {", ".join(map(str, silent))}: nobody speaks in {source} there, no guide'] if silent else []
+  return against_own(guides, lines), told
+
+
+def against_own(guides: Sequence[Guide | None], lines: Sequence[Line]) -> list[Guide | None]:
+  """The guides with pace and pitch told against the median of the same character's lines."""
+  known = {}
+  for guide, line in zip(guides, lines, strict=True):
+    if guide is not None and guide.pitch is not None and guide.rate > 0:
+      known.setdefault(line.character, []).append((guide.rate, guide.pitch))
+  told = []
+  for guide, line in zip(guides, lines, strict=True):
+    own = known.get(line.character, ())
+    if guide is not None and guide.pitch is not None and guide.rate > 0 and len(own) >= LEAST_LINES:
+      rate, pitch = np.median(own, axis=0)
+      guide = replace(guide, pace_ratio=float(guide.rate / rate), pitch_shift=float(12 * np.log2(guide.pitch / pitch)))
+    told.append(guide)
+  return told
+
+
+def follow(guide: Guide, direction: Direction, phonemes: Phonemes) -> Direction:
+  """The direction, drawn towards how the original was performed; its emotion is the planner's to weigh."""
+  changes = {}
+  ratios = {'pace': guide.pace_ratio, 'pitch_range': guide.range and guide.range / PLAIN_RANGE}
+  for name, ratio in ratios.items():
+    if ratio:
+      changes[name] = getattr(direction, name) ** (1 - FOLLOWED) * ratio**FOLLOWED
+  if guide.pitch_shift is not None:
+    changes['pitch_shift'] = (1 - FOLLOWED) * direction.pitch_shift + FOLLOWED * guide.pitch_shift
+  changes = {name: round(float(np.clip(value, *LIMITS[name])), 3) for name, value in changes.items()}
+  pauses = dict(direction.pauses)
+  for share, seconds in guide.pauses:
+    word = _word_at(share, phonemes)
+    if word is not None:
+      pauses[word] = round(float(np.clip(seconds, *PAUSE_LIMITS)), 2)
+  return direction.replace(pauses=tuple(sorted(pauses.items())), **changes)
+
+
+def _word_at(share, phonemes) -> int | None:
+  """The word after which so much of the line's sounds has been said; a mark of punctuation near by is preferred."""
+  words = phonemes.word_of[phonemes.word_of >= 0]
+  if breath_place(phonemes) is None:
+    return None
+  done = np.array([(words <= i).mean() for i in range(len(phonemes.words) - 1)])
+  marked = np.isin(np.arange(len(done)), [word for word, _ in marks(phonemes)])
+  return int(np.argmin(np.abs(done - share) - 0.15 * marked))
