@@ -12,8 +12,9 @@ import numpy as np
 
 from dubber_jax.cast import Cast, folded
 from dubber_jax.clip import SAMPLE_RATE, Clip, Direction, Line, Voice
+from dubber_jax.director.guide import read_guides
 from dubber_jax.director.notes import parse
-from dubber_jax.director.planner import Planner, by_rules
+from dubber_jax.director.planner import Planner, by_rules, guided
 from dubber_jax.dubbing import Stopwatch, check_script, play_line, read_script, shipped_library, tell, words_of
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.report import LineAssets, ReportAssets, write_report
@@ -72,6 +73,7 @@ def dub(
   background: str = NONE,
   project: str | Path | None = None,
   directions: str | Path | None = None,
+  guide: str | Path | None = None,
   **options,
 ) -> dict:
   """Dubs a film. Writes `out`, OUT.dialogue.wav (48 kHz) and OUT.html beside it, and the result as JSON.
@@ -79,7 +81,8 @@ def dub(
   voice: of all lines, or a Cast. library: the shipped one by default. background: keep, duck, none or a file
   (media/background.py). project: a folder for every line's takes, OUT.project by default where there are several
   lines; where it holds lines that were made from the same, they are not played again. directions: another project,
-  or its directions.json, whose directions are played. options: of `play_line`.
+  or its directions.json, whose directions are played. guide: 'original' or a recording on the film's time, whose
+  performance the planner is told of (director/guide.py). options: of `play_line`.
 
   Returns the result (see the module report.py for its form). Raises BadInput, before anything is written, for
   input that cannot be used; lines that turn out not to fit their slots are named together when the others are done.
@@ -90,6 +93,8 @@ def dub(
     library = library or shipped_library(model)
   elif directions:
     raise BadInput('the director is off: nobody would follow --directions; leave one of the two out')
+  elif guide:
+    raise BadInput('the director is off: nobody would follow --guide; leave one of the two out')
   container_kind(out)
   info = probe(film)
   if not info.has_video:
@@ -105,6 +110,7 @@ def dub(
          for n, line in enumerate(lines, 1) if line.end is not None and line.end > info.seconds + 0.1]  # fmt: skip
   lines, parted = part_lines(check_slots(lines, info.seconds, film))
   given, dropped = _given(directions, lines, lexicon)
+  guides, unguided = read_guides(film if guide == 'original' else guide, lines) if guide else ([None] * len(lines), [])
   voices = [cast.voice_of(line.character) for line in lines]
   hashes = [hash_of_voice(v) for v in voices]
   spoken = list(dict.fromkeys(w for v in voices for w in v.warnings))
@@ -120,7 +126,7 @@ def dub(
     'background': background if background in ('keep', 'duck', NONE) else str(Path(background).absolute()),
     'kept': project is not None, 'out': str(out.absolute()), 'report': report,
     'json': str(Path(json_out).absolute()) if json_out else None,
-    'warnings': list(dict.fromkeys([*cast.warnings, *spoken, *noted, *parted, *dropped])),
+    'warnings': list(dict.fromkeys([*cast.warnings, *spoken, *noted, *parted, *dropped, *unguided])),
   }  # fmt: skip
   played_by = {
     'film': facts['film_hash'], 'model': facts['model_hash'], 'library': getattr(library, 'hash', None),
@@ -138,8 +144,9 @@ def dub(
       check_output(path, overwrite or str(path) in wrote)
     work.keep_voices(dict(zip(hashes, voices, strict=True)))
     work.write_facts(facts | {'wrote': sorted({*wrote, *map(str, outputs(facts))}), 'exported': old.get('exported')})
-    inputs = [played_by | {'line': line, 'voice': voice, 'given': g and dataclasses.asdict(g)}
-              for line, voice, g in zip(facts['lines'], hashes, given, strict=True)]  # fmt: skip
+    inputs = [played_by | {'line': line, 'voice': voice, 'given': g and dataclasses.asdict(g),
+                           'guide': original and dataclasses.asdict(original)}
+              for line, voice, g, original in zip(facts['lines'], hashes, given, guides, strict=True)]  # fmt: skip
     done = [work.settle(number, i) for number, i in enumerate(inputs, 1)]
     if any(done):
       say(f'{sum(done)} of {len(lines)} lines are done already, in {work.folder}')
@@ -150,7 +157,7 @@ def dub(
           left = (time.perf_counter() - began) / played * done[number - 1 :].count(False) if played else None
           say(f'line {number} of {len(lines)}{f", {minutes(left)} left" if played else ""}: {line.text}')
         how = facts['options'] | {'before': before}
-        how['planner'] = playing(given[number - 1]) if given[number - 1] else planner
+        how['planner'] = playing(given[number - 1]) if given[number - 1] else guided(planner, guides[number - 1])
         try:
           dubbed = play(film, line, voices[number - 1], model, library, info.seconds, how, watch)
         except BadInput as e:
