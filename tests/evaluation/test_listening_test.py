@@ -33,7 +33,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def test(folder, tmp_path):
+def made(folder, tmp_path):
   """A page and its key, in a folder."""
   write_test(read_items(folder), tmp_path / 'test.html', title='Voices')
   return tmp_path
@@ -43,13 +43,13 @@ def plan_of(page):
   return json.loads(re.search(r'id="plan">(.*?)</script>', page.read_text(), re.S)[1])
 
 
-def key_of(test):
-  return json.loads((test / 'test.key.json').read_text())
+def key_of(made):
+  return json.loads((made / 'test.key.json').read_text())
 
 
-def answers_of(test, name, rate, choose, slips=0):
+def answers_of(made, name, rate, choose, slips=0):
   """A listener's file: every sound rated by rate(system, line), each pair answered by choose(off, on), some slips."""
-  key = key_of(test)
+  key = key_of(made)
   sound = {(of['system'], of['line']): name for name, of in key['samples'].items()}
   answers = []
   for section in ('naturalness', 'emotion'):
@@ -67,33 +67,33 @@ def answers_of(test, name, rate, choose, slips=0):
   wrong = [answer for answer in answers if set(answer['sounds']) & set(key['checks'])][:slips]
   for answer in wrong:
     answer['value'] = 1 + answer['value'] % 5
-  path = test / f'{name}.json'
+  path = made / f'{name}.json'
   path.write_text(json.dumps({'test': key['test'], 'listener': name, 'answers': answers}))
   return path
 
 
-def test_the_page_does_not_say_whose_sound_it_is(test):
-  plan = plan_of(test / 'test.html')
+def test_the_page_does_not_say_whose_sound_it_is(made):
+  plan = plan_of(made / 'test.html')
   for text in (json.dumps(plan['lines']), json.dumps(plan['checks']), ' '.join(plan['sounds'])):
     assert not re.search(r'\b(on|off)\b', text)
-  key = key_of(test)
+  key = key_of(made)
   assert set(plan['sounds']) == set(key['samples']) | set(key['checks'])
   order = [key['samples'][name]['system'] for line in plan['lines'] for name in line['sounds']]
   assert order not in (['off', 'on'] * 4, ['on', 'off'] * 4)
 
 
-def test_the_key_names_the_sound_that_each_system_spoke(test):
-  sounds = plan_of(test / 'test.html')['sounds']
-  for name, of in key_of(test)['samples'].items():
+def test_the_key_names_the_sound_that_each_system_spoke(made):
+  sounds = plan_of(made / 'test.html')['sounds']
+  for name, of in key_of(made)['samples'].items():
     with wave.open(io.BytesIO(base64.b64decode(sounds[name].partition(',')[2]))) as file:
       samples = np.frombuffer(file.readframes(6000), '<i2')
     pitch = np.argmax(np.abs(np.fft.rfft(samples))) / 6000 * 2 * np.pi
     assert pitch == pytest.approx(0.05 * (1 + of['line'] + 4 * (of['system'] == 'on')), abs=0.002)
 
 
-def test_words_of_a_line_cannot_change_the_page(test):
-  assert '<b>' not in (test / 'test.html').read_text()
-  assert plan_of(test / 'test.html')['lines'][2]['text'] == LINES[2][0]
+def test_words_of_a_line_cannot_change_the_page(made):
+  assert '<b>' not in (made / 'test.html').read_text()
+  assert plan_of(made / 'test.html')['lines'][2]['text'] == LINES[2][0]
 
 
 def test_beeps_can_be_counted():
@@ -138,9 +138,9 @@ def test_rows_that_cannot_be_used_are_named(folder, row, said):
     read_items(folder / 'bad.json')
 
 
-def test_ratings_become_means_and_gains(test):
+def test_ratings_become_means_and_gains(made):
   liked = {'off': 2, 'on': 3}
-  files = [answers_of(test, f'l{n}', lambda system, line: liked[system] + line % 2, lambda off, on: on)
+  files = [answers_of(made, f'l{n}', lambda system, line: liked[system] + line % 2, lambda off, on: on)
            for n in range(3)]  # fmt: skip
   found = summary(score(files, find_key(files)))
   assert found['ratings']['naturalness']['off']['mean'] == 2.5 and found['ratings']['emotion']['on']['mean'] == 3.5
@@ -151,41 +151,41 @@ def test_ratings_become_means_and_gains(test):
   assert found['agreement']['naturalness']['mean'] == 1.0 and found['listeners'] == 3
 
 
-def test_who_prefers_neither_counts_half(test):
-  file = answers_of(test, 'l', lambda *_: 3, lambda off, on: 'same')
-  assert summary(score([file], test / 'test.key.json'))['preferred'][0]['mean'] == 0.5
+def test_who_prefers_neither_counts_half(made):
+  file = answers_of(made, 'l', lambda *_: 3, lambda off, on: 'same')
+  assert summary(score([file], made / 'test.key.json'))['preferred'][0]['mean'] == 0.5
 
 
-def test_who_does_not_listen_is_left_out_and_named(test):
-  careful = answers_of(test, 'careful', lambda *_: 4, lambda off, on: on, slips=1)
-  careless = answers_of(test, 'careless', lambda *_: 1, lambda off, on: off, slips=2)
-  scores = score([careful, careless], test / 'test.key.json')
+def test_who_does_not_listen_is_left_out_and_named(made):
+  careful = answers_of(made, 'careful', lambda *_: 4, lambda off, on: on, slips=1)
+  careless = answers_of(made, 'careless', lambda *_: 1, lambda off, on: off, slips=2)
+  scores = score([careful, careless], made / 'test.key.json')
   assert scores.ratings['naturalness']['on'].value == 4 and [one.name for one in scores.dropped] == ['careless']
-  table, data = write_table(scores, test / 'table.md')
+  table, data = write_table(scores, made / 'table.md')
   assert 'careless' in table.read_text() and json.loads(data.read_text())['dropped'][0]['failed'] == 2
   with pytest.raises(BadInput, match='attention'):
-    score([careless], test / 'test.key.json')
+    score([careless], made / 'test.key.json')
 
 
-def test_a_sound_that_could_not_be_played_is_nobodys_rating(test):
-  file = answers_of(test, 'l', lambda system, line: None if line else 5, lambda off, on: on)
-  found = summary(score([file], test / 'test.key.json'))['ratings']['emotion']['on']
+def test_a_sound_that_could_not_be_played_is_nobodys_rating(made):
+  file = answers_of(made, 'l', lambda system, line: None if line else 5, lambda off, on: on)
+  found = summary(score([file], made / 'test.key.json'))['ratings']['emotion']['on']
   assert (found['mean'], found['low'], found['ratings']) == (5, None, 1)
 
 
-def test_answers_that_do_not_belong_are_refused(test):
-  file = answers_of(test, 'l', lambda *_: 3, lambda off, on: on)
+def test_answers_that_do_not_belong_are_refused(made):
+  file = answers_of(made, 'l', lambda *_: 3, lambda off, on: on)
   with pytest.raises(BadInput, match='twice'):
-    score([file, file], test / 'test.key.json')
+    score([file, file], made / 'test.key.json')
   record = json.loads(file.read_text())
   for change, said in (
     ({'test': 'other'}, 'another test'),
     ({'answers': [{'section': 'emotion', 'sounds': ['s0000'], 'value': 6}]}, 'changed'),
     ({'answers': [{'section': 'emotion', 'sounds': ['x'], 'value': 3}]}, 'changed'),
   ):
-    (test / 'bad.json').write_text(json.dumps(record | change))
+    (made / 'bad.json').write_text(json.dumps(record | change))
     with pytest.raises(BadInput, match=said):
-      score([test / 'bad.json'], test / 'test.key.json')
+      score([made / 'bad.json'], made / 'test.key.json')
 
 
 # In a browser
