@@ -19,8 +19,8 @@ from dubber_jax.dubbing import Stopwatch, check_script, play_line, read_script, 
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.report import LineAssets, ReportAssets, write_report
 from dubber_jax.footage.library import Library
-from dubber_jax.media.background import NONE, read_background
-from dubber_jax.media.loudness import TARGET_LUFS, integrated, limit_peaks, target_of
+from dubber_jax.media.background import NONE, mix, read_background
+from dubber_jax.media.loudness import TARGET_LUFS, integrated, target_of
 from dubber_jax.media.mux import SOUND_RATE, container_kind, write_dubbed, write_stem
 from dubber_jax.media.output import check_output, write_json
 from dubber_jax.media.sound import read_sound, resample
@@ -178,13 +178,13 @@ def dub(
 
 def redo(
   folder: str | Path, number: int, model: Model | None = None, library: Library | None = None, note: str = '',
-  take: int | None = None, say=print,
+  take: int | None = None, read_note=parse, say=print,
 ) -> dict:  # fmt: skip
   """Plays one line of a project again and exports the film; what is not that line stays as it was, to the sample.
 
-  note: what to do otherwise, in English or Chinese; without one it is another take of the same direction. take: an
-  earlier take of the line is chosen instead, which needs no model. Former takes are kept. Raises BadInput for a line
-  or a take that the project does not have, and for a model that is not the project's.
+  note: what to do otherwise, as `read_note` understands it (by rules, English or Chinese); without one it is another
+  take of the same direction. take: an earlier take of the line is chosen instead, which needs no model. Former takes
+  are kept. Raises BadInput for a line or a take that the project does not have, and for a model that is not its own.
   """
   with opened(folder) as work:
     facts = work.facts
@@ -205,7 +205,7 @@ def redo(
     if note:
       if not facts['director']:
         raise BadInput('the director is off in this project: nobody would follow the note')
-      parsed = parse(note, direction, read_script(line.text, lexicon))
+      parsed = read_note(note, direction, read_script(line.text, lexicon))
       direction, warnings = parsed.direction, parsed.warnings
     options = facts['options'] | {'planner': playing(direction, warnings)}
     options['seed'] = options.get('seed', 0) + (0 if note else max(work.takes(number)))
@@ -252,8 +252,7 @@ def export(work: Project, overwrite: bool, say=print, pictures=None, watch: Stop
   with watch('encode'):
     sound, rate = dialogue, SAMPLE_RATE
     if behind is not None:
-      sound, rate = resample(dialogue, SAMPLE_RATE, SOUND_RATE), SOUND_RATE
-      sound = limit_peaks(sound + np.pad(behind, (0, max(0, len(sound) - len(behind))))[: len(sound)], rate)
+      sound, rate = mix(resample(dialogue, SAMPLE_RATE, SOUND_RATE), behind), SOUND_RATE
     warnings += [*told, *of_background, *write_dubbed(film, sound, rate, out, overwrite)]
     write_stem(stem, dialogue, SAMPLE_RATE, overwrite)
   results = []

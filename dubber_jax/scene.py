@@ -73,7 +73,7 @@ def named(line: Line) -> str:
 
 def playing(direction: Direction, warnings: tuple[str, ...] = ()) -> Planner:
   """A planner that has this direction and no other."""
-  return lambda *_: (direction, warnings)
+  return lambda *_, **__: (direction, warnings)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from dubber_jax.errors import BadInput
-from dubber_jax.media.loudness import integrated
+from dubber_jax.media.loudness import integrated, limit_peaks
 from dubber_jax.media.mux import SOUND_RATE
-from dubber_jax.media.sound import read_sound
+from dubber_jax.media.sound import lasting, read_sound
 
 KEEP, DUCK, NONE = 'keep', 'duck', 'none'
 LOWERED = {KEEP: 0.0, DUCK: 10 ** (-18 / 20)}  # gain of the film's own sound while a line is spoken
@@ -18,7 +18,7 @@ UNEQUAL = 1.0  # s that a track may be shorter than its film
 def read_background(
   what: str, film, seconds: float, has_sound: bool, slots: list[tuple[float, float]]
 ) -> tuple[np.ndarray | None, list[str]]:
-  """The sound to go under the dialogue, (S,) at SOUND_RATE from the film's start, or None; and warnings.
+  """The sound to go under the dialogue, (S,) or (S, 2) at SOUND_RATE from the film's start, or None; and warnings.
 
   what: `keep`: the film's own sound, muted in the `slots` (start s, end s) of the lines; `duck`: lowered there;
   `none`; or a file of music and effects, which is taken as it is. Raises BadInput for a file without sound, silent,
@@ -29,22 +29,23 @@ def read_background(
   if what in LOWERED:
     if not has_sound:
       return None, [f'{Path(film).name} has no sound of its own: there is no background to {what}']
-    wave = fit(read_sound(film, SOUND_RATE), seconds)
-    return wave * gain_around(slots, len(wave), SOUND_RATE, LOWERED[what], FADES[what]), []
-  wave = read_sound(what, SOUND_RATE)
+    wave = lasting(read_sound(film, SOUND_RATE, stereo=True), round(seconds * SOUND_RATE))
+    return (wave.T * gain_around(slots, len(wave), SOUND_RATE, LOWERED[what], FADES[what])).T, []
+  wave = read_sound(what, SOUND_RATE, stereo=True)
   lasts = len(wave) / SOUND_RATE
   if not np.isfinite(integrated(wave, SOUND_RATE)):
     raise BadInput(f'{what}: is silent; give a track of music and effects, or --background none')
   if lasts < seconds - UNEQUAL:
     raise BadInput(f'{what}: lasts {lasts:.2f} s, the film {seconds:.2f} s; give a track as long as the film')
   told = f'{Path(what).name} lasts {lasts:.2f} s, the film {seconds:.2f} s: it is cut there'
-  return fit(wave, seconds), [told] if lasts > seconds + UNEQUAL else []
+  return lasting(wave, round(seconds * SOUND_RATE)), [told] if lasts > seconds + UNEQUAL else []
 
 
-def fit(wave: np.ndarray, seconds: float) -> np.ndarray:
-  """(S,) at SOUND_RATE cut or filled up with silence."""
-  samples = round(seconds * SOUND_RATE)
-  return np.pad(wave[:samples], (0, max(0, samples - len(wave))))
+def mix(dialogue: np.ndarray, background: np.ndarray) -> np.ndarray:
+  """Dialogue (S,) at SOUND_RATE over a background, mono or stereo as that is, as loud in either, below the ceiling."""
+  if background.ndim > 1:
+    dialogue = np.repeat(dialogue[:, None] * np.float32(0.5**0.5), 2, axis=1)
+  return limit_peaks(dialogue + lasting(background, len(dialogue)), SOUND_RATE)
 
 
 def gain_around(slots, samples: int, rate: int, lowered: float, fade: float) -> np.ndarray:

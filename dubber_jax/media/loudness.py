@@ -44,13 +44,13 @@ def anchor(wave: np.ndarray, rate: int, target_lufs: float = TARGET_LUFS) -> np.
 
 
 def limit_peaks(wave: np.ndarray, rate: int, ceiling_db: float = CEILING_DB) -> np.ndarray:
-  """(S,) with its true peak (BS.1770 annex 2: four times oversampled) held at the ceiling, float32.
+  """(S,) or (S, 2) with its true peak (BS.1770 annex 2: four times oversampled) held at the ceiling, float32.
 
-  The gain falls ahead of a peak and recovers after it, over 5 ms each way, so that nothing is heard to switch. A
-  long wave is gone through in parts, so that memory does not grow with it.
+  The gain, one for all channels, falls ahead of a peak and recovers after it, over 5 ms each way, so that nothing is
+  heard to switch. A long wave is gone through in parts, so that memory does not grow with it.
   """
   part, margin = PART * rate, rate // 10  # what a sample becomes depends on some 15 ms around it
-  limited = np.empty(len(wave), np.float32)
+  limited = np.empty(wave.shape, np.float32)
   for first in range(0, len(wave), part):
     begin = max(0, first - margin)
     done = _limit_part(wave[begin : first + part + margin], rate, 10 ** (ceiling_db / 20))
@@ -61,11 +61,12 @@ def limit_peaks(wave: np.ndarray, rate: int, ceiling_db: float = CEILING_DB) -> 
 def _limit_part(wave: np.ndarray, rate: int, ceiling: float) -> np.ndarray:
   from scipy.ndimage import minimum_filter1d, uniform_filter1d
   from scipy.signal import resample_poly
-  peaks = np.maximum(np.abs(resample_poly(wave, 4, 1)).reshape(-1, 4).max(axis=1), np.abs(wave))
+  between = resample_poly(wave, 4, 1)
+  peaks = np.maximum(*(np.abs(x).reshape(len(wave), -1).max(axis=1) for x in (between, wave)))
   if peaks.max(initial=0) <= ceiling:
     return wave.astype(np.float32)
   gain = np.minimum(1, ceiling / np.maximum(peaks, 1e-9))
   reach = max(3, int(0.005 * rate)) | 1
   # The smallest gain within reach, averaged over the same reach, never exceeds the gain a peak itself needs.
   held = minimum_filter1d(gain, 2 * reach + 1, mode='nearest')
-  return (wave * uniform_filter1d(held, reach, mode='nearest')).astype(np.float32)
+  return (wave.T * uniform_filter1d(held, reach, mode='nearest')).T.astype(np.float32)

@@ -20,11 +20,11 @@ from dubber_jax.media.container import (
   time_zero,
 )
 from dubber_jax.media.output import check_output, complete_file
-from dubber_jax.media.sound import MAX_SECONDS, resample, write_wav
+from dubber_jax.media.sound import MAX_SECONDS, lasting, resample, write_wav
 from dubber_jax.media.video import decode_pictures, rotation_of, upright_rgb, usual_duration
 
 SOUND_RATE = 48_000  # Hz, of the dubbed film and of the stem
-BIT_RATE = 128_000  # bits a second of the mono sound
+BIT_RATE = {'mono': 128_000, 'stereo': 192_000}  # bits a second of the sound
 CHUNK = 1 << 14  # samples handed to the encoder at a time
 PICTURE_CLOCK = Fraction(1, 90_000)  # s, of encoded pictures: MPEG's own, which any rate fits
 NEAR = 0.002  # s: containers that count in milliseconds round
@@ -64,11 +64,11 @@ def write_dubbed(source, sound: np.ndarray, sample_rate: int, out, overwrite: bo
                  start: float | None = None, end: float | None = None, track: int | None = None) -> list[str]:
   """Writes the pictures of `source` with `sound` in place of its own; returns warnings.
 
-  sound: (S,) float32 mono at `sample_rate` Hz; it starts with the pictures, and is written at 48 kHz, padded with
-  silence or cut to last exactly as long as they do. start, end: the part of the film, in seconds. The container
-  is named by the suffix of `out`. Pictures are copied bit for bit where it can hold their codec and the part
-  starts on a key frame; else they are encoded once, with a warning. A rotation is kept, or carried out where the
-  container cannot state one. Other tracks (subtitles, further languages) are left out, with a warning.
+  sound: (S,) float32 mono, or (S, 2) stereo, at `sample_rate` Hz; it starts with the pictures, and is written at
+  48 kHz, padded with silence or cut to last exactly as long as they do. start, end: the part of the film, in seconds.
+  The container is named by the suffix of `out`. Pictures are copied bit for bit where it can hold their codec and the
+  part starts on a key frame; else they are encoded once, with a warning. A rotation is kept, or carried out where
+  the container cannot state one. Other tracks (subtitles, further languages) are left out, with a warning.
 
   Raises BadInput where the source cannot be read, the container is unknown, `out` exists (unless `overwrite`),
   cannot be written or the disk is full. Nothing is left behind then, and an older `out` stays.
@@ -92,8 +92,7 @@ def write_dubbed(source, sound: np.ndarray, sample_rate: int, out, overwrite: bo
     done = 'cut' if given > seconds else 'filled up with silence'
     warnings.append(f'the sound lasts {given:.2f} s, the pictures {seconds:.2f} s: the sound was {done}')
   samples = round(seconds * SOUND_RATE)
-  voice = resample(sound, sample_rate, SOUND_RATE)[:samples]
-  voice = np.pad(voice, (0, samples - len(voice)))
+  voice = lasting(resample(sound, sample_rate, SOUND_RATE), samples)
   with complete_file(out, overwrite) as beside:
     if not reason:
       try:
@@ -121,8 +120,8 @@ def container_kind(out) -> ContainerKind:
 
 
 def check_sound(sound: np.ndarray):
-  if np.ndim(sound) != 1 or not np.isfinite(sound).all():
-    raise ValueError(f'the sound has to be (S,) of finite numbers, not {np.shape(sound)}')
+  if np.shape(sound)[1:] not in ((), (2,)) or not np.isfinite(sound).all():
+    raise ValueError(f'the sound has to be (S,) or (S, 2) of finite numbers, not {np.shape(sound)}')
 
 
 def left_out(film, out: Path) -> list[str]:
@@ -230,7 +229,7 @@ class OutputFile:
 
 
 def write_film(source, track, part_of: Part, voice: np.ndarray, beside: Path, kind: ContainerKind, copy: bool):
-  """Writes pictures and voice (S,) at SOUND_RATE to the path `beside`. Raises CannotCopy, BadInput."""
+  """Writes pictures and voice (S,) or (S, 2) at SOUND_RATE to the path `beside`. Raises CannotCopy, BadInput."""
   with open_media(source) as film, open(beside, 'wb', buffering=0) as file:
     pictures = choose_track(film, 'video', source, track)
     output = OutputFile(file)
@@ -241,7 +240,8 @@ def write_film(source, track, part_of: Part, voice: np.ndarray, beside: Path, ki
           packets = copied_pictures(film, pictures, dubbed.add_stream_from_template(pictures, opaque=True), part_of)
         else:
           packets = encoded_pictures(film, pictures, dubbed, kind, source, part_of)
-        sound = dubbed.add_stream(kind.sound, rate=SOUND_RATE, layout='mono', bit_rate=BIT_RATE)
+        layout = layout_of(voice)
+        sound = dubbed.add_stream(kind.sound, rate=SOUND_RATE, layout=layout, bit_rate=BIT_RATE[layout])
         for packet in in_time(packets, encoded_sound(voice, sound)):
           dubbed.mux(packet)
     except BadInput:
@@ -314,10 +314,15 @@ def encoded_pictures(film, pictures, dubbed, kind: ContainerKind, source, part_o
 def encoded_sound(voice: np.ndarray, stream) -> Iterator:
   samples = np.round(np.clip(voice, -1, 1) * 32767).astype(np.int16)
   for begin in range(0, len(samples), CHUNK):
-    frame = av.AudioFrame.from_ndarray(samples[None, begin:begin + CHUNK], format='s16', layout='mono')
+    packed = samples[begin:begin + CHUNK].reshape(1, -1)
+    frame = av.AudioFrame.from_ndarray(packed, format='s16', layout=layout_of(voice))
     frame.sample_rate, frame.pts, frame.time_base = SOUND_RATE, begin, Fraction(1, SOUND_RATE)
     yield from stream.encode(frame)
   yield from stream.encode(None)
+
+
+def layout_of(wave: np.ndarray) -> str:
+  return 'mono' if wave.ndim == 1 else 'stereo'
 
 
 def in_time(*packets: Iterable) -> Iterator:

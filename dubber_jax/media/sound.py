@@ -28,11 +28,12 @@ CLIPPED = 0.01  # share of flattened samples that makes a voice useless
 
 
 def read_sound(path, sample_rate: int = SAMPLE_RATE, start: float | None = None, end: float | None = None,
-               track: int | None = None) -> np.ndarray:
+               track: int | None = None, stereo: bool = False) -> np.ndarray:
   """The sound of a file, film or not, from `start` to `end` seconds, as (S,) float32 mono, about -1 to 1.
 
   Time counts from the film's first picture (without pictures from the first sound); where the sound starts
-  later or has a gap there is silence. Channels are mixed down to one. `track` as for choose_track.
+  later or has a gap there is silence. Channels are mixed down to one, or to (S, 2) where `stereo` is asked for and
+  there are several. `track` as for choose_track.
 
   Raises BadInput where the file is missing, holds no sound, or is cut off or damaged.
   """
@@ -43,7 +44,8 @@ def read_sound(path, sample_rate: int = SAMPLE_RATE, start: float | None = None,
     rate = stream.codec_context.sample_rate
     if not 1000 <= rate <= 768_000:
       raise BadInput(f'{path}: states a sample rate of {rate} Hz; it is damaged, export it again')
-    wave = decode_sound(container, stream, rate, path, start, end)
+    layout = 'stereo' if stereo and stream.codec_context.channels > 1 else 'mono'
+    wave = decode_sound(container, stream, rate, path, start, end, layout)
   if end is not None:
     if end - start > len(wave) / rate + 0.5:
       raise BadInput(f'{path}: the part ends at {end:.2f} s, but the sound lasts {start + len(wave) / rate:.2f} s; '
@@ -56,13 +58,14 @@ def read_sound(path, sample_rate: int = SAMPLE_RATE, start: float | None = None,
   return resample(wave, rate, sample_rate)
 
 
-def decode_sound(container, stream, rate: int, path, start: float, end: float | None) -> np.ndarray:
-  """(S,) at the track's own `rate`, from `start` to at least `end` where the sound lasts so long."""
+def decode_sound(container, stream, rate: int, path, start: float, end: float | None, layout: str) -> np.ndarray:
+  """(S,), of the layout stereo (S, 2), at the track's own `rate`, from `start` to at least `end` where the sound lasts
+  so long."""
   zero = time_zero(container)
   latest = (stated_seconds(container) or 0.0) + 1.0  # s: a time stamp past this is damage, not a gap
   if start > 2 and container.format.name not in ('mp3', 'aac'):  # which have no index to seek by
     container.seek(int((start - 1 + zero) / stream.time_base), stream=stream, backward=True)
-  mix = av.AudioResampler(format='flt', layout='mono', rate=rate)
+  mix = av.AudioResampler(format='flt', layout=layout, rate=rate)
   placed = PlacedSound(rate, round(start * rate))
   packets = damaged = 0
   for packet in container.demux(stream):
@@ -78,7 +81,8 @@ def decode_sound(container, stream, rate: int, path, start: float, end: float | 
       time = frame.time - zero if frame.time is not None else None
       known = time is not None and -60 < time < latest
       for mixed in mix.resample(frame):
-        placed.add(mixed.to_ndarray()[0], round(time * rate) if known else None)
+        samples = mixed.to_ndarray()[0]
+        placed.add(samples if layout == 'mono' else samples.reshape(-1, 2), round(time * rate) if known else None)
         known = False
       if placed.length > MAX_SECONDS * rate:
         raise BadInput(f'{path}: the sound is longer than {MAX_SECONDS // 3600} hours; give a shorter part of it')
@@ -104,12 +108,12 @@ class PlacedSound:
     self.reached = None  # one past the last sample, counted from time zero
 
   def add(self, samples: np.ndarray, index: int | None):
-    """Adds (S,) samples that start at `index` from time zero; None: right after the last."""
+    """Adds (S,) or (S, 2) samples that start at `index` from time zero; None: right after the last."""
     least_gap = self.least_gap
     if self.reached is None:
       self.reached, least_gap = min(index or 0, self.begin), 0
     if index is not None and index - self.reached > least_gap:
-      self.keep(np.zeros(index - self.reached, np.float32))
+      self.keep(np.zeros((index - self.reached, *samples.shape[1:]), np.float32))
     self.keep(samples)
 
   def keep(self, samples: np.ndarray):
@@ -123,14 +127,19 @@ class PlacedSound:
 
 
 def resample(wave: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
-  """(S,) at `rate` Hz -> (round(S * new_rate / rate),) float32 at `new_rate` Hz, band-limited."""
+  """(S,) or (S, 2) at `rate` Hz -> as many of round(S * new_rate / rate) float32 at `new_rate` Hz, band-limited."""
   wave = np.asarray(wave, np.float32)
   if rate == new_rate or not len(wave):
     return wave
   import soxr
   length = max(1, round(len(wave) * new_rate / rate))
-  changed = soxr.resample(wave, rate, new_rate)[:length]
-  return np.pad(changed, (0, length - len(changed))).astype(np.float32, copy=False)
+  return lasting(soxr.resample(wave, rate, new_rate), length).astype(np.float32, copy=False)
+
+
+def lasting(wave: np.ndarray, samples: int) -> np.ndarray:
+  """(S,) or (S, 2) cut, or filled up with silence, to so many samples."""
+  wave = wave[:samples]
+  return np.pad(wave, [(0, samples - len(wave))] + [(0, 0)] * (wave.ndim - 1))
 
 
 def write_wav(path, wave: np.ndarray, sample_rate: int, overwrite: bool = True):

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from dubber_jax.errors import BadInput
-from dubber_jax.media.background import gain_around, read_background
+from dubber_jax.media.background import gain_around, mix, read_background
+from dubber_jax.media.loudness import integrated
 from dubber_jax.media.mux import SOUND_RATE
 from dubber_jax.media.sound import write_wav
 
@@ -37,13 +38,24 @@ def test_film_without_sound_has_no_background_and_says_so(film):
   assert read_background('none', film, 4.0, True, []) == (None, [])
 
 
-def test_track_of_another_rate_and_two_channels_fits_the_film(tmp_path, film):
+def test_track_of_another_rate_and_two_channels_fits_the_film_and_keeps_both(tmp_path, film):
   from scipy.io import wavfile
 
-  wavfile.write(tmp_path / 'music.wav', 32000, np.full((6 * 32000, 2), 8192, np.int16))
+  wavfile.write(tmp_path / 'music.wav', 32000, np.tile(np.int16([8192, -4096]), (6 * 32000, 1)))
   wave, (warning,) = read_background(str(tmp_path / 'music.wav'), film, 4.0, True, [(1.0, 2.0)])
-  assert len(wave) == 4 * RATE and '6.00 s' in warning
-  np.testing.assert_allclose(wave[RATE : 2 * RATE], 0.25 * 2**0.5, atol=1e-3)  # as loud, by BS.1770
+  assert wave.shape == (4 * RATE, 2) and '6.00 s' in warning
+  np.testing.assert_allclose(wave[RATE : 2 * RATE], np.tile([0.25, -0.125], (RATE, 1)), atol=1e-3)
+
+
+def test_dialogue_is_as_loud_over_two_channels_as_over_one():
+  dialogue = 0.1 * np.sin(np.arange(4 * RATE) * 0.13).astype(np.float32)
+  one, two = (mix(dialogue, np.zeros((3 * RATE, *channels), np.float32)) for channels in ((), (2,)))
+  assert integrated(one, RATE) == pytest.approx(integrated(two, RATE), abs=0.05)
+
+
+def test_dialogue_over_loud_music_does_not_clip():
+  mixed = mix(np.full(RATE, 0.7, np.float32), np.full((RATE, 2), 0.7, np.float32))
+  assert np.abs(mixed).max() <= 10 ** (-1 / 20) + 1e-6
 
 
 @pytest.mark.parametrize('fault', ['short', 'silent', 'missing', 'no sound'])

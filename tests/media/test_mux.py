@@ -32,6 +32,18 @@ def disk_that_fills_up(size: int):
     resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.parametrize('out', ['.mp4', '.mkv', '.mpg', '.webm', '.flv'])
+def test_two_channels_stay_two(out, tmp_path, media):
+  film = media.film(tmp_path / 'film.mp4')
+  time = np.arange(96000) / 48000
+  stereo = np.stack([0.5 * np.sin(2 * np.pi * 500 * time), 0.2 * np.sin(2 * np.pi * 900 * time)], axis=1)
+  write_dubbed(film, stereo, 48000, tmp_path / f'dubbed{out}')
+  heard = read_sound(tmp_path / f'dubbed{out}', 48000, stereo=True)[4800:-4800]
+  assert heard.std(axis=0) == pytest.approx(stereo.std(axis=0), rel=0.05)
+  mono = read_sound(film, 48000, stereo=True)
+  assert mono.ndim == 1
+
+
 @pytest.mark.parametrize('source', ['.mp4', '.mkv', '.mov', '.mpg', '.webm', '.flv'])
 @pytest.mark.parametrize('out', ['.mp4', '.mkv', '.mov', '.mpg', '.webm', '.flv'])
 def test_pictures_stay_and_the_new_sound_fills_their_time(source, out, tmp_path, media):
