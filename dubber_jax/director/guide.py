@@ -37,6 +37,7 @@ class Guide:
   """How one line was performed. What is not known is None."""
 
   emotions: tuple[float, ...]  # (8,) probabilities
+  seconds: float  # of speech, pauses left out
   rate: float  # syllables a second of speech
   pitch: float | None  # Hz, median; only to compare a character's lines
   range: float | None  # semitones, 10th to 90th percentile
@@ -70,8 +71,8 @@ def read_guide(wave: np.ndarray, sample_rate: int) -> Guide | None:
     course = tuple(round(float(s), 2) for s in np.interp(at, voiced, 12 * np.log2(pitch[voiced] / middle)))
   seconds = speaking.sum() * step
   return Guide(
-    tuple(float(p) for p in sound_emotion(part, sample_rate)), _syllables(part, sample_rate, pitch) / seconds, middle,
-    spread, course, _gaps(speaking[first:last], step),
+    tuple(float(p) for p in sound_emotion(part, sample_rate)), float(seconds),
+    _syllables(part, sample_rate, pitch) / float(seconds), middle, spread, course, _gaps(speaking[first:last], step),
   )  # fmt: skip
 
 

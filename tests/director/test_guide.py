@@ -17,8 +17,8 @@ def felt(**shares):
 
 
 def guide(**values):
-  plain = dict(emotions=felt(neutral=1.0), rate=5.0, pitch=200.0, range=6.2, course=(0.0,) * COURSE, pauses=())
-  return Guide(**(plain | values))
+  plain = dict(emotions=felt(neutral=1.0), seconds=2.0, rate=5.0, pitch=200.0, range=6.2)
+  return Guide(**({'course': (0.0,) * COURSE, 'pauses': ()} | plain | values))
 
 
 def nothing_seen():
