@@ -196,6 +196,8 @@ def redo(
       return export(work, overwrite=True, say=say)
     if model is None or hash_of_model(model) != facts['model_hash']:
       raise BadInput(f'{work.folder} was played by the model {facts["model"]}, which this is not; give that one')
+    if probe(facts['film']).has_video and hash_of_file(facts['film']) != facts['film_hash']:
+      raise BadInput(f'{facts["film"]} is not the film any more that {work.folder} was made of; put that one back')
     last = work.load(number, chosen)
     exported = facts.get('exported') or []
     if last.made.get('of') and last.note == note and (exported[number - 1 : number] or [None]) != [chosen]:

@@ -63,8 +63,12 @@ class Project:
 
   @property
   def facts(self) -> dict:
-    """What project.json holds."""
-    return _read_json(self.folder / 'project.json')
+    """What project.json holds. Raises BadInput where it is damaged, or of another version."""
+    path = self.folder / 'project.json'
+    facts = _read_json(path)
+    if not isinstance(facts, dict) or facts.get('format') != FORMAT or not isinstance(facts.get('lines'), list):
+      raise BadInput(f'{path}: is not of this version (format {FORMAT}), or damaged; start again in another folder')
+    return facts
 
   def write_facts(self, facts: dict):
     write_json(facts | {'format': FORMAT}, self.folder / 'project.json', overwrite=True)
@@ -254,26 +258,29 @@ def direction_from(fields: dict, where) -> Direction:
 def read_directions(path, lines, words) -> tuple[list[Direction | None], list[str]]:
   """The directions of a project, or of its directions.json, for other lines of the same film, and warnings.
 
-  Each line takes the direction whose slot it shares most of, None where there is none. words: of each line; pauses
-  and emphasis, which count words, go along only where the text is the same.
+  Each line takes the direction whose slot it shares most of, rather one of the same character; None where there is
+  none. words: of each line. Pauses and emphasis, which count words, go along only where the text is the same.
   """
   path = Path(path)
   path = path / 'directions.json' if path.is_dir() else path
   stored = _read_json(path, 'give a project folder, or its directions.json')
   try:
-    rows = [(row['start'], row['end'], row['text_hash'], direction_from(row['direction'], path))
-            for row in stored['lines']]  # fmt: skip
-  except (KeyError, TypeError) as error:
-    raise BadInput(f'{path}: not directions that `dubber dub` wrote ({error!r} is missing)') from None
+    rows = [(Line('', float(row['start']), float(row['end']), row['character']), row['text_hash'],
+             direction_from(row['direction'], path)) for row in stored['lines']]  # fmt: skip
+  except BadInput:
+    raise
+  except (KeyError, TypeError, ValueError) as error:
+    raise BadInput(f'{path}: not directions that `dubber dub` wrote ({error!r})') from None
   found, warnings = [], []
   for number, (line, own) in enumerate(zip(lines, words, strict=True), 1):
-    shared = [min(line.end, end) - max(line.start, start) for start, end, *_ in rows]
-    best = int(np.argmax(shared)) if shared else 0
-    if not shared or shared[best] <= 0:
+    shared = [min(line.end, other.end) - max(line.start, other.start) for other, _, _ in rows]
+    if max(shared, default=0.0) <= 0:
       warnings.append(f'line {number}: {path} has no direction for {line.start:.2f} to {line.end:.2f} s; it is planned')
       found.append(None)
       continue
-    *_, text_hash, direction = rows[best]
+    own_first = [(seconds > 0 and row[0].character == line.character, seconds)
+                 for seconds, row in zip(shared, rows, strict=True)]  # fmt: skip
+    _, text_hash, direction = rows[own_first.index(max(own_first))]
     if text_hash != hash_of_text(line) and (direction.pauses or direction.emphasis):
       direction = direction.replace(pauses=(), emphasis=())
       warnings.append(f'line {number}: its words are others than those directed: pauses and emphasis are left out')

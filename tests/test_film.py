@@ -213,6 +213,24 @@ def test_redo_that_was_stopped_before_the_film_was_written_goes_on(scene, actor,
     assert project.load(1, 3).direction.loudness < project.load(1, 2).direction.loudness < -3
 
 
+@pytest.mark.parametrize('broken', ['', '[]', '{}', '{"format": 1}'])
+def test_broken_project_is_refused(scene, tmp_path, broken):
+  scene()
+  (tmp_path / 'project' / 'project.json').write_text(broken)
+  for attempt in (scene, lambda: redo(tmp_path / 'project', 1, take=1)):
+    with pytest.raises(BadInput, match=r'project\.json'):
+      attempt()
+
+
+def test_redo_over_a_film_that_has_changed_is_refused(scene, silent, model, tmp_path):
+  film = tmp_path / 'film.mp4'
+  shutil.copy(silent, film)
+  scene(film=film)
+  write_silent_clip(film, np.zeros((100, 32, 32, 3), np.uint8), overwrite=True)
+  with pytest.raises(BadInput, match='put that one back'):
+    redo(tmp_path / 'project', 1, model, LIBRARY, 'softer')
+
+
 @pytest.mark.parametrize(('line', 'take', 'said'), [(0, None, '1 to 4'), (9, None, '1 to 4'), (2, 7, 'no whole take')])
 def test_line_or_take_that_does_not_exist_is_refused(scene, model, tmp_path, line, take, said):
   _, dialogue = scene()
@@ -291,7 +309,7 @@ def test_directions_of_one_language_are_played_in_another(scene, tmp_path):
 def test_directions_that_are_broken_are_refused(scene, tmp_path, broken):
   if broken in ('emotion', 'pauses', 'loudness'):
     direction = {broken: {'emotion': [1.0], 'pauses': [[1]], 'loudness': 'loud'}[broken]}
-    broken = json.dumps({'lines': [{'start': 0, 'end': 1, 'text_hash': '', 'direction': direction}]})
+    broken = json.dumps({'lines': [{'start': 0, 'end': 1, 'character': '', 'text_hash': '', 'direction': direction}]})
   (tmp_path / 'directions.json').write_text(broken)
   with pytest.raises(BadInput, match='directions.json'):
     scene(directions=tmp_path / 'directions.json')
