@@ -174,7 +174,10 @@ def _entropy(p) -> float:
 
 
 def _line_before(line, before) -> Direction | None:
-  """How the same character was to play the last line, where it was said a moment ago."""
+  """How the same character was to play the last line, where it was said a moment ago. Lines without a name and
+  without times have nothing to do with each other."""
+  if not line.character and line.start is None:
+    return None
   for said, direction in reversed(before):
     if said.character == line.character:
       known = line.start is not None and said.end is not None

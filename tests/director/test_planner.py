@@ -181,6 +181,7 @@ def test_a_character_goes_on_from_the_last_line():
     (Line('Go on.', 5.0, 6.0, 'Ann'), Line('No!', 3.0, 4.5, 'Ben')),  # somebody else
     (Line('Go on.', 50.0, 51.0, 'Ann'), Line('No!', 3.0, 4.5, 'Ann')),  # much later
     (Line('Go on.', 5.0, 6.0, 'Ann', 'sadly'), Line('No!', 3.0, 4.5, 'Ann')),  # the script turns it
+    (Line('Go on.'), Line('No!')),  # rows of a list
   ],
 )
 def test_a_new_moment_begins_anew(line, before):
