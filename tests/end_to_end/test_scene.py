@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dubber_jax.cli import main
 from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.media.cartoon import draw_cartoon
 from dubber_jax.media.mux import SOUND_RATE, write_dubbed
@@ -119,3 +120,27 @@ def test_scene_killed_twice_is_the_same_and_keeps_every_slot(scene):
     before[line['line']['character']] = line
   reach = np.convolve(spoken, np.ones(400), 'same') > 0  # the stem's change of rate
   assert np.abs(wave[~reach]).max(initial=0) < 1e-4
+
+
+def test_scene_without_a_face_is_dubbed_and_a_line_of_it_played_again_by_a_note(tmp_path, capsys):
+  write_silent_clip(tmp_path / 'film.mp4', np.full((75, 64, 64, 3), 90, np.uint8))
+  (tmp_path / 'film.srt').write_text(f'1\n{stamp(0)} --> {stamp(1.5)}\nANNA: Who is there?\n\n'
+                                     f'2\n{stamp(1.2)} --> {stamp(3)}\nBen: Only me.\n')  # fmt: skip
+  (tmp_path / 'cast.toml').write_text('[cast]\nANNA = "kathleen"\nBEN = "joe"\n')
+  command = ['dub', str(tmp_path / 'film.mp4'), '--script', str(tmp_path / 'film.srt'),
+             '-o', str(tmp_path / 'dubbed.mp4'), '--json', str(tmp_path / 'result.json')]  # fmt: skip
+  assert main([*command, '--cast', str(tmp_path / 'none.toml')]) == 2
+  assert main(command) == 2 and 'nobody speaks' in capsys.readouterr().err
+  assert main([*command, '--cast', str(tmp_path / 'cast.toml')]) == 0
+  said = capsys.readouterr().out
+  assert 'no face' in said and 'both are heard' in said
+  first = json.loads((tmp_path / 'result.json').read_text())
+  project = tmp_path / 'dubbed.project'
+  assert main(['redo', str(project), '--line', '3', '--note', 'softer']) == 2
+  assert main(['redo', str(project), '--line', '2', '--note', '轻一点，几乎耳语']) == 0
+  again = json.loads((tmp_path / 'result.json').read_text())
+  assert again['lines'][0] == first['lines'][0]
+  assert again['lines'][1]['direction']['loudness'] <= first['lines'][1]['direction']['loudness'] - 3
+  assert (tmp_path / 'dubbed.html').exists() and (project / 'lines' / '002' / 'take_2' / 'take.wav').exists()
+  assert main(['redo', str(project), '--line', '2', '--take', '1']) == 0
+  assert json.loads((tmp_path / 'result.json').read_text())['lines'] == first['lines']
