@@ -49,6 +49,7 @@ def empty_batch(config: Config, shape: Shape) -> dict[str, np.ndarray]:
     'speaker': np.zeros((b, f.speaker_width), single),
     'reference': np.zeros((b, shape.reference, config.mel_bands), single),
     'reference_mask': np.zeros((b, shape.reference), bool),
+    'reference_plain': np.zeros((b,), bool),
     'present': np.zeros((b, 3), bool),
     'refs_present': np.zeros((b, 3, k), bool),
     'sounds': np.zeros((b, 3, k, f.sound_width), single),
@@ -64,7 +65,7 @@ def empty_batch(config: Config, shape: Shape) -> dict[str, np.ndarray]:
 
 def empty_line(config: Config, shape: Shape) -> dict[str, np.ndarray]:
   """The part of a batch that a take is performed from: no targets of training."""
-  targets = ('mel', 'pitch', 'emotion', 'emotion_known', 'durations')
+  targets = ('mel', 'pitch', 'emotion', 'emotion_known', 'durations', 'reference_plain')
   return {k: v for k, v in empty_batch(config, shape).items() if k not in targets}
 
 

@@ -50,6 +50,11 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument('--library', help='footage library (default: the shipped one)')
     sub.add_argument('--director', choices=('on', 'off'), default='on', help='off: one-way dubbing')
     sub.add_argument('--search', choices=('exact', 'scann'), default='exact', help='how the library is searched')
+    sub.add_argument('--rounds', type=int, default=3, help='how often a line is asked for at most (default: 3)')
+    sub.add_argument('--candidates', type=int, default=4, help='takes of a round; the best counts (default: 4)')
+    sub.add_argument('--planner', default='rules', metavar='rules|URL',
+                     help='who writes directions: rules, or a language model, as http://localhost:8000/v1')  # fmt: skip
+    sub.add_argument('--planner-model', default='', metavar='NAME', help='which model the URL is to use')
     sub.add_argument('--lexicon', help='pronunciations of names, one a row: Zhivago ZH IH0 V AA1 G OW0')
     sub.add_argument('--overwrite', action='store_true', help='replace what exists')
     sub.add_argument('--json', help='write the result here too, for a program')
@@ -67,6 +72,8 @@ def make_parser() -> argparse.ArgumentParser:
                    'and effects (default: none)')  # fmt: skip
   sub.add_argument('--project', help="folder for every line's takes (default, of several lines: beside the film)")
   sub.add_argument('--directions', help='a project, or its directions.json, whose directions are played')
+  sub.add_argument('--guide', metavar='original|FILE',
+                   help="a performance to follow, the film's own or a recording on its time: feeling, pace, pitch")
   sub.add_argument('--face', type=int, help='which face speaks, from 0, left to right')
   sub.add_argument('--no-report', action='store_true', help='no report page beside the film')
   model_options(sub)
@@ -138,6 +145,7 @@ def make_parser() -> argparse.ArgumentParser:
   sub.add_argument('--voices', nargs='*', default=(), metavar='NAME=RECORDING', help='voices to ship with it')
   sub.add_argument('--vocoder', help="a vocoder's folder to ship with it (default: that of the model the run went on "
                    'from, else Griffin-Lim, which has no weights)')  # fmt: skip
+  sub.add_argument('--critic', help="a critic's folder, for the director to listen with (default: as the vocoder)")
   sub.add_argument('--card', help='a Markdown file: data, licence, figures')
   sub.add_argument('--overwrite', action='store_true')
 
@@ -201,6 +209,17 @@ def _open(given):
   return model, library
 
 
+def _rehearsal(given) -> dict:
+  """How a line is rehearsed, as the options say."""
+  for name, most in (('rounds', 20), ('candidates', 64)):
+    if not 1 <= getattr(given, name) <= most:
+      raise BadInput(f'--{name} {getattr(given, name)}: give a number from 1 to {most}')
+  from dubber_jax.director.language_model import open_planner
+
+  planner = open_planner(given.planner, given.planner_model)
+  return {'rounds': given.rounds, 'candidates': given.candidates, 'planner': planner}
+
+
 def _lexicon(given):
   from dubber_jax.script.phonemes import read_lexicon
 
@@ -226,7 +245,7 @@ def run_dub(given):
   result = dub(
     given.film, lines, voice, given.out, model, library, given.overwrite, given.json, not given.no_report,
     given.face, lexicon, given.search, background=given.background, project=given.project,
-    directions=given.directions,
+    directions=given.directions, guide=given.guide, **_rehearsal(given),
   )  # fmt: skip
   for path in result['files'].values():
     print(path)
@@ -269,7 +288,9 @@ def run_speak(given):
   voice = find_voice(given.voice, model.voices)
   if given.lines:
     Path(given.out).mkdir(parents=True, exist_ok=True)
-  results = speak(lines, voice, outs, model, library, given.overwrite, lexicon, given.emotion)
+  results = speak(
+    lines, voice, outs, model, library, given.overwrite, lexicon, given.emotion, **_rehearsal(given)
+  )
   if given.json:
     write_json(results[0] if given.text is not None else {'lines': results}, given.json, given.overwrite)
 
@@ -467,6 +488,7 @@ def run_release(given):
   base = Path(config.train.init_from or '.')
   base = base if (base / 'MANIFEST.json').exists() else None  # the model directory that the run went on from
   vocoder = given.vocoder or (base and base / 'vocoder')
+  critic = given.critic or (base and (base / 'critic').is_dir() and base / 'critic')
   params = shipped(params)
   model = Model(config, params, open_vocoder(Path(vocoder)) if vocoder else GriffinLim(), {}, Path(given.workdir))
   voices = {}
@@ -483,7 +505,7 @@ def run_release(given):
     card += f'\nMade from the following model, on its terms.\n\n{(base / "CARD.md").read_text(encoding="utf-8")}'
   if given.card:
     card = Path(given.card).read_text(encoding='utf-8')
-  write_model_directory(given.out, config, params, voices, card, given.overwrite, vocoder=vocoder)
+  write_model_directory(given.out, config, params, voices, card, given.overwrite, vocoder=vocoder, critic=critic)
   print(given.out)
 
 

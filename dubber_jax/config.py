@@ -128,6 +128,15 @@ class AdversarialConfig:
 
 
 @dataclass(frozen=True)
+class GuidanceConfig:
+  """A frozen critic's opinions as losses of the actor (training/guidance.py)."""
+
+  critic: str = ''  # the folder of one; '': none
+  weight: float = 0.5
+  share: float = 0.5  # of a batch's items that are performed for it
+
+
+@dataclass(frozen=True)
 class VocoderConfig:
   """Sizes of the shipped vocoder and what its training hears."""
 
@@ -234,6 +243,7 @@ class Config:
   data: DataConfig = field(default_factory=DataConfig)
   train: TrainConfig = field(default_factory=TrainConfig)
   adversarial: AdversarialConfig = field(default_factory=AdversarialConfig)
+  guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
   vocoder: VocoderConfig = field(default_factory=VocoderConfig)
   critic: CriticConfig = field(default_factory=CriticConfig)
   published: PublishedConfig = field(default_factory=PublishedConfig)

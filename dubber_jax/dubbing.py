@@ -19,11 +19,12 @@ from dubber_jax.media.sound import write_wav
 from dubber_jax.model_directory import Model
 from dubber_jax.perception.read import Extractors, follow_mouth, read_clip
 from dubber_jax.rehearsal import (
+  Part,
+  Round,
   compile_clock,
   emotion_name,
   mouth_window,
-  perform,
-  review,
+  rehearse,
   speech_span,
   vocode,
   with_pauses,
@@ -33,7 +34,8 @@ from dubber_jax.script.phonemes import Phonemes, phonemize
 
 LONGEST_TEXT, MOST_PHONEMES = 3000, 1200  # characters and phonemes of a line: a minute and more of speech
 LEAST_FILLED = 1 / 3  # share of the mouth's movement; a line that fills less leaves it speaking silently
-REHEARSING = ('reading', 'recall', 'direction', 'actor', 'review')  # stages that a round is made of
+ROUNDS, CANDIDATES = 3, 4  # of a rehearsal
+REHEARSING = ('reading', 'recall', 'direction', 'rehearsal')  # stages that it is made of
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,13 @@ def play_line(
   planner: Planner = by_rules,
   before: Before = (),
   seed: int = 0,
+  rounds: int = ROUNDS,
+  candidates: int = CANDIDATES,
 ) -> DubbedLine:
-  """Reads, recalls, directs, performs, reviews and vocodes one line.
+  """Reads, recalls, directs, rehearses and vocodes one line.
 
   clip: its silent pictures, or None for speech alone. The take lasts `slot_seconds`, or as long as it needs.
+  rounds, candidates: how often it is tried at most, and by how many takes at once.
   before: the lines that went before it, each with its direction, the last one last. seed: another one, another take.
   Raises BadInput for a line that cannot be spoken or does not fit its slot.
   """
@@ -122,14 +127,12 @@ def play_line(
     with watch('direction'):
       direction, noted = planner(reading, exemplars, line, phonemes, before)
     warnings += noted
-  with watch('actor'):
-    take = perform(model, phonemes, voice, slot_seconds, direction, reading, exemplars, track, seed)
-  with watch('review'):
-    judged = review(take, direction, track)
+  part = Part(phonemes, voice, slot_seconds, reading, exemplars, track)
+  with watch('rehearsal'):
+    rehearsal = rehearse(model, part, direction, rounds, candidates, seed)
   with watch('vocoder'):
-    take = vocode(model, take, seed)
-  gain = 10 ** (direction.loudness / 20)
-  take = dataclasses.replace(take, waveform=take.waveform * gain)
+    take = vocode(model, rehearsal.take, seed)
+  take = dataclasses.replace(take, waveform=take.waveform * 10 ** (rehearsal.level / 20))
   start, end = speech_span(take)
   warnings += [*take.warnings, *take_warnings(take, mouth_window(track))]
   result = {
@@ -144,13 +147,7 @@ def play_line(
     'exemplars': {m: [dataclasses.asdict(e) for e in exemplars.clips.get(m, ())] for m in MODALITIES}
     if exemplars else {},
     'direction': dataclasses.asdict(direction),
-    'rounds': [
-      {
-        'direction': dataclasses.asdict(direction),
-        'takes': [{'scores': judged.scores, 'accepted': judged.accepted}],
-        'best_score': judged.scores['overall'],
-      }
-    ],
+    'rounds': [round_result(done) for done in rehearsal.rounds],
     'take': {
       'phonemes': list(take.phonemes),
       'durations': [int(d) for d in take.durations],
@@ -166,6 +163,24 @@ def play_line(
   }  # fmt: skip
   frames = silent_clip.frames if len(silent_clip.frames) else None
   return DubbedLine(line, take, result, phonemes, direction, track, frames)
+
+
+def round_result(done: Round) -> dict:
+  """A round as it stands in the result."""
+  return {
+    'direction': dataclasses.asdict(done.direction),
+    'takes': [
+      {'scores': {k: round(v, 4) for k, v in r.scores.items()}, 'accepted': r.accepted,
+       'intensity': d.intensity, 'pitch_shift': d.pitch_shift, 'pitch_range': d.pitch_range, 'pace': d.pace}
+      for d, r in zip(done.directions, done.reviews, strict=True)
+    ],
+    'best': done.best,
+    'best_score': done.best_score,
+    'accepted': done.reviews[done.best].accepted,
+    'why': done.why,
+    'why_zh': done.why_zh,
+    'seconds': round(done.seconds, 4),
+  }  # fmt: skip
 
 
 def read_script(text: str, lexicon: dict | None = None) -> Phonemes:
@@ -219,8 +234,10 @@ def speak(
   emotion: str = '',
   planner: Planner = by_rules,
   say=print,
+  **options,
 ) -> list[dict]:
-  """Speaks each line into a wav of its own. `emotion`, one of EMOTIONS, goes to the director as a stage direction."""
+  """Speaks each line into a wav of its own. `emotion`, one of EMOTIONS, goes to the director as a stage direction;
+  options: of `play_line`."""
   if emotion and emotion not in EMOTIONS:
     raise BadInput(f'no emotion {emotion!r}: use one of {", ".join(EMOTIONS)}')
   for out in outs:
@@ -233,7 +250,7 @@ def speak(
   for line, out in zip(lines, outs, strict=True):
     if emotion:
       line = dataclasses.replace(line, stage_direction=STAGE_DIRECTIONS[emotion])
-    done = play_line(model, line, voice, library, lexicon=lexicon, planner=planner, before=before)
+    done = play_line(model, line, voice, library, lexicon=lexicon, planner=planner, before=before, **options)
     before.append((line, done.direction))
     wave = fill(done.take.waveform, len(done.take.waveform))
     level = integrated(wave, SAMPLE_RATE) - done.result['direction']['loudness']

@@ -9,7 +9,8 @@ Everything works on a batch, a dictionary of arrays with these names (B items; N
   sounds (B, 3, K, Da), sounds_present (B, 3, K)
   directed (B, 8), the emotion that the direction names times its intensity; zeros where it names none
   noise (B, T, noise_width), standard normal; zeros give the take that is most expected
-and, for training, mel (B, T, 80), pitch (B, T) Hz with 0 for unvoiced, emotion (B,) int, emotion_known (B,).
+and, for training, mel (B, T, 80), pitch (B, T) Hz with 0 for unvoiced, emotion (B,) int, emotion_known (B,),
+reference_plain (B,) bool.
 
 Masks make every item independent of what else is in its batch and of the padding.
 """

@@ -1,6 +1,6 @@
 """The model directory: what `load`, `dub`, `convert` and `export` use. Written whole, checked by hash when opened.
 
-  config.json  features.json  model.safetensors (director and actor)  vocoder/  voices.safetensors
+  config.json  features.json  model.safetensors (director and actor)  vocoder/  critic/  voices.safetensors
   CARD.md  MANIFEST.json (sha256 of every other file)
 """
 
@@ -24,6 +24,7 @@ from dubber_jax.batch import Shape, empty_batch, padded_shape
 from dubber_jax.blocks.stack import stack_stored
 from dubber_jax.clip import HOP, MEL_BANDS, SAMPLE_RATE, Voice
 from dubber_jax.config import Config, from_json
+from dubber_jax.director.listening import Listener, read_critic
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import MAX_FREQUENCY
 from dubber_jax.vocoder.griffin_lim import GriffinLim
@@ -41,6 +42,7 @@ class Model:
   vocoder: Any
   voices: dict[str, Voice]  # the voices it ships with, by name
   path: Path
+  critic: Listener | None = None  # what the director listens with
 
   @functools.cached_property
   def module(self):
@@ -92,17 +94,20 @@ def write_model_directory(
   overwrite: bool = False,
   weights: str = 'bfloat16',
   vocoder=None,
+  critic=None,
 ):
   """Writes `out` as a whole or not at all; `weights` is the type they are stored in.
 
-  `vocoder` is the folder of one, shipped as it is; without it, Griffin-Lim is. Raises BadInput where `out` exists
-  and where the vocoder is damaged or speaks other mels.
+  `vocoder` and `critic` are folders of one, shipped as they are; without a vocoder, Griffin-Lim is. Raises BadInput
+  where `out` exists, where one of the two is damaged, and where the vocoder speaks other mels.
   """
   out = Path(out)
   if out.exists() and not overwrite:
     raise BadInput(f'{out} exists: give --overwrite to replace it, or another folder')
   if vocoder:
     open_vocoder(Path(vocoder))
+  if critic:
+    read_critic(critic)
   beside = out.with_name(f'{out.name}.{os.getpid()}')
   (beside / 'vocoder').mkdir(parents=True)
   (beside / 'config.json').write_text(config.to_json() + '\n')
@@ -112,6 +117,8 @@ def write_model_directory(
   for name in ('config.json', 'model.safetensors') if vocoder else ():
     if (Path(vocoder) / name).exists():
       shutil.copyfile(Path(vocoder) / name, beside / 'vocoder' / name)
+  if critic:
+    shutil.copytree(critic, beside / 'critic')
   (beside / 'CARD.md').write_text(card)
   kind = ml_dtypes.bfloat16 if weights == 'bfloat16' else np.dtype(weights)
   save_file({k: v.astype(kind) for k, v in flatten(params).items()}, beside / 'model.safetensors')
@@ -176,7 +183,12 @@ def load(path: str | Path | None = None, check: bool = True) -> Model:
   config = from_json((path / 'config.json').read_text(), str(path / 'config.json'))
   check_features(path)
   params = load_params(path / 'model.safetensors', config)
-  return Model(config, params, open_vocoder(path / 'vocoder'), read_voices(path), path)
+  return Model(config, params, open_vocoder(path / 'vocoder'), read_voices(path), path, open_critic(path))
+
+
+def open_critic(path: Path) -> Listener | None:
+  """The critic of a model directory, or None where it has none."""
+  return read_critic(path / 'critic') if (path / 'critic').is_dir() else None
 
 
 def check_files(path: Path, hashes: bool = True):

@@ -1,10 +1,10 @@
-"""The rehearsal: direct, perform, review.
-
-One round for now: the direction is planned from reading and exemplars, the take is performed and reviewed.
-"""
+"""The rehearsal: direct, perform, review, and again until the take is right."""
 
 import dataclasses
 import functools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import jax
 import numpy as np
@@ -25,6 +25,9 @@ from dubber_jax.clip import (
   Take,
   Voice,
 )
+from dubber_jax.director.notes import describe_change
+from dubber_jax.director.review import candidates as propose
+from dubber_jax.director.review import misleading, review, without_wishes
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.model_directory import Model
 from dubber_jax.script.phonemes import SILENCES, Phonemes, encode
@@ -93,6 +96,21 @@ def with_pauses(phonemes: Phonemes, pauses) -> tuple[tuple[str, ...], np.ndarray
   return tuple(symbols), np.array(word_of), asked
 
 
+@dataclass(frozen=True)
+class Part:
+  """What an actor is given of a line, the same for all its takes.
+
+  slot_seconds: takes last as long, to the nearest mel frame; None: as long as the line needs.
+  """
+
+  phonemes: Phonemes
+  voice: Voice
+  slot_seconds: float | None = None
+  reading: Reading | None = None
+  exemplars: Exemplars | None = None
+  track: MouthTrack | None = None
+
+
 def perform(
   model: Model,
   phonemes: Phonemes,
@@ -109,60 +127,88 @@ def perform(
   slot_seconds: the take lasts as long, to the nearest mel frame; None: as long as the line needs. seed: takes of
   different seeds differ a little. Raises BadInput where the line cannot be spoken in its slot.
   """
-  direction = direction or Direction()
-  symbols, word_of, asked = with_pauses(phonemes, direction.pauses)
-  ids = encode(symbols)
-  silent = np.array([s in SILENCES for s in symbols])
-  lips = track if track is not None and track.usable else None
+  part = Part(phonemes, voice, slot_seconds, reading, exemplars, track)
+  return perform_all(model, part, [direction or Direction()], [seed])[0]
+
+
+def perform_all(model: Model, part: Part, directions: Sequence[Direction], seeds: Sequence[int]) -> list[Take]:
+  """A take by each direction and seed, all in one batch; otherwise as `perform`, whose take each is."""
+  texts = [with_pauses(part.phonemes, d.pauses) for d in directions]
+  ids = [encode(symbols) for symbols, _, _ in texts]
+  lips = part.track if part.track is not None and part.track.usable else None
 
   def lay(frames: int):
-    shape = model.shape(frames, len(ids))
+    shape = dataclasses.replace(model.shape(frames, max(map(len, ids))), items=len(ids))
     batch = empty_line(model.config, shape)
-    batch['phonemes'][0, : len(ids)] = ids
-    lay_voice(batch, 0, voice.embedding, voice.reference_mel)
-    if lips is not None:
-      lay_lips(batch, 0, lips.lips, lips.present)
-    if reading is not None and model.config.director.enabled:
-      lay_direction(batch, 0, direction.emotion, direction.intensity)
-      batch['present'][0] = reading.present
-      for m in MODALITIES:
-        batch[m][0] = reading.embedding(m)
-      if exemplars is not None:
-        for m in MODALITIES:
-          batch[f'{m}_refs'][0] = exemplars.refs[m]
-        batch['sounds'][0] = exemplars.sounds
-        batch['refs_present'][0] = exemplars.refs_present
-        batch['sounds_present'][0] = exemplars.sounds_present
+    for row, direction in enumerate(directions):
+      _lay_part(model, batch, row, part, ids[row], direction, lips)
     return batch, shape.frames
 
-  slot = round(slot_seconds * FRAME_RATE) if slot_seconds is not None else None
+  slot = round(part.slot_seconds * FRAME_RATE) if part.slot_seconds is not None else None
   # Lips are read over the whole slot; without a slot there are none.
-  frames = np.expm1(np.array(model.read(lay(slot or 1)[0])[0, : len(ids)]))
+  read = np.expm1(np.array(model.read(lay(slot or 1)[0])))
+  window = mouth_window(lips)
+  speech = None if window is None else (round(window[0] * FRAME_RATE), round(window[1] * FRAME_RATE))
+  timed = [
+    _durations(frames[: len(i)], text, direction, slot, speech)
+    for frames, i, text, direction in zip(read, ids, texts, directions, strict=True)
+  ]
+  # Silence after the line, beyond some, is not played but added.
+  tails = [max(int(durations[-1]) - round(LONGEST_TAIL * FRAME_RATE), 0) for durations, _ in timed]
+  lengths = [int(durations.sum()) - tail for (durations, _), tail in zip(timed, tails, strict=True)]
+
+  batch, played = lay(max(lengths))
+  padded = np.zeros((len(ids), batch['phonemes'].shape[1]), np.int32)
+  controls = np.zeros((len(ids), 3), np.float32)
+  for row, direction in enumerate(directions):
+    durations = timed[row][0].copy()
+    durations[-1] -= tails[row]
+    padded[row, : len(durations)] = durations
+    lay_noise(batch, row, lengths[row], np.random.default_rng(seeds[row]))
+    loud = direction.loudness / 8.686  # dB to nepers; half of it in how the voice is used, all of it in the level
+    controls[row] = direction.pitch_shift, direction.pitch_range, 0.5 * loud
+  mels, hertz, emotion = jax.device_get(model.play(batch, padded, controls, played))
+  takes = []
+  for row, ((durations, warnings), length, tail) in enumerate(zip(timed, lengths, tails, strict=True)):
+    mel = np.concatenate([mels[row, :length], np.full((tail, mels.shape[-1]), LOG_FLOOR, np.float32)])
+    pitch = np.pad(hertz[row, :length], (0, tail))
+    takes.append(Take(mel, texts[row][0], durations, pitch, emotion[row], warnings=tuple(warnings)))
+  return takes
+
+
+def _lay_part(model, batch, row, part, ids, direction, lips):
+  batch['phonemes'][row, : len(ids)] = ids
+  lay_voice(batch, row, part.voice.embedding, part.voice.reference_mel)
+  if lips is not None:
+    lay_lips(batch, row, lips.lips, lips.present)
+  if part.reading is None or not model.config.director.enabled:
+    return
+  lay_direction(batch, row, direction.emotion, direction.intensity)
+  batch['present'][row] = part.reading.present
+  for m in MODALITIES:
+    batch[m][row] = part.reading.embedding(m)
+  if part.exemplars is not None:
+    for m in MODALITIES:
+      batch[f'{m}_refs'][row] = part.exemplars.refs[m]
+    for name in ('sounds', 'refs_present', 'sounds_present'):
+      batch[name][row] = getattr(part.exemplars, name)
+
+
+def _durations(frames, text, direction, slot, speech):
+  """(N,) mel frames that add up to the slot (None: to what they need), and warnings; from what was predicted."""
+  symbols, word_of, asked = text
+  frames = frames.copy()
   frames[0] = frames[-1] = 0.0
   for index, seconds in asked.items():
     frames[index] = seconds * FRAME_RATE * direction.pace
   if direction.emphasis:
     weight = np.array([direction.emphasis[w] if 0 <= w < len(direction.emphasis) else 0.0 for w in word_of])
     frames *= 1.0 + 0.2 * weight
-  window = mouth_window(lips)
   if slot is None:
     slot = int(np.ceil(frames.sum() / np.clip(direction.pace, SLOWEST, 1.35) + 0.25 * FRAME_RATE))
-  speech = None if window is None else (round(window[0] * FRAME_RATE), round(window[1] * FRAME_RATE))
+  silent = np.array([s in SILENCES for s in symbols])
   durations, _, warnings = fit_to_slot(frames, silent, slot, direction.pace, speech)
-  tail = max(int(durations[-1]) - round(LONGEST_TAIL * FRAME_RATE), 0)
-  durations[-1] -= tail
-
-  batch, played = lay(slot - tail)
-  lay_noise(batch, 0, slot - tail, np.random.default_rng(seed))
-  padded = np.zeros((1, batch['phonemes'].shape[1]), np.int32)
-  padded[0, : len(durations)] = durations
-  loud = direction.loudness / 8.686  # dB to nepers; half of it in how the voice is used, all of it in the level
-  controls = np.array([[direction.pitch_shift, direction.pitch_range, 0.5 * loud]], np.float32)
-  mel, hertz, emotion = jax.device_get(model.play(batch, padded, controls, played))
-  mel = np.concatenate([mel[0, : slot - tail], np.full((tail, mel.shape[-1]), LOG_FLOOR, np.float32)])
-  hertz = np.pad(hertz[0, : slot - tail], (0, tail))
-  durations[-1] += tail
-  return Take(mel, symbols, durations, hertz, emotion[0], warnings=tuple(warnings))
+  return durations, warnings
 
 
 def vocode(model: Model, take: Take, seed: int = 0) -> Take:
@@ -184,16 +230,129 @@ def speech_span(take: Take) -> tuple[float, float]:
   return float((ends[spoken[0]] - take.durations[spoken[0]]) / FRAME_RATE), float(ends[spoken[-1]] / FRAME_RATE)
 
 
-def review(take: Take, direction: Direction, track: MouthTrack | None) -> Review:
-  """What the director can tell of a take by itself: is the emotion the one asked for, by the actor's own emotion
-  head, and does speech lie where the mouth moves (overlap of the two spans over their union)."""
-  wanted = int(np.argmax(direction.emotion))
-  scores = {'emotion': float(take.emotion[wanted])}
+@dataclass(frozen=True)
+class Round:
+  """One round: the direction that was given, its takes' reviews, which of them was best, and what the director says.
+
+  `directions` has one a take: the round's own and others near it.
+  """
+
+  direction: Direction
+  directions: tuple[Direction, ...]
+  reviews: tuple[Review, ...]
+  best: int
+  why: str  # it was accepted, or what has to change
+  why_zh: str
+  seconds: float
+
+  @property
+  def best_score(self) -> float:
+    return self.reviews[self.best].scores['overall']
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+  """The best take of all rounds, the direction that it is by, and the rounds. `level`: dB by which the take has to be
+  brought up so that it is as loud, against the same emotion without other wishes, as the goal says."""
+
+  take: Take
+  direction: Direction
+  review: Review
+  rounds: tuple[Round, ...]
+  level: float
+
+
+def rehearse(
+  model: Model,
+  part: Part,
+  goal: Direction,
+  rounds: int = 3,
+  candidates: int = 4,
+  seed: int = 0,
+  seconds: float | None = None,
+  on_take: Callable[[Take], None] | None = None,
+) -> Rehearsal:
+  """Directs, performs, listens, and asks again, until a take is accepted, rounds are over or `seconds` have passed.
+
+  Each round's takes are performed and heard as mels in one batch; the best take so far is kept, so that more rounds
+  never make it worse by the critic's measure. The same seed gives the same rehearsal. on_take: called with the first
+  take as soon as it is there. A model without a critic performs once and judges by the actor's own emotion head.
+  """
+  began = time.perf_counter()
+  if model.critic is None or not model.config.director.enabled:
+    take = perform_all(model, part, [goal], [seed])[0]
+    judged = unheard(take, goal, part.track)
+    only = Round(goal, (goal,), (judged,), 0, '', '', time.perf_counter() - began)
+    return Rehearsal(take, goal, judged, (only,), 0.5 * goal.loudness)
+
+  direction, done, best = goal, [], None
+  for number in range(rounds):
+    started, rng = time.perf_counter(), np.random.default_rng([seed, number])
+    tried = propose(direction, candidates, rng)
+    seeds = [seed] + rng.integers(2**31, size=candidates - 1).tolist()
+    *takes, plain = perform_all(model, part, [*tried, without_wishes(direction)], [*seeds, seed])
+    if on_take and not number:
+      on_take(takes[0])
+    *heard, plain = model.critic.hear([*takes, plain], part.voice, part.track)
+    reviews = tuple(
+      review(h, plain, d, goal, timing_of(t, part.track)) for h, d, t in zip(heard, tried, takes, strict=True)
+    )
+    place = max(range(len(reviews)), key=lambda i: rank(reviews[i]))
+    found = reviews[place]
+    if best is None or rank(found) > rank(best.review):
+      level = goal.loudness - (heard[place].loudness - plain.loudness) if goal.loudness else 0.0
+      best = Rehearsal(takes[place], tried[place], found, (), float(np.clip(level, -12.0, 12.0)))
+    over = number == rounds - 1 or (seconds is not None and time.perf_counter() - began > seconds)
+    following = best.review.direction
+    if following == direction:
+      over = True
+    why, why_zh = ('accepted', '通过') if found.accepted else describe_change(direction, following, part.phonemes.words)
+    if over and not found.accepted:
+      why, why_zh = 'kept: the best so far', '保留：目前最好的一条'
+    done.append(Round(direction, tuple(tried), reviews, place, why, why_zh, time.perf_counter() - started))
+    if found.accepted or over:
+      break
+    note, note_zh = describe_change(direction, following, part.phonemes.words)
+    direction = following.replace(note=note, note_zh=note_zh)
+    part = without_misleading(part, goal)
+  return dataclasses.replace(best, rounds=tuple(done))
+
+
+def rank(judged: Review) -> tuple[bool, float]:
+  """By which the better of two takes is kept."""
+  return judged.accepted, judged.scores['overall']
+
+
+def without_misleading(part: Part, goal: Direction) -> Part:
+  """The part, its actor no longer shown exemplars that play another emotion than the goal."""
+  if part.exemplars is None:
+    return part
+  refs, sounds = part.exemplars.refs_present.copy(), part.exemplars.sounds_present.copy()
+  for row, m in enumerate(MODALITIES):
+    for i in misleading(goal, part.exemplars.clips.get(m, ())):
+      refs[row, i] = sounds[row, i] = False
+  return dataclasses.replace(
+    part, exemplars=dataclasses.replace(part.exemplars, refs_present=refs, sounds_present=sounds)
+  )
+
+
+def timing_of(take: Take, track: MouthTrack | None) -> float | None:
+  """Does speech lie where the mouth moves: overlap of the two spans over their union; None where no mouth was seen."""
   window = mouth_window(track)
-  if window is not None:
-    start, end = speech_span(take)
-    overlap = max(0.0, min(end, window[1]) - max(start, window[0]))
-    scores['timing'] = overlap / max(max(end, window[1]) - min(start, window[0]), 1e-6)
+  if window is None:
+    return None
+  start, end = speech_span(take)
+  overlap = max(0.0, min(end, window[1]) - max(start, window[0]))
+  return overlap / max(max(end, window[1]) - min(start, window[0]), 1e-6)
+
+
+def unheard(take: Take, direction: Direction, track: MouthTrack | None) -> Review:
+  """What can be told of a take without a critic: is the emotion the one asked for, by the actor's own emotion head,
+  and does speech lie where the mouth moves."""
+  scores = {'emotion': float(take.emotion[int(np.argmax(direction.emotion))])}
+  timing = timing_of(take, track)
+  if timing is not None:
+    scores['timing'] = timing
   scores['overall'] = float(np.mean(list(scores.values())))
   return Review(scores, scores['overall'] >= 0.5, direction)
 

@@ -1,7 +1,25 @@
+import json
 import os
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
+
+from dubber_jax.batch import Shape, empty_batch
+from dubber_jax.clip import Voice
+from dubber_jax.config import ActorConfig, Config, DataConfig, DirectorConfig
+from dubber_jax.model import DirectorActor
+from dubber_jax.model_directory import load, write_model_directory
+
+TINY = Config(
+  actor=ActorConfig(
+    width=16, text_layers=1, style_width=16, condition_width=16, lip_width=16, lip_layers=1, prosody_layers=1,
+    prosody_width=16, decoder_layers=2, postnet_width=16, noise_width=4, directed=True,
+  ),
+  director=DirectorConfig(width=16),
+  data=DataConfig(buckets=(128,)),
+)  # fmt: skip
 
 
 @pytest.fixture(scope='session')
@@ -11,3 +29,24 @@ def data_dir() -> Path:
   if not (path / 'grid.jsonl').exists():
     pytest.skip(f'no data at {path}: set DUBBER_DATA to the folder that holds grid.jsonl')
   return path
+
+
+def random_params(config, seed=0):
+  """Weights drawn without compiling anything."""
+  batch = empty_batch(config, Shape(1, 16, 8, 8, 16))
+  shapes = jax.eval_shape(lambda: DirectorActor(config).init({'params': jax.random.key(0)}, batch)['params'])
+  rng = np.random.default_rng(seed)
+  return jax.tree.map(lambda s: rng.normal(0, 0.2, s.shape).astype(np.float32), shapes)
+
+
+@pytest.fixture(scope='session')
+def model(tmp_path_factory):
+  """A tiny model directory, opened."""
+  rng = np.random.default_rng(1)
+  mel = rng.normal(-5, 2, (120, 80)).astype(np.float16).astype(np.float32)
+  voice = Voice(rng.normal(0, 0.06, 256).astype(np.float32), mel, 'ada')
+  folder = tmp_path_factory.mktemp('model') / 'tiny'
+  vocoder = tmp_path_factory.mktemp('vocoder')
+  (vocoder / 'config.json').write_text(json.dumps({'name': 'griffin-lim', 'iterations': 2}))
+  write_model_directory(folder, TINY, random_params(TINY), {'ada': voice}, 'A card.\n', vocoder=vocoder)
+  return load(folder)

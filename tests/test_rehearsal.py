@@ -1,8 +1,20 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
-from dubber_jax.clip import MouthTrack
-from dubber_jax.rehearsal import BREATH, mouth_window, with_pauses
+from dubber_jax.clip import MODALITIES, Direction, Exemplar, Exemplars, MouthTrack, Reading
+from dubber_jax.director.listening import Heard
+from dubber_jax.rehearsal import (
+  BREATH,
+  Part,
+  mouth_window,
+  perform,
+  perform_all,
+  rehearse,
+  with_pauses,
+  without_misleading,
+)
 from dubber_jax.script.phonemes import phonemize
 
 
@@ -39,3 +51,80 @@ def test_pause_is_put_after_its_word():
   assert [symbols[i] for i in places] == ['@sp', ',']
   assert [asked[i] for i in places] == [0.3, 0.2]
   assert [word_of[i - 1] for i in places] == [0, 1]
+
+
+class Ear:
+  """A critic whose opinion of each take is written down beforehand: emotion scores, round by round."""
+
+  def __init__(self, *rounds):
+    self.rounds, self.takes = list(rounds), []
+
+  def hear(self, takes, voice, track=None):
+    self.takes.append(takes)
+    scores = self.rounds[len(self.takes) - 1]
+    odds = [np.array([s**2, 0, 0, 0, 1 - s**2, 0, 0, 0]) for s in (*scores, 0.0)]
+    return [Heard(0.9, 0.9, 0.9, None, p, 20.0, 6.0, -20.0, 12.0) for p in odds]
+
+
+ANGRY = Direction(emotion=(1.0, *[0.0] * 7), intensity=0.6)
+
+
+def rehearsed(model, ear, **options):
+  part = Part(phonemize('We never asked.'), model.voices['ada'], 1.0)
+  return rehearse(dataclasses.replace(model, critic=ear), part, ANGRY, **options)
+
+
+def test_takes_of_one_batch_are_those_performed_alone(model):
+  reading = Reading(*(np.ones(w, np.float32) for w in (384, 384, 768)), present=np.ones(3, bool))
+  part = Part(phonemize('We never asked.'), model.voices['ada'], None, reading)
+  directions = [ANGRY, Direction(pace=0.8, pauses=((0, 0.3),)), ANGRY.replace(pitch_shift=2.0, loudness=-6.0)]
+  together = perform_all(model, part, directions, [1, 2, 3])
+  for take, direction, seed in zip(together, directions, [1, 2, 3], strict=True):
+    alone = perform(model, part.phonemes, part.voice, None, direction, reading, seed=seed)
+    assert take.phonemes == alone.phonemes
+    np.testing.assert_array_equal(take.durations, alone.durations)
+    np.testing.assert_allclose(take.mel, alone.mel, rtol=1e-4, atol=1e-4)
+
+
+def test_best_take_of_all_rounds_is_kept(model):
+  ear = Ear([0.1, 0.3], [0.45, 0.2], [0.4, 0.4])
+  kept = rehearsed(model, ear, rounds=3, candidates=2)
+  assert [r.best for r in kept.rounds] == [1, 0, 0]
+  assert kept.take is ear.takes[1][0]
+  assert kept.review.scores['emotion'] == pytest.approx(0.45)
+  assert len(ear.takes[0]) == 3  # two candidates and the plain one
+
+
+def test_accepted_take_ends_the_rehearsal(model):
+  kept = rehearsed(model, Ear([0.9, 0.2]), rounds=3, candidates=2)
+  assert len(kept.rounds) == 1 and kept.review.accepted and kept.rounds[0].why == 'accepted'
+
+
+def test_every_round_asks_for_more_of_what_is_missing(model):
+  kept = rehearsed(model, Ear([0.1, 0.1], [0.2, 0.1], [0.3, 0.1]), rounds=3, candidates=2)
+  intensities = [r.direction.intensity for r in kept.rounds]
+  assert intensities == sorted(intensities) and intensities[-1] > intensities[0]
+  assert kept.rounds[0].why and kept.rounds[1].direction.note == kept.rounds[0].why
+
+
+def test_time_that_is_over_ends_the_rehearsal(model):
+  assert len(rehearsed(model, Ear([0.1, 0.1]), rounds=3, candidates=2, seconds=0.0).rounds) == 1
+
+
+def test_same_seed_gives_the_same_rehearsal(model):
+  first, second = (rehearsed(model, Ear([0.1, 0.3], [0.4, 0.2]), rounds=2, candidates=2, seed=7) for _ in range(2))
+  np.testing.assert_array_equal(first.take.mel, second.take.mel)
+  assert first.direction == second.direction
+
+
+def test_model_without_a_critic_performs_once(model):
+  kept = rehearse(model, Part(phonemize('We never asked.'), model.voices['ada'], 1.0), ANGRY)
+  assert len(kept.rounds) == 1
+  assert kept.level == pytest.approx(0.5 * ANGRY.loudness)
+
+
+def test_exemplars_of_other_emotions_are_no_longer_shown(model):
+  clips = {m: (Exemplar('a', 0.9, emotion='angry'), Exemplar('b', 0.8, emotion='happy')) for m in MODALITIES}
+  shown = Exemplars(clips, {}, np.zeros((3, 2, 4)), np.ones((3, 2), bool), np.ones((3, 2), bool))
+  part = Part(phonemize('No.'), model.voices['ada'], exemplars=shown)
+  assert without_misleading(part, ANGRY).exemplars.refs_present.tolist() == [[True, False]] * 3

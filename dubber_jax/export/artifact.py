@@ -20,7 +20,7 @@ from dubber_jax.config import from_json
 from dubber_jax.errors import BadInput
 from dubber_jax.export.write import FORMAT
 from dubber_jax.media.mel import LOG_FLOOR
-from dubber_jax.model_directory import Model, check_features, check_files, read_voices
+from dubber_jax.model_directory import Model, check_features, check_files, open_critic, read_voices
 from dubber_jax.vocoder.inputs import Input, draw
 
 
@@ -39,7 +39,8 @@ def load(path, check: bool = True) -> 'Artifact':
   check_features(path)
   weights = path / 'vocoder' / 'model.safetensors'
   vocoder = ExportedVocoder(programs, read_weights(weights) if weights.exists() else {})
-  return Artifact(config, read_weights(path / 'model.safetensors'), vocoder, read_voices(path), path, programs)
+  params, critic = read_weights(path / 'model.safetensors'), open_critic(path)
+  return Artifact(config, params, vocoder, read_voices(path), path, critic, programs)
 
 
 def read_weights(path: Path):
@@ -94,7 +95,7 @@ class Programs:
 class Artifact(Model):
   """A Model that calls programs where another builds its network."""
 
-  programs: Programs
+  programs: Programs | None = None
 
   def shape(self, frames: float, phonemes: int) -> Shape:
     return self.programs.shape(frames, phonemes)

@@ -119,8 +119,9 @@ def _write(model: Model, folder: Path, buckets, platforms=PLATFORMS, vocoder=Non
   vocoder = Path(vocoder or (model.path if released else SHIPPED) / 'vocoder')
   folder.rmdir()
   write_model_directory(
-    folder, model.config, model.params, model.voices, card, weights=_kept_type(model.params), vocoder=vocoder
-  )
+    folder, model.config, model.params, model.voices, card, weights=_kept_type(model.params), vocoder=vocoder,
+    critic=model.path / 'critic' if model.critic else None,
+  )  # fmt: skip
 
   sounder = open_vocoder(vocoder)
   described = {}

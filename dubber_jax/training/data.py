@@ -26,6 +26,7 @@ DIRECTED = 0.8  # of the items with a director: told the emotion outright; the o
 USUAL_INTENSITY = 0.5  # of recordings that say nothing of it
 LISTED = 2**17  # the longest order that is kept as a list; longer ones are ciphers, which take no memory
 ROUNDS = 4  # of such a cipher
+PLAIN_TRIES = 4  # by which a reference recording is looked for that is plain speech
 TRIES = 20  # items that may fail to be read in a row, before the data set is given up
 
 
@@ -133,7 +134,12 @@ class VoiceBatches:
     """Writes item number `item` into a row of the batch, or one of `others` where it cannot be read."""
     item, info, found = self._read(item, others, rng)
     same = self.by_speaker[self.speaker_of[item]]
-    _, _, reference = self._read(int(same[rng.integers(len(same))]), same, rng, ('mel', 'speaker'))
+    _, known, reference = self._read(int(same[rng.integers(len(same))]), same, rng, ('mel', 'speaker'))
+    for _ in range(PLAIN_TRIES):  # as people know a voice; those who always act are known by that
+      if known['emotion'] == 'neutral':
+        break
+      _, known, reference = self._read(int(same[rng.integers(len(same))]), same, rng, ('mel', 'speaker'))
+    batch['reference_plain'][row] = known['emotion'] == 'neutral'
     frames, phonemes = len(found['mel']), len(found['phonemes'])
     batch['mel'][row, :frames] = found['mel']
     batch['pitch'][row, :frames] = found['pitch']

@@ -1,5 +1,6 @@
 """What the one training loop serves: a network with its loss, its optimiser and its samples."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,12 +66,15 @@ def adamw(config: TrainConfig) -> optax.GradientTransformation:
 
 def voice_task(config: Config, samples=None) -> Task:
   """DirectorActor, trained on batches of training/data.py, and where the config says so against discriminators, whose
-  weights lie in the same tree under 'discriminators'."""
+  weights lie in the same tree under 'discriminators'. Where it names a critic, that one's opinions count too."""
   from dubber_jax.actor.discriminators import MelDiscriminators
+  from dubber_jax.director.listening import read_critic
   from dubber_jax.model import DirectorActor
+  from dubber_jax.training.guidance import guidance_losses
   from dubber_jax.training.losses import adversarial_losses, voice_counts, voice_losses
 
-  model, c = DirectorActor(config), config.adversarial
+  model, c, g = DirectorActor(config), config.adversarial, config.guidance
+  critic = read_critic(g.critic) if g.critic else None
   apply = in_precision(config.train.precision, model.apply)
   judges = MelDiscriminators(c.width, c.band_width)
 
@@ -88,6 +92,12 @@ def voice_task(config: Config, samples=None) -> Task:
       losses |= adversarial_losses(judges, params[DISCRIMINATORS], outputs, batch)
       losses['total'] += c.weight * losses['adversarial'] + c.feature_weight * losses['features']
       losses['total'] += losses['discriminators']
+    if critic:
+      count = max(1, round(g.share * len(batch['mel'])))
+      few = {name: value[:count] for name, value in batch.items() if name != 'counts'}
+      perform = functools.partial(apply, {'params': shipped(params)}, method='perform')
+      losses |= guidance_losses(perform, critic, few, key)
+      losses['total'] += g.weight * losses['guidance']
     return losses['total'], losses
 
   def optimiser():
