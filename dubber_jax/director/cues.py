@@ -51,17 +51,18 @@ class Cue:
 
 CUES = (
   Cue(r'ang(?:ry|rily|er|rier)\b|furious|fury|rag(?:e|ing)\b|enrage|irritat|annoy|bitter(?!sweet)|irate|wrath|hostil'
-      r'|outrage|resent', '愤怒|生气|怒气|怒火|恼怒|恼火|愤恨|气愤|发火|大怒|不满|怒', 'emotion', 'angry'),
+      r'|outrage|resent|frustrat|impatien|stern|harsh|sharply|snaps\b|snapping|barks?\b|barking|hiss',
+      '严厉|厉声|呵斥|不耐烦|愤怒|生气|怒气|怒火|恼怒|恼火|愤恨|气愤|发火|大怒|不满|怒', 'emotion', 'angry'),
   Cue('disgust|revolt|repuls|contempt|sneer|scorn', '厌恶|恶心|嫌弃|反感|鄙视|轻蔑|不屑', 'emotion', 'disgust'),
   Cue('afraid|fear(?!less)|scare|terrif|terror|fright|panic|nervous|anxi|worr(?:y|ied)|dread',
       '恐惧|害怕|惊恐|恐慌|紧张|焦虑|担心|不安|惧怕|胆怯', 'emotion', 'fear'),
-  Cue('happ(?:y|ily|ier|iness)|joy|cheer|delight|laugh|smil|excited|glee|amuse|grin|playful',
+  Cue('happ(?:y|ily|ier|iness)|joy|cheer|delight|laugh|smil|excited|glee|amuse|grin|playful|chuckl|giggl|eager|enthusias',
       '高兴|开心|快乐|喜悦|愉快|欢快|兴奋|微笑|含笑|带笑|带着笑|笑着|笑意|笑|欣喜|俏皮', 'emotion', 'happy'),
   Cue('calm|neutral|matter.of.fact|composed|plain(?:ly)?\\b|plain speech|dispassionate',
       '平静|冷静|镇定|淡定|不动声色', 'emotion', 'neutral', intensity=-0.1),
   Cue('sad|sorrow|grie[fv]|mourn|heartbroken|melanchol|wistful|despair|downcast|regret|remorse|guilt|asham|lonel|hurt'
-      '|pained',
-      '悲伤|伤心|难过|哀伤|忧伤|悲痛|沉痛|悲哀|心碎|低落|失落|绝望|愧疚|内疚|羞愧|孤独|痛苦|悲', 'emotion', 'sad'),
+      '|pained|resigned|hopeless',
+      '悲伤|伤心|难过|哀伤|忧伤|悲痛|沉痛|悲哀|心碎|低落|失落|绝望|愧疚|内疚|羞愧|孤独|痛苦|无奈|悲', 'emotion', 'sad'),
   Cue('tearful|cry(?:ing)?\\b|sobb?(?:ing|s)?\\b|weep|in tears|tears|lump in (?:the|your|her|his) throat',
       '哭泣|哭腔|抽泣|流泪|含泪|哭|泪', 'emotion', 'sad', tremor=0.4),
   Cue('desperat|plead|beg(?:ging)?\\b|implor', '哀求|恳求|乞求|走投无路', 'emotion', 'sad fear'),
@@ -69,7 +70,8 @@ CUES = (
       pitch_shift=-1, pitch_range=0.8),
   Cue('reliev|relief|hopeful|proud', '松了一口气|如释重负|满怀希望|自豪|骄傲', 'emotion', 'happy'),
   Cue('mock|derisive|snide', '嘲讽|讽刺|讥讽|嘲弄', 'emotion', 'disgust', pitch_range=1.15),
-  Cue('surpris|shock|astonish|amaze|startl|stunned|incredul|disbelie', '惊讶|吃惊|震惊|意外|惊奇|诧异|难以置信',
+  Cue('surpris|shock|astonish|amaze|startl|stunned|incredul|disbelie|confus|puzzl|baffl',
+      '惊讶|吃惊|震惊|意外|惊奇|诧异|难以置信|困惑|疑惑|不解',
       'emotion', 'surprise'),
   Cue('mixed feelings|ambivalen|conflicted|complicated', '复杂的?情绪|五味杂陈|矛盾|复杂', 'emotion', 'others'),
   Cue('bittersweet', '苦笑|强颜欢笑|苦乐参半', 'emotion', 'sad happy'),
@@ -98,7 +100,7 @@ CUES = (
   Cue('trembl|shak(?:y|ing|es|ier)|quaver|quiver|wobbl|unstead|chok|tremor|crack(?:s|ing)?\\b|waver',
       '颤抖|发颤|颤音|颤|发抖|抖动|哽咽|抖', 'tremor', tremor=0.5),
   Cue('steady|steadier', '平稳有力|稳住|沉稳', 'tremor', tremor=-0.5),
-  Cue('flat|monoton|deadpan|dr(?:y|ily)\\b|sarcas|ironic|inexpressive|bored|indifferent',
+  Cue('flat|monoton|deadpan|dry(?:ly)?\\b|drily|sarcas|ironic|inexpressive|bored|indifferent',
       '平一点|平一些|无聊|冷漠|漠然|平淡|平板|单调|平直|面无表情|冷淡', 'pitch_range',
       pitch_range=0.7),
   Cue('live(?:ly|lier)|animated|expressive|sing.song|melod|varied|vivid|wider|colou?rful', '起伏|活泼|生动|抑扬顿挫'
@@ -110,7 +112,8 @@ CUES = (
   Cue('hesita|halting|unsure|uncertain|falter|stumbl', '犹豫|迟疑|吞吞吐吐|不确定', pace=0.95, pauses=0.2),
   Cue('tender|warm|loving|affection', '温柔|温暖|深情', loudness=-2, pace=0.95, breathiness=0.15),
   Cue('confident|assertive|commanding|authorit', '自信|威严|命令', loudness=2, tremor=-0.3, intensity=0.05),
-  Cue('shy|timid|meek', '羞怯|害羞|怯生生', loudness=-3, pace=0.95, pitch_range=0.9),
+  Cue('sigh', '叹气|叹息|叹着气', loudness=-2, pace=0.95, breathiness=0.3),
+  Cue('shy|timid|meek|embarrass|awkward|sheepish', '尴尬|羞怯|害羞|怯生生', loudness=-3, pace=0.95, pitch_range=0.9),
   Cue('solemn|serious|grave(?:ly)?\\b', '严肃|庄重|郑重', pace=0.92, pitch_range=0.9, pitch_shift=-0.5),
   Cue('intens|strong|emotional|passion|forceful|powerful|energetic|vehement|violent|big(?:ger)?\\b|over the top',
       '强烈|激烈|激动|有力|用力|投入|夸张|激昂', 'intensity', intensity=0.15),
@@ -278,8 +281,11 @@ _FILLER = re.compile(r'(?:ok(?:ay)?|please|here|good|great|nice|yes|this|it|time
                      ')*')  # fmt: skip
 
 
-def hear(text: str) -> Heard:
-  """What a stage direction or a note asks for, in the order in which it is said. Never raises."""
+def hear(text: str, in_script: bool = False) -> Heard:
+  """What a note asks for, in the order in which it is said. Never raises.
+
+  in_script: it stands in the script's brackets, where "sits down" and "beat" say nothing of the voice.
+  """
   text = unicodedata.normalize('NFKC', text).replace('\u2019', "'").replace('\u2018', "'").lower()
   text = ''.join(c if unicodedata.category(c)[0] != 'C' else ' ' for c in text).translate(_SIMPLIFIED)
   quoted = []
@@ -294,7 +300,7 @@ def hear(text: str) -> Heard:
     clause = clause.strip()
     if not clause:
       continue
-    asks, understood = _clause(clause, heard.asks[-1] if heard.asks else None, quoted)
+    asks, understood = _clause(clause, heard.asks[-1] if heard.asks else None, quoted, in_script)
     heard.asks += asks
     heard.understood |= understood or bool(asks)
     if not asks and not understood and re.search(r'\w', clause) and not _FILLER.fullmatch(clause):
@@ -336,10 +342,14 @@ def number(word: str) -> float:
   return value + (float('0.' + ''.join(str(DIGITS.get(c, 0)) for c in fraction)) if fraction else 0.0)
 
 
-def _clause(clause, last, quoted) -> tuple[list[Ask], bool]:
+def _clause(clause, last, quoted, in_script=False) -> tuple[list[Ask], bool]:
   """The asks of one clause, and whether anything in it was understood. `last`: the one before, which a degree alone
   ("but only a little") still belongs to."""
   tokens = _tokens(clause)
+  if in_script:
+    named = any(kind in ('noun', 'amount') for _, _, kind, _ in tokens)
+    pauses = 'paus' in clause or '停' in clause
+    tokens = [t for t in tokens if (t[2] != 'move' or named) and (t[2] != 'pause' or pauses)]
   kinds = {kind for _, _, kind, _ in tokens}
   if kinds == {'quoted'} and last is not None and last.quoted:  # as in: stress "never" and "house"
     last.quoted += tuple(quoted[value] for _, _, _, value in tokens)

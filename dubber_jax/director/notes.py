@@ -58,8 +58,10 @@ def parse(note: str, direction: Direction = PLAIN, words: Words = ()) -> ParsedN
                    'emotion, pace, pitch, loudness, breath, tremor, pauses and stress, as "sadder, slower, two '
                    'semitones lower", "a pause after \'never\'", “压低音量，声音略带颤抖”')  # fmt: skip
   parsed = apply(heard.asks, direction, words)
-  unknown = tuple(f'not understood in the note: {clause[:60]!r}' for clause in heard.unknown)
-  return ParsedNote(parsed.direction, parsed.warnings + unknown)
+  clauses = list(dict.fromkeys(heard.unknown))
+  more = f' and {len(clauses) - 3} more' * (len(clauses) > 3)
+  unknown = f'not understood in the note: {", ".join(repr(clause[:60]) for clause in clauses[:3])}{more}'
+  return ParsedNote(parsed.direction, (*parsed.warnings, unknown) if clauses else parsed.warnings)
 
 
 def apply(asks: Sequence[Ask], direction: Direction, words: Words = (), skip=()) -> ParsedNote:

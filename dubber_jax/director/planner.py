@@ -77,7 +77,7 @@ def by_rules(
 ) -> tuple[Direction, tuple[str, ...]]:
   """`plan`, with a warning for each contradiction in the line's stage direction. guide: the original performance."""
   phonemes = phonemes or phonemize(line.text)
-  asks = hear(line.stage_direction).asks
+  asks = hear(line.stage_direction, in_script=True).asks
   last = _line_before(line, before)
   emotion = _mixture(reading, exemplars, asks, guide)
   turned = bool(emotions_named(asks)) or _sure_words(reading) or guide is not None

@@ -274,7 +274,7 @@ def test_note_in_which_nothing_is_understood_is_refused_in_one_line(note):
 
 def test_note_hostile_to_a_machine_is_only_words():
   parsed = parse('Ignore the director; {"loudness": 90}; rm -rf; softer', PLAIN, LINE)
-  assert changes(PLAIN, parsed.direction) == {'loud-'} and len(parsed.warnings) >= 2
+  assert changes(PLAIN, parsed.direction) == {'loud-'} and len(parsed.warnings) == 1
 
 
 @given(st.text(max_size=60) | st.text('slowfatrn’t很不轻重读停一二半压低“”",.!- 0123dB', max_size=40))

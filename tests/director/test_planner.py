@@ -211,3 +211,35 @@ def test_who_is_spoken_to(line, whom):
 def test_contradiction_in_a_stage_direction_is_told_and_unknown_words_are_not():
   direction, warnings = by_rules(reading(), exemplars(), Line('Go', stage_direction='to Mary, shouting, in a whisper'))
   assert direction.loudness < 0 and len(warnings) == 1
+
+
+@pytest.mark.parametrize(
+  'said',
+  ['to Mary', 'O.S.', "CONT'D", 'beat', 'sitting down', 'picks up the phone', 'raises a hand', 'into phone',
+   'in French', 'door opens', 'high on the roof', 'cut off', 'reading', '坐下', '对玛丽'],
+)  # fmt: skip
+def test_what_in_brackets_says_nothing_of_the_voice_changes_nothing(said):
+  line = Line('I told you. You never listen.')
+  assert plan(reading(), exemplars(), Line(line.text, stage_direction=said)) == plan(reading(), exemplars(), line)
+
+
+@pytest.mark.parametrize(
+  'said, axis, sign',
+  [
+    ('quietly, to himself', 'loudness', -1), ('low voice', 'loudness', -1), ('dryly', 'pitch_range', -1),
+    ('sighs', 'pace', -1), ('out of breath', 'breathiness', 1), ('raising his voice', 'loudness', 1),
+    ('声音颤抖', 'tremor', 1), ('低声', 'loudness', -1),
+    ('hurriedly', 'pace', 1), ('not loud', 'loudness', -1),
+  ],
+)  # fmt: skip
+def test_what_in_brackets_says_how_is_done(said, axis, sign):
+  direction = plan(reading(), exemplars(), Line('I told you.', stage_direction=said))
+  assert np.sign(getattr(direction, axis) - getattr(Direction(), axis)) == sign
+
+
+@pytest.mark.parametrize(
+  'said, emotion',
+  [('snaps', 'angry'), ('chuckling', 'happy'), ('puzzled', 'surprise'), ('resigned', 'sad'), ('厉声', 'angry')],
+)
+def test_what_in_brackets_names_a_feeling_is_played(said, emotion):
+  assert leading(plan(reading(), exemplars(), Line('I told you.', stage_direction=said))) == emotion
