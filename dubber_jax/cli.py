@@ -45,6 +45,11 @@ def make_parser() -> argparse.ArgumentParser:
     sub.set_defaults(run=run)
     return sub
 
+  def planner_options(sub):
+    sub.add_argument('--planner', default='rules', metavar='rules|URL',
+                     help='who writes directions: rules, or a language model, as http://localhost:8000/v1')  # fmt: skip
+    sub.add_argument('--planner-model', default='', metavar='NAME', help='which model the URL is to use')
+
   def model_options(sub):
     sub.add_argument('--model', help='model directory (default: the shipped one)')
     sub.add_argument('--library', help='footage library (default: the shipped one)')
@@ -52,9 +57,7 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument('--search', choices=('exact', 'scann'), default='exact', help='how the library is searched')
     sub.add_argument('--rounds', type=int, default=3, help='how often a line is asked for at most (default: 3)')
     sub.add_argument('--candidates', type=int, default=4, help='takes of a round; the best counts (default: 4)')
-    sub.add_argument('--planner', default='rules', metavar='rules|URL',
-                     help='who writes directions: rules, or a language model, as http://localhost:8000/v1')  # fmt: skip
-    sub.add_argument('--planner-model', default='', metavar='NAME', help='which model the URL is to use')
+    planner_options(sub)
     sub.add_argument('--lexicon', help='pronunciations of names, one a row: Zhivago ZH IH0 V AA1 G OW0')
     sub.add_argument('--overwrite', action='store_true', help='replace what exists')
     sub.add_argument('--json', help='write the result here too, for a program')
@@ -84,6 +87,7 @@ def make_parser() -> argparse.ArgumentParser:
   what = sub.add_mutually_exclusive_group()
   what.add_argument('--note', default='', help='what to do otherwise, as "softer, almost a whisper" (or in Chinese)')
   what.add_argument('--take', type=int, help='go back to this take')
+  planner_options(sub)
 
   sub = command('speak', run_speak, 'Speak a line, or one a row, without a film.')
   what = sub.add_mutually_exclusive_group(required=True)
@@ -252,9 +256,12 @@ def run_dub(given):
 
 
 def run_redo(given):
-
+  from dubber_jax.director.language_model import open_planner
+  from dubber_jax.director.notes import parse
   from dubber_jax.film import redo
   from dubber_jax.project import opened
+
+  read_note = getattr(open_planner(given.planner, given.planner_model), 'parse', parse)
 
   with opened(given.project) as project:
     facts = project.facts
@@ -264,7 +271,7 @@ def run_redo(given):
     options = argparse.Namespace(model=facts['model'], library=facts['library'] or None,
                                  director='on' if facts['director'] else 'off')  # fmt: skip
     model, library = _open(options)
-  result = redo(given.project, given.line, model, library, given.note, given.take)
+  result = redo(given.project, given.line, model, library, given.note, given.take, read_note)
   for path in result['files'].values():
     print(path)
 
