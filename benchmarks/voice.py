@@ -31,31 +31,28 @@ from slots import seconds_apart, unseen_films
 from tqdm import tqdm
 
 from data_pipelines.recordings import Recording, read_recordings
-from dubber_jax.clip import SAMPLE_RATE, Line, Voice
+from dubber_jax.clip import SAMPLE_RATE, Line
 from dubber_jax.dubbing import play_line, shipped_library, speak
 from dubber_jax.errors import BadInput
+from dubber_jax.evaluation.bench import model_hash
 from dubber_jax.evaluation.examples import Example, write_page
 from dubber_jax.evaluation.intervals import Interval, interval, mean_of_means, ratio_of_means, share
+from dubber_jax.evaluation.judging import Kept, cores, errors, open_judge
 from dubber_jax.evaluation.likeness import likeness
 from dubber_jax.evaluation.plots import draw_confusions
-from dubber_jax.evaluation.words import edits, normalise
+from dubber_jax.evaluation.speakers import neutral, recordings, reference, sound_of, voice
 from dubber_jax.media.mel import mel_numpy
-from dubber_jax.media.opus import through_opus
 from dubber_jax.media.output import complete_file
 from dubber_jax.media.sound import read_sound, write_wav
 from dubber_jax.model_directory import Model, load
 from dubber_jax.vocoder.griffin_lim import GriffinLim
-from dubber_jax.voices import make_voice
 
 SEEN = ('kathleen', 'ljspeech', 'teacher_joe')
 STRANGERS = ('p225', 'p226', 'p227', 'p228', 's4')
 ACTORS = ('ravdess_19', 'ravdess_20', 'ravdess_21', 'ravdess_22')
-SETS = {'k': 'kathleen', 'l': 'ljspeech', 't': 'teacher', 'p': 'vctk', 's': 'grid', 'r': 'ravdess'}  # by initial
 COLUMNS = ('director', 'one-way', 'griffin-lim')
 REAL = 'recordings'
 HELD_BACK = ('validation', 'test', 'test_unseen', 'reference_voice')  # splits that the actor has not seen
-DAMAGED = ('grid/s4/bbaf2a',)  # a knock after the words, as loud as they are
-REFERENCE = 3.0  # s: the shortest recording that a voice is made of, where there is one as long
 PERCENT, SCORE, MILLISECONDS = '{:.1%}', '{:.2f}', '{:.1f} ms'
 
 
@@ -194,108 +191,6 @@ class Bench:
     return [kept[s.real].value(judge, s.key) for s in sounds]
 
 
-@dataclass
-class Kept:
-  """Judgements in a file of JSON lines, each written as soon as it is there."""
-
-  path: Path
-  values: dict[tuple[str, str], object] = field(default_factory=dict)
-
-  def __post_init__(self):
-    for row in self.path.read_text(encoding='utf-8').splitlines() if self.path.exists() else ():
-      try:
-        judge, key, value = json.loads(row)
-      except ValueError:
-        continue  # the last row of a run that was killed
-      self.values[judge, key] = value
-
-  def has(self, judge: str, key: str) -> bool:
-    return (judge, key) in self.values
-
-  def value(self, judge: str, key: str):
-    return self.values[judge, key]
-
-  def add(self, judge: str, key: str, value):
-    self.values[judge, key] = value
-    self.path.parent.mkdir(parents=True, exist_ok=True)
-    with open(self.path, 'a', encoding='utf-8') as file:
-      file.write('\n' + json.dumps([judge, key, value]))  # a row that a killed run left open ends here
-
-
-def _words():
-  from dubber_jax.evaluation.words import Whisper
-
-  return Whisper(threads=cores()).transcribe
-
-
-def _mos(through=lambda wave, rate: wave):
-  from dubber_jax.evaluation.mos import DistillMOS
-
-  listener = DistillMOS()
-  return lambda wave, rate: listener.score(through(wave, rate), rate)
-
-
-def _voice():
-  from dubber_jax.evaluation.likeness import load_judge
-
-  judge = load_judge()
-  return lambda wave, rate: [round(float(x), 5) for x in judge.embed(wave, rate)]
-
-
-def _functionals():
-  from dubber_jax.evaluation.functionals import functionals
-
-  return lambda wave, rate: [float(x) for x in functionals(wave, rate)]
-
-
-JUDGES = {
-  'words': _words,
-  'mos': _mos,
-  'mos-opus': lambda: _mos(through_opus),
-  'voice': _voice,
-  'functionals': _functionals,  # what the judge of emotion hears
-}
-
-
-@functools.cache
-def open_judge(name: str) -> Callable[[np.ndarray, int], object]:
-  return JUDGES[name]()
-
-
-@functools.cache
-def recordings(speaker: str) -> list[Recording]:
-  return [r for r in read_recordings(SETS[speaker[0]]) if r.speaker == speaker and r.key not in DAMAGED]
-
-
-@functools.cache
-def reference(speaker: str) -> Recording:
-  """The first neutral recording of 3 s or more, of the training ones where there are any; else the first."""
-  neutral = [r for r in recordings(speaker) if r.emotion == 'neutral']
-  neutral = [r for r in neutral if r.split == 'train'] or neutral
-  return next((r for r in neutral if len(sound_of(r)) >= REFERENCE * SAMPLE_RATE), neutral[0])
-
-
-@functools.cache
-def voice(speaker: str) -> Voice:
-  return make_voice(sound_of(reference(speaker)), SAMPLE_RATE, speaker)
-
-
-def cores() -> int:
-  """That this process may use."""
-  return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-
-
-def model_hash(folder: Path) -> str:
-  """Twelve hex digits of what a model directory computes: of its manifest without the card."""
-  files = json.loads((folder / 'MANIFEST.json').read_text())
-  files.pop('CARD.md', None)
-  return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def sound_of(recording: Recording) -> np.ndarray:
-  return read_sound(recording.path, SAMPLE_RATE)
-
-
 def _silent(*_):
   pass
 
@@ -323,12 +218,6 @@ def word_rows(bench: Bench, speakers: tuple[str, ...], name: str, at_most: float
     cells = {c: interval(share, v[speaker]) for c, v in counts.items() if speaker in v}
     figures.append(Figure(f'– {speaker}', PERCENT, cells))
   return figures
-
-
-def errors(said: str, heard: str) -> tuple[int, int]:
-  """-> errors and words of one clip; as `word_error` counts them."""
-  said = normalise(said).split()
-  return edits(said, normalise(heard).split()), len(said)
 
 
 def mos_rows(bench: Bench) -> list[Figure]:
@@ -409,7 +298,7 @@ def emotion_rows(bench: Bench) -> list[Figure]:
 
   judge = load_judge()
   names = judge.emotions
-  neutral = {a: [r for r in recordings(a) if r.id.split('-')[2] == '01'] for a in ACTORS}  # 02, calm, is less so
+  plain = {a: neutral(a) for a in ACTORS}
 
   def hear(sounds, neutrals, what):
     """-> the emotion heard in each of the sounds, beside the neutral ones given for it."""
@@ -418,13 +307,13 @@ def emotion_rows(bench: Bench) -> list[Figure]:
     return [names[i] for i in judge.with_neutral.logits(beside(own, np.array(others))).argmax(-1)]
 
   real = [r for a in ACTORS for r in recordings(a) if r.emotion in names]
-  beside_real = [[bench.recorded(n) for n in neutral[r.speaker] if n != r] for r in real]
+  beside_real = [[bench.recorded(n) for n in plain[r.speaker] if n != r] for r in real]
   heard = hear([bench.recorded(r) for r in real], beside_real, 'emotion, recordings')
   pairs = {REAL: [(r.emotion, e) for r, e in zip(real, heard, strict=True)]}
   asked = [(s, text, e) for s, text in bench.cast(ACTORS, -(-2 * bench.count // len(names))) for e in names]
   for column in bench.columns:
     vocoder = 'director' if column == 'one-way' else column
-    vocoded = {a: [bench.vocoded(vocoder, n) for n in neutral[a]] for a in ACTORS}
+    vocoded = {a: [bench.vocoded(vocoder, n) for n in plain[a]] for a in ACTORS}
     heard = hear([bench.spoken(column, *a) for a in asked], [vocoded[s] for s, *_ in asked], f'emotion, {column}')
     pairs[column] = [(e, h) for (*_, e), h in zip(asked, heard, strict=True)]
   right = {c: [[h == e for e, h in found if e == name] for name in names] for c, found in pairs.items()}

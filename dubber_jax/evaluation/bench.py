@@ -1,0 +1,350 @@
+"""Ways of dubbing on one test set: what is missing is performed and judged, what was done before is found again.
+
+A way gets a clip's line, pictures and voice, and gives back a sound. Sounds are kept by the hash of the weights, the
+way with its settings, the clip and the seed; judgements by the hash of the sound, so that two ways that come to the
+same sound are judged once. The code is not part of these: after a change to it, take another folder.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from dubber_jax.clip import SAMPLE_RATE, Clip, Line, Take, Voice
+from dubber_jax.errors import BadInput
+from dubber_jax.evaluation import speakers
+from dubber_jax.evaluation.emotion import beside, load_judge, softmax
+from dubber_jax.evaluation.judging import Kept, cores, errors, open_judge
+from dubber_jax.evaluation.likeness import likeness
+from dubber_jax.evaluation.stimuli import Stimulus
+from dubber_jax.footage.library import Library
+from dubber_jax.media.loudness import anchor
+from dubber_jax.media.mel import mel_numpy
+from dubber_jax.media.output import complete_file
+from dubber_jax.media.sound import read_sound, write_wav
+from dubber_jax.model_directory import Model
+from dubber_jax.rehearsal import compile_clock
+
+JUDGES = ('functionals', 'mos', 'cleanliness', 'words', 'voice')
+PACKAGES = ('jax', 'flax', 'numpy', 'scipy', 'torch', 'distillmos', 'speechmos', 'onnxruntime', 'faster-whisper',
+            'ctranslate2', 'Resemblyzer')  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Stage:
+  """All that a way may know of a clip. `label`: its emotion, '' but for ways that are told."""
+
+  model: Model
+  library: Library | None
+  line: Line
+  voice: Voice
+  clip: Clip | None
+  seed: int
+  label: str = ''
+
+  @property
+  def slot(self) -> float | None:
+    return self.clip.seconds if self.clip else None
+
+
+@dataclass(frozen=True)
+class Played:
+  """A take with its waveform, and what the way says of it: numbers by name."""
+
+  take: Take
+  facts: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Way:
+  """How a clip is dubbed. `weights`: of which trained arm; '' for the base. settings: what is kept by, beside the name.
+  told: it is given the label. seeds: at most so many are performed; 0: all."""
+
+  play: Callable[[Stage], Played]
+  settings: str = ''
+  weights: str = ''
+  told: bool = False
+  seeds: int = 0
+
+
+@dataclass(frozen=True)
+class Cast:
+  """Whose voices: by speaker the voice, neutral recordings of it, another recording of it, each with its key."""
+
+  voice: Callable[[str], Voice] = speakers.voice
+  neutral: Callable[[str], list] = speakers.neutral
+  another: Callable[[str], object] = speakers.another
+  sound: Callable[[object], np.ndarray] = speakers.sound_of
+
+
+class Bench:
+  """models: the base under '', and trained arms by name. `judge(name)` opens a judge; `ear` hears emotions."""
+
+  def __init__(
+    self, folder: str | Path, ways: Mapping[str, Way], models: Mapping[str, Model], library: Library | None,
+    stimuli: Sequence[Stimulus], seeds: int, judges: Sequence[str] = JUDGES, cast: Cast = Cast(), judge=open_judge,
+    ear=None,
+  ):  # fmt: skip
+    missing = [name for name, way in ways.items() if way.weights not in models]
+    if missing:
+      raise BadInput(f'the way {missing[0]} is played with weights of {ways[missing[0]].weights!r}, which is no arm')
+    self.root, self.ways, self.models, self.library = Path(folder), dict(ways), dict(models), library
+    self.stimuli, self.seeds, self.judges, self.cast, self.open = list(stimuli), seeds, tuple(judges), cast, judge
+    self.ear = ear or load_judge()
+    self.hashes = {name: weights_hash(model) for name, model in self.models.items()}
+    self.folder = self.root / self.hashes['']
+    self.kept = {False: Kept(self.folder / 'judged.jsonl'), True: Kept(self.root / 'recordings.jsonl')}
+    self.performed = Kept(self.folder / 'performed.jsonl')
+
+  def run(self, share: tuple[int, int] = (0, 1)) -> 'Results':
+    """Performs and judges all that is missing, or the i-th of n parts of it, with the time that is left."""
+    self._perform(share)
+    for judge in self.judges:
+      self._judge(judge, share)
+    return Results(self)
+
+  def key(self, way: str, stimulus: Stimulus, seed: int) -> str:
+    recalled = self.library.hash if self.library is not None else ''
+    known_by = f'{self.hashes[self.ways[way].weights]} {self.ways[way].settings} {recalled}'
+    known_by = hashlib.sha256(known_by.encode()).hexdigest()
+    return f'{way}-{known_by[:8]}/{stimulus.key}/{seed}'
+
+  def takes(self):
+    """(way, stimulus, seed) of everything that is performed, whole seeds first."""
+    for seed in range(self.seeds):
+      for stimulus in self.stimuli:
+        for name, way in self.ways.items():
+          if not way.seeds or seed < way.seeds:
+            yield name, stimulus, seed
+
+  def sound(self, key: str) -> Path:
+    return self.folder / 'sounds' / f'{self.performed.value("take", key)["sound"]}.wav'
+
+  def _perform(self, share):
+    wanted = [t for i, t in enumerate(self.takes()) if self.stimuli.index(t[1]) % share[1] == share[0]]
+    missing = [t for t in wanted if not self._is_there(self.key(*t))]
+    if not missing:
+      return
+    origin = self._origin()
+    for name, stimulus, seed in tqdm(missing, desc='performed', unit='take'):
+      stage = self._stage(name, stimulus, seed)
+      began, compiled = time.perf_counter(), compile_clock().seconds
+      played = self.ways[name].play(stage)
+      spent = time.perf_counter() - began - (compile_clock().seconds - compiled)
+      seconds = len(played.take.waveform) / SAMPLE_RATE
+      # All are heard at the same loudness, so that none is better for being louder.
+      wave = anchor(played.take.waveform, SAMPLE_RATE)
+      known_by = hashlib.sha256(np.round(wave * 32767).astype('<i2').tobytes()).hexdigest()[:16]
+      path = self.folder / 'sounds' / f'{known_by}.wav'
+      path.parent.mkdir(parents=True, exist_ok=True)
+      if not path.exists():
+        write_wav(path, wave, SAMPLE_RATE)
+      apart = abs(seconds - stage.slot) if stage.slot is not None else None
+      facts = {k: float(v) for k, v in played.facts.items()}
+      self.performed.add('take', self.key(name, stimulus, seed), {
+        'sound': known_by, 'seconds': round(spent, 3), 'lasts': round(seconds, 4), 'slot_error': apart, 'facts': facts,
+        'origin': origin,
+      })  # fmt: skip
+
+  def _is_there(self, key):
+    return self.performed.has('take', key) and self.sound(key).exists()
+
+  def _stage(self, name, stimulus, seed):
+    way = self.ways[name]
+    label = stimulus.emotion if way.told else ''
+    voice = self.cast.voice(stimulus.speaker)
+    return Stage(self.models[way.weights], self.library, Line(stimulus.text), voice, self._clip(stimulus), seed, label)
+
+  @functools.lru_cache(maxsize=1)  # noqa: B019  a bench lives as long as its process
+  def _clip(self, stimulus):
+    clip = stimulus.clip(self.root / 'films')
+    if clip is not None:  # what is seen is kept from here on, so that it costs no way any time
+      from dubber_jax.perception.read import read_clip
+
+      read_clip(clip, Line(stimulus.text))
+    return clip
+
+  def _origin(self) -> str:
+    """A name of what made a take: code, machine and packages."""
+    facts = origin()
+    name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
+    if not self.performed.has('origin', name):
+      self.performed.add('origin', name, facts)
+    return name
+
+  def _judge(self, judge, share):
+    keys = {self.performed.value('take', k)['sound']: k for t in self.takes() if self._is_there(k := self.key(*t))}
+    missing = [s for s in keys if not self.kept[False].has(judge, s)]
+    missing = missing[share[0] :: share[1]]
+    for sound in tqdm(missing, desc=f'judged: {judge}', unit='take') if missing else ():
+      wave = read_sound(self.folder / 'sounds' / f'{sound}.wav', SAMPLE_RATE)
+      self.kept[False].add(judge, sound, self.open(judge)(wave, SAMPLE_RATE))
+
+  def recorded(self, judge: str, recording):
+    """What a judge says of a recording as it is."""
+    return self._of(True, judge, recording.key, lambda: self.cast.sound(recording))
+
+  def vocoded(self, judge: str, recording):
+    """The same of a recording's mel through the base's vocoder."""
+    base = self.models['']
+
+    def wave():
+      return anchor(np.asarray(base.vocoder.vocode(mel_numpy(self.cast.sound(recording)), 0), np.float32), SAMPLE_RATE)
+
+    return self._of(False, judge, f'vocoded/{recording.key}', wave)
+
+  def _of(self, real, judge, key, wave):
+    if not self.kept[real].has(judge, key):
+      self.kept[real].add(judge, key, self.open(judge)(wave(), SAMPLE_RATE))
+    return self.kept[real].value(judge, key)
+
+  def odds(self, heard, speaker: str, real: bool = False, but=None) -> np.ndarray:
+    """(E,) probabilities of functionals that were heard, beside neutral recordings of the speaker: through the base's
+    vocoder, or as they are. but: a recording that is left out."""
+    plain = [r for r in self.cast.neutral(speaker) if r != but]
+    hear = self.recorded if real else self.vocoded
+    others = np.mean([hear('functionals', r) for r in plain], axis=0)
+    return softmax(self.ear.with_neutral.logits(beside(np.array(heard), others)))
+
+
+@dataclass(frozen=True)
+class Results:
+  """What the judges said. Tables are (clips, seeds), nan where a way was not performed."""
+
+  bench: Bench
+
+  def table(self, way: str, figure: str) -> np.ndarray:
+    b = self.bench
+    seeds = min(b.seeds, b.ways[way].seeds or b.seeds)
+    rows = [[self._figures(way, i, seed)[figure] for seed in range(seeds)] for i in range(len(b.stimuli))]
+    return np.pad(np.array(rows, float), ((0, 0), (0, b.seeds - seeds)), constant_values=np.nan)
+
+  def heard(self, way: str) -> list[tuple[str, str]]:
+    """(label, what is heard) of each take of the way's first seed."""
+    names = self.bench.ear.emotions
+    return [(s.emotion, names[int(np.argmax(self._odds(way, i, 0)))]) for i, s in enumerate(self.bench.stimuli)]
+
+  @property
+  def groups(self) -> list[str]:
+    """Clips of one sentence are no independent ones."""
+    return [s.text for s in self.bench.stimuli]
+
+  def take(self, way: str, clip: int, seed: int) -> dict:
+    return self.bench.performed.value('take', self.bench.key(way, self.bench.stimuli[clip], seed))
+
+  def wave(self, way: str, clip: int, seed: int = 0) -> np.ndarray:
+    return read_sound(self.bench.sound(self.bench.key(way, self.bench.stimuli[clip], seed)), SAMPLE_RATE)
+
+  def origins(self) -> list[dict]:
+    names = dict.fromkeys(
+      self.bench.performed.value('take', self.bench.key(*t))['origin'] for t in self.bench.takes()
+    )
+    return [self.bench.performed.value('origin', name) for name in names]
+
+  @functools.cache  # noqa: B019
+  def _figures(self, way, clip, seed) -> dict[str, float]:
+    b, stimulus, take = self.bench, self.bench.stimuli[clip], self.take(way, clip, seed)
+    said = {judge: b.kept[False].value(judge, take['sound']) for judge in b.judges}
+    found = {'seconds': take['seconds'], 'lasts': take['lasts'], **take['facts']}
+    found['slot_error'] = np.nan if take['slot_error'] is None else 1000 * take['slot_error']
+    if 'functionals' in said:
+      odds = self._odds(way, clip, seed)
+      found['emotion_probability'] = float(odds[b.ear.emotions.index(stimulus.emotion)])
+      found['emotion_accuracy'] = float(b.ear.emotions[int(np.argmax(odds))] == stimulus.emotion)
+    if 'mos' in said:
+      found['naturalness'] = said['mos']
+    if 'cleanliness' in said:
+      found['cleanliness'] = said['cleanliness']['overall']
+    if 'words' in said:
+      found['errors'], found['words'] = errors(stimulus.text, said['words'])
+    if 'voice' in said:
+      other = b.recorded('voice', b.cast.another(stimulus.speaker))
+      found['likeness'] = likeness(np.array(said['voice']), np.array(other))
+    return found
+
+  def _odds(self, way, clip, seed):
+    heard = self.bench.kept[False].value('functionals', self.take(way, clip, seed)['sound'])
+    return self.bench.odds(heard, self.bench.stimuli[clip].speaker)
+
+
+def without_director(model: Model) -> Model:
+  """The same weights, one-way."""
+  director = dataclasses.replace(model.config.director, enabled=False)
+  return dataclasses.replace(model, config=model.config.replace(director=director))
+
+
+def weights_hash(model: Model) -> str:
+  """Twelve hex digits of what a model computes: of its directory where it is one, else of its weights."""
+  if (model.path / 'MANIFEST.json').exists():
+    return model_hash(model.path)
+  from dubber_jax.model_directory import flatten
+
+  state = hashlib.sha256(model.config.hash().encode())
+  for name, value in sorted(flatten(model.params).items()):
+    state.update(name.encode() + np.ascontiguousarray(value).tobytes())
+  return state.hexdigest()[:12]
+
+
+def model_hash(folder: Path) -> str:
+  """Twelve hex digits of what a model directory computes: of its manifest without the card."""
+  files = json.loads((folder / 'MANIFEST.json').read_text())
+  files.pop('CARD.md', None)
+  return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def origin() -> dict[str, str]:
+  """Commit, machine and packages of this process."""
+  return {'commit': commit(), 'machine': machine(), 'versions': versions()}
+
+
+def commit() -> str:
+  """Of the code that runs, by git; the package's version where it is installed without."""
+  here = Path(__file__).parents[2]
+
+  def git(*arguments):
+    return subprocess.run(['git', '-C', here, *arguments], capture_output=True, text=True, check=True).stdout.strip()
+
+  try:
+    changed = git('status', '--porcelain', '--untracked-files=no', '--', 'dubber_jax', 'experiments')
+    return git('rev-parse', '--short=10', 'HEAD') + (' with changes' if changed else '')
+  except (OSError, subprocess.CalledProcessError):
+    return f'dubber_jax {_version("dubber_jax")}'
+
+
+def machine() -> str:
+  import jax
+
+  name = platform.processor() or platform.machine()
+  try:
+    rows = Path('/proc/cpuinfo').read_text().splitlines()
+    name = next(row.partition(':')[2].strip() for row in rows if row.startswith('model name'))
+  except (OSError, StopIteration):
+    pass
+  return f'{name}, {cores()} threads, JAX on {jax.default_backend()}'
+
+
+def versions() -> str:
+  found = {name: _version(name) for name in PACKAGES}
+  return ', '.join([f'Python {platform.python_version()}', *(f'{n} {v}' for n, v in found.items() if v)])
+
+
+def _version(package: str) -> str:
+  try:
+    return metadata.version(package)
+  except metadata.PackageNotFoundError:
+    return ''
+
+
+def write_text(path: Path, text: str):
+  with complete_file(path, overwrite=True) as beside:
+    beside.write_text(text, encoding='utf-8')

@@ -1,0 +1,105 @@
+"""Judgements that are kept: each is made once, written as soon as it is there, and found again by the next run."""
+
+import functools
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from dubber_jax.evaluation.words import edits, normalise
+
+
+@dataclass
+class Kept:
+  """Values by kind and key in a file of JSON lines."""
+
+  path: Path
+  values: dict[tuple[str, str], object] = field(default_factory=dict)
+
+  def __post_init__(self):
+    for row in self.path.read_text(encoding='utf-8').splitlines() if self.path.exists() else ():
+      try:
+        kind, key, value = json.loads(row)
+      except ValueError:
+        continue  # the last row of a run that was killed
+      self.values[kind, key] = value
+
+  def has(self, kind: str, key: str) -> bool:
+    return (kind, key) in self.values
+
+  def value(self, kind: str, key: str):
+    return self.values[kind, key]
+
+  def add(self, kind: str, key: str, value):
+    self.values[kind, key] = value
+    self.path.parent.mkdir(parents=True, exist_ok=True)
+    with open(self.path, 'a', encoding='utf-8') as file:
+      file.write('\n' + json.dumps([kind, key, value]))  # a row that a killed run left open ends here
+
+
+def _words():
+  from dubber_jax.evaluation.words import Whisper
+
+  return Whisper(threads=cores()).transcribe
+
+
+def _mos(through=lambda wave, rate: wave):
+  from dubber_jax.evaluation.mos import DistillMOS
+
+  listener = DistillMOS()
+  return lambda wave, rate: listener.score(through(wave, rate), rate)
+
+
+def _mos_opus():
+  from dubber_jax.media.opus import through_opus
+
+  return _mos(through_opus)
+
+
+def _cleanliness():
+  from dubber_jax.evaluation.mos import DNSMOS
+
+  return DNSMOS().score
+
+
+def _voice():
+  from dubber_jax.evaluation.likeness import load_judge
+
+  judge = load_judge()
+  return lambda wave, rate: [round(float(x), 5) for x in judge.embed(wave, rate)]
+
+
+def _functionals():
+  from dubber_jax.evaluation.functionals import functionals
+
+  return lambda wave, rate: [float(x) for x in functionals(wave, rate)]
+
+
+JUDGES = {
+  'words': _words,
+  'mos': _mos,
+  'mos-opus': _mos_opus,
+  'cleanliness': _cleanliness,
+  'voice': _voice,
+  'functionals': _functionals,  # what the judge of emotion hears
+}
+
+
+@functools.cache
+def open_judge(name: str) -> Callable[[np.ndarray, int], object]:
+  """judge(wave (S,), sample_rate) -> what it says, as JSON can. Raises BadInput where its packages are missing."""
+  return JUDGES[name]()
+
+
+def errors(said: str, heard: str) -> tuple[int, int]:
+  """-> errors and words of one clip; as `word_error` counts them."""
+  said = normalise(said).split()
+  return edits(said, normalise(heard).split()), len(said)
+
+
+def cores() -> int:
+  """That this process may use."""
+  return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()

@@ -1,0 +1,52 @@
+"""The people in whose voices benchmarks speak, by their recordings in the data sets."""
+
+import functools
+
+import numpy as np
+
+from dubber_jax.clip import SAMPLE_RATE, Voice
+from dubber_jax.media.sound import read_sound
+from dubber_jax.voices import make_voice
+
+SETS = {
+  'k': 'kathleen', 'l': 'ljspeech', 't': 'teacher', 'p': 'vctk', 's': 'grid', 'r': 'ravdess', 'c': 'cremad'
+}  # by initial  # fmt: skip
+DAMAGED = ('grid/s4/bbaf2a',)  # a knock after the words, as loud as they are
+REFERENCE = 3.0  # s: the shortest recording that a voice is made of, where there is one as long
+CALM = '02'  # RAVDESS's third number: counts as neutral, but less so than what it calls neutral
+
+
+@functools.cache
+def recordings(speaker: str) -> list:
+  from data_pipelines.recordings import read_recordings
+
+  return [r for r in read_recordings(SETS[speaker[0]]) if r.speaker == speaker and r.key not in DAMAGED]
+
+
+@functools.cache
+def reference(speaker: str):
+  """The first neutral recording of 3 s or more, of the training ones where there are any; else the first."""
+  neutral = [r for r in recordings(speaker) if r.emotion == 'neutral']
+  neutral = [r for r in neutral if r.split == 'train'] or neutral
+  return next((r for r in neutral if len(sound_of(r)) >= REFERENCE * SAMPLE_RATE), neutral[0])
+
+
+@functools.cache
+def voice(speaker: str) -> Voice:
+  return make_voice(sound_of(reference(speaker)), SAMPLE_RATE, speaker)
+
+
+def neutral(speaker: str) -> list:
+  """Recordings beside which the judge of emotion hears a voice."""
+  plain = [r for r in recordings(speaker) if r.emotion == 'neutral']
+  return [r for r in plain if r.set != 'ravdess' or r.id.split('-')[2] != CALM]
+
+
+def another(speaker: str):
+  """A recording to compare a voice with that the voice was not made of, neutral where there is one."""
+  others = [r for r in recordings(speaker) if r != reference(speaker)]
+  return next((r for r in others if r.emotion == 'neutral'), others[0])
+
+
+def sound_of(recording) -> np.ndarray:
+  return read_sound(recording.path, SAMPLE_RATE)

@@ -1,0 +1,117 @@
+"""The ways of dubbing that benchmarks compare. Each gives a function from a Stage to what was Played."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from dubber_jax.clip import EMOTIONS, MODALITIES, Direction, Exemplars, Reading
+from dubber_jax.director.review import WEIGHTS
+from dubber_jax.dubbing import play_line, read_script
+from dubber_jax.errors import BadInput
+from dubber_jax.evaluation.bench import Played, Stage, Way, without_director
+from dubber_jax.footage.library import Library
+from dubber_jax.perception.read import Extractors, follow_mouth
+from dubber_jax.rehearsal import Part, perform_all, vocode
+
+ONE_WAY_MARKS = ('natural', 'words', 'voice')  # of the critic's: those that need no goal
+TOLD = 0.8  # intensity of a label: as strong as the rules play what they are sure of
+
+
+@dataclasses.dataclass(frozen=True)
+class Recalling:
+  """A library of which something else is recalled: `recall(library, reading, count, **options)`."""
+
+  library: Library
+  by: Callable[..., Exemplars]
+
+  def recall(self, reading, count, **options) -> Exemplars:
+    return self.by(self.library, reading, count, **options)
+
+
+def directed(
+  name: str = '', rounds: int = 1, candidates: int = 1, search: str = 'exact', recall=None, director: dict | None = None,
+  extractors: Extractors | None = None, weights: str = '', seeds: int = 0,
+) -> Way:  # fmt: skip
+  """By the director, as `dubber dub` does it. director: settings of DirectorConfig that differ; recall: see Recalling;
+  name: by which what cannot be told from numbers is known."""
+
+  def play(stage: Stage) -> Played:
+    model, library = stage.model, stage.library
+    if director:
+      changed = dataclasses.replace(model.config.director, **director)
+      model = dataclasses.replace(model, config=model.config.replace(director=changed))
+    if recall:
+      library = Recalling(library, recall)
+    done = play_line(
+      model, stage.line, stage.voice, library, stage.clip, stage.slot, search=search, extractors=extractors,
+      seed=stage.seed, rounds=rounds, candidates=candidates,
+    )  # fmt: skip
+    return Played(done.take, told_of(done.result))
+
+  settings = f'{name} rounds={rounds} candidates={candidates} search={search} {sorted((director or {}).items())}'
+  return Way(play, settings, weights, seeds=seeds)
+
+
+def told_of(result: dict) -> dict[str, float]:
+  """What a rehearsal says of itself, as numbers."""
+  rounds = result['rounds']
+  facts = {'rounds': len(rounds), 'takes': sum(len(done['takes']) for done in rounds)}
+  facts['critic'] = max(done['best_score'] for done in rounds)
+  facts['accepted'] = any(done['accepted'] for done in rounds)
+  facts['intended'] = int(np.argmax(result['direction']['emotion']))
+  for m in MODALITIES:
+    recalled = [EMOTIONS.index(e['emotion']) for e in result['exemplars'].get(m, ()) if e['emotion'] in EMOTIONS]
+    facts |= {f'recalled_{m}_{i}': e for i, e in enumerate(recalled)}
+  return facts
+
+
+def one_way(weights: str = '') -> Way:
+  """No director: one take of the line in its slot."""
+
+  def play(stage: Stage) -> Played:
+    model = without_director(stage.model)
+    done = play_line(model, stage.line, stage.voice, None, stage.clip, stage.slot, seed=stage.seed)
+    return Played(done.take, {'rounds': 1, 'takes': 1})
+
+  return Way(play, 'one take', weights)
+
+
+def best_of(count: int, weights: str = '') -> Way:
+  """No director, but as many takes as one would ask for, of which the critic's favourite counts. It has no emotion in
+  mind, so naturalness, words and voice decide, weighed as a review weighs them. The first take is that of `one_way`."""
+
+  def play(stage: Stage) -> Played:
+    model = without_director(stage.model)
+    if model.critic is None:
+      raise BadInput(f'{model.path} has no critic to choose between takes: release it with --critic')
+    part = undirected(stage)
+    drawn = np.random.default_rng([stage.seed, 1]).integers(2**31, size=count - 1)
+    takes = perform_all(model, part, [Direction()] * count, [stage.seed, *drawn.tolist()])
+    heard = model.critic.hear(takes, part.voice, part.track)
+    marks = [sum(WEIGHTS[name] * getattr(h, name) for name in ONE_WAY_MARKS) for h in heard]
+    chosen = int(np.argmax(marks))
+    return Played(vocode(model, takes[chosen], stage.seed), {'rounds': 1, 'takes': count, 'chosen': chosen})
+
+  return Way(play, f'takes={count}', weights)
+
+
+def labelled(weights: str = '') -> Way:
+  """One take, told the true emotion outright: nothing is read or recalled. What a perfect reader could reach without
+  a rehearsal."""
+
+  def play(stage: Stage) -> Played:
+    f = stage.model.config.features
+    nothing = Reading(*(np.zeros(w, np.float32) for w in (f.scene_width, f.face_width, f.text_width)), np.zeros(3, bool))
+    part = dataclasses.replace(undirected(stage), reading=nothing)
+    named = Direction(emotion=tuple(float(e == stage.label) for e in EMOTIONS), intensity=TOLD)
+    take = perform_all(stage.model, part, [named], [stage.seed])[0]
+    return Played(vocode(stage.model, take, stage.seed), {'rounds': 1, 'takes': 1})
+
+  return Way(play, f'intensity={TOLD}', weights, told=True)
+
+
+def undirected(stage: Stage) -> Part:
+  """What the actor is given of a clip where nobody directs: words, voice, slot and mouth."""
+  track = follow_mouth(stage.clip.frames) if stage.clip else None
+  return Part(read_script(stage.line.text), stage.voice, stage.slot, track=track)
