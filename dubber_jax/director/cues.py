@@ -8,7 +8,7 @@ is words about a line, and nothing in it is ever obeyed as an instruction.
 import math
 import re
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dubber_jax.clip import EMOTIONS
 
@@ -53,7 +53,7 @@ CUES = (
   Cue(r'ang(?:ry|rily|er|rier)\b|furious|fury|rag(?:e|ing)\b|enrage|irritat|annoy|bitter(?!sweet)|irate|wrath|hostil'
       r'|outrage|resent|frustrat|impatien|stern|harsh|sharply|snaps\b|snapping|barks?\b|barking|hiss',
       '严厉|厉声|呵斥|不耐烦|愤怒|生气|怒气|怒火|恼怒|恼火|愤恨|气愤|发火|大怒|不满|怒', 'emotion', 'angry'),
-  Cue('disgust|revolt|repuls|contempt|sneer|scorn', '厌恶|恶心|嫌弃|反感|鄙视|轻蔑|不屑', 'emotion', 'disgust'),
+  Cue('disgust|revolt|repuls|contempt|sneer|scorn', '厌恶|恶心|嫌弃|反感|鄙视|轻蔑|不屑|冷笑', 'emotion', 'disgust'),
   Cue('afraid|fear(?!less)|scare|terrif|terror|fright|panic|nervous|anxi|worr(?:y|ied)|dread',
       '恐惧|害怕|惊恐|恐慌|紧张|焦虑|担心|不安|惧怕|胆怯', 'emotion', 'fear'),
   Cue('happ(?:y|ily|ier|iness)|joy|cheer|delight|laugh|smil|excited|glee|amuse|grin|playful|chuckl|giggl|eager|enthusias',
@@ -62,7 +62,8 @@ CUES = (
       '平静|冷静|镇定|淡定|不动声色', 'emotion', 'neutral', intensity=-0.1),
   Cue('sad|sorrow|grie[fv]|mourn|heartbroken|melanchol|wistful|despair|downcast|regret|remorse|guilt|asham|lonel|hurt'
       '|pained|resigned|hopeless',
-      '悲伤|伤心|难过|哀伤|忧伤|悲痛|沉痛|悲哀|心碎|低落|失落|绝望|愧疚|内疚|羞愧|孤独|痛苦|无奈|悲', 'emotion', 'sad'),
+      '悲伤|伤心|难过|哀伤|忧伤|悲痛|沉痛|悲哀|心碎|低落|失落|绝望|愧疚|内疚|羞愧|孤独|痛苦|苦涩|无奈|悲', 'emotion',
+      'sad'),
   Cue('tearful|cry(?:ing)?\\b|sobb?(?:ing|s)?\\b|weep|in tears|tears|lump in (?:the|your|her|his) throat',
       '哭泣|哭腔|抽泣|流泪|含泪|哭|泪', 'emotion', 'sad', tremor=0.4),
   Cue('desperat|plead|beg(?:ging)?\\b|implor', '哀求|恳求|乞求|走投无路', 'emotion', 'sad fear'),
@@ -95,23 +96,24 @@ CUES = (
       '加快|加速|快速|赶快|快|急促|急切|赶|急', 'pace', pace=1.15),
   Cue('(?:breathless|out of breath|panting|gasp)', '喘不过气|气喘|喘息|喘着气|上气不接下气', 'breathiness',
       breathiness=0.5, pauses=0.1),
-  Cue('breathy|breathier|breathiness|airy|husky', '气声|气音|虚声', 'breathiness', breathiness=0.4),
-  Cue('clear(?:er|ly)?\\b|firm', '清晰|坚定|清亮', 'breathiness', breathiness=-0.3),
+  Cue('breathy|breathier|breathiness|airy|husky|more breath\\b|breath in (?:the|your) voice', '气声|气音|虚声',
+      'breathiness', breathiness=0.4),
+  Cue('clear(?:er|ly)?\\b', '清晰|清亮', 'breathiness', breathiness=-0.3),
   Cue('trembl|shak(?:y|ing|es|ier)|quaver|quiver|wobbl|unstead|chok|tremor|crack(?:s|ing)?\\b|waver',
       '颤抖|发颤|颤音|颤|发抖|抖动|哽咽|抖', 'tremor', tremor=0.5),
   Cue('steady|steadier', '平稳有力|稳住|沉稳', 'tremor', tremor=-0.5),
   Cue('flat|monoton|deadpan|dry(?:ly)?\\b|drily|sarcas|ironic|inexpressive|bored|indifferent',
-      '平一点|平一些|无聊|冷漠|漠然|平淡|平板|单调|平直|面无表情|冷淡', 'pitch_range',
+      '平一点|平一些|无聊|冷漠|漠然|平淡|平板|单调|平直|平(?=$|的|些|一)|面无表情|冷淡', 'pitch_range',
       pitch_range=0.7),
-  Cue('live(?:ly|lier)|animated|expressive|sing.song|melod|varied|vivid|wider|colou?rful', '起伏|活泼|生动|抑扬顿挫'
-      '|有变化|绘声绘色', 'pitch_range', pitch_range=1.25),
+  Cue('live(?:ly|lier)|animated|expressive|sing.song|melod|varied|vivid|more life|wider|colou?rful',
+      '起伏|活泼|生动|抑扬顿挫|有变化|绘声绘色', 'pitch_range', pitch_range=1.25),
   Cue('shrill|squeak|high.pitched|bright(?:er|ly)?\\b', '尖声|尖锐|尖细|尖|高亢|明亮', 'pitch_shift', pitch_shift=2),
   Cue('deep(?:er)?\\b|dark(?:er|ly)?\\b|low.pitched|growl|gravel', '低沉|浑厚|深沉', 'pitch_shift', pitch_shift=-2),
   Cue('tired|exhaust|weak|weary|dying|sleepy|drunk|drained|limp', '疲惫|疲倦|虚弱|无力|困倦|有气无力', pace=0.88,
       loudness=-3, breathiness=0.3, pitch_range=0.85),
   Cue('hesita|halting|unsure|uncertain|falter|stumbl', '犹豫|迟疑|吞吞吐吐|不确定', pace=0.95, pauses=0.2),
   Cue('tender|warm|loving|affection', '温柔|温暖|深情', loudness=-2, pace=0.95, breathiness=0.15),
-  Cue('confident|assertive|commanding|authorit', '自信|威严|命令', loudness=2, tremor=-0.3, intensity=0.05),
+  Cue('confident|assertive|commanding|authorit|firm', '自信|坚定|威严|命令', loudness=2, tremor=-0.3, intensity=0.05),
   Cue('sigh', '叹气|叹息|叹着气', loudness=-2, pace=0.95, breathiness=0.3),
   Cue('shy|timid|meek|embarrass|awkward|sheepish', '尴尬|羞怯|害羞|怯生生', loudness=-3, pace=0.95, pitch_range=0.9),
   Cue('solemn|serious|grave(?:ly)?\\b', '严肃|庄重|郑重', pace=0.92, pitch_range=0.9, pitch_shift=-0.5),
@@ -136,7 +138,7 @@ MOVES = {  # sign and the quantity that is meant where none is named
   (1, 'pitch_shift'): ('higher|high\\b', '升高|拔高|高'),
   (-1, 'pitch_shift'): ('lower|low\\b', '压低|降低|低'),
   (1, 'intensity'): ('up|raise|raising|increase|boost|lift|heighten|turn up|bring up|take up|add\\b',
-                     '提高|提升|增加|增大|加大|加强|增强|调高|大|升|加|强|上调'),
+                     '提高|提升|上去|增加|增大|加大|加强|增强|调高|大|升|加|强|上调'),
   (-1, 'intensity'): ('down|reduce|drop|decrease|cut|pull back|lessen|turn down',
                       '减小|减弱|减少|调低|小|弱|降|减|下调'),
 }  # fmt: skip
@@ -148,12 +150,12 @@ DEGREES = {
   0.8: ('almost|nearly|close to', '几乎|近乎|差不多|接近'),
   1.5: ('very|much|a lot|far\\b|really|way|deeply|considerabl[ey]|significantly|noticeably|clearly',
         '非常|很|十分|特别|得多|许多|很多|明显|更加|大幅|大大'),
-  1.8: ('extreme(?:ly)?|utter(?:ly)?|as \\w+ as (?:you can|possible)|completely|totally',
+  1.8: ('extreme(?:ly)?|utter(?:ly)?|as (?=\\w+ as (?:you can|possible))|completely|totally',
         '极其|极度|极|尽量|尽可能|完全'),
 }  # fmt: skip
 PARTICLES = {
   'not': ("(?:do|does|did|is|are|was|must|should|need|ca|wo)n'?t|not|cannot|never|no(?: longer)?\\b|without|stop"
-          '|avoid|lose the',
+          '|avoid|lose the|remove|skip|take out|instead of|rather than',
           '不要|不用|不必|不能|不可|不|别|没有?|毫无|勿|去掉|取消'),
   'only': ('not only|not just', '不仅|不只|不但'),
   'too': ('too|overly|excessively', '太|过于|过分|过'),
@@ -162,24 +164,24 @@ PARTICLES = {
   'less': ('less|fewer|ease off(?: on)?|go easy on', '少些|少一点|少|减轻|减'),
   'more': ('more|even\\b|still\\b|further', '更多|多些|多一点|多|更|再|还要'),
   'keep': ('keep(?:s|ing)?|stay(?:s|ing)?|remain(?:s|ing)?|hold(?:s|ing)? the', '保持|维持|依然|仍然|仍旧|仍|始终'),
-  'normal': ('normal|usual|natural(?:ly)?|regular|default|even and natural|even\\b(?! \\w+er)|neutral'
+  'normal': ('normal(?:ly)?|usual|natural(?:ly)?|regular|default|even and natural|even\\b(?! \\w+er)|neutral'
              '(?= (?:pace|pitch|volume|level|voice|range))', '正常|平时|平稳自然|自然|原来的?|默认'),
   'same': ('(?:the )?same(?: again)?|as before|unchanged|as (?:it )?is\\b|leave', '不变|照旧|照原样|同上|一样'),
   'reset': ('back to (?:neutral|normal|plain|zero|the script|the start)|as written|as (?:in )?the script'
-            '|start (?:over|again)|from scratch|reset|forget (?:that|it|all|everything)|play it straight',
-            '回到(?:中性|正常|平静|原样|开始)'
-            '|恢复(?:中性|正常|平静|原样)|照剧本|按剧本|重来|从头来|中性|复位|重置'),
+            '|start (?:over|again)|from scratch|reset|forget (?:that|it|all|everything)|play it straight'
+            '|speak normally', '回到(?:中性|正常|平静|原样|开始)'
+            '|恢复(?:中性|正常|平静|原样)|照剧本|按剧本|正常说话?|重来|从头来|中性|复位|重置'),
   'pause': ('paus(?:e|es|ing)\\b|(?:a )?beat\\b|break\\b', '停顿|稍停|停一停|停一下|停|顿一下|顿'),
   'breath': ('(?:(?:as if |as )?(?:for|to take|taking|take|takes) (?:a )?)?breath(?:e|s|es|ing)?\\b',
-             '换气处?|气口|喘口气|吸气'),
+             '换气处?|气口|喘口气|吸气|呼吸'),
   'marks': ('commas?\\b|punctuation|marks?\\b|phrases?\\b', '逗号|标点|句读|句中'),
   'short': ('small|short|shorter|brief(?:ly|er)?|tiny|little', '短|短暂|片刻|小小'),
   'long': ('long|longer|lengthy', '长'),
   'stress': ('lean(?:s|ing)?(?: harder| more)? (?:in)?(?:to|on)|stress(?:es)?\\b|emphasi[sz]e?|emphasis|accent|punch'
              '|weight on|highlight|underline|land on|hit(?= ["\ue000]| the word)',
-             '重读|强调|重音|加重|突出|咬重|咬住'),
+             '重读|强调|重音|加重|说重一?点?|念重一?点?|突出|咬重|咬住'),
   'after': ('after|following', '之后|以后|后面|后'),
-  'before': ('before|ahead of', '之前|以前|前面|前'),
+  'before': ('before|ahead of', '再说|之前|以前|前面|前'),
 }  # fmt: skip
 
 NUMBERS = {'a': 1, 'an': 1, 'one': 1, 'two': 2, 'three': 3, 'four': 4, 'five': 5, 'six': 6, 'seven': 7, 'eight': 8,
@@ -214,7 +216,7 @@ _SIMPLIFIED = str.maketrans(
   '难惊讶复杂绪稳唤隐着缓从赶犹迟温热动夸张敛节变过于几极还为后个来',
 )
 _CLAUSES = re.compile(r'[,;:!?()\[\]{}\n。、…]+|\.(?!\d)|[—–]+|\s-+\s'
-                      r'|\b(?:but|and|then|yet|while|although|though|instead)\b'
+                      r'|\b(?:but|and|then|yet|while|although|though|instead(?! of))\b'
                       '|但是?|不过|而且|并且|并|同时|然后|却')  # fmt: skip
 _COMPARATIVE = re.compile(r'(?:ier|dder|(?:loud|soft|quiet|slow|fast|quick|high|low|tight|flat|deep|gentl|weak'
                           r'|strong|calm|bright|dark|warm|tens|cool|clear|firm|bigg|small|wid|narrow|steadi|brisk|long|short)er)\b'
@@ -351,12 +353,16 @@ def _clause(clause, last, quoted, in_script=False) -> tuple[list[Ask], bool]:
     pauses = 'paus' in clause or '停' in clause
     tokens = [t for t in tokens if (t[2] != 'move' or named) and (t[2] != 'pause' or pauses)]
   kinds = {kind for _, _, kind, _ in tokens}
-  if kinds == {'quoted'} and last is not None and last.quoted:  # as in: stress "never" and "house"
-    last.quoted += tuple(quoted[value] for _, _, _, value in tokens)
-    return [], True
   names = tuple(quoted[value] for _, _, kind, value in tokens if kind == 'quoted')
+  if 'quoted' in kinds <= {'quoted', 'not'} and last is not None and last.quoted:  # as in: stress "never" and "house"
+    return [replace(last, quoted=names, negated='not' in kinds or last.negated)], True
   if kinds & {'stress'}:
-    return [_on_words(clause, tokens, kinds, 'emphasis', names)], True
+    ask = _on_words(clause, tokens, kinds, 'emphasis', names)
+    apart = [quoted[v] for i, (_, _, kind, v) in enumerate(tokens) if kind == 'quoted' and _ruled_out(tokens[:i])]
+    if not apart or ask.negated:
+      return [ask], True
+    stressed = tuple(name for name in names if name not in apart)
+    return [replace(ask, quoted=stressed), replace(ask, quoted=tuple(apart), negated=True)], True
   if kinds & {'pause', 'breath'}:
     pause = _on_words(clause, tokens, kinds, 'pauses', names)
     rest = [t for t in tokens if t[2] == 'cue' and not t[3].about == 'breathiness']
@@ -374,7 +380,12 @@ def _clause(clause, last, quoted, in_script=False) -> tuple[list[Ask], bool]:
     elif kind == 'amount':
       amounts.append((value, len(asks)))
     elif kind == 'not':
-      sticky['not'] = True
+      if asks and clause[start:stop] in ('去掉', '取消'):  # as in 颤音去掉
+        asks[-1].negated = True
+      else:
+        sticky['not'] = True
+    elif kind in ('less', 'more') and asks and start == end:  # as in 愤怒少一点
+      asks[-1].flipped, asks[-1].relative = kind == 'less', True
     elif kind == 'lacking':
       sticky.pop('not', None)
       mods['more'] = True
@@ -403,12 +414,14 @@ def _clause(clause, last, quoted, in_script=False) -> tuple[list[Ask], bool]:
         mods = {}
   for (value, unit, sign), place in amounts:
     near = next((a for a in asks[::-1] if a.axis == unit), None)
+    if not asks and not noun and not move and not sign and last is not None and last.axis in (unit, 'pace'):
+      near = last if unit in (last.axis, 'percent', 'times') else None  # as in: quieter, by 3 dB
     if unit in LIMITS and near is None and (move or sign):
       near = _moved(clause, unit, sign or move[0][0], {'more': True})
       asks.append(near)
       move = None
     elif unit not in LIMITS:
-      near = asks[min(place, len(asks) - 1)] if asks else None
+      near = asks[min(place, len(asks) - 1)] if asks else near
       if near is None and noun and noun[0] in LIMITS:  # a value, as "pace 0.9" or "at half speed"
         near = Ask(clause, noun[0], clause=clause)
         asks.append(near)
@@ -433,7 +446,8 @@ def _clause(clause, last, quoted, in_script=False) -> tuple[list[Ask], bool]:
       target.degree *= mods['degree']
   if 'reset' in kinds:
     asks.insert(0, Ask(clause, 'reset', clause=clause))
-  return asks, bool(kinds & {'normal', 'same', 'keep', 'reset'}) or ('degree' in kinds and last is not None)
+  told = {'normal', 'same', 'keep', 'reset'} | ({'degree', 'amount'} if last is not None else set())
+  return asks, bool(kinds & told)
 
 
 def _ask(clause, token, mods):
@@ -446,6 +460,12 @@ def _ask(clause, token, mods):
     flipped=bool(mods.get('too') or mods.get('less')), relative=comparative or bool(mods.get('more')),
     keep=bool(mods.get('keep')), clause=clause,
   )  # fmt: skip
+
+
+def _ruled_out(tokens):
+  """Whether the word after these is not to be stressed: "stress 'this', not 'that'"."""
+  kinds = [kind for _, _, kind, _ in tokens]
+  return 'not' in kinds and 'stress' in kinds and kinds.index('not') > kinds.index('stress')
 
 
 def _named(noun):

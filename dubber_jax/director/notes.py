@@ -103,7 +103,8 @@ def _steps(axis, asks) -> tuple[list[tuple[Ask, float]], list[tuple[Ask, float]]
       continue
     if ask.negated or ask.flipped:
       if ask.axis == axis:
-        outright.append((ask, -(1.0 if ask.flipped else 0.75) * step * ask.degree))
+        back = -(1.0 if ask.flipped else 0.75) * step * ask.degree
+        outright.append((ask, float(np.clip(back, -STEPS[axis], STEPS[axis]))))
     elif ask.axis == axis:
       outright.append((ask, step * ask.degree))
     else:
@@ -137,6 +138,8 @@ def _unit(axis):
 def _settle(axis, outright, warnings) -> tuple[Ask, float]:
   """Which of several words about one quantity counts: an amount before a word, of contrary ones the later, of those
   that agree the strongest."""
+  meant = [pair for pair in outright if not pair[0].negated or pair[0].held]
+  outright = meant or outright  # "louder, but don't shout" is louder
   measured = [pair for pair in outright if pair[0].amount]
   pairs = measured or outright
   ask, step = pairs[-1]

@@ -137,6 +137,17 @@ NOTES = [
   ('a lump in the throat', 'sad+ strength+ tremor+'),
   ('情绪收一点', 'strength-'),
   ('quiet down', 'loud-'),
+  ('声音大一些但不要喊', 'loud+'),
+  ('slower, but not too slow', 'pace-'),
+  ('fear rather than anger', 'fear+ strength+'),
+  ('quieter, by 3 dB', 'loud-'),
+  ('as quiet as you can', 'loud-'),
+  ("don't whisper", 'loud+'),
+  ('more breath in the voice', 'breath+'),
+  ('把“house”说重一点', 'stress+'),
+  ('先停一下再说“never”', 'pauses+'),
+  ('语调不要太平', 'range+'),
+  ('put the stress on "going" instead of "never"', 'stress+'),
   ('悲伤加强', 'sad+ strength+'),
   ('slower, and lean on "never" — not louder', 'pace- stress+'),
   # what asks for nothing, or takes it back
@@ -168,6 +179,10 @@ def test_note_changes_what_it_speaks_of_and_nothing_else(note, expected):
     ('不要停顿', 'pauses-'),
     ('shorter pauses', 'pauses-'),
     ('停顿长一些', 'pauses+'),
+    ('remove the pause', 'pauses-'),
+    ('颤音去掉', 'tremor-'),
+    ('愤怒少一点，悲伤多一点', 'angry- sad+'),
+    ('stress "going", not "never"', ''),
     ('no pause after "you"', ''),
     ('no stress on "never"', 'stress-'),
     ('不要重读“never”', 'stress-'),
@@ -183,7 +198,9 @@ def test_note_goes_on_from_the_direction_it_is_given(note, expected):
   assert changes(PLAYED, parse(note, PLAYED, LINE).direction) == set(expected.split())
 
 
-@pytest.mark.parametrize('note', ['as written', 'back to normal', 'start over', '恢复正常', '照剧本来'])
+@pytest.mark.parametrize(
+  'note', ['as written', 'back to normal', 'start over', 'speak normally', '恢复正常', '照剧本来']
+)
 def test_reset_leaves_nothing_of_what_was_asked_before(note):
   assert parse(note, PLAYED, LINE).direction.replace(note='', note_zh='') == PLAIN
 
