@@ -1,8 +1,11 @@
 """A page of sound examples: each line in several versions, to be heard and seen side by side.
 
-The sounds (wav) and their mel spectrograms (png) lie beside the page, in a folder of its name.
+The sounds (wav) and their mel spectrograms (png) lie beside the page, in a folder of its name, or in the page itself
+(Opus and jpeg), which can then be sent around.
 """
 
+import base64
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +15,13 @@ import numpy as np
 from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.media.loudness import anchor
 from dubber_jax.media.mel import LOG_FLOOR, mel_numpy
+from dubber_jax.media.opus import to_opus
 from dubber_jax.media.output import complete_file
 from dubber_jax.media.sound import write_wav
 
 LOUDEST = 2.0  # natural-log mel that is drawn white
 TALL = 2  # pixels a mel band; a frame is one pixel wide
+PAGE_RATE = 24_000  # bits a second of sound in a page
 
 
 @dataclass(frozen=True)
@@ -27,14 +32,15 @@ class Example:
   wave: np.ndarray
 
 
-def write_page(out: str | Path, title: str, groups: Mapping[str, Sequence[tuple[str, Sequence[Example]]]]) -> None:
+def write_page(out: str | Path, title: str, groups: Mapping[str, Sequence[tuple[str, Sequence[Example]]]],
+               embedded: bool = False) -> None:  # fmt: skip
   """Writes `out` (html) for {heading: [(line, its examples)]}. All sounds are brought to the same loudness.
 
   The page appears only when complete; raises BadInput where it cannot be written.
   """
   out = Path(out)
-  folder = out.with_suffix('')
-  folder.mkdir(parents=True, exist_ok=True)
+  folder = None if embedded else out.with_suffix('')
+  (folder or out.parent).mkdir(parents=True, exist_ok=True)
   shown = []
   for g, (heading, lines) in enumerate(groups.items()):
     rows = []
@@ -46,14 +52,25 @@ def write_page(out: str | Path, title: str, groups: Mapping[str, Sequence[tuple[
     beside.write_text(_template().render(title=title, groups=shown), encoding='utf-8')
 
 
-def _cell(folder: Path, name: str, example: Example) -> dict:
+def _cell(folder: Path | None, name: str, example: Example) -> dict:
+  """folder: where sound and picture go; None: into the page."""
   wave = anchor(example.wave, SAMPLE_RATE)
-  write_wav(folder / f'{name}.wav', wave, SAMPLE_RATE)
-  with complete_file(folder / f'{name}.png', overwrite=True) as beside:
-    picture = draw_mel(mel_numpy(wave))
-    picture.save(beside)
-  seconds = len(wave) / SAMPLE_RATE
-  return {'name': example.name, 'file': f'{folder.name}/{name}', 'seconds': f'{seconds:.1f}', 'width': picture.width}
+  picture = draw_mel(mel_numpy(wave))
+  if folder is None:
+    data = io.BytesIO()
+    picture.save(data, 'jpeg', quality=70)
+    sound, drawn = _address(to_opus(wave, SAMPLE_RATE, PAGE_RATE), 'audio/ogg'), _address(data.getvalue(), 'image/jpeg')
+  else:
+    sound, drawn = (f'{folder.name}/{name}.{kind}' for kind in ('wav', 'png'))
+    write_wav(folder / f'{name}.wav', wave, SAMPLE_RATE)
+    with complete_file(folder / f'{name}.png', overwrite=True) as beside:
+      picture.save(beside)
+  seconds = f'{len(wave) / SAMPLE_RATE:.1f}'
+  return {'name': example.name, 'sound': sound, 'picture': drawn, 'seconds': seconds, 'width': picture.width}
+
+
+def _address(data: bytes, kind: str) -> str:
+  return f'data:{kind};base64,{base64.b64encode(data).decode()}'
 
 
 def draw_mel(mel: np.ndarray):

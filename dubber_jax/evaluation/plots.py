@@ -68,6 +68,24 @@ def draw_courses(
   _save(sheet, path)
 
 
+def draw_groups(path: str | Path, groups: Mapping[str, Mapping[str, Mapping[str, Interval]]], across: str) -> None:
+  """{heading: {arm: {group: figure}}}: arms side by side in each group, with their intervals, as by emotion."""
+  most = max(len(next(iter(arms.values()))) for arms in groups.values())
+  sheet, places = _sheet(1, len(groups), 2.2 + 0.55 * most, 3.4)
+  for place, (heading, arms) in zip(places, groups.items(), strict=True):
+    names = list(next(iter(arms.values())))
+    for i, (arm, found) in enumerate(arms.items()):
+      x = np.arange(len(names)) + 0.8 * (i - (len(arms) - 1) / 2) / len(arms)
+      colour = COLOURS[i % len(COLOURS)]
+      place.vlines(x, [found[n].low for n in names], [found[n].high for n in names], color=colour, linewidth=1.6)
+      place.plot(x, [found[n].value for n in names], 'o', color=colour, markersize=5, label=arm)
+    place.set_xticks(range(len(names)), names, rotation=30, ha='right', fontsize=8)
+    place.set_title(heading, fontsize=10)
+    place.set_ylabel(across, fontsize=8)
+    place.legend(fontsize=7)
+  _save(sheet, path)
+
+
 def draw_confusions(path: str | Path, names: Sequence[str], pairs: Mapping[str, Sequence[tuple[str, str]]]) -> None:
   """{heading: [(asked, heard)]}: a square each of how often what was asked (a row) is heard as what (a column)."""
   names = list(names)

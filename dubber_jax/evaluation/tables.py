@@ -53,8 +53,28 @@ class Ablation:
   published: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class More:
+  """What else stands in a report: {heading: rows}, and {heading: a picture or page in its folder}."""
+
+  tables: Mapping[str, Sequence[Mapping]] = field(default_factory=dict)
+  pictures: Mapping[str, str] = field(default_factory=dict)
+
+  def text(self) -> str:
+    parts = [f'## {heading}\n\n{table(_spoken(rows))}' for heading, rows in self.tables.items()]
+    for heading, name in self.pictures.items():
+      parts.append(f'![{heading}]({name})' if name.endswith('.png') else f'[{heading}]({name})')
+    return '\n\n'.join(parts)
+
+  def data(self) -> dict:
+    return {heading.lower().replace(' ', '_'): _plain(rows) for heading, rows in self.tables.items()}
+
+
+NO_MORE = More()
+
+
 def write_gains(folder: str | Path, comparisons: Sequence[Comparison], headline: tuple[str, str],
-                facts: Mapping[str, str]) -> None:  # fmt: skip
+                facts: Mapping[str, str], more: More = NO_MORE) -> None:  # fmt: skip
   """Writes gains.md, gains.json and gains.png. headline: the arms (of, over) whose gains are METRIC_gain in the JSON.
 
   facts: what a reader has to know, as commit, seeds, machine. Raises BadInput where the headline was not compared.
@@ -70,7 +90,8 @@ def write_gains(folder: str | Path, comparisons: Sequence[Comparison], headline:
   data = {f'{metric}_gain': _compared(c) for metric, c in first.items()}
   data['comparisons'] = [{'metric': c.metric, 'of': c.of, 'over': c.over, **_compared(c)} for c in comparisons]
   text = table(rows, {'smallest that could be shown': '{:.1%}', 'target': '{:+.1%}'})
-  _write(folder, 'gains', 'Gains', text, data, facts)
+  pictures = {'gains with their 95 % intervals': 'gains.png', **more.pictures}
+  _write(folder, 'gains', 'Gains', text, data, facts, More(more.tables, pictures))
   shown = {}
   for c in comparisons:
     shown.setdefault(_words(c.metric), []).append((f'{c.of} over {c.over}', c.gain))
@@ -78,7 +99,8 @@ def write_gains(folder: str | Path, comparisons: Sequence[Comparison], headline:
 
 
 def write_ablations(folder: str | Path, full: Mapping[str, Interval], rows: Sequence[Ablation],
-                    ranks: Mapping[str, RankCorrelation], facts: Mapping[str, str]) -> None:  # fmt: skip
+                    ranks: Mapping[str, RankCorrelation], facts: Mapping[str, str],
+                    more: More = NO_MORE) -> None:  # fmt: skip
   """Writes ablations.md, ablations.json and ablations.png. full: the figures of the model with nothing left out."""
   metrics = list(full)
   lines = [{'': '', 'left out': 'nothing', **{_words(m): full[m] for m in metrics}}]
@@ -102,21 +124,29 @@ def write_ablations(folder: str | Path, full: Mapping[str, Interval], rows: Sequ
     ],
     'rank_correlation': {metric: rank.row() for metric, rank in ranks.items()},
   }  # fmt: skip
-  _write(folder, 'ablations', 'Ablations', text, data, facts)
   shown = [m for m in metrics if all(m in row.changes for row in rows)]
   if shown:
+    more = More(more.tables, {'change by leaving out': 'ablations.png', **more.pictures})
     names = [f'{row.number}. {row.left_out}' for row in rows]
     draw_ablations(
       Path(folder) / 'ablations.png', names, {_words(m): [row.changes[m] for row in rows] for m in shown},
       {_words(m): [row.published.get(m) for row in rows] for m in shown},
     )  # fmt: skip
+  _write(folder, 'ablations', 'Ablations', text, data, facts, more)
 
 
-def write_rows(folder: str | Path, name: str, title: str, rows: Sequence[Mapping], facts: Mapping[str, str]) -> None:
+def write_rows(folder: str | Path, name: str, title: str, rows: Sequence[Mapping], facts: Mapping[str, str],
+               more: More = NO_MORE) -> None:  # fmt: skip
   """Writes NAME.md and NAME.json of any rows, as those of retrieval: values are figures, numbers or words."""
-  data = {'rows': [{key: value.row() if isinstance(value, Interval) else value for key, value in row.items()}
-                   for row in rows]}  # fmt: skip
-  _write(folder, name, title, table([{_words(k): v for k, v in row.items()} for row in rows]), data, facts)
+  _write(folder, name, title, table(_spoken(rows)), {'rows': _plain(rows)}, facts, more)
+
+
+def _spoken(rows):
+  return [{_words(k): v for k, v in row.items()} for row in rows]
+
+
+def _plain(rows):
+  return [{k: v.row() if isinstance(v, Interval) else v for k, v in row.items()} for row in rows]
 
 
 def table(rows: Sequence[Mapping], forms: Mapping[str, str] = MappingProxyType({})) -> str:
@@ -194,13 +224,13 @@ def _read(path):
     raise BadInput(f'{path} cannot be read as a JSON report ({e})') from e
 
 
-def _write(folder, name, title, text, data, facts):
+def _write(folder, name, title, text, data, facts, more=NO_MORE):
   folder = Path(folder)
   folder.mkdir(parents=True, exist_ok=True)
   said = '\n'.join(f'- {key}: {value}' for key, value in facts.items())
-  parts = [f'# {title}', text, said, f'The same for programs: `{name}.json`.']
+  parts = [f'# {title}', text, said, more.text(), f'The same for programs: `{name}.json`.']
   with complete_file(folder / f'{name}.md', overwrite=True) as beside:
     beside.write_text('\n\n'.join(filter(None, parts)) + '\n', encoding='utf-8')
-  report = json.dumps({**data, 'facts': dict(facts)}, indent=1, ensure_ascii=False, allow_nan=False)
+  report = json.dumps({**data, **more.data(), 'facts': dict(facts)}, indent=1, ensure_ascii=False, allow_nan=False)
   with complete_file(folder / f'{name}.json', overwrite=True) as beside:
     beside.write_text(report + '\n', encoding='utf-8')

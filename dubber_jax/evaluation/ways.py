@@ -30,8 +30,8 @@ class Recalling:
 
 
 def directed(
-  name: str = '', rounds: int = 1, candidates: int = 1, search: str = 'exact', recall=None, director: dict | None = None,
-  extractors: Extractors | None = None, weights: str = '', seeds: int = 0,
+  name: str = '', rounds: int = 1, candidates: int = 1, search: str = 'exact', recall=None,
+  director: dict | None = None, extractors: Extractors | None = None, weights: str = '', seeds: int = 0,
 ) -> Way:  # fmt: skip
   """By the director, as `dubber dub` does it. director: settings of DirectorConfig that differ; recall: see Recalling;
   name: by which what cannot be told from numbers is known."""
@@ -102,8 +102,8 @@ def labelled(weights: str = '') -> Way:
 
   def play(stage: Stage) -> Played:
     f = stage.model.config.features
-    nothing = Reading(*(np.zeros(w, np.float32) for w in (f.scene_width, f.face_width, f.text_width)), np.zeros(3, bool))
-    part = dataclasses.replace(undirected(stage), reading=nothing)
+    blank = (np.zeros(width, np.float32) for width in (f.scene_width, f.face_width, f.text_width))
+    part = dataclasses.replace(undirected(stage), reading=Reading(*blank, np.zeros(3, bool)))
     named = Direction(emotion=tuple(float(e == stage.label) for e in EMOTIONS), intensity=TOLD)
     take = perform_all(stage.model, part, [named], [stage.seed])[0]
     return Played(vocode(stage.model, take, stage.seed), {'rounds': 1, 'takes': 1})
