@@ -238,6 +238,7 @@ def run_dub(given):
 
   if not (given.voice or given.cast):
     raise BadInput('nobody speaks: give --voice, or a --cast')
+  how = _rehearsal(given)
   lines = [parse_line(given.text)] if given.text is not None else list(read_lines(given.script, overlap=True))
   if given.cast:
     lines = cast_lines(lines, read_names(given.cast))
@@ -249,7 +250,7 @@ def run_dub(given):
   result = dub(
     given.film, lines, voice, given.out, model, library, given.overwrite, given.json, not given.no_report,
     given.face, lexicon, given.search, background=given.background, project=given.project,
-    directions=given.directions, guide=given.guide, **_rehearsal(given),
+    directions=given.directions, guide=given.guide, **how,
   )  # fmt: skip
   for path in result['files'].values():
     print(path)
@@ -282,6 +283,7 @@ def run_speak(given):
   from dubber_jax.script.lines import parse_line, read_lines
   from dubber_jax.voices import find_voice
 
+  how = _rehearsal(given)
   if given.text is not None:
     lines, outs = [parse_line(given.text)], [Path(given.out)]
   else:
@@ -295,9 +297,7 @@ def run_speak(given):
   voice = find_voice(given.voice, model.voices)
   if given.lines:
     Path(given.out).mkdir(parents=True, exist_ok=True)
-  results = speak(
-    lines, voice, outs, model, library, given.overwrite, lexicon, given.emotion, **_rehearsal(given)
-  )
+  results = speak(lines, voice, outs, model, library, given.overwrite, lexicon, given.emotion, **how)
   if given.json:
     write_json(results[0] if given.text is not None else {'lines': results}, given.json, given.overwrite)
 
