@@ -3,6 +3,7 @@ with, and every line of which can be played again by a note."""
 
 import contextlib
 import dataclasses
+import glob
 import tempfile
 import time
 from collections.abc import Sequence
@@ -142,6 +143,8 @@ def dub(
     wrote = old.get('wrote', [])
     for path in outputs(facts):
       check_output(path, overwrite or str(path) in wrote)
+      for left in path.parent.glob(f'.{glob.escape(path.stem)}.*.part{path.suffix}') if str(path) in wrote else ():
+        left.unlink()  # by a process that was killed while it wrote
     work.keep_voices(dict(zip(hashes, voices, strict=True)))
     work.write_facts(facts | {'wrote': sorted({*wrote, *map(str, outputs(facts))}), 'exported': old.get('exported')})
     inputs = [played_by | {'line': line, 'voice': voice, 'given': g and dataclasses.asdict(g),
@@ -202,14 +205,14 @@ def redo(
     exported = facts.get('exported') or []
     if last.made.get('of') and last.note == note and (exported[number - 1 : number] or [None]) != [chosen]:
       return export(work, overwrite=True, say=say)  # this note was played when the film was not yet written
-    line, direction, lexicon = work.lines[number - 1], last.direction, facts['options'].get('lexicon')
-    warnings = ()
+    line, direction, warnings = work.lines[number - 1], last.direction, ()
+    lexicon = {word: tuple(symbols) for word, symbols in (facts['options'].get('lexicon') or {}).items()}
     if note:
       if not facts['director']:
         raise BadInput('the director is off in this project: nobody would follow the note')
       parsed = read_note(note, direction, read_script(line.text, lexicon))
       direction, warnings = parsed.direction, parsed.warnings
-    options = facts['options'] | {'planner': playing(direction, warnings)}
+    options = facts['options'] | {'planner': playing(direction, warnings), 'lexicon': lexicon}
     options['seed'] = options.get('seed', 0) + (0 if note else max(work.takes(number)))
     voice, watch = work.voice(facts['voice_of'][number - 1]), Stopwatch()
     dubbed = play(facts['film'], line, voice, model, library, facts['seconds'], options, watch)

@@ -61,7 +61,7 @@ class Actor:
   def __init__(self):
     self.played, self.lives, self.cannot, self.pictures = [], 10**6, (), []
 
-  def __call__(self, model, line, voice, library, clip, slot, planner, before=(), seed=0, **options):
+  def __call__(self, model, line, voice, library, clip, slot, planner, before=(), seed=0, lexicon=None, **options):
     assert not any(pictures() is not None for pictures in self.pictures), 'pictures of an earlier line are still held'
     self.pictures.append(weakref.ref(clip.frames))
     if not self.lives:
@@ -70,7 +70,7 @@ class Actor:
     if line.text in self.cannot:
       raise BadInput('it does not fit its slot')
     self.played.append(line.text)
-    phonemes = phonemize(line.text)
+    phonemes = phonemize(line.text, lexicon)
     direction, noted = planner(None, None, line, phonemes, before)
     symbols, _, _ = with_pauses(phonemes, direction.pauses)
     frames = round(slot * SAMPLE_RATE / HOP)
@@ -132,12 +132,14 @@ def test_scene_that_is_stopped_after_any_line_ends_as_if_it_had_not_been(scene, 
   assert [line['direction']['loudness'] for line in result['lines']] == [-3, -2, -1, 0]
 
 
-@pytest.mark.parametrize('left', ['no choice', 'half a take', 'cut file', 'other file', 'no file'])
+@pytest.mark.parametrize('left', ['no choice', 'half a film', 'half a take', 'cut file', 'other file', 'no file'])
 def test_what_a_kill_may_leave_behind_is_made_good(scene, actor, tmp_path, left):
   _, whole = scene()
   second = tmp_path / 'project' / 'lines' / '002'
   if left == 'no choice':  # killed between a take and the note that it counts
     (second / 'chosen.json').unlink()
+  elif left == 'half a film':
+    (tmp_path / '.dubbed.77.part.mp4').write_text('half')
   elif left == 'half a take':
     shutil.move(second / 'take_1', second / '.take_1.77.part')
     (second / 'chosen.json').unlink()
@@ -149,8 +151,8 @@ def test_what_a_kill_may_leave_behind_is_made_good(scene, actor, tmp_path, left)
   (tmp_path / 'dubbed.mp4').unlink()
   actor.played.clear()
   assert scene()[1] == whole
-  assert actor.played == ([] if left == 'no choice' else [LINES[1].text])
-  assert not list(second.glob('.*'))
+  assert actor.played == ([] if left in ('no choice', 'half a film') else [LINES[1].text])
+  assert not [*second.glob('.*'), *tmp_path.glob('.*')]
 
 
 def test_only_what_changed_is_played_again(scene, actor):
@@ -185,6 +187,13 @@ def test_redo_changes_its_line_and_no_sample_of_another(scene, actor, model, tmp
   np.testing.assert_array_equal(wave_of(tmp_path), after)
   redo(tmp_path / 'project', 3, take=1, say=lambda *_: None)
   np.testing.assert_array_equal(wave_of(tmp_path), before)
+
+
+def test_redo_pronounces_names_as_the_dub_did(scene, actor, model, tmp_path):
+  first, _ = scene(lexicon={'good': ('ZH', 'IH0'), 'day': ('V', 'AA1')})
+  again = redo(tmp_path / 'project', 1, model, LIBRARY, 'softer', say=lambda *_: None)
+  assert first['lines'][0]['take']['phonemes'] == again['lines'][0]['take']['phonemes']
+  assert any('ZH' in symbol for symbol in again['lines'][0]['take']['phonemes'])
 
 
 def test_redo_without_a_note_is_another_take_of_the_same_direction(scene, actor, model, tmp_path):
