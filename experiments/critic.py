@@ -3,10 +3,12 @@
     python -m data_pipelines.waves cache/packed/*                   # the sound behind the packed features, minutes
     python -m data_pipelines.warped cache/packed/*-????????         # more voices
     python -m data_pipelines.degraded cache/packed/*-????????       # recordings spoilt by degrees
-    dubber train experiments/critic.py                              # 1,600 steps, 15 min of one CPU core
-    python experiments/critic.py runs/critic/critic -o critic/      # measured on unseen speech, and made a folder
+    dubber train experiments/critic.py                              # both, 1,600 steps, 15 min each of one CPU core
+    python experiments/critic.py runs/critic/coach -o coach/        # measured on unseen speech, and made a folder
+    python experiments/critic.py runs/critic/critic -o critic/
     dubber release runs/first_voice/sharp --critic critic/ -o model/
 
+There are two: the actor learns from `coach` (training/guidance.py), the director listens with `critic`.
 Of RAVDESS it hears actors 01-10 alone; judges learned from 11-18, and all are measured on 19-22.
 """
 
@@ -34,15 +36,16 @@ TOLD = {'voice': 'speaker', 'words': 'text'}  # what differs in speech that is w
 
 
 def arms() -> dict[str, Config]:
-  return {
-    'critic': Config(
-      name='critic',
-      task='critic',
-      data=DataConfig(sources=tuple(SHARES)),
-      critic=CriticConfig(shares=tuple(SHARES.values())),
-      train=TrainConfig(steps=1600, learning_rate=2e-3, warmup_steps=100, decay_steps=1000, ema=0.995, save_every=250),
-    )
-  }
+  coach = Config(
+    name='critic/coach',
+    task='critic',
+    data=DataConfig(sources=tuple(SHARES)),
+    critic=CriticConfig(shares=tuple(SHARES.values())),
+    train=TrainConfig(steps=1600, learning_rate=2e-3, warmup_steps=100, decay_steps=1000, ema=0.995, save_every=250),
+  )
+  # Another ear, of another beginning and shape: an actor who has learned to please one has not pleased the other.
+  other = dataclasses.replace(coach.critic, width=144, opinion=48, dropout=0.4)
+  return {'coach': coach, 'critic': coach.replace(name='critic/critic', critic=other, seed=1)}
 
 
 def folders(config: Config) -> list:
@@ -179,10 +182,9 @@ def main():
   parser.add_argument('workdir')
   parser.add_argument('-o', '--out', required=True)
   given = parser.parse_args()
-  from dubber_jax.training.weights import load_weights
+  from dubber_jax.training.checkpoints import load_weights, read_config
 
-  config = arms()['critic']
-  params = load_weights(given.workdir)[1]
+  config, params = read_config(given.workdir), load_weights(given.workdir)[1]
   scales, figures = measure(config, params)
   write_critic(Listener(critic_sizes(config), params, scales), given.out)
   (Path(given.out) / 'figures.json').write_text(json.dumps(figures, indent=1) + '\n')

@@ -4,6 +4,7 @@ There is little acted speech, of two sentences; a critic that has heard it can t
 feeling asked for is there. It is frozen, and hears what the actor would perform, at the pace of the recording.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -13,9 +14,12 @@ import optax
 from dubber_jax.clip import EMOTIONS
 from dubber_jax.director.critic import STEP, Critic
 from dubber_jax.director.listening import Listener, phone_log_likelihood
+from dubber_jax.media.mel import LOG_FLOOR
 
 FELT = len(EMOTIONS) - 1  # nobody knows how 'others' sound
 LEAST = 0.6  # intensity asked for: from that of RAVDESS's normal recordings up
+COLOUR, LEVEL = 0.4, 0.3  # nepers, of a microphone's tilt and of its level: standard deviations
+SURE_ENOUGH = 0.1  # what the critic was taught: nobody has to sound surer than recordings do
 WEIGHTS = {'felt': 1.0, 'said': 0.2, 'natural': 1.0}
 
 
@@ -27,15 +31,21 @@ def guidance_losses(perform: Callable, critic: Listener, batch: dict, key: jax.A
   `said` the negative log likelihood of a phone; `natural` how far from a recording; `guidance` their weighted sum.
   """
   count, frames = len(batch['mel']), batch['mel'].shape[1]
-  which, how = jax.random.split(key)
+  which, how, drop, coloured, levelled = jax.random.split(key, 5)
   emotion = jax.random.randint(which, (count,), 0, FELT)
   intensity = jax.random.uniform(how, (count, 1), minval=LEAST)
   asked = batch | {name: jnp.zeros_like(batch[name]) for name in ('present', 'refs_present', 'sounds_present')}
   asked['directed'] = jax.nn.one_hot(emotion, len(EMOTIONS)) * intensity
   mel, _, _ = perform(asked, batch['durations'], jnp.zeros((count, 3)).at[:, 1].set(1.0), frames)
-  heard = Critic(critic.sizes).apply({'params': critic.params}, batch | {'mel': mel})
+  # Heard through another microphone each time, by an ear of which parts are missing: what convinces it still, is there.
+  bands = jnp.linspace(-1.0, 1.0, mel.shape[-1])
+  tilt = COLOUR * jax.random.normal(coloured, (count, 1, 1)) * bands
+  tilt += LEVEL * jax.random.normal(levelled, (count, 1, 1))
+  listen = functools.partial(Critic(critic.sizes).apply, {'params': critic.params}, rngs={'dropout': drop})
+  heard = listen(batch | {'mel': jnp.maximum(mel + tilt, LOG_FLOOR)}, True)
   plain = batch['reference_plain']
-  felt = optax.softmax_cross_entropy_with_integer_labels(heard['emotion'], emotion)
+  wanted = optax.smooth_labels(jax.nn.one_hot(emotion, len(EMOTIONS)), SURE_ENOUGH)
+  felt = optax.softmax_cross_entropy(heard['emotion'], wanted)
   mask = jnp.arange(frames) < batch['durations'].sum(1, keepdims=True)
   said = phone_log_likelihood(heard['phones'], mask[:, ::STEP], batch['phonemes'], batch['durations'])
   losses = {
