@@ -167,6 +167,21 @@ def make_parser() -> argparse.ArgumentParser:
   sub = command('check', run_check, "Compare this program with the published one's outputs in a parity fixture.")
   sub.add_argument('fixture', help='an .npz of inputs, outputs and weights')
 
+  sub = command('evaluate', run_evaluate, 'Run a benchmark: perform and judge what is missing, then one report.')
+  what = sub.add_mutually_exclusive_group(required=True)
+  what.add_argument('experiment', nargs='?', help='a file of experiments/ with an evaluation, as gains.py')
+  what.add_argument('--compare', nargs=2, metavar='JSON', help='tell two reports apart, or say that they cannot be')
+  sub.add_argument('-o', '--out', help='folder of the report (default: runs/evaluate/NAME/report)')
+  sub.add_argument('--work', help='folder for sounds and judgements, which the next run finds again (default: '
+                   'runs/evaluate/NAME)')  # fmt: skip
+  sub.add_argument('--model', help='model directory that all arms share or start from (default: the shipped one)')
+  sub.add_argument('--library', help='footage library (default: the shipped one)')
+  sub.add_argument('--limit', type=int, help='at most so many clips, spread over the test set')
+  sub.add_argument('--seeds', type=int, default=3, help='takes of every clip (default: 3)')
+  sub.add_argument('--train-steps', type=int, help="of each arm's emotion path (default: the experiment's; gains: 0)")
+  sub.add_argument('--workers', type=int, default=1, help='processes; each takes about 3 GiB (default: 1)')
+  sub.add_argument('--share', help=argparse.SUPPRESS)  # i/n: what --workers gives each of its processes
+
   sub = command('listening-test', run_listening_test, 'Let people rate systems, on a page that needs no server.')
   what = sub.add_mutually_exclusive_group(required=True)
   what.add_argument('items', nargs='?', help='a folder with a folder of sounds a system and lines.jsonl, or a JSON '
@@ -553,6 +568,42 @@ def run_check(given):
   passed = sum(row.within for row in rows)
   print(f'{given.fixture}: {passed} of {len(rows)} outputs within tolerance')
   return 0 if passed == len(rows) else 1
+
+
+def run_evaluate(given):
+  if given.compare:
+    from dubber_jax.evaluation.tables import compare, table
+
+    print(table(compare(*given.compare)))
+    return
+  from dubber_jax.dubbing import library_features
+  from dubber_jax.evaluation.evaluate import evaluate, run_shares
+  from dubber_jax.experiment import read_experiment
+  from dubber_jax.footage.library import Library
+  from dubber_jax.model_directory import load
+
+  if given.workers < 1 or (given.train_steps or 0) < 0:
+    raise BadInput(f'--workers {given.workers} --train-steps {given.train_steps or 0}: give 1 or more, and 0 or more')
+  experiment = read_experiment(given.experiment)
+  if experiment.evaluation is None:
+    raise BadInput(f'{given.experiment} has no evaluation(base, steps): it is an experiment to train, not a benchmark')
+  base = load(given.model)
+  steps = {} if given.train_steps is None else {'steps': given.train_steps}
+  evaluation = experiment.evaluation(base, **steps)
+  work = Path(given.work or Path('runs') / 'evaluate' / Path(given.experiment).stem)
+  share = tuple(map(int, given.share.split('/'))) if given.share else None
+  library = Library.open(given.library, library_features())
+  command = ['evaluate', given.experiment, '--work', str(work)]
+  for name in ('model', 'library', 'limit', 'seeds', 'train_steps'):
+    if getattr(given, name) is not None:
+      command += [f'--{name.replace("_", "-")}', str(getattr(given, name))]
+  report = evaluate(
+    evaluation, base, library, work, given.out or work / 'report', given.limit, given.seeds, share=share,
+    first=lambda: run_shares(command, given.workers) if given.workers > 1 and not share else None,
+  )  # fmt: skip
+  if report:
+    print(report.with_suffix('.md').read_text(encoding='utf-8'))
+    print(report)
 
 
 def run_listening_test(given):

@@ -3,7 +3,8 @@
 Where its network is not the voice, it also has `task(config) -> Task` and `batches(config, host)`, whose `iterator()`
 training reads; `host` is (i, n): the i-th of n equal parts of every batch is wanted. It may have
 `evaluate(config, variables, setting='') -> {name: value}`, which training calls too, without a setting, for its log,
-and `complete(config) -> Config`, which fills in what follows from the settings of the command line.
+`complete(config) -> Config`, which fills in what follows from the settings of the command line, and
+`evaluation(base, steps=N) -> Evaluation` (evaluation/evaluate.py), which `dubber evaluate` runs.
 """
 
 import importlib.util
@@ -23,6 +24,7 @@ class Experiment:
   batches: Callable[[Config, tuple[int, int]], Any] | None = None
   evaluate: Callable[..., dict[str, float]] | None = None
   complete: Callable[[Config], Config] | None = None
+  evaluation: Callable[..., Any] | None = None
 
 
 def read_experiment(path) -> Experiment:
@@ -35,7 +37,7 @@ def read_experiment(path) -> Experiment:
   spec.loader.exec_module(module)
   if not hasattr(module, 'arms'):
     raise BadInput(f'{path} has no arms(): an experiment gives its configs as arms() -> dict of name and Config')
-  parts = ('task', 'batches', 'evaluate', 'complete')
+  parts = ('task', 'batches', 'evaluate', 'complete', 'evaluation')
   return Experiment(module.arms(), *(getattr(module, name, None) for name in parts))
 
 

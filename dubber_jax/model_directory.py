@@ -63,12 +63,12 @@ class Model:
     return _play(self.module, num_frames)(self.params, batch, durations, controls)
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=64)
 def _read(module):
   return jax.jit(lambda params, batch: module.apply({'params': params}, batch, method='read')[2])
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=64)
 def _play(module, num_frames: int):
   def play(params, batch, durations, controls):
     return module.apply({'params': params}, batch, durations, controls, num_frames, method='perform')

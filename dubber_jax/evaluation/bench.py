@@ -20,17 +20,17 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from dubber_jax.clip import SAMPLE_RATE, Clip, Line, Take, Voice
+from dubber_jax.clip import EMOTIONS, SAMPLE_RATE, Clip, Line, Take, Voice
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation import speakers
 from dubber_jax.evaluation.emotion import beside, load_judge, softmax
+from dubber_jax.evaluation.intervals import Gain, Interval, crossed, paired
 from dubber_jax.evaluation.judging import Kept, cores, errors, open_judge
 from dubber_jax.evaluation.likeness import likeness
 from dubber_jax.evaluation.stimuli import Stimulus
 from dubber_jax.footage.library import Library
 from dubber_jax.media.loudness import anchor
 from dubber_jax.media.mel import mel_numpy
-from dubber_jax.media.output import complete_file
 from dubber_jax.media.sound import read_sound, write_wav
 from dubber_jax.model_directory import Model
 from dubber_jax.rehearsal import compile_clock
@@ -77,23 +77,13 @@ class Way:
   seeds: int = 0
 
 
-@dataclass(frozen=True)
-class Cast:
-  """Whose voices: by speaker the voice, neutral recordings of it, another recording of it, each with its key."""
-
-  voice: Callable[[str], Voice] = speakers.voice
-  neutral: Callable[[str], list] = speakers.neutral
-  another: Callable[[str], object] = speakers.another
-  sound: Callable[[object], np.ndarray] = speakers.sound_of
-
-
 class Bench:
-  """models: the base under '', and trained arms by name. `judge(name)` opens a judge; `ear` hears emotions."""
+  """models: the base under '', and trained arms by name. `judge(name)` opens a judge; `ear` hears emotions; `cast` has
+  the functions of the module `speakers`."""
 
   def __init__(
     self, folder: str | Path, ways: Mapping[str, Way], models: Mapping[str, Model], library: Library | None,
-    stimuli: Sequence[Stimulus], seeds: int, judges: Sequence[str] = JUDGES, cast: Cast = Cast(), judge=open_judge,
-    ear=None,
+    stimuli: Sequence[Stimulus], seeds: int, judges: Sequence[str] = JUDGES, cast=speakers, judge=open_judge, ear=None,
   ):  # fmt: skip
     missing = [name for name, way in ways.items() if way.weights not in models]
     if missing:
@@ -191,15 +181,16 @@ class Bench:
       self.kept[False].add(judge, sound, self.open(judge)(wave, SAMPLE_RATE))
 
   def recorded(self, judge: str, recording):
-    """What a judge says of a recording as it is."""
-    return self._of(True, judge, recording.key, lambda: self.cast.sound(recording))
+    """What a judge says of a recording as it is, but as loud as takes are."""
+    return self._of(True, judge, recording.key, lambda: anchor(self.cast.sound_of(recording), SAMPLE_RATE))
 
   def vocoded(self, judge: str, recording):
     """The same of a recording's mel through the base's vocoder."""
     base = self.models['']
 
     def wave():
-      return anchor(np.asarray(base.vocoder.vocode(mel_numpy(self.cast.sound(recording)), 0), np.float32), SAMPLE_RATE)
+      mel = mel_numpy(anchor(self.cast.sound_of(recording), SAMPLE_RATE))
+      return anchor(np.asarray(base.vocoder.vocode(mel, 0), np.float32), SAMPLE_RATE)
 
     return self._of(False, judge, f'vocoded/{recording.key}', wave)
 
@@ -226,8 +217,24 @@ class Results:
   def table(self, way: str, figure: str) -> np.ndarray:
     b = self.bench
     seeds = min(b.seeds, b.ways[way].seeds or b.seeds)
-    rows = [[self._figures(way, i, seed)[figure] for seed in range(seeds)] for i in range(len(b.stimuli))]
+    rows = [[self._figures(way, i, seed).get(figure, np.nan) for seed in range(seeds)] for i in range(len(b.stimuli))]
     return np.pad(np.array(rows, float), ((0, 0), (0, b.seeds - seeds)), constant_values=np.nan)
+
+  def summary(self, way: str, figure: str, clips=slice(None), seeds: int | None = None) -> Interval:
+    """Mean and interval of a figure (word_error: all errors over all words), of some clips, of the first seeds."""
+    groups = np.array(self.groups)[clips]
+    if figure == 'word_error':
+      parts, wholes = (self.table(way, name)[clips, :seeds] for name in ('errors', 'words'))
+      return crossed(parts, wholes, groups)
+    return crossed(self.table(way, figure)[clips, :seeds], groups=groups)
+
+  def gain(self, of: str, over: str, figure: str, relative: bool = True) -> Gain:
+    """Of one way over another on the same clips and seeds. Relative to nothing, it is the plain difference."""
+    if figure == 'word_error':
+      (a, wholes), (b, _) = ([self.table(way, name) for name in ('errors', 'words')] for way in (over, of))
+      return paired(a, b, wholes, relative=False, groups=self.groups)
+    a, b = self.table(over, figure), self.table(of, figure)
+    return paired(a, b, relative=relative and np.nansum(a) > 0, groups=self.groups)
 
   def heard(self, way: str) -> list[tuple[str, str]]:
     """(label, what is heard) of each take of the way's first seed."""
@@ -256,6 +263,7 @@ class Results:
     b, stimulus, take = self.bench, self.bench.stimuli[clip], self.take(way, clip, seed)
     said = {judge: b.kept[False].value(judge, take['sound']) for judge in b.judges}
     found = {'seconds': take['seconds'], 'lasts': take['lasts'], **take['facts']}
+    found |= _of_director(take['facts'], stimulus.emotion)
     found['slot_error'] = np.nan if take['slot_error'] is None else 1000 * take['slot_error']
     if 'functionals' in said:
       odds = self._odds(way, clip, seed)
@@ -275,6 +283,15 @@ class Results:
   def _odds(self, way, clip, seed):
     heard = self.bench.kept[False].value('functionals', self.take(way, clip, seed)['sound'])
     return self.bench.odds(heard, self.bench.stimuli[clip].speaker)
+
+
+def _of_director(facts, emotion) -> dict[str, float]:
+  """Was the emotion meant that the label names, and do the recalled clips play it."""
+  found = {}
+  if 'intended' in facts:
+    found['intended'] = float(EMOTIONS[int(facts['intended'])] == emotion)
+  recalled = [float(EMOTIONS[int(v)] == emotion) for name, v in facts.items() if name.startswith('recalled_')]
+  return found | ({'recalled': float(np.mean(recalled))} if recalled else {})
 
 
 def without_director(model: Model) -> Model:
@@ -343,8 +360,3 @@ def _version(package: str) -> str:
     return metadata.version(package)
   except metadata.PackageNotFoundError:
     return ''
-
-
-def write_text(path: Path, text: str):
-  with complete_file(path, overwrite=True) as beside:
-    beside.write_text(text, encoding='utf-8')

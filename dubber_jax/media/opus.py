@@ -24,7 +24,7 @@ def to_opus(wave: np.ndarray, sample_rate: int, bit_rate: int = BIT_RATE) -> byt
   """(S,) float32 in -1..1 -> an Ogg file of it at 24 kHz."""
   sound = resample(np.clip(wave, -1, 1), sample_rate, RATE)
   file = io.BytesIO()
-  with av.open(file, 'w', format='ogg') as out:
+  with av.open(file, 'w', format='ogg', options={'fflags': '+bitexact'}) as out:
     stream = out.add_stream('libopus', rate=RATE, layout='mono')
     stream.bit_rate = bit_rate
     frame = av.AudioFrame.from_ndarray(sound[None], 'flt', 'mono')

@@ -1,0 +1,90 @@
+"""Trains the emotion path of a base checkpoint and nothing else, so that arms differ in what they direct by alone.
+
+The emotion path is the director's graphs, the aggregators that take their nodes in, the emotion head, and what carries
+a named emotion into the text. Pronunciation, voice, durations and the decoder stay those of the base.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+
+from dubber_jax.batch import Shape, empty_batch
+from dubber_jax.config import AdversarialConfig, Config, DataConfig, GuidanceConfig, TrainConfig
+from dubber_jax.model_directory import Model, flatten
+from dubber_jax.training.data import VoiceBatches
+from dubber_jax.training.task import Task, adamw, voice_task
+
+PATH = ('graphs', 'aggregators', 'emotion', 'join', 'directed')  # beginnings of names
+ANEW = ('graphs', 'aggregators')  # of these, what is drawn anew for arms whose tree is another
+SOURCES = ('ravdess', 'ravdess', 'kathleen')
+
+
+def emotion_config(base: Config, name: str, steps: int, init_from: str = '', **director) -> Config:
+  """The base's config, its emotion path to be trained for so many steps; `director`: settings that differ. init_from:
+  the base's folder, for `dubber train`, which is not handed the base itself."""
+  return base.replace(
+    name=name,
+    director=dataclasses.replace(base.director, **director),
+    data=DataConfig(sources=SOURCES, buckets=(320,), frames_per_batch=3200, films=False, packed=base.data.packed),
+    train=TrainConfig(
+      steps=steps, learning_rate=1e-3, warmup_steps=min(20, steps // 5), decay_steps=steps // 2, ema=0.98,
+      save_every=50, sample_every=10**9, init_from=init_from,
+    ),
+    adversarial=AdversarialConfig(),
+    guidance=GuidanceConfig(),
+  )  # fmt: skip
+
+
+def on_path(name: str) -> bool:
+  return name.startswith(PATH)
+
+
+def emotion_task(config: Config) -> Task:
+  """As `voice_task`; only the emotion path moves."""
+
+  def optimiser():
+    groups = {'path': adamw(config.train), 'rest': optax.set_to_zero()}
+    return optax.partition(groups, lambda params: {name: 'path' if on_path(name) else 'rest' for name in params})
+
+  return dataclasses.replace(voice_task(config), optimiser=optimiser)
+
+
+def starting_weights(config: Config, base: Model, anew: bool) -> dict:
+  """The base's weights in the tree of `config`; `anew`: graphs and aggregators drawn by its seed. What is of another
+  shape in the base is drawn anew in any case."""
+  from flax.traverse_util import unflatten_dict
+
+  from dubber_jax.model import DirectorActor
+
+  batch = empty_batch(config, Shape(1, 16, 8, 8, 16))
+  drawn = jax.jit(DirectorActor(config).init)({'params': jax.random.key(config.seed)}, batch)['params']
+  known = flatten(base.params)
+  fits = {k: known.get(k) is not None and known[k].shape == v.shape for k, v in flatten(drawn).items()}
+  chosen = {k: v if anew and k.startswith(ANEW) or not fits[k] else known[k] for k, v in flatten(drawn).items()}
+  return unflatten_dict({tuple(k.split('/')): np.asarray(v) for k, v in chosen.items()})
+
+
+def emotion_batches(config: Config, host: tuple[int, int]) -> VoiceBatches:
+  """Of the packed features of the config's sources, made if missing; the director's words are captions from labels."""
+  from data_pipelines.pack import pack_set
+  from dubber_jax.training.readings import make_readings
+
+  sentences = Path(__file__).parents[2] / 'experiments' / 'text_emotion.txt'
+  readings = make_readings(config, None, sentences if sentences.exists() else None)
+  return VoiceBatches(config, [pack_set(s, config.data.packed) for s in config.data.sources], readings, host=host)
+
+
+def train_path(config: Config, base: Model, workdir: str | Path, anew: bool = False) -> Model:
+  """The base with its emotion path trained as `config` says, or gone on with where that was stopped. The model's path
+  is its workdir."""
+  from dubber_jax.training.checkpoints import last_step, load_weights
+  from dubber_jax.training.loop import train
+
+  if last_step(workdir) != config.train.steps:
+    initial = None if last_step(workdir) is not None else (starting_weights(config, base, anew), {})
+    train(config, emotion_task(config), emotion_batches(config, (0, 1)), workdir, initial)
+  params = jax.tree.map(np.asarray, load_weights(workdir)[1])
+  return dataclasses.replace(base, config=config, params=params, path=Path(workdir))

@@ -1,0 +1,91 @@
+"""`dubber evaluate`: whatever an experiment lacks is trained, performed and judged, then there is one report."""
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dubber_jax.config import Config
+from dubber_jax.errors import BadInput
+from dubber_jax.evaluation import speakers
+from dubber_jax.evaluation.bench import JUDGES, Bench, Results, Way, weights_hash
+from dubber_jax.evaluation.emotion_path import train_path
+from dubber_jax.evaluation.judging import open_judge
+from dubber_jax.evaluation.stimuli import Stimulus, spread
+from dubber_jax.model_directory import Model
+
+
+@dataclass(frozen=True)
+class Evaluation:
+  """What an experiment's `evaluation(base: Model, steps: int)` gives. `trained`: arms whose emotion path is trained
+  from the base, by the names under which ways ask for their weights; `anew`: those whose graphs start from nothing.
+  report(results, folder, facts) writes it all and returns the report's JSON file."""
+
+  ways: Mapping[str, Way]
+  report: Callable[[Results, Path, dict[str, str]], Path]
+  stimuli: Sequence[Stimulus]
+  judges: tuple[str, ...] = JUDGES
+  trained: Mapping[str, Config] = field(default_factory=dict)
+  anew: tuple[str, ...] = ()
+
+
+def evaluate(
+  evaluation: Evaluation, base: Model, library, work: str | Path, out: str | Path, limit: int | None = None,
+  seeds: int = 3, cast=speakers, judge=open_judge, ear=None, share: tuple[int, int] | None = None,
+  first: Callable[[], None] | None = None,
+) -> Path | None:  # fmt: skip
+  """-> the report's JSON file, in `out`; what it was made of is kept in `work`. The same call changes nothing.
+
+  limit: at most so many clips, spread over the set. share: (i, n) performs and judges the i-th of n parts, and writes
+  no report. first: called once all arms are trained, as to start processes that each do a share.
+  """
+  if seeds < 1 or (limit is not None and limit < 2):
+    raise BadInput(f'{seeds} seeds and at most {limit} clips: give one seed or more and two clips or more')
+  work, models = Path(work), {'': base}
+  for name, config in evaluation.trained.items():
+    workdir = work / 'trained' / f'{name}-{_of(base, config)}'
+    models[name] = train_path(config, base, workdir, name in evaluation.anew)
+  if first:
+    first()
+  stimuli = spread(evaluation.stimuli, limit)
+  bench = Bench(work, evaluation.ways, models, library, stimuli, seeds, evaluation.judges, cast, judge, ear)
+  results = bench.run(share or (0, 1))
+  if share is not None:
+    return None
+  return evaluation.report(results, Path(out), facts(results))
+
+
+def _of(base, config) -> str:
+  return hashlib.sha256(f'{weights_hash(base)} {config.hash()}'.encode()).hexdigest()[:8]
+
+
+def facts(results: Results) -> dict[str, str]:
+  """What a reader of a report has to know. Of when it was measured, not of when it was written."""
+  b = results.bench
+  origins = results.origins()
+  said = {
+    'model': f'{b.models[""].path.name}, {b.hashes[""]}; config {b.models[""].config.hash()}',
+    'arms trained from it': ', '.join(
+      f'{name} ({m.config.train.steps} steps, {b.hashes[name]})' for name, m in b.models.items() if name
+    ) or 'none: all ways play the same weights',
+    'library': f'{len(b.library)} clips, {b.library.hash}' if b.library is not None else 'none',
+    'clips': f'{len(b.stimuli)}, of {len({s.speaker for s in b.stimuli})} voices',
+    'seeds of takes': ', '.join(map(str, range(b.seeds))),
+    'judge of emotion': f'sha256 {b.ear.digest[:12] or "unknown"}, chance {1 / len(b.ear.emotions):.1%}',
+  }  # fmt: skip
+  for name in ('commit', 'machine', 'versions'):
+    said[name] = '; '.join(dict.fromkeys(o[name] for o in origins))
+  return said
+
+
+def run_shares(command: Sequence[str], workers: int):
+  """The same command in as many processes, each with its part. Raises BadInput where one fails."""
+  running = [
+    subprocess.Popen([sys.executable, '-m', 'dubber_jax.cli', *command, '--share', f'{i}/{workers}'])
+    for i in range(workers)
+  ]
+  failed = [process.wait() for process in running]
+  if any(failed):
+    raise BadInput(f'{sum(map(bool, failed))} of {workers} processes failed; the same command goes on where they were')
