@@ -1,16 +1,10 @@
-"""The words of stage directions and notes, in English and Chinese: one table, and what a text asks for by it.
+"""The words of stage directions and notes, in English and Chinese: one table for the planner and for `parse`.
 
-A text is cut into clauses; in each, words that name a quantity, a movement, a degree, an amount or a negation are
-found by the table, the longest first, and put together into asks. Whatever else stands there is left alone: a note
-is words about a line, and nothing in it is ever obeyed as an instruction.
+Each entry is a regular expression a language. What a whole sentence asks for by them is put together in `asks.py`.
 """
 
 import math
-import re
-import unicodedata
-from dataclasses import dataclass, field, replace
-
-from dubber_jax.clip import EMOTIONS
+from dataclasses import dataclass
 
 RATIOS = ('pace', 'pitch_range')  # quantities of a Direction that multiply; others add
 LIMITS = {
@@ -18,6 +12,8 @@ LIMITS = {
   'loudness': (-10.0, 8.0), 'breathiness': (0.0, 1.0), 'tremor': (0.0, 1.0),
 }  # fmt: skip
 NEUTRAL = {name: 0.0 for name in LIMITS} | {'intensity': 0.5}  # additive: the logarithm of a ratio
+STEPS = {'loudness': 4.0, 'pitch_shift': 2.0, 'pitch_range': math.log(1.2), 'pace': math.log(1.15), 'intensity': 0.15,
+         'tremor': 0.3, 'breathiness': 0.3}  # what a movement without an amount moves  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,6 +86,7 @@ CUES = (
       '压住|压抑|压着|克制|隐忍|忍住|强忍|忍着|憋着|按捺|收着|收住|抑制|咬牙',
       intensity=-0.15, pace=0.92, pitch_range=0.85, held_back=True),
   Cue('tight|clipped|tense|narrow', '收紧|紧绷|绷紧|绷着', 'pitch_range', pitch_range=0.85),
+  Cue('slow(?:s|ing)?(?: \\w+)?(?: \\w+)? down\\b', '慢下来', 'pace', pace=0.86),
   Cue("slow|deliberate(?:ly)?\\b|drawl|draw(?:s|n)? (?:it )?out|unhurried|tak(?:e|ing) (?:your|more|its) time|leisure"
       '|linger|drag', '放慢|减慢|缓慢|慢慢|慢|缓缓|放缓|从容|拖长|拖', 'pace', pace=0.86),
   Cue('fast|quick|hurr(?:y|ied)|rush|urgen|rapid|brisk|snapp|speed(?: it| this)? up|pick (?:up the pace|it up)|swift',
@@ -202,307 +199,10 @@ FIXED = (  # amounts that are one word
   ('half (?:as|the|speed|pace)|at half|减半|一半', 'times', 0.5),
   ('twice(?: as| the)?|double|一倍|加倍', 'times', 2.0),
 )
-_WORDS = '|'.join(sorted((re.escape(w) for w in NUMBERS), key=len, reverse=True))
-_NUMBER = rf'(?:\d+(?:\.\d+)?|\.\d+|\b(?:{_WORDS})\b|[{"".join(DIGITS)}十]+(?:点[{"".join(DIGITS)}]+)?)'
-_UNIT = '|'.join(f'(?P<u{i}>{pattern})' for i, (pattern, _, _) in enumerate(UNITS))
-_AMOUNT = re.compile(rf'(?P<sign>[+-])?\s*(?P<n>{_NUMBER})(?: more| further| extra)?\s*个?\s*(?:{_UNIT})(?![a-z])'
-                     rf'|百分之(?P<of100>{_NUMBER})')  # fmt: skip
-_BARE = re.compile(r'(?:(?:to|at|of|=|为|到|至)\s*|(?<=[a-z] ))(\d?\.\d+|(?<![a-z] )[01])(?![\d.]*\s*[%a-z半分秒倍成])')
 # Traditional characters of the table, for notes from Taipei and Hong Kong.
-_SIMPLIFIED = str.maketrans(
+SIMPLIFIED = str.maketrans(
   '聲顫氣壓調語緊輕響強換處頓讀減點憤煩惱懼慮擔開樂興歡悅靜鎮淚傷'
   '難驚訝複雜緒穩喚隱著緩從趕猶遲溫熱動誇張斂節變過於幾極還為後個來',
   '声颤气压调语紧轻响强换处顿读减点愤烦恼惧虑担开乐兴欢悦静镇泪伤'
   '难惊讶复杂绪稳唤隐着缓从赶犹迟温热动夸张敛节变过于几极还为后个来',
 )
-_CLAUSES = re.compile(r'[,;:!?()\[\]{}\n。、…]+|\.(?!\d)|[—–]+|\s-+\s'
-                      r'|\b(?:but|and|then|yet|while|although|though|instead(?! of))\b'
-                      '|但是?|不过|而且|并且|并|同时|然后|却')  # fmt: skip
-_COMPARATIVE = re.compile(r'(?:ier|dder|(?:loud|soft|quiet|slow|fast|quick|high|low|tight|flat|deep|gentl|weak'
-                          r'|strong|calm|bright|dark|warm|tens|cool|clear|firm|bigg|small|wid|narrow|steadi|brisk|long|short)er)\b'
-                          r'|\b(?:slow|speed|pick)\b.*\b(?:down|up)'
-                          r'|^(?:放|加|减|提|降|压|升|增|拔|调)', re.I)  # fmt: skip
-
-
-def _compile(kind, value, en, zh):
-  return kind, value, re.compile(rf'\b(?:{en})[a-z]*|{zh}')
-
-
-_VOCABULARY = tuple(
-  [_compile('cue', cue, cue.en, cue.zh) for cue in CUES]
-  + [_compile('noun', axis, *words) for axis, words in NOUNS.items()]
-  + [_compile('move', move, *words) for move, words in MOVES.items()]
-  + [('degree', factor, re.compile(rf'\b(?:{en})\b|{zh}')) for factor, (en, zh) in DEGREES.items()]
-  + [(kind, None, re.compile(rf'\b(?:{en})(?![a-z])|{zh}')) for kind, (en, zh) in PARTICLES.items()]
-  + [('cue', Cue('', '', 'pace', pace=0.86), re.compile(r'\bslow(?:s|ing)?(?: \w+)?(?: \w+)? down\b'))]
-)
-
-
-_QUOTED = re.compile(r'"([^"]{1,60})"|[“”]([^“”]{1,60})[“”]|「([^」]{1,60})」|『([^』]{1,60})』'
-                     r"|(?<![a-z])'([^']{1,60})'(?![a-z])")  # fmt: skip
-
-
-@dataclass
-class Ask:
-  """One thing that a text asks for. `axis` is a quantity of LIMITS, 'emotion', 'pauses', 'emphasis', 'reset', or ''
-  for a cue that only implies."""
-
-  said: str  # its words
-  axis: str = ''
-  sign: float = 1.0  # of a quantity that is moved by name
-  cue: Cue | None = None
-  degree: float = 1.0
-  amount: tuple[float, str] | None = None  # (how much, a quantity of LIMITS, 'percent', 'times', 'pauses' or 'set')
-  negated: bool = False
-  flipped: bool = False  # too much, or less of it
-  relative: bool = False  # from what is, not from plain speech
-  keep: bool = False
-  normal: bool = False
-  where: tuple[str, ...] = ()  # of pauses: 'breath', 'marks', 'after', 'before'
-  clause: str = ''
-  size: float = 1.0  # of pauses
-  quoted: tuple[str, ...] = ()
-
-  @property
-  def held(self) -> bool:
-    """Whether it asks for no change: "not louder", "keep the pace"."""
-    return (self.negated and self.relative) or (self.keep and self.cue is None)
-
-
-@dataclass
-class Heard:
-  """What a text asks for, and the clauses in which nothing was understood."""
-
-  asks: list[Ask] = field(default_factory=list)
-  unknown: list[str] = field(default_factory=list)
-  understood: bool = False  # at least one word of the table that says something by itself
-
-
-_FILLER = re.compile(r'(?:ok(?:ay)?|please|here|good|great|nice|yes|this|it|time|now|so|let us|the line|line|sound'
-                     r'|um|well|just|try|again|play|这里|这句|请|要|好|很好|再来|一遍|演出|一次|吧|了|的|\s|\d'
-                     ')*')  # fmt: skip
-
-
-def hear(text: str, in_script: bool = False) -> Heard:
-  """What a note asks for, in the order in which it is said. Never raises.
-
-  in_script: it stands in the script's brackets, where "sits down" and "beat" say nothing of the voice.
-  """
-  text = unicodedata.normalize('NFKC', text).replace('\u2019', "'").replace('\u2018', "'").lower()
-  text = ''.join(c if unicodedata.category(c)[0] != 'C' else ' ' for c in text).translate(_SIMPLIFIED)
-  quoted = []
-
-  def mask(match):
-    quoted.append(next(part for part in match.groups() if part is not None).strip())
-    return f' {chr(0xE000 + len(quoted) - 1)} '
-
-  text = _QUOTED.sub(mask, text)
-  heard = Heard()
-  for clause in _CLAUSES.split(text):
-    clause = clause.strip()
-    if not clause:
-      continue
-    asks, understood = _clause(clause, heard.asks[-1] if heard.asks else None, quoted, in_script)
-    heard.asks += asks
-    heard.understood |= understood or bool(asks)
-    if not asks and not understood and re.search(r'\w', clause) and not _FILLER.fullmatch(clause):
-      heard.unknown.append(re.sub('[\ue000-\uf8ff]', lambda m: f'"{quoted[ord(m[0]) - 0xE000]}"', clause))
-  return heard
-
-
-def _tokens(clause):
-  """(start, end, kind, value) of the words of the table, none overlapping, the longest first served."""
-  found = [(m.start(), m.end(), kind, value) for kind, value, pattern in _VOCABULARY for m in pattern.finditer(clause)]
-  for m in _AMOUNT.finditer(clause):
-    unit = next(((q, k) for i, (_, q, k) in enumerate(UNITS) if m[f'u{i}']), ('percent', 0.01))
-    sign = {'+': 1, '-': -1}.get(m['sign'], 0)
-    found.append((m.start(), m.end(), 'amount', (number(m['n'] or m['of100']) * unit[1], unit[0], sign)))
-  for pattern, unit, value in FIXED:
-    found += [(m.start(), m.end(), 'amount', (value, unit, 0)) for m in re.finditer(pattern, clause)]
-  found += [(m.start(), m.end(), 'amount', (float(m[1]), 'set', 0)) for m in _BARE.finditer(clause)]
-  found += [(m.start(), m.end(), 'quoted', ord(m[0]) - 0xE000) for m in re.finditer('[\ue000-\uf8ff]', clause)]
-  kept = []
-  for token in sorted(found, key=lambda t: (t[0] - t[1], t[0])):
-    if all(token[1] <= k[0] or token[0] >= k[1] for k in kept):
-      kept.append(token)
-  return sorted(kept, key=lambda t: t[0])
-
-
-def number(word: str) -> float:
-  """'3', '.5', 'two', 'half a', '两', '二十', '一点五' -> its value."""
-  word = word.strip()
-  if word in NUMBERS:
-    return NUMBERS[word]
-  if re.fullmatch(r'[\d.]+', word):
-    return float(word)
-  whole, _, fraction = word.partition('点')
-  if '十' in whole:
-    tens, _, ones = whole.partition('十')
-    value = 10 * DIGITS.get(tens, 1) + DIGITS.get(ones, 0)
-  else:
-    value = sum(DIGITS.get(c, 0) for c in whole[:1])
-  return value + (float('0.' + ''.join(str(DIGITS.get(c, 0)) for c in fraction)) if fraction else 0.0)
-
-
-def _clause(clause, last, quoted, in_script=False) -> tuple[list[Ask], bool]:
-  """The asks of one clause, and whether anything in it was understood. `last`: the one before, which a degree alone
-  ("but only a little") still belongs to."""
-  tokens = _tokens(clause)
-  if in_script:
-    named = any(kind in ('noun', 'amount') for _, _, kind, _ in tokens)
-    pauses = 'paus' in clause or '停' in clause
-    tokens = [t for t in tokens if (t[2] != 'move' or named) and (t[2] != 'pause' or pauses)]
-  kinds = {kind for _, _, kind, _ in tokens}
-  names = tuple(quoted[value] for _, _, kind, value in tokens if kind == 'quoted')
-  if 'quoted' in kinds <= {'quoted', 'not'} and last is not None and last.quoted:  # as in: stress "never" and "house"
-    return [replace(last, quoted=names, negated='not' in kinds or last.negated)], True
-  if kinds & {'stress'}:
-    ask = _on_words(clause, tokens, kinds, 'emphasis', names)
-    apart = [quoted[v] for i, (_, _, kind, v) in enumerate(tokens) if kind == 'quoted' and _ruled_out(tokens[:i])]
-    if not apart or ask.negated:
-      return [ask], True
-    stressed = tuple(name for name in names if name not in apart)
-    return [replace(ask, quoted=stressed), replace(ask, quoted=tuple(apart), negated=True)], True
-  if kinds & {'pause', 'breath'}:
-    pause = _on_words(clause, tokens, kinds, 'pauses', names)
-    rest = [t for t in tokens if t[2] == 'cue' and not t[3].about == 'breathiness']
-    return [pause, *(_ask(clause, t, {}) for t in rest)], True
-  asks, noun, move, amounts, mods, end = [], None, None, [], {}, -1
-  sticky = {k: True for k in ('keep',) if k in kinds}
-  for start, stop, kind, value in tokens:
-    if kind == 'degree':
-      if asks and start == end:  # as in 慢一点
-        asks[-1].degree *= value
-        asks[-1].relative = True
-        end = stop
-      else:
-        mods['degree'] = mods.get('degree', 1.0) * value
-    elif kind == 'amount':
-      amounts.append((value, len(asks)))
-    elif kind == 'not':
-      if asks and clause[start:stop] in ('去掉', '取消'):  # as in 颤音去掉
-        asks[-1].negated = True
-      else:
-        sticky['not'] = True
-    elif kind in ('less', 'more') and asks and start == end:  # as in 愤怒少一点
-      asks[-1].flipped, asks[-1].relative = kind == 'less', True
-    elif kind == 'lacking':
-      sticky.pop('not', None)
-      mods['more'] = True
-    elif kind == 'enough':
-      if sticky.pop('not', None) and asks:
-        asks[-1].negated, asks[-1].relative = False, True
-    elif kind in ('too', 'less', 'more', 'normal', 'same'):
-      mods[kind] = True
-    elif kind == 'cue':
-      asks.append(_ask(clause, (start, stop, kind, value), mods | sticky))
-      mods, end = {}, stop
-    elif kind in ('noun', 'move'):
-      if kind == 'noun':
-        noun = (value, mods)
-        if 'move' not in kinds and ('more' in mods or 'less' in mods):
-          asks.append(_moved(clause, value, -1 if 'less' in mods else 1, mods | sticky | {'more': True, 'less': False}))
-          noun, mods, end = None, {}, stop
-      else:
-        move = (value, mods, clause[start:stop])
-      if noun and move:
-        (sign, _), given, said = move
-        asks.append(_moved(said, noun[0], sign, given | noun[1] | sticky, clause))
-        noun = move = None
-        mods, end = {}, stop
-      elif kind == 'move':
-        mods = {}
-  for (value, unit, sign), place in amounts:
-    near = next((a for a in asks[::-1] if a.axis == unit), None)
-    if not asks and not noun and not move and not sign and last is not None and last.axis in (unit, 'pace'):
-      near = last if unit in (last.axis, 'percent', 'times') else None  # as in: quieter, by 3 dB
-    if unit in LIMITS and near is None and (move or sign):
-      near = _moved(clause, unit, sign or move[0][0], {'more': True})
-      asks.append(near)
-      move = None
-    elif unit not in LIMITS:
-      near = asks[min(place, len(asks) - 1)] if asks else near
-      if near is None and noun and noun[0] in LIMITS:  # a value, as "pace 0.9" or "at half speed"
-        near = Ask(clause, noun[0], clause=clause)
-        asks.append(near)
-        unit, noun = 'set' if noun[0] in RATIOS else unit, None
-    if near is not None and unit != 'pauses':
-      near.amount, near.relative = (value, unit), True
-      near.sign = sign or near.sign
-  if move:
-    (sign, axis), given, said = move
-    if axis == 'intensity' and asks and asks[-1].axis:  # of what was named, as in 悲伤加强; "quiet down" is quiet
-      if said not in ('up', 'down'):
-        asks[-1].relative, asks[-1].flipped = True, sign < 0
-    else:
-      asks.append(_moved(said, axis, sign, given | sticky, clause))
-  elif noun and not asks and (kinds & {'normal', 'keep', 'same'}):
-    asks.append(Ask(clause, _named(noun[0]), normal='normal' in kinds, keep='normal' not in kinds, clause=clause))
-  elif noun and not asks and 'not' in sticky:  # without emotion
-    asks.append(_moved(clause, noun[0], -1, {}))
-  if 'degree' in mods:
-    target = asks[-1] if asks else last
-    if target is not None:
-      target.degree *= mods['degree']
-  if 'reset' in kinds:
-    asks.insert(0, Ask(clause, 'reset', clause=clause))
-  told = {'normal', 'same', 'keep', 'reset'} | ({'degree', 'amount'} if last is not None else set())
-  return asks, bool(kinds & told)
-
-
-def _ask(clause, token, mods):
-  start, stop, _, cue = token
-  said = clause[start:stop]
-  axis = cue.about
-  comparative = bool(_COMPARATIVE.search(said)) and not said.startswith('whisper')
-  return Ask(
-    said, axis, cue=cue, degree=mods.get('degree', 1.0), negated=bool(mods.get('not')),
-    flipped=bool(mods.get('too') or mods.get('less')), relative=comparative or bool(mods.get('more')),
-    keep=bool(mods.get('keep')), clause=clause,
-  )  # fmt: skip
-
-
-def _ruled_out(tokens):
-  """Whether the word after these is not to be stressed: "stress 'this', not 'that'"."""
-  kinds = [kind for _, _, kind, _ in tokens]
-  return 'not' in kinds and 'stress' in kinds and kinds.index('not') > kinds.index('stress')
-
-
-def _named(noun):
-  return 'loudness' if noun == 'voice' else noun
-
-
-STEPS = {'loudness': 4.0, 'pitch_shift': 2.0, 'pitch_range': math.log(1.2), 'pace': math.log(1.15), 'intensity': 0.15,
-         'tremor': 0.3, 'breathiness': 0.3}  # what a movement without an amount moves  # fmt: skip
-
-
-def _moved(said, noun, sign, mods, clause=''):
-  return Ask(
-    said, _named(noun), float(sign), degree=mods.get('degree', 1.0), negated=bool(mods.get('not')),
-    flipped=bool(mods.get('too') or mods.get('less')), relative=not mods.get('too'),
-    clause=clause or said, keep=False,
-  )  # fmt: skip
-
-
-def _on_words(clause, tokens, kinds, axis, names):
-  """A pause or a stress: which words, how long."""
-  seconds = next((v[0] for _, _, kind, v in tokens if kind == 'amount' and v[1] == 'pauses'), None)
-  degree = math.prod(v for _, _, kind, v in tokens if kind == 'degree')
-  first = min(start for start, _, kind, _ in tokens if kind in ('pause', 'breath', 'stress'))
-  negated = any(kind == 'not' and start < first for start, _, kind, _ in tokens)
-  small = sum(kind == 'short' or (kind == 'move' and v[0] < 0) for _, _, kind, v in tokens)
-  large = sum(kind == 'long' or (kind == 'move' and v[0] > 0) for _, _, kind, v in tokens)
-  return Ask(
-    clause, axis, degree=degree, amount=None if seconds is None else (seconds, 'pauses'), negated=negated,
-    flipped='less' in kinds or 'too' in kinds,
-    relative=bool(re.search('longer|shorter|更|再|一些', clause)) or 'more' in kinds,
-    where=tuple(k for k in ('breath', 'marks', 'after', 'before') if k in kinds), clause=clause,
-    size=0.6 ** min(small, 1) * 1.8 ** min(large, 1), quoted=names,
-  )  # fmt: skip
-
-
-def emotions_named(asks) -> list[str]:
-  """The emotions that are asked for, not those that are ruled out, in order."""
-  named = [e for a in asks if a.cue and a.cue.emotion and not (a.negated or a.flipped) for e in a.cue.emotion.split()]
-  assert set(named) <= set(EMOTIONS)
-  return named

@@ -191,6 +191,7 @@ class LanguageModel:
   def _try(self, request: dict) -> str:
     """The text of one answer, within `timeout` however slowly it drips."""
     body, answers = json.dumps(request).encode(), queue.Queue()
+    hung = NoAnswer(f'did not answer within {self.timeout:g} s')
 
     def fetch():
       try:
@@ -199,13 +200,14 @@ class LanguageModel:
         answers.put(why)
       except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, 'reason', error)
-        answers.put(NoAnswer(f'cannot be reached ({type(reason).__name__})'))
+        late = isinstance(reason, TimeoutError)
+        answers.put(hung if late else NoAnswer(f'cannot be reached ({type(reason).__name__})'))
 
     threading.Thread(target=fetch, daemon=True).start()
     try:
       answer = answers.get(timeout=self.timeout)
     except queue.Empty:
-      raise NoAnswer(f'did not answer within {self.timeout:g} s') from None
+      raise hung from None
     if isinstance(answer, NoAnswer):
       raise answer
     return answer

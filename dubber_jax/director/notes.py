@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from dubber_jax.clip import EMOTIONS, Direction
-from dubber_jax.director.cues import LIMITS, NEUTRAL, RATIOS, STEPS, Ask, hear
+from dubber_jax.director.asks import LONGEST, Ask, hear
+from dubber_jax.director.cues import LIMITS, NEUTRAL, RATIOS, STEPS
 from dubber_jax.errors import BadInput
 from dubber_jax.script.phonemes import Phonemes
 
-LONGEST_NOTE = 2000  # characters
 PAUSE = 0.3  # s, where a note does not say how long
 PAUSE_LIMITS = (0.08, 1.2)  # s
 TAKEN = 0.85  # share of the mixture that a note's emotion takes of what was there before
@@ -45,12 +45,12 @@ def parse(note: str, direction: Direction = PLAIN, words: Words = ()) -> ParsedN
   words that contradict each other an amount counts before a word, and the later before the earlier. `words`: the
   line's, so that they can be stressed and paused after.
 
-  Raises BadInput for an empty note, one of more than LONGEST_NOTE characters, and one in which nothing is understood.
+  Raises BadInput for an empty note, one of more than LONGEST characters, and one in which nothing is understood.
   """
   if not note.strip():
     raise BadInput('the note is empty: say what to change, as "softer, almost a whisper" or “放慢语速”')
-  if len(note) > LONGEST_NOTE:
-    raise BadInput(f'the note has {len(note)} characters, the limit is {LONGEST_NOTE}: a sentence or two is enough')
+  if len(note) > LONGEST:
+    raise BadInput(f'the note has {len(note)} characters, the limit is {LONGEST}: a sentence or two is enough')
   heard = hear(note)
   if not heard.understood:
     said = ' '.join(note.split())[:60]

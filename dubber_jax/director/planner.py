@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from dubber_jax.clip import EMOTIONS, MODALITIES, Direction, Exemplars, Line, Reading
-from dubber_jax.director.cues import LIMITS, RATIOS, emotions_named, hear
+from dubber_jax.director.asks import emotions_named, hear
+from dubber_jax.director.cues import LIMITS, RATIOS
 from dubber_jax.director.guide import Guide, follow
 from dubber_jax.director.notes import apply, intensity_asked, marks
 from dubber_jax.script.phonemes import Phonemes, phonemize
@@ -43,7 +44,7 @@ DELIVERY = {
   'others': (1.0, 0.0, 1.0, 0.0, 0.0),
 }
 # Share of a departure that is asked for: actors before a camera do less than those in a recording booth.
-TEMPER = np.array([0.6, 0.5, 0.5, 0.3, 0.6])
+TEMPER = np.array([0.6, 0.35, 0.5, 0.3, 0.6])
 # Breathiness and tremor, 0 to 1, at full intensity: not measured, as an acting coach would say.
 VOICE = {'fear': (0.3, 0.5), 'sad': (0.4, 0.3), 'surprise': (0.15, 0.0), 'disgust': (0.1, 0.0)}
 
