@@ -131,7 +131,7 @@ def play_line(
   with watch('rehearsal'):
     rehearsal = rehearse(model, part, direction, rounds, candidates, seed)
   with watch('vocoder'):
-    take = vocode(model, rehearsal.take, seed)
+    take = vocode(model, rehearsal.take, seed, direction)
   take = dataclasses.replace(take, waveform=take.waveform * 10 ** (rehearsal.level / 20))
   start, end = speech_span(take)
   warnings += [*take.warnings, *take_warnings(take, mouth_window(track))]

@@ -211,10 +211,12 @@ def _durations(frames, text, direction, slot, speech):
   return durations, warnings
 
 
-def vocode(model: Model, take: Take, seed: int = 0) -> Take:
+def vocode(model: Model, take: Take, seed: int = 0, direction: Direction | None = None) -> Take:
   """The take with its waveform, (T * 256,) at 22,050 Hz, faded to silence a little outside what is spoken, so that
-  the room of the training recordings is not heard to be switched on and off."""
-  wave = np.asarray(model.vocoder.vocode(take.mel, seed), np.float32)
+  the room of the training recordings is not heard to be switched on and off. direction: whose breathiness and tremor
+  the voice has."""
+  direction = direction or Direction()
+  wave = np.asarray(model.vocoder.vocode(take.mel, seed, direction.breathiness, direction.tremor), np.float32)
   start, end = speech_span(take)
   time = np.arange(len(wave)) / SAMPLE_RATE
   level = np.minimum((time - start) / FADE + 2, (end - time) / FADE + 2).clip(0, 1)

@@ -49,8 +49,9 @@ class Critic(nn.Module):
 
   -> a dictionary: `phones` logits (B, T/2, 40), blank first; `pitch` logits (B, T/2, 96) and `voicing` logit;
   `emotion` logits (B, 8); `natural` (B,), 1 for a recording and 0 for one spoilt altogether; `voice` and
-  `reference_voice` (B, 96), unit vectors; `together` (B,), a logit of mouth and sound going together; `usual` (B, T, 80)
-  and `usual_length` (B, N), how the voice would have said each phoneme plainly.
+  `reference_voice` (B, 96), unit vectors; `together` (B,), a logit of mouth and sound going together; `usual`
+  (B, T, 80) and `usual_length` (B, N), how the voice would have said each phoneme plainly; `height` (B, T/2) of the
+  pitch, semitones above 50 Hz, and `voiced`, from 0 to 1.
   """
 
   sizes: CriticSizes = CriticSizes()
@@ -104,7 +105,7 @@ class Critic(nn.Module):
     return {
       'phones': phones, 'pitch': pitch, 'voicing': voicing, 'emotion': emotion, 'natural': natural, 'voice': voice,
       'reference_voice': reference_voice, 'together': together, 'usual': usual_btm * 2.5 - 5.0,
-      'usual_length': usual_length, 'height': height, 'voiced': voiced, 'usual_height': at,
+      'usual_length': usual_length, 'height': height, 'voiced': voiced,
     }  # fmt: skip
 
 

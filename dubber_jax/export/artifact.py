@@ -118,7 +118,7 @@ class ExportedVocoder:
     self.programs, self.params = programs, params
     self.sample_rate, self.hop = programs.facts['sample_rate'], programs.facts['hop']
 
-  def vocode(self, mel: np.ndarray, seed: int = 0) -> np.ndarray:
+  def vocode(self, mel: np.ndarray, seed: int = 0, breathiness: float = 0.0, tremor: float = 0.0) -> np.ndarray:
     """(T, bands) natural-log mel -> (T * hop,) float32; silence that follows the longest bucket stays silence."""
     sounding = np.flatnonzero((mel > LOG_FLOOR + 1e-3).any(axis=1))
     longest = self.programs.shapes[-1].frames
@@ -128,5 +128,6 @@ class ExportedVocoder:
     padded = np.full(given['mel'].shape, given['mel'].fill, np.float32)
     padded[:frames] = mel[:frames]
     arrays = {'mel': padded, 'frames': np.int32(frames)} | draw(given, seed)
+    arrays['voice_quality'] = np.array([breathiness, tremor], np.float32)
     wave = self.programs('vocode', shape.frames, self.params, {k: arrays[k][None] for k in given})['wave']
     return np.pad(np.asarray(wave[0, : frames * self.hop]), (0, (len(mel) - frames) * self.hop))

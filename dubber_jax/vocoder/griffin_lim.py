@@ -80,8 +80,9 @@ class GriffinLim:
   def synthesise(self, params: dict, arrays: dict) -> jax.Array:
     return griffin_lim(arrays['mel'], arrays['phase'], self.iterations)
 
-  def vocode(self, mel: np.ndarray, seed: int = 0) -> np.ndarray:
-    """(T, 80) natural-log mel -> (T * 256,) float32 at 22,050 Hz, silence where the mel is at its floor.
+  def vocode(self, mel: np.ndarray, seed: int = 0, breathiness: float = 0.0, tremor: float = 0.0) -> np.ndarray:
+    """(T, 80) natural-log mel -> (T * 256,) float32 at 22,050 Hz, silence where the mel is at its floor. It has no say
+    in breathiness and tremor.
 
     Lengths are padded to a multiple of 128 frames, so that few shapes are compiled.
     """

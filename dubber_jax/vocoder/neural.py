@@ -57,8 +57,9 @@ class NeuralVocoder:
     noise = {k: v for k, v in arrays.items() if k not in ('mel', 'frames')}
     return self.module.apply({'params': params}, arrays['mel'], arrays['frames'], **noise)
 
-  def vocode(self, mel: np.ndarray, seed: int = 0) -> np.ndarray:
+  def vocode(self, mel: np.ndarray, seed: int = 0, breathiness: float = 0.0, tremor: float = 0.0) -> np.ndarray:
     """(T, bands) natural-log mel -> (T * hop,) float32 in -1..1 at `sample_rate`. `seed` is for noise, if any.
+    breathiness, tremor: 0 to 1, of a vocoder that has a say in how the voice is used; others leave it as it is.
 
     Lengths are padded to a multiple of 64 frames, so that few shapes are compiled; the sound is exactly that of
     the mel alone. Raises BadInput for other bands and for values that are not finite.
@@ -74,7 +75,10 @@ class NeuralVocoder:
     bucket = -(-frames // 64) * 64
     padded = np.full((bucket, mel.shape[1]), LOG_FLOOR, np.float32)
     padded[:frames] = mel
-    arrays = {'mel': padded, 'frames': np.int32(frames), **draw(self.inputs(bucket), seed)}
+    given = self.inputs(bucket)
+    arrays = {'mel': padded, 'frames': np.int32(frames), **draw(given, seed)}
+    if 'voice_quality' in given:
+      arrays['voice_quality'] = np.array([breathiness, tremor], np.float32)
     wave = self._synthesise(self.params, {k: v[None] for k, v in arrays.items()})
     return np.array(wave[0, : frames * self.hop])
 

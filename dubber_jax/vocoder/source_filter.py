@@ -22,6 +22,7 @@ BINS = WINDOW // 2 + 1
 LOWEST, HIGHEST = 50.0, 800.0  # Hz, of the pitch
 PITCH_CLASSES = 96  # half a semitone each
 NOISE_LEVEL = float(np.sqrt(np.square(hann()).sum()))  # magnitude of windowed white noise of unit power
+TREMOR_HERTZ, TREMOR_SEMITONES, TREMOR_NEPERS = (5.3, 11.9), 0.9, 0.25  # of a whole tremor
 OVERLAP = 1.5  # what squared Hann windows at a quarter's hop add up to
 
 
@@ -44,16 +45,20 @@ class SourceFilter(nn.Module):
   config: SourceFilterConfig = SourceFilterConfig()
 
   def noise(self, frames: int) -> dict[str, Input]:
-    """What is drawn for a take (see vocoder/inputs.py)."""
-    return {'noise': Input((frames * HOP + 2 * PAD,), noise='standard_normal')}
+    """What is drawn for a take (see vocoder/inputs.py), and its voice quality: breathiness and tremor, 0 to 1."""
+    drawn = Input((frames * HOP + 2 * PAD,), noise='standard_normal')
+    return {'noise': drawn, 'voice_quality': Input((2,), fill=(0, 0))}
 
   @nn.compact
-  def __call__(self, mel_btm, frames_b=None, pitch_bt=None, noise=None, phase_b=None, tracked: bool = False):
+  def __call__(
+    self, mel_btm, frames_b=None, pitch_bt=None, noise=None, phase_b=None, tracked: bool = False, voice_quality=None
+  ):
     """frames (B,) are the true lengths; what is past them is silent and changes nothing before.
 
     pitch (B, T) in Hz, without gaps, is followed where it is given and otherwise read off the mel. noise
-    (B, T * 256 + 768) is white, of unit power; phase (B,) of the first harmonic at the start, in cycles. With `tracked`
-    the answer is (sound, logits of the pitch's class (B, T, 96)).
+    (B, T * 256 + 768) is white, of unit power; phase (B,) of the first harmonic at the start, in cycles. voice_quality
+    (B, 2), breathiness and tremor from 0 to 1: more of the noise and less of the harmonics; a pitch and a level that
+    waver five times a second. With `tracked` the answer is (sound, logits of the pitch's class (B, T, 96)).
     """
     c = self.config
     batch, length, _ = mel_btm.shape
@@ -68,6 +73,9 @@ class SourceFilter(nn.Module):
     logits = nn.Dense(PITCH_CLASSES, name='pitch')(nn.LayerNorm(name='hear_norm')(heard))
     if pitch_bt is None:
       pitch_bt = pitch_of_logits(logits, mask_bt)
+    breathy, trembling = (0.0, 0.0) if voice_quality is None else jnp.split(voice_quality[..., None], 2, axis=1)
+    wavering = waver(length)[None, :, None] * trembling  # (B, T, 1)
+    pitch_bt = pitch_bt * 2.0 ** (TREMOR_SEMITONES / 12 * jnp.broadcast_to(wavering, (batch, length, 1))[..., 0])
     pitch_bt = jnp.clip(pitch_bt, LOWEST, HIGHEST)
     if frames_b is not None:  # the source goes on into the last window at the last frame's pitch
       pitch_bt = jnp.where(mask_bt, pitch_bt, jnp.take_along_axis(pitch_bt, frames_b[:, None] - 1, axis=1))
@@ -89,10 +97,18 @@ class SourceFilter(nn.Module):
     voice, angle, air = jnp.split(shape, 3, axis=-1)
     around = envelope(mel_btm) - np.log(NOISE_LEVEL)
     voice, air = (jnp.exp(jnp.clip(around + g - 0.7, -14.0, 4.0)) for g in (voice, air))
+    voice, air = (level * jnp.exp(by * breathy + TREMOR_NEPERS * wavering) for level, by in ((voice, -0.45), (air, 1.4)))
     filtered = harmonics * (voice * jnp.exp(1j * angle)) + breath * air
     windows = jnp.fft.irfft(filtered * kept, n=WINDOW) * hann() / OVERLAP
     sound = overlap_add(windows)[:, PAD : PAD + length * HOP]
     return (sound, logits) if tracked else sound
+
+
+def waver(length: int) -> jax.Array:
+  """(T,) from -1 to 1: how a trembling voice goes up and down, not quite evenly."""
+  time = jnp.arange(length) * HOP / SAMPLE_RATE
+  slow, fast = (jnp.sin(2 * jnp.pi * hertz * time) for hertz in TREMOR_HERTZ)
+  return 0.7 * slow + 0.3 * fast
 
 
 def spectrum(sound_bs: jax.Array, length: int) -> jax.Array:

@@ -2,6 +2,7 @@ import jax
 import numpy as np
 import pytest
 
+from dubber_jax.clip import SAMPLE_RATE
 from dubber_jax.footage.prosody import track_pitch
 from dubber_jax.media.mel import LOG_FLOOR, PAD, mel_numpy
 from dubber_jax.vocoder.neural import NeuralVocoder, read_vocoder, write_vocoder
@@ -91,3 +92,28 @@ def test_folder_round_trip(vocoder, tmp_path, vowel):
   write_vocoder(vocoder, tmp_path)
   mel = mel_numpy(vowel)[:64]
   np.testing.assert_array_equal(read_vocoder(tmp_path).vocode(mel), vocoder.vocode(mel))
+
+
+def test_breath_and_tremor_are_heard():
+  """A steady voice: breath adds noise between the harmonics, tremor moves the pitch, and neither is there by default."""
+  module = SourceFilter(SourceFilterConfig(width=16, layers=1))
+  frames = 86
+  mel = np.full((1, frames, 80), -4.0, np.float32)
+  params = module.init(jax.random.key(0), mel)['params']
+  pitch = np.full((1, frames), 200.0, np.float32)
+
+  def sound(*quality):
+    quality = np.array([quality], np.float32) if quality else None
+    return np.asarray(module.apply({'params': params}, mel, None, pitch, voice_quality=quality))[0]
+
+  def floor(wave):  # level between harmonics against that of the harmonics, dB
+    power = np.abs(np.fft.rfft(wave * np.hanning(len(wave)))) ** 2
+    hertz = np.fft.rfftfreq(len(wave), 1 / SAMPLE_RATE)
+    low = (hertz > 900) & (hertz < 3900)
+    near = np.abs((hertz + 100) % 200 - 100) < 20
+    return 10 * np.log10(power[low & ~near].mean() / power[low & near].mean())
+
+  plain = sound()
+  np.testing.assert_array_equal(plain, sound(0, 0))
+  assert floor(sound(1, 0)) > floor(plain) + 2
+  assert floor(sound(0, 1)) > floor(plain) + 1  # side bands
