@@ -150,33 +150,42 @@ def dub(
     inputs = [played_by | {'line': line, 'voice': voice, 'given': g and dataclasses.asdict(g),
                            'guide': original and dataclasses.asdict(original)}
               for line, voice, g, original in zip(facts['lines'], hashes, given, guides, strict=True)]  # fmt: skip
-    done = [work.settle(number, i) for number, i in enumerate(inputs, 1)]
-    if any(done):
-      say(f'{sum(done)} of {len(lines)} lines are done already, in {work.folder}')
-    pictures, before, failed, began, played = None, [], [], time.perf_counter(), 0
-    for number, line in enumerate(lines, 1):
-      if not done[number - 1]:
-        if len(lines) > 1:
-          left = (time.perf_counter() - began) / played * done[number - 1 :].count(False) if played else None
-          say(f'line {number} of {len(lines)}{f", {minutes(left)} left" if played else ""}: {line.text}')
-        how = facts['options'] | {'before': before}
-        how['planner'] = playing(given[number - 1]) if given[number - 1] else guided(planner, guides[number - 1])
-        try:
-          dubbed = play(film, line, voices[number - 1], model, library, info.seconds, how, watch)
-        except BadInput as e:
-          failed.append(f'line {number}: {e}' if len(lines) > 1 else str(e))
-          say(f'  warning: {failed[-1]}')
-          continue
-        tell(dubbed.result, say)
-        work.add_dubbed(number, dubbed, inputs[number - 1])
-        pictures = dubbed.frames if len(lines) == 1 else None
-        del dubbed  # or the pictures of two lines would be held
-        played += 1
-      before.append((line, work.direction(number, work.chosen(number)[1])))
-    if failed:
-      more = f' (and {len(failed) - 1} more, told above)' if len(failed) > 1 else ''
-      raise BadInput(f'{failed[0]}{more}')
-    return export(work, overwrite=True, say=say, pictures=pictures, watch=watch)
+    planners = [playing(g) if g else guided(planner, original) for g, original in zip(given, guides, strict=True)]
+    pictures = _play_lines(work, lines, voices, inputs, planners, facts['options'], model, library, watch, say)
+    return export(work, say, pictures, watch)
+
+
+def _play_lines(work: Project, lines, voices, inputs, planners, options, model, library, watch, say):
+  """Plays the lines that are not done; -> the pictures of an only line, where it was played.
+
+  Raises BadInput, when all others are done, for those that cannot be.
+  """
+  facts, done = work.facts, [work.settle(number, i) for number, i in enumerate(inputs, 1)]
+  if any(done):
+    say(f'{sum(done)} of {len(lines)} lines are done already, in {work.folder}')
+  pictures, before, failed, played, began = None, [], [], 0, time.perf_counter()
+  for number, line in enumerate(lines, 1):
+    if not done[number - 1]:
+      if len(lines) > 1:
+        left = (time.perf_counter() - began) / max(played, 1) * done[number - 1 :].count(False)
+        say(f'line {number} of {len(lines)}{f", {minutes(left)} left" if played else ""}: {line.text}')
+      how = options | {'planner': planners[number - 1], 'before': before}
+      try:
+        dubbed = play(facts['film'], line, voices[number - 1], model, library, facts['seconds'], how, watch)
+      except BadInput as e:
+        failed.append(f'line {number}: {e}' if len(lines) > 1 else str(e))
+        say(f'  warning: {failed[-1]}')
+        continue
+      tell(dubbed.result, say)
+      work.add_dubbed(number, dubbed, inputs[number - 1])
+      pictures = dubbed.frames if len(lines) == 1 else None
+      del dubbed  # or the pictures of two lines would be held
+      played += 1
+    before.append((line, work.direction(number, work.chosen(number)[1])))
+  if failed:
+    more = f' (and {len(failed) - 1} more, told above)' if len(failed) > 1 else ''
+    raise BadInput(f'{failed[0]}{more}')
+  return pictures
 
 
 def redo(
@@ -196,7 +205,7 @@ def redo(
     if take is not None:
       work.load(number, take)
       work.choose(number, take, dubbed_take)
-      return export(work, overwrite=True, say=say)
+      return export(work, say)
     if model is None or hash_of_model(model) != facts['model_hash']:
       raise BadInput(f'{work.folder} was played by the model {facts["model"]}, which this is not; give that one')
     if probe(facts['film']).has_video and hash_of_file(facts['film']) != facts['film_hash']:
@@ -204,7 +213,7 @@ def redo(
     last = work.load(number, chosen)
     exported = facts.get('exported') or []
     if last.made.get('of') and last.note == note and (exported[number - 1 : number] or [None]) != [chosen]:
-      return export(work, overwrite=True, say=say)  # this note was played when the film was not yet written
+      return export(work, say)  # this note was played when the film was not yet written
     line, direction, warnings = work.lines[number - 1], last.direction, ()
     lexicon = {word: tuple(symbols) for word, symbols in (facts['options'].get('lexicon') or {}).items()}
     if note:
@@ -220,7 +229,7 @@ def redo(
     made = work.save(number, dubbed, last.made['inputs'], {'note': note, 'of': chosen})
     work.choose(number, made, dubbed_take)
     say(f'take {made} of line {number}; `dubber redo {folder} --line {number} --take {chosen}` goes back')
-    return export(work, overwrite=True, say=say, watch=watch)
+    return export(work, say, watch=watch)
 
 
 def play(film, line: Line, voice: Voice, model: Model, library, seconds: float, options: dict, watch: Stopwatch):
@@ -233,7 +242,7 @@ def play(film, line: Line, voice: Voice, model: Model, library, seconds: float, 
   return dataclasses.replace(dubbed, result=dubbed.result | {'words': words_of(dubbed)})
 
 
-def export(work: Project, overwrite: bool, say=print, pictures=None, watch: Stopwatch | None = None) -> dict:
+def export(work: Project, say=print, pictures=None, watch: Stopwatch | None = None) -> dict:
   """Writes the film of a project, its dialogue, page and result, of the takes that are chosen; returns the result.
 
   pictures: of its only line, where they are at hand. Every character is brought to the loudness that the film's own
@@ -243,9 +252,9 @@ def export(work: Project, overwrite: bool, say=print, pictures=None, watch: Stop
   facts, lines = work.facts, work.lines
   film, out, stem = Path(facts['film']), Path(facts['out']), stem_of(facts['out'])
   info, warnings = probe(film), list(facts['warnings'])
-  chosen = [work.chosen(number) or (0, 0) for number in range(1, len(lines) + 1)]
+  chosen = [work.chosen(number) for number in range(1, len(lines) + 1)]
   takes = [work.load(number, take) for number, (take, _) in enumerate(chosen, 1)]
-  heard = [Heard(line, t.take.waveform, t.direction.loudness) for line, t in zip(lines, takes, strict=True)]
+  heard = [_heard(t, line) for t, line in zip(takes, lines, strict=True)]
   first = [h if take == dubbed else _heard(work.load(number, dubbed), h.line)
            for number, (h, (take, dubbed)) in enumerate(zip(heard, chosen, strict=True), 1)]  # fmt: skip
   target, told = _target(film, info.has_sound, lines)
@@ -258,8 +267,8 @@ def export(work: Project, overwrite: bool, say=print, pictures=None, watch: Stop
     sound, rate = dialogue, SAMPLE_RATE
     if behind is not None:
       sound, rate = mix(resample(dialogue, SAMPLE_RATE, SOUND_RATE), behind), SOUND_RATE
-    warnings += [*told, *of_background, *write_dubbed(film, sound, rate, out, overwrite)]
-    write_stem(stem, dialogue, SAMPLE_RATE, overwrite)
+    warnings += [*told, *of_background, *write_dubbed(film, sound, rate, out, overwrite=True)]
+    write_stem(stem, dialogue, SAMPLE_RATE)
   results = []
   for t, h, gain in zip(takes, heard, gains, strict=True):
     pitch = t.take.pitch[t.take.pitch > 0]
@@ -285,13 +294,13 @@ def export(work: Project, overwrite: bool, say=print, pictures=None, watch: Stop
     page = out.with_suffix('.html')
     result['files']['report'] = str(page)
     shown = _Shown(film, lines, takes, pictures)
-    write_report(result, page, ReportAssets(shown, str(out), str(stem), str(film)), overwrite)
+    write_report(result, page, ReportAssets(shown, str(out), str(stem), str(film)))
   write_directions(work, takes)
   write_index(work, takes)
   if facts['kept']:
     result['files']['project'] = str(work.folder)
   if facts['json']:
-    write_json(result, facts['json'], overwrite)
+    write_json(result, facts['json'], overwrite=True)
   work.write_facts(facts | {'exported': [take for take, _ in chosen]})
   return result
 

@@ -186,12 +186,14 @@ class Project:
     return StoredTake(take, Line(**result['line']), stored, direction, result, made, track)
 
   def check_line(self, number: int):
-    """Raises BadInput where the script has no such line, or it was not played yet."""
+    """Raises BadInput where the script has no such line, or the dub is not over yet."""
     lines = self.facts['lines']
     if not 1 <= number <= len(lines):
       raise BadInput(f'{self.folder} has no line {number}: its lines are 1 to {len(lines)}')
-    if self.chosen(number) is None:
-      raise BadInput(f'{self.folder}: line {number} was not played yet; run the same `dubber dub` again')
+    unplayed = [str(other) for other in range(1, len(lines) + 1) if self.chosen(other) is None]
+    if unplayed:
+      raise BadInput(f'{self.folder}: not all lines were played yet ({", ".join(unplayed[:10])}); '
+                     'run the same `dubber dub` again')  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -288,6 +288,8 @@ def test_lines_that_do_not_fit_are_told_when_the_others_are_done(scene, actor, t
   with pytest.raises(BadInput, match=r'^line 1: .* \(and 1 more'):
     scene()
   assert not (tmp_path / 'dubbed.mp4').exists() and actor.played == [LINES[1].text, LINES[3].text]
+  with pytest.raises(BadInput, match=r'not all lines were played yet \(1, 3\)'):
+    redo(tmp_path / 'project', 2, take=1)
 
 
 def test_character_without_a_voice_is_told_before_anything_is_written(scene, tmp_path):
