@@ -95,7 +95,7 @@ def test_folder_round_trip(vocoder, tmp_path, vowel):
 
 
 def test_breath_and_tremor_are_heard():
-  """A steady voice: breath adds noise between the harmonics, tremor moves the pitch, and neither is there by default."""
+  """A steady voice: breath adds noise between the harmonics, tremor moves the pitch; neither is there unasked."""
   module = SourceFilter(SourceFilterConfig(width=16, layers=1))
   frames = 86
   mel = np.full((1, frames, 80), -4.0, np.float32)
