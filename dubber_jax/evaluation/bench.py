@@ -234,7 +234,7 @@ class Results:
       (a, wholes), (b, _) = ([self.table(way, name) for name in ('errors', 'words')] for way in (over, of))
       return paired(a, b, wholes, relative=False, groups=self.groups)
     a, b = self.table(over, figure), self.table(of, figure)
-    return paired(a, b, relative=relative and np.nansum(a) > 0, groups=self.groups)
+    return paired(a, b, relative=relative and bool(np.nansum(a) > 0), groups=self.groups)
 
   def heard(self, way: str) -> list[tuple[str, str]]:
     """(label, what is heard) of each take of the way's first seed."""

@@ -11,7 +11,7 @@ A result, or one of its `lines[]` where there are several:
     reading      {captions: {modality: str}, emotions: {modality: probabilities}}
     exemplars    {modality: [{key, similarity, text, emotion, media, prosody}]}
     direction    the fields of Direction
-    rounds       [{direction, takes: [{scores}], best_score}]
+    rounds       [{direction, takes: [{scores}], best_score, why}], why it was accepted or what has to change
     seconds      {stage: seconds}
     slot_seconds, speech_seconds, rehearsal_seconds, compile_seconds, warnings
 
@@ -411,6 +411,7 @@ def _rounds(rounds: Sequence[Mapping]) -> list[dict]:
       {
         'number': number,
         'note': (entry.get('direction') or {}).get('note') or '',
+        'why': entry.get('why') or '',
         'takes': len(takes),
         'score': None if entry.get('best_score') is None else f'{float(entry["best_score"]):.3f}',
         'percent': 0 if entry.get('best_score') is None else round(100 * min(1.0, max(0.0, entry['best_score']))),

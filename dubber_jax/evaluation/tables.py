@@ -126,6 +126,7 @@ def write_ablations(folder: str | Path, full: Mapping[str, Interval], rows: Sequ
   }  # fmt: skip
   shown = [m for m in metrics if all(m in row.changes for row in rows)]
   if shown:
+    Path(folder).mkdir(parents=True, exist_ok=True)
     more = More(more.tables, {'change by leaving out': 'ablations.png', **more.pictures})
     names = [f'{row.number}. {row.left_out}' for row in rows]
     draw_ablations(

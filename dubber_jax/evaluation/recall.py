@@ -1,0 +1,90 @@
+"""Other ways to recall, for ablations: `recall(library, reading, count, **options) -> Exemplars` each."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from dubber_jax.clip import MODALITIES, Exemplars, Reading
+from dubber_jax.errors import BadInput
+from dubber_jax.footage.library import Library
+
+
+def without(*modalities: str):
+  """Nothing is recalled by these: neither planner nor actor has exemplars of them."""
+
+  def recall(library, reading, count, **options):
+    found = library.recall(reading, count, **options)
+    lost = np.array([m in modalities for m in MODALITIES])[:, None]
+    clips = {m: () if m in modalities else clips for m, clips in found.clips.items()}
+    return dataclasses.replace(
+      found, clips=clips, refs_present=found.refs_present & ~lost, sounds_present=found.sounds_present & ~lost
+    )
+
+  return recall
+
+
+def unlabelled(library: Library, reading: Reading, count: int, **options) -> Exemplars:
+  """As ever, but the planner is not told which emotion an exemplar plays. For what the graphs get: DirectorConfig."""
+  return _changed(library.recall(reading, count, **options), emotion='')
+
+
+def unheard(library: Library, reading: Reading, count: int, **options) -> Exemplars:
+  """As ever, but the planner does not know the exemplars' prosody. For what the graphs get: DirectorConfig."""
+  return _changed(library.recall(reading, count, **options), prosody={})
+
+
+def _changed(found, **changes):
+  clips = {m: tuple(dataclasses.replace(c, **changes) for c in clips) for m, clips in found.clips.items()}
+  return dataclasses.replace(found, clips=clips)
+
+
+def nearest(measure: str):
+  """By 'dot', the inner product of what is stored, or 'euclid', its distance, in place of the cosine."""
+  if measure not in ('dot', 'euclid'):
+    raise BadInput(f"no measure {measure!r}: 'dot' and 'euclid' are those beside the cosine")
+
+  def recall(library, reading, count, exclude_key='', **_):
+    return _by(library, reading, count, lambda q, x: x @ q if measure == 'dot' else -np.linalg.norm(x - q, axis=1),
+               library.keys != exclude_key)  # fmt: skip
+
+  return recall
+
+
+def by_speaker(choose: Callable[[Library], str]):
+  """Clips of one speaker alone, by cosine."""
+
+  def recall(library, reading, count, exclude_key='', **_):
+    def cosine(q, x):
+      return x @ q / np.maximum(np.linalg.norm(x, axis=1) * np.linalg.norm(q), 1e-9)
+
+    return _by(library, reading, count, cosine, (library.keys != exclude_key) & (library.speakers == choose(library)))
+
+  return recall
+
+
+def _by(library, reading, count, measure, allowed) -> Exemplars:
+  rows, clips = np.full((len(MODALITIES), count), -1), {}
+  for i, (m, seen) in enumerate(zip(MODALITIES, reading.present, strict=True)):
+    if not seen:
+      clips[m] = ()
+      continue
+    stored = np.asarray(library.embeddings[m], np.float32)
+    score = np.where(allowed & library.present[m], measure(reading.embedding(m), stored), -np.inf)
+    # Equal ones go to the lower row, as in ExactSearch.
+    best = [int(r) for r in np.argsort(-np.round(score, 5), kind='stable')[:count] if np.isfinite(score[r])]
+    rows[i, : len(best)] = best
+    clips[m] = tuple(library.exemplar(r, float(score[r])) for r in best)
+  refs, sounds, refs_present, sounds_present = library.gather(rows)
+  return Exemplars(clips, refs, sounds, refs_present, sounds_present)
+
+
+def agreement(library: Library, readings: Sequence[Reading], a, b, count: int) -> float:
+  """Share of what `a` recalls that `b` recalls too."""
+  shared = total = 0
+  for reading in readings:
+    first, second = (recall(library, reading, count).clips for recall in (a, b))
+    for m in MODALITIES:
+      shared += len({c.key for c in first[m]} & {c.key for c in second[m]})
+      total += len(first[m])
+  return shared / max(total, 1)

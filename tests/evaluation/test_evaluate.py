@@ -1,0 +1,277 @@
+"""From a made-up experiment to its report, with a tiny model and judges that need no package."""
+
+import dataclasses
+import importlib.util
+import json
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dubber_jax.clip import SAMPLE_RATE, Direction, Take, Voice
+from dubber_jax.errors import BadInput
+from dubber_jax.evaluation.bench import Bench, Played, Results, Way
+from dubber_jax.evaluation.emotion import JUDGED, Discriminant
+from dubber_jax.evaluation.evaluate import Evaluation, evaluate
+from dubber_jax.evaluation.stimuli import Stimulus, read_lines, spread
+from dubber_jax.evaluation.tables import Comparison, write_gains
+
+EXPERIMENTS = Path(__file__).parents[2] / 'experiments'
+STIMULI = [Stimulus(f'line/{i}/ada', f'Line number {i}.', JUDGED[i % 7], 'ada') for i in range(8)]
+PITCH = 200.0  # Hz: emotion i is a tone of PITCH * (i + 1) here
+
+
+def tone(number: int, seed: int = 0) -> np.ndarray:
+  time = np.arange(SAMPLE_RATE // 2) / SAMPLE_RATE
+  return (0.1 * np.sin(2 * np.pi * PITCH * (number + 1) * time + seed)).astype(np.float32)
+
+
+def played(wave) -> Played:
+  take = Take(np.zeros((4, 80), np.float32), ('@sil',), np.array([4]), np.zeros(4), np.zeros(8), wave)
+  return Played(take, {'rounds': 1, 'takes': 1})
+
+
+class Ear:
+  """Hears which tone it is."""
+
+  emotions = JUDGED
+  digest = 'made-up'
+  with_neutral = Discriminant(np.zeros(14), np.ones(14), 9 * np.eye(14, 7), np.zeros(7))
+
+
+def judges(asked: list):
+  def open_judge(name):
+    def judge(wave, rate):
+      asked.append(name)
+      spectrum = np.abs(np.fft.rfft(wave))
+      number = round(np.argmax(spectrum) * rate / len(wave) / PITCH) - 1
+      return {
+        'functionals': [float(number == i) for i in range(7)], 'mos': 3.0 + 0.1 * number, 'words': 'line number one',
+        'cleanliness': {'overall': 3.0}, 'voice': [1.0, 0.5],
+      }[name]  # fmt: skip
+
+    return judge
+
+  return open_judge
+
+
+RECORDINGS = {
+  name: SimpleNamespace(key=name, speaker='ada', emotion=emotion, set='made-up', id=name)
+  for name, emotion in (('plain', 'neutral'), ('other', 'neutral'), *((e, e) for e in JUDGED))
+}
+CAST = SimpleNamespace(
+  voice=lambda speaker: Voice(np.full(256, 0.06, np.float32), np.zeros((40, 80), np.float32), speaker),
+  neutral=lambda speaker: [RECORDINGS['plain'], RECORDINGS['other']],
+  another=lambda speaker: RECORDINGS['other'],
+  recordings=lambda speaker: list(RECORDINGS.values()),
+  reference=lambda speaker: RECORDINGS['plain'],
+  sound_of=lambda recording: tone(JUDGED.index(recording.emotion)),
+)
+
+
+def ways(calls: list) -> dict[str, Way]:
+  def flat(stage):
+    calls.append(('off', stage.seed, stage.label))
+    return played(tone(JUDGED.index('neutral'), stage.seed))
+
+  def told(stage):
+    calls.append(('on', stage.seed, stage.label))
+    return played(tone(JUDGED.index(stage.label)))
+
+  return {'off': Way(flat), 'on': Way(told, told=True), 'once': Way(flat, seeds=1)}
+
+
+def report(results: Results, out, facts):
+  gains = [Comparison(f, 'on', 'off', results.gain('on', 'off', f)) for f in ('emotion_accuracy', 'naturalness')]
+  write_gains(out, gains, ('on', 'off'), facts)
+  return Path(out) / 'gains.json'
+
+
+def run(folder, calls, asked, model, stimuli=STIMULI, **options):
+  made = Evaluation(ways(calls), report, stimuli)
+  return evaluate(made, model, None, folder / 'work', folder / 'report', cast=CAST, judge=judges(asked), ear=Ear(),
+                  **options)  # fmt: skip
+
+
+def test_a_second_run_performs_judges_and_changes_nothing(model, tmp_path):
+  calls, asked = [], []
+  path = run(tmp_path, calls, asked, model, seeds=2)
+  written = {p.name: p.read_bytes() for p in path.parent.iterdir()}
+  assert len(calls) == 8 * (2 + 2 + 1) and len(asked) > 0
+  again, more = [], []
+  assert run(tmp_path, again, more, model, seeds=2) == path and again == [] and more == []
+  assert {p.name: p.read_bytes() for p in path.parent.iterdir()} == written
+  run(tmp_path, again, more, model, seeds=3)
+  assert {seed for _, seed, _ in again} == {2}
+
+
+def test_a_run_that_was_killed_goes_on_where_it_was(model, tmp_path):
+  def stopped(stage):
+    if stage.line.text == STIMULI[4].text:
+      raise KeyboardInterrupt
+    return whole['off'].play(stage)
+
+  calls = []
+  whole = ways(calls)
+  broken = Evaluation({'off': Way(stopped), 'on': whole['on'], 'once': whole['once']}, report, STIMULI)
+  with pytest.raises(KeyboardInterrupt):
+    evaluate(broken, model, None, tmp_path / 'work', tmp_path / 'report', seeds=1, cast=CAST, judge=judges([]),
+             ear=Ear())  # fmt: skip
+  assert not (tmp_path / 'report').exists() and len(calls) == 4 * 3
+  run(tmp_path, calls, [], model, seeds=1)
+  assert len(calls) == 8 * 3
+
+
+def test_only_a_way_that_is_told_gets_the_label(model, tmp_path):
+  calls = []
+  run(tmp_path, calls, [], model, seeds=1)
+  assert {label for name, _, label in calls if name == 'off'} == {''}
+  assert [label for name, _, label in calls if name == 'on'] == [s.emotion for s in STIMULI]
+
+
+def test_what_is_heard_is_compared_clip_by_clip(model, tmp_path):
+  gains = json.loads(run(tmp_path, [], [], model, seeds=2).read_text())
+  accuracy = gains['emotion_accuracy_gain']
+  assert accuracy['base'] == pytest.approx(1 / 8) and accuracy['other'] == 1.0 and accuracy['clips'] == 8
+  assert {'mean', 'low', 'high', 'smallest'} <= set(accuracy) and accuracy['mean'] == pytest.approx(7.0)
+  assert gains['naturalness_gain']['told_from_zero'] in (True, False)
+  assert gains['facts']['seeds of takes'] == '0, 1' and gains['facts']['commit']
+
+
+def test_the_same_sound_is_judged_once(model, tmp_path):
+  asked = []
+  run(tmp_path, [], asked, model, seeds=1)
+  sounds = len(list((tmp_path / 'work').rglob('sounds/*.wav')))
+  assert sounds == 7  # one a tone: `off`, `once` and `on` of a neutral line are the same
+  assert asked.count('mos') == sounds
+
+
+def test_shares_add_up_to_the_whole(model, tmp_path):
+  calls, asked = [], []
+  for i in range(3):
+    assert run(tmp_path, calls, asked, model, seeds=1, share=(i, 3)) is None
+  assert len(calls) == 8 * 3
+  path = run(tmp_path, calls, asked, model, seeds=1)
+  assert path.exists() and len(calls) == 8 * 3
+
+
+def test_other_weights_or_settings_are_performed_anew(model, tmp_path):
+  first = Bench(tmp_path, {'a': Way(played)}, {'': model}, None, STIMULI, 1, cast=CAST, ear=Ear())
+  params = {**model.params, 'duration': {k: v for k, v in model.params['duration'].items()}}
+  params['emotion'] = {k: {n: v + 1 for n, v in p.items()} for k, p in params['emotion'].items()}
+  other = dataclasses.replace(model, params=params, path=tmp_path)
+  second = Bench(tmp_path, {'a': Way(played)}, {'': other}, None, STIMULI, 1, cast=CAST, ear=Ear())
+  third = Bench(tmp_path, {'a': Way(played, 'louder')}, {'': model}, None, STIMULI, 1, cast=CAST, ear=Ear())
+  assert len({b.folder / b.key('a', STIMULI[0], 0) for b in (first, second, third)}) == 3
+  with pytest.raises(BadInput, match='no arm'):
+    Bench(tmp_path, {'a': Way(played, weights='b')}, {'': model}, None, STIMULI, 1, cast=CAST, ear=Ear())
+
+
+def test_every_voice_has_as_many_lines_of_each_emotion_with_and_without_a_face():
+  lines = read_lines(EXPERIMENTS / 'emotional_lines.jsonl')
+  counts = Counter((s.speaker, s.emotion, bool(s.scene)) for s in lines)
+  assert len(lines) >= 100 and len(counts) == 4 * 7 * 2 and set(counts.values()) == {2}
+  assert len({s.key for s in lines}) == len(lines)
+  few = spread(lines, 14)
+  assert len({s.emotion for s in few}) == 7 and len(set(few)) == 14
+
+
+def test_a_drawn_film_says_its_mood_in_pixels_alone(tmp_path):
+  drawn = Stimulus('line/1/ada', 'Go!', 'angry', 'ada', scene='angry')
+  clip = drawn.clip(tmp_path)
+  assert len(clip.frames) == round(clip.seconds * 25) and 'angry' not in clip.path
+  assert clip.seconds == pytest.approx(drawn.seconds, abs=0.021)
+
+
+def experiment(name):
+  spec = importlib.util.spec_from_file_location(name, EXPERIMENTS / f'{name}.py')
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  return module
+
+
+@pytest.mark.parametrize('name', ['gains', 'ablations', 'retrieval'])
+def test_the_reports_are_written_of_any_judgements(name, model, tmp_path, monkeypatch):
+  module = experiment(name)
+  real = module.evaluation(model, steps=0)
+
+  def play(stage):
+    number = int(stage.line.text.split()[-1].strip('.'))
+    made = played(tone(number % 7 if number % 2 else 0, stage.seed))
+    return Played(made.take, {**made.facts, 'intended': 3, 'recalled_text_0': 3, 'accepted': 1, 'critic': 0.5})
+
+  short = {way: dataclasses.replace(w, play=play) for way, w in real.ways.items()}
+  if name == 'retrieval':
+    monkeypatch.setattr(module, 'alike', lambda results: [{'name': 'dot', 'share': 1.0}])
+  made = dataclasses.replace(real, ways=short, stimuli=STIMULI)
+  path = evaluate(made, model, None, tmp_path / 'work', tmp_path / 'report', seeds=2, cast=CAST, judge=judges([]),
+                  ear=Ear())  # fmt: skip
+  data = json.loads(path.read_text())
+  text = path.with_suffix('.md').read_text()
+  if name == 'gains':
+    assert {'mean', 'low', 'high'} <= set(data['naturalness_gain']) and data['emotion_accuracy_gain']['target'] == 0.236
+    assert 'not told from zero' in text and (path.parent / 'gains-sounds.html').exists()
+    for picture in ('gains.png', 'gains-confusion.png', 'gains-by-emotion.png', 'gains-rounds-naturalness.png'):
+      assert (path.parent / picture).stat().st_size > 0 and picture in text
+  else:
+    assert len(data['rows']) == {'ablations': 9, 'retrieval': 9}[name]
+
+
+def test_the_arms_that_are_trained_differ_in_the_director_alone():
+  from dubber_jax.config import difference
+
+  gains, ablations = experiment('gains').arms(), experiment('ablations').arms()
+  assert difference(gains['off'], gains['on']) == ['name: gains/off / gains/on', 'director.enabled: False / True']
+  for number, switch in ((10, 'graph'), (11, 'build_then_encode'), (12, 'hierarchical')):
+    changed = difference(ablations['anew'], ablations[f'row_{number}'])
+    assert changed[1:] == [f'director.{switch}: True / False']
+
+
+def test_training_the_emotion_path_leaves_the_voice_alone(model):
+  import jax
+
+  from dubber_jax.evaluation.emotion_path import emotion_config, emotion_task, on_path
+
+  config = emotion_config(model.config, 'x', 10)
+  optimiser = emotion_task(config).optimiser()
+  ones = jax.tree.map(np.ones_like, model.params)
+  state = optimiser.init(model.params)
+  for _ in range(2):  # the rate of the first step is zero
+    updates, state = optimiser.update(ones, state, model.params)
+  moved = {name: any(np.any(leaf) for leaf in jax.tree.leaves(part)) for name, part in updates.items()}
+  assert moved == {name: on_path(name) for name in model.params} and any(moved.values()) and not all(moved.values())
+
+
+@pytest.mark.slow
+def test_a_tree_that_is_another_starts_from_what_fits(model):
+  from dubber_jax.evaluation.emotion_path import emotion_config, starting_weights
+  from dubber_jax.model_directory import flatten
+
+  config = emotion_config(model.config, 'x', 10, build_then_encode=False)
+  started, base = flatten(starting_weights(config, model, anew=False)), flatten(model.params)
+  assert any('whole' in name for name in started) and not any('graphs/basic' in name for name in started)
+  assert all(np.array_equal(v, base[k]) for k, v in started.items() if k in base and 'whole' not in k)
+  anew = flatten(starting_weights(config, model, anew=True))
+  assert not np.array_equal(anew['graphs/own_scene/kernel'], base['graphs/own_scene/kernel'])
+
+
+def test_the_upper_mark_names_the_emotion_and_shows_nothing(model, monkeypatch):
+  from dubber_jax.clip import Line
+  from dubber_jax.evaluation import ways as module
+  from dubber_jax.evaluation.bench import Stage
+
+  seen = []
+
+  def perform_all(model, part, directions, seeds):
+    seen.append((part, directions))
+    return [played(None).take]
+
+  monkeypatch.setattr(module, 'perform_all', perform_all)
+  monkeypatch.setattr(module, 'vocode', lambda model, take, seed: take)
+  module.labelled().play(Stage(model, None, Line('Go on.'), CAST.voice('ada'), None, 0, 'fear'))
+  part, (direction,) = seen[0]
+  assert direction.emotion[2] == 1.0 and sum(direction.emotion) == 1.0 and direction.pitch_shift == 0.0
+  assert not part.reading.present.any() and part.exemplars is None
+  assert direction.replace(emotion=Direction().emotion, intensity=Direction().intensity) == Direction()
