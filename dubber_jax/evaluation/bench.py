@@ -109,10 +109,10 @@ class Bench:
     known_by = hashlib.sha256(known_by.encode()).hexdigest()
     return f'{way}-{known_by[:8]}/{stimulus.key}/{seed}'
 
-  def takes(self):
-    """(way, stimulus, seed) of everything that is performed, whole seeds first."""
+  def takes(self, share: tuple[int, int] = (0, 1)):
+    """(way, stimulus, seed) of everything that is performed, or of a part, whole seeds first."""
     for seed in range(self.seeds):
-      for stimulus in self.stimuli:
+      for stimulus in self.stimuli[share[0] :: share[1]]:
         for name, way in self.ways.items():
           if not way.seeds or seed < way.seeds:
             yield name, stimulus, seed
@@ -121,8 +121,7 @@ class Bench:
     return self.folder / 'sounds' / f'{self.performed.value("take", key)["sound"]}.wav'
 
   def _perform(self, share):
-    wanted = [t for i, t in enumerate(self.takes()) if self.stimuli.index(t[1]) % share[1] == share[0]]
-    missing = [t for t in wanted if not self._is_there(self.key(*t))]
+    missing = [t for t in self.takes(share) if not self._is_there(self.key(*t))]
     if not missing:
       return
     origin = self._origin()
@@ -173,9 +172,8 @@ class Bench:
     return name
 
   def _judge(self, judge, share):
-    keys = {self.performed.value('take', k)['sound']: k for t in self.takes() if self._is_there(k := self.key(*t))}
-    missing = [s for s in keys if not self.kept[False].has(judge, s)]
-    missing = missing[share[0] :: share[1]]
+    sounds = dict.fromkeys(self.performed.value('take', self.key(*t))['sound'] for t in self.takes(share))
+    missing = [s for s in sounds if not self.kept[False].has(judge, s)]
     for sound in tqdm(missing, desc=f'judged: {judge}', unit='take') if missing else ():
       wave = read_sound(self.folder / 'sounds' / f'{sound}.wav', SAMPLE_RATE)
       self.kept[False].add(judge, sound, self.open(judge)(wave, SAMPLE_RATE))

@@ -152,9 +152,10 @@ def test_shares_add_up_to_the_whole(model, tmp_path):
   calls, asked = [], []
   for i in range(3):
     assert run(tmp_path, calls, asked, model, seeds=1, share=(i, 3)) is None
-  assert len(calls) == 8 * 3
-  path = run(tmp_path, calls, asked, model, seeds=1)
-  assert path.exists() and len(calls) == 8 * 3
+  assert len(calls) == 8 * 3 and 'mos' in asked
+  more = []
+  path = run(tmp_path, calls, more, model, seeds=1)
+  assert path.exists() and len(calls) == 8 * 3 and 'mos' not in more
 
 
 def test_other_weights_or_settings_are_performed_anew(model, tmp_path):
