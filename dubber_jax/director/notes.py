@@ -477,6 +477,8 @@ def describe(direction: Direction, words: tuple[str, ...] = (), held_back: bool 
   paused = [words[i] for i, _ in direction.pauses if i < len(words)]
   if paused:
     how.append((f'pause after "{paused[0]}"', f'在“{paused[0]}”之后停顿'))
+  if not how and first != 'neutral':
+    return feeling, feeling_zh
   how = how or [('even and natural', '平稳自然')]
   return f'{feeling}: {", ".join(en for en, _ in how)}', f'{feeling_zh}：{"，".join(zh for _, zh in how)}'
 

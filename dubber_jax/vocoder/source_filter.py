@@ -97,7 +97,7 @@ class SourceFilter(nn.Module):
     voice, angle, air = jnp.split(shape, 3, axis=-1)
     around = envelope(mel_btm) - np.log(NOISE_LEVEL)
     voice, air = (jnp.exp(jnp.clip(around + g - 0.7, -14.0, 4.0)) for g in (voice, air))
-    gains = (-0.45 * breathy, 1.4 * breathy)  # nepers
+    gains = (-0.9 * breathy, 1.5 * breathy)  # nepers
     voice, air = (level * jnp.exp(by + TREMOR_NEPERS * wavering) for level, by in zip((voice, air), gains, strict=True))
     filtered = harmonics * (voice * jnp.exp(1j * angle)) + breath * air
     windows = jnp.fft.irfft(filtered * kept, n=WINDOW) * hann() / OVERLAP
