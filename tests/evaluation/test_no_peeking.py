@@ -96,7 +96,7 @@ def test_no_line_means_nearly_what_a_sentence_of_the_training_says(everything):
   alike = embed_text(tested) @ embed_text(trained).T
   near = [(tested[i], trained[j], round(float(alike[i, j]), 3)) for i, j in np.argwhere(alike > NEAR_TEXT)]
   assert near == []
-  same = embed_text(['Not one of them knew what to do.', 'None of them knew what to do.'])
+  same = embed_text([tested[0], f'Well, {tested[0].lower()}'])
   assert same[0] @ same[1] > NEAR_TEXT  # the bar is one that would be noticed
 
 
