@@ -302,8 +302,9 @@ def tell(result: dict, say=print):
   if result['direction']['note']:
     say(f'  directed: {result["direction"]["note"]}')
     say(f'            {result["direction"]["note_zh"]}')
-  for number, done in enumerate(result['rounds'], 1) if len(result['rounds'][0]['takes']) > 1 else ():
-    say(f'  round {number}: best of {len(done["takes"])} takes {done["best_score"]:.2f}; {done["why"]}')
+  for number, done in enumerate(result['rounds'], 1):
+    if done['why']:  # a model without a critic says nothing
+      say(f'  round {number}: best of {len(done["takes"])} takes {done["best_score"]:.2f}; {done["why"]}')
   say(f'  spoke {result["speech_seconds"]:.2f} s in a slot of {result["slot_seconds"]:.2f} s, '
       f'rehearsed in {result["rehearsal_seconds"]:.2f} s')  # fmt: skip
   for warning in result['warnings']:

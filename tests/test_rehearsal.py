@@ -63,7 +63,7 @@ class Ear:
     self.takes.append(takes)
     scores = self.rounds[len(self.takes) - 1]
     odds = [np.array([s**2, 0, 0, 0, 1 - s**2, 0, 0, 0]) for s in (*scores, 0.0)]
-    return [Heard(0.9, 0.9, 0.9, None, p, 20.0, 6.0, -20.0, 12.0) for p in odds]
+    return [Heard(0.95, 0.95, 0.95, None, p, 20.0, 6.0, -20.0, 12.0) for p in odds]
 
 
 ANGRY = Direction(emotion=(1.0, *[0.0] * 7), intensity=0.6)

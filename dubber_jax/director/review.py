@@ -13,12 +13,14 @@ from dubber_jax.director.planner import LIMITS
 WEIGHTS = {
   'emotion': 0.35, 'natural': 0.2, 'words': 0.2, 'obedience': 0.15, 'voice': 0.1, 'together': 0.1, 'timing': 0.1
 }  # fmt: skip
-FLOORS = {'emotion': 0.5, 'natural': 0.3, 'words': 0.5, 'obedience': 0.4, 'timing': 0.5}  # of a take that is accepted
-ENOUGH = 0.7  # overall, of one that is
+FLOORS = {'emotion': 0.7, 'natural': 0.5, 'words': 0.7, 'obedience': 0.6, 'timing': 0.5}  # of a take that is accepted
+ENOUGH = 0.85  # overall, of one that is
+NAMED = 0.3  # share of a mixture that has to be emotions with a sound, for it to be listened for
 # By how much a take may miss what was asked of it before its obedience falls to 1 / e.
 TOLERANCE = {'pitch_shift': 1.5, 'pitch_range': math.log(1.3), 'loudness': 3.0, 'pace': math.log(1.1)}
 FOLLOWED = 0.8  # share of a measured error that the next direction makes up for
 STRONGER, LEAST = 0.15, 0.1  # what intensity goes up by, and the least there is
+OTHERS = EMOTIONS.index('others')
 CANDIDATES = {'intensity': 0.12, 'pitch_shift': 0.6, 'pitch_range': 0.1, 'pace': 0.03}  # spread of a round's candidates
 
 
@@ -28,8 +30,9 @@ def review(heard: Heard, plain: Heard | None, direction: Direction, goal: Direct
   plain: the same emotion without the direction's other wishes, against which they are measured. goal: what is wanted
   in the end; a direction asks for more where the actor gave less. timing: share of the mouth's movement, if seen.
   """
-  scores = {'emotion': agreement(heard.emotions, goal.emotion), 'natural': heard.natural, 'words': heard.words}
-  scores['voice'] = heard.voice
+  scores = {'natural': heard.natural, 'words': heard.words, 'voice': heard.voice}
+  if 1 - goal.emotion[OTHERS] >= NAMED:
+    scores['emotion'] = agreement(heard.emotions, goal.emotion)
   missed = shortfall(heard, plain, goal) if plain is not None else {}
   if missed:
     scores['obedience'] = float(np.mean([math.exp(-abs(by) / TOLERANCE[name]) for name, by in missed.items()]))
@@ -41,8 +44,9 @@ def review(heard: Heard, plain: Heard | None, direction: Direction, goal: Direct
 
 
 def agreement(heard: np.ndarray, wanted: Sequence[float]) -> float:
-  """Of two mixtures (8,), 0 to 1: Bhattacharyya's coefficient."""
-  return float(np.sqrt(np.asarray(heard) * np.asarray(wanted)).sum())
+  """Of two mixtures (8,), 0 to 1: Bhattacharyya's coefficient, 'others' left out, which has no sound of its own."""
+  p, q = (np.delete(np.asarray(x, float), OTHERS) for x in (heard, wanted))
+  return float(np.sqrt(p / (p.sum() + 1e-9) * q / (q.sum() + 1e-9)).sum())
 
 
 def shortfall(heard: Heard, plain: Heard, goal: Direction) -> dict[str, float]:
@@ -71,10 +75,10 @@ def refine(direction: Direction, goal: Direction, scores: dict[str, float], miss
   if scores['words'] < FLOORS['words'] or scores['natural'] < FLOORS['natural']:
     intensity -= STRONGER  # overdone
     changes['pace'] = round(max(LIMITS['pace'][0], 0.96 * changes.get('pace', direction.pace)), 3)
-  elif scores['emotion'] < ENOUGH:
+  elif scores.get('emotion', 1.0) < ENOUGH:
     intensity += STRONGER * (1 + (scores['emotion'] < 0.4))
   changes['intensity'] = round(float(np.clip(intensity, LEAST, 1.0)), 3)
-  if scores['emotion'] < ENOUGH and direction.intensity >= 1.0:
+  if scores.get('emotion', 1.0) < ENOUGH and direction.intensity >= 1.0:
     changes['emotion'] = sharpened(goal.emotion)
   return direction.replace(**changes)
 
