@@ -57,12 +57,16 @@ def draw_ablations(
 def draw_courses(
   path: str | Path, courses: Mapping[str, Sequence[tuple[float, Interval]]], across: str, up: str
 ) -> None:
-  """{arm: [(x, figure)]}: a line an arm with its intervals, as quality against rounds."""
+  """{arm: [(x, figure)]}: a line an arm with its intervals, as quality against rounds; of one figure, a point."""
   sheet, (place,) = _sheet(1, 1, 5.4, 3.6)
   for (arm, points), colour in zip(courses.items(), COLOURS * (1 + len(courses) // len(COLOURS)), strict=False):
     x, values = [p[0] for p in points], [p[1] for p in points]
     place.plot(x, [v.value for v in values], marker='o', color=colour, label=arm)
-    place.fill_between(x, [v.low for v in values], [v.high for v in values], color=colour, alpha=0.18, linewidth=0)
+    low, high = [v.low for v in values], [v.high for v in values]
+    if len(x) > 1:
+      place.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+    else:
+      place.vlines(x, low, high, color=colour, linewidth=1.6)
   place.set(xlabel=across, ylabel=up)
   place.legend(fontsize=8)
   _save(sheet, path)

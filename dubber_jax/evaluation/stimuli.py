@@ -14,7 +14,7 @@ from dubber_jax.errors import BadInput
 
 ACTORS = ('ravdess_19', 'ravdess_20', 'ravdess_21', 'ravdess_22')  # in no training split
 STRANGER = 'cremad_1002'  # speaks for the people of CREMA-D's films, so that nobody's own sound is given
-LETTER, MARGIN = 0.075, 0.9  # s: a letter of a line, and before and after it, of which a drawn film's length is made
+LETTER, MARGIN = 0.062, 0.8  # s: a letter of a line, and before and after it, of which a drawn film's length is made
 SIDE = 256  # pixels
 
 
