@@ -7,7 +7,8 @@ import numpy as np
 
 from dubber_jax.clip import MODALITIES, Exemplars, Reading
 from dubber_jax.errors import BadInput
-from dubber_jax.footage.library import Library
+from dubber_jax.footage.library import HALVES, Library
+from dubber_jax.footage.search import TIE, unit_rows
 
 
 def without(*modalities: str):
@@ -55,26 +56,26 @@ def by_speaker(choose: Callable[[Library], str]):
   """Clips of one speaker alone, by cosine."""
 
   def recall(library, reading, count, exclude_key='', **_):
-    def cosine(q, x):
-      return x @ q / np.maximum(np.linalg.norm(x, axis=1) * np.linalg.norm(q), 1e-9)
-
-    return _by(library, reading, count, cosine, (library.keys != exclude_key) & (library.speakers == choose(library)))
+    return _by(library, reading, count, None, (library.keys != exclude_key) & (library.speakers == choose(library)))
 
   return recall
 
 
 def _by(library, reading, count, measure, allowed) -> Exemplars:
+  """measure(query (D,), rows (N, D)) -> (N,); None: the cosine. What the planner weighs clips by stays the cosine."""
   rows, clips = np.full((len(MODALITIES), count), -1), {}
   for i, (m, seen) in enumerate(zip(MODALITIES, reading.present, strict=True)):
+    clips[m] = ()
     if not seen:
-      clips[m] = ()
       continue
-    stored = np.asarray(library.embeddings[m], np.float32)
-    score = np.where(allowed & library.present[m], measure(reading.embedding(m), stored), -np.inf)
+    stored, query = np.asarray(library.embeddings[m], np.float32), reading.embedding(m)
+    halves = HALVES.get(m, 1)
+    cosine = unit_rows(stored, halves) @ unit_rows(query[None], halves)[0]
+    score = np.where(allowed & library.present[m], measure(query, stored) if measure else cosine, -np.inf)
     # Equal ones go to the lower row, as in ExactSearch.
-    best = [int(r) for r in np.argsort(-np.round(score, 5), kind='stable')[:count] if np.isfinite(score[r])]
+    best = [int(r) for r in np.argsort(-np.round(score, TIE), kind='stable')[:count] if np.isfinite(score[r])]
     rows[i, : len(best)] = best
-    clips[m] = tuple(library.exemplar(r, float(score[r])) for r in best)
+    clips[m] = tuple(library.exemplar(r, float(cosine[r])) for r in best)
   refs, sounds, refs_present, sounds_present = library.gather(rows)
   return Exemplars(clips, refs, sounds, refs_present, sounds_present)
 

@@ -1,0 +1,62 @@
+"""Ways to recall for ablations, on the library that ships."""
+
+import numpy as np
+import pytest
+
+from dubber_jax.clip import MODALITIES, Reading
+from dubber_jax.errors import BadInput
+from dubber_jax.evaluation.recall import agreement, by_speaker, nearest, unheard, unlabelled, without
+from dubber_jax.footage.library import Library
+
+
+@pytest.fixture(scope='module')
+def library():
+  return Library.open()
+
+
+@pytest.fixture(scope='module')
+def reading(library):
+  rng = np.random.default_rng(0)
+  own = [library.embeddings[m][7].astype(np.float32) for m in MODALITIES]
+  return Reading(*(v + 0.02 * rng.standard_normal(len(v)).astype(np.float32) for v in own), np.ones(3, bool))
+
+
+def test_what_is_not_recalled_reaches_neither_planner_nor_graphs(library, reading):
+  found = without('scene', 'text')(library, reading, 3)
+  assert found.clips['scene'] == found.clips['text'] == () and len(found.clips['face']) == 3
+  assert found.refs_present.any(1).tolist() == found.sounds_present.any(1).tolist() == [False, True, False]
+
+
+def test_labels_and_prosody_are_kept_from_the_planner_alone(library, reading):
+  whole = library.recall(reading, 3)
+  for recall, part in ((unlabelled, 'emotion'), (unheard, 'prosody')):
+    found = recall(library, reading, 3)
+    assert all(not getattr(c, part) for m in MODALITIES for c in found.clips[m])
+    assert any(getattr(c, part) for m in MODALITIES for c in whole.clips[m])
+    assert np.array_equal(found.refs['face'], whole.refs['face']) and found.sounds_present.all()
+
+
+def test_of_unit_vectors_every_measure_recalls_the_same_and_weighs_it_the_same(library, reading):
+  whole = library.recall(reading, 3)
+  for measure in ('dot', 'euclid'):
+    found = nearest(measure)(library, reading, 3)
+    for m in ('scene', 'face'):
+      assert [c.key for c in found.clips[m]] == [c.key for c in whole.clips[m]]
+      weights = [c.similarity for c in whole.clips[m]]
+      assert [c.similarity for c in found.clips[m]] == pytest.approx(weights, abs=1e-3)
+  with pytest.raises(BadInput, match='manhattan'):
+    nearest('manhattan')
+
+
+def test_one_speaker_alone_is_recalled(library, reading):
+  found = by_speaker(lambda library: 'ravdess_04')(library, reading, 3)
+  assert all(len(found.clips[m]) == 3 and {c.key.split('/')[1] for c in found.clips[m]} == {'ravdess_04'}
+             for m in MODALITIES)  # fmt: skip
+
+
+def test_agreement_is_the_share_that_both_recall(library, reading):
+  def whole(library, reading, count):
+    return library.recall(reading, count)
+
+  assert agreement(library, [reading], whole, nearest('dot'), 3) > 0.6
+  assert agreement(library, [reading], whole, without('scene', 'face', 'text'), 3) == 0.0
