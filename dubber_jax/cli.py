@@ -171,9 +171,9 @@ def make_parser() -> argparse.ArgumentParser:
   what = sub.add_mutually_exclusive_group(required=True)
   what.add_argument('experiment', nargs='?', help='a file of experiments/ with an evaluation, as gains.py')
   what.add_argument('--compare', nargs=2, metavar='JSON', help='tell two reports apart, or say that they cannot be')
-  sub.add_argument('-o', '--out', help='folder of the report (default: runs/evaluate/NAME/report)')
-  sub.add_argument('--work', help='folder for sounds and judgements, which the next run finds again (default: '
-                   'runs/evaluate/NAME)')  # fmt: skip
+  sub.add_argument('-o', '--out', help='folder of the report (default: runs/evaluate/report)')
+  sub.add_argument('--work', help='folder for sounds and judgements, which the next run finds again, of this and '
+                   'other experiments (default: runs/evaluate)')  # fmt: skip
   sub.add_argument('--model', help='model directory that all arms share or start from (default: the shipped one)')
   sub.add_argument('--library', help='footage library (default: the shipped one)')
   sub.add_argument('--limit', type=int, help='at most so many clips, spread over the test set')
@@ -590,7 +590,7 @@ def run_evaluate(given):
   base = load(given.model)
   steps = {} if given.train_steps is None else {'steps': given.train_steps}
   evaluation = experiment.evaluation(base, **steps)
-  work = Path(given.work or Path('runs') / 'evaluate' / Path(given.experiment).stem)
+  work = Path(given.work or Path('runs') / 'evaluate')
   share = tuple(map(int, given.share.split('/'))) if given.share else None
   library = Library.open(given.library, library_features())
   command = ['evaluate', given.experiment, '--work', str(work)]

@@ -1,6 +1,6 @@
 """The twelve rows of the paper's ablation: what each part of the director brings.
 
-    dubber evaluate experiments/ablations.py -o docs/benchmarks --seeds 1
+    dubber evaluate experiments/ablations.py -o docs/benchmarks --seeds 1              # 40 min of a thread
     dubber evaluate experiments/ablations.py --limit 6 --seeds 1 --train-steps 4    # does it work?
 
 Every row plays one take, so that a rehearsal does not make up for what is missing. Rows 1 to 9 are switches on the same

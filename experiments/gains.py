@@ -1,6 +1,6 @@
 """What the director brings over one-way dubbing: the two headline gains, with their intervals.
 
-    dubber evaluate experiments/gains.py -o docs/benchmarks             # 118 clips, 3 seeds
+    dubber evaluate experiments/gains.py -o docs/benchmarks             # 118 clips, 3 seeds: 95 min of a thread
     dubber evaluate experiments/gains.py --limit 6 --seeds 1            # does it work?
     dubber evaluate experiments/gains.py --train-steps 200              # every arm's emotion path trained alike before
 
@@ -119,15 +119,19 @@ def real_speech(results: Results) -> list[dict]:
   chosen = spread(chosen, len(bench.stimuli))
   for name, real, hear in (('recordings', True, bench.recorded), ('through the vocoder', False, bench.vocoded)):
     odds = [bench.odds(hear('functionals', r), r.speaker, real, but=r) for r in chosen]
-    right = [float(names[int(np.argmax(o))] == r.emotion) for o, r in zip(odds, chosen, strict=True)]
-    mos = [hear('mos', r) for r in chosen]
-    rows.append({'name': name, 'emotion_accuracy': interval(np.mean, right), 'naturalness': interval(np.mean, mos)})
+    right = np.array([float(names[int(np.argmax(o))] == r.emotion) for o, r in zip(odds, chosen, strict=True)])
+    mos = np.array([hear('mos', r) for r in chosen])
+    plain = np.array([r.emotion == 'neutral' for r in chosen])
+    for part, rows_of in (('', plain | ~plain), (', neutral', plain), (', acted', ~plain)):
+      if rows_of.any():
+        means = {'emotion_accuracy': interval(np.mean, right[rows_of]), 'naturalness': interval(np.mean, mos[rows_of])}
+        rows.append({'name': name + part, **means})
   return rows
 
 
 def limits(results: Results, real: list[dict]) -> list[dict]:
   """How far the director meant the right thing, and what of it could be heard at most."""
-  vocoded = real[1]
+  vocoded = next(row for row in real if row['name'] == 'through the vocoder')
   off = {f: results.summary('off', f).value for f in TARGETS}
   rows = [
     {'what': 'the director means the emotion of the label', 'share': results.summary('on', 'intended')},

@@ -1,6 +1,6 @@
 """How the director recalls: how many clips, by which measure, whose, and how they are searched.
 
-    dubber evaluate experiments/retrieval.py -o docs/benchmarks --seeds 1
+    dubber evaluate experiments/retrieval.py -o docs/benchmarks --seeds 1     # 15 min of a thread
     dubber evaluate experiments/retrieval.py --limit 6 --seeds 1            # does it work?
 
 One take a clip, without a rehearsal, all rows with the weights of the base, which was trained with K = 3. Embeddings of
