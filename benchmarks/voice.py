@@ -45,6 +45,7 @@ from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.output import complete_file
 from dubber_jax.media.sound import read_sound, write_wav
 from dubber_jax.model_directory import Model, load
+from dubber_jax.rehearsal import perform
 from dubber_jax.vocoder.griffin_lim import GriffinLim
 
 SEEN = ('kathleen', 'ljspeech', 'teacher_joe')
@@ -330,19 +331,25 @@ def emotion_rows(bench: Bench) -> list[Figure]:
 def speed_rows(bench: Bench) -> list[Figure]:
   """Warm, compilation apart; columns take turns, so that other work on the machine slows all of them. Not kept."""
   texts, repeats = bench.lines[:4], 3 + bench.count // 6
-  runs = {c: {'actor': [], 'vocoder': []} for c in bench.columns}
+  runs = {c: {'actor': [], 'vocoder': [], 'rehearsal': []} for c in bench.columns}
   for turn in tqdm(range(1 + repeats), desc='speed', unit='turn'):
     for column in bench.columns:
       library = None if column == 'one-way' else bench.library
       done = [play_line(bench.models[column], Line(t), voice('kathleen'), library) for t in texts]
       sound = sum(d.result['slot_seconds'] for d in done)
-      for stage in runs[column] if turn else ():  # the first turn compiles
-        runs[column][stage].append(sum(d.result['seconds'][stage] for d in done) / sound)
+      began = time.perf_counter()
+      for d in done:  # the actor alone: one take of each line
+        perform(bench.models[column], d.phonemes, voice('kathleen'), None, d.direction)
+      alone = time.perf_counter() - began
+      if turn:  # the first one compiles
+        runs[column]['actor'].append(alone / sound)
+        for stage in ('vocoder', 'rehearsal'):
+          runs[column][stage].append(sum(d.result['seconds'][stage] for d in done) / sound)
   where = f'{cores()} cores, load {os.getloadavg()[0]:.1f}'
   return [
     Figure(f'real-time factor, {stage} alone, {where}', '{:.3f}',
            {c: interval(np.median, runs[c][stage]) for c in bench.columns}, at_most=bar)
-    for stage, bar in (('actor', 0.03), ('vocoder', 0.05))
+    for stage, bar in (('actor', 0.03), ('vocoder', 0.05), ('rehearsal', 0.6))
   ]  # fmt: skip
 
 
