@@ -105,7 +105,9 @@ class Bench:
 
   def key(self, way: str, stimulus: Stimulus, seed: int) -> str:
     recalled = self.library.hash if self.library is not None else ''
-    known_by = f'{self.hashes[self.ways[way].weights]} {self.ways[way].settings} {recalled}'
+    seen = stimulus.film.name if stimulus.film else f'{stimulus.scene} {stimulus.seconds} {stimulus.seed}'
+    shown = f'{stimulus.text} {seen}'
+    known_by = f'{self.hashes[self.ways[way].weights]} {self.ways[way].settings} {recalled} {shown}'
     known_by = hashlib.sha256(known_by.encode()).hexdigest()
     return f'{way}-{known_by[:8]}/{stimulus.key}/{seed}'
 

@@ -167,6 +167,7 @@ def test_other_weights_or_settings_are_performed_anew(model, tmp_path):
   second = Bench(tmp_path, {'a': Way(played)}, {'': other}, None, STIMULI, 1, cast=CAST, ear=Ear())
   third = Bench(tmp_path, {'a': Way(played, 'louder')}, {'': model}, None, STIMULI, 1, cast=CAST, ear=Ear())
   assert len({b.folder / b.key('a', STIMULI[0], 0) for b in (first, second, third)}) == 3
+  assert first.key('a', dataclasses.replace(STIMULI[0], text='Another line.'), 0) != first.key('a', STIMULI[0], 0)
   with pytest.raises(BadInput, match='no arm'):
     Bench(tmp_path, {'a': Way(played, weights='b')}, {'': model}, None, STIMULI, 1, cast=CAST, ear=Ear())
 
