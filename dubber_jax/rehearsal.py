@@ -326,16 +326,26 @@ def rank(judged: Review) -> tuple[bool, float]:
 
 
 def without_misleading(part: Part, goal: Direction) -> Part:
-  """The part, its actor no longer shown exemplars that play another emotion than the goal."""
+  """The part, in which exemplars that play another emotion than the goal have given way to those of their modality that
+  do not; where all of them mislead they stay."""
   if part.exemplars is None:
     return part
-  refs, sounds = part.exemplars.refs_present.copy(), part.exemplars.sounds_present.copy()
+  e = part.exemplars
+  clips, refs = dict(e.clips), dict(e.refs)
+  sounds, refs_present, sounds_present = e.sounds.copy(), e.refs_present.copy(), e.sounds_present.copy()
   for row, m in enumerate(MODALITIES):
-    for i in misleading(goal, part.exemplars.clips.get(m, ())):
-      refs[row, i] = sounds[row, i] = False
-  return dataclasses.replace(
-    part, exemplars=dataclasses.replace(part.exemplars, refs_present=refs, sounds_present=sounds)
-  )
+    shown = clips.get(m, ())
+    wrong = misleading(goal, shown)
+    right = [i for i in range(len(shown)) if i not in wrong]
+    if not wrong or not right:
+      continue
+    order = [i if i in right else right[place % len(right)] for place, i in enumerate(range(len(shown)))]
+    clips[m] = tuple(shown[i] for i in order)
+    if m in refs:
+      refs[m] = np.concatenate([refs[m][order], refs[m][len(order) :]])
+    for rows in (sounds, refs_present, sounds_present):
+      rows[row, : len(order)] = rows[row, order]
+  return dataclasses.replace(part, exemplars=Exemplars(clips, refs, sounds, refs_present, sounds_present))
 
 
 def timing_of(take: Take, track: MouthTrack | None) -> float | None:

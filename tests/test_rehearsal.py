@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dubber_jax.clip import MODALITIES, Direction, Exemplar, Exemplars, MouthTrack, Reading
+from dubber_jax.clip import MODALITIES, Direction, Exemplar, Exemplars, MouthTrack, Reading, Voice
 from dubber_jax.director.listening import Heard
 from dubber_jax.rehearsal import (
   BREATH,
@@ -123,8 +123,15 @@ def test_model_without_a_critic_performs_once(model):
   assert kept.level == pytest.approx(0.5 * ANGRY.loudness)
 
 
-def test_exemplars_of_other_emotions_are_no_longer_shown(model):
+def test_exemplars_of_other_emotions_give_way_to_the_right_ones():
   clips = {m: (Exemplar('a', 0.9, emotion='angry'), Exemplar('b', 0.8, emotion='happy')) for m in MODALITIES}
-  shown = Exemplars(clips, {}, np.zeros((3, 2, 4)), np.ones((3, 2), bool), np.ones((3, 2), bool))
-  part = Part(phonemize('No.'), model.voices['ada'], exemplars=shown)
-  assert without_misleading(part, ANGRY).exemplars.refs_present.tolist() == [[True, False]] * 3
+  clips['text'] = clips['text'][1:]  # nothing else was recalled
+  refs = {m: np.arange(8.0).reshape(2, 4) for m in MODALITIES}
+  shown = Exemplars(clips, refs, np.arange(24.0).reshape(3, 2, 4), np.ones((3, 2), bool), np.ones((3, 2), bool))
+  voice = Voice(np.zeros(256), np.zeros((8, 80)))
+  changed = without_misleading(Part(phonemize('No.'), voice, exemplars=shown), ANGRY).exemplars
+  assert [c.key for c in changed.clips['face']] == ['a', 'a']
+  assert [c.key for c in changed.clips['text']] == ['b']
+  np.testing.assert_array_equal(changed.refs['scene'], refs['scene'][[0, 0]])
+  np.testing.assert_array_equal(changed.sounds[1], shown.sounds[1, [0, 0]])
+  np.testing.assert_array_equal(changed.sounds[2], shown.sounds[2])
