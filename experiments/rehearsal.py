@@ -11,17 +11,23 @@ from pathlib import Path
 
 import numpy as np
 
+from dubber_jax.config import Config, from_json
 from dubber_jax.evaluation.bench import Results
 from dubber_jax.evaluation.evaluate import Evaluation
 from dubber_jax.evaluation.plots import draw_courses
 from dubber_jax.evaluation.stimuli import read_films, read_lines
 from dubber_jax.evaluation.tables import More, write_rows
 from dubber_jax.evaluation.ways import directed
-from dubber_jax.model_directory import Model
+from dubber_jax.model_directory import SHIPPED, Model
 
 LINES = Path(__file__).with_name('emotional_lines.jsonl')
 WAYS = ((1, 1), (1, 4), (1, 8), (2, 1), (2, 4), (2, 8), (3, 1), (3, 4), (3, 8))
 FIGURES = ('emotion_accuracy', 'emotion_probability', 'naturalness', 'word_error', 'likeness')
+
+
+def arms() -> dict[str, Config]:
+  """Nothing is trained: the config of the shipped model."""
+  return {'shipped': from_json((SHIPPED / 'config.json').read_text())}
 
 
 def evaluation(base: Model, steps: int = 0) -> Evaluation:
