@@ -31,7 +31,7 @@ from slots import seconds_apart, unseen_films
 from tqdm import tqdm
 
 from data_pipelines.recordings import Recording, read_recordings
-from dubber_jax.clip import SAMPLE_RATE, Line
+from dubber_jax.clip import SAMPLE_RATE, Line, Voice
 from dubber_jax.dubbing import play_line, shipped_library, speak
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.bench import model_hash
@@ -163,10 +163,14 @@ class Bench:
       if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         library = None if column == 'one-way' else self.library
-        speak([Line(text)], voice(speaker), [path], self.models[column], library, emotion=emotion, say=_silent)
+        speak([Line(text)], self.voice(speaker), [path], self.models[column], library, emotion=emotion, say=_silent)
       return read_sound(path, SAMPLE_RATE)
 
     return Sound(f'{column}/{speaker}/{name}', wave)
+
+  def voice(self, speaker: str) -> Voice:
+    """As `dubber speak --voice` makes it of one recording."""
+    return voice(speaker, self.models['director'])
 
   def vocoded(self, column: str, recording: Recording) -> Sound:
     """A recording's mel through the column's vocoder."""
@@ -335,11 +339,11 @@ def speed_rows(bench: Bench) -> list[Figure]:
   for turn in tqdm(range(1 + repeats), desc='speed', unit='turn'):
     for column in bench.columns:
       library = None if column == 'one-way' else bench.library
-      done = [play_line(bench.models[column], Line(t), voice('kathleen'), library) for t in texts]
+      done = [play_line(bench.models[column], Line(t), bench.voice('kathleen'), library) for t in texts]
       sound = sum(d.result['slot_seconds'] for d in done)
       began = time.perf_counter()
       for d in done:  # the actor alone: one take of each line
-        perform(bench.models[column], d.phonemes, voice('kathleen'), None, d.direction)
+        perform(bench.models[column], d.phonemes, bench.voice('kathleen'), None, d.direction)
       alone = time.perf_counter() - began
       if turn:  # the first one compiles
         runs[column]['actor'].append(alone / sound)
@@ -361,7 +365,7 @@ def slot_rows(bench: Bench) -> list[Figure]:
   for column in bench.columns:
     missing = [f for f in films if not kept.has('slot', f'{column}/{f.key}')]
     for film in tqdm(missing, desc=f'slots, {column}', unit='film') if missing else ():
-      kept.add('slot', f'{column}/{film.key}', seconds_apart(bench.models[column], voice('kathleen'), film))
+      kept.add('slot', f'{column}/{film.key}', seconds_apart(bench.models[column], bench.voice('kathleen'), film))
     apart = [1000 * kept.value('slot', f'{column}/{f.key}') for f in films]
     cells[column] = Interval(max(apart), np.nan, np.nan, len(films))
   return [Figure('sound against its slot, largest difference', MILLISECONDS, cells, at_most=11.6)]

@@ -18,19 +18,17 @@ from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.errors import BadInput
 from dubber_jax.footage.index import MEDIA
 from dubber_jax.media.output import complete_file
+from dubber_jax.script.recognition import LONGEST, Word, cut, written  # LONGEST fits a training bucket of 640 frames
 from dubber_jax.training.packed import PackedSet
 
 SOUNDS = MEDIA | {'.aac', '.aif', '.aiff', '.oga', '.wma'}
 TABLES = ('metadata.jsonl', 'metadata.csv')
 FILE_COLUMNS = ('file_name', 'file', 'path', 'audio', 'id')
 TEXT_COLUMNS = ('text', 'transcription', 'transcript', 'sentence')
-LONGEST = 6.5  # s of a piece, which fits a training bucket of 640 frames with the silence kept around it
-SHORTEST = 1.0  # s of a piece, where the pauses leave a choice
 AROUND = 0.4  # s kept around a piece, or half the pause where it is shorter
 ALIGNED = 60.0  # s of sound whose every word an aligner is likely to find, where a machine wrote them down
 LEAST, ENOUGH = 10.0, 60.0  # s of speech without which nothing is learned, and from which on it is well learned
 
-Word = tuple[float, float, str]  # start s, end s, as written
 Listener = Callable[[np.ndarray, int], list[Word]]  # (S,) and its rate -> what is said in it
 
 
@@ -165,22 +163,6 @@ def at_best(wave: np.ndarray, heard: list[Word]) -> list[Word]:
     return aligned(wave, written(heard))
   except BadInput:
     return heard
-
-
-def cut(words: list[Word]) -> list[list[Word]]:
-  """Words in parts of at most LONGEST s, cut in the longest pauses."""
-  if not words:
-    return []
-  first, last = words[0][0], words[-1][1]
-  if last - first <= LONGEST or len(words) == 1:
-    return [words]
-  inner = [i for i in range(1, len(words)) if words[i - 1][1] - first >= SHORTEST and last - words[i][0] >= SHORTEST]
-  at = max(inner or range(1, len(words)), key=lambda i: words[i][0] - words[i - 1][1])
-  return cut(words[:at]) + cut(words[at:])
-
-
-def written(words: list[Word]) -> str:
-  return ' '.join(word.strip() for _, _, word in words)
 
 
 def span(words: list[Word], seconds: float) -> tuple[float, float]:

@@ -71,8 +71,11 @@ def read_names(path) -> dict[str, str]:
   return names
 
 
-def read_cast(path, lines, shipped: dict[str, Voice], default: Voice | None = None) -> Cast:
-  """The cast of a file for the `lines` of a script; `default` where the file has none.
+def read_cast(
+  path, lines, shipped: dict[str, Voice], default: Voice | None = None, actor=None, steps: int | None = None
+) -> Cast:
+  """The cast of a file for the `lines` of a script; `default` where the file has none; `actor` and `steps` as of
+  `voices.make_voice`.
 
   Raises BadInput where a character has no voice, before any recording is listened to, and where a recording cannot
   be used. A name that no line has is told.
@@ -90,7 +93,7 @@ def read_cast(path, lines, shipped: dict[str, Voice], default: Voice | None = No
     if voice not in heard:
       recording = voice if voice in shipped else str(path.parent / voice)
       try:
-        heard[voice] = find_voice(recording, shipped)
+        heard[voice] = find_voice(recording, shipped, actor, steps)
       except BadInput as error:
         raise BadInput(f'{path}: {name}: {error}') from None
     return heard[voice]

@@ -57,6 +57,8 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument('--search', choices=('exact', 'scann'), default='exact', help='how the library is searched')
     sub.add_argument('--rounds', type=int, default=3, help='how often a line is asked for at most (default: 3)')
     sub.add_argument('--candidates', type=int, default=4, help='takes of a round; the best counts (default: 4)')
+    sub.add_argument('--fit-steps', type=int, default=40, metavar='N',
+                     help='steps that fit the actor to a voice it does not know; 0: none (default: 40)')  # fmt: skip
     planner_options(sub)
     sub.add_argument('--lexicon', help='pronunciations of names, one a row: Zhivago ZH IH0 V AA1 G OW0')
     sub.add_argument('--overwrite', action='store_true', help='replace what exists')
@@ -143,11 +145,11 @@ def make_parser() -> argparse.ArgumentParser:
   sub.add_argument('--step', type=int, help='a kept step (default: the last)')
 
   sub = command('release', run_release, 'Make a model directory of a training run.')
-  sub.add_argument('workdir')
+  sub.add_argument('workdir', help='of a training run; or a model directory, whose other parts stay')
   sub.add_argument('-o', '--out', required=True)
   sub.add_argument('--best', action='store_true', help='the best step by what train.best names, not the last')
   sub.add_argument('--voices', nargs='*', default=(), metavar='NAME=RECORDING', help='voices to ship with it')
-  sub.add_argument('--vocoder', help="a vocoder's folder to ship with it (default: that of the model the run went on "
+  sub.add_argument('--vocoder', help="a vocoder's folder, or the workdir of one (default: that of the model the run went on "
                    'from, else Griffin-Lim, which has no weights)')  # fmt: skip
   sub.add_argument('--critic', help="a critic's folder, for the director to listen with (default: as the vocoder)")
   sub.add_argument('--card', help='a Markdown file: data, licence, figures')
@@ -230,9 +232,9 @@ def _open(given):
 
 def _rehearsal(given) -> dict:
   """How a line is rehearsed, as the options say."""
-  for name, most in (('rounds', 20), ('candidates', 64)):
-    if not 1 <= getattr(given, name) <= most:
-      raise BadInput(f'--{name} {getattr(given, name)}: give a number from 1 to {most}')
+  for name, least, most in (('rounds', 1, 20), ('candidates', 1, 64), ('fit_steps', 0, 1000)):
+    if not least <= getattr(given, name) <= most:
+      raise BadInput(f'--{name.replace("_", "-")} {getattr(given, name)}: give a number from {least} to {most}')
   from dubber_jax.director.language_model import open_planner
 
   planner = open_planner(given.planner, given.planner_model)
@@ -259,9 +261,9 @@ def run_dub(given):
     lines = cast_lines(lines, read_names(given.cast))
   lexicon = _lexicon(given)
   model, library = _open(given)
-  voice = find_voice(given.voice, model.voices) if given.voice else None
+  voice = find_voice(given.voice, model.voices, model, given.fit_steps) if given.voice else None
   if given.cast:
-    voice = read_cast(given.cast, lines, model.voices, voice)
+    voice = read_cast(given.cast, lines, model.voices, voice, model, given.fit_steps)
   result = dub(
     given.film, lines, voice, given.out, model, library, given.overwrite, given.json, not given.no_report,
     given.face, lexicon, given.search, background=given.background, project=given.project,
@@ -309,7 +311,7 @@ def run_speak(given):
     check_output(Path(given.json), given.overwrite)
   lexicon = _lexicon(given)
   model, library = _open(given)
-  voice = find_voice(given.voice, model.voices)
+  voice = find_voice(given.voice, model.voices, model, given.fit_steps)
   if given.lines:
     Path(given.out).mkdir(parents=True, exist_ok=True)
   results = speak(lines, voice, outs, model, library, given.overwrite, lexicon, given.emotion, **how)
@@ -344,7 +346,7 @@ def run_demo(given):
   for path in (clip, dubbed):
     check_output(path, given.overwrite)
   model, library = _open(given)
-  voice = find_voice(given.voice or next(iter(model.voices)), model.voices)
+  voice = find_voice(given.voice or next(iter(model.voices)), model.voices, model, given.fit_steps)
   print(f'drawing a {given.emotion} character')
   write_silent_clip(clip, draw_cartoon(given.emotion, given.text), overwrite=given.overwrite)
   result = dub(clip, [Line(given.text)], voice, dubbed, model, library, given.overwrite, given.json,
@@ -494,8 +496,11 @@ def run_digest(given):
 
 
 def run_release(given):
+  import tempfile
+
   from dubber_jax.clip import Voice
-  from dubber_jax.model_directory import Model, open_vocoder, write_model_directory
+  from dubber_jax.fitting import SENTENCE
+  from dubber_jax.model_directory import Model, load, open_vocoder, write_model_directory
   from dubber_jax.rehearsal import perform
   from dubber_jax.script.phonemes import phonemize
   from dubber_jax.training.checkpoints import best_step, load_weights, read_config
@@ -505,30 +510,53 @@ def run_release(given):
 
   if Path(given.out).exists() and not given.overwrite:
     raise BadInput(f'{given.out} exists: give --overwrite to replace it, or another folder')
-  step, params = load_weights(given.workdir, step=best_step(given.workdir) if given.best else None)
-  config = read_config(given.workdir)
-  base = Path(config.train.init_from or '.')
-  base = base if (base / 'MANIFEST.json').exists() else None  # the model directory that the run went on from
-  vocoder = given.vocoder or (base and base / 'vocoder')
-  critic = given.critic or (base and (base / 'critic').is_dir() and base / 'critic')
-  params = shipped(params)
-  model = Model(config, params, open_vocoder(Path(vocoder)) if vocoder else GriffinLim(), {}, Path(given.workdir))
   voices = {}
+  if (Path(given.workdir) / 'MANIFEST.json').exists():  # a model directory, of which parts are replaced
+    base, former = Path(given.workdir), load(given.workdir)
+    config, params, voices = former.config, former.params, dict(former.voices)
+  else:
+    step, params = load_weights(given.workdir, step=best_step(given.workdir) if given.best else None)
+    config, params = read_config(given.workdir), shipped(params)
+    base = Path(config.train.init_from or '.')
+    base = base if (base / 'MANIFEST.json').exists() else None  # the model directory that the run went on from
+  critic = given.critic or (base and (base / 'critic').is_dir() and base / 'critic')
+  scratch = tempfile.TemporaryDirectory()
+  vocoder = _vocoder_folder(given.vocoder, scratch.name) if given.vocoder else base and base / 'vocoder'
+  model = Model(config, params, open_vocoder(Path(vocoder)) if vocoder else GriffinLim(), {}, Path(given.workdir))
   for pair in given.voices:
     name, _, path = pair.partition('=')
     if not path:
       raise BadInput(f'--voices {pair}: write NAME=RECORDING')
     voice = find_voice(path, {})
     # The reference that ships is spoken by the model itself, so that no recording goes along.
-    take = perform(model, phonemize('This is how I sound when I speak plainly, without any hurry.'), voice, None)
+    take = perform(model, phonemize(SENTENCE), voice, None)
     voices[name] = Voice(voice.embedding, take.mel[: len(voice.reference_mel)], name)
-  card = f'# {config.name}\n\nStep {step}.\n'
-  if base:
+  if base == Path(given.workdir):
+    card = (base / 'CARD.md').read_text(encoding='utf-8')
+  else:
+    card = f'# {config.name}\n\nStep {step}.\n'
+  if base and base != Path(given.workdir):
     card += f'\nMade from the following model, on its terms.\n\n{(base / "CARD.md").read_text(encoding="utf-8")}'
   if given.card:
     card = Path(given.card).read_text(encoding='utf-8')
-  write_model_directory(given.out, config, params, voices, card, given.overwrite, vocoder=vocoder, critic=critic)
+  with scratch:
+    write_model_directory(given.out, config, params, voices, card, given.overwrite, vocoder=vocoder, critic=critic)
   print(given.out)
+
+
+def _vocoder_folder(path, scratch) -> Path:
+  """The folder of a vocoder; of the workdir that one was trained in, it is written into `scratch`."""
+  from dubber_jax.training.checkpoints import is_workdir, load_weights, read_config
+  from dubber_jax.training.vocoder import generator_config
+  from dubber_jax.vocoder.neural import NeuralVocoder, write_vocoder
+
+  if not is_workdir(path):
+    return Path(path)
+  config, params = read_config(path), load_weights(path)[1]
+  if config.task != 'vocoder':
+    raise BadInput(f'{path} is a run of {config.name}, which is no vocoder')
+  write_vocoder(NeuralVocoder('source-filter', generator_config(config), params['generator']), scratch, 'bfloat16')
+  return Path(scratch)
 
 
 def run_convert(given):

@@ -48,6 +48,8 @@ class Voice:
   reference_mel: np.ndarray  # (R, 80) float32 natural-log mel
   name: str = ''
   warnings: tuple[str, ...] = ()
+  fit: dict[str, np.ndarray] = field(default_factory=dict)  # what it adds to an actor's parameters (fitting.py)
+  fit_of: str = ''  # of which actor: model_directory.norms_hash
 
 
 @dataclass(frozen=True)

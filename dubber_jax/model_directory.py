@@ -17,7 +17,7 @@ import flax.traverse_util
 import jax
 import ml_dtypes
 import numpy as np
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from dubber_jax.batch import Shape, empty_batch, padded_shape
@@ -50,6 +50,15 @@ class Model:
 
     return DirectorActor(self.config)
 
+  def speaking_as(self, voice: Voice) -> 'Model':
+    """The model as a voice that was fitted to it shapes it; itself where none was. Raises BadInput where the voice
+    was fitted to another one."""
+    if not voice.fit:
+      return self
+    if voice.fit_of != norms_hash(self.params):
+      raise BadInput(f'the voice {voice.name!r} was fitted to another model: find it again, with this one')
+    return dataclasses.replace(self, params=moved_params(self.params, voice.fit))
+
   def shape(self, frames: float, phonemes: int) -> Shape:
     """The padded lengths in which a line of so many mel frames and phonemes is performed."""
     return padded_shape(frames, phonemes)
@@ -74,6 +83,28 @@ def _play(module, num_frames: int):
     return module.apply({'params': params}, batch, durations, controls, num_frames, method='perform')
 
   return jax.jit(play)
+
+
+def fitted_names(params) -> list[str]:
+  """Names of the parameters by which alone a fitted voice shapes an actor; none in those that cannot be fitted."""
+  flat = flax.traverse_util.flatten_dict(params, sep='/')
+  norms = [k for k in flat if k.startswith('decoder/') and k.endswith('gain_shift/bias')]
+  return sorted([*norms, 'prosody/out/bias']) if norms else []
+
+
+def moved_params(params, moved):
+  """Parameters with what is added to some of them, by their flattened names."""
+  flat = flax.traverse_util.flatten_dict(params, sep='/')
+  return flax.traverse_util.unflatten_dict({k: v + moved[k] if k in moved else v for k, v in flat.items()}, sep='/')
+
+
+def norms_hash(params) -> str:
+  """Sixteen hex digits of the parameters that a voice is fitted by."""
+  flat = flax.traverse_util.flatten_dict(params, sep='/')
+  state = hashlib.sha256()
+  for name in fitted_names(params):
+    state.update(name.encode() + np.ascontiguousarray(flat[name], np.float32).tobytes())
+  return state.hexdigest()[:16]
 
 
 def flatten(params) -> dict[str, np.ndarray]:
@@ -122,9 +153,7 @@ def write_model_directory(
   (beside / 'CARD.md').write_text(card)
   kind = ml_dtypes.bfloat16 if weights == 'bfloat16' else np.dtype(weights)
   save_file({k: v.astype(kind) for k, v in flatten(params).items()}, beside / 'model.safetensors')
-  arrays = {f'{name}/embedding': v.embedding.astype(np.float32) for name, v in voices.items()}
-  arrays |= {f'{name}/reference_mel': v.reference_mel.astype(np.float16) for name, v in voices.items()}
-  save_file(arrays, beside / 'voices.safetensors')
+  write_voices(voices, beside / 'voices.safetensors', np.float16)
   for stored in beside.rglob('*.safetensors'):
     stored.chmod(0o644)  # safetensors writes them for the owner alone
   write_manifest(beside)
@@ -183,7 +212,8 @@ def load(path: str | Path | None = None, check: bool = True) -> Model:
   config = from_json((path / 'config.json').read_text(), str(path / 'config.json'))
   check_features(path)
   params = load_params(path / 'model.safetensors', config)
-  return Model(config, params, open_vocoder(path / 'vocoder'), read_voices(path), path, open_critic(path))
+  voices = read_voices(path / 'voices.safetensors')
+  return Model(config, params, open_vocoder(path / 'vocoder'), voices, path, open_critic(path))
 
 
 def open_critic(path: Path) -> Listener | None:
@@ -215,10 +245,34 @@ def check_features(path: Path):
     raise BadInput(f'{path} was trained with other extractors ({"; ".join(unlike)}); install those, or another model')
 
 
+def write_voices(voices: dict[str, Voice], path: Path, mel_type=np.float32):
+  """Voices by name in one file: NAME/embedding, NAME/reference_mel and, of fitted ones, NAME/fit/PARAMETER; the actor
+  that they were fitted to stands in its metadata."""
+  arrays, fitted = {}, {}
+  for name, voice in voices.items():
+    arrays[f'{name}/embedding'] = np.float32(voice.embedding)
+    arrays[f'{name}/reference_mel'] = voice.reference_mel.astype(mel_type)
+    arrays |= {f'{name}/fit/{parameter}': np.float32(value) for parameter, value in voice.fit.items()}
+    if voice.fit:
+      fitted[name] = voice.fit_of
+  save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, path, fitted or None)
+
+
 def read_voices(path: Path) -> dict[str, Voice]:
-  arrays = load_file(path / 'voices.safetensors')
-  names = sorted({k.split('/')[0] for k in arrays})
-  return {n: Voice(arrays[f'{n}/embedding'], arrays[f'{n}/reference_mel'].astype(np.float32), n) for n in names}
+  """What `write_voices` wrote."""
+  by_name: dict[str, dict] = {}
+  with safe_open(path, 'np') as file:
+    fitted = file.metadata() or {}
+    for key in file.keys():  # noqa: SIM118 (a file is no dictionary)
+      name, _, part = key.partition('/')
+      by_name.setdefault(name, {})[part] = file.get_tensor(key)
+  return {
+    name: Voice(
+      parts['embedding'], parts['reference_mel'].astype(np.float32), name,
+      fit={k.removeprefix('fit/'): v for k, v in parts.items() if k.startswith('fit/')}, fit_of=fitted.get(name, ''),
+    )
+    for name, parts in sorted(by_name.items())
+  }  # fmt: skip
 
 
 def open_vocoder(folder: Path):

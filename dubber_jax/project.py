@@ -24,7 +24,6 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from dubber_jax.clip import EMOTIONS, SAMPLE_RATE, Direction, Line, MouthTrack, Take, Voice
 from dubber_jax.director.notes import describe
@@ -32,6 +31,7 @@ from dubber_jax.errors import BadInput
 from dubber_jax.media.loudness import TARGET_LUFS, integrated, limit_peaks
 from dubber_jax.media.output import complete_file, complete_folder, write_json
 from dubber_jax.media.sound import write_wav
+from dubber_jax.model_directory import read_voices, write_voices
 
 FORMAT = 1
 TRACK = ('lips', 'opening', 'present', 'boxes')
@@ -79,16 +79,13 @@ class Project:
 
   def keep_voices(self, voices: dict[str, Voice]):
     """Stores voices by the name under which lines will ask for them."""
-    arrays = {f'{name}/{part}': np.float32(getattr(voice, part)) for name, voice in voices.items()
-              for part in ('embedding', 'reference_mel')}  # fmt: skip
     with complete_file(self.folder / 'voices.safetensors', overwrite=True) as beside:
-      save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, beside)
+      write_voices(voices, beside)
 
   def voice(self, name: str) -> Voice:
     path = self.folder / 'voices.safetensors'
     try:
-      arrays = load_file(path)
-      return Voice(arrays[f'{name}/embedding'], arrays[f'{name}/reference_mel'], self.facts['voices'][name])
+      return dataclasses.replace(read_voices(path)[name], name=self.facts['voices'][name])
     except (OSError, KeyError, SafetensorError) as error:
       raise BadInput(f'{path}: has no voice {name} ({error}); run the same `dubber dub` again') from None
 
@@ -230,7 +227,8 @@ def hash_of(inputs: dict) -> str:
 
 
 def hash_of_voice(voice: Voice) -> str:
-  return _digest(np.float32(voice.embedding).tobytes() + np.float32(voice.reference_mel).tobytes())
+  fit = b''.join(name.encode() + np.float32(voice.fit[name]).tobytes() for name in sorted(voice.fit))
+  return _digest(np.float32(voice.embedding).tobytes() + np.float32(voice.reference_mel).tobytes() + fit)
 
 
 def hash_of_file(path) -> str:

@@ -133,6 +133,8 @@ def perform(
 
 def perform_all(model: Model, part: Part, directions: Sequence[Direction], seeds: Sequence[int]) -> list[Take]:
   """A take by each direction and seed, all in one batch; otherwise as `perform`, whose take each is."""
+  if part.voice.fit:
+    model = model.speaking_as(part.voice)
   texts = [with_pauses(part.phonemes, d.pauses) for d in directions]
   ids = [encode(symbols) for symbols, _, _ in texts]
   lips = part.track if part.track is not None and part.track.usable else None

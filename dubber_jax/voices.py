@@ -12,9 +12,12 @@ REFERENCE_SECONDS = 3.0
 LONGEST = 60.0  # s: of a longer recording the loudest minute is used
 
 
-def make_voice(wave: np.ndarray, sample_rate: int, name: str = '', path='') -> Voice:
+def make_voice(
+  wave: np.ndarray, sample_rate: int, name: str = '', path='', actor=None, steps: int | None = None
+) -> Voice:
   """A recording (S,) of one person -> their Voice: speaker embedding and a reference mel of its densest three seconds.
 
+  actor: a Model that the voice is fitted to, so that it is followed more closely (`fitting.py`), by so many steps.
   Of more than a minute the loudest minute is taken. Raises BadInput for a recording shorter than 1 s, silent, or
   clipped; warns of what will suffer (`perception/voice_quality.py`).
   """
@@ -40,7 +43,12 @@ def make_voice(wave: np.ndarray, sample_rate: int, name: str = '', path='') -> V
   mel = mel_numpy(wave)
   frames = int(REFERENCE_SECONDS * SAMPLE_RATE / HOP)
   mel = mel[densest(mel.mean(axis=1), frames) :][:frames]
-  return Voice(mean_voice(windows), mel.astype(np.float32), name, (*warnings, *voice_warnings(report, file)))
+  voice = Voice(mean_voice(windows), mel.astype(np.float32), name, (*warnings, *voice_warnings(report, file)))
+  if actor is None:
+    return voice
+  from dubber_jax.fitting import STEPS, fit_voice
+
+  return fit_voice(actor, voice, wave, STEPS if steps is None else steps)
 
 
 def densest(level: np.ndarray, length: int) -> int:
@@ -51,12 +59,13 @@ def densest(level: np.ndarray, length: int) -> int:
   return int(np.argmax(total[length:] - total[:-length]))
 
 
-def find_voice(name_or_path: str, shipped: dict[str, Voice]) -> Voice:
-  """A voice that ships with the model, by name, or made from a recording."""
+def find_voice(name_or_path: str, shipped: dict[str, Voice], actor=None, steps: int | None = None) -> Voice:
+  """A voice that ships with the model, by name, or made from a recording; `actor` and `steps` as of `make_voice`."""
   from dubber_jax.media.sound import read_sound
 
   if name_or_path in shipped:
     return shipped[name_or_path]
   if not Path(name_or_path).exists():
     raise BadInput(f'no voice {name_or_path!r}: give a recording, or one of {", ".join(shipped) or "(none shipped)"}')
-  return make_voice(read_sound(name_or_path, SAMPLE_RATE), SAMPLE_RATE, Path(name_or_path).stem, name_or_path)
+  wave = read_sound(name_or_path, SAMPLE_RATE)
+  return make_voice(wave, SAMPLE_RATE, Path(name_or_path).stem, name_or_path, actor, steps)

@@ -5,6 +5,7 @@
     dubber train experiments/vocoder.py --arm adversarial           # 9,000 steps, 3 h on one CPU core
     python -m data_pipelines.performed cache/packed/*-???????? --model DIR
     dubber train experiments/vocoder.py --arm performed             # 2,000 steps, 40 min on one CPU core
+    dubber train experiments/vocoder.py --arm further               # 2,400 more, from the vocoder that ships
 
 Packed features are those of experiments/first_voice.py, made by its training. Expect distillMOS 2.9 on everyday lines
 of the first voice (Griffin-Lim 2.3) after 1,750 steps of `adversarial`. Measured 2026-11-22; docs/voice.md has the log.
@@ -15,6 +16,7 @@ import dataclasses
 from data_pipelines.pack import pack_set
 from data_pipelines.waves import pack_waves
 from dubber_jax.config import Config, DataConfig, TrainConfig, VocoderConfig
+from dubber_jax.model_directory import SHIPPED
 from dubber_jax.training.vocoder import VocoderBatches, vocoder_samples, vocoder_task
 
 SPEECH = ('teacher', 'kathleen', 'ljspeech', 'asterisk', 'ravdess')
@@ -45,7 +47,14 @@ def arms() -> dict[str, Config]:
       adversarial.train, steps=2000, learning_rate=2e-4, init_from='runs/vocoder/adversarial'
     ),
   )  # fmt: skip
-  return {'spectral': spectral, 'adversarial': adversarial, 'performed': performed}
+  further = performed.replace(
+    name='vocoder/further',
+    vocoder=VocoderConfig(performed=0.4),
+    train=dataclasses.replace(
+      adversarial.train, steps=2400, learning_rate=3e-4, decay_steps=800, init_from=str(SHIPPED)
+    ),
+  )  # fmt: skip
+  return {'spectral': spectral, 'adversarial': adversarial, 'performed': performed, 'further': further}
 
 
 def sound(config: Config) -> list:

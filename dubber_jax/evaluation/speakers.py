@@ -6,6 +6,7 @@ import numpy as np
 
 from dubber_jax.clip import SAMPLE_RATE, Voice
 from dubber_jax.media.sound import read_sound
+from dubber_jax.model_directory import Model, norms_hash
 from dubber_jax.voices import make_voice
 
 SETS = {
@@ -31,9 +32,15 @@ def reference(speaker: str):
   return next((r for r in neutral if len(sound_of(r)) >= REFERENCE * SAMPLE_RATE), neutral[0])
 
 
-@functools.cache
-def voice(speaker: str) -> Voice:
-  return make_voice(sound_of(reference(speaker)), SAMPLE_RATE, speaker)
+def voice(speaker: str, actor: Model | None = None) -> Voice:
+  """Of the speaker's reference; fitted to a model, where one is given."""
+  key = speaker, norms_hash(actor.params) if actor else ''
+  if key not in _voices:
+    _voices[key] = make_voice(sound_of(reference(speaker)), SAMPLE_RATE, speaker, actor=actor)
+  return _voices[key]
+
+
+_voices: dict[tuple[str, str], Voice] = {}
 
 
 def neutral(speaker: str) -> list:

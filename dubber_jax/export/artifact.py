@@ -40,7 +40,7 @@ def load(path, check: bool = True) -> 'Artifact':
   weights = path / 'vocoder' / 'model.safetensors'
   vocoder = ExportedVocoder(programs, read_weights(weights) if weights.exists() else {})
   params, critic = read_weights(path / 'model.safetensors'), open_critic(path)
-  return Artifact(config, params, vocoder, read_voices(path), path, critic, programs)
+  return Artifact(config, params, vocoder, read_voices(path / 'voices.safetensors'), path, critic, programs)
 
 
 def read_weights(path: Path):

@@ -53,7 +53,7 @@ def align(wave16k, text, lexicon=None) -> Alignment:
   for symbol, word in zip(phonemes.symbols, phonemes.word_of, strict=True):
     if word >= 0:
       pronunciations[word].append(symbol)
-  times = _decode(_to_int16(wave), pronunciations)
+  times = _decode(to_int16(wave), pronunciations)
   if times is not None:
     times = _give_back_silence(times, pronunciations, wave)
   if times is None:
@@ -70,7 +70,7 @@ def durations_in_frames(alignment: Alignment, num_frames: int) -> np.ndarray:
   return np.diff(edges).astype(np.int32)
 
 
-def _to_int16(wave):
+def to_int16(wave):
   """Brings quiet and loud recordings to one level, with a little noise: the model knows no digital silence."""
   wave = wave - wave.mean() if wave.size else wave
   peak = float(np.percentile(np.abs(wave), 99.9)) if wave.size else 0.0

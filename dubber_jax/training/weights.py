@@ -110,7 +110,12 @@ def initial_weights(config: Config, workdir):
   if (epath.Path(source) / 'MANIFEST.json').exists():
     from dubber_jax.model_directory import load
 
-    return load(source).params, {}
+    model = load(source)
+    if config.task != 'vocoder':
+      return model.params, {}
+    if not hasattr(model.vocoder, 'params'):
+      raise BadInput(f'train.init_from: {source} has no trained vocoder to go on from')
+    return {'generator': model.vocoder.params}, {}
   raise BadInput(f'train.init_from: {source} holds no weights; train that arm first, or give a workdir, a model '
                  'directory or a folder of weights')  # fmt: skip
 

@@ -63,7 +63,7 @@ RECORDINGS = {
   for name, emotion in (('plain', 'neutral'), ('other', 'neutral'), *((e, e) for e in JUDGED))
 }
 CAST = SimpleNamespace(
-  voice=lambda speaker: Voice(np.full(256, 0.06, np.float32), np.zeros((40, 80), np.float32), speaker),
+  voice=lambda speaker, actor: Voice(np.full(256, 0.06, np.float32), np.zeros((40, 80), np.float32), speaker),
   neutral=lambda speaker: [RECORDINGS['plain'], RECORDINGS['other']],
   another=lambda speaker: RECORDINGS['other'],
   recordings=lambda speaker: list(RECORDINGS.values()),
@@ -271,7 +271,7 @@ def test_the_upper_mark_names_the_emotion_and_shows_nothing(model, monkeypatch):
 
   monkeypatch.setattr(module, 'perform_all', perform_all)
   monkeypatch.setattr(module, 'vocode', lambda model, take, seed: take)
-  module.labelled().play(Stage(model, None, Line('Go on.'), CAST.voice('ada'), None, 0, 'fear'))
+  module.labelled().play(Stage(model, None, Line('Go on.'), CAST.voice('ada', None), None, 0, 'fear'))
   part, (direction,) = seen[0]
   assert direction.emotion[2] == 1.0 and sum(direction.emotion) == 1.0 and direction.pitch_shift == 0.0
   assert not part.reading.present.any() and part.exemplars is None

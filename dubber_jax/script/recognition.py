@@ -1,0 +1,60 @@
+"""What is said in a recording of which nobody has the text: the language model of pocketsphinx, which needs no network.
+
+Its words are often wrong and nearly always sound like the right ones, which is what a voice is fitted by.
+"""
+
+import functools
+import os
+import threading
+
+import numpy as np
+
+from dubber_jax.script.alignment import FRAME, to_int16
+
+Word = tuple[float, float, str]  # start s, end s, as written
+
+LONGEST = 6.5  # s of a piece
+SHORTEST = 1.0  # s of a piece, where the pauses leave a choice
+
+
+def recognise(wave16k: np.ndarray) -> list[Word]:
+  """The words heard in (S,) float32 at 16 kHz, in order. Raises BadInput for sound that is silent or broken."""
+  raw = to_int16(np.asarray(wave16k, np.float32)).tobytes()
+  lock, decoder = _decoder()
+  with lock:
+    try:
+      decoder.start_utt()
+      decoder.process_raw(raw, full_utt=True)
+      decoder.end_utt()
+      heard = [(s.start_frame * FRAME, (s.end_frame + 1) * FRAME, s.word) for s in decoder.seg() or ()]
+    except RuntimeError:
+      return []
+  # A pronunciation other than the first is 'read(2)'; what is no word stands in brackets.
+  return [(start, end, word.split('(')[0]) for start, end, word in heard if word[0] not in '<[+']
+
+
+def cut(words: list[Word], longest: float = LONGEST) -> list[list[Word]]:
+  """Words in parts of at most `longest` s, cut in the longest pauses."""
+  if not words:
+    return []
+  first, last = words[0][0], words[-1][1]
+  if last - first <= longest or len(words) == 1:
+    return [words]
+  inner = [i for i in range(1, len(words)) if words[i - 1][1] - first >= SHORTEST and last - words[i][0] >= SHORTEST]
+  at = max(inner or range(1, len(words)), key=lambda i: words[i][0] - words[i - 1][1])
+  return cut(words[:at], longest) + cut(words[at:], longest)
+
+
+def written(words: list[Word]) -> str:
+  return ' '.join(word.strip() for _, _, word in words)
+
+
+@functools.cache
+def _decoder():
+  import pocketsphinx
+
+  folder = os.path.join(pocketsphinx.get_model_path(), 'en-us')
+  return threading.Lock(), pocketsphinx.Decoder(
+    hmm=os.path.join(folder, 'en-us'), lm=os.path.join(folder, 'en-us.lm.bin'),
+    dict=os.path.join(folder, 'cmudict-en-us.dict'), cmn='batch', loglevel='FATAL',
+  )  # fmt: skip
