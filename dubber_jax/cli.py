@@ -149,8 +149,8 @@ def make_parser() -> argparse.ArgumentParser:
   sub.add_argument('-o', '--out', required=True)
   sub.add_argument('--best', action='store_true', help='the best step by what train.best names, not the last')
   sub.add_argument('--voices', nargs='*', default=(), metavar='NAME=RECORDING', help='voices to ship with it')
-  sub.add_argument('--vocoder', help="a vocoder's folder, or the workdir of one (default: that of the model the run went on "
-                   'from, else Griffin-Lim, which has no weights)')  # fmt: skip
+  sub.add_argument('--vocoder', help="a vocoder's folder, or the workdir of one (default: that of the model the "
+                   'run went on from, else Griffin-Lim, which has no weights)')  # fmt: skip
   sub.add_argument('--critic', help="a critic's folder, for the director to listen with (default: as the vocoder)")
   sub.add_argument('--card', help='a Markdown file: data, licence, figures')
   sub.add_argument('--overwrite', action='store_true')
@@ -605,11 +605,14 @@ def run_evaluate(given):
     print(table(compare(*given.compare)))
     return
   from dubber_jax.dubbing import library_features
-  from dubber_jax.evaluation.evaluate import evaluate, run_shares
+  from dubber_jax.evaluation.evaluate import evaluate, run_shares, take_cores
   from dubber_jax.experiment import read_experiment
   from dubber_jax.footage.library import Library
   from dubber_jax.model_directory import load
 
+  share = tuple(map(int, given.share.split('/'))) if given.share else None
+  if share:
+    take_cores(share)  # before anything has threads
   if given.workers < 1 or (given.train_steps or 0) < 0:
     raise BadInput(f'--workers {given.workers} --train-steps {given.train_steps or 0}: give 1 or more, and 0 or more')
   experiment = read_experiment(given.experiment)
@@ -619,7 +622,6 @@ def run_evaluate(given):
   steps = {} if given.train_steps is None else {'steps': given.train_steps}
   evaluation = experiment.evaluation(base, **steps)
   work = Path(given.work or Path('runs') / 'evaluate')
-  share = tuple(map(int, given.share.split('/'))) if given.share else None
   library = Library.open(given.library, library_features())
   command = ['evaluate', given.experiment, '--work', str(work)]
   for name in ('model', 'library', 'limit', 'seeds', 'train_steps'):
