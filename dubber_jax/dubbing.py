@@ -4,6 +4,7 @@ import dataclasses
 import math
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,12 +94,14 @@ def play_line(
   seed: int = 0,
   rounds: int = ROUNDS,
   candidates: int = CANDIDATES,
+  on_take: Callable[[Take], None] | None = None,
 ) -> DubbedLine:
   """Reads, recalls, directs, rehearses and vocodes one line.
 
   clip: its silent pictures, or None for speech alone. The take lasts `slot_seconds`, or as long as it needs.
   rounds, candidates: how often it is tried at most, and by how many takes at once.
   before: the lines that went before it, each with its direction, the last one last. seed: another one, another take.
+  on_take: called with the first take, a mel, as soon as it is there, for those who do not want to wait.
   Raises BadInput for a line that cannot be spoken or does not fit its slot.
   """
   if slot_seconds is not None and not 0 < slot_seconds <= LONGEST_LINE + 1:
@@ -129,7 +132,7 @@ def play_line(
     warnings += noted
   part = Part(phonemes, voice, slot_seconds, reading, exemplars, track)
   with watch('rehearsal'):
-    rehearsal = rehearse(model, part, direction, rounds, candidates, seed)
+    rehearsal = rehearse(model, part, direction, rounds, candidates, seed, on_take=on_take)
   with watch('vocoder'):
     take = vocode(model, rehearsal.take, seed, direction)
   take = dataclasses.replace(take, waveform=take.waveform * 10 ** (rehearsal.level / 20))
