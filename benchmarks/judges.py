@@ -3,9 +3,9 @@
     python benchmarks/judges.py -o docs              # docs/ladder.md, .json and .png; ten minutes of one core
 
 Recordings that nothing was trained on, in ten conditions from as they are to badly damaged, heard by the two predictors
-of naturalness (distillMOS, DNSMOS), by Whisper, by the GE2E judge of likeness, and by the director's critic. A predictor
-is worth something if each rung is below the one above it; the critic, if it agrees with judges it shares nothing with
-(Spearman's rank correlation over all sounds, 95 % intervals by bootstrap over recordings).
+of naturalness (distillMOS, DNSMOS), by Whisper, by the GE2E judge of likeness, and by the director's critic. A
+predictor is worth something if each rung is below the one above it; the critic, if it agrees with judges with which it
+shares nothing (Spearman's rank correlation over all sounds, 95 % intervals by bootstrap over recordings).
 """
 
 import argparse

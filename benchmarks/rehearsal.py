@@ -4,9 +4,10 @@
     python benchmarks/rehearsal.py --rounds 3 --candidates 4 --lines 40
 
 Lines of experiments/emotional_lines.jsonl in a shipped voice, without pictures: read, recalled, directed, performed
-and heard by the critic, in three rounds of four takes, of which none is accepted before the last, and the kept take vocoded.
-With --accept a rehearsal ends as it does in use. Each line is dubbed twice and the second time counts, so that nothing is
-compiled; nothing read before is taken from a cache. `first sound` is from the call to the first take's waveform.
+and heard by the critic, in three rounds of four takes, of which none is accepted before the last, and the kept take
+vocoded. With --accept a rehearsal ends as it does in use. Each line is dubbed twice and the second time counts, so that
+nothing is compiled; nothing read before is taken from a cache. `first sound` is from the call to the first take's
+waveform.
 """
 
 import argparse

@@ -32,6 +32,8 @@ def _use_compilation_cache():
 
   from dubber_jax.perception.cache import cache_folder
 
+  if cache_folder() is None:
+    return
   jax.config.update('jax_compilation_cache_dir', str(cache_folder() / 'xla'))
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)
 
@@ -221,6 +223,7 @@ def _open(given):
   from dubber_jax.model_directory import load
 
   model = load(given.model)
+  _tell_terms(model.path)
   if given.director == 'off':
     director = dataclasses.replace(model.config.director, enabled=False)
     model = dataclasses.replace(model, config=model.config.replace(director=director))
@@ -228,6 +231,24 @@ def _open(given):
   if model.config.director.enabled:
     library = Library.open(given.library, library_features())
   return model, library
+
+
+def _tell_terms(path):
+  """Says what a model may be used for, the first time that it is."""
+  import contextlib
+
+  from dubber_jax.model_directory import terms
+  from dubber_jax.perception.cache import cache_folder, digest
+
+  said, folder = terms(path), cache_folder()
+  told = folder and folder / 'terms' / digest(said)
+  if not said or (told and told.exists()):
+    return
+  print(f'terms of {path.name}: {said}', file=sys.stderr)
+  if told:
+    with contextlib.suppress(OSError):
+      told.parent.mkdir(parents=True, exist_ok=True)
+      told.touch()
 
 
 def _rehearsal(given) -> dict:

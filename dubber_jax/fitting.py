@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from tqdm import tqdm
 
 from dubber_jax.batch import Shape, empty_batch, lay_voice, lip_frames
 from dubber_jax.blocks.path import frame_to_phoneme
@@ -131,7 +132,7 @@ def _fit(model, voice, pieces: Sequence[Piece], steps, on_step) -> dict[str, np.
   critic = model.critic
   state, step = optimiser().init(moved), _step(model.module, critic and critic.sizes)
   rng = np.random.default_rng(0)
-  for number in range(steps):
+  for number in tqdm(range(steps), desc=f'fitted to {voice.name or "the voice"}', unit='step', leave=False):
     chosen = [pieces[(number * size + i) % len(pieces)] for i in range(size)]
     batch = lay_pieces(model, voice, chosen, rng)
     moved, state, loss = step(moved, state, model.params, critic and critic.params, batch)

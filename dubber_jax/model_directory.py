@@ -245,6 +245,13 @@ def check_features(path: Path):
     raise BadInput(f'{path} was trained with other extractors ({"; ".join(unlike)}); install those, or another model')
 
 
+def terms(path: Path) -> str:
+  """What a model's card says of its licence, on one line; '' where it says nothing."""
+  card = path / 'CARD.md'
+  said = card.read_text(encoding='utf-8').partition('**Licence.**')[2] if card.exists() else ''
+  return ' '.join(said.partition('\n\n')[0].split())
+
+
 def write_voices(voices: dict[str, Voice], path: Path, mel_type=np.float32):
   """Voices by name in one file: NAME/embedding, NAME/reference_mel and, of fitted ones, NAME/fit/PARAMETER; the actor
   that they were fitted to stands in its metadata."""
