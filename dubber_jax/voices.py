@@ -9,6 +9,7 @@ from dubber_jax.errors import BadInput
 
 ANCHOR = -23.0  # LUFS: the level at which the model heard its training voices
 REFERENCE_SECONDS = 3.0
+UNFIT = {'no speech', 'noise', 'echo', 'whisper', 'several'}  # faults that an actor fitted to them would repeat
 LONGEST = 60.0  # s: of a longer recording the loudest minute is used
 
 
@@ -17,7 +18,8 @@ def make_voice(
 ) -> Voice:
   """A recording (S,) of one person -> their Voice: speaker embedding and a reference mel of its densest three seconds.
 
-  actor: a Model that the voice is fitted to, so that it is followed more closely (`fitting.py`), by so many steps.
+  actor: a Model that is fitted to the voice, so that it is followed more closely (`fitting.py`), by so many steps; not
+  to one whose recording has UNFIT faults.
   Of more than a minute the loudest minute is taken. Raises BadInput for a recording shorter than 1 s, silent, or
   clipped; warns of what will suffer (`perception/voice_quality.py`).
   """
@@ -26,7 +28,7 @@ def make_voice(
   from dubber_jax.media.mel import mel_numpy
   from dubber_jax.media.sound import check_voice, resample
   from dubber_jax.perception.speaker import SpeakerEncoder, mean_voice
-  from dubber_jax.perception.voice_quality import measure_voice, voice_warnings
+  from dubber_jax.perception.voice_quality import measure_voice, noticed, voice_warnings
 
   file = Path(path or name or 'voice').name
   warnings = []
@@ -44,7 +46,7 @@ def make_voice(
   frames = int(REFERENCE_SECONDS * SAMPLE_RATE / HOP)
   mel = mel[densest(mel.mean(axis=1), frames) :][:frames]
   voice = Voice(mean_voice(windows), mel.astype(np.float32), name, (*warnings, *voice_warnings(report, file)))
-  if actor is None:
+  if actor is None or UNFIT.intersection(noticed(report)):
     return voice
   from dubber_jax.fitting import STEPS, fit_voice
 

@@ -60,7 +60,7 @@ def check_speech(wave):
 
 @pytest.mark.parametrize('kind', WORSE)
 def test_bad_voice_speaks(kind, model, library, recordings):
-  voice = make_voice(WORSE[kind](*recordings), SAMPLE_RATE, 'bad')
+  voice = make_voice(WORSE[kind](*recordings), SAMPLE_RATE, 'bad', actor=model)
   assert voice.warnings or kind == 'two at once'
   wave = play_line(model, Line('Is anybody there? I can hardly see a thing.'), voice, library).take.waveform
   check_speech(wave)
