@@ -271,8 +271,10 @@ def read_voices(path: Path) -> dict[str, Voice]:
   with safe_open(path, 'np') as file:
     fitted = file.metadata() or {}
     for key in file.keys():  # noqa: SIM118 (a file is no dictionary)
-      name, _, part = key.partition('/')
-      by_name.setdefault(name, {})[part] = file.get_tensor(key)
+      name, fit, part = key.partition('/fit/')
+      if not fit:
+        name, _, part = key.rpartition('/')
+      by_name.setdefault(name, {})[f'{fit[1:]}{part}'] = file.get_tensor(key)
   return {
     name: Voice(
       parts['embedding'], parts['reference_mel'].astype(np.float32), name,

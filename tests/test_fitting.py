@@ -54,8 +54,8 @@ def test_a_voice_fitted_to_one_model_is_refused_by_another(model, fitted):
 
 
 def test_a_fitted_voice_is_stored_and_found_again(fitted, tmp_path):
-  write_voices({'ada': fitted[0]}, tmp_path / 'voices.safetensors')
-  found = read_voices(tmp_path / 'voices.safetensors')['ada']
+  write_voices({'ada/ben': fitted[0]}, tmp_path / 'voices.safetensors')
+  found = read_voices(tmp_path / 'voices.safetensors')['ada/ben']
   assert found.fit_of == fitted[0].fit_of
   for name, value in fitted[0].fit.items():
     np.testing.assert_array_equal(found.fit[name], value)
