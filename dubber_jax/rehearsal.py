@@ -131,24 +131,28 @@ def perform(
   return perform_all(model, part, [direction or Direction()], [seed])[0]
 
 
-def perform_all(model: Model, part: Part, directions: Sequence[Direction], seeds: Sequence[int]) -> list[Take]:
-  """A take by each direction and seed, all in one batch; otherwise as `perform`, whose take each is."""
+def perform_all(
+  model: Model, part: Part, directions: Sequence[Direction], seeds: Sequence[int], alone: Sequence[bool] = ()
+) -> list[Take]:
+  """A take by each direction and seed, all in one batch; otherwise as `perform`, whose take each is. alone: which are
+  played from the direction alone, by an actor who is not shown what was read and recalled."""
+  alone = alone or [False] * len(directions)
   if part.voice.fit:
     model = model.speaking_as(part.voice)
   texts = [with_pauses(part.phonemes, d.pauses) for d in directions]
   ids = [encode(symbols) for symbols, _, _ in texts]
   lips = part.track if part.track is not None and part.track.usable else None
 
-  def lay(frames: int):
+  def lay(frames: int, lips=None):
     shape = dataclasses.replace(model.shape(frames, max(map(len, ids))), items=len(ids))
     batch = empty_line(model.config, shape)
     for row, direction in enumerate(directions):
-      _lay_part(model, batch, row, part, ids[row], direction, lips)
+      _lay_part(model, batch, row, part, ids[row], direction, lips, alone[row])
     return batch, shape.frames
 
   slot = round(part.slot_seconds * FRAME_RATE) if part.slot_seconds is not None else None
   # Lips are read over the whole slot; without a slot there are none.
-  read = np.expm1(np.array(model.read(lay(slot or 1)[0])))
+  read = np.expm1(np.array(model.read(lay(slot or 1, lips)[0])))
   window = mouth_window(lips)
   speech = None if window is None else (round(window[0] * FRAME_RATE), round(window[1] * FRAME_RATE))
   timed = [
@@ -159,6 +163,7 @@ def perform_all(model: Model, part: Part, directions: Sequence[Direction], seeds
   tails = [max(int(durations[-1]) - round(LONGEST_TAIL * FRAME_RATE), 0) for durations, _ in timed]
   lengths = [int(durations.sum()) - tail for (durations, _), tail in zip(timed, tails, strict=True)]
 
+  # The mouth says when something is said, and not how: it was learned from one man who feels nothing.
   batch, played = lay(max(lengths))
   padded = np.zeros((len(ids), batch['phonemes'].shape[1]), np.int32)
   controls = np.zeros((len(ids), 3), np.float32)
@@ -178,7 +183,7 @@ def perform_all(model: Model, part: Part, directions: Sequence[Direction], seeds
   return takes
 
 
-def _lay_part(model, batch, row, part, ids, direction, lips):
+def _lay_part(model, batch, row, part, ids, direction, lips, alone):
   batch['phonemes'][row, : len(ids)] = ids
   lay_voice(batch, row, part.voice.embedding, part.voice.reference_mel)
   if lips is not None:
@@ -186,6 +191,8 @@ def _lay_part(model, batch, row, part, ids, direction, lips):
   if part.reading is None or not model.config.director.enabled:
     return
   lay_direction(batch, row, direction.emotion, direction.intensity)
+  if alone:
+    return
   batch['present'][row] = part.reading.present
   for m in MODALITIES:
     batch[m][row] = part.reading.embedding(m)
@@ -290,11 +297,13 @@ def rehearse(
     return Rehearsal(take, goal, judged, (only,), 0.5 * goal.loudness)
 
   direction, done, best = goal, [], None
+  part = without_misleading(part, goal)
   for number in range(rounds):
     started, rng = time.perf_counter(), np.random.default_rng([seed, number])
     tried = propose(direction, candidates, rng)
     seeds = [seed] + rng.integers(2**31, size=candidates - 1).tolist()
-    *takes, plain = perform_all(model, part, [*tried, without_wishes(direction)], [*seeds, seed])
+    alone = [(i + number) % 2 == 1 for i in range(candidates)]  # half of them: it depends on the line which are better
+    *takes, plain = perform_all(model, part, [*tried, without_wishes(direction)], [*seeds, seed], [*alone, False])
     if on_take and not number:
       on_take(takes[0])
     *heard, plain = model.critic.hear([*takes, plain], part.voice, part.track)
@@ -318,7 +327,6 @@ def rehearse(
       break
     note, note_zh = describe_change(direction, following, part.phonemes.words)
     direction = following.replace(note=note, note_zh=note_zh)
-    part = without_misleading(part, goal)
   return dataclasses.replace(best, rounds=tuple(done))
 
 
@@ -329,17 +337,20 @@ def rank(judged: Review) -> tuple[bool, float]:
 
 def without_misleading(part: Part, goal: Direction) -> Part:
   """The part, in which exemplars that play another emotion than the goal have given way to those of their modality that
-  do not; where all of them mislead they stay."""
+  do not. A modality all of whose exemplars mislead is not shown at all, as long as another one is left."""
   if part.exemplars is None:
     return part
   e = part.exemplars
   clips, refs = dict(e.clips), dict(e.refs)
   sounds, refs_present, sounds_present = e.sounds.copy(), e.refs_present.copy(), e.sounds_present.copy()
+  hidden, kept = [], False
   for row, m in enumerate(MODALITIES):
     shown = clips.get(m, ())
     wrong = misleading(goal, shown)
     right = [i for i in range(len(shown)) if i not in wrong]
+    kept |= bool(right)
     if not wrong or not right:
+      hidden += [row] if wrong else []
       continue
     order = [i if i in right else right[place % len(right)] for place, i in enumerate(range(len(shown)))]
     clips[m] = tuple(shown[i] for i in order)
@@ -347,7 +358,16 @@ def without_misleading(part: Part, goal: Direction) -> Part:
       refs[m] = np.concatenate([refs[m][order], refs[m][len(order) :]])
     for rows in (sounds, refs_present, sounds_present):
       rows[row, : len(order)] = rows[row, order]
-  return dataclasses.replace(part, exemplars=Exemplars(clips, refs, sounds, refs_present, sounds_present))
+  reading = part.reading
+  if kept and hidden:
+    clips |= {MODALITIES[row]: () for row in hidden}
+    refs_present[hidden] = sounds_present[hidden] = False
+    if reading is not None:
+      present = np.array(reading.present)
+      present[hidden] = False
+      reading = dataclasses.replace(reading, present=present)
+  exemplars = Exemplars(clips, refs, sounds, refs_present, sounds_present)
+  return dataclasses.replace(part, reading=reading, exemplars=exemplars)
 
 
 def timing_of(take: Take, track: MouthTrack | None) -> float | None:

@@ -27,7 +27,7 @@ GUIDE_WEIGHT, GUIDE_NEUTRAL = 0.6, 0.5  # of the original performance, as of a m
 EXEMPLAR_WEIGHT = 0.3  # of the recalled clips' labels against the reading's probabilities
 NEUTRAL_WEIGHT = 0.03  # of playing it straight: decides only where little is seen
 SCRIPT_WEIGHT = 1.5  # of an emotion that the script names in brackets: more than all the others together
-SHARPNESS = 1.5  # exponent on the mixture: actors play one thing, not eight
+SHARPNESS = 4.0  # exponent on the mixture: actors play one thing, not eight, and learned from people who did
 DEFAULT_WEIGHT = 0.5  # of DELIVERY against exemplars whose weights add up to 1
 
 # How actors depart from their own neutral delivery: rounded medians of RAVDESS actors 01-10. But sadness is made
