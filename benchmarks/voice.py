@@ -169,8 +169,9 @@ class Bench:
     return Sound(f'{column}/{speaker}/{name}', wave)
 
   def voice(self, speaker: str) -> Voice:
-    """As `dubber speak --voice` makes it of one recording."""
-    return voice(speaker, self.models['director'])
+    """As `dubber speak --voice` makes it of one recording; those that the actor learned from are not fitted, as those
+    that ship with it are not."""
+    return voice(speaker, None if speaker in SEEN else self.models['director'])
 
   def vocoded(self, column: str, recording: Recording) -> Sound:
     """A recording's mel through the column's vocoder."""
