@@ -298,11 +298,12 @@ def rehearse(
 
   direction, done, best = goal, [], None
   part = without_misleading(part, goal)
+  felt = emotion_name(goal.emotion) not in ('neutral', 'others')
   for number in range(rounds):
     started, rng = time.perf_counter(), np.random.default_rng([seed, number])
     tried = propose(direction, candidates, rng)
     seeds = [seed] + rng.integers(2**31, size=candidates - 1).tolist()
-    alone = [(i + number) % 2 == 1 for i in range(candidates)]  # half of them: it depends on the line which are better
+    alone = [felt and (i + number) % 2 == 1 for i in range(candidates)]  # it depends on the line which are better
     *takes, plain = perform_all(model, part, [*tried, without_wishes(direction)], [*seeds, seed], [*alone, False])
     if on_take and not number:
       on_take(takes[0])

@@ -27,7 +27,8 @@ GUIDE_WEIGHT, GUIDE_NEUTRAL = 0.6, 0.5  # of the original performance, as of a m
 EXEMPLAR_WEIGHT = 0.3  # of the recalled clips' labels against the reading's probabilities
 NEUTRAL_WEIGHT = 0.03  # of playing it straight: decides only where little is seen
 SCRIPT_WEIGHT = 1.5  # of an emotion that the script names in brackets: more than all the others together
-SHARPNESS = 4.0  # exponent on the mixture: actors play one thing, not eight, and learned from people who did
+SHARPNESS = 1.5  # exponent on the mixture: actors play one thing, not eight
+SURE, COMMITTED = 0.6, 2.7  # share from which on a feeling is played without reserve; the exponent that makes it so
 DEFAULT_WEIGHT = 0.5  # of DELIVERY against exemplars whose weights add up to 1
 
 # How actors depart from their own neutral delivery: rounded medians of RAVDESS actors 01-10. But sadness is made
@@ -223,6 +224,9 @@ def _mixture(reading, exemplars, asks, guide=None) -> np.ndarray:
   for emotion in named:
     total[EMOTIONS.index(emotion)] += SCRIPT_WEIGHT / len(named)
   sharp = (total / total.sum()) ** SHARPNESS
+  sharp /= sharp.sum()
+  if sharp.max() >= SURE:
+    sharp **= COMMITTED
   both = mixed_emotion(reading)
   return _keep(sharp / sharp.sum(), both) if both and not named else sharp / sharp.sum()
 
