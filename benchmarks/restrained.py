@@ -116,7 +116,7 @@ def draw(path, rounds, takes):
     axis.set_ylabel('mel band')
     axis.set_title(f'round {r["round"]}: {r["asked"]}', fontsize=9, loc='left')
   axes[-1].set_xlabel('mel frame (11.6 ms)')
-  figure.savefig(path, dpi=75)
+  figure.savefig(path, dpi=60)
   plt.close(figure)
 
 
