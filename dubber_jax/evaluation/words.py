@@ -150,7 +150,8 @@ def _at_whisper_rate(wave: np.ndarray, sample_rate: int) -> np.ndarray:
 
 def join_weights(cache: str | Path | None = None) -> Path:
   """The folder of the whole model, joined from its two packages if that was not done before."""
-  cache = Path(cache or os.environ.get('DUBBER_CACHE', '~/.cache/dubber_jax')).expanduser()
+  # Whisper opens files only: where nothing else is to be kept, its weights still are.
+  cache = Path(cache or os.environ.get('DUBBER_CACHE') or '~/.cache/dubber_jax').expanduser()
   folder = cache / f'whisper-base-{MODEL_SHA256[:12]}'
   if folder.is_dir():
     return folder

@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import json
 
@@ -95,3 +96,14 @@ def test_real_recordings_are_understood(data_dir):
       wave = np.concatenate([frame.to_ndarray().mean(0) for frame in container.decode(audio=0)])
       heard.append(whisper.transcribe(wave, container.streams.audio[0].rate))
   assert words.word_error([row['text'] for row in rows], heard) < 0.2
+
+
+def test_without_a_cache_the_working_folder_stays_as_it_is(two_halves, tmp_path, monkeypatch):
+  here = tmp_path / 'here'
+  here.mkdir()
+  monkeypatch.chdir(here)
+  monkeypatch.setenv('DUBBER_CACHE', '')
+  monkeypatch.setenv('HOME', str(tmp_path / 'home'))
+  with contextlib.suppress(BadInput):  # the halves that stand in for the real ones may be refused
+    words.join_weights()
+  assert not list(here.iterdir()) and (tmp_path / 'home' / '.cache').exists()
