@@ -4,9 +4,10 @@ import jax
 import numpy as np
 import pytest
 
+from dubber_jax.cli import main
 from dubber_jax.config import Config
 from dubber_jax.errors import BadInput
-from dubber_jax.model_directory import open_vocoder, write_model_directory
+from dubber_jax.model_directory import load, open_vocoder, write_model_directory
 from dubber_jax.vocoder.hifigan import HiFiGAN, HiFiGANConfig
 from dubber_jax.vocoder.neural import NeuralVocoder, expected_shapes, write_vocoder
 
@@ -57,3 +58,23 @@ def test_folder_that_is_no_vocoder_is_refused(tmp_path, settings):
     (tmp_path / 'config.json').write_text(settings)
   with pytest.raises(BadInput, match=str(tmp_path)):
     open_vocoder(tmp_path)
+
+
+def test_part_of_a_model_directory_is_replaced_and_the_others_stay(model, tmp_path):
+  (tmp_path / 'vocoder').mkdir()
+  (tmp_path / 'vocoder' / 'config.json').write_text(json.dumps({'name': 'griffin-lim', 'iterations': 7}))
+  new = str(tmp_path / 'new')
+  assert main(['release', str(model.path), '-o', new, '--vocoder', str(tmp_path / 'vocoder')]) == 0
+  found = load(new)
+  assert found.vocoder.iterations == 7 and list(found.voices) == ['ada']
+  assert (found.path / 'CARD.md').read_text() == (model.path / 'CARD.md').read_text()
+  for old, kept in zip(jax.tree.leaves(model.params), jax.tree.leaves(found.params), strict=True):
+    np.testing.assert_array_equal(old, kept)
+
+
+def test_vocoder_of_a_run_that_trained_something_else_is_refused(model, tmp_path, monkeypatch, capsys):
+  monkeypatch.setattr('dubber_jax.training.checkpoints.is_workdir', lambda path: True)
+  monkeypatch.setattr('dubber_jax.training.checkpoints.read_config', lambda path: model.config)
+  monkeypatch.setattr('dubber_jax.training.checkpoints.load_weights', lambda path: (1, {}))
+  assert main(['release', str(model.path), '-o', str(tmp_path / 'new'), '--vocoder', 'runs/voice']) == 2
+  assert 'which is no vocoder' in capsys.readouterr().err

@@ -137,3 +137,13 @@ def test_exemplars_of_other_emotions_give_way_to_the_right_ones():
   clips = {m: clips['text'] for m in MODALITIES}  # where all mislead, they are better than none
   alike = Part(phonemize('No.'), voice, exemplars=dataclasses.replace(shown, clips=clips))
   assert without_misleading(alike, ANGRY).exemplars.refs_present.all()
+
+
+def test_take_that_is_played_alone_is_shown_nothing_that_was_read(model):
+  f, rng = model.config.features, np.random.default_rng(3)
+  seen = [rng.normal(size=w).astype(np.float32) for w in (f.scene_width, f.face_width, f.text_width)]
+  part = Part(phonemize('We never asked.'), model.voices['ada'], 1.0, Reading(*seen, np.ones(3, bool)))
+  blank = dataclasses.replace(part, reading=dataclasses.replace(part.reading, present=np.zeros(3, bool)))
+  shown, alone = perform_all(model, part, [ANGRY, ANGRY], [0, 0], [False, True])
+  np.testing.assert_allclose(alone.mel, perform_all(model, blank, [ANGRY], [0])[0].mel, atol=1e-4)
+  assert np.abs(shown.mel - alone.mel).max() > 1e-3
