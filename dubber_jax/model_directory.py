@@ -89,7 +89,7 @@ def fitted_names(params) -> list[str]:
   """Names of the parameters by which alone a fitted voice shapes an actor; none in those that cannot be fitted."""
   flat = flax.traverse_util.flatten_dict(params, sep='/')
   norms = [k for k in flat if k.startswith('decoder/') and k.endswith('gain_shift/bias')]
-  return sorted([*norms, 'prosody/out/bias']) if norms else []
+  return sorted([*norms, 'prosody/out/bias']) if norms and 'prosody/out/bias' in flat else []
 
 
 def moved_params(params, moved):
