@@ -20,10 +20,12 @@ from tqdm import tqdm
 from data_pipelines.degrade import echo, noise, telephone
 from dubber_jax.clip import EMOTIONS, SAMPLE_RATE, Take
 from dubber_jax.errors import BadInput
+from dubber_jax.evaluation.emotion import beside, load_judge
+from dubber_jax.evaluation.functionals import functionals
 from dubber_jax.evaluation.intervals import interval
 from dubber_jax.evaluation.judging import Kept, errors, open_judge
 from dubber_jax.evaluation.likeness import likeness
-from dubber_jax.evaluation.speakers import another, recordings, reference, sound_of, voice
+from dubber_jax.evaluation.speakers import another, neutral, recordings, reference, sound_of, voice
 from dubber_jax.media.loudness import anchor
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.sound import resample
@@ -101,10 +103,39 @@ def main():
         'word error': wrong / count, 'likeness': float(likeness(np.array(said['voice']), np.array(other))),
         'natural': critic.natural, 'words': critic.words, 'voice': critic.voice,
       })  # fmt: skip
-  write(out, rows, list(spoil))
+  write(out, rows, list(spoil), emotions_heard(model))
 
 
-def write(out: Path, rows: list[dict], names: list[str]):
+def emotions_heard(model, each: int = 12) -> dict[str, float]:
+  """What critic and judge of emotion hear in the same recordings of RAVDESS 19-22, beside the voice's neutral ones: how
+  often each is right, how often they say the same, and Cohen's kappa, 0 where they agree as by chance."""
+  judge, pairs = load_judge(), []
+  actors = [s for s in SPEAKERS if s.startswith('ravdess')]
+  for actor in tqdm(actors, desc='emotions', unit='actor'):
+    plain = [functionals(anchor(sound_of(n), SAMPLE_RATE), SAMPLE_RATE) for n in neutral(actor)]
+    own = [r for r in recordings(actor) if r.emotion in judge.emotions and r != reference(actor)]
+    for r in own[:: max(1, len(own) // each)]:
+      wave = anchor(sound_of(r), SAMPLE_RATE)
+      try:
+        alignment = align(resample(wave, SAMPLE_RATE, RATE), r.text)
+      except BadInput:
+        continue
+      mel = mel_numpy(wave)
+      take = Take(mel, alignment.phonemes, durations_in_frames(alignment, len(mel)), np.zeros(len(mel)),
+                  np.zeros(len(EMOTIONS)))  # fmt: skip
+      odds = model.critic.hear([take], voice(actor))[0].emotions
+      critic = max(judge.emotions, key=lambda e, odds=odds: odds[EMOTIONS.index(e)])
+      against = beside(np.array(functionals(wave, SAMPLE_RATE)), np.mean(plain, axis=0))
+      heard = judge.emotions[int(np.argmax(judge.with_neutral.logits(against)))]
+      pairs.append((critic, heard, r.emotion))
+  critic, heard, meant = (np.array(x) for x in zip(*pairs, strict=True))
+  same = float((critic == heard).mean())
+  chance = float(sum((critic == e).mean() * (heard == e).mean() for e in judge.emotions))
+  return {'clips': len(pairs), 'critic right': float((critic == meant).mean()),
+          'judge right': float((heard == meant).mean()), 'the same': same, 'kappa': (same - chance) / (1 - chance)}
+
+
+def write(out: Path, rows: list[dict], names: list[str], emotions: dict[str, float]):
   out.mkdir(parents=True, exist_ok=True)
   columns = ('distillMOS', 'DNSMOS', 'word error', 'likeness', 'natural', 'words', 'voice')
   said = {n: {c: interval(np.mean, [r[c] for r in rows if r['condition'] == n]) for c in columns} for n in names}
@@ -120,8 +151,11 @@ def write(out: Path, rows: list[dict], names: list[str]):
     agreements[f'{a}, {b}'] = {'value': value, 'low': low, 'high': high}
     who = a if a == 'distillMOS' else f'the critic: {a}'
     lines.append(f'| {who} | {b}{" (less of it)" if sign < 0 else ""} | {value:.2f} ({low:.2f} to {high:.2f}) |')
+  lines += ['', 'Emotions in recordings of RAVDESS 19-22: '
+            + ', '.join(f'{name} {value:.3g}' for name, value in emotions.items()) + '.']
   (out / 'ladder.md').write_text('\n'.join(lines) + '\n', encoding='utf-8')
-  (out / 'ladder.json').write_text(json.dumps({'agreements': agreements, 'sounds': rows}, indent=1) + '\n')
+  found = {'agreements': agreements, 'emotions': emotions, 'sounds': rows}
+  (out / 'ladder.json').write_text(json.dumps(found, indent=1) + '\n')
   draw(out / 'ladder.png', said, names)
   print('\n'.join(lines))
 

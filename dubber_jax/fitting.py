@@ -22,7 +22,7 @@ import numpy as np
 import optax
 from tqdm import tqdm
 
-from dubber_jax.batch import Shape, empty_batch, lay_voice, lip_frames
+from dubber_jax.batch import REFERENCE, Shape, empty_batch, lay_voice, lip_frames
 from dubber_jax.blocks.path import frame_to_phoneme
 from dubber_jax.clip import SAMPLE_RATE, Voice
 from dubber_jax.director.critic import Critic
@@ -38,7 +38,6 @@ SPREAD, NATURAL = 0.5, 1.5  # against the mean of a phoneme's spectrum
 FRAMES, PIECES = 512, 2  # mel frames of a piece, and how many a step performs
 LONGEST = 5.0  # s of words in a piece
 AROUND = 0.2  # s kept around them
-REFERENCE = 256  # mel frames of a voice
 SENTENCE = 'This is how I sound when I speak plainly, without any hurry.'
 KNOWN = 0.95  # of the critic's opinion of a voice, from which on nothing is to be gained
 

@@ -143,11 +143,11 @@ def perform_all(
   ids = [encode(symbols) for symbols, _, _ in texts]
   lips = part.track if part.track is not None and part.track.usable else None
 
-  def lay(frames: int, lips=None):
+  def lay(frames: int, seen=None):
     shape = dataclasses.replace(model.shape(frames, max(map(len, ids))), items=len(ids))
     batch = empty_line(model.config, shape)
     for row, direction in enumerate(directions):
-      _lay_part(model, batch, row, part, ids[row], direction, lips, alone[row])
+      _lay_part(model, batch, row, part, ids[row], direction, seen, alone[row])
     return batch, shape.frames
 
   slot = round(part.slot_seconds * FRAME_RATE) if part.slot_seconds is not None else None

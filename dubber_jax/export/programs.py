@@ -46,7 +46,8 @@ class Program:
     try:
       exported = jax.export.export(jax.jit(self.function), platforms=platforms)(self.params, arrays)
     except (NotImplementedError, TypeError, ValueError) as e:
-      raise BadInput(f'{self.name} cannot be exported for {", ".join(platforms)}: {str(e).splitlines()[0]}') from e
+      why = (str(e) or type(e).__name__).splitlines()[0]
+      raise BadInput(f'{self.name} cannot be exported for {", ".join(platforms)}: {why}') from e
     calls = set(re.findall(r'custom_call @([\w.]+)', exported.mlir_module())) - PORTABLE
     if calls or exported.ordered_effects or exported.unordered_effects:
       what = ', '.join(sorted(calls)) or 'an effect on the host'
