@@ -3,7 +3,7 @@
     python benchmarks/rehearsal.py                     # 20 lines; two minutes on two cores
     python benchmarks/rehearsal.py --rounds 3 --candidates 4 --lines 40
 
-Lines of experiments/emotional_lines.jsonl in a shipped voice, without pictures: read, recalled, directed, performed
+Lines of experiments/development_lines.jsonl in a shipped voice, without pictures: read, recalled, directed, performed
 and heard by the critic, in three rounds of four takes, of which none is accepted before the last, and the kept take
 vocoded. With --accept a rehearsal ends as it does in use. Each line is dubbed twice and the second time counts, so that
 nothing is compiled; nothing read before is taken from a cache. `first sound` is from the call to the first take's
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-LINES = Path(__file__).parents[1] / 'experiments' / 'emotional_lines.jsonl'
+LINES = Path(__file__).parents[1] / 'experiments' / 'development_lines.jsonl'
 
 
 def main():

@@ -2,9 +2,9 @@
 
     dubber evaluate experiments/rehearsal.py -o docs/benchmarks --limit 42 --seeds 1
 
-Ways are named rRcC: R rounds at most of C candidates. Clips are those of experiments/gains.py: emotional lines in the
-voices of RAVDESS actors 19-22, whose emotion the director reads off words and pixels. Judges are not the critic. The
-last measured report is docs/benchmarks/rehearsal.md; docs/director.md says what it means.
+Ways are named rRcC: R rounds at most of C candidates. Clips are like those of experiments/gains.py: emotional
+lines, the ones that the director was developed on, in the voices of RAVDESS actors 19-22. Judges are not the critic.
+The last measured report is docs/benchmarks/rehearsal.md; docs/director.md says what it means.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ from dubber_jax.evaluation.tables import More, write_rows
 from dubber_jax.evaluation.ways import directed
 from dubber_jax.model_directory import SHIPPED, Model
 
-LINES = Path(__file__).with_name('emotional_lines.jsonl')
+LINES = Path(__file__).with_name('development_lines.jsonl')
 WAYS = ((1, 1), (1, 4), (1, 8), (2, 1), (2, 4), (2, 8), (3, 1), (3, 4), (3, 8))
 FIGURES = ('emotion_accuracy', 'emotion_probability', 'naturalness', 'word_error', 'likeness')
 

@@ -9,7 +9,10 @@ from dubber_jax.evaluation.words import normalise
 from dubber_jax.media.cartoon import MOODS
 
 REPOSITORY = Path(__file__).parents[2]
-LINES = [json.loads(row) for row in (REPOSITORY / 'experiments' / 'emotional_lines.jsonl').read_text().splitlines()]
+LINES, DEVELOPMENT = (
+  [json.loads(row) for row in (REPOSITORY / 'experiments' / f'{name}_lines.jsonl').read_text().splitlines()]
+  for name in ('emotional', 'development')
+)
 NEAR = 0.6  # of all words of two sentences, this share in both: the same sentence in other words
 
 
@@ -36,8 +39,8 @@ def test_lines_are_as_long_as_those_of_films():
 
 
 def test_a_sentence_in_another_order_would_be_noticed():
-  turned = 'To my face you lied, right to me?'
-  assert overlaps(['Good morning.', turned]) == [('You lied to me, right to my face!', turned)]
+  turned = 'To my mother, like that you speak! How dare you!'
+  assert overlaps(['Good morning.', turned]) == [('How dare you speak to my mother like that!', turned)]
 
 
 def test_no_line_was_heard_or_read_in_training():
@@ -57,6 +60,10 @@ def test_no_line_is_in_a_corpus(data_dir):
     if (text := json.loads(row).get('text'))
   }
   assert len(texts) > 1000 and overlaps(texts) == []
+
+
+def test_the_director_was_not_developed_on_them():
+  assert len(DEVELOPMENT) > 100 and overlaps(line['text'] for line in DEVELOPMENT) == []
 
 
 def test_no_two_lines_are_one():
