@@ -1,0 +1,245 @@
+"""Whether a mouth and a sound go together, and by how much the one is late: the judge of lip sync.
+
+A judge only: nothing that trains, directs or reviews may look with it. It sees grey pixels around the mouth and learned
+what goes with them from GRID; the critic's opinion on timing is of lip landmarks, which this never asks for. A mouth is
+cut out by the face's box alone (OpenCV's Haar cascade), and how it looks at rest is taken out, so that what remains is
+how it moves.
+
+Two small networks give a vector for each of 25 moments a second, of pictures and of sound; their cosines, shifted
+against each other, say where both agree best (after SyncNet, Chung and Zisserman 2016, and its matching of many shifts,
+Chung et al. 2019). `experiments/lip_sync_judge.py` trains it; docs/judges.md says what it can tell.
+"""
+
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from dubber_jax.clip import LIP_RATE
+from dubber_jax.errors import BadInput
+
+SHIPPED = Path(__file__).parents[1] / 'weights' / 'lip_sync_judge'
+STORED, SEEN = 64, 48  # pixels: side of a mouth as it is cut out, and of what the network is shown of it
+PLACE, SHARE = (0.5, 0.8), 0.62  # centre and side of the cut-out, in sides of the face's box
+SOUND_RATE, BANDS, WINDOW = 16000, 40, 400  # Hz; mel bands; samples
+FINE = 4  # frames of sound for one of pictures: 10 ms each
+SHIFTS = 15  # frames of pictures by which sound is tried, both ways: 0.6 s
+HIDDEN, WIDTH = 96, 64
+LENGTHS = (75, 150, 300, 600)  # frames of pictures that are compiled for; of longer films the beginning is judged
+
+
+class LipSync(nn.Module):
+  """mouths (B, L, 48, 48), sound (B, 4 L, 40) -> unit vectors (B, L, 64) of each, weights (B, L) that add up to one,
+  and the sharpness by which cosines are multiplied."""
+
+  @nn.compact
+  def __call__(self, mouths, sound, train: bool = False):
+    seen = Mouths(name='mouths')(mouths, train)
+    weight = jax.nn.softmax(nn.Dense(1, name='weight')(seen)[..., 0], axis=-1)
+    heard = Sound(name='sound')(sound, train)
+    sharpness = jnp.exp(self.param('sharpness', nn.initializers.constant(2.3), ()))
+    seen, heard = (unit(nn.Dense(WIDTH, name=name)(x)) for name, x in (('seen', seen), ('heard', heard)))
+    return seen, heard, weight, sharpness
+
+
+class Mouths(nn.Module):
+  """(B, L, 48, 48) -> (B, L, 96)."""
+
+  channels: tuple[int, ...] = (24, 48, 96)
+
+  @nn.compact
+  def __call__(self, mouths, train):
+    batch, length, side, _ = mouths.shape
+    beside = jnp.pad(mouths, ((0, 0), (1, 1), (0, 0), (0, 0)), mode='edge')
+    x = jnp.stack([beside[:, i : i + length] for i in range(3)], axis=-1)  # with the frames before and after
+    x = x.reshape(batch * length, side, side, 3)
+    for i, channels in enumerate(self.channels):
+      size, step = (4, 4) if i == 0 else (3, 2)
+      x = nn.LayerNorm()(nn.gelu(nn.Conv(channels, (size, size), (step, step))(x)))
+    x = nn.Dropout(0.2, deterministic=not train)(x.reshape(batch, length, -1))
+    return Course()(nn.Dense(HIDDEN)(x), train)
+
+
+class Sound(nn.Module):
+  """(B, 4 L, 40) -> (B, L, 96)."""
+
+  @nn.compact
+  def __call__(self, sound, train):
+    batch, length, bands = sound.shape
+    x = nn.gelu(nn.Dense(128)(sound.reshape(batch, length // FINE, FINE * bands)))
+    x = nn.Dropout(0.1, deterministic=not train)(x)
+    return Course()(nn.Dense(HIDDEN)(x), train)
+
+
+class Course(nn.Module):
+  """(B, L, 96) -> the same, with three moments before and after."""
+
+  @nn.compact
+  def __call__(self, x, train):
+    for _ in range(3):
+      hidden = nn.gelu(nn.Conv(HIDDEN, (3,))(nn.LayerNorm()(x)))
+      x = x + nn.Dropout(0.1, deterministic=not train)(hidden)
+    return nn.LayerNorm()(x)
+
+
+def unit(x):
+  return x * jax.lax.rsqrt(jnp.square(x).sum(-1, keepdims=True) + 1e-6)
+
+
+def shifted(seen, heard, weight) -> jnp.ndarray:
+  """Vectors (B, L, D), weights (B, L) -> (B, 31) mean cosine of the pictures with sound from s frames later, s from -15
+  to 15, over the moments for which all of them are there."""
+  length = seen.shape[1]
+  inner = slice(SHIFTS, length - SHIFTS)
+  weight = weight[:, inner] / weight[:, inner].sum(-1, keepdims=True)
+  cosines = [(seen[:, inner] * heard[:, SHIFTS + s : length - SHIFTS + s]).sum(-1) for s in range(-SHIFTS, SHIFTS + 1)]
+  return jnp.stack([(c * weight).sum(-1) for c in cosines], axis=-1)
+
+
+@dataclass(frozen=True)
+class Heard:
+  """What the judge says of a film's sound.
+
+  agreement: log-probability that pictures and sound belong together as they are, and not shifted by 40 ms to 0.6 s.
+  offset: seconds by which the sound would have to come earlier to agree best; positive where it is late.
+  cosine: how well they agree as they are; best: where they agree best.
+  """
+
+  agreement: float
+  offset: float
+  cosine: float
+  best: float
+
+
+@dataclass(frozen=True)
+class LipSyncJudge:
+  """`digest` is the sha256 of its weights: say which judge it was beside its figures."""
+
+  params: dict
+  digest: str = ''
+
+  def listen(self, mouths: np.ndarray, wave: np.ndarray, sample_rate: int) -> Heard:
+    """mouths (L, 64, 64) of `cut_out`, wave (S,) float32 mono from the first picture on. Raises BadInput for films of
+    less than 1.6 s."""
+    return said_of(self.curve(mouths, wave, sample_rate), float(np.exp(self.params['sharpness'])))
+
+  def curve(self, mouths: np.ndarray, wave: np.ndarray, sample_rate: int) -> np.ndarray:
+    """The same -> (4, 31) mean cosines. Row i, column j: sound later by (j - 15) / 25 + i / 100 s."""
+    length = min(len(mouths), LENGTHS[-1])
+    if length < 2 * SHIFTS + 10:
+      raise BadInput(f'{length / LIP_RATE:.2f} s of pictures are too short to judge lip sync by: give 1.6 s or more')
+    features = levelled(log_mels(wave, sample_rate, length + 1))
+    fixed = next(n for n in LENGTHS if n >= length)
+    pictures = np.zeros((1, fixed, SEEN, SEEN), np.float32)
+    pictures[0, :length] = middle(mouths[:length])
+    rows = []
+    for fine in range(FINE):
+      sound = np.full((1, FINE * fixed, BANDS), 0.0, np.float32)
+      sound[0, : FINE * length] = features[fine : fine + FINE * length]
+      seen, heard, weight, _ = (np.asarray(x) for x in _apply()(self.params, pictures, sound))
+      rows.append(np.asarray(shifted(seen[:, :length], heard[:, :length], weight[:, :length]))[0])
+    return np.stack(rows)
+
+
+def said_of(curve: np.ndarray, sharpness: float) -> Heard:
+  whole = curve[0] * sharpness
+  whole = whole - whole.max()
+  fine = curve.T.ravel()  # by rising shift, 10 ms apart
+  best = int(np.argmax(fine))
+  agreement = float(whole[SHIFTS] - np.log(np.exp(whole).sum()))
+  return Heard(agreement, best / (FINE * LIP_RATE) - SHIFTS / LIP_RATE, float(curve[0, SHIFTS]), float(fine[best]))
+
+
+@functools.cache
+def _apply():
+  return jax.jit(lambda params, mouths, sound: LipSync().apply({'params': params}, mouths, sound))
+
+
+def cut_out(frames: np.ndarray) -> np.ndarray:
+  """frames (L, H, W, 3) uint8 RGB at 25 a second -> (L, 64, 64) uint8 grey: the mouth of the largest face, from where
+  it is in the median of the film. Raises BadInput where no face is seen."""
+  from dubber_jax.perception.extractors import import_or_explain, package_file
+
+  cv2 = import_or_explain('cv2', 'judging lip sync')
+  finder = cv2.CascadeClassifier(package_file('cv2', 'data/haarcascade_frontalface_default.xml', 'judging lip sync'))
+  boxes = []
+  for frame in frames[:: max(1, len(frames) // 8)]:
+    grey = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
+    least = min(grey.shape) // 5
+    found = finder.detectMultiScale(grey, 1.1, 4, minSize=(least, least))
+    boxes += [max(found, key=lambda box: box[2])] if len(found) else []
+  if not boxes:
+    raise BadInput('no face was seen: lip sync can be judged only where one is')
+  x, y, side, _ = np.median(np.array(boxes, float), axis=0)
+  scale = STORED / (SHARE * side)
+  centre = np.array([x + PLACE[0] * side, y + PLACE[1] * side])
+  place = np.column_stack([np.eye(2) * scale, STORED / 2 - scale * centre])
+  pictures = [
+    cv2.warpAffine(f, place, (STORED, STORED), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE) for f in frames
+  ]
+  return np.stack([cv2.cvtColor(p, cv2.COLOR_RGB2GRAY) for p in pictures])
+
+
+def middle(mouths: np.ndarray) -> np.ndarray:
+  """(L, 64, 64) uint8 -> (L, 48, 48) as the network sees them."""
+  edge = (STORED - SEEN) // 2
+  return relative(mouths[:, edge:-edge, edge:-edge].astype(np.float32))
+
+
+def relative(mouths: np.ndarray) -> np.ndarray:
+  """(L, ...) float32 less their mean over time, in units of how much they change."""
+  apart = mouths - mouths.mean(0)
+  return apart / (apart.std() + 1.0)
+
+
+def log_mels(wave: np.ndarray, sample_rate: int, pictures: int) -> np.ndarray:
+  """(S,) float32 mono -> (4 * pictures, 40) log10 mels, 10 ms apart from the first picture on, silent where the wave
+  has ended. Raises BadInput for silence."""
+  import librosa
+
+  wave = np.asarray(wave, np.float32)
+  if not np.isfinite(wave).all() or not np.any(wave):
+    raise BadInput('the sound is silent: nothing can be in time with it')
+  if sample_rate != SOUND_RATE:
+    wave = librosa.resample(wave, orig_sr=sample_rate, target_sr=SOUND_RATE, res_type='soxr_hq')
+  count, step = FINE * pictures, SOUND_RATE // (FINE * LIP_RATE)
+  wave = np.pad(wave, (0, max(0, count * step + WINDOW - len(wave))))
+  power = librosa.feature.melspectrogram(
+    y=wave, sr=SOUND_RATE, n_fft=512, win_length=WINDOW, hop_length=step, n_mels=BANDS, fmin=60, fmax=7600
+  )
+  return np.log10(power.T[:count] + 1e-10)
+
+
+def levelled(mel: np.ndarray) -> np.ndarray:
+  """(T, 40) log10 mels -> the same, 6 below the loudest at least, each band about its mean: no level is heard, and
+  little of microphone and voice."""
+  mel = np.maximum(mel, mel.max() - 6.0)
+  return (mel - mel.mean(0)).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=2)
+def load_judge(path: str | Path | None = None) -> LipSyncJudge:
+  """The judge that ships, or another folder's. Raises BadInput where a file is missing or not as it was written."""
+  from dubber_jax.model_directory import check_files
+
+  path = Path(path) if path else SHIPPED
+  if not (path / 'MANIFEST.json').exists():
+    raise BadInput(f'{path} is no judge of lip sync (no MANIFEST.json): experiments/lip_sync_judge.py writes one')
+  check_files(path)
+  try:
+    arrays = load_file(path / 'weights.safetensors')
+  except (OSError, SafetensorError) as e:
+    raise BadInput(f'{path} cannot be read as a judge of lip sync ({e}): copy the folder again') from e
+  params = {}
+  for name, value in arrays.items():
+    *parents, last = name.split('.')
+    inner = functools.reduce(lambda tree, part: tree.setdefault(part, {}), parents, params)
+    inner[last] = np.asarray(value, np.float32)
+  return LipSyncJudge(params, json.loads((path / 'MANIFEST.json').read_text())['weights.safetensors'])
