@@ -1,6 +1,7 @@
 """The command `dubber`."""
 
 import argparse
+import inspect
 import os
 import sys
 from pathlib import Path
@@ -183,6 +184,8 @@ def make_parser() -> argparse.ArgumentParser:
   sub.add_argument('--limit', type=int, help='at most so many clips, spread over the test set')
   sub.add_argument('--seeds', type=int, default=3, help='takes of every clip (default: 3)')
   sub.add_argument('--train-steps', type=int, help="of each arm's emotion path (default: the experiment's; gains: 0)")
+  sub.add_argument('--settings', nargs='+', choices=('1.0', '2.0', '3.0'), help='of dubbing, for an experiment that '
+                   'compares them (default: 2.0 3.0)')  # fmt: skip
   sub.add_argument('--workers', type=int, default=1, help='processes; each takes about 3 GiB (default: 1)')
   sub.add_argument('--share', help=argparse.SUPPRESS)  # i/n: what --workers gives each of its processes
 
@@ -640,14 +643,18 @@ def run_evaluate(given):
   if experiment.evaluation is None:
     raise BadInput(f'{given.experiment} has no evaluation(base, steps): it is an experiment to train, not a benchmark')
   base = load(given.model)
-  steps = {} if given.train_steps is None else {'steps': given.train_steps}
-  evaluation = experiment.evaluation(base, **steps)
+  asked = {'steps': given.train_steps, 'settings': given.settings}
+  asked = {name: value for name, value in asked.items() if value is not None}
+  if given.settings and 'settings' not in inspect.signature(experiment.evaluation).parameters:
+    raise BadInput(f'{given.experiment} compares no settings of dubbing: leave --settings out')
+  evaluation = experiment.evaluation(base, **asked)
   work = Path(given.work or Path('runs') / 'evaluate')
   library = Library.open(given.library, library_features())
   command = ['evaluate', given.experiment, '--work', str(work)]
   for name in ('model', 'library', 'limit', 'seeds', 'train_steps'):
     if getattr(given, name) is not None:
       command += [f'--{name.replace("_", "-")}', str(getattr(given, name))]
+  command += ['--settings', *given.settings] if given.settings else []
   report = evaluate(
     evaluation, base, library, work, given.out or work / 'report', given.limit, given.seeds, share=share,
     first=lambda: run_shares(command, given.workers) if given.workers > 1 and not share else None,

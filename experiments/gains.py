@@ -18,12 +18,13 @@ theirs (Dub 3.0). The director reads words and pixels, never the label. Targets 
 predicted MOS; the last measured report is docs/benchmarks/gains.md.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
 
 from dubber_jax.config import Config, from_json
-from dubber_jax.evaluation.bench import Results
+from dubber_jax.evaluation.bench import Results, lip_figures
 from dubber_jax.evaluation.emotion_path import emotion_batches, emotion_config, emotion_task
 from dubber_jax.evaluation.evaluate import Evaluation
 from dubber_jax.evaluation.examples import Example, write_page
@@ -36,8 +37,9 @@ from dubber_jax.model_directory import SHIPPED, Model
 
 LINES = Path(__file__).with_name('emotional_lines.jsonl')
 TARGETS = {'emotion_accuracy': 0.236, 'naturalness': 0.189}
-FIGURES = ('emotion_accuracy', 'naturalness', 'emotion_probability', 'cleanliness', 'word_error', 'likeness')
-DIFFERENCES = ('word_error', 'likeness')  # of which a relative gain says nothing
+FIGURES = ('emotion_accuracy', 'naturalness', 'emotion_probability', 'emotion_similarity', 'cleanliness', 'word_error',
+           'character_error', 'likeness')  # fmt: skip
+DIFFERENCES = ('emotion_similarity', 'word_error', 'character_error', 'likeness')  # not relative ones
 PAIRS = (('on', 'off'), ('on_once', 'off'), ('on', 'on_once'), ('on', 'off_best_of'), ('off_best_of', 'off'),
          ('off_label', 'off'), ('on', 'off_label'))  # fmt: skip
 MAIN = ('off', 'off_best_of', 'on_once', 'on', 'off_label')
@@ -79,14 +81,18 @@ def report(results: Results, out: Path, facts: dict[str, str]) -> Path:
   tables = {
     'Arms': [{'name': way, **{f: results.summary(way, f) for f in FIGURES}} for way in MAIN],
     'Speed and slots': [speed(results, way) for way in MAIN],
+    'Lip sync of the real films': lips(results),
     'Real speech of the same actors': real,
     'What limits it': limits(results, real),
     'By emotion': rows_by(results, 'emotion'),
     'By voice': rows_by(results, 'speaker'),
   }
+  tables = {heading: rows for heading, rows in tables.items() if rows}
   if not results.bench.ways['off'].weights:
     facts = {'off': 'the same weights with the director silent, as on one item in ten of their training', **facts}
   pictures = draw(results, out)
+  listening = write_items(results).relative_to(results.bench.root)
+  facts |= {'for people': f'`dubber listening-test WORK/{listening} -o test.html` : a page to rate the same sounds on'}
   write_gains(out, comparisons, ('on', 'off'), facts, More(tables, pictures))
   return out / 'gains.json'
 
@@ -105,6 +111,19 @@ def speed(results: Results, way: str) -> dict:
     'seconds_of_sound': results.summary(way, 'lasts'), 'takes': results.summary(way, 'takes'),
     'largest_slot_error_in_ms': float(of_slots),
   }  # fmt: skip
+
+
+def lips(results: Results) -> list[dict]:
+  """Log-probability of the timing, and ms by which the judge would move the sound, beside the films' own sound."""
+  bench = results.bench
+  clips = [i for i, stimulus in enumerate(bench.stimuli) if stimulus.film is not None]
+  if not clips:
+    return []
+  rows = [{'name': way, **{f: results.summary(way, f, clips) for f in ('lip_sync', 'lip_offset')}} for way in MAIN]
+  for name, hear in (('recordings', bench.recorded), ('through the vocoder', bench.vocoded)):
+    said = [lip_figures(hear('lips', bench.filmed(bench.stimuli[i]))) for i in clips]
+    rows.append({'name': name, **{f: interval(np.mean, np.array([s[f] for s in said])) for f in said[0]}})
+  return rows
 
 
 def real_speech(results: Results) -> list[dict]:
@@ -186,6 +205,19 @@ def draw(results: Results, out: Path) -> dict[str, str]:
     pictures[f'{name} against speed'] = f'gains-speed-{figure}.png'
   write_page(out / 'gains-sounds.html', 'Gains: the same lines, five ways', examples(results), embedded=True)
   return pictures | {'sounds side by side': 'gains-sounds.html'}
+
+
+def write_items(results: Results) -> Path:
+  """The lines as every way speaks them, first seed, as a listening test reads them; -> the file, beside the sounds."""
+  bench = results.bench
+  rows = [
+    {'text': s.text, 'emotion': s.emotion,
+     'sounds': {way: str(bench.sound(bench.key(way, s, 0)).relative_to(bench.folder)) for way in MAIN}}
+    for s in bench.stimuli if s.film is None
+  ]  # fmt: skip
+  path = bench.folder / 'listening.json'
+  path.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
+  return path
 
 
 def course(results: Results, figure: str) -> dict[str, list[tuple[float, Interval]]]:

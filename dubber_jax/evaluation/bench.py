@@ -23,7 +23,7 @@ from tqdm import tqdm
 from dubber_jax.clip import EMOTIONS, SAMPLE_RATE, Clip, Line, Take, Voice
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation import speakers
-from dubber_jax.evaluation.emotion import beside, load_judge, softmax
+from dubber_jax.evaluation.emotion import beside, direction, load_judge, softmax
 from dubber_jax.evaluation.intervals import Gain, Interval, crossed, paired
 from dubber_jax.evaluation.judging import Kept, cores, errors, open_judge
 from dubber_jax.evaluation.likeness import likeness
@@ -35,8 +35,10 @@ from dubber_jax.media.sound import read_sound, write_wav
 from dubber_jax.model_directory import Model
 from dubber_jax.rehearsal import compile_clock
 
-JUDGES = ('functionals', 'mos', 'cleanliness', 'words', 'voice')
+JUDGES = ('functionals', 'mos', 'cleanliness', 'words', 'voice', 'lips')
 SPARED = ('cleanliness',)  # judges that hear the first seed alone: slow, and no claim rests on them
+FILMED = ('lips', 'recording')  # judges that need a real film: what is seen in it, or what was said in it
+RATIOS = {'word_error': ('errors', 'words'), 'character_error': ('character_errors', 'characters')}
 PACKAGES = ('jax', 'flax', 'numpy', 'scipy', 'torch', 'distillmos', 'speechmos', 'onnxruntime', 'faster-whisper',
             'ctranslate2', 'Resemblyzer')  # fmt: skip
 
@@ -107,6 +109,7 @@ class Bench:
   def key(self, way: str, stimulus: Stimulus, seed: int) -> str:
     recalled = self.library.hash if self.library is not None else ''
     seen = stimulus.film.name if stimulus.film else f'{stimulus.scene} {stimulus.seconds} {stimulus.seed}'
+    seen += f' {stimulus.given.name}' if stimulus.given else ''
     shown = f'{stimulus.text} {seen}'
     known_by = f'{self.hashes[self.ways[way].weights]} {self.ways[way].settings} {recalled} {shown}'
     known_by = hashlib.sha256(known_by.encode()).hexdigest()
@@ -154,7 +157,8 @@ class Bench:
   def _stage(self, name, stimulus, seed):
     way = self.ways[name]
     label = stimulus.emotion if way.told else ''
-    voice = self.cast.voice(stimulus.speaker, self.models[''])  # what arms learn leaves what it is fitted by
+    given = (stimulus.given,) if stimulus.given else ()
+    voice = self.cast.voice(stimulus.speaker, self.models[''], *given)  # what arms learn leaves what it is fitted by
     return Stage(self.models[way.weights], self.library, Line(stimulus.text), voice, self._clip(stimulus), seed, label)
 
   @functools.lru_cache(maxsize=1)  # noqa: B019  a bench lives as long as its process
@@ -175,19 +179,32 @@ class Bench:
     return name
 
   def _judge(self, judge, share):
-    takes = [t for t in self.takes(share) if self.is_judged(judge, t[2])]
-    sounds = dict.fromkeys(self.performed.value('take', self.key(*t))['sound'] for t in takes)
-    missing = [s for s in sounds if not self.kept[False].has(judge, s)]
-    for sound in tqdm(missing, desc=f'judged: {judge}', unit='take') if missing else ():
-      wave = read_sound(self.folder / 'sounds' / f'{sound}.wav', SAMPLE_RATE)
-      self.kept[False].add(judge, sound, self.open(judge)(wave, SAMPLE_RATE))
+    takes = [t for t in self.takes(share) if self.is_judged(judge, *t[1:])]
+    keys = {self._judged_by(judge, *t): t for t in takes}
+    missing = {key: t for key, t in keys.items() if not self.kept[False].has(judge, key)}
+    for key, take in tqdm(missing.items(), desc=f'judged: {judge}', unit='take') if missing else ():
+      wave = read_sound(self.sound(self.key(*take)), SAMPLE_RATE)
+      film = (take[1].film,) if judge in FILMED else ()
+      self.kept[False].add(judge, key, self.open(judge)(wave, SAMPLE_RATE, *film))
 
-  def is_judged(self, judge: str, seed: int) -> bool:
-    return judge not in SPARED or seed == 0
+  def is_judged(self, judge: str, stimulus: Stimulus, seed: int) -> bool:
+    return (judge not in SPARED or seed == 0) and (judge not in FILMED or stimulus.film is not None)
+
+  def _judged_by(self, judge, way, stimulus, seed) -> str:
+    sound = self.performed.value('take', self.key(way, stimulus, seed))['sound']
+    return f'{sound}/{stimulus.film.name}' if judge in FILMED else sound
+
+  def said(self, judge: str, way: str, stimulus: Stimulus, seed: int):
+    """What a judge says of a take."""
+    return self.kept[False].value(judge, self._judged_by(judge, way, stimulus, seed))
+
+  def filmed(self, stimulus: Stimulus):
+    """The recording of a real film's own sound."""
+    return next(r for r in self.cast.recordings(stimulus.person) if r.path == stimulus.film)
 
   def recorded(self, judge: str, recording):
     """What a judge says of a recording as it is, but as loud as takes are."""
-    return self._of(True, judge, recording.key, lambda: anchor(self.cast.sound_of(recording), SAMPLE_RATE))
+    return self._of(True, judge, recording, recording.key, lambda: anchor(self.cast.sound_of(recording), SAMPLE_RATE))
 
   def vocoded(self, judge: str, recording):
     """The same of a recording's mel through the base's vocoder."""
@@ -197,20 +214,33 @@ class Bench:
       mel = mel_numpy(anchor(self.cast.sound_of(recording), SAMPLE_RATE))
       return anchor(np.asarray(base.vocoder.vocode(mel, 0), np.float32), SAMPLE_RATE)
 
-    return self._of(False, judge, f'vocoded/{recording.key}', wave)
+    return self._of(False, judge, recording, f'vocoded/{recording.key}', wave)
 
-  def _of(self, real, judge, key, wave):
+  def _of(self, real, judge, recording, key, wave):
     if not self.kept[real].has(judge, key):
-      self.kept[real].add(judge, key, self.open(judge)(wave(), SAMPLE_RATE))
+      film = (recording.path,) if judge in FILMED else ()
+      self.kept[real].add(judge, key, self.open(judge)(wave(), SAMPLE_RATE, *film))
     return self.kept[real].value(judge, key)
 
   def odds(self, heard, speaker: str, real: bool = False, but=None) -> np.ndarray:
     """(E,) probabilities of functionals that were heard, beside neutral recordings of the speaker: through the base's
     vocoder, or as they are. but: a recording that is left out."""
-    plain = [r for r in self.cast.neutral(speaker) if r != but]
+    return softmax(self._logits(heard, speaker, real, but))
+
+  def likeness_of_emotion(self, heard, speaker: str, emotion: str, real: bool = False, but=None) -> float:
+    """Cosine, -1 to 1, of what was heard and of the speaker's own recordings of the emotion, as the judge hears both.
+    nan where there are none."""
+    own = [r for r in self.cast.recordings(speaker) if r.emotion == emotion and r != but]
+    if not own:
+      return np.nan
     hear = self.recorded if real else self.vocoded
-    others = np.mean([hear('functionals', r) for r in plain], axis=0)
-    return softmax(self.ear.with_neutral.logits(beside(np.array(heard), others)))
+    others = [direction(self._logits(hear('functionals', r), speaker, real, r)) for r in own]
+    return float(direction(self._logits(heard, speaker, real, but)) @ direction(np.mean(others, axis=0)))
+
+  def _logits(self, heard, speaker, real, but):
+    hear = self.recorded if real else self.vocoded
+    others = np.mean([hear('functionals', r) for r in self.cast.neutral(speaker) if r != but], axis=0)
+    return self.ear.with_neutral.logits(beside(np.array(heard), others))
 
 
 @dataclass(frozen=True)
@@ -226,20 +256,21 @@ class Results:
     return np.pad(np.array(rows, float), ((0, 0), (0, b.seeds - seeds)), constant_values=np.nan)
 
   def summary(self, way: str, figure: str, clips=slice(None), seeds: int | None = None) -> Interval:
-    """Mean and interval of a figure (word_error: all errors over all words), of some clips, of the first seeds."""
+    """Mean and interval of a figure (of RATIOS: all errors over all words), of some clips, of the first seeds."""
     groups = np.array(self.groups)[clips]
-    if figure == 'word_error':
-      parts, wholes = (self.table(way, name)[clips, :seeds] for name in ('errors', 'words'))
+    if figure in RATIOS:
+      parts, wholes = (self.table(way, name)[clips, :seeds] for name in RATIOS[figure])
       return crossed(parts, wholes, groups)
     return crossed(self.table(way, figure)[clips, :seeds], groups=groups)
 
-  def gain(self, of: str, over: str, figure: str, relative: bool = True) -> Gain:
+  def gain(self, of: str, over: str, figure: str, relative: bool = True, clips=slice(None)) -> Gain:
     """Of one way over another on the same clips and seeds. Relative to nothing, it is the plain difference."""
-    if figure == 'word_error':
-      (a, wholes), (b, _) = ([self.table(way, name) for name in ('errors', 'words')] for way in (over, of))
-      return paired(a, b, wholes, relative=False, groups=self.groups)
-    a, b = self.table(over, figure), self.table(of, figure)
-    return paired(a, b, relative=relative and bool(np.nansum(a) > 0), groups=self.groups)
+    groups = np.array(self.groups)[clips]
+    if figure in RATIOS:
+      (a, wholes), (b, _) = ([self.table(way, name)[clips] for name in RATIOS[figure]] for way in (over, of))
+      return paired(a, b, wholes, relative=False, groups=groups)
+    a, b = self.table(over, figure)[clips], self.table(of, figure)[clips]
+    return paired(a, b, relative=relative and bool(np.nansum(a) > 0), groups=groups)
 
   def heard(self, way: str) -> list[tuple[str, str]]:
     """(label, what is heard) of each take of the way's first seed."""
@@ -266,8 +297,7 @@ class Results:
   @functools.cache  # noqa: B019
   def _figures(self, way, clip, seed) -> dict[str, float]:
     b, stimulus, take = self.bench, self.bench.stimuli[clip], self.take(way, clip, seed)
-    heard = [judge for judge in b.judges if b.is_judged(judge, seed)]
-    said = {judge: b.kept[False].value(judge, take['sound']) for judge in heard}
+    said = {judge: b.said(judge, way, stimulus, seed) for judge in b.judges if b.is_judged(judge, stimulus, seed)}
     found = {'seconds': take['seconds'], 'lasts': take['lasts'], **take['facts']}
     found |= _of_director(take['facts'], stimulus.emotion)
     found['slot_error'] = np.nan if take['slot_error'] is None else 1000 * take['slot_error']
@@ -275,12 +305,17 @@ class Results:
       odds = self._odds(way, clip, seed)
       found['emotion_probability'] = float(odds[b.ear.emotions.index(stimulus.emotion)])
       found['emotion_accuracy'] = float(b.ear.emotions[int(np.argmax(odds))] == stimulus.emotion)
+      found['emotion_similarity'] = b.likeness_of_emotion(said['functionals'], stimulus.speaker, stimulus.emotion)
     if 'mos' in said:
       found['naturalness'] = said['mos']
     if 'cleanliness' in said:
       found['cleanliness'] = said['cleanliness']['overall']
     if 'words' in said:
       found['errors'], found['words'] = errors(stimulus.text, said['words'])
+      found['character_errors'], found['characters'] = errors(stimulus.text, said['words'], of=tuple)
+    if 'lips' in said:
+      found |= lip_figures(said['lips'])
+    found |= said.get('recording', {})
     if 'voice' in said:
       other = b.recorded('voice', b.cast.another(stimulus.speaker))
       found['likeness'] = likeness(np.array(said['voice']), np.array(other))
@@ -289,6 +324,11 @@ class Results:
   def _odds(self, way, clip, seed):
     heard = self.bench.kept[False].value('functionals', self.take(way, clip, seed)['sound'])
     return self.bench.odds(heard, self.bench.stimuli[clip].speaker)
+
+
+def lip_figures(said) -> dict[str, float]:
+  """Of what the judge of lip sync says: how sure it is of the timing, and by how many ms it would move the sound."""
+  return {'lip_sync': said['agreement'], 'lip_offset': abs(said['late'])}
 
 
 def _of_director(facts, emotion) -> dict[str, float]:

@@ -75,9 +75,7 @@ class EmotionJudge:
     self, wave: np.ndarray, sample_rate: int, neutral: np.ndarray | Sequence[np.ndarray] | None = None
   ) -> np.ndarray:
     """The same -> (7,) of unit norm. The cosine of two is their emotion similarity, 1 where both sound alike."""
-    logits = self._logits(wave, sample_rate, neutral)
-    centred = logits - logits.mean()
-    return (centred / (np.linalg.norm(centred) + 1e-9)).astype(np.float32)
+    return direction(self._logits(wave, sample_rate, neutral)).astype(np.float32)
 
   def _logits(self, wave, sample_rate, neutral):
     heard = functionals(wave, sample_rate)
@@ -87,6 +85,12 @@ class EmotionJudge:
     if not waves:
       raise BadInput('no neutral speech was given: leave `neutral` out, or give one recording or more')
     return self.with_neutral.logits(beside(heard, np.mean([functionals(w, sample_rate) for w in waves], axis=0)))
+
+
+def direction(logits: np.ndarray) -> np.ndarray:
+  """(E,) -> of unit norm and mean 0, what an embedding is."""
+  centred = logits - logits.mean()
+  return centred / (np.linalg.norm(centred) + 1e-9)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

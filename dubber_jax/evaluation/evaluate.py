@@ -14,6 +14,7 @@ from dubber_jax.evaluation import speakers
 from dubber_jax.evaluation.bench import JUDGES, Bench, Results, Way, weights_hash
 from dubber_jax.evaluation.emotion_path import train_path
 from dubber_jax.evaluation.judging import open_judge
+from dubber_jax.evaluation.lip_sync import load_judge as load_lip_judge
 from dubber_jax.evaluation.stimuli import Stimulus, spread
 from dubber_jax.model_directory import Model
 
@@ -76,6 +77,8 @@ def facts(results: Results) -> dict[str, str]:
     'seeds of takes': ', '.join(map(str, range(b.seeds))),
     'judge of emotion': f'sha256 {b.ear.digest[:12] or "unknown"}, chance {1 / len(b.ear.emotions):.1%}',
   }  # fmt: skip
+  if any(stimulus.film for stimulus in b.stimuli) and 'lips' in b.judges:
+    said['judge of lip sync'] = f'sha256 {load_lip_judge().digest[:12]}'
   for name in ('commit', 'machine', 'versions'):
     said[name] = '; '.join(dict.fromkeys(o[name] for o in origins))
   return said

@@ -78,6 +78,35 @@ def _functionals():
   return lambda wave, rate: [float(x) for x in functionals(wave, rate)]
 
 
+def _lips():
+  from dubber_jax.evaluation.lip_sync import cut_out, load_judge
+  from dubber_jax.media.video import read_frames
+
+  judge = load_judge()
+  mouths = functools.lru_cache(maxsize=8)(lambda film: cut_out(read_frames(film)[0]))
+
+  def listen(wave, rate, film):
+    said = judge.listen(mouths(film), wave, rate)
+    return {'agreement': said.agreement, 'late': 1000 * said.offset, 'cosine': said.cosine}
+
+  return listen
+
+
+def _recording():
+  from dubber_jax.evaluation.mcd import mel_distortion
+  from dubber_jax.evaluation.pitch import prosody_distance
+  from dubber_jax.media.loudness import anchor
+  from dubber_jax.media.mel import mel_numpy
+  from dubber_jax.media.sound import read_sound
+
+  def compare(wave, rate, film):
+    said = anchor(read_sound(film, rate), rate)
+    far = mel_distortion(mel_numpy(said), mel_numpy(wave)) | prosody_distance(said, wave)
+    return {name: None if np.isnan(value) else float(value) for name, value in far.items()}
+
+  return compare
+
+
 JUDGES = {
   'words': _words,
   'mos': _mos,
@@ -85,19 +114,22 @@ JUDGES = {
   'cleanliness': _cleanliness,
   'voice': _voice,
   'functionals': _functionals,  # what the judge of emotion hears
+  'lips': _lips,  # of a film's pictures
+  'recording': _recording,  # how far from the film's own sound: spectrum, pitch, stress
 }
 
 
 @functools.cache
 def open_judge(name: str) -> Callable[[np.ndarray, int], object]:
-  """judge(wave (S,), sample_rate) -> what it says, as JSON can. Raises BadInput where its packages are missing."""
+  """judge(wave (S,), sample_rate) -> what it says, as JSON can; those of lips and recording are also given the film's
+  path. Raises BadInput where its packages are missing."""
   return JUDGES[name]()
 
 
-def errors(said: str, heard: str) -> tuple[int, int]:
-  """-> errors and words of one clip; as `word_error` counts them."""
-  said = normalise(said).split()
-  return edits(said, normalise(heard).split()), len(said)
+def errors(said: str, heard: str, of: Callable = str.split) -> tuple[int, int]:
+  """-> errors and words of one clip, as `word_error` counts them; of=tuple: characters and spaces."""
+  said = of(normalise(said))
+  return edits(said, of(normalise(heard))), len(said)
 
 
 def cores() -> int:

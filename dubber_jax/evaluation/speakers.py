@@ -1,6 +1,7 @@
 """The people in whose voices benchmarks speak, by their recordings in the data sets."""
 
 import functools
+from pathlib import Path
 
 import numpy as np
 
@@ -32,15 +33,16 @@ def reference(speaker: str):
   return next((r for r in neutral if len(sound_of(r)) >= REFERENCE * SAMPLE_RATE), neutral[0])
 
 
-def voice(speaker: str, actor: Model | None = None) -> Voice:
-  """Of the speaker's reference; fitted to a model, where one is given."""
-  key = speaker, norms_hash(actor.params) if actor else ''
+def voice(speaker: str, actor: Model | None = None, path: Path | None = None) -> Voice:
+  """Of the speaker's reference, or of another file; fitted to a model, where one is given."""
+  key = speaker, norms_hash(actor.params) if actor else '', path
   if key not in _voices:
-    _voices[key] = make_voice(sound_of(reference(speaker)), SAMPLE_RATE, speaker, actor=actor)
+    wave = read_sound(path, SAMPLE_RATE) if path else sound_of(reference(speaker))
+    _voices[key] = make_voice(wave, SAMPLE_RATE, speaker, actor=actor)
   return _voices[key]
 
 
-_voices: dict[tuple[str, str], Voice] = {}
+_voices: dict[tuple[str, str, Path | None], Voice] = {}
 
 
 def neutral(speaker: str) -> list:

@@ -20,7 +20,8 @@ SIDE = 256  # pixels
 
 @dataclass(frozen=True)
 class Stimulus:
-  """One clip of a test set. `scene`: the mood of a drawn film; `film`: a real one; without either, words alone."""
+  """One clip of a test set. `scene`: the mood of a drawn film; `film`: a real one, of `person`; without either, words
+  alone. `given`: the file that the voice is made of, if not the speaker's reference."""
 
   key: str
   text: str
@@ -29,6 +30,8 @@ class Stimulus:
   scene: str = ''
   film: Path | None = None
   seed: int = 0  # who is drawn
+  person: str = ''
+  given: Path | None = None
 
   @property
   def seconds(self) -> float:
@@ -78,7 +81,22 @@ def read_films(speaker: str = STRANGER) -> list[Stimulus]:
   from data_pipelines.recordings import read_recordings
 
   films = [r for r in read_recordings('cremad') if r.has_video]
-  return [Stimulus(f'film/{r.id}/{speaker}', r.text, r.emotion, speaker, film=r.path) for r in films]
+  return [Stimulus(f'film/{r.id}/{speaker}', r.text, r.emotion, speaker, film=r.path, person=r.speaker) for r in films]
+
+
+def read_grid(setting: str) -> list[Stimulus]:
+  """GRID's films of a dubbing setting, dubbed in the voice of who is seen: '2.0', of the speaker that the actor learned
+  from, films that it did not; '3.0', of a stranger. Voices are made of another recording; in '1.0' of the film's own
+  sound, which flatters, of the films of 3.0."""
+  from dubber_jax.evaluation.speakers import DAMAGED, recordings, reference
+
+  speaker, split = ('s1', 'test') if setting == '2.0' else ('s4', 'test_unseen')
+  films = [r for r in recordings(speaker) if r.split == split and r.key not in DAMAGED and r != reference(speaker)]
+  return [
+    Stimulus(f'grid-{setting}/{r.id}/{speaker}', r.text, r.emotion, speaker, film=r.path, person=speaker,
+             given=r.path if setting == '1.0' else None)
+    for r in films
+  ]  # fmt: skip
 
 
 def spread(stimuli: Sequence[Stimulus], limit: int | None) -> list[Stimulus]:

@@ -195,7 +195,7 @@ def experiment(name):
   return module
 
 
-@pytest.mark.parametrize('name', ['gains', 'ablations', 'retrieval'])
+@pytest.mark.parametrize('name', ['gains', 'ablations', 'retrieval', 'settings'])
 def test_the_reports_are_written_of_any_judgements(name, model, tmp_path, monkeypatch):
   module = experiment(name)
   real = module.evaluation(model, steps=0)
@@ -219,7 +219,9 @@ def test_the_reports_are_written_of_any_judgements(name, model, tmp_path, monkey
     for picture in ('gains.png', 'gains-confusion.png', 'gains-by-emotion.png', 'gains-rounds-naturalness.png'):
       assert (path.parent / picture).stat().st_size > 0 and picture in text
   else:
-    assert len(data['rows']) == {'ablations': 9, 'retrieval': 9}[name]
+    assert len(data['rows']) == {'ablations': 9, 'retrieval': 9, 'settings': 1}[name]
+  if name == 'settings':
+    assert data['rows'][0]['name'] == 'Dub 3.0, lines: on over off' and len(data['emotional_lines']) == 2
 
 
 def test_the_arms_that_are_trained_differ_in_the_director_alone():
@@ -284,6 +286,39 @@ def test_what_is_no_benchmark_is_refused_in_one_line(capsys):
   assert main(['evaluate', 'nowhere.py']) == 2
   assert main(['evaluate', str(EXPERIMENTS / 'gains.py'), '--workers', '0']) == 2
   assert '--workers 0' in capsys.readouterr().err
+
+
+def test_what_is_seen_and_was_said_is_judged_of_real_films_alone(model, tmp_path):
+  asked = []
+
+  def open_judge(name):
+    def judge(wave, rate, film):
+      asked.append((name, film))
+      return {'agreement': -0.5, 'late': -40.0, 'cosine': 0.4} if name == 'lips' else {'mcd': 6.0, 'pitch_rmse': None}
+
+    return judge
+
+  film = tmp_path / 'film.mp4'
+  stimuli = [STIMULI[0], dataclasses.replace(STIMULI[1], key='film/1/ada', film=film, person='ada')]
+  made = {'a': Way(lambda stage: played(tone(1)))}
+  bench = Bench(tmp_path / 'work', made, {'': model}, None, stimuli, 1, ('lips', 'recording'), CAST, open_judge, Ear())
+  monkey = bench._clip
+  bench._clip = lambda stimulus: None if stimulus.film else monkey(stimulus)  # nothing has to be seen here
+  results = bench.run()
+  assert asked == [('lips', film), ('recording', film)]
+  assert results.summary('a', 'lip_offset', [1]).value == 40.0 and results.summary('a', 'mcd', [1]).value == 6.0
+  assert np.isnan(results.table('a', 'lip_sync')[0, 0]) and np.isnan(results.table('a', 'pitch_rmse')).all()
+
+
+def test_a_voice_of_another_file_is_another_take(model, tmp_path):
+  bench = Bench(tmp_path, {'a': Way(played)}, {'': model}, None, STIMULI, 1, cast=CAST, ear=Ear())
+  given = dataclasses.replace(STIMULI[0], given=tmp_path / 'own.wav')
+  assert bench.key('a', given, 0) != bench.key('a', STIMULI[0], 0)
+
+
+def test_settings_are_for_experiments_that_compare_them(capsys):
+  assert main(['evaluate', str(EXPERIMENTS / 'gains.py'), '--settings', '2.0']) == 2
+  assert 'compares no settings' in capsys.readouterr().err
 
 
 def test_two_reports_are_told_apart_or_not(model, tmp_path, capsys):

@@ -84,6 +84,20 @@ def test_the_stimuli_are_of_unseen_people_and_never_in_their_own_sound(everythin
     assert film.speaker not in str(film.film) and film.speaker.split('_')[1] not in film.film.name
 
 
+def test_the_films_of_the_settings_were_seen_by_nothing_and_their_voices_are_of_other_recordings(everything):
+  from dubber_jax.evaluation.stimuli import read_grid
+
+  heard = {r.path for r in learned_from(everything)}
+  library = {json.loads(row)['key'] for row in (LIBRARY / 'clips.jsonl').read_text().splitlines()}
+  for setting, person in (('2.0', 's1'), ('3.0', 's4')):
+    films = read_grid(setting)
+    assert len(films) > 20 and {f.speaker for f in films} == {person}
+    assert not {f.film for f in films} & heard and not {f'grid/{person}/{f.film.stem}' for f in films} & library
+    assert speakers.reference(person).path not in {f.film for f in films} and {f.given for f in films} == {None}
+  assert not {'s4'} & {r.speaker for r in learned_from(everything)}
+  assert all(f.given == f.film for f in read_grid('1.0'))
+
+
 @pytest.mark.slow
 def test_no_line_means_nearly_what_a_sentence_of_the_training_says(everything):
   from dubber_jax.perception.text import embed_text
