@@ -4,8 +4,8 @@
     python experiments/lip_sync_judge.py --choose      # measures on s1's validation films alone: to choose by
     python experiments/lip_sync_judge.py --measure     # the judge that ships, once more
 
-An hour of one CPU core, of which ten minutes cut mouths out of 971 films (kept in cache/lip_sync). Stopped, the same
-command goes on. What it can tell is in docs/judges.md.
+Forty minutes of one shared CPU core, of which eight cut mouths out of 971 films (kept in cache/lip_sync). Stopped, the
+same command goes on. What it can tell is in docs/judges.md.
 """
 
 import argparse
@@ -236,8 +236,8 @@ around the mouth and of log-mels; made by `experiments/lip_sync_judge.py`, used 
 learned from the same man's films too, by lip landmarks; weights, features and form are shared with neither.
 
 **Figures.** Area under the curve by which films are told from themselves with their sound shifted both ways, or with
-the sound of another film of the same speaker; and the share of films whose best shift is within 40 ms of what was
-filmed. 95 % intervals over films.
+the sound of another film of the same speaker (of the next one, where there is but one film); and the share of films
+whose best shift is within 40 ms of what was filmed. 95 % intervals over films.
 
 {figures}
 
