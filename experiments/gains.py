@@ -92,7 +92,7 @@ def report(results: Results, out: Path, facts: dict[str, str]) -> Path:
     facts = {'off': 'the same weights with the director silent, as on one item in ten of their training', **facts}
   pictures = draw(results, out)
   listening = write_items(results).relative_to(results.bench.root)
-  facts |= {'for people': f'`dubber listening-test WORK/{listening} -o test.html` : a page to rate the same sounds on'}
+  facts |= {'for people': f'`dubber listening-test WORK/{listening} -o test.html`: a page to rate the same sounds on'}
   write_gains(out, comparisons, ('on', 'off'), facts, More(tables, pictures))
   return out / 'gains.json'
 
@@ -237,7 +237,7 @@ def against_speed(results: Results, figure: str) -> dict[str, list[tuple[float, 
 
 
 def examples(results: Results) -> dict:
-  """The first line of each emotion, as every way speaks it, beside the recording that the voice was made of."""
+  """The first line of each emotion, as every way speaks it; no recordings, so that the page may be passed on."""
   groups = {}
   for emotion in SHOWN:
     clip = next((i for i, s in enumerate(results.bench.stimuli) if s.emotion == emotion), None)
@@ -245,6 +245,5 @@ def examples(results: Results) -> dict:
       continue
     stimulus = results.bench.stimuli[clip]
     said = [Example(way, results.wave(way, clip)) for way in MAIN]
-    given = results.bench.cast.sound_of(results.bench.cast.reference(stimulus.speaker))
-    groups[f'{emotion}, {stimulus.speaker}'] = [(stimulus.text, [Example('reference of the voice', given), *said])]
+    groups[f'{emotion}, {stimulus.speaker}'] = [(stimulus.text, said)]
   return groups

@@ -38,6 +38,7 @@ from dubber_jax.rehearsal import compile_clock
 JUDGES = ('functionals', 'mos', 'cleanliness', 'words', 'voice', 'lips')
 SPARED = ('cleanliness',)  # judges that hear the first seed alone: slow, and no claim rests on them
 FILMED = ('lips', 'recording')  # judges that need a real film: what is seen in it, or what was said in it
+SHARES = ('emotion_accuracy', 'emotion_probability', 'intended', 'recalled', 'accepted')  # between 0 and 1
 RATIOS = {'word_error': ('errors', 'words'), 'character_error': ('character_errors', 'characters')}
 PACKAGES = ('jax', 'flax', 'numpy', 'scipy', 'torch', 'distillmos', 'speechmos', 'onnxruntime', 'faster-whisper',
             'ctranslate2', 'Resemblyzer')  # fmt: skip
@@ -261,7 +262,11 @@ class Results:
     if figure in RATIOS:
       parts, wholes = (self.table(way, name)[clips, :seeds] for name in RATIOS[figure])
       return crossed(parts, wholes, groups)
-    return crossed(self.table(way, figure)[clips, :seeds], groups=groups)
+    found = crossed(self.table(way, figure)[clips, :seeds], groups=groups)
+    if figure in SHARES:
+      low, high = np.clip([found.low, found.high], 0.0, 1.0)
+      return dataclasses.replace(found, low=float(low), high=float(high))
+    return found
 
   def gain(self, of: str, over: str, figure: str, relative: bool = True, clips=slice(None)) -> Gain:
     """Of one way over another on the same clips and seeds. Relative to nothing, it is the plain difference."""
