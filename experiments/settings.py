@@ -20,7 +20,8 @@ import numpy as np
 from dubber_jax.config import Config
 from dubber_jax.evaluation.bench import JUDGES, RATIOS, Results, lip_figures
 from dubber_jax.evaluation.evaluate import Evaluation
-from dubber_jax.evaluation.intervals import interval
+from dubber_jax.evaluation.intervals import interval, share
+from dubber_jax.evaluation.judging import errors
 from dubber_jax.evaluation.stimuli import ACTORS, Stimulus, read_grid, read_lines, spread
 from dubber_jax.evaluation.tables import More, write_rows
 from dubber_jax.evaluation.ways import directed, one_way
@@ -106,4 +107,7 @@ def real(results: Results, clips) -> dict[str, dict]:
       figure: interval(np.mean, np.array([row[figure] for row in lips])) for figure in ('lip_sync', 'lip_offset')
     }
     rows[name]['naturalness'] = interval(np.mean, np.array([hear('mos', film) for film in films]))
+    for figure, of in (('word_error', str.split), ('character_error', tuple)):
+      counts = [errors(film.text, hear('words', film), of) for film in films]
+      rows[name][figure] = interval(share, np.array(counts))
   return rows

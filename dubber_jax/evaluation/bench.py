@@ -231,7 +231,7 @@ class Bench:
   def likeness_of_emotion(self, heard, speaker: str, emotion: str, real: bool = False, but=None) -> float:
     """Cosine, -1 to 1, of what was heard and of the speaker's own recordings of the emotion, as the judge hears both.
     nan where there are none."""
-    own = [r for r in self.cast.recordings(speaker) if r.emotion == emotion and r != but]
+    own = [r for r in self.cast.acted(speaker, emotion) if r != but]
     if not own:
       return np.nan
     hear = self.recorded if real else self.vocoded

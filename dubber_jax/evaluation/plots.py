@@ -11,12 +11,17 @@ from dubber_jax.media.output import complete_file
 COLOURS = ('#3b6ea5', '#c8743c', '#4f8f5b', '#8a5a9e', '#9a9a9a', '#b5484f')
 TARGET = '#c0392b'
 DOTS = 110  # an inch
+ACROSS = 3  # places side by side
 
 
 def draw_gains(path: str | Path, rows: Mapping[str, Sequence[tuple[str, Gain]]], targets: Mapping[str, float]) -> None:
   """{metric: [(what is compared, its gain)]}: each gain as a point with its interval, against zero and the target."""
-  sheet, places = _sheet(1, len(rows), 4.6, 0.9 + 0.42 * max(map(len, rows.values())))
-  for place, (metric, gains) in zip(places, rows.items(), strict=True):
+  across = min(len(rows), ACROSS)
+  sheet, places = _sheet(-(-len(rows) // across), across, 4.6, 0.9 + 0.32 * max(map(len, rows.values())))
+  places = list(places)
+  for place in places[len(rows) :]:
+    place.axis('off')
+  for place, (metric, gains) in zip(places, rows.items(), strict=False):
     height = np.arange(len(gains))[::-1]
     for y, (_, gain) in zip(height, gains, strict=True):
       _point(place, y, gain, COLOURS[0] if gain.told_from_zero else COLOURS[4])

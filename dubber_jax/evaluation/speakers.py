@@ -15,6 +15,7 @@ SETS = {
 }  # by initial  # fmt: skip
 DAMAGED = ('grid/s4/bbaf2a',)  # a knock after the words, as loud as they are
 REFERENCE = 3.0  # s: the shortest recording that a voice is made of, where there is one as long
+ENOUGH = 16  # recordings, of which a mean is taken
 CALM = '02'  # RAVDESS's third number: counts as neutral, but less so than what it calls neutral
 
 
@@ -48,7 +49,17 @@ _voices: dict[tuple[str, str, Path | None], Voice] = {}
 def neutral(speaker: str) -> list:
   """Recordings beside which the judge of emotion hears a voice."""
   plain = [r for r in recordings(speaker) if r.emotion == 'neutral']
-  return [r for r in plain if r.set != 'ravdess' or r.id.split('-')[2] != CALM]
+  return some([r for r in plain if r.set != 'ravdess' or r.id.split('-')[2] != CALM])
+
+
+def acted(speaker: str, emotion: str) -> list:
+  """Recordings that a take of the emotion is likened to."""
+  return some([r for r in recordings(speaker) if r.emotion == emotion])
+
+
+def some(found: list) -> list:
+  """At most ENOUGH, spread over all: what a thousand more would add to a mean is not worth an hour."""
+  return found[:: -(-len(found) // ENOUGH)] if found else found
 
 
 def another(speaker: str):

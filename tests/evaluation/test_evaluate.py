@@ -67,6 +67,7 @@ CAST = SimpleNamespace(
   neutral=lambda speaker: [RECORDINGS['plain'], RECORDINGS['other']],
   another=lambda speaker: RECORDINGS['other'],
   recordings=lambda speaker: list(RECORDINGS.values()),
+  acted=lambda speaker, emotion: [r for r in RECORDINGS.values() if r.emotion == emotion],
   reference=lambda speaker: RECORDINGS['plain'],
   sound_of=lambda recording: tone(JUDGED.index(recording.emotion)),
 )
