@@ -30,7 +30,7 @@ from dubber_jax.evaluation.evaluate import Evaluation
 from dubber_jax.evaluation.examples import Example, write_page
 from dubber_jax.evaluation.intervals import Interval, interval
 from dubber_jax.evaluation.plots import draw_confusions, draw_courses, draw_groups
-from dubber_jax.evaluation.stimuli import read_films, read_lines, spread
+from dubber_jax.evaluation.stimuli import balanced, read_films, read_lines, spread
 from dubber_jax.evaluation.tables import Comparison, More, write_gains
 from dubber_jax.evaluation.ways import best_of, directed, labelled, one_way
 from dubber_jax.model_directory import SHIPPED, Model
@@ -46,6 +46,7 @@ MAIN = ('off', 'off_best_of', 'on_once', 'on', 'off_label')
 ROUNDS, CANDIDATES = 3, 4
 STEPS = 200  # of `dubber train`; an evaluation trains nothing unless --train-steps says so
 EACH = 2  # recordings of each actor and emotion, for what real speech reaches
+LISTENED = 4  # one of so many lines is in the listening test; a page of all would not go by mail
 SHOWN = ('angry', 'disgust', 'fear', 'happy', 'sad', 'surprise')  # the first line of each can be heard
 
 
@@ -208,12 +209,12 @@ def draw(results: Results, out: Path) -> dict[str, str]:
 
 
 def write_items(results: Results) -> Path:
-  """The lines as every way speaks them, first seed, as a listening test reads them; -> the file, beside the sounds."""
+  """Some lines as every way speaks them, first seed, as a listening test reads them; -> the file, beside the sounds."""
   bench = results.bench
   rows = [
     {'text': s.text, 'emotion': s.emotion,
      'sounds': {way: str(bench.sound(bench.key(way, s, 0)).relative_to(bench.folder)) for way in MAIN}}
-    for s in bench.stimuli if s.film is None
+    for s in balanced([s for s in bench.stimuli if s.film is None], LISTENED)
   ]  # fmt: skip
   path = bench.folder / 'listening.json'
   path.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')

@@ -1,6 +1,6 @@
 """Dubbing settings: a voice that the actor knows (Dub 2.0), and a stranger's (Dub 3.0), with and without the director.
 
-    dubber evaluate experiments/settings.py -o docs/benchmarks --seeds 1          # 161 clips: 15 min of a thread
+    dubber evaluate experiments/settings.py -o docs/benchmarks --seeds 1          # 162 clips: 15 min of a thread
     dubber evaluate experiments/settings.py --settings 1.0 --seeds 1              # a film's own sound as the voice
     dubber evaluate experiments/settings.py --limit 8 --seeds 1                   # does it work?
 
@@ -22,7 +22,7 @@ from dubber_jax.evaluation.bench import JUDGES, RATIOS, Results, lip_figures
 from dubber_jax.evaluation.evaluate import Evaluation
 from dubber_jax.evaluation.intervals import interval, share
 from dubber_jax.evaluation.judging import errors
-from dubber_jax.evaluation.stimuli import ACTORS, Stimulus, read_grid, read_lines, spread
+from dubber_jax.evaluation.stimuli import ACTORS, Stimulus, balanced, read_grid, read_lines, spread
 from dubber_jax.evaluation.tables import More, write_rows
 from dubber_jax.evaluation.ways import directed, one_way
 from dubber_jax.model_directory import Model
@@ -30,7 +30,7 @@ from dubber_jax.model_directory import Model
 LINES = Path(__file__).with_name('emotional_lines.jsonl')
 KNOWN = ('ravdess_01', 'ravdess_02', 'ravdess_03', 'ravdess_04')  # not those whom the judge of emotion learned from
 ROUNDS, CANDIDATES = 3, 4  # as in the gains
-FILMS, SPOKEN = 28, 56  # of each setting at most
+FILMS = 28  # of each setting at most
 OF_LINES = ('emotion_accuracy', 'emotion_similarity', 'naturalness', 'word_error', 'character_error', 'likeness')
 OF_FILMS = ('lip_sync', 'lip_offset', 'slot_error', 'mcd', 'mcd_dtw', 'mcd_dtw_sl', 'pitch_rmse', 'pitch_correlation',
             'voicing_error', 'naturalness', 'word_error', 'character_error', 'likeness')  # fmt: skip
@@ -51,7 +51,7 @@ def clips_of(setting: str) -> list[Stimulus]:
   films = spread(read_grid(setting), FILMS)
   if setting == '1.0':
     return films  # of a new line there is no recording to make a voice of
-  return [*spread(read_lines(LINES, KNOWN if setting == '2.0' else ACTORS), SPOKEN), *films]
+  return [*balanced(read_lines(LINES, KNOWN if setting == '2.0' else ACTORS), 2), *films]
 
 
 def group(stimulus: Stimulus) -> tuple[str, str]:

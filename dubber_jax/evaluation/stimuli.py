@@ -99,6 +99,13 @@ def read_grid(setting: str) -> list[Stimulus]:
   ]  # fmt: skip
 
 
+def balanced(lines: Sequence[Stimulus], every: int) -> list[Stimulus]:
+  """One of `every` (2 or 4) lines of `read_lines`, with as many of each emotion, and of each voice with and without a
+  face, as before."""
+  count = len(lines) // every
+  return [lines[every * i + (i + i // 4) % every] for i in range(count)]
+
+
 def spread(stimuli: Sequence[Stimulus], limit: int | None) -> list[Stimulus]:
   """At most `limit` of them, evenly spread over their order."""
   if limit is None or limit >= len(stimuli):

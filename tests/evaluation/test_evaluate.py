@@ -16,7 +16,7 @@ from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.bench import Bench, Played, Results, Way
 from dubber_jax.evaluation.emotion import JUDGED, Discriminant
 from dubber_jax.evaluation.evaluate import Evaluation, evaluate
-from dubber_jax.evaluation.stimuli import Stimulus, read_lines, spread
+from dubber_jax.evaluation.stimuli import Stimulus, balanced, read_lines, spread
 from dubber_jax.evaluation.tables import Comparison, write_gains
 
 EXPERIMENTS = Path(__file__).parents[2] / 'experiments'
@@ -178,6 +178,13 @@ def test_every_voice_has_as_many_lines_of_each_emotion_with_and_without_a_face()
   counts = Counter((s.speaker, s.emotion, bool(s.scene)) for s in lines)
   assert len(lines) >= 100 and len(counts) == 4 * 7 * 2 and set(counts.values()) == {2}
   assert len({s.key for s in lines}) == len(lines)
+  for every in (2, 4):
+    part = balanced(lines, every)
+    counts = Counter((s.speaker, s.emotion, bool(s.scene)) for s in part)
+    assert len(set(part)) == len(lines) // every
+    assert set(Counter(s.emotion for s in part).values()) == {16 // every}
+    assert set(Counter((s.speaker, bool(s.scene)) for s in part).values()) <= {14 // every, -(-14 // every)}
+    assert max(counts.values()) == 1
   few = spread(lines, 14)
   assert len({s.emotion for s in few}) == 7 and len(set(few)) == 14
 
