@@ -18,6 +18,7 @@ from dubber_jax.clip import Clip, Line
 from dubber_jax.config import Config
 from dubber_jax.evaluation.bench import Results, Stage, Way
 from dubber_jax.evaluation.evaluate import Evaluation
+from dubber_jax.evaluation.plots import draw_gains
 from dubber_jax.evaluation.recall import agreement, by_speaker, nearest
 from dubber_jax.evaluation.stimuli import read_films, read_lines
 from dubber_jax.evaluation.tables import More, write_rows
@@ -28,6 +29,7 @@ from dubber_jax.perception.read import read_clip
 LINES = Path(__file__).with_name('emotional_lines.jsonl')
 NUMBERS = (1, 2, 3, 5, 10)  # of clips recalled for each of scene, face and text
 FIGURES = ('recalled', 'intended', 'emotion_accuracy', 'emotion_probability', 'naturalness')
+COMPARED = ('emotion_probability', 'naturalness')
 JUDGED_BY = ('functionals', 'mos')
 BASE = 'K = 3, cosine, all speakers, exact'
 
@@ -73,9 +75,13 @@ def report(results: Results, out: Path, facts: dict[str, str]) -> Path:
   for way in results.bench.ways:
     row = {'name': way, **{f: results.summary(way, f) for f in FIGURES}}
     if way != BASE:
-      row |= {f'gain in {f}': results.gain(way, BASE, f) for f in ('emotion_probability', 'naturalness')}
+      row |= {f'gain in {f}': results.gain(way, BASE, f) for f in COMPARED}
     rows.append(row)
-  write_rows(out, 'retrieval', 'Retrieval', rows, facts, More({'Recalled alike': alike(results)}))
+  out.mkdir(parents=True, exist_ok=True)
+  shown = {f.replace('_', ' '): [(row['name'], row[f'gain in {f}']) for row in rows[1:]] for f in COMPARED}
+  draw_gains(out / 'retrieval.png', shown, {})
+  more = More({'Recalled alike': alike(results)}, {f'gain over {BASE}': 'retrieval.png'})
+  write_rows(out, 'retrieval', 'Retrieval', rows, facts, more)
   return Path(out) / 'retrieval.json'
 
 

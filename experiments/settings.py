@@ -22,6 +22,7 @@ from dubber_jax.evaluation.bench import JUDGES, RATIOS, Results, lip_figures
 from dubber_jax.evaluation.evaluate import Evaluation
 from dubber_jax.evaluation.intervals import interval, share
 from dubber_jax.evaluation.judging import errors
+from dubber_jax.evaluation.plots import draw_groups
 from dubber_jax.evaluation.stimuli import ACTORS, Stimulus, balanced, read_grid, read_lines, spread
 from dubber_jax.evaluation.tables import More, write_rows
 from dubber_jax.evaluation.ways import directed, one_way
@@ -34,6 +35,7 @@ FILMS = 28  # of each setting at most
 OF_LINES = ('emotion_accuracy', 'emotion_similarity', 'naturalness', 'word_error', 'character_error', 'likeness')
 OF_FILMS = ('lip_sync', 'lip_offset', 'slot_error', 'mcd', 'mcd_dtw', 'mcd_dtw_sl', 'pitch_rmse', 'pitch_correlation',
             'voicing_error', 'naturalness', 'word_error', 'character_error', 'likeness')  # fmt: skip
+DRAWN = {'lines': ('emotion_accuracy', 'naturalness', 'likeness'), 'films': ('lip_offset', 'mcd_dtw_sl', 'naturalness')}
 WAYS = ('off', 'on')
 
 
@@ -75,8 +77,26 @@ def report(results: Results, out: Path, facts: dict[str, str]) -> Path:
       tables[kind] += [{'name': f'Dub {setting}, {name}', **row} for name, row in real(results, clips).items()]
   headings = {'Emotional lines': tables['lines'], 'Films with a recording to compare with': tables['films']}
   rows = gains(results, groups)
-  write_rows(out, 'settings', 'Dubbing settings', rows, facts, More({h: t for h, t in headings.items() if t}))
+  pictures = draw(results, groups, out)
+  more = More({h: t for h, t in headings.items() if t}, pictures)
+  write_rows(out, 'settings', 'Dubbing settings', rows, facts, more)
   return Path(out) / 'settings.json'
+
+
+def draw(results: Results, groups, out: Path) -> dict[str, str]:
+  """-> {what it shows: file}."""
+  out.mkdir(parents=True, exist_ok=True)
+  pictures = {}
+  for kind, figures in DRAWN.items():
+    own = {f'Dub {setting}': clips for (setting, of), clips in sorted(groups.items()) if of == kind}
+    shown = {}
+    for figure in figures if own else ():
+      found = {way: {name: results.summary(way, figure, clips) for name, clips in own.items()} for way in WAYS}
+      shown[figure.replace('_', ' ')] = found
+    if shown:
+      pictures[f'{kind}, by setting'] = f'settings-{kind}.png'
+      draw_groups(out / f'settings-{kind}.png', shown, 'mean and 95 % interval')
+  return pictures
 
 
 def measured(results: Results, way: str, figures, clips) -> dict:
