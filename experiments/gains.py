@@ -1,6 +1,6 @@
 """What the director brings over one-way dubbing: the two headline gains, with their intervals.
 
-    dubber evaluate experiments/gains.py -o docs/benchmarks             # 118 clips, 3 seeds: 95 min of a thread
+    dubber evaluate experiments/gains.py --workers 2 -o docs/benchmarks  # 118 clips, 3 seeds: an hour of two threads
     dubber evaluate experiments/gains.py --limit 6 --seeds 1            # does it work?
     dubber evaluate experiments/gains.py --train-steps 200              # every arm's emotion path trained alike before
 
