@@ -141,7 +141,7 @@ class LipSyncJudge:
     pictures[0, :length] = middle(mouths[:length])
     rows = []
     for fine in range(FINE):
-      sound = np.full((1, FINE * fixed, BANDS), 0.0, np.float32)
+      sound = np.zeros((1, FINE * fixed, BANDS), np.float32)
       sound[0, : FINE * length] = features[fine : fine + FINE * length]
       seen, heard, weight, _ = (np.asarray(x) for x in _apply()(self.params, pictures, sound))
       rows.append(np.asarray(shifted(seen[:, :length], heard[:, :length], weight[:, :length]))[0])
