@@ -42,9 +42,11 @@ def spoken_grid(text: str) -> str:
 
 
 def data_root(root: str | None = None) -> Path:
-  """The folder with the data sets: `root`, else DUBBER_DATA, else ../shared/data beside the checkout."""
+  """The folder with the data sets: `root`, else DUBBER_DATA, else ../shared/data beside the checkout, which is where
+  this file is or, where it was installed elsewhere, the working folder."""
   given = root or os.environ.get('DUBBER_DATA')
-  path = Path(given) if given else Path(__file__).resolve().parents[2] / 'shared' / 'data'
+  places = [beside / 'shared' / 'data' for beside in (Path(__file__).resolve().parents[2], Path.cwd().parent)]
+  path = Path(given) if given else next((place for place in places if place.is_dir()), places[-1])
   if not path.is_dir():
     raise BadInput(f'no data at {path}: set DUBBER_DATA to the folder that holds grid.jsonl and the other lists')
   return path
