@@ -1,7 +1,7 @@
 """The twelve rows of the paper's ablation: what each part of the director brings.
 
-    dubber evaluate experiments/ablations.py -o docs/benchmarks --seeds 1              # 40 min of a thread
-    dubber evaluate experiments/ablations.py --limit 6 --seeds 1 --train-steps 4    # does it work?
+    dubber evaluate experiments/ablations.py -o docs/benchmarks --workers 2    # 3 seeds: 50 min of two threads
+    dubber evaluate experiments/ablations.py --limit 6 --seeds 1 --train-steps 4   # does it work?
 
 Every row plays one take, so that a rehearsal does not make up for what is missing. Rows 1 to 9 are switches on the same
 weights. Rows 10 to 12 have other networks: their graphs and aggregators, and those of the model that they are compared
