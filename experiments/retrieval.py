@@ -1,7 +1,7 @@
 """How the director recalls: how many clips, by which measure, whose, and how they are searched.
 
-    dubber evaluate experiments/retrieval.py -o docs/benchmarks --seeds 1     # 15 min of a thread
-    dubber evaluate experiments/retrieval.py --limit 6 --seeds 1            # does it work?
+    dubber evaluate experiments/retrieval.py -o docs/benchmarks --workers 2    # 3 seeds: 20 min of two threads
+    dubber evaluate experiments/retrieval.py --limit 6 --seeds 1               # does it work?
 
 One take a clip, without a rehearsal, all rows with the weights of the base, which was trained with K = 3. Embeddings of
 the shipped extractors have unit length: by cosine, by dot product and by distance the same clips are recalled but for
