@@ -1,6 +1,6 @@
 """Dubbing settings: a voice that the actor knows (Dub 2.0), and a stranger's (Dub 3.0), with and without the director.
 
-    dubber evaluate experiments/settings.py -o docs/benchmarks --seeds 1          # 162 clips: 15 min of a thread
+    dubber evaluate experiments/settings.py -o docs/benchmarks --workers 2        # 162 clips, 3 seeds: half an hour
     dubber evaluate experiments/settings.py --settings 1.0 --seeds 1              # a film's own sound as the voice
     dubber evaluate experiments/settings.py --limit 8 --seeds 1                   # does it work?
 
