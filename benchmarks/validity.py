@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from scipy.stats import spearmanr
+from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from dubber_jax.clip import SAMPLE_RATE
@@ -103,12 +104,11 @@ def parts(alike, who) -> tuple[np.ndarray, np.ndarray]:
 
 def over_clips(alike, who) -> Interval:
   def area(chosen):
-    same, other = (np.sort(part) for part in parts(alike[np.ix_(chosen, chosen)], who[chosen]))
-    return float((np.searchsorted(other, same) + np.searchsorted(other, same, 'right')).mean() / 2 / len(other))
+    chosen = chosen.astype(int)
+    same, other = parts(alike[np.ix_(chosen, chosen)], who[chosen])
+    return roc_auc_score(np.repeat([1, 0], [len(same), len(other)]), np.concatenate([same, other]))
 
-  rng, count = np.random.default_rng(0), len(who)
-  drawn = [area(rng.integers(count, size=count)) for _ in range(DRAWS)]
-  return Interval(area(np.arange(count)), *map(float, np.percentile(drawn, (2.5, 97.5))), count)
+  return interval(area, np.arange(len(who)), resamples=DRAWS)
 
 
 def naturalness(said) -> list[dict]:

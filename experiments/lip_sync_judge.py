@@ -17,6 +17,7 @@ import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
+from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from data_pipelines.recordings import read_recordings
@@ -86,11 +87,11 @@ def task(config: Config) -> Task:
 
 
 class Films:
-  """Mouths (N, 75, 64, 64) uint8 and log10 mels (N, 300, 40) of GRID's films of some splits."""
+  """Mouths (N, 75, 64, 64) uint8 and log10 mels (N, 300, 40) of GRID's films of a split."""
 
-  def __init__(self, cache: Path, *splits: str):
-    self.films = [r for r in read_recordings('grid') if r.split in splits and r.key not in DAMAGED]
-    parts = [self._read(r, cache) for r in tqdm(self.films, desc=' and '.join(splits), unit='film')]
+  def __init__(self, cache: Path, split: str):
+    self.films = [r for r in read_recordings('grid') if r.split == split and r.key not in DAMAGED]
+    parts = [self._read(r, cache) for r in tqdm(self.films, desc=split, unit='film')]
     self.mouths, self.mels = (np.stack(part) for part in zip(*parts, strict=True))
     self.speaker = np.array([r.speaker for r in self.films])
 
@@ -168,23 +169,19 @@ def other_sound(mel: np.ndarray, rng) -> np.ndarray:
   return heard
 
 
-def curves(params, mouths: np.ndarray, mels: np.ndarray) -> np.ndarray:
-  """(N, L, 64, 64), (N, 4 L, 40) -> (N, 31) mean cosines by shift."""
-  apply = jax.jit(lambda m, s: shifted(*LipSync().apply({'params': params}, m, s)[:3]))
-  pairs = zip(mouths, mels, strict=True)
-  return np.concatenate([np.asarray(apply(middle(m)[None], levelled(s)[None])) for m, s in pairs])
+@jax.jit
+def curve(params, mouths, sound):
+  return shifted(*LipSync().apply({'params': params}, mouths, sound)[:3])
 
 
-def agreements(params, films: Films, late: int = 0, swapped: bool = False) -> np.ndarray:
-  """(N,) agreement of films less their edges with their own sound, late by so many frames, or with that of the next."""
-  inner = slice(EDGE, FRAMES - EDGE)
+def curves(params, films: Films, late: int = 0, order=None) -> np.ndarray:
+  """(N, 31) mean cosines by shift, of films less their edges with their own sound, late by so many frames, or with
+  that of films in another order (N,)."""
+  seen = slice(EDGE, FRAMES - EDGE)
   heard = slice(FINE * (EDGE - late), FINE * (FRAMES - EDGE - late))
-  order = np.arange(len(films.films))
-  if swapped:
-    order = next_of_same(films)
-  sharpness = float(np.exp(params['sharpness']))
-  found = curves(params, films.mouths[:, inner], films.mels[order][:, heard])
-  return np.array([said_of(c[None], sharpness).agreement for c in found])
+  mels = films.mels if order is None else films.mels[order]
+  pairs = zip(films.mouths, mels, strict=True)
+  return np.concatenate([np.asarray(curve(params, middle(m[seen])[None], levelled(s[heard])[None])) for m, s in pairs])
 
 
 def next_of_same(films: Films) -> np.ndarray:
@@ -200,23 +197,27 @@ def next_of_same(films: Films) -> np.ndarray:
 
 def area(rows: np.ndarray) -> float:
   """(n, k): how films agree as they are, and k - 1 times as presented -> area under the curve."""
-  own, other = rows[:, 0], rows[:, 1:].ravel()
-  return float(np.mean((own[:, None] > other) + 0.5 * (own[:, None] == other)))
+  return roc_auc_score(np.repeat([1, 0], [len(rows), rows[:, 1:].size]), np.concatenate([rows[:, 0], *rows[:, 1:].T]))
 
 
-def measure(params, films: Films, chosen: np.ndarray) -> dict:
-  """Areas under the curve by what was presented, of the chosen films (N,) bool, with 95 % intervals over films."""
-  own = agreements(params, films)[chosen]
-  rows = {}
-  for seconds in PRESENTED:
-    late = round(seconds * LIP_RATE)
-    both = [agreements(params, films, sign * late)[chosen] for sign in (-1, 1)]
-    rows[f'{1000 * seconds:.0f} ms'] = interval(area, np.stack([own, *both], axis=1))
-  rows['swapped'] = interval(area, np.stack([own, agreements(params, films, swapped=True)[chosen]], axis=1))
-  inner = slice(EDGE, FRAMES - EDGE)
-  found = curves(params, films.mouths[chosen][:, inner], films.mels[chosen][:, FINE * EDGE : FINE * (FRAMES - EDGE)])
-  apart = np.abs(found.argmax(1) - SHIFTS)
-  rows['within 40 ms'] = interval(np.mean, (apart <= 1).astype(float))
+def measure(params, films: Films) -> dict:
+  """Areas under the curve by what was presented, with 95 % intervals over films."""
+  sharpness = float(np.exp(params['sharpness']))
+
+  def agreements(found):
+    return np.array([said_of(c[None], sharpness).agreement for c in found])
+
+  own = curves(params, films)
+  presented = {
+    f'{1000 * seconds:.0f} ms': [curves(params, films, sign * round(seconds * LIP_RATE)) for sign in (-1, 1)]
+    for seconds in PRESENTED
+  }
+  presented['swapped'] = [curves(params, films, order=next_of_same(films))]
+  rows = {
+    name: interval(area, np.stack([agreements(found) for found in (own, *others)], axis=1))
+    for name, others in presented.items()
+  }
+  rows['within 40 ms'] = interval(np.mean, (np.abs(own.argmax(1) - SHIFTS) <= 1).astype(float))
   return rows
 
 
@@ -280,15 +281,13 @@ def main():
     params = load_judge(options.out).params
   else:
     state = train(config, task(config), Batches(config, Films(options.cache, 'train')), options.workdir)
-    params = jax.device_get(state.ema)
+    params = jax.tree.map(lambda v: np.asarray(jnp.asarray(v, jnp.bfloat16), np.float32), jax.device_get(state.ema))
   if options.choose:
-    films = Films(options.cache, 'validation')
-    print('\n'.join(table({'s1, validation': measure(params, films, films.speaker == 's1')})))
+    print('\n'.join(table({'s1, validation': measure(params, Films(options.cache, 'validation'))})))
     return
-  films = Films(options.cache, 'test', 'test_unseen')
   rows = {
-    's1, films not trained on': measure(params, films, films.speaker == 's1'),
-    's2 to s5, never seen': measure(params, films, films.speaker != 's1'),
+    's1, films not trained on': measure(params, Films(options.cache, 'test')),
+    's2 to s5, never seen': measure(params, Films(options.cache, 'test_unseen')),
   }
   figures = table(rows)
   if not options.measure:

@@ -228,17 +228,19 @@ class Bench:
     vocoder, or as they are. but: a recording that is left out."""
     return softmax(self._logits(heard, speaker, real, but))
 
-  def likeness_of_emotion(self, heard, speaker: str, emotion: str, real: bool = False, but=None) -> float:
-    """Cosine, -1 to 1, of what was heard and of the speaker's own recordings of the emotion, as the judge hears both.
-    nan where there are none."""
-    own = [r for r in self.cast.acted(speaker, emotion) if r != but]
-    if not own:
-      return np.nan
-    hear = self.recorded if real else self.vocoded
-    others = [direction(self._logits(hear('functionals', r), speaker, real, r)) for r in own]
-    return float(direction(self._logits(heard, speaker, real, but)) @ direction(np.mean(others, axis=0)))
+  def emotion_similarity(self, heard, speaker: str, emotion: str) -> float:
+    """Cosine, -1 to 1, of functionals that were heard and of the speaker's own recordings of the emotion through the
+    base's vocoder, as the judge hears both. nan where there are none."""
+    acted = self._acted(speaker, emotion)
+    return np.nan if acted is None else float(direction(self._logits(heard, speaker)) @ acted)
 
-  def _logits(self, heard, speaker, real, but):
+  @functools.cache  # noqa: B019
+  def _acted(self, speaker, emotion):
+    own = self.cast.acted(speaker, emotion)
+    heard = [direction(self._logits(self.vocoded('functionals', r), speaker, but=r)) for r in own]
+    return direction(np.mean(heard, axis=0)) if own else None
+
+  def _logits(self, heard, speaker, real=False, but=None):
     hear = self.recorded if real else self.vocoded
     others = np.mean([hear('functionals', r) for r in self.cast.neutral(speaker) if r != but], axis=0)
     return self.ear.with_neutral.logits(beside(np.array(heard), others))
@@ -310,7 +312,7 @@ class Results:
       odds = self._odds(way, clip, seed)
       found['emotion_probability'] = float(odds[b.ear.emotions.index(stimulus.emotion)])
       found['emotion_accuracy'] = float(b.ear.emotions[int(np.argmax(odds))] == stimulus.emotion)
-      found['emotion_similarity'] = b.likeness_of_emotion(said['functionals'], stimulus.speaker, stimulus.emotion)
+      found['emotion_similarity'] = b.emotion_similarity(said['functionals'], stimulus.speaker, stimulus.emotion)
     if 'mos' in said:
       found['naturalness'] = said['mos']
     if 'cleanliness' in said:

@@ -19,6 +19,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import unflatten_dict
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
@@ -104,7 +105,7 @@ def shifted(seen, heard, weight) -> jnp.ndarray:
 
 
 @dataclass(frozen=True)
-class Heard:
+class Timing:
   """What the judge says of a film's sound.
 
   agreement: log-probability that pictures and sound belong together as they are, and not shifted by 40 ms to 0.6 s.
@@ -125,7 +126,7 @@ class LipSyncJudge:
   params: dict
   digest: str = ''
 
-  def listen(self, mouths: np.ndarray, wave: np.ndarray, sample_rate: int) -> Heard:
+  def listen(self, mouths: np.ndarray, wave: np.ndarray, sample_rate: int) -> Timing:
     """mouths (L, 64, 64) of `cut_out`, wave (S,) float32 mono from the first picture on. Raises BadInput for films of
     less than 1.6 s."""
     return said_of(self.curve(mouths, wave, sample_rate), float(np.exp(self.params['sharpness'])))
@@ -139,22 +140,20 @@ class LipSyncJudge:
     fixed = next(n for n in LENGTHS if n >= length)
     pictures = np.zeros((1, fixed, SEEN, SEEN), np.float32)
     pictures[0, :length] = middle(mouths[:length])
-    rows = []
+    sounds = np.zeros((FINE, FINE * fixed, BANDS), np.float32)
     for fine in range(FINE):
-      sound = np.zeros((1, FINE * fixed, BANDS), np.float32)
-      sound[0, : FINE * length] = features[fine : fine + FINE * length]
-      seen, heard, weight, _ = (np.asarray(x) for x in _apply()(self.params, pictures, sound))
-      rows.append(np.asarray(shifted(seen[:, :length], heard[:, :length], weight[:, :length]))[0])
-    return np.stack(rows)
+      sounds[fine, : FINE * length] = features[fine : fine + FINE * length]
+    seen, heard, weight, _ = _apply()(self.params, pictures, sounds)  # one film beside four sounds
+    return np.asarray(shifted(seen[:, :length], heard[:, :length], weight[:, :length]))
 
 
-def said_of(curve: np.ndarray, sharpness: float) -> Heard:
+def said_of(curve: np.ndarray, sharpness: float) -> Timing:
   whole = curve[0] * sharpness
   whole = whole - whole.max()
   fine = curve.T.ravel()  # by rising shift, 10 ms apart
   best = int(np.argmax(fine))
   agreement = float(whole[SHIFTS] - np.log(np.exp(whole).sum()))
-  return Heard(agreement, best / (FINE * LIP_RATE) - SHIFTS / LIP_RATE, float(curve[0, SHIFTS]), float(fine[best]))
+  return Timing(agreement, best / (FINE * LIP_RATE) - SHIFTS / LIP_RATE, float(curve[0, SHIFTS]), float(fine[best]))
 
 
 @functools.cache
@@ -237,9 +236,5 @@ def load_judge(path: str | Path | None = None) -> LipSyncJudge:
     arrays = load_file(path / 'weights.safetensors')
   except (OSError, SafetensorError) as e:
     raise BadInput(f'{path} cannot be read as a judge of lip sync ({e}): copy the folder again') from e
-  params = {}
-  for name, value in arrays.items():
-    *parents, last = name.split('.')
-    inner = functools.reduce(lambda tree, part: tree.setdefault(part, {}), parents, params)
-    inner[last] = np.asarray(value, np.float32)
+  params = unflatten_dict({name: np.asarray(value, np.float32) for name, value in arrays.items()}, sep='.')
   return LipSyncJudge(params, json.loads((path / 'MANIFEST.json').read_text())['weights.safetensors'])
