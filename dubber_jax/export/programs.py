@@ -43,9 +43,11 @@ class Program:
     """Raises BadInput where the program would need this Python, or one kind of device."""
     (items,) = jax.export.symbolic_shape('b')
     arrays = {k: jax.ShapeDtypeStruct((items, *v.shape), v.dtype) for k, v in self.inputs.items()}
+    function = jax.jit(self.function)
+    function.trace(self.params, arrays)  # its own mistakes come out as they are
     try:
-      exported = jax.export.export(jax.jit(self.function), platforms=platforms)(self.params, arrays)
-    except (NotImplementedError, TypeError, ValueError) as e:
+      exported = jax.export.export(function, platforms=platforms)(self.params, arrays)
+    except (NotImplementedError, TypeError, ValueError) as e:  # JAX's own, of what a platform cannot lower
       why = (str(e) or type(e).__name__).splitlines()[0]
       raise BadInput(f'{self.name} cannot be exported for {", ".join(platforms)}: {why}') from e
     calls = set(re.findall(r'custom_call @([\w.]+)', exported.mlir_module())) - PORTABLE

@@ -29,6 +29,11 @@ def test_program_that_other_machines_cannot_run_is_refused(function):
     Program('odd_128', function, {}, {'x': Input((3,))}).lower()
 
 
+def test_a_mistake_in_a_program_is_not_told_as_an_export_that_cannot_be():
+  with pytest.raises(TypeError, match='NoneType'):
+    Program('odd_128', lambda weights, arrays: {'y': arrays['x'] + None}, {}, {'x': Input((3,))}).lower()
+
+
 def test_predicted_durations_fill_the_slot_exactly():
   log_durations = np.log1p(np.float32([[3, 0, 5.5, 1, 0, 0], [0.2, 9, 9, 9, 9, 0], [0, 0, 0, 0, 0, 0]]))
   durations = np.asarray(spread(log_durations, np.int32([100, 7, 20])))
