@@ -81,6 +81,7 @@ def test_malicious_pickle_is_refused_and_never_run(tmp_path, container):
   assert not made.exists()
 
 
+# Both were written by PyTorch's own `torch.save`, of the made-up numbers that are compared with, in its two formats.
 @pytest.mark.parametrize('name', ['torch_zip.pt', 'torch_older.pt'])
 def test_pytorch_files_become_numpy_without_pytorch(tmp_path, name):
   read = read_checkpoint(REFERENCE / name)
