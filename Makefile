@@ -32,7 +32,7 @@ $(VENV)/.features: $(BIN)/uv setup.cfg requirements-features.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.features requirements-eval.txt
-	$(BIN)/uv pip install -q --python $(BIN)/python -e '.[features,eval,beam,dev]'
+	$(BIN)/uv pip install -q --python $(BIN)/python -e '.[features,mandarin,eval,beam,dev]'
 	$(DATA_ONLY) -r requirements-features.txt -r requirements-eval.txt
 	touch $@
 

@@ -4,10 +4,13 @@ import jax
 import numpy as np
 import pytest
 
-from dubber_jax.batch import Shape, empty_batch, lay_direction, lay_noise
+from dubber_jax.batch import Shape, empty_batch, lay_direction, lay_noise, lay_text
 from dubber_jax.clip import MODALITIES
 from dubber_jax.config import ActorConfig, Config, DirectorConfig
+from dubber_jax.errors import BadInput
 from dubber_jax.model import DirectorActor
+from dubber_jax.script.phonemes import encode
+from dubber_jax.script.symbols import SYMBOLS
 
 TINY = Config(
   actor=ActorConfig(
@@ -142,6 +145,35 @@ def test_pitch_shift_moves_the_pitch_by_semitones(params):
   voiced = np.asarray(plain) > 0
   assert voiced.any()
   np.testing.assert_allclose(12 * np.log2(raised[voiced] / plain[voiced]), 2.0, atol=1e-2)
+
+
+BOTH = TINY.replace(actor=dataclasses.replace(TINY.actor, symbols=len(SYMBOLS), languages=2))
+
+
+def test_line_is_spoken_in_its_language():
+  params, batch = init(BOTH), random_batch(BOTH)
+  ids = encode(['@sil', 'zh:h', 'zh:ao3', '.', '@sil'])
+  for row, language in enumerate(('en', 'zh')):
+    for name in ('phonemes', 'durations'):
+      batch[name][row] = 0
+    lay_text(batch, row, BOTH, ids, language)
+    batch['durations'][row, : len(ids)] = 9
+  batch = {k: v if k in ('language', 'phonemes', 'durations') else np.stack([v[0]] * 2) for k, v in batch.items()}
+  one, other = run(BOTH, params, batch)['finished'][:, :45]
+  assert np.abs(one - other).max() > 1e-3
+
+
+def test_model_of_one_language_has_no_such_input():
+  assert 'language' not in empty_batch(TINY, Shape(1, 16, 8, 8, 16))
+
+
+def test_symbol_that_the_model_does_not_have_is_refused_by_name():
+  batch = empty_batch(TINY, Shape(1, 16, 8, 8, 16))
+  lay_text(batch, 0, TINY, encode(['@sil', '@AA1', '...']))
+  with pytest.raises(BadInput, match='zh:ao3.*English only'):
+    lay_text(batch, 0, TINY, encode(['@sil', '@AA1', 'zh:ao3']), 'zh')
+  with pytest.raises(BadInput, match="'fr'"):
+    lay_text(batch, 0, BOTH, encode(['@sil']), 'fr')
 
 
 def test_shipped_config_fits_its_size():

@@ -8,6 +8,7 @@ from dubber_jax.blocks.attention import Attention
 from dubber_jax.blocks.convolution import ConvNeXtBlock
 from dubber_jax.blocks.fft import FFTStack
 from dubber_jax.blocks.stack import Stacking, scan_layers
+from dubber_jax.script.symbols import BASE_OF, NUM_TONES, TONE_OF
 
 
 class TextBlock(nn.Module):
@@ -28,7 +29,12 @@ class TextBlock(nn.Module):
 
 
 class TextEncoder(nn.Module):
-  """ids (B, N) int, mask (B, N) bool -> (B, N, width); zero where masked."""
+  """ids (B, N) int, mask (B, N) bool -> (B, N, width); zero where masked.
+
+  languages: 0, or how many there are; then every symbol has the embedding of its line's language, language (B,) int,
+  added to its own, and the embeddings of its base and its tone (script/symbols.py), which the stresses of a vowel and
+  the tones of a final share.
+  """
 
   symbols: int
   width: int
@@ -38,10 +44,18 @@ class TextEncoder(nn.Module):
   expansion: int = 3
   dropout: float = 0.0
   stacking: Stacking = Stacking()
+  languages: int = 0
 
   @nn.compact
-  def __call__(self, ids_bn: jax.Array, mask_bn: jax.Array, train: bool = False) -> jax.Array:
-    x = nn.Embed(self.symbols, self.width)(ids_bn) * mask_bn[..., None]
+  def __call__(
+    self, ids_bn: jax.Array, mask_bn: jax.Array, train: bool = False, language_b: jax.Array | None = None
+  ) -> jax.Array:
+    x = nn.Embed(self.symbols, self.width)(ids_bn)
+    if self.languages:
+      x += nn.Embed(self.symbols, self.width, name='base')(jnp.asarray(BASE_OF)[ids_bn])
+      x += nn.Embed(NUM_TONES, self.width, name='tone')(jnp.asarray(TONE_OF)[ids_bn])
+      x += nn.Embed(self.languages, self.width, name='language')(language_b)[:, None]
+    x *= mask_bn[..., None]
     position = jnp.broadcast_to(jnp.arange(ids_bn.shape[1], dtype=jnp.float32), ids_bn.shape)
     block = TextBlock(self.heads, self.kernel, self.expansion, self.dropout, name='block')
     x = scan_layers(block, self.layers, x, mask_bn, position, train, stacking=self.stacking)

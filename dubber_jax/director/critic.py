@@ -19,10 +19,10 @@ import numpy as np
 from dubber_jax.blocks.convolution import ConvNeXtBlock, TimeConv
 from dubber_jax.blocks.path import frame_to_phoneme
 from dubber_jax.clip import EMOTIONS, HOP, LIP_RATE, MEL_BANDS, SAMPLE_RATE
-from dubber_jax.script.phonemes import SILENCES, SYMBOLS
+from dubber_jax.script.symbols import ARPABET_87, SILENCES, SYMBOLS
 
 STEP = 2  # mel frames that the ear takes at once
-PHONES = ('',) + tuple(sorted({s.rstrip('012') for s in SYMBOLS[1:] if s not in SILENCES}))  # the blank first
+PHONES = ('',) + tuple(sorted({s.rstrip('012') for s in ARPABET_87 if s not in SILENCES}))  # the blank first
 PHONE_OF = np.array([PHONES.index(s.rstrip('012')) if s[0] == '@' and s not in SILENCES else 0 for s in SYMBOLS])
 COEFFICIENTS = 12  # of a cosine transform, by which a departure from the usual spectrum is described
 LOWEST, PITCH_CLASSES, SEMITONES = 50.0, 96, 0.5  # Hz of the first class of pitch; how many; how wide each is

@@ -26,7 +26,7 @@ from dubber_jax.vocoder.inputs import Input
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
 # What durations are read from.
-HEARD = ('phonemes', 'lips', 'lip_mask', 'speaker', 'reference', 'reference_mask', 'directed')
+HEARD = ('phonemes', 'language', 'lips', 'lip_mask', 'speaker', 'reference', 'reference_mask', 'directed')
 PORTABLE = {'shape_assertion'}  # custom calls that jax.export itself resolves
 
 

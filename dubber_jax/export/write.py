@@ -28,7 +28,7 @@ from dubber_jax.export.onnx import check_python, write_onnx
 from dubber_jax.export.programs import PLATFORMS, bucket_shape, programs
 from dubber_jax.media.output import complete_folder
 from dubber_jax.model_directory import SHIPPED, Model, load, open_vocoder, write_manifest, write_model_directory
-from dubber_jax.script.phonemes import SYMBOLS
+from dubber_jax.script.symbols import LANGUAGES, SYMBOLS
 from dubber_jax.training.task import shipped
 
 FORMAT = 1  # of programs.json and of what programs take
@@ -146,7 +146,8 @@ def _write(model: Model, folder: Path, buckets, platforms=PLATFORMS, vocoder=Non
     'sample_rate': sounder.sample_rate,
     'hop': sounder.hop,
     'frame_rate': SAMPLE_RATE / HOP,
-    'symbols': SYMBOLS,
+    'symbols': SYMBOLS[: model.config.actor.symbols],
+    'languages': LANGUAGES[: model.config.actor.languages or 1],  # by the ids of the input `language`, if any
     'programs': described,
   }
   (folder / 'programs.json').write_text(json.dumps(facts, indent=1) + '\n')

@@ -1,4 +1,4 @@
-"""Text to phonemes: the 87 ARPAbet symbols of the published system, and punctuation besides.
+"""English text to phonemes: ARPAbet with stress, and punctuation besides (script/symbols.py).
 
 gruut (offline, MIT) reads numbers, picks the pronunciation by part of speech and guesses words that its
 dictionary does not have. Its IPA, with stress, is written here in ARPAbet, with stress.
@@ -13,21 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dubber_jax.errors import BadInput
-
-VOWELS = ('AA', 'AE', 'AH', 'AO', 'AW', 'AY', 'EH', 'ER', 'EY', 'IH', 'IY', 'OW', 'OY', 'UH', 'UW')
-CONSONANTS = ('B', 'CH', 'D', 'DH', 'F', 'G', 'HH', 'JH', 'K', 'L', 'M', 'N', 'NG', 'P', 'R', 'S', 'SH', 'T',
-              'TH', 'V', 'W', 'Y', 'Z', 'ZH')
-
-# The table of the published system (spec, section 10): ids 0 to 86 there.
-ARPABET_87 = tuple(
-  '@' + code + stress
-  for code in sorted(VOWELS + CONSONANTS)
-  for stress in (('', '0', '1', '2') if code in VOWELS else ('',))
-) + ('@sp', '@spn', '@sil')
-PUNCTUATION = (',', '.', '?', '!', ';', ':', '-', '...')
-PADDING = '_'
-SYMBOLS = (PADDING,) + ARPABET_87 + PUNCTUATION
-SILENCES = frozenset(('@sp', '@spn', '@sil') + PUNCTUATION)  # tokens in which nobody speaks
+from dubber_jax.script.symbols import ARPABET_87, SILENCES, STRENGTH, SYMBOLS, VOWELS
 
 _ID = {symbol: i for i, symbol in enumerate(SYMBOLS)}
 _PUBLISHED_ID = {symbol: i for i, symbol in enumerate(ARPABET_87)}
@@ -48,6 +34,7 @@ class Phonemes:
   words: tuple[str, ...]
   unspoken: tuple[str, ...] = ()
   guessed: tuple[str, ...] = ()
+  language: str = 'en'  # one of symbols.LANGUAGES
 
   @property
   def warnings(self) -> tuple[str, ...]:
@@ -467,7 +454,6 @@ _IPA = {
   'ɾ': 'T', 'θ': 'TH', 'v': 'V', 'w': 'W', 'j': 'Y', 'z': 'Z', 'ʒ': 'ZH',
 }  # fmt: skip
 _STRESS = {'ˈ': '1', 'ˌ': '2'}
-_STRENGTH = ('-', ',', ':', ';', '.', '...', '!', '?')  # of marks that stand together, the last is kept
 _LONG_NUMBER = re.compile(r'\d[\d,]{15,}')  # read digit by digit: nobody says it as one number
 _gruut_lock = threading.Lock()  # its part-of-speech tagger and its SQLite dictionary are not made for threads
 
@@ -559,7 +545,7 @@ def _merge_punctuation(tokens):
   merged = []
   for token in tokens:
     if token[1] is None and merged and merged[-1][1] is None:
-      merged[-1] = max(merged[-1], token, key=lambda t: _STRENGTH.index(t[0]))
+      merged[-1] = max(merged[-1], token, key=lambda t: STRENGTH.index(t[0]))
     else:
       merged.append(token)
   return merged

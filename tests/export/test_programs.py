@@ -1,3 +1,5 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -72,6 +74,14 @@ def test_vocoder_with_weights_is_exported_as_it_sounds(model):
   waves = jax.jit(exported.call)(vocoder.params, {'mel': mels, 'frames': np.int32([64, 40])})['wave']
   np.testing.assert_allclose(waves[0], vocoder.vocode(mels[0]), atol=1e-5)
   np.testing.assert_allclose(waves[1, : 40 * 256], vocoder.vocode(mels[1, :40]), atol=1e-5)
+
+
+@pytest.mark.parametrize('languages', [0, 2])
+def test_programs_are_told_the_language_where_the_model_has_several(model, languages):
+  config = model.config.replace(actor=dataclasses.replace(model.config.actor, languages=languages))
+  read, perform, _ = programs(config, model.params, small_vocoder('hifigan'), 64)
+  for program in (read, perform):
+    assert program.inputs.get('language') == (Input((), 'int32') if languages else None)
 
 
 def test_noise_of_a_take_does_not_depend_on_its_padding():
