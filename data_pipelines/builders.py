@@ -21,7 +21,7 @@ from data_pipelines.v2c_animation import FeatureTree
 from dubber_jax.clip import EMOTIONS, MEL_BANDS
 from dubber_jax.config import FeatureConfig
 from dubber_jax.errors import BadInput
-from dubber_jax.script.phonemes import SYMBOLS
+from dubber_jax.script.symbols import SYMBOLS
 from dubber_jax.training.packed import KINDS, MEL_STEP
 from dubber_jax.training.records import PublishedRecords, Records, RecordSet
 
@@ -39,6 +39,7 @@ PUBLISHED = {
 }  # fmt: skip
 PUBLISHED_NAMES = {'phonemes': 'text'}
 EXEMPLARS = 3  # of each retrieval list
+DESCRIBED = ('key', 'set', 'voice', 'text', 'split', 'emotion')  # what each record says; the rest is in `details`
 LISTINGS = {'train': 'train.txt', 'validation': 'val.txt'}
 
 
@@ -63,7 +64,7 @@ class RecordingsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
 
   def _info(self) -> tfds.core.DatasetInfo:
     text = tfds.features.Text()
-    described = {name: text for name in ('key', 'set', 'voice', 'text', 'split')}
+    described = dict.fromkeys(DESCRIBED, text) | {'details': text}
     described['emotion'] = tfds.features.ClassLabel(names=EMOTIONS)
     return tfds.core.DatasetInfo(
       builder=self,
@@ -91,6 +92,8 @@ class RecordingsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
     for r in recordings:
       row = describe(r)
       row['voice'] = row.pop('speaker')
+      details = {name: row.pop(name) for name in row.keys() - set(DESCRIBED)}
+      row['details'] = json.dumps(details, ensure_ascii=False, sort_keys=True)
       features = folder.load(r)
       yield r.key, row | {name: np.asarray(features[name]).astype(kind) for name, kind in KINDS.items()}
 
@@ -206,5 +209,5 @@ def features_digest(root) -> str:
 
 def listing_digest(recordings: list[Recording]) -> str:
   """Names what a data set was made of."""
-  rows = sorted(json.dumps([content_name(r), r.emotion, r.split]) for r in recordings)
+  rows = sorted(json.dumps([content_name(r), r.emotion, r.split, *r.details.items()]) for r in recordings)
   return hashlib.sha256('\n'.join(rows).encode()).hexdigest()[:16]

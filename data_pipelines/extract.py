@@ -24,9 +24,9 @@ from data_pipelines.recordings import Recording
 from dubber_jax.clip import LIP_RATE, SAMPLE_RATE
 from dubber_jax.config import FeatureConfig
 from dubber_jax.errors import BadInput
-from dubber_jax.training.packed import quantise
+from dubber_jax.training.packed import quantise, quantise_wave
 
-VERSION = 1  # raised when what is extracted changes
+VERSION = 2  # raised when what is extracted changes
 ANCHOR = -23.0  # LUFS: where the middle of a speaker's recordings is brought
 LEAD, TAIL = 0.2, 0.3  # s of silence kept around speech without pictures
 MEASURED = 40  # recordings of a speaker whose loudness is measured
@@ -70,6 +70,27 @@ def extract(recording: Recording, gain: float, films: bool) -> dict[str, np.ndar
     'lips': lips,
     'lip_present': present,
     'speaker': embed_speaker(wave, SAMPLE_RATE),
+    'wave': quantise_wave(wave, len(mel)),
+  }
+
+
+def extract_sound(recording: Recording, gain: float, films: bool = False) -> dict[str, np.ndarray]:
+  """Features of one recording without its text, for a vocoder: as `extract`, with no phoneme and no lips."""
+  from dubber_jax.footage.prosody import track_pitch
+  from dubber_jax.media.mel import mel_numpy
+  from dubber_jax.perception.speaker import embed_speaker
+
+  wave = _wave(recording) * gain
+  mel = mel_numpy(wave)
+  return {
+    'mel': quantise(mel),
+    'pitch': track_pitch(wave, SAMPLE_RATE, len(mel)),
+    'phonemes': np.zeros(0),
+    'durations': np.zeros(0),
+    'lips': np.zeros((0, FeatureConfig.lip_width)),
+    'lip_present': np.zeros(0, bool),
+    'speaker': embed_speaker(wave, SAMPLE_RATE),
+    'wave': quantise_wave(wave, len(mel)),
   }
 
 

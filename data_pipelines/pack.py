@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import math
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from data_pipelines.extract import VERSION, Work, WorkFolder, extract_all
+from data_pipelines.extract import VERSION, Work, WorkFolder, extract, extract_all, extract_sound
 from data_pipelines.recordings import Recording, read_recordings
-from dubber_jax.training.packed import write_packed
+from dubber_jax.errors import BadInput
+from dubber_jax.training.packed import PackedSet, write_packed
 
 
 def pack_set(name: str, out, films: bool = True, root=None, workers: int = 1) -> Path:
@@ -22,10 +25,54 @@ def pack_set(name: str, out, films: bool = True, root=None, workers: int = 1) ->
   return pack_recordings(name, [r for r in read_recordings(name, root) if r.text], out, films, workers)
 
 
+def pack_sources(names, out, workers: int = 1) -> list[Path]:
+  """The packed folders of several sets, packed where they are not yet; a folder of shards (teacher_corpus.py) gives
+  those that stand. Raises BadInput for a folder in which there is nothing."""
+  folders = []
+  for name in names:
+    path = pack_set(name, out, workers=workers)
+    shards = sorted(shard for shard in path.glob('shard_????') if (shard / 'items.jsonl').exists())
+    if not shards and not path.is_dir():
+      raise BadInput(f'{path}: no such data set; make it first (data_pipelines/teacher_corpus.py or dubber prepare)')
+    folders += shards or [path]
+  return folders
+
+
+def pack_sound(name: str, out, root=None, workers: int = 1) -> Path:
+  """Packs the sound of one data set, without its text, as a vocoder needs it, under `out`/NAME-sound-HASH."""
+  if os.sep in str(name):
+    return Path(name)
+  return pack_recordings(f'{name}-sound', read_recordings(name, root), out, False, workers, features=extract_sound)
+
+
+def with_sound(folders) -> list[Path]:
+  """Those packed folders that have their sound. Raises BadInput where none has."""
+  found = [Path(f) for f in folders if (Path(f) / 'waves.npy').exists()]
+  if not found:
+    raise BadInput(f'no waves.npy in {", ".join(map(str, folders))}: pack the sets again, which keeps their sound')
+  return found
+
+
+def spread(folders, per_set: int) -> dict[Path, int]:
+  """How many items of each packed folder make about `per_set` of each data set, which may lie in several folders: by
+  their shares of its items. The sound of a set that is packed with its text too (pack_sound) is not counted."""
+  packed = {Path(folder): PackedSet(folder) for folder in folders}
+  name = {folder: found.rows[0]['set'] for folder, found in packed.items() if found.rows}
+  spoken = {folder for folder in name if packed[folder].phonemes.any()}
+  with_text = {name[folder] for folder in spoken}
+  counted = [folder for folder in name if folder in spoken or name[folder] not in with_text]
+  sizes = Counter()
+  for folder in counted:
+    sizes[name[folder]] += len(packed[folder])
+  return {folder: math.ceil(per_set * len(packed[folder]) / sizes[name[folder]]) for folder in counted}
+
+
 def pack_recordings(
-  name: str, recordings: list[Recording], out, films: bool = True, workers: int = 1, called: Callable | None = None
-) -> Path:
-  """The same of any recordings. `called` gives each a name; a set is packed anew where one has changed."""
+  name: str, recordings: list[Recording], out, films: bool = True, workers: int = 1, called: Callable | None = None,
+  features: Callable = extract,
+) -> Path:  # fmt: skip
+  """The same of any recordings. `called` gives each a name; a set is packed anew where one has changed. `features`
+  computes those of one recording: `extract` or `extract_sound`."""
   films = films and any(r.has_video for r in recordings)
   listing = '\n'.join(called(r) if called else f'{r.key} {r.text}' for r in recordings)
   digest = hashlib.sha256(f'{VERSION} {films} {listing}'.encode()).hexdigest()[:8]
@@ -34,9 +81,9 @@ def pack_recordings(
     return folder
   work = WorkFolder(Path(out) / f'{name}-{digest}.items')
   print(f'features of {name}')
-  skipped = extract_all(recordings, Work(work, films), workers)
+  skipped = extract_all(recordings, Work(work, films, features), workers)
   done = ((r, work.load(r)) for r in recordings)
-  write_packed(folder, ((describe(r), features) for r, features in done if features is not None))
+  write_packed(folder, ((describe(r), found) for r, found in done if found is not None))
   (folder / 'skipped.jsonl').write_text(''.join(json.dumps(s, ensure_ascii=False) + '\n' for s in skipped))
   return folder
 
@@ -44,4 +91,4 @@ def pack_recordings(
 def describe(r: Recording) -> dict:
   """What is kept of a recording besides its features."""
   row = {'key': r.key, 'set': r.set, 'speaker': r.speaker, 'text': r.text, 'emotion': r.emotion, 'split': r.split}
-  return row if r.intensity is None else row | {'intensity': r.intensity}
+  return row | r.details | ({} if r.intensity is None else {'intensity': r.intensity})

@@ -25,6 +25,7 @@ class Recording:
   end: float | None = None
   intensity: float | None = None  # 0 to 1, of an acted emotion
   sound: Path | None = None  # a file with the sound alone, where it is better than that of the film
+  details: dict = dataclasses.field(default_factory=dict, hash=False)  # what its list says of DETAILS
 
   @property
   def key(self) -> str:
@@ -32,6 +33,7 @@ class Recording:
 
 
 INTENSITIES = {'normal': 0.6, 'strong': 1.0}
+DETAILS = ('language', 'source', 'speed', 'edit')  # of made speech: as teacher_corpus.describe gives them
 FILMS = frozenset('.mp4 .flv .mkv .mov .mpg .mpeg .webm .avi .m4v'.split())
 
 
@@ -66,6 +68,7 @@ def read_recordings(name: str, root: str | None = None) -> list[Recording]:
           name, r['id'], r['speaker'], listing.parent / r['file'], write(r.get('text') or ''),
           r.get('emotion', 'neutral'), r.get('split', 'train'), Path(r['file']).suffix in FILMS,
           tuple(tuple(w) for w in r.get('words', ())), intensity=INTENSITIES.get(r.get('intensity')),
+          details={name: r[name] for name in DETAILS if name in r},
         )
       )  # fmt: skip
     except (json.JSONDecodeError, KeyError) as e:

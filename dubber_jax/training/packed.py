@@ -4,8 +4,8 @@ A packed folder holds one set: `items.jsonl` (a row an item, with where its fram
 flat arrays `mel` (frames, 80) uint8, `pitch` (frames,) float16 Hz, `phonemes` and `durations` (phonemes,),
 `lips` (lip frames, 82) float16, `lip_present`, `speaker` (items, 256) float16.
 
-Beside them may lie `waves` (frames * 256,) int16, the sound (data_pipelines/waves.py), and `performed` (frames, 80)
-uint8, the actor's own mels (data_pipelines/performed.py).
+Beside them may lie `waves` (frames * 256,) int16, the sound (2.0 is full scale), and `gta` (frames, 80) uint8, the
+actor's teacher-forced mels (data_pipelines/gta_mels.py).
 """
 
 import json
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dubber_jax.clip import HOP
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.script.phonemes import SYMBOLS
@@ -25,9 +26,13 @@ MEL_STEP = 0.055  # natural-log units a level; 256 levels reach from 1e-5 to e^2
 FULL_SCALE = 2.0  # of an int16 sample of `waves`: quiet speakers were brought up, and peaks may pass 1
 FRAMES, PHONEMES, LIPS = ('mel', 'pitch'), ('phonemes', 'durations'), ('lips', 'lip_present')
 KINDS = {
-  'mel': np.uint8, 'pitch': np.float16, 'phonemes': np.uint8, 'durations': np.uint16, 'lips': np.float16,
+  'mel': np.uint8, 'pitch': np.float16, 'phonemes': np.uint16, 'durations': np.uint16, 'lips': np.float16,
   'lip_present': np.bool_, 'speaker': np.float16,
 }  # fmt: skip
+MADE_BY = {  # what may lie beside them, and what to do where it does not
+  'waves': 'delete {folder} and pack the set again, which keeps the sound',
+  'gta': 'run python -m data_pipelines.gta_mels {folder}',
+}
 
 
 def quantise(mel: np.ndarray) -> np.ndarray:
@@ -38,13 +43,19 @@ def dequantise(mel: np.ndarray) -> np.ndarray:
   return mel.astype(np.float32) * MEL_STEP + LOG_FLOOR
 
 
+def quantise_wave(wave: np.ndarray, frames: int) -> np.ndarray:
+  """(S,) samples in -FULL_SCALE..FULL_SCALE -> (frames * 256,) int16, cut or filled with silence."""
+  levels = np.clip(np.rint(wave[: frames * HOP] * (32768 / FULL_SCALE)), -32768, 32767).astype(np.int16)
+  return np.pad(levels, (0, frames * HOP - len(levels)))
+
+
 def write_packed(folder, items: Iterable[tuple[dict, dict[str, np.ndarray]]]):
   """Writes (row, features) pairs as one packed folder; it appears only when whole."""
   folder = Path(folder)
   beside = folder.with_name(f'{folder.name}.{os.getpid()}')
   beside.mkdir(parents=True)
   ends = {'mel': 0, 'phonemes': 0, 'lips': 0}
-  parts = {name: [] for name in KINDS}
+  parts = {name: [] for name in (*KINDS, 'waves')}
   rows = []
   for row, features in items:
     spans = {}
@@ -54,9 +65,11 @@ def write_packed(folder, items: Iterable[tuple[dict, dict[str, np.ndarray]]]):
     rows.append(row | {'spans': spans})
     for name, kind in KINDS.items():
       parts[name].append(np.asarray(features[name]).astype(kind))
+    if 'wave' in features:
+      parts['waves'].append(np.asarray(features['wave'], np.int16))
   for name, arrays in parts.items():
-    single = name == 'speaker'
-    np.save(beside / f'{name}.npy', np.stack(arrays) if single else np.concatenate(arrays))
+    if arrays:
+      np.save(beside / f'{name}.npy', np.stack(arrays) if name == 'speaker' else np.concatenate(arrays))
   symbols = json.dumps({'symbols': SYMBOLS})
   (beside / 'format.json').write_text(symbols)
   (beside / 'items.jsonl').write_text(''.join(json.dumps(r, ensure_ascii=False) + '\n' for r in rows))
@@ -76,7 +89,7 @@ class PackedSet:
       self.arrays = {name: np.load(self.folder / f'{name}.npy', mmap_mode='r') for name in KINDS}
     except (OSError, ValueError, KeyError) as e:
       raise BadInput(f'{self.folder}: not a whole packed set ({e}); delete it and it is made again') from e
-    if symbols != SYMBOLS:
+    if symbols != SYMBOLS[: len(symbols)]:  # it grows at its end
       raise BadInput(f'{self.folder}: packed with another table of phonemes; delete it and it is made again')
     short = [n for n, key in (('mel', 'mel'), ('pitch', 'mel'), ('phonemes', 'phonemes'), ('lips', 'lips'))
              if self.rows and len(self.arrays[n]) < self.rows[-1]['spans'][key][1]]  # fmt: skip
@@ -87,10 +100,10 @@ class PackedSet:
     return len(self.rows)
 
   def beside(self, name: str) -> np.ndarray:
-    """`waves` or `performed`, mapped. Raises BadInput where it has not been made."""
+    """`waves` or `gta`, mapped. Raises BadInput where it has not been made."""
     path = self.folder / f'{name}.npy'
     if not path.exists():
-      raise BadInput(f'{path} is missing: run python -m data_pipelines.{name} {self.folder}')
+      raise BadInput(f'{path} is missing: {MADE_BY[name].format(folder=self.folder)}')
     return np.load(path, mmap_mode='r')
 
   @cached_property

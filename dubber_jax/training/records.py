@@ -13,7 +13,7 @@ import numpy as np
 
 from dubber_jax.clip import EMOTIONS
 from dubber_jax.errors import BadInput
-from dubber_jax.script.phonemes import SYMBOLS
+from dubber_jax.script.symbols import SYMBOLS
 from dubber_jax.training.packed import KINDS, MEL_STEP, unpack
 
 REMEDY = "run 'dubber prepare --overwrite' to make the data set again"
@@ -134,14 +134,17 @@ class RecordSet(Records):
   speakers = property(lambda self: self.index['speakers'])
 
   def item(self, i: int, names=None) -> tuple[dict, dict[str, np.ndarray]]:
-    """Row (key, set, speaker, text, emotion, split) and features (those of `names`; None: all) of item i, as of
-    PackedSet. Raises BadInput where the record does not parse."""
+    """Row (key, set, speaker, text, emotion, split, and what else was known: language, source, speed, edit, intensity)
+    and features (those of `names`; None: all) of item i, as of PackedSet. Raises BadInput where the record does not
+    parse."""
     record = self.read(i)
     row = {name: record[name].decode() for name in ('key', 'set', 'text', 'split')}
     row |= {'speaker': record['voice'].decode(), 'emotion': EMOTIONS[record['emotion']]}
+    row |= json.loads(record.get('details', b'{}'))  # sets made before 2026-12 have none
     return row, unpack({name: record[name] for name in names or KINDS})
 
   def _fit(self, record):
+    json.loads(record.get('details', b'{}'))
     frames, phonemes = len(record['mel']), len(record['phonemes'])
     whole = len(record['pitch']) == frames == record['durations'].sum() and len(record['durations']) == phonemes
     if not whole or (phonemes and record['phonemes'].max() >= len(SYMBOLS)):

@@ -8,13 +8,14 @@ import pytest
 from made_up import made_up_features, synthetic_speech
 
 from data_pipelines.layouts import find_recordings
-from data_pipelines.pack import pack_set
+from data_pipelines.pack import describe, pack_set
 from data_pipelines.prepare import prepare
 from data_pipelines.v2c_animation import FeatureTree, training_batches, write_random_tree
 from dubber_jax.cli import main
-from dubber_jax.config import Config, DataConfig, TreeConfig
+from dubber_jax.config import ActorConfig, Config, DataConfig, TreeConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.media.sound import write_wav
+from dubber_jax.script.symbols import LANGUAGES
 from dubber_jax.training.data import VoiceBatches
 from dubber_jax.training.records import PublishedRecords, RecordSet
 
@@ -43,6 +44,46 @@ def test_prepared_set_gives_back_what_was_extracted(actors, tmp_path):
     if name == 'mel':
       value = value * 0.055 + np.log(1e-5)
     np.testing.assert_allclose(found[name], value, atol=near)
+
+
+@pytest.fixture
+def made_speech(tmp_path):
+  """A listing of RAVDESS whose rows say more than those of other sets: two Mandarin rows, one of them edited."""
+  folder = tmp_path / 'listed'
+  folder.mkdir()
+  row = {'speaker': 'a', 'text': '好。', 'emotion': 'angry', 'split': 'train', 'language': 'zh', 'speed': 1.25}
+  edit = {'shift': 2.0, 'range': 1.5, 'slope': 0.0, 'energy': 0.5}
+  more = [{'edit': None, 'source': 'lines_zh:w1-0001-zh'}, {'edit': edit, 'intensity': 'strong'}]
+  rows = [row | {'id': str(i), 'file': f'{i}.wav'} | about for i, about in enumerate(more)]
+  for r in rows:
+    (folder / r['file']).touch()
+  (folder / 'ravdess.jsonl').write_text(''.join(json.dumps(r) + '\n' for r in rows))
+  return folder
+
+
+def test_prepared_rows_say_what_packed_ones_do(made_speech, tmp_path):
+  folder, skipped = prepare('ravdess', made_speech, tmp_path / 'out', features=made_up_features)
+  assert not skipped
+  records = RecordSet(folder)
+  rows = {row['key']: row for row, _ in map(records.item, range(2))}
+  assert rows == {r.key: describe(r) for r in find_recordings('ravdess', made_speech)}
+  plain, edited = rows['ravdess/a/0'], rows['ravdess/a/1']
+  assert plain['language'] == 'zh' and plain['edit'] is None and plain['source'] == 'lines_zh:w1-0001-zh'
+  assert 'intensity' not in plain and edited['intensity'] == 1.0 and edited['edit']['range'] == 1.5
+  data = DataConfig(buckets=(64,), frames_per_batch=128, reference_frames=16, readings=False)
+  config = Config(actor=ActorConfig(languages=len(LANGUAGES)), data=data)
+  batch = VoiceBatches(config, [folder])[0]
+  assert sorted(batch['edited'].tolist()) == [False, True] and (batch['pace'] == 1.25).all()
+  assert (batch['language'] == LANGUAGES.index('zh')).all()
+
+
+def test_set_prepared_before_rows_said_more_is_read_as_plain_english(made_speech, tmp_path):
+  folder, _ = prepare('ravdess', made_speech, tmp_path / 'out', features=made_up_features)
+  spec = json.loads((folder / 'features.json').read_text())
+  del spec['featuresDict']['features']['details']
+  (folder / 'features.json').write_text(json.dumps(spec))
+  row, features = RecordSet(folder).item(0)
+  assert row.keys() == {'key', 'set', 'speaker', 'text', 'emotion', 'split'} and len(features['mel'])
 
 
 def test_changed_source_is_refused_and_only_the_change_is_extracted_again(actors, tmp_path, monkeypatch):

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from data_pipelines.warped import warp_set
+from data_pipelines.speaker_augmentation import augment_set
 from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import mel_numpy
-from dubber_jax.training.packed import FULL_SCALE, quantise, write_packed
+from dubber_jax.training.packed import FULL_SCALE, PackedSet, quantise, write_packed
 
 
 @pytest.fixture
@@ -24,11 +24,11 @@ def packed(tmp_path):
   return tmp_path / 'set', wave
 
 
-def test_warped_voice_is_higher_and_quicker_by_as_much_and_stays_aligned(packed, monkeypatch):
+def test_augmented_voice_is_higher_and_quicker_by_as_much_and_stays_aligned(packed, monkeypatch):
   folder, wave = packed
   np.save(folder / 'waves.npy', (wave / FULL_SCALE * 32767).astype(np.int16))
-  monkeypatch.setattr('data_pipelines.warped.embed_speaker', lambda wave, rate: np.zeros(256))
-  ((row, features),) = warp_set(folder)
+  monkeypatch.setattr('data_pipelines.speaker_augmentation.embed_speaker', lambda wave, rate: np.zeros(256))
+  ((row, features),) = augment_set(folder)
   factor = 2 ** (float(row['speaker'].removeprefix('b')) / 12)
   frames = len(features['mel'])
   assert factor != 1 and frames == pytest.approx(172 / factor, abs=1)
@@ -40,5 +40,16 @@ def test_warped_voice_is_higher_and_quicker_by_as_much_and_stays_aligned(packed,
 
 
 def test_packed_set_without_its_sound_is_named(packed):
-  with pytest.raises(BadInput, match='data_pipelines.waves'):
-    next(warp_set(packed[0]))
+  with pytest.raises(BadInput, match='pack the set again'):
+    next(augment_set(packed[0]))
+
+
+def test_recording_without_a_text_becomes_another_speakers_too(packed, monkeypatch, tmp_path):
+  folder, wave = packed
+  row, features = PackedSet(folder).item(0)
+  features |= {'mel': quantise(features['mel']), 'phonemes': np.zeros(0), 'durations': np.zeros(0)}
+  sound = {'wave': (wave / FULL_SCALE * 32767).astype(np.int16)}
+  write_packed(tmp_path / 'sound', [({k: v for k, v in row.items() if k != 'spans'}, features | sound)])
+  monkeypatch.setattr('data_pipelines.speaker_augmentation.embed_speaker', lambda wave, rate: np.zeros(256))
+  ((row, changed),) = augment_set(tmp_path / 'sound')
+  assert row['speaker'] != 'b' and len(changed['mel']) != len(features['mel']) and not len(changed['durations'])

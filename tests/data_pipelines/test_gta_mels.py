@@ -2,9 +2,10 @@ import jax
 import numpy as np
 import pytest
 
-from data_pipelines import performed
+from data_pipelines import gta_mels
 from dubber_jax.batch import Shape, empty_batch, lay_noise, lay_voice
 from dubber_jax.config import ActorConfig, Config, DirectorConfig
+from dubber_jax.errors import BadInput
 from dubber_jax.model import DirectorActor
 from dubber_jax.model_directory import Model
 from dubber_jax.training.packed import PackedSet, quantise, write_packed
@@ -45,9 +46,9 @@ def model(tmp_path):
 
 
 def test_each_recordings_frames_hold_its_own_take(folder, model, monkeypatch):
-  monkeypatch.setattr(performed, 'ITEMS', 2)
-  monkeypatch.setattr(performed, 'STEP', 16)
-  stored = np.load(performed.perform_set(folder, model, seed=5))
+  monkeypatch.setattr(gta_mels, 'ITEMS', 2)
+  monkeypatch.setattr(gta_mels, 'STEP', 16)
+  stored = np.load(gta_mels.write_gta_mels(folder, model, seed=5))
   packed = PackedSet(folder)
   assert stored.shape == (sum(LENGTHS), 80) and stored.dtype == np.uint8
   for i, frames in enumerate(LENGTHS):
@@ -61,3 +62,49 @@ def test_each_recordings_frames_hold_its_own_take(folder, model, monkeypatch):
     alone = np.asarray(model.module.apply({'params': model.params}, batch)['finished'][0])
     first, last = packed.rows[i]['spans']['mel']
     assert np.abs(stored[first:last].astype(int) - quantise(alone)).max() <= 1
+
+
+@pytest.fixture
+def shard(tmp_path):
+  """As teacher_corpus.py makes them: no lips, a language, and F0 and energy changed in the last of three."""
+  rng, items = np.random.default_rng(3), []
+  for i in range(3):
+    features = {
+      'mel': quantise(rng.normal(-5, 2, (30, 80))), 'pitch': np.full(30, 150.0 + 90 * (i == 2)),
+      'phonemes': [] if i == 1 else [1, 20, 1], 'durations': [] if i == 1 else [3, 24, 3], 'lips': np.zeros((0, 82)),
+      'lip_present': np.zeros(0, bool), 'speaker': np.full(256, 1 / 16),
+    }  # fmt: skip
+    row = {
+      'key': f'kokoro/b/{i}', 'set': 'kokoro', 'speaker': 'b', 'text': '', 'emotion': 'neutral', 'split': 'train',
+      'language': 'en', 'edit': {'shift': 8.0} if i == 2 else None,
+    }  # fmt: skip
+    items.append((row, features))
+  write_packed(tmp_path / 'shard_0000', items)
+  return tmp_path / 'shard_0000'
+
+
+def test_voice_is_known_by_a_line_whose_pitch_nobody_changed(shard):
+  assert gta_mels._references(PackedSet(shard))['b'].tolist() == [0, 1]
+
+
+def test_item_without_text_keeps_its_mel_and_the_others_do_not(shard, model, monkeypatch):
+  monkeypatch.setattr(gta_mels, 'ITEMS', 2)
+  monkeypatch.setattr(gta_mels, 'STEP', 16)
+  stored, recorded = np.load(gta_mels.write_gta_mels(shard, model)), np.load(shard / 'mel.npy')
+  same = [np.array_equal(stored[i * 30 : i * 30 + 30], recorded[i * 30 : i * 30 + 30]) for i in range(3)]
+  assert same == [False, True, False]
+
+
+def test_folder_of_sound_alone_is_refused(shard, model, tmp_path):
+  row, features = PackedSet(shard).item(1)
+  features['mel'] = quantise(features['mel'])
+  write_packed(tmp_path / 'sound', [({k: v for k, v in row.items() if k != 'spans'}, features)])
+  with pytest.raises(BadInput, match='no recording has a text'):
+    gta_mels.write_gta_mels(tmp_path / 'sound', model)
+
+
+def test_language_that_the_model_lacks_is_refused(shard, model):
+  rows = (shard / 'items.jsonl').read_text().replace('"en"', '"klingon"')
+  (shard / 'items.jsonl').write_text(rows)
+  with pytest.raises(BadInput, match='klingon'):
+    gta_mels.write_gta_mels(shard, model)

@@ -1,0 +1,81 @@
+"""Speaker augmentation: packed speech resampled, so that F0 and formants move together and it is another speaker's.
+
+    python -m data_pipelines.speaker_augmentation cache/packed/*-???????? cache/teacher/shard_????    # minutes
+
+Makes cache/packed/augmented_speakers. Each recording is raised or lowered by two or four semitones. The speaker encoder
+tells such a voice from the one that it was made of, so each speaker becomes five. (Vocal tract length perturbation,
+Jaitly and Hinton 2013; speed perturbation, Ko et al. 2015, makes speakers in the same way.)
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from data_pipelines.pack import spread, with_sound
+from dubber_jax.actor.duration import largest_remainder
+from dubber_jax.clip import HOP, SAMPLE_RATE
+from dubber_jax.media.mel import mel_numpy
+from dubber_jax.media.sound import resample
+from dubber_jax.perception.speaker import embed_speaker
+from dubber_jax.training.data import TRAINING_SPLITS
+from dubber_jax.training.packed import FULL_SCALE, PackedSet, quantise, write_packed
+
+SEMITONES = (-4.0, -2.0, 2.0, 4.0)
+PER_SET = 700  # recordings of a data set that are resampled, spread over all it has
+SILENT = 1e-3  # peak below which a recording has no sound
+
+
+def augment(features: dict[str, np.ndarray], wave: np.ndarray, semitones: float) -> dict[str, np.ndarray]:
+  """Features (training/packed.py) and sound (T * 256,) of one item, higher and quicker by `semitones`."""
+  factor = 2 ** (semitones / 12)
+  resampled = resample(wave, round(SAMPLE_RATE * factor), SAMPLE_RATE)
+  mel = mel_numpy(resampled)
+  frames, spoken = len(mel), len(features['durations'])
+  at = np.clip(((np.arange(frames) + 0.5) * factor).astype(int), 0, len(features['pitch']) - 1)
+  return {
+    'mel': quantise(mel),
+    'pitch': features['pitch'][at] * factor,
+    'phonemes': features['phonemes'],
+    'durations': largest_remainder(features['durations'], frames) if spoken else features['durations'],
+    'lips': features['lips'][:0],
+    'lip_present': features['lip_present'][:0],
+    'speaker': embed_speaker(resampled, SAMPLE_RATE),
+  }
+
+
+def augment_set(folder, count: int = PER_SET, seed: int = 0):
+  """(row, features) of about `count` training recordings of a packed set that has its sound (waves.npy)."""
+  packed = PackedSet(folder)
+  waves = packed.beside('waves')
+  chosen = [i for i, row in enumerate(packed.rows) if row['split'] in TRAINING_SPLITS]
+  chosen = chosen[:: max(1, len(chosen) // max(count, 1))]
+  rng = np.random.default_rng(seed)
+  for i in tqdm(chosen, desc=f'speakers of {packed.folder.name}', unit='clip'):
+    row = packed.rows[i]
+    first, last = row['spans']['mel']
+    wave = np.array(waves[first * HOP : last * HOP], np.float32) * (FULL_SCALE / 32768)
+    if np.abs(wave).max() < SILENT:
+      continue
+    semitones = float(rng.choice(SEMITONES))
+    name = f'{semitones:+g}'
+    changed = {'key': f'{row["key"]}{name}', 'speaker': f'{row["speaker"]}{name}'}
+    yield row | changed, augment(packed.features(i), wave, semitones)
+
+
+def main():
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument('folders', nargs='+', help='packed sets with their sound')
+  parser.add_argument('--out', help='by default augmented_speakers/ beside the first')
+  parser.add_argument('--per-set', type=int, default=PER_SET)
+  given = parser.parse_args()
+  folders = with_sound(given.folders)
+  out = Path(given.out) if given.out else folders[0].parent / 'augmented_speakers'
+  counts = spread(folders, given.per_set).items()
+  write_packed(out, (item for folder, count in counts for item in augment_set(folder, count)))
+  print(out)
+
+
+if __name__ == '__main__':
+  main()
