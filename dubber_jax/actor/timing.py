@@ -1,0 +1,129 @@
+"""Durations that follow the lips: forced alignment of the line's phonemes with the visemes that the mouth shows.
+
+A segmental dynamic programme (the Viterbi search of a hidden semi-Markov model) over mel frames. A phoneme's segment
+earns the scores of its viseme class, so that a bilabial falls on closed lips, an open vowel on an open mouth and a
+pause on a mouth that does not speak; and it pays for its distance from the predicted duration, as under a log-normal
+prior.
+"""
+
+import numpy as np
+
+from dubber_jax.script.symbols import SILENCES
+from dubber_jax.script.visemes import visemes_of
+
+SPREAD = 0.5  # standard deviation of log duration about the prediction
+PAUSE_SPREAD = 1.0  # the same of a pause inside the line
+SHORTEST, LONGEST = 1 / 1.8, 1 / 0.6  # of the natural duration of a sound: a vowel can be held on an open mouth
+TRUST = 0.5  # weight of the scores: those of neighbouring frames are not independent
+NEW_PAUSE = 3.0  # what a pause costs that was not predicted, nats
+LEAST_PAUSE, MOST_PAUSE = 12, 172  # mel frames of such a pause: 0.14 s to 2 s
+
+
+def time_by_lips(
+  symbols: tuple[str, ...],
+  word_of: np.ndarray,
+  durations: np.ndarray,
+  natural: np.ndarray,
+  scores: np.ndarray,
+  rate: float,
+  frame_rate: float,
+  gap_seconds: float = 0.0,
+) -> tuple[tuple[str, ...], np.ndarray]:
+  """(symbols, durations) that follow the mouth, with '@sp' where it pauses between two words without punctuation.
+
+  symbols, word_of, durations, natural (N,): the line as it fills its slot, in mel frames, `frame_rate` a second, and
+  its durations at the natural pace; scores (M, C): of viseme classes, `rate` a second; gap_seconds: how long the mouth
+  is surely silent within the line; pauses are only put in where there is such time. Where the line cannot follow the
+  mouth within the limits of its rate, it stays as it was.
+  """
+  total, symbols, word_of = int(durations.sum()), list(symbols), np.asarray(word_of)
+  silent = np.array([s in SILENCES for s in symbols])
+  expected, natural = durations.astype(float), np.asarray(natural, float)
+  optional = np.zeros(len(symbols), bool)
+  if gap_seconds > 0:
+    inner = slice(1, -1)
+    spoken, window = expected[inner][~silent[inner]].sum(), expected[inner].sum()
+    expected[~silent] *= max(window - gap_seconds * frame_rate, spoken * SHORTEST) / max(spoken, 1.0)
+    between = 1 + np.flatnonzero((word_of[:-1] >= 0) & (word_of[1:] >= 0) & (word_of[:-1] != word_of[1:]))
+    symbols = list(np.insert(np.array(symbols, object), between, '@sp'))
+    expected, natural = np.insert(expected, between, 0.0), np.insert(natural, between, 0.0)
+    silent, optional = np.insert(silent, between, True), np.insert(optional, between, True)
+  of_phonemes = phoneme_scores(scores, visemes_of(symbols), total, rate, frame_rate)
+  found = align_to_lips(expected, natural, silent, of_phonemes, optional)
+  if found is None:
+    return tuple(s for s, o in zip(symbols, optional, strict=True) if not o), durations
+  kept = ~optional | (found > 0)
+  return tuple(s for s, k in zip(symbols, kept, strict=True) if k), found[kept]
+
+
+def align_to_lips(
+  expected: np.ndarray,
+  natural: np.ndarray,
+  silent: np.ndarray,
+  scores: np.ndarray,
+  optional: np.ndarray | None = None,
+  trust: float = TRUST,
+  spread: float = SPREAD,
+) -> np.ndarray | None:
+  """Durations (N,) int32 that add up to T, or None where there are none within the limits.
+
+  expected: (N,) mel frames about which is searched, those of the first and last silence being free; natural: (N,)
+  frames at the natural pace, 1.8 to 0.6 times as fast as which a sound may be spoken, or as `expected` is; silent: (N,)
+  bool, pauses; scores: (T, N) log-likelihood of each phoneme in each mel frame; optional: (N,) bool, pauses that may be
+  left out. Takes T N D steps for durations of up to D frames.
+  """
+  total, count = scores.shape
+  gains = np.concatenate([np.zeros((1, count)), np.cumsum(trust * scores, axis=0)])
+  optional = np.zeros(count, bool) if optional is None else optional
+  best = gains[:, 0].copy()  # of what ends before frame t, the first silence taking 0 to t
+  chosen = np.zeros((count, total + 1), np.int32)
+  chosen[0] = np.arange(total + 1)
+  for n in range(1, count - 1):
+    lengths, cost = _lengths(expected[n], natural[n], bool(silent[n]), bool(optional[n]), spread, total)
+    if not len(lengths):
+      return None
+    reach = int(lengths[-1])
+    padded = np.concatenate([np.full(reach, -np.inf), best - gains[:, n]])
+    values = np.lib.stride_tricks.sliding_window_view(padded, reach + 1)[:, reach - lengths] - cost
+    place = values.argmax(1)
+    best = values[np.arange(total + 1), place] + gains[:, n]
+    chosen[n] = lengths[place]
+  ending = best - gains[:, -1]
+  t = int(ending.argmax())
+  if not np.isfinite(ending[t]):
+    return None
+  durations = np.zeros(count, np.int32)
+  durations[-1] = total - t
+  for n in range(count - 2, -1, -1):
+    durations[n] = chosen[n, t]
+    t -= durations[n]
+  return durations
+
+
+def _lengths(expected, natural, silent, optional, spread, total):
+  """Durations that a phoneme may have, rising, and what each costs."""
+  if optional:
+    lengths = np.concatenate([[0], np.arange(LEAST_PAUSE, MOST_PAUSE)])
+    cost = np.where(lengths > 0, NEW_PAUSE, 0.0)
+  elif silent:
+    lengths = np.arange(int(max(2 * expected, 8)) + 1)
+    cost = 0.5 * np.square(np.log((lengths + 2) / (expected + 2)) / PAUSE_SPREAD)
+  else:
+    expected = max(expected, 1.0)
+    low = max(1, int(min(natural * SHORTEST, expected)))
+    lengths = np.arange(low, max(int(np.ceil(max(natural * LONGEST, expected))), low) + 1)
+    cost = 0.5 * np.square(np.log(lengths / expected) / spread)
+  kept = lengths <= total
+  return lengths[kept], cost[kept]
+
+
+def phoneme_scores(
+  viseme_scores: np.ndarray, visemes: np.ndarray, frames: int, rate: float, frame_rate: float
+) -> np.ndarray:
+  """Scores (M, C) of viseme classes, `rate` a second -> (frames, N) of phonemes of the classes `visemes` (N,), at the
+  middle of mel frames, `frame_rate` a second. Frames after the pictures have ended score 0."""
+  moments = (np.arange(frames) + 0.5) / frame_rate * rate - 0.5
+  columns = [np.interp(moments, np.arange(len(viseme_scores)), column) for column in viseme_scores.T]
+  found = np.stack(columns, axis=1)[:, visemes]
+  found[moments > len(viseme_scores) - 0.5] = 0.0
+  return found

@@ -1,0 +1,169 @@
+"""Visual voice activity detection (VAD) and viseme scores from the mouth track: when the mouth speaks, and what.
+
+A small convolutional network over the shape of the lip contours, each feature taken relative to its own course in the
+clip, so that neither the face nor the camera matters. It was trained on one GRID speaker with heavy augmentation
+(`experiments/visual_vad.py`) and sees 0.2 s to either side: too little to learn GRID's grammar by heart. Its output is
+100 frames a second, since 25 are coarser than the timing that is needed.
+"""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dubber_jax.clip import LIP_RATE, MouthTrack
+from dubber_jax.errors import BadInput
+from dubber_jax.script.visemes import NAMES, SILENT
+
+SHIPPED = Path(__file__).parents[1] / 'weights' / 'visual_vad'
+FINE = 4  # output frames to one lip frame
+RATE = FINE * LIP_RATE  # Hz
+HIDDEN = 64
+KERNELS = (5, 5, 3)  # lip frames; receptive field 11
+STILL = 0.02  # eye distances by which the mouth opens at least: less is tracking noise
+OUTER, INNER = slice(0, 20), slice(20, 40)  # contour points, from the left corner along the lower lip
+LEFT, LOWER, RIGHT, UPPER = 0, 5, 10, 15  # of a contour
+SHAPES = 14  # features of a lip shape
+CONTRASTED, TREND = (0, 3, 6, 10), 6.0  # features, also given less their trend: of so many lip frames, a Gaussian's
+FEATURES = SHAPES + len(CONTRASTED)
+TRUST, SWITCH = 0.25, 3.0  # weight of a frame's log-odds; what it costs to begin or end speech, nats
+ONSET = 0.9  # threshold for the start of the window: mouths open and breathe in before they speak
+SHORTEST = 0.15  # s of speech at least
+PAUSE, SURE = 0.25, 0.2  # s of a pause at least; mean probability of speech in it at most
+
+
+@dataclass(frozen=True)
+class VisualSpeech:
+  """speaking (M,): probability of speech, 100 frames a second; scores (M, 10): log of the probability of each viseme
+  class over its share in training, up to a constant of each frame."""
+
+  speaking: np.ndarray
+  scores: np.ndarray
+
+
+def lip_shape(track_lips: np.ndarray, present: np.ndarray) -> np.ndarray:
+  """lips (L, 82), present (L,) -> (L, 14) in eye distances: openings, widths, areas, thickness and height of the lips;
+  frames without a mouth are interpolated."""
+  seen, frames = np.flatnonzero(present), np.arange(len(present))
+  lips = np.stack([np.interp(frames, seen, column[seen]) for column in track_lips.T], axis=1)
+  points = lips[:, :80].reshape(-1, 40, 2)
+  outer, inner = points[:, OUTER], points[:, INNER]
+
+  def gap(contour, side):
+    return contour[:, LOWER + side, 1] - contour[:, UPPER - side, 1]
+
+  def width(contour):
+    return contour[:, RIGHT, 0] - contour[:, LEFT, 0]
+
+  def area(contour):
+    x, y = contour[..., 0], contour[..., 1]
+    return 0.5 * np.abs((x * np.roll(y, -1, 1) - y * np.roll(x, -1, 1)).sum(1))
+
+  corners = 0.5 * (outer[:, LEFT, 1] + outer[:, RIGHT, 1])
+  return np.stack(
+    [
+      gap(inner, 0), 0.5 * (gap(inner, 2) + gap(inner, -2)), 0.5 * (gap(inner, 3) + gap(inner, -3)),
+      gap(outer, 0), 0.5 * (gap(outer, 3) + gap(outer, -3)),
+      width(inner), width(outer), area(inner), area(outer),
+      inner[:, UPPER, 1] - outer[:, UPPER, 1], outer[:, LOWER, 1] - inner[:, LOWER, 1],
+      outer[:, UPPER, 1] - corners, outer[:, LOWER, 1] - corners, lips[:, 80],
+    ],
+    axis=1,
+  ).astype(np.float32)  # fmt: skip
+
+
+def normalized(shape: np.ndarray) -> np.ndarray:
+  """(L, 14) -> the same relative to the clip's median, in halves of the range from its 5th to its 95th percentile."""
+  low, middle, high = np.percentile(shape, [5, 50, 95], axis=0)
+  return ((shape - middle) / (0.5 * (high - low) + 1e-3)).clip(-4, 4).astype(np.float32)
+
+
+def with_contrast(features: np.ndarray) -> np.ndarray:
+  """(L, 14) -> (L, 18): with some of them less their trend, so that a closure shows on a mouth that is held open."""
+  from scipy.ndimage import gaussian_filter1d
+
+  shown = features[:, list(CONTRASTED)]
+  trend = gaussian_filter1d(shown, TREND, axis=0, mode='nearest')
+  return np.concatenate([features, 1.5 * (shown - trend)], axis=1).astype(np.float32)
+
+
+def network(params: dict, features, xp=np):
+  """(..., L, F) -> logits (..., 4 L, 10) of viseme classes. xp: numpy, or jax.numpy where it is trained."""
+  x = features
+  for i, kernel in enumerate(KERNELS):
+    reach, length = kernel // 2, x.shape[-2]
+    edges = [(0, 0)] * (x.ndim - 2) + [(reach, reach), (0, 0)]
+    padded = xp.pad(x, edges, mode='edge')
+    near = xp.concatenate([padded[..., k : k + length, :] for k in range(kernel)], axis=-1)
+    hidden = xp.maximum(near @ params[f'conv_{i}.kernel'] + params[f'conv_{i}.bias'], 0)
+    x = hidden if i == 0 else x + hidden
+  logits = x @ params['out.kernel'] + params['out.bias']
+  return logits.reshape(*x.shape[:-2], x.shape[-2] * FINE, len(NAMES))
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+  logits = logits - logits.max(-1, keepdims=True)
+  return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+
+
+def visual_vad(track: MouthTrack | None, params: dict | None = None) -> VisualSpeech | None:
+  """When the mouth speaks, and which visemes it shows. None where it was not seen or hardly moves."""
+  if track is None or not track.usable or len(track.opening) < 5:
+    return None
+  opening = track.opening[track.present]
+  if np.ptp(np.percentile(opening, [5, 95])) < STILL:
+    return None
+  params = params or load_network()
+  log_p = log_softmax(network(params, with_contrast(normalized(lip_shape(track.lips, track.present)))))
+  return VisualSpeech(1 - np.exp(log_p[:, SILENT]), log_p - params['log_prior'])
+
+
+def speech_spans(speaking: np.ndarray, threshold: float = 0.5) -> list[tuple[float, float]]:
+  """Probabilities of speech (M,), 100 a second -> (start s, end s) of each stretch of speech, by the best path through
+  two states, of which none is favored where the probability is the threshold."""
+  odds = TRUST * np.log((speaking + 1e-3) * (1 - threshold) / ((1.001 - speaking) * threshold))
+  off, on, came_from = 0.0, -np.inf, np.zeros((len(odds), 2), bool)  # whether it came from speech
+  for t, gain in enumerate(odds):
+    came_from[t] = on - SWITCH > off, on > off - SWITCH
+    off, on = max(off, on - SWITCH), max(on, off - SWITCH) + gain
+  state, speech = on > off, np.zeros(len(odds) + 2, int)
+  for t in range(len(odds) - 1, -1, -1):
+    speech[t + 1] = state
+    state = came_from[t, int(state)]
+  edges = np.flatnonzero(np.diff(speech)) / RATE
+  return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def speech_window(seen: VisualSpeech | None) -> tuple[float, float] | None:
+  """(start s, end s) of what the mouth says, from the first to the last moment of speech; None where it is silent."""
+  spans = speech_spans(seen.speaking) if seen else []
+  sure = speech_spans(seen.speaking, ONSET) if spans else []
+  start = (sure or spans)[0][0] if spans else 0.0
+  return (start, spans[-1][1]) if spans and spans[-1][1] - start >= SHORTEST else None
+
+
+def silent_gaps(speaking: np.ndarray) -> list[tuple[float, float]]:
+  """(start s, end s) of the pauses between speech that are long and sure enough to be kept."""
+  spans = speech_spans(speaking)
+  gaps = [(end, start) for (_, end), (start, _) in zip(spans[:-1], spans[1:], strict=True)]
+  return [
+    (start, end)
+    for start, end in gaps
+    if end - start >= PAUSE and speaking[round(start * RATE) : round(end * RATE)].mean() < SURE
+  ]
+
+
+@functools.lru_cache(maxsize=2)
+def load_network(path: str | Path | None = None) -> dict[str, np.ndarray]:
+  """The weights that ship, or those of another folder. Raises BadInput where they are missing or not as written."""
+  import ml_dtypes  # noqa: F401  NumPy reads bfloat16 by it
+  from safetensors import SafetensorError
+  from safetensors.numpy import load_file
+
+  path = Path(path) if path else SHIPPED
+  try:
+    arrays = load_file(path / 'weights.safetensors')
+  except (OSError, SafetensorError) as e:
+    raise BadInput(f'{path} cannot be read as a visual VAD ({e}): experiments/visual_vad.py writes one') from e
+  return {name: np.asarray(value, np.float32) for name, value in arrays.items()}
