@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_pipelines import degrade
+from data_pipelines import audio_damage
 from data_pipelines.recordings import read_recordings
 from dubber_jax.clip import SAMPLE_RATE
 from dubber_jax.footage.prosody import track_pitch
@@ -24,21 +24,23 @@ from dubber_jax.perception.speaker import SpeakerEncoder
 from dubber_jax.perception.voice_quality import FAULTS, VoiceReport, measure_voice, noticed
 
 # Those of whom a voice made higher sounds like a child's.
-WOMEN = ('allison', 'kathleen', 'p225', 'p228', *(f'ravdess_{n:02d}' for n in range(2, 23, 2)))
-SETS = ('asterisk', 'cremad', 'grid', 'kathleen', 'ljspeech', 'ravdess', 'teacher', 'vctk')
+WOMEN = ('allison', 'kathleen', 'ljspeech', 'p225', 'p228', *(f'ravdess_{n:02d}' for n in range(2, 23, 2)))
+SETS = ('asterisk', 'cremad', 'grid', 'kathleen', 'kokoro', 'librispeech', 'ljspeech', 'ravdess', 'teacher', 'vctk')
 CHILD = "woman's, 1.4 times as high"
 WORSE = {
-  **{f'white noise {d} dB': lambda w, _, d=d: degrade.noise(w, d) for d in (0, 5, 10, 15, 20)},
-  **{f'pink noise {d} dB': lambda w, _, d=d: degrade.noise(w, d, pink=True) for d in (5, 10, 15)},
-  **{f'room {s} s, direct {d} dB': lambda w, _, s=s, d=d: degrade.echo(w, s, d)
+  **{f'white noise {d} dB': lambda w, _, d=d: audio_damage.noise(w, d) for d in (0, 5, 10, 15, 20)},
+  **{f'pink noise {d} dB': lambda w, _, d=d: audio_damage.noise(w, d, pink=True) for d in (5, 10, 15)},
+  **{f'room {s} s, direct {d} dB': lambda w, _, s=s, d=d: audio_damage.echo(w, s, d)
      for s, d in ((0.3, 0), (0.6, 0), (0.6, -6), (1.2, 0), (1.2, -6))},
-  'whisper': lambda w, _: degrade.whisper(w),
-  CHILD: lambda w, _: degrade.child(w, 1.4),
-  'telephone': lambda w, _: degrade.telephone(w),
-  'two in turn': degrade.in_turn,
-  'two at once': degrade.together,
-  'music alone': lambda w, _: degrade.chords(len(w) / SAMPLE_RATE, seed=len(w)),
-  'music 5 dB below': lambda w, _: w + degrade.as_loud(degrade.chords(len(w) / SAMPLE_RATE, seed=len(w)), w) * 0.56,
+  'whisper': lambda w, _: audio_damage.whisper(w),
+  CHILD: lambda w, _: audio_damage.child(w, 1.4),
+  'telephone': lambda w, _: audio_damage.telephone(w),
+  'two in turn': audio_damage.in_turn,
+  'two at once': audio_damage.together,
+  'music alone': lambda w, _: audio_damage.chords(len(w) / SAMPLE_RATE, seed=len(w)),
+  'music 5 dB below': lambda w, _: w + 0.56 * audio_damage.as_loud(
+    audio_damage.chords(len(w) / SAMPLE_RATE, seed=len(w)), w
+  ),
 }  # fmt: skip
 
 

@@ -13,11 +13,10 @@ DATA_SETS = ('clip_folder', 'cremad', 'grid', 'ravdess', 'v2c_animation')
 
 def main(arguments: list[str] | None = None) -> int:
   """Runs one command. Bad input is one line on stderr and exit code 2."""
-  parser = make_parser()
-  given = parser.parse_args(arguments)
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
-  _use_compilation_cache()
   try:
+    given = make_parser().parse_args(arguments)
+    _use_compilation_cache()
     return given.run(given) or 0
   except BadInput as e:
     print(f'dubber: {e}', file=sys.stderr)
@@ -39,12 +38,28 @@ def _use_compilation_cache():
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)
 
 
+class _FitOption(argparse.Action):
+  """--fit, which is a word, and --fit-steps, which is a number: what was meant for the other is told in one line."""
+
+  def __call__(self, parser, given, value, option=None):
+    from dubber_jax.actor.duration import FITS, check_fit
+
+    if self.dest == 'fit':
+      check_fit(value)
+    elif value in FITS:
+      raise BadInput(f'--fit-steps {value}: give a number of steps; how a line fits its slot is --fit {value}')
+    elif not value.lstrip('-').isdigit():
+      raise BadInput(f'--fit-steps {value}: give a number of steps, from 0 to 1000')
+    setattr(given, self.dest, value if self.dest == 'fit' else int(value))
+
+
 def make_parser() -> argparse.ArgumentParser:
-  parser = argparse.ArgumentParser(prog='dubber', description='Movie dubbing with a director.')
+  # No option may be shortened: --fit would be taken for --fit-steps where only the one is known.
+  parser = argparse.ArgumentParser(prog='dubber', description='Movie dubbing with a director.', allow_abbrev=False)
   commands = parser.add_subparsers(required=True, metavar='COMMAND')
 
   def command(name, run, text):
-    sub = commands.add_parser(name, help=text, description=text)
+    sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
     sub.set_defaults(run=run)
     return sub
 
@@ -53,6 +68,11 @@ def make_parser() -> argparse.ArgumentParser:
                      help='who writes directions: rules, or a language model, as http://localhost:8000/v1')  # fmt: skip
     sub.add_argument('--planner-model', default='', metavar='NAME', help='which model the URL is to use')
 
+  def fit_option(sub, default, of_default):
+    sub.add_argument('--fit', default=default, action=_FitOption, metavar='strict|natural',
+                     help='strict: a line keeps to its slot, however fast that is; natural: it runs on into the '
+                     f'silence after it rather than hurry (default: {of_default})')  # fmt: skip
+
   def model_options(sub):
     sub.add_argument('--model', help='model directory (default: the shipped one)')
     sub.add_argument('--library', help='footage library (default: the shipped one)')
@@ -60,7 +80,7 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument('--search', choices=('exact', 'scann'), default='exact', help='how the library is searched')
     sub.add_argument('--rounds', type=int, default=3, help='how often a line is asked for at most (default: 3)')
     sub.add_argument('--candidates', type=int, default=4, help='takes of a round; the best counts (default: 4)')
-    sub.add_argument('--fit-steps', type=int, default=40, metavar='N',
+    sub.add_argument('--fit-steps', default=40, action=_FitOption, metavar='N',
                      help='steps that fit the actor to a voice it does not know; 0: none (default: 40)')  # fmt: skip
     planner_options(sub)
     sub.add_argument('--lexicon', help='pronunciations of names, one a row: Zhivago ZH IH0 V AA1 G OW0')
@@ -84,6 +104,7 @@ def make_parser() -> argparse.ArgumentParser:
                    help="a performance to follow, the film's own or a recording on its time: feeling, pace, pitch")
   sub.add_argument('--face', type=int, help='which face speaks, from 0, left to right')
   sub.add_argument('--no-report', action='store_true', help='no report page beside the film')
+  fit_option(sub, 'strict', 'strict')
   model_options(sub)
 
   sub = command('redo', run_redo, 'Play one line of a project again, by a note, or choose an earlier take.')
@@ -92,6 +113,7 @@ def make_parser() -> argparse.ArgumentParser:
   what = sub.add_mutually_exclusive_group()
   what.add_argument('--note', default='', help='what to do otherwise, as "softer, almost a whisper" (or in Chinese)')
   what.add_argument('--take', type=int, help='go back to this take')
+  fit_option(sub, None, "that of the line's take in the film")
   planner_options(sub)
 
   sub = command('speak', run_speak, 'Speak a line, or one a row, without a film.')
@@ -101,6 +123,7 @@ def make_parser() -> argparse.ArgumentParser:
   sub.add_argument('--voice', required=True, help='a recording of the voice, or the name of a shipped one')
   sub.add_argument('--emotion', default='', help='angry, disgust, fear, happy, neutral, sad, surprise or others')
   sub.add_argument('-o', '--out', required=True, help='a wav, or a folder')
+  fit_option(sub, None, 'lines last as long as they need, and times of a script do not count')
   model_options(sub)
 
   sub = command('demo', run_demo, 'Draw a talking character and dub it: needs no file.')
@@ -291,7 +314,7 @@ def run_dub(given):
   result = dub(
     given.film, lines, voice, given.out, model, library, given.overwrite, given.json, not given.no_report,
     given.face, lexicon, given.search, background=given.background, project=given.project,
-    directions=given.directions, guide=given.guide, **how,
+    directions=given.directions, guide=given.guide, fit=given.fit, **how,
   )  # fmt: skip
   for path in result['files'].values():
     print(path)
@@ -313,7 +336,7 @@ def run_redo(given):
     options = argparse.Namespace(model=facts['model'], library=facts['library'] or None,
                                  director='on' if facts['director'] else 'off')  # fmt: skip
     model, library = _open(options)
-  result = redo(given.project, given.line, model, library, given.note, given.take, read_note)
+  result = redo(given.project, given.line, model, library, given.note, given.take, read_note, fit=given.fit)
   for path in result['files'].values():
     print(path)
 
@@ -338,7 +361,7 @@ def run_speak(given):
   voice = find_voice(given.voice, model.voices, model, given.fit_steps)
   if given.lines:
     Path(given.out).mkdir(parents=True, exist_ok=True)
-  results = speak(lines, voice, outs, model, library, given.overwrite, lexicon, given.emotion, **how)
+  results = speak(lines, voice, outs, model, library, given.overwrite, lexicon, given.emotion, fit=given.fit, **how)
   if given.json:
     write_json(results[0] if given.text is not None else {'lines': results}, given.json, given.overwrite)
 
@@ -473,12 +496,12 @@ def _train(config, workdir, experiment, given):
     on_eval = _on_eval(config, experiment) if experiment.evaluate else None
     return train(config, experiment.task(config), batches, workdir, initial, on_eval=on_eval)
 
-  from data_pipelines.pack import pack_set
+  from data_pipelines.pack import pack_sources
   from dubber_jax.export import at_start
   from dubber_jax.training.readings import make_readings
   from dubber_jax.training.voice import train_voice
 
-  folders = [pack_set(s, config.data.packed, workers=given.workers) for s in config.data.sources]
+  folders = pack_sources(config.data.sources, config.data.packed, given.workers)
   readings = None
   if config.data.readings:
     sentences = Path(given.experiment).with_name('text_emotion.txt')

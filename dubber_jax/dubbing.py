@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dubber_jax.actor.duration import FRAME_RATE, STRICT, check_fit, room_after
 from dubber_jax.clip import EMOTIONS, HOP, MODALITIES, SAMPLE_RATE, Clip, Direction, Line, MouthTrack, Take, Voice
 from dubber_jax.director.planner import Before, Planner, agreement, by_rules, mixed_emotion
 from dubber_jax.errors import BadInput
@@ -19,19 +20,18 @@ from dubber_jax.media.output import check_output
 from dubber_jax.media.sound import write_wav
 from dubber_jax.model_directory import Model
 from dubber_jax.perception.read import Extractors, follow_mouth, read_clip
+from dubber_jax.perception.visual_vad import speech_window, visual_vad
 from dubber_jax.rehearsal import (
   Part,
   Round,
   compile_clock,
   emotion_name,
-  mouth_window,
   rehearse,
   speech_span,
   vocode,
-  with_pauses,
 )
 from dubber_jax.scene import LONGEST_LINE, fill
-from dubber_jax.script.phonemes import Phonemes, phonemize
+from dubber_jax.script.phonemes import SILENCES, Phonemes, phonemize
 
 LONGEST_TEXT, MOST_PHONEMES = 3000, 1200  # characters and phonemes of a line: a minute and more of speech
 LEAST_FILLED = 1 / 3  # share of the mouth's movement; a line that fills less leaves it speaking silently
@@ -95,6 +95,8 @@ def play_line(
   rounds: int = ROUNDS,
   candidates: int = CANDIDATES,
   on_take: Callable[[Take], None] | None = None,
+  fit: str = STRICT,
+  room_seconds: float = 0.0,
 ) -> DubbedLine:
   """Reads, recalls, directs, rehearses and vocodes one line.
 
@@ -102,10 +104,13 @@ def play_line(
   rounds, candidates: how often it is tried at most, and by how many takes at once.
   before: the lines that went before it, each with its direction, the last one last. seed: another one, another take.
   on_take: called with the first take, a mel, as soon as it is there, for those who do not want to wait.
+  fit: 'strict', the take lasts as long as its slot; or 'natural', it may run on into the `room_seconds` of silence
+  after it, by the result's `overrun_seconds`, and keeps to an unhurried rate (actor/duration.py).
   Raises BadInput for a line that cannot be spoken or does not fit its slot.
   """
   if slot_seconds is not None and not 0 < slot_seconds <= LONGEST_LINE + 1:
     raise BadInput(f'a slot of {slot_seconds:.2f} s: a line has more than 0 and at most {LONGEST_LINE:g} s')
+  check_fit(fit)
   watch = Stopwatch()
   extractors = extractors or Extractors()
   phonemes = read_script(line.text, lexicon)
@@ -130,14 +135,14 @@ def play_line(
     with watch('direction'):
       direction, noted = planner(reading, exemplars, line, phonemes, before)
     warnings += noted
-  part = Part(phonemes, voice, slot_seconds, reading, exemplars, track)
+  part = Part(phonemes, voice, slot_seconds, reading, exemplars, track, fit, min(room_seconds, LONGEST_LINE))
   with watch('rehearsal'):
     rehearsal = rehearse(model, part, direction, rounds, candidates, seed, on_take=on_take)
   with watch('vocoder'):
     take = vocode(model, rehearsal.take, seed, direction)
   take = dataclasses.replace(take, waveform=take.waveform * 10 ** (rehearsal.level / 20))
   start, end = speech_span(take)
-  warnings += [*take.warnings, *take_warnings(take, mouth_window(track))]
+  warnings += [*take.warnings, *take_warnings(take, speech_window(visual_vad(track)))]
   result = {
     'line': dataclasses.asdict(line),
     'voice': voice.name,
@@ -157,6 +162,8 @@ def play_line(
       'emotion': emotion_name(take.emotion),
     },
     'slot_seconds': slot_seconds if slot_seconds is not None else take.slot_seconds,
+    'fit': fit,
+    'overrun_seconds': overrun_of(take, slot_seconds),
     'speech_seconds': end - start,
     'speech_start': start,
     'rehearsal_seconds': sum(watch.seconds.get(s, 0.0) for s in REHEARSING),
@@ -166,6 +173,12 @@ def play_line(
   }  # fmt: skip
   frames = silent_clip.frames if len(silent_clip.frames) else None
   return DubbedLine(line, take, result, phonemes, direction, track, frames)
+
+
+def overrun_of(take: Take, slot_seconds: float | None) -> float:
+  """Seconds that a take goes on after its slot; 0 where it lasts as long, to the nearest mel frame."""
+  on = slot_seconds is not None and len(take.mel) > round(slot_seconds * FRAME_RATE)
+  return take.slot_seconds - slot_seconds if on else 0.0
 
 
 def round_result(done: Round) -> dict:
@@ -237,23 +250,27 @@ def speak(
   emotion: str = '',
   planner: Planner = by_rules,
   say=print,
+  fit: str | None = None,
   **options,
 ) -> list[dict]:
   """Speaks each line into a wav of its own. `emotion`, one of EMOTIONS, goes to the director as a stage direction;
-  options: of `play_line`."""
+  fit: lines that have times are spoken in these, as by `dub`, the last one with no end of a film after it; None: they
+  last as long as they need. options: of `play_line`."""
   if emotion and emotion not in EMOTIONS:
     raise BadInput(f'no emotion {emotion!r}: use one of {", ".join(EMOTIONS)}')
   for out in outs:
     check_output(out, overwrite)
   check_script(lines, lexicon)
+  slots = [{}] * len(lines) if fit is None else slots_of(lines, fit, 'slot_seconds' in options)
   library = library or shipped_library(model)
   for warning in voice.warnings:
     say(f'warning: {warning}')
   results, before = [], []
-  for line, out in zip(lines, outs, strict=True):
+  for line, out, slot in zip(lines, outs, slots, strict=True):
     if emotion:
       line = dataclasses.replace(line, stage_direction=STAGE_DIRECTIONS[emotion])
-    done = play_line(model, line, voice, library, lexicon=lexicon, planner=planner, before=before, **options)
+    how = options | slot | {'lexicon': lexicon, 'planner': planner, 'before': before}
+    done = play_line(model, line, voice, library, **how)
     before.append((line, done.direction))
     wave = fill(done.take.waveform, len(done.take.waveform))
     level = integrated(wave, SAMPLE_RATE) - done.result['direction']['loudness']
@@ -268,6 +285,26 @@ def speak(
   return results
 
 
+def slots_of(lines: list[Line], fit: str, given: bool = False) -> list[dict]:
+  """How `play_line` is to fit each of the lines to its own times, where it has some; `given`: a slot is given besides.
+
+  Raises BadInput where none has, and there is nothing to fit to.
+  """
+  check_fit(fit)
+  spans = [(line.start, line.end) for line in lines if line.start is not None and line.end is not None]
+  if not spans and not given:
+    raise BadInput(f'--fit {fit}: the lines have no times, so that each lasts as long as it needs; leave it out')
+  slots = []
+  for i, line in enumerate(lines):
+    slot = {'fit': fit, 'room_seconds': LONGEST_LINE}
+    if line.start is not None and line.end is not None:
+      others = [(o.start, o.end) for o in lines[:i] + lines[i + 1 :] if o.start is not None and o.end is not None]
+      slot |= {'slot_seconds': line.end - line.start,
+               'room_seconds': room_after((line.start, line.end), others, line.end + LONGEST_LINE)}  # fmt: skip
+    slots.append(slot)
+  return slots
+
+
 # How a script would say it in brackets; the planner and the text reader know these words.
 STAGE_DIRECTIONS = {
   'angry': 'angrily', 'disgust': 'disgusted', 'fear': 'frightened', 'happy': 'happily', 'neutral': 'calmly',
@@ -277,7 +314,9 @@ STAGE_DIRECTIONS = {
 
 def words_of(done: DubbedLine) -> tuple[tuple[float, float, str], ...]:
   """(start s, end s, word) of the take."""
-  _, word_of, _ = with_pauses(done.phonemes, done.result['direction']['pauses'])
+  spoken = np.array([symbol not in SILENCES for symbol in done.take.phonemes])
+  word_of = np.full(len(spoken), -1)
+  word_of[spoken] = done.phonemes.word_of[done.phonemes.word_of >= 0]
   ends = np.cumsum(done.take.durations) * HOP / SAMPLE_RATE
   starts = ends - done.take.durations * HOP / SAMPLE_RATE
   spans = []
@@ -308,7 +347,8 @@ def tell(result: dict, say=print):
   for number, done in enumerate(result['rounds'], 1):
     if done['why']:  # a model without a critic says nothing
       say(f'  round {number}: best of {len(done["takes"])} takes {done["best_score"]:.2f}; {done["why"]}')
-  say(f'  spoke {result["speech_seconds"]:.2f} s in a slot of {result["slot_seconds"]:.2f} s, '
+  over = f'running on for {result["overrun_seconds"]:.2f} s after it, ' if result.get('overrun_seconds') else ''
+  say(f'  spoke {result["speech_seconds"]:.2f} s in a slot of {result["slot_seconds"]:.2f} s, {over}'
       f'rehearsed in {result["rehearsal_seconds"]:.2f} s')  # fmt: skip
   for warning in result['warnings']:
     say(f'  warning: {warning}')

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dubber_jax.actor.duration import NATURAL, STRICT, check_fit, room_after
 from dubber_jax.cast import Cast, folded
 from dubber_jax.clip import SAMPLE_RATE, Clip, Direction, Line, Voice
 from dubber_jax.director.guide import read_guides
@@ -75,6 +76,7 @@ def dub(
   project: str | Path | None = None,
   directions: str | Path | None = None,
   guide: str | Path | None = None,
+  fit: str = STRICT,
   **options,
 ) -> dict:
   """Dubs a film. Writes `out`, OUT.dialogue.wav (48 kHz) and OUT.html beside it, and the result as JSON.
@@ -83,13 +85,16 @@ def dub(
   (media/background.py). project: a folder for every line's takes, OUT.project by default where there are several
   lines; where it holds lines that were made from the same, they are not played again. directions: another project,
   or its directions.json, whose directions are played. guide: 'original' or a recording on the film's time, whose
-  performance the planner is told of (director/guide.py). options: of `play_line`.
+  performance the planner is told of (director/guide.py). fit: 'strict', every line keeps to its slot, however fast
+  that is; 'natural', it runs on into the silence after it rather than hurry (actor/duration.py). options: of
+  `play_line`.
 
   Returns the result (see the module report.py for its form). Raises BadInput, before anything is written, for
   input that cannot be used; lines that turn out not to fit their slots are named together when the others are done.
   """
   film, out = Path(film), Path(out)
   watch = Stopwatch()
+  check_fit(fit)
   if model.config.director.enabled:
     library = library or shipped_library(model)
   elif directions:
@@ -123,7 +128,7 @@ def dub(
     'director': model.config.director.enabled, 'library': str(getattr(library, 'folder', '')),
     'lines': [dataclasses.asdict(line) for line in lines], 'voice_of': hashes,
     'voices': {h: v.name for h, v in zip(hashes, voices, strict=True)},
-    'options': {'face': face, 'lexicon': lexicon, 'search': search, **options},
+    'options': {'face': face, 'lexicon': lexicon, 'search': search, **options}, 'fit': fit,
     'background': background if background in ('keep', 'duck', NONE) else str(Path(background).absolute()),
     'kept': project is not None, 'out': str(out.absolute()), 'report': report,
     'json': str(Path(json_out).absolute()) if json_out else None,
@@ -150,6 +155,9 @@ def dub(
     inputs = [played_by | {'line': line, 'voice': voice, 'given': g and dataclasses.asdict(g),
                            'guide': original and dataclasses.asdict(original)}
               for line, voice, g, original in zip(facts['lines'], hashes, given, guides, strict=True)]  # fmt: skip
+    if fit == NATURAL:  # strict takes do not depend on what follows
+      room = rooms(lines, info.seconds)
+      inputs = [i | {'fit': fit, 'room': round(r, 3)} for i, r in zip(inputs, room, strict=True)]
     planners = [playing(g) if g else guided(planner, original) for g, original in zip(given, guides, strict=True)]
     pictures = _play_lines(work, lines, voices, inputs, planners, facts['options'], model, library, watch, say)
     return export(work, say, pictures, watch)
@@ -161,6 +169,7 @@ def _play_lines(work: Project, lines, voices, inputs, planners, options, model, 
   Raises BadInput, when all others are done, for those that cannot be.
   """
   facts, done = work.facts, [work.settle(number, i) for number, i in enumerate(inputs, 1)]
+  room = rooms(lines, facts['seconds'])
   if any(done):
     say(f'{sum(done)} of {len(lines)} lines are done already, in {work.folder}')
   pictures, before, failed, played, began = None, [], [], 0, time.perf_counter()
@@ -170,6 +179,7 @@ def _play_lines(work: Project, lines, voices, inputs, planners, options, model, 
         left = (time.perf_counter() - began) / max(played, 1) * done[number - 1 :].count(False)
         say(f'line {number} of {len(lines)}{f", {minutes(left)} left" if played else ""}: {line.text}')
       how = options | {'planner': planners[number - 1], 'before': before}
+      how |= {'fit': facts['fit'], 'room_seconds': room[number - 1]}
       try:
         dubbed = play(facts['film'], line, voices[number - 1], model, library, facts['seconds'], how, watch)
       except BadInput as e:
@@ -190,14 +200,19 @@ def _play_lines(work: Project, lines, voices, inputs, planners, options, model, 
 
 def redo(
   folder: str | Path, number: int, model: Model | None = None, library: Library | None = None, note: str = '',
-  take: int | None = None, read_note=parse, say=print,
+  take: int | None = None, read_note=parse, say=print, fit: str | None = None,
 ) -> dict:  # fmt: skip
   """Plays one line of a project again and exports the film; what is not that line stays as it was, to the sample.
 
   note: what to do otherwise, as `read_note` understands it (by rules, English or Chinese); without one it is another
-  take of the same direction. take: an earlier take of the line is chosen instead, which needs no model. Former takes
-  are kept. Raises BadInput for a line or a take that the project does not have, and for a model that is not its own.
+  take of the same direction. take: an earlier take of the line is chosen instead, which needs no model. fit: as of
+  `dub`; that of the line's take in the film by default. Former takes are kept. Raises BadInput for a line or a take
+  that the project does not have, and for a model that is not its own.
   """
+  if fit is not None:
+    check_fit(fit)
+    if take is not None:
+      raise BadInput(f'take {take} is there as it was played: leave --fit out, or play the line again without --take')
   with opened(folder) as work:
     facts = work.facts
     work.check_line(number)
@@ -211,8 +226,10 @@ def redo(
     if probe(facts['film']).has_video and hash_of_file(facts['film']) != facts['film_hash']:
       raise BadInput(f'{facts["film"]} is not the film any more that {work.folder} was made of; put that one back')
     last = work.load(number, chosen)
-    exported = facts.get('exported') or []
-    if last.made.get('of') and last.note == note and (exported[number - 1 : number] or [None]) != [chosen]:
+    exported, as_before = facts.get('exported') or [], last.result.get('fit', STRICT)
+    fit = fit or as_before
+    same = last.note == note and fit == as_before
+    if last.made.get('of') and same and (exported[number - 1 : number] or [None]) != [chosen]:
       return export(work, say)  # this note was played when the film was not yet written
     line, direction, warnings = work.lines[number - 1], last.direction, ()
     lexicon = {word: tuple(symbols) for word, symbols in (facts['options'].get('lexicon') or {}).items()}
@@ -221,8 +238,9 @@ def redo(
         raise BadInput('the director is off in this project: nobody would follow the note')
       parsed = read_note(note, direction, read_script(line.text, lexicon))
       direction, warnings = parsed.direction, parsed.warnings
-    options = facts['options'] | {'planner': playing(direction, warnings), 'lexicon': lexicon}
-    options['seed'] = options.get('seed', 0) + (0 if note else max(work.takes(number)))
+    options = facts['options'] | {'planner': playing(direction, warnings), 'lexicon': lexicon, 'fit': fit}
+    options['room_seconds'] = rooms(work.lines, facts['seconds'])[number - 1]
+    options['seed'] = options.get('seed', 0) + (0 if note or fit != as_before else max(work.takes(number)))
     voice, watch = work.voice(facts['voice_of'][number - 1]), Stopwatch()
     dubbed = play(facts['film'], line, voice, model, library, facts['seconds'], options, watch)
     tell(dubbed.result, say)
@@ -261,7 +279,7 @@ def export(work: Project, say=print, pictures=None, watch: Stopwatch | None = No
   anchor = anchors(first)
   gains = [gain_of(h, anchor[folded(h.line.character)], target) for h in heard]
   dialogue = lay_dialogue(heard, gains, facts['seconds'])
-  slots = [(line.start, line.end) for line in lines]
+  slots = [h.span for h in heard]
   behind, of_background = read_background(facts['background'], film, facts['seconds'], info.has_sound, slots)
   with watch('encode'):
     sound, rate = dialogue, SAMPLE_RATE
@@ -293,7 +311,7 @@ def export(work: Project, say=print, pictures=None, watch: Stopwatch | None = No
   if facts['report'] and len(lines) <= MOST_ON_PAGE:
     page = out.with_suffix('.html')
     result['files']['report'] = str(page)
-    shown = _Shown(film, lines, takes, pictures)
+    shown = _Shown(film, heard, takes, pictures)
     write_report(result, page, ReportAssets(shown, str(out), str(stem), str(film)))
   write_directions(work, takes)
   write_index(work, takes)
@@ -308,18 +326,18 @@ def export(work: Project, say=print, pictures=None, watch: Stopwatch | None = No
 class _Shown(Sequence):
   """The arrays of each line for the page, whose pictures are read from the film when their turn comes."""
 
-  def __init__(self, film, lines: list[Line], takes: list[StoredTake], pictures=None):
-    self.film, self.lines, self.takes, self.pictures = film, lines, takes, pictures
+  def __init__(self, film, heard: list[Heard], takes: list[StoredTake], pictures=None):
+    self.film, self.heard, self.takes, self.pictures = film, heard, takes, pictures
 
   def __len__(self):
-    return len(self.lines)
+    return len(self.heard)
 
   def __getitem__(self, i):
-    line, stored, frames = self.lines[i], self.takes[i], self.pictures
-    if frames is None:
-      frames, _ = read_frames(self.film, line.start, line.end, max_seconds=LONGEST_LINE + 1, max_side=WIDEST)
-    words = tuple((start, end, word) for start, end, word in stored.result['words'])
-    return LineAssets(stored.take, frames, stored.track, words, line.start)
+    (start, end), stored, frames = self.heard[i].span, self.takes[i], self.pictures
+    if frames is None or self.heard[i].overrun:
+      frames, _ = read_frames(self.film, start, end, max_seconds=2 * LONGEST_LINE + 1, max_side=WIDEST)
+    words = tuple((first, last, word) for first, last, word in stored.result['words'])
+    return LineAssets(stored.take, frames, stored.track, words, start)
 
 
 @contextlib.contextmanager
@@ -348,7 +366,7 @@ def _given(directions, lines, lexicon) -> tuple[list[Direction | None], list[str
 
 
 def _heard(stored: StoredTake, line: Line) -> Heard:
-  return Heard(line, stored.take.waveform, stored.direction.loudness)
+  return Heard(line, stored.take.waveform, stored.direction.loudness, stored.result.get('overrun_seconds', 0.0))
 
 
 def _target(film, has_sound: bool, lines) -> tuple[float, list[str]]:
@@ -363,6 +381,12 @@ def _target(film, has_sound: bool, lines) -> tuple[float, list[str]]:
   return TARGET_LUFS, [
     f"the film's own sound is nearly silent ({target:.0f} LUFS): the dialogue is at {TARGET_LUFS:g} LUFS"
   ]
+
+
+def rooms(lines: list[Line], seconds: float) -> list[float]:
+  """Seconds of silence after each line: to the next line of any character, or to the film's end."""
+  spans = [(line.start, line.end) for line in lines]
+  return [room_after(span, spans[:i] + spans[i + 1 :], seconds) for i, span in enumerate(spans)]
 
 
 def merged(lines) -> list[tuple[float, float]]:

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from dubber_jax.actor.duration import SLOWEST, fit_to_slot
-from dubber_jax.batch import empty_line, lay_direction, lay_lips, lay_noise, lay_voice
+from dubber_jax.actor.duration import FASTEST, FRAME_RATE, NATURAL, SLOWEST, STRICT, UNHURRIED, fit_to_slot
+from dubber_jax.actor.timing import time_by_lips
+from dubber_jax.batch import empty_line, lay_direction, lay_lips, lay_noise, lay_text, lay_voice
 from dubber_jax.clip import (
   EMOTIONS,
-  HOP,
-  LIP_RATE,
   MODALITIES,
   SAMPLE_RATE,
   Direction,
@@ -30,10 +29,10 @@ from dubber_jax.director.review import candidates as propose
 from dubber_jax.director.review import misleading, review, without_wishes
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.model_directory import Model
+from dubber_jax.perception.visual_vad import RATE, silent_gaps, speech_window, visual_vad
 from dubber_jax.script.phonemes import SILENCES, Phonemes, encode
+from dubber_jax.script.symbols import VOWELS
 
-FRAME_RATE = SAMPLE_RATE / HOP  # mel frames a second
-BREATH = 0.2  # s from the first movement of the lips to the first sound
 FADE = 0.1  # s; begins twice as long before speech, or ends as long after it
 LONGEST_TAIL = 0.5  # s of silence after the line that the actor plays; the rest is added
 
@@ -53,31 +52,6 @@ class CompileClock:
 @functools.cache
 def compile_clock() -> CompileClock:
   return CompileClock()
-
-
-def mouth_window(track: MouthTrack | None) -> tuple[float, float] | None:
-  """(start s, end s) between which the mouth speaks, or None where it was not seen or hardly moves.
-
-  It begins BREATH after the lips begin to move, since people open the mouth and breathe in first, and ends when
-  the mouth has closed. Against the words of GRID: docs/dubbing.md.
-  """
-  if track is None or not track.usable or len(track.opening) < 5:
-    return None
-  seen = np.flatnonzero(track.present)
-  frames = np.arange(len(track.present))
-
-  def smooth(x_l, width):
-    return np.convolve(np.pad(x_l, width // 2, mode='edge'), np.ones(width) / width, mode='valid')
-
-  lips = np.stack([smooth(np.interp(frames, seen, column[seen]), 3) for column in track.lips.T], axis=1)
-  moving = smooth(np.linalg.norm(np.diff(lips, axis=0, prepend=lips[:1]), axis=1), 3)
-  opening = smooth(np.interp(frames, seen, track.opening[seen]), 3)
-  open_by = smooth(np.maximum(opening - np.percentile(opening, 10), 0), 3)
-  if open_by.max() < 0.02:  # eye distances: tracking noise
-    return None
-  start = np.flatnonzero(moving > 0.25 * np.percentile(moving, 95))[0] / LIP_RATE + BREATH
-  end = (np.flatnonzero(open_by > 0.25 * np.percentile(open_by, 95))[-1] + 1) / LIP_RATE
-  return (float(start), float(end)) if end - start > 0.15 else None
 
 
 def with_pauses(phonemes: Phonemes, pauses) -> tuple[tuple[str, ...], np.ndarray, dict[int, float]]:
@@ -100,7 +74,8 @@ def with_pauses(phonemes: Phonemes, pauses) -> tuple[tuple[str, ...], np.ndarray
 class Part:
   """What an actor is given of a line, the same for all its takes.
 
-  slot_seconds: takes last as long, to the nearest mel frame; None: as long as the line needs.
+  slot_seconds: takes last as long, to the nearest mel frame; None: as long as the line needs. fit: whether they keep to
+  it (STRICT), or run on into the `room_seconds` of silence after it rather than hurry (NATURAL); see actor/duration.py.
   """
 
   phonemes: Phonemes
@@ -109,6 +84,8 @@ class Part:
   reading: Reading | None = None
   exemplars: Exemplars | None = None
   track: MouthTrack | None = None
+  fit: str = STRICT
+  room_seconds: float = 0.0
 
 
 def perform(
@@ -143,32 +120,38 @@ def perform_all(
   ids = [encode(symbols) for symbols, _, _ in texts]
   lips = part.track if part.track is not None and part.track.usable else None
 
-  def lay(frames: int, seen=None):
+  def lay(frames: int, mouth=None):
     shape = dataclasses.replace(model.shape(frames, max(map(len, ids))), items=len(ids))
     batch = empty_line(model.config, shape)
     for row, direction in enumerate(directions):
-      _lay_part(model, batch, row, part, ids[row], direction, seen, alone[row])
+      _lay_part(model, batch, row, part, ids[row], direction, mouth, alone[row])
     return batch, shape.frames
 
   slot = round(part.slot_seconds * FRAME_RATE) if part.slot_seconds is not None else None
   # Lips are read over the whole slot; without a slot there are none.
   read = np.expm1(np.array(model.read(lay(slot or 1, lips)[0])))
-  window = mouth_window(lips)
-  speech = None if window is None else (round(window[0] * FRAME_RATE), round(window[1] * FRAME_RATE))
+  seen, speech = visual_vad(lips), None
+  window = speech_window(seen)
+  if window is not None:
+    speech = round(window[0] * FRAME_RATE), round(window[1] * FRAME_RATE)
+  room = 0
+  if slot is not None:  # in whole frames that end within it
+    room = max(int((part.slot_seconds + part.room_seconds) * FRAME_RATE + 1e-6) - slot, 0)
   timed = [
-    _durations(frames[: len(i)], text, direction, slot, speech)
+    _durations(frames[: len(i)], text, direction, slot, speech, part.fit, room, seen)
     for frames, i, text, direction in zip(read, ids, texts, directions, strict=True)
   ]
+  ids = [encode(symbols) for symbols, _, _ in timed]  # with pauses where the mouth makes some
   # Silence after the line, beyond some, is not played but added.
-  tails = [max(int(durations[-1]) - round(LONGEST_TAIL * FRAME_RATE), 0) for durations, _ in timed]
-  lengths = [int(durations.sum()) - tail for (durations, _), tail in zip(timed, tails, strict=True)]
+  tails = [max(int(durations[-1]) - round(LONGEST_TAIL * FRAME_RATE), 0) for _, durations, _ in timed]
+  lengths = [int(durations.sum()) - tail for (_, durations, _), tail in zip(timed, tails, strict=True)]
 
   # The mouth says when something is said, and not how: it was learned from one man who feels nothing.
   batch, played = lay(max(lengths))
   padded = np.zeros((len(ids), batch['phonemes'].shape[1]), np.int32)
   controls = np.zeros((len(ids), 3), np.float32)
   for row, direction in enumerate(directions):
-    durations = timed[row][0].copy()
+    durations = timed[row][1].copy()
     durations[-1] -= tails[row]
     padded[row, : len(durations)] = durations
     lay_noise(batch, row, lengths[row], np.random.default_rng(seeds[row]))
@@ -176,15 +159,15 @@ def perform_all(
     controls[row] = direction.pitch_shift, direction.pitch_range, 0.5 * loud
   mels, hertz, emotion = jax.device_get(model.play(batch, padded, controls, played))
   takes = []
-  for row, ((durations, warnings), length, tail) in enumerate(zip(timed, lengths, tails, strict=True)):
+  for row, ((symbols, durations, warnings), length, tail) in enumerate(zip(timed, lengths, tails, strict=True)):
     mel = np.concatenate([mels[row, :length], np.full((tail, mels.shape[-1]), LOG_FLOOR, np.float32)])
     pitch = np.pad(hertz[row, :length], (0, tail))
-    takes.append(Take(mel, texts[row][0], durations, pitch, emotion[row], warnings=tuple(warnings)))
+    takes.append(Take(mel, symbols, durations, pitch, emotion[row], warnings=tuple(warnings)))
   return takes
 
 
 def _lay_part(model, batch, row, part, ids, direction, lips, alone):
-  batch['phonemes'][row, : len(ids)] = ids
+  lay_text(batch, row, model.config, ids, part.phonemes.language)
   lay_voice(batch, row, part.voice.embedding, part.voice.reference_mel)
   if lips is not None:
     lay_lips(batch, row, lips.lips, lips.present)
@@ -203,8 +186,9 @@ def _lay_part(model, batch, row, part, ids, direction, lips, alone):
       batch[name][row] = getattr(part.exemplars, name)
 
 
-def _durations(frames, text, direction, slot, speech):
-  """(N,) mel frames that add up to the slot (None: to what they need), and warnings; from what was predicted."""
+def _durations(frames, text, direction, slot, speech, fit, room, seen):
+  """Symbols, their (N,) mel frames that add up to the slot (None: to what they need), and warnings; from what was
+  predicted, and from the mouth where it is seen to speak. By a natural fit they may run on, by `room` frames."""
   symbols, word_of, asked = text
   frames = frames.copy()
   frames[0] = frames[-1] = 0.0
@@ -214,10 +198,18 @@ def _durations(frames, text, direction, slot, speech):
     weight = np.array([direction.emphasis[w] if 0 <= w < len(direction.emphasis) else 0.0 for w in word_of])
     frames *= 1.0 + 0.2 * weight
   if slot is None:
-    slot = int(np.ceil(frames.sum() / np.clip(direction.pace, SLOWEST, 1.35) + 0.25 * FRAME_RATE))
+    slot = int(np.ceil(frames.sum() / np.clip(direction.pace, SLOWEST, UNHURRIED) + 0.25 * FRAME_RATE))
   silent = np.array([s in SILENCES for s in symbols])
-  durations, _, warnings = fit_to_slot(frames, silent, slot, direction.pace, speech)
-  return durations, warnings
+  vowels = np.array([s[-1].isdigit() or s.strip('@') in VOWELS for s in symbols])  # with a stress or a tone, or bare
+  durations, rate, warnings = fit_to_slot(frames, silent, slot, direction.pace, speech, fit, room, vowels)
+  if speech is not None and rate <= UNHURRIED + 1e-9:  # else there is no time left to follow the lips with
+    gaps = sum(end - start for start, end in silent_gaps(seen.speaking))
+    followed = time_by_lips(symbols, word_of, durations, frames, seen.scores, RATE, FRAME_RATE, gaps)
+    spoken = sum(int(d) for s, d in zip(*followed, strict=True) if s not in SILENCES)
+    fastest = UNHURRIED if fit == NATURAL else FASTEST
+    if frames[~silent].sum() <= fastest * (spoken + 1):  # to the rounding
+      symbols, durations = followed
+  return symbols, durations, warnings
 
 
 def vocode(model: Model, take: Take, seed: int = 0, direction: Direction | None = None) -> Take:
@@ -292,12 +284,13 @@ def rehearse(
   began = time.perf_counter()
   if model.critic is None or not model.config.director.enabled:
     take = perform_all(model, part, [goal], [seed])[0]
-    judged = unheard(take, goal, part.track)
+    judged = unheard(take, goal, speech_window(visual_vad(part.track)))
     only = Round(goal, (goal,), (judged,), 0, '', '', time.perf_counter() - began)
     return Rehearsal(take, goal, judged, (only,), 0.5 * goal.loudness)
 
   direction, done, best = goal, [], None
   part = without_misleading(part, goal)
+  window = speech_window(visual_vad(part.track))
   felt = emotion_name(goal.emotion) not in ('neutral', 'others')
   for number in range(rounds):
     started, rng = time.perf_counter(), np.random.default_rng([seed, number])
@@ -309,7 +302,7 @@ def rehearse(
       on_take(takes[0])
     *heard, plain = model.critic.hear([*takes, plain], part.voice, part.track)
     reviews = tuple(
-      review(h, plain, d, goal, timing_of(t, part.track)) for h, d, t in zip(heard, tried, takes, strict=True)
+      review(h, plain, d, goal, timing_of(t, window)) for h, d, t in zip(heard, tried, takes, strict=True)
     )
     place = max(range(len(reviews)), key=lambda i: rank(reviews[i]))
     found = reviews[place]
@@ -371,9 +364,8 @@ def without_misleading(part: Part, goal: Direction) -> Part:
   return dataclasses.replace(part, reading=reading, exemplars=exemplars)
 
 
-def timing_of(take: Take, track: MouthTrack | None) -> float | None:
+def timing_of(take: Take, window: tuple[float, float] | None) -> float | None:
   """Does speech lie where the mouth moves: overlap of the two spans over their union; None where no mouth was seen."""
-  window = mouth_window(track)
   if window is None:
     return None
   start, end = speech_span(take)
@@ -381,11 +373,11 @@ def timing_of(take: Take, track: MouthTrack | None) -> float | None:
   return overlap / max(max(end, window[1]) - min(start, window[0]), 1e-6)
 
 
-def unheard(take: Take, direction: Direction, track: MouthTrack | None) -> Review:
+def unheard(take: Take, direction: Direction, window: tuple[float, float] | None) -> Review:
   """What can be told of a take without a critic: is the emotion the one asked for, by the actor's own emotion head,
   and does speech lie where the mouth moves."""
   scores = {'emotion': float(take.emotion[int(np.argmax(direction.emotion))])}
-  timing = timing_of(take, track)
+  timing = timing_of(take, window)
   if timing is not None:
     scores['timing'] = timing
   scores['overall'] = float(np.mean(list(scores.values())))

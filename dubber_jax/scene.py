@@ -78,11 +78,18 @@ def playing(direction: Direction, warnings: tuple[str, ...] = ()) -> Planner:
 
 @dataclass(frozen=True)
 class Heard:
-  """A line as it is to be heard. `asked`: dB, its direction's own loudness, which the waveform has."""
+  """A line as it is to be heard. `asked`: dB, its direction's own loudness, which the waveform has; `overrun`: s for
+  which it goes on after its slot."""
 
   line: Line
   waveform: np.ndarray  # (S,) at SAMPLE_RATE
   asked: float = 0.0
+  overrun: float = 0.0
+
+  @property
+  def span(self) -> tuple[float, float]:
+    """(start s, end s) of the film in which it is heard."""
+    return self.line.start, self.line.end + self.overrun
 
   @property
   def plain(self) -> np.ndarray:
@@ -108,11 +115,11 @@ def gain_of(heard: Heard, anchor: float, target: float) -> float:
 
 
 def lay_dialogue(heard: list[Heard], gains, seconds: float) -> np.ndarray:
-  """(S,) at SAMPLE_RATE: every take in its own slot, raised by its gain in dB; where slots overlap, their sum."""
+  """(S,) at SAMPLE_RATE: every take in its own span, raised by its gain in dB; where these overlap, their sum."""
   total = round(max(seconds, *(h.line.end for h in heard)) * SAMPLE_RATE)
   dialogue = np.zeros(total, np.float32)
   for h, gain in zip(heard, gains, strict=True):
-    first, last = round(h.line.start * SAMPLE_RATE), round(h.line.end * SAMPLE_RATE)
+    first, last = (round(time * SAMPLE_RATE) for time in h.span)
     dialogue[first:last] += fill(h.waveform, last - first)[: total - first] * np.float32(10 ** (gain / 20))
   return limit_peaks(dialogue, SAMPLE_RATE)
 

@@ -9,7 +9,8 @@ from dubber_jax.errors import BadInput
 
 ANCHOR = -23.0  # LUFS: the level at which the model heard its training voices
 REFERENCE_SECONDS = 3.0
-UNFIT = {'no speech', 'noise', 'echo', 'whisper', 'several'}  # faults that an actor fitted to them would repeat
+# Faults that an actor fitted to them would repeat; one that is only suspected ('maybe several') is told and no more.
+UNFIT = {'no speech', 'noise', 'echo', 'whisper', 'several'}
 LONGEST = 60.0  # s: of a longer recording the loudest minute is used
 
 

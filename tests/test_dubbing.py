@@ -3,8 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dubber_jax.clip import HOP, Line, Take
-from dubber_jax.dubbing import check_script, take_warnings
+from dubber_jax.actor.duration import GAP
+from dubber_jax.clip import HOP, SAMPLE_RATE, Line, Take
+from dubber_jax.dubbing import check_script, overrun_of, slots_of, take_warnings
 from dubber_jax.errors import BadInput
 
 
@@ -25,6 +26,20 @@ def test_mouth_that_goes_on_without_the_line_is_told(take):
   assert take_warnings(take, None) == take_warnings(take, (0.4, 1.2)) == []
   (warning,) = take_warnings(take, (0.0, 1.8))
   assert '0.5 s are spoken' in warning and '1.8 s' in warning
+
+
+def test_overrun_is_what_a_take_lasts_beyond_its_slot(take):
+  assert overrun_of(take, None) == overrun_of(take, 160 * HOP / SAMPLE_RATE) == overrun_of(take, 1.862) == 0.0
+  assert overrun_of(take, 1.5) == pytest.approx(160 * HOP / SAMPLE_RATE - 1.5)
+
+
+def test_spoken_lines_are_fitted_to_the_times_that_they_have():
+  first, _, last = slots_of([Line('One.', 1.0, 2.0), Line('Two.'), Line('Three.', 2.5, 3.0)], 'natural')
+  assert first == {'fit': 'natural', 'slot_seconds': 1.0, 'room_seconds': pytest.approx(0.5 - GAP)}
+  assert last['slot_seconds'] == 0.5 and last['room_seconds'] > 10
+  with pytest.raises(BadInput, match='have no times'):
+    slots_of([Line('One.')], 'strict')
+  assert slots_of([Line('One.')], 'natural', given=True)[0]['fit'] == 'natural'
 
 
 @pytest.mark.parametrize('level', [0.0, 1e-3, np.nan])

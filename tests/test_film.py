@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from dubber_jax import film as film_module
+from dubber_jax.actor.duration import FRAME_RATE, GAP
 from dubber_jax.cast import Cast
 from dubber_jax.clip import EMOTIONS, HOP, SAMPLE_RATE, Direction, Line, Take, Voice
 from dubber_jax.config import Config
-from dubber_jax.dubbing import DubbedLine
+from dubber_jax.dubbing import DubbedLine, overrun_of
 from dubber_jax.errors import BadInput
-from dubber_jax.film import dub, redo
+from dubber_jax.film import dub, redo, rooms
 from dubber_jax.media.mux import SOUND_RATE, write_dubbed
 from dubber_jax.media.sound import read_sound, write_wav
 from dubber_jax.media.video import probe, write_silent_clip
@@ -56,12 +57,14 @@ def model(tmp_path):
 
 
 class Actor:
-  """Stands in for `play_line`. Stops as a killed process would after `lives` lines; cannot say what is in `cannot`."""
+  """Stands in for `play_line`. Stops as a killed process would after `lives` lines; cannot say what is in `cannot`. By
+  a natural fit it uses all the room that there is."""
 
   def __init__(self):
     self.played, self.lives, self.cannot, self.pictures = [], 10**6, (), []
 
-  def __call__(self, model, line, voice, library, clip, slot, planner, before=(), seed=0, lexicon=None, **options):
+  def __call__(self, model, line, voice, library, clip, slot, planner, before=(), seed=0, lexicon=None, fit='strict',
+               room_seconds=0.0, **options):  # fmt: skip
     assert not any(pictures() is not None for pictures in self.pictures), 'pictures of an earlier line are still held'
     self.pictures.append(weakref.ref(clip.frames))
     if not self.lives:
@@ -73,7 +76,7 @@ class Actor:
     phonemes = phonemize(line.text, lexicon)
     direction, noted = planner(None, None, line, phonemes, before)
     symbols, _, _ = with_pauses(phonemes, direction.pauses)
-    frames = round(slot * SAMPLE_RATE / HOP)
+    frames = int((slot + room_seconds) * FRAME_RATE) if fit == 'natural' else round(slot * FRAME_RATE)
     durations = np.full(len(symbols), frames // len(symbols))
     durations[-1] += frames - durations.sum()
     pitch = 100 + zlib.crc32(f'{line.text}{voice.name}{seed}{direction.pitch_shift}'.encode()) % 200
@@ -85,6 +88,7 @@ class Actor:
       'line': dataclasses.asdict(line), 'voice': voice.name, 'reading': None, 'exemplars': {},
       'direction': dataclasses.asdict(direction), 'rounds': [], 'slot_seconds': slot, 'speech_seconds': slot,
       'take': {'phonemes': list(symbols), 'durations': durations.tolist(), 'emotion': 'neutral'},
+      'fit': fit, 'overrun_seconds': overrun_of(take, slot),
       'speech_start': 0.0, 'rehearsal_seconds': 0.1, 'compile_seconds': 0.0, 'seconds': {}, 'warnings': list(noted),
     }  # fmt: skip
     return DubbedLine(line, take, result, phonemes, direction, None, clip.frames)
@@ -187,6 +191,78 @@ def test_redo_changes_its_line_and_no_sample_of_another(scene, actor, model, tmp
   np.testing.assert_array_equal(wave_of(tmp_path), after)
   redo(tmp_path / 'project', 3, take=1, say=lambda *_: None)
   np.testing.assert_array_equal(wave_of(tmp_path), before)
+
+
+APART = [
+  Line('Good day.', 0.2, 1.0, 'Anna'), Line('Who is there?', 1.6, 2.4, 'Ben'), Line('Only me.', 3.0, 3.6, 'Anna'),
+]  # fmt: skip
+
+
+def speaks(tmp_path, start, end):
+  """Whether something is heard in the dialogue between two moments, the stem's change of rate left out."""
+  part = wave_of(tmp_path)[round((start + 0.02) * SOUND_RATE) : round((end - 0.02) * SOUND_RATE)]
+  return bool(np.abs(part).max() > 0.01)
+
+
+def test_natural_lines_run_on_into_silence_and_never_into_a_line_or_past_the_film(scene, tmp_path):
+  result, _ = scene(APART, fit='natural')
+  over = [line['overrun_seconds'] for line in result['lines']]
+  assert over == pytest.approx([0.6 - GAP, 0.6 - GAP, 0.4], abs=1.01 / FRAME_RATE)
+  assert over == pytest.approx(rooms(APART, 4.0), abs=1.01 / FRAME_RATE) and probe(tmp_path / 'dubbed.mp4').seconds == 4
+  assert speaks(tmp_path, 1.0, 1.4) and speaks(tmp_path, 2.4, 2.8)
+  assert not speaks(tmp_path, 1.5, 1.6) and not speaks(tmp_path, 2.9, 3.0)
+  strict, _ = scene(APART, fit='strict')
+  assert [line['overrun_seconds'] for line in strict['lines']] == [0, 0, 0]
+  assert not speaks(tmp_path, 1.0, 1.6)
+
+
+@pytest.mark.parametrize(('background', 'heard'), [('keep', 0.0), ('duck', 10 ** (-18 / 20))])
+def test_films_own_speech_is_not_heard_under_a_line_that_runs_on(scene, silent, tmp_path, background, heard):
+  tone = 0.1 * np.sin(2 * np.pi * 3000 * np.arange(4 * SAMPLE_RATE) / SAMPLE_RATE)  # the actor hums below 300 Hz
+  write_dubbed(silent, tone.astype(np.float32), SAMPLE_RATE, tmp_path / 'sounding.mp4')
+
+  def left(start, end):
+    part = read_sound(tmp_path / 'dubbed.mp4', SOUND_RATE)[round(start * SOUND_RATE) : round(end * SOUND_RATE)]
+    return 2 * abs(np.mean(part * np.exp(-2j * np.pi * 3000 * np.arange(len(part)) / SOUND_RATE))) / 0.1
+
+  scene(APART, film=tmp_path / 'sounding.mp4', background=background, fit='natural')
+  assert left(1.1, 1.4) == pytest.approx(heard, abs=0.03)
+  scene(APART, film=tmp_path / 'sounding.mp4', background=background)
+  assert left(1.2, 1.4) == pytest.approx(1.0, abs=0.05)
+
+
+def test_redo_fits_a_line_as_before_or_as_it_is_told(scene, actor, model, tmp_path):
+  scene(APART, fit='natural')
+  project, quiet = tmp_path / 'project', {'say': lambda *_: None}
+  kept = redo(project, 1, model, LIBRARY, 'softer', **quiet)['lines'][0]
+  assert kept['fit'] == 'natural' and kept['overrun_seconds'] == pytest.approx(0.5, abs=0.02)
+  changed = redo(project, 1, model, LIBRARY, fit='strict', **quiet)['lines'][0]
+  assert changed['fit'] == 'strict' and changed['overrun_seconds'] == 0 and not speaks(tmp_path, 1.0, 1.6)
+  assert changed['direction'] == kept['direction']
+  assert redo(project, 1, model, LIBRARY, 'softer', **quiet)['lines'][0]['fit'] == 'strict'
+  back = redo(project, 1, take=1, **quiet)['lines'][0]
+  assert back['fit'] == 'natural' and speaks(tmp_path, 1.0, 1.4)
+  with pytest.raises(BadInput, match='leave --fit out'):
+    redo(project, 1, take=2, fit='strict', **quiet)
+
+
+def test_natural_line_is_played_again_when_less_silence_is_left_after_it(scene, actor):
+  scene(APART, fit='natural')
+  actor.played.clear()
+  nearer = [APART[0], dataclasses.replace(APART[1], start=1.3), APART[2]]
+  result, _ = scene(nearer, fit='natural')
+  assert actor.played == [APART[0].text, APART[1].text]
+  assert result['lines'][0]['overrun_seconds'] <= 0.3 - GAP
+  scene(nearer)
+  actor.played.clear()
+  scene([*nearer[:2], dataclasses.replace(APART[2], start=2.8)])  # by a strict fit only what moved
+  assert actor.played == [APART[2].text]
+
+
+def test_fit_that_is_none_is_refused_before_anything_is_written(scene, tmp_path):
+  with pytest.raises(BadInput, match='strict or natural'):
+    scene(fit='loose')
+  assert [path.name for path in tmp_path.iterdir()] == ['model']
 
 
 def test_redo_pronounces_names_as_the_dub_did(scene, actor, model, tmp_path):

@@ -3,12 +3,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dubber_jax.clip import MODALITIES, Direction, Exemplar, Exemplars, MouthTrack, Reading, Voice
+from dubber_jax.actor.duration import FRAME_RATE
+from dubber_jax.clip import MODALITIES, Direction, Exemplar, Exemplars, Reading, Voice
 from dubber_jax.director.listening import Heard
+from dubber_jax.perception.visual_vad import VisualSpeech
 from dubber_jax.rehearsal import (
-  BREATH,
   Part,
-  mouth_window,
   perform,
   perform_all,
   rehearse,
@@ -16,31 +16,7 @@ from dubber_jax.rehearsal import (
   without_misleading,
 )
 from dubber_jax.script.phonemes import phonemize
-
-
-def track(opening, present=True):
-  frames = len(opening)
-  lips = np.zeros((frames, 82), np.float32)
-  lips[:, 1] = lips[:, 80] = opening
-  return MouthTrack(lips, np.float32(opening), np.full(frames, present), np.zeros((frames, 4), np.float32))
-
-
-def test_mouth_window_is_where_the_mouth_moves():
-  opening = np.zeros(75)
-  opening[25:50] = 0.15 * np.abs(np.sin(np.arange(25)))
-  start, end = mouth_window(track(opening))
-  assert start == pytest.approx(1.0 + BREATH, abs=0.13)
-  assert end == pytest.approx(2.0, abs=0.13)
-
-
-@pytest.mark.parametrize('still', [np.full(75, 0.1), 0.001 * np.sin(np.arange(75))])
-def test_mouth_that_does_not_speak_has_no_window(still):
-  assert mouth_window(track(still)) is None
-
-
-def test_face_that_was_not_seen_has_no_window():
-  assert mouth_window(track(np.abs(np.sin(np.arange(75.0))), present=False)) is None
-  assert mouth_window(None) is None
+from dubber_jax.script.visemes import NAMES, SILENT
 
 
 def test_pause_is_put_after_its_word():
@@ -84,6 +60,17 @@ def test_takes_of_one_batch_are_those_performed_alone(model):
     assert take.phonemes == alone.phonemes
     np.testing.assert_array_equal(take.durations, alone.durations)
     np.testing.assert_allclose(take.mel, alone.mel, rtol=1e-4, atol=1e-4)
+
+
+def test_sounds_of_a_take_fall_where_the_mouth_shows_them(model, monkeypatch):
+  shown = np.full(150, NAMES.index('silence'))
+  shown[60:70], shown[70:90] = NAMES.index('bilabial'), NAMES.index('open')
+  seen = VisualSpeech((shown != SILENT).astype(float), 4.0 * np.eye(len(NAMES))[shown])
+  monkeypatch.setattr('dubber_jax.rehearsal.visual_vad', lambda track: seen)
+  take = perform(model, phonemize('Pa.'), model.voices['ada'], 1.5)
+  start = take.durations[: take.phonemes.index('@P')].sum() / FRAME_RATE
+  assert 0.55 < start < 0.9  # the untrained actor's sounds are shorter than the mouth's
+  assert take.durations.sum() == round(1.5 * FRAME_RATE) and len(take.durations) == len(take.phonemes)
 
 
 def test_best_take_of_all_rounds_is_kept(model):

@@ -14,6 +14,7 @@ A result, or one of its `lines[]` where there are several:
     rounds       [{direction, takes: [{scores}], best_score, why}], why it was accepted or what has to change
     seconds      {stage: seconds}
     slot_seconds, speech_seconds, rehearsal_seconds, compile_seconds, warnings
+    overrun_seconds  for which the line goes on after its slot, by a natural fit
 
 Probabilities are eight numbers in the order of EMOTIONS, or a dict by emotion.
 """
@@ -27,6 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dubber_jax.actor.duration import SLOWEST, UNHURRIED
 from dubber_jax.clip import EMOTIONS, HOP, LIP_RATE, MODALITIES, SAMPLE_RATE, MouthTrack, Take
 from dubber_jax.errors import BadInput
 from dubber_jax.media.output import complete_file
@@ -351,7 +353,7 @@ def _dials(direction: Mapping) -> list[dict]:
   percent = '{:.0%}'.format
   return [
     dial('Intensity', 'held back', 'full', 'intensity', 0.5, (0, 1), percent),
-    dial('Pace', 'slower', 'faster', 'pace', 1.0, (0.75, 1.35), '×{:.2f}'.format, ratio=True),
+    dial('Pace', 'slower', 'faster', 'pace', 1.0, (SLOWEST, UNHURRIED), '×{:.2f}'.format, ratio=True),
     dial('Pitch', 'lower', 'higher', 'pitch_shift', 0.0, (-6, 6), '{:+.1f} st'.format),
     dial('Pitch range', 'flatter', 'livelier', 'pitch_range', 1.0, (0.5, 2), '×{:.2f}'.format, ratio=True),
     dial('Loudness', 'quieter', 'louder', 'loudness', 0.0, (-10, 10), '{:+.1f} dB'.format),
@@ -458,6 +460,8 @@ def _facts(result: Mapping, arrays: LineAssets, length: float) -> list[dict]:
   facts = [('slot', f'{result.get("slot_seconds") or length:.2f} s')]
   if result.get('speech_seconds') is not None:
     facts.append(('speech', f'{result["speech_seconds"]:.2f} s'))
+  if result.get('overrun_seconds'):
+    facts.append(('runs on after its slot', f'{result["overrun_seconds"]:.2f} s'))
   if arrays.take is not None:
     voiced = arrays.take.pitch[arrays.take.pitch > 0]
     if len(voiced):

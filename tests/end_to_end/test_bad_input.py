@@ -89,6 +89,33 @@ def test_line_too_long_for_its_slot_says_by_how_much(refused):
   assert 'times as fast' in said and 'its slot is 2.40 s' in said
 
 
+@pytest.mark.parametrize(
+  ('given', 'said'),
+  [(('--fit', '40'), '--fit-steps 40'), (('--fit-steps', 'natural'), '--fit natural'), (('--fit', 'loose'), 'natural'),
+   (('--fit-steps', 'many'), 'number'), (('--fit-steps', '-1'), 'from 0 to 1000')],
+)  # fmt: skip
+def test_how_a_line_fits_and_steps_of_a_voice_are_never_mistaken(refused, given, said):
+  assert said in refused(more=given)
+
+
+@pytest.mark.parametrize('short', ['--fit-step=3', '--back=keep', '--fi=strict'])
+def test_options_cannot_be_shortened(media, tmp_path, short, capsys):
+  with pytest.raises(SystemExit) as stopped:
+    main(['dub', str(media / 'clip.mp4'), '--text', 'No.', '--voice', 'kathleen', '-o', str(tmp_path / 'o.mp4'), short])
+  assert stopped.value.code == 2 and short.split('=')[0] in capsys.readouterr().err
+
+
+def test_natural_line_with_no_silence_after_it_names_both_ways_out(refused):
+  said = refused(text='This is a line that somebody could just about say in so short a time as this is.',
+                 more=('--fit', 'natural'))  # fmt: skip
+  assert 'no silence after it' in said and '--fit strict' in said and 'shorten the line' in said
+
+
+def test_spoken_lines_without_times_have_nothing_to_fit(tmp_path, capsys):
+  assert main(['speak', '--text', 'No.', '--voice', 'kathleen', '-o', str(tmp_path / 'o.wav'), '--fit', 'natural']) == 2
+  assert 'have no times' in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize('times', [('00:00:01,000', '00:00:00,500', '00:00:02,000', '00:00:02,200'),
                                    ('00:00:00,000', '00:00:01,500', '00:00:00,100', '00:00:02,000')],
                          ids=['backward', 'begin together'])  # fmt: skip

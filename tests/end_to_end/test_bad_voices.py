@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from data_pipelines import degrade
+from data_pipelines import audio_damage
 from dubber_jax.cli import main
 from dubber_jax.clip import SAMPLE_RATE, Line
 from dubber_jax.dubbing import play_line, shipped_library
@@ -20,13 +20,13 @@ from dubber_jax.voices import make_voice
 pytestmark = pytest.mark.slow
 
 WORSE = {
-  'noise as loud': lambda w, _: degrade.noise(w, 0),
-  'echo': lambda w, _: degrade.echo(w, 1.5, -6),
-  'music': lambda w, _: degrade.chords(5.0),
-  'two at once': degrade.together,
-  'child': lambda w, _: degrade.child(w, 1.5),
-  'whisper': lambda w, _: degrade.whisper(w),
-  'telephone': lambda w, _: degrade.telephone(w),
+  'noise as loud': lambda w, _: audio_damage.noise(w, 0),
+  'echo': lambda w, _: audio_damage.echo(w, 1.5, -6),
+  'music': lambda w, _: audio_damage.chords(5.0),
+  'two at once': audio_damage.together,
+  'child': lambda w, _: audio_damage.child(w, 1.5),
+  'whisper': lambda w, _: audio_damage.whisper(w),
+  'telephone': lambda w, _: audio_damage.telephone(w),
   'noise alone': lambda w, _: np.float32(0.1 * np.random.default_rng(0).standard_normal(len(w))),
   'click': lambda w, _: np.float32(np.arange(len(w)) == SAMPLE_RATE),
 }
@@ -80,7 +80,7 @@ def test_odd_line_speaks(text, model, library):
 
 
 def test_all_that_is_wrong_stands_in_the_result_and_on_the_page(recordings, tmp_path):
-  write_wav(tmp_path / 'noisy.wav', degrade.noise(recordings[0], 5), SAMPLE_RATE)
+  write_wav(tmp_path / 'noisy.wav', audio_damage.noise(recordings[0], 5), SAMPLE_RATE)
   write_silent_clip(tmp_path / 'clip.mp4', draw_cartoon('happy', 'What a lovely day this is for all of us', seconds=5))
   code = main(['dub', str(tmp_path / 'clip.mp4'), '--text', 'Нет, no.', '--voice', str(tmp_path / 'noisy.wav'),
                '-o', str(tmp_path / 'o.mp4'), '--json', str(tmp_path / 'r.json')])  # fmt: skip
@@ -93,7 +93,7 @@ def test_all_that_is_wrong_stands_in_the_result_and_on_the_page(recordings, tmp_
 
 
 def test_spoken_lines_carry_the_warnings_of_their_voice(recordings, tmp_path):
-  write_wav(tmp_path / 'far.wav', degrade.echo(recordings[0], 1.0), SAMPLE_RATE)
+  write_wav(tmp_path / 'far.wav', audio_damage.echo(recordings[0], 1.0), SAMPLE_RATE)
   (tmp_path / 'lines.txt').write_text('Good day.\nWhere is Xiaoming?\n')
   code = main(['speak', '--lines', str(tmp_path / 'lines.txt'), '--voice', str(tmp_path / 'far.wav'),
                '-o', str(tmp_path / 'out'), '--json', str(tmp_path / 'r.json')])  # fmt: skip

@@ -74,6 +74,15 @@ def test_the_page_shows_what_was_seen_recalled_and_directed(tmp_path, arrays):
     assert shown in html
 
 
+def test_the_page_says_by_how_much_a_line_runs_on_and_only_then(tmp_path, arrays):
+  pages = []
+  for seconds in (0.0, 0.42):
+    write_report(result(overrun_seconds=seconds), tmp_path / 'report.html', ReportAssets((LineAssets(),)))
+    pages.append((tmp_path / 'report.html').read_text())
+  assert 'runs on after its slot' not in pages[0]
+  assert re.search(r'runs on after its slot</dt><dd>0\.42 s', pages[1])
+
+
 def test_the_page_needs_no_other_file_and_no_network(tmp_path, arrays):
   write_report(result(), tmp_path / 'report.html', ReportAssets((arrays,)))
   html = (tmp_path / 'report.html').read_text()

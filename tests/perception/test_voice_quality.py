@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data_pipelines import degrade
+from data_pipelines import audio_damage
 from dubber_jax.clip import SAMPLE_RATE
 from dubber_jax.errors import BadInput
 from dubber_jax.footage.prosody import track_pitch
@@ -12,7 +12,7 @@ from dubber_jax.voices import densest, make_voice
 
 
 @pytest.fixture(scope='module')
-def man(data_dir):
+def reader(data_dir):
   return read_sound(data_dir / 'ljspeech' / 'LJ001-0002.opus', SAMPLE_RATE)
 
 
@@ -26,31 +26,70 @@ def report(wave):
   return measure_voice(wave, SAMPLE_RATE, track_pitch(wave, SAMPLE_RATE), windows)
 
 
-def test_good_voices_are_not_suspected(man, woman):
-  assert noticed(report(man)) == noticed(report(woman)) == ()
+def test_good_voices_are_not_suspected(reader, woman):
+  assert noticed(report(reader)) == noticed(report(woman)) == ()
 
 
 @pytest.mark.parametrize(
   ('fault', 'worse'),
   [
-    ('noise', lambda w, _: degrade.noise(w, 10)),
-    ('noise', lambda w, _: degrade.noise(w, 5, pink=True)),
-    ('echo', lambda w, _: degrade.echo(w, 0.8)),
-    ('whisper', lambda w, _: degrade.whisper(w)),
-    ('dull', lambda w, _: degrade.telephone(w)),
-    ('several', degrade.in_turn),
-    ('no speech', lambda w, _: degrade.chords(4.0)),
+    ('noise', lambda w, _: audio_damage.noise(w, 10)),
+    ('noise', lambda w, _: audio_damage.noise(w, 5, pink=True)),
+    ('echo', lambda w, _: audio_damage.echo(w, 0.8)),
+    ('whisper', lambda w, _: audio_damage.whisper(w)),
+    ('dull', lambda w, _: audio_damage.telephone(w)),
+    ('several', audio_damage.in_turn),
+    ('no speech', lambda w, _: audio_damage.chords(4.0)),
     ('little', lambda w, _: np.concatenate([w[: int(0.8 * SAMPLE_RATE)], np.zeros(3 * SAMPLE_RATE, np.float32)])),
   ],
 )
-def test_fault_is_noticed_and_nothing_else(woman, man, fault, worse):
-  assert noticed(report(worse(woman, man))) == (fault,)
+def test_fault_is_noticed_and_nothing_else(woman, reader, fault, worse):
+  assert noticed(report(worse(woman, reader))) == (fault,)
+
+
+@pytest.fixture(scope='module')
+def strangers(data_dir):
+  """A recording of each person of LibriSpeech's validation set."""
+  return [read_sound(path, SAMPLE_RATE) for path in sorted((data_dir / 'librispeech').glob('*_02.opus'))]
+
+
+@pytest.fixture(scope='module')
+def actors(data_dir):
+  """What RAVDESS 19 to 22 act: calm, happy, sad, angry and afraid, strongly, each person's in one recording."""
+  folders = [data_dir / 'ravdess' / f'Actor_{actor}' for actor in (19, 20, 21, 22)]
+  takes = [sorted(folder.glob('03-01-0[2-6]-02-01-01-*.opus')) for folder in folders]
+  return [np.concatenate([read_sound(path, SAMPLE_RATE) for path in paths]) for paths in takes]
+
+
+def test_one_person_is_never_taken_for_several(strangers, actors):
+  assert len(strangers) == 10 and len(actors) == 4
+  for wave in (*strangers, *actors):
+    assert not {'several', 'maybe several'}.intersection(noticed(report(wave)))
+
+
+def test_two_people_who_differ_are_at_least_told(strangers):
+  told = [{'several', 'maybe several'}.intersection(noticed(report(audio_damage.in_turn(a, b))))
+          for a, b in zip(strangers[:-1], strangers[1:], strict=True)]  # fmt: skip
+  assert np.mean([bool(t) for t in told]) >= 0.6
+
+
+def test_recording_that_may_be_of_several_is_fitted_all_the_same(woman, monkeypatch):
+  import dubber_jax.fitting
+  import dubber_jax.perception.voice_quality as quality
+
+  fitted = []
+  monkeypatch.setattr(dubber_jax.fitting, 'fit_voice', lambda actor, voice, *_: fitted.append(voice) or voice)
+  for likeness, times in ((quality.MAYBE_TWO - 0.01, 1), (quality.TWO_SPEAKERS - 0.01, 0)):
+    monkeypatch.setattr(quality, '_likeness', lambda windows, value=likeness: value)
+    fitted.clear()
+    (warning,) = make_voice(woman, SAMPLE_RATE, actor='an actor').warnings
+    assert 'more than one person' in warning and len(fitted) == times
 
 
 def test_measures_are_those_of_what_was_done(woman):
-  assert report(degrade.noise(woman, 10)).noise == pytest.approx(10, abs=2)
-  assert report(degrade.echo(woman, 1.0)).decay == pytest.approx(1.0, rel=0.2)
-  assert report(degrade.telephone(woman)).bandwidth < 6000
+  assert report(audio_damage.noise(woman, 10)).noise == pytest.approx(10, abs=2)
+  assert report(audio_damage.echo(woman, 1.0)).decay == pytest.approx(1.0, rel=0.2)
+  assert report(audio_damage.telephone(woman)).bandwidth < 6000
 
 
 def test_level_and_offset_of_a_recording_do_not_matter(woman):
