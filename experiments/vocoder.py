@@ -1,68 +1,65 @@
-"""The shipped vocoder, a source-filter one: by spectral losses, then against discriminators, then on the actor's mels.
+"""The shipped vocoder: without discriminators first, then against them, then half on the actor's mels.
 
-    python -m data_pipelines.waves cache/packed/*                   # the sound behind the packed features, minutes
-    dubber train experiments/vocoder.py --arm spectral              # 2,000 steps, 10 min on one CPU core
-    dubber train experiments/vocoder.py --arm adversarial           # 9,000 steps, 3 h on one CPU core
-    python -m data_pipelines.performed cache/packed/*-???????? --model DIR
-    dubber train experiments/vocoder.py --arm performed             # 2,000 steps, 40 min on one CPU core
-    dubber train experiments/vocoder.py --arm further               # 2,400 more, from the vocoder that ships
+    dubber train experiments/vocoder.py --arm distance              # 9,000 steps, 1 h on one CPU core
+    dubber train experiments/vocoder.py --arm adversarial           # 12,000 steps, 4 h on one CPU core
+    python -m data_pipelines.gta_mels cache/packed/*-???????? cache/teacher/shard_???? --model DIR
+    dubber train experiments/vocoder.py --arm gta                   # 6,000 steps, 2 h on one CPU core
 
-Packed features are those of experiments/first_voice.py, made by its training. Expect distillMOS 2.9 on everyday lines
-of the first voice (Griffin-Lim 2.3) after 1,750 steps of `adversarial`. Measured 2026-11-22; docs/voice.md has the log.
+`distance` learns by the spectral energy distance alone; a step costs a quarter of one with discriminators. Speech of
+some 300 people: recordings, synthetic voices, and LibriSpeech, whose text is not known. `gta` learns from recordings
+whose text is known, since the actor has to speak them. docs/voice.md has the log.
 """
 
 import dataclasses
 
-from data_pipelines.pack import pack_set
-from data_pipelines.waves import pack_waves
+from data_pipelines.pack import pack_sound, pack_sources
 from dubber_jax.config import Config, DataConfig, TrainConfig, VocoderConfig
-from dubber_jax.model_directory import SHIPPED
 from dubber_jax.training.vocoder import VocoderBatches, vocoder_samples, vocoder_task
 
-SPEECH = ('teacher', 'kathleen', 'ljspeech', 'asterisk', 'ravdess')
+SPEECH = ('teacher', 'kathleen', 'ljspeech', 'ljspeech', 'asterisk', 'ravdess', 'kokoro', 'librispeech', 'grid')
+SPOKEN = ('teacher', 'kathleen', 'ljspeech', 'ljspeech', 'asterisk', 'ravdess', 'cache/teacher', 'grid')
 
 
 def arms() -> dict[str, Config]:
-  spectral = Config(
-    name='vocoder/spectral',
+  distance = Config(
+    name='vocoder/distance',
     task='vocoder',
     data=DataConfig(sources=SPEECH),
-    vocoder=VocoderConfig(adversarial=False),
-    train=TrainConfig(
-      steps=2000, learning_rate=1e-3, warmup_steps=100, decay_steps=1, clip_norm=5.0, ema=0.995, save_every=250
+    vocoder=VocoderConfig(
+      window=512, modulated=True, projections=2, energy_distance=True, adversarial=False, mel_weight=5.0,
+      spectral_weight=5.0,
     ),
-  )
-  adversarial = spectral.replace(
+    train=TrainConfig(
+      steps=9000, learning_rate=1e-3, warmup_steps=200, decay_steps=3000, clip_norm=10.0, ema=0.998, save_every=250,
+    ),
+  )  # fmt: skip
+  adversarial = distance.replace(
     name='vocoder/adversarial',
-    vocoder=VocoderConfig(),
+    vocoder=dataclasses.replace(distance.vocoder, adversarial=True, periods=False),
     train=TrainConfig(
-      steps=9000, learning_rate=4e-4, warmup_steps=100, decay_steps=1500, clip_norm=20.0, ema=0.998, save_every=250,
-      init_from='runs/vocoder/spectral',
+      steps=12000, learning_rate=3e-4, warmup_steps=100, decay_steps=3000, clip_norm=20.0, ema=0.999, save_every=250,
+      init_from='runs/vocoder/distance',
     ),
   )  # fmt: skip
-  performed = adversarial.replace(
-    name='vocoder/performed',
-    vocoder=VocoderConfig(performed=0.5),
+  gta = adversarial.replace(
+    name='vocoder/gta',
+    data=dataclasses.replace(adversarial.data, sources=SPOKEN),
+    vocoder=dataclasses.replace(adversarial.vocoder, gta=0.5),
     train=dataclasses.replace(
-      adversarial.train, steps=2000, learning_rate=2e-4, init_from='runs/vocoder/adversarial'
+      adversarial.train, steps=6000, learning_rate=2e-4, decay_steps=2000, init_from='runs/vocoder/adversarial'
     ),
   )  # fmt: skip
-  further = performed.replace(
-    name='vocoder/further',
-    vocoder=VocoderConfig(performed=0.4),
-    train=dataclasses.replace(
-      adversarial.train, steps=2400, learning_rate=3e-4, decay_steps=800, init_from=str(SHIPPED)
-    ),
-  )  # fmt: skip
-  return {'spectral': spectral, 'adversarial': adversarial, 'performed': performed, 'further': further}
+  return {'distance': distance, 'adversarial': adversarial, 'gta': gta}
 
 
 def sound(config: Config) -> list:
-  """The packed sets, with their sound beside them."""
-  folders = [pack_set(name, config.data.packed, workers=2) for name in config.data.sources]
-  for folder in folders:
-    pack_waves(folder)
-  return folders
+  """The packed folders of the sets, with their texts where the actor's mels are wanted, else of sound alone."""
+  c, names = config.data, tuple(dict.fromkeys(config.data.sources))
+  if config.vocoder.gta:
+    found = {name: pack_sources([name], c.packed, workers=2) for name in names}
+  else:
+    found = {name: [pack_sound(name, c.packed, workers=2)] for name in names}
+  return [folder for name in c.sources for folder in found[name]]
 
 
 def batches(config: Config, host) -> VocoderBatches:

@@ -31,15 +31,15 @@ def filterbank(
 
 
 @functools.cache
-def hann() -> np.ndarray:
-  """Periodic Hann window, (1024,) float32."""
-  return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32)
+def hann(window: int = WINDOW) -> np.ndarray:
+  """Periodic Hann window, (window,) float32."""
+  return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)).astype(np.float32)
 
 
-def frame(wave_bs: jax.Array, num_frames: int) -> jax.Array:
-  """(B, samples) -> overlapping windows (B, num_frames, 1024), hop 256."""
+def frame(wave_bs: jax.Array, num_frames: int, hop: int = HOP) -> jax.Array:
+  """(B, samples) -> overlapping windows (B, num_frames, 4 * hop)."""
   hops = WINDOW // HOP
-  blocks_bkh = wave_bs[:, : (num_frames + hops - 1) * HOP].reshape(wave_bs.shape[0], -1, HOP)
+  blocks_bkh = wave_bs[:, : (num_frames + hops - 1) * hop].reshape(wave_bs.shape[0], -1, hop)
   return jnp.concatenate([blocks_bkh[:, i : i + num_frames] for i in range(hops)], axis=-1)
 
 

@@ -15,31 +15,34 @@ from dubber_jax.media.mel import LOG_FLOOR, PAD, filterbank, frame, mel_numpy, m
 from dubber_jax.media.sound import write_wav
 from dubber_jax.training.data import TRAINING_SPLITS
 from dubber_jax.training.packed import FULL_SCALE, PackedSet, dequantise
-from dubber_jax.training.task import Task, learning_rate
-from dubber_jax.vocoder.discriminators import Discriminators, log_magnitude
+from dubber_jax.training.task import DISCRIMINATORS, Task, learning_rate
+from dubber_jax.vocoder.discriminators import PERIODS, Discriminators, log_magnitude
 from dubber_jax.vocoder.source_filter import PITCH_CLASSES, SourceFilter, SourceFilterConfig, class_of_pitch
 
 SPECTRA = ((256, 64), (512, 128), (1024, 256), (2048, 512))  # FFT and hop of the spectral loss, samples
+QUIETEST = -8.0  # nepers: magnitudes below count as this
+LOUD, SILENT = 0.01, 0.03  # standard deviation of a piece with speech in it; share of the others that is taken
+NARROW = 8150.0  # Hz: a recording with nothing above was made at 16 kHz, and does not say what should be there
 
 
 def generator_config(config: Config) -> SourceFilterConfig:
   c = config.vocoder
-  return SourceFilterConfig(c.width, c.layers, c.kernel, c.expansion)
+  return SourceFilterConfig(c.width, c.layers, c.kernel, c.expansion, c.window, c.modulated, c.projections)
 
 
 class VocoderBatches:
   """Pieces of sound from packed folders that have waves.npy; batch i is the same whatever was read before it.
 
   A batch: wave (B, F * 256 + 768) with 384 samples of context on both sides, pitch (B, F) Hz without gaps,
-  voiced (B, F) bool, mel (B, F, 80) as the sound has it or, on a share of the items that vocoder.performed gives, as
-  the actor performed it (performed.npy, see data_pipelines.performed).
+  voiced (B, F) bool, narrow (B,) bool where nothing is recorded above 8 kHz, mel (B, F, 80) as the sound has it or, on
+  a share of the items that vocoder.gta gives, the actor's, teacher-forced (gta.npy, see data_pipelines.gta_mels).
   """
 
   def __init__(self, config: Config, folders, splits=TRAINING_SPLITS, host=(0, 1)):
     self.config, self.host = config, host
     self.sets = [PackedSet(f) for f in folders]
     self.waves = [packed.beside('waves') for packed in self.sets]
-    self.performed = [packed.beside('performed') for packed in self.sets] if config.vocoder.performed else []
+    self.gta = [packed.beside('gta') for packed in self.sets] if config.vocoder.gta else []
     need = config.vocoder.frames + 8
     self.items = [
       (s, i) for s, packed in enumerate(self.sets) for i, row in enumerate(packed.rows)
@@ -70,21 +73,36 @@ class VocoderBatches:
       start = first + 2 + rng.integers(last - first - frames - 3)
       samples = np.array(self.waves[s][start * HOP - PAD : (start + frames) * HOP + PAD], np.float32)
       samples *= FULL_SCALE / 32768
-      if len(samples) == frames * HOP + 2 * PAD and np.abs(samples).max() > 1e-3:
+      if len(samples) == frames * HOP + 2 * PAD and (samples.std() > LOUD or rng.random() < SILENT):
         break
     pitch = np.array(self.sets[s].arrays['pitch'][first:last], np.float32)
     cut = slice(start - first, start - first + frames)
     gain = np.float32(10 ** rng.uniform(-0.4, 0.2))  # voices near and far
-    found = {'wave': samples * gain, 'pitch': fill_pitch(pitch)[cut], 'voiced': pitch[cut] > 0}
-    if not self.performed:
+    found = {
+      'wave': samples * gain, 'pitch': fill_pitch(pitch)[cut], 'voiced': pitch[cut] > 0, 'narrow': is_narrow(samples)
+    }  # fmt: skip
+    if not self.gta:
       return found
-    acted = rng.random() < self.config.vocoder.performed
-    mel = dequantise((self.performed[s] if acted else self.sets[s].arrays['mel'])[start : start + frames])
+    acted = rng.random() < self.config.vocoder.gta
+    mel = dequantise((self.gta[s] if acted else self.sets[s].arrays['mel'])[start : start + frames])
     return found | {'mel': np.maximum(mel + np.log(gain), LOG_FLOOR)}
 
   def iterator(self) -> grain.DatasetIterator:
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
     return iter(grain.MapDataset.source(self).to_iter_dataset(options))
+
+
+def is_narrow(wave: np.ndarray) -> np.bool_:
+  """Whether (S,) samples hold next to nothing above 8 kHz."""
+  power = np.square(np.abs(np.fft.rfft(wave * np.hanning(len(wave)))))
+  return power[int(NARROW * len(wave) / SAMPLE_RATE) :].sum() < 1e-7 * power.sum()
+
+
+def below_8_khz(wave_bs: jax.Array) -> jax.Array:
+  """(B, S) without what is above 8 kHz."""
+  spectrum = jnp.fft.rfft(wave_bs)
+  kept = np.fft.rfftfreq(wave_bs.shape[1], 1 / SAMPLE_RATE) < 7800
+  return jnp.fft.irfft(spectrum * kept, wave_bs.shape[1])
 
 
 def fill_pitch(pitch: np.ndarray) -> np.ndarray:
@@ -98,15 +116,14 @@ def fill_pitch(pitch: np.ndarray) -> np.ndarray:
 def vocoder_task(config: Config, samples=None) -> Task:
   """The generator with its discriminators, trained at once: each sees the other's weights as constants."""
   c = config.vocoder
-  generator, judges = SourceFilter(generator_config(config)), Discriminators()
+  generator, judges = SourceFilter(generator_config(config)), Discriminators(PERIODS if c.periods else ())
   margin = (c.frames - c.heard) * HOP // 2
 
   def init(key, batch):
-    wave = batch['wave'][:1]
-    return {
-      'generator': generator.init(key, jnp.zeros((1, c.frames, config.mel_bands)))['params'],
-      'discriminators': judges.init(key, wave[:, PAD + margin : PAD + margin + c.heard * HOP])['params'],
-    }
+    made = {'generator': generator.init(key, jnp.zeros((1, c.frames, config.mel_bands)))['params']}
+    if not c.adversarial:
+      return made
+    return made | {DISCRIMINATORS: judges.init(key, batch['wave'][:1, : c.heard * HOP])['params']}
 
   def loss(params, batch, key):
     filters = jnp.asarray(filterbank())
@@ -114,17 +131,23 @@ def vocoder_task(config: Config, samples=None) -> Task:
     mel = mel_of_frames(frame(batch['wave'], c.frames), filters)
     given = batch.get('mel', mel)
     noise_key, phase_key = jax.random.split(key)
-    noise = jax.random.normal(noise_key, batch['wave'].shape)
-    phase = jax.random.uniform(phase_key, (len(sound),))
+    takes = 2 if c.energy_distance else 1
+    noise = jax.random.normal(noise_key, (takes * len(sound), batch['wave'].shape[1]))
+    phase = jax.random.uniform(phase_key, (takes * len(sound),))
     made, logits = generator.apply(
       {'params': params['generator']}, given, None, batch['pitch'], noise, phase, tracked=True
     )
-    losses = spectral_losses(made, sound, mel, filters)
+    narrow = batch['narrow'][:, None]
+    made = jnp.where(jnp.tile(narrow, (takes, 1)), below_8_khz(made), made)
+    sound = jnp.where(narrow, below_8_khz(sound), sound)
+    losses = {'mel': mel_loss(made, jnp.tile(mel, (takes, 1, 1)), filters)}
+    losses['spectrum'] = energy_distance(*jnp.split(made, 2), sound) if takes == 2 else spectral_loss(made, sound)
     losses['pitch'] = pitch_loss(logits, batch['pitch'], batch['voiced'])
     total = c.mel_weight * losses['mel'] + c.spectral_weight * losses['spectrum'] + c.pitch_weight * losses['pitch']
     if c.adversarial:
       cut = slice(margin, margin + c.heard * HOP)
-      losses |= adversarial_losses(judges, params['discriminators'], made[:, cut], sound[:, cut])
+      heard = made[: len(sound), cut]
+      losses |= adversarial_losses(judges, params[DISCRIMINATORS], heard, sound[:, cut])
       total += losses['adversarial'] + c.feature_weight * losses['features'] + losses['discriminators']
     losses['total'] = total
     return total, losses
@@ -137,23 +160,47 @@ def vocoder_task(config: Config, samples=None) -> Task:
         optax.scale(quicker),
       )
 
-    groups = {'generator': group(1.0), 'discriminators': group(2.0)}  # judges that lag behind teach nothing
+    groups = {'generator': group(1.0), DISCRIMINATORS: group(2.0)}
     return optax.partition(groups, lambda params: {name: name for name in params})
 
   return Task(init, loss, optimiser, samples)
 
 
-def spectral_losses(made, sound, mel, filters) -> dict[str, jax.Array]:
-  """L1 of log mels, and of log magnitudes at four resolutions with the spectral convergence of each."""
-  edges = ((0, 0), (PAD, PAD))
-  own = mel_of_frames(frame(jnp.pad(made, edges), mel.shape[1]), filters)
-  inner = slice(2, -2)  # frames whose windows lie within the piece
-  spectrum = 0.0
+def mel_loss(made_bs, mel_btm, filters) -> jax.Array:
+  """L1 of the log mel of what was made to the mel wanted, over the frames whose windows lie within the piece."""
+  own = mel_of_frames(frame(jnp.pad(made_bs, ((0, 0), (PAD, PAD))), mel_btm.shape[1]), filters)
+  return jnp.abs(own - mel_btm)[:, 2:-2].mean()
+
+
+def spectral_loss(made_bs, sound_bs) -> jax.Array:
+  """L1 of log magnitudes at four resolutions, with the spectral convergence of each (Parallel WaveGAN, 1910.11480)."""
+  total = 0.0
   for fft, hop in SPECTRA:
-    a, b = (jnp.maximum(log_magnitude(x, fft, hop), -8.0) for x in (made, sound))
+    a, b = (jnp.maximum(log_magnitude(x, fft, hop), QUIETEST) for x in (made_bs, sound_bs))
     convergence = optax.safe_norm(jnp.exp(a) - jnp.exp(b), 1e-6) / optax.safe_norm(jnp.exp(b), 1e-6)
-    spectrum += (jnp.abs(a - b).mean() + convergence) / len(SPECTRA)
-  return {'mel': jnp.abs(own - mel)[:, inner].mean(), 'spectrum': spectrum}
+    total += (jnp.abs(a - b).mean() + convergence) / len(SPECTRA)
+  return total
+
+
+def energy_distance(one_bs, other_bs, sound_bs) -> jax.Array:
+  """Spectral energy distance (Gritsenko et al. 2020, arXiv 2008.01160) of two takes, alike but for their noise, to a
+  recording: their mean distance to it less half of that to each other.
+
+  Least where takes are distributed as recordings are; a plain distance is least where noise is quieter than recorded.
+  The distance is the Euclidean one of a frame's log magnitudes and the L1 of its magnitudes, at four resolutions.
+  """
+  total = 0.0
+  for fft, hop in SPECTRA:
+    logs = [jnp.maximum(log_magnitude(x, fft, hop), QUIETEST) for x in (one_bs, other_bs, sound_bs)]
+    sizes = [jnp.exp(x) for x in logs]
+    level = sizes[2].mean((1, 2)) + 1e-3
+
+    def distance(i, j, logs=logs, sizes=sizes, level=level):
+      apart = jnp.sqrt(jnp.square(logs[i] - logs[j]).mean(-1) + 1e-6).mean()
+      return apart + (jnp.abs(sizes[i] - sizes[j]).mean((1, 2)) / level).mean()
+
+    total += ((distance(0, 2) + distance(1, 2)) / 2 - distance(0, 1) / 2) / len(SPECTRA)
+  return total
 
 
 def pitch_loss(logits_btc, pitch_bt, voiced_bt) -> jax.Array:

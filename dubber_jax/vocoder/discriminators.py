@@ -10,19 +10,23 @@ import jax.numpy as jnp
 import numpy as np
 
 PERIODS = (2, 3, 5, 7, 11)
-RESOLUTIONS = ((512, 128), (1024, 256), (2048, 512))  # FFT and hop, samples
+RESOLUTIONS = ((256, 64), (512, 128), (1024, 256), (2048, 512))  # FFT and hop, samples
 LOUDER = 8.0  # brings speech at -23 LUFS to about unit size
 
 
 class Discriminators(nn.Module):
-  """Sound (B, S) -> a list of (scores, features) of each discriminator; features are of every layer."""
+  """Sound (B, S) -> a list of (scores, features) of each discriminator; features are of every layer.
 
+  Those of periods are for the last polish, against a metallic tail; they cost as much as those of resolutions.
+  """
+
+  periods: tuple[int, ...] = PERIODS
   period_widths: tuple[int, ...] = (16, 32, 64, 128, 128)
   resolution_width: int = 32
 
   @nn.compact
   def __call__(self, sound_bs):
-    answers = [Period(p, self.period_widths, name=f'period_{p}')(sound_bs) for p in PERIODS]
+    answers = [Period(p, self.period_widths, name=f'period_{p}')(sound_bs) for p in self.periods]
     answers += [Resolution(f, h, self.resolution_width, name=f'resolution_{f}')(sound_bs) for f, h in RESOLUTIONS]
     return answers
 

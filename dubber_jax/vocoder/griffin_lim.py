@@ -29,10 +29,10 @@ def invert_filters(mel_btm: jax.Array, iterations: int = 40) -> jax.Array:
 
 
 def overlap_add(windows_btw: jax.Array) -> jax.Array:
-  """Windows (B, T, 1024) at hop 256 -> (B, (T + 3) * 256) samples."""
+  """Windows (B, T, W) at a hop of W / 4 -> (B, (T + 3) * W / 4) samples."""
   batch, frames, _ = windows_btw.shape
   hops = WINDOW // HOP
-  parts = windows_btw.reshape(batch, frames, hops, HOP)
+  parts = windows_btw.reshape(batch, frames, hops, -1)
   return sum(jnp.pad(parts[:, :, i], ((0, 0), (i, hops - 1 - i), (0, 0))) for i in range(hops)).reshape(batch, -1)
 
 

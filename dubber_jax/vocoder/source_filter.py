@@ -1,8 +1,10 @@
-"""The shipped vocoder: a harmonic and a noise source, shaped frame by frame by a small network, then inverse STFT.
+"""Source-filter vocoder: harmonics and noise, filtered by a frame-rate network through an inverse STFT.
 
 A frame-rate network with an inverse-STFT head as in Vocos (arXiv 2306.00814), whose phases come from a source that
-follows the pitch as in neural source-filter models (arXiv 1904.12088) and HiFTNet (arXiv 2309.09493). The source
-carries the phase, so little is left to learn; and pitch, breath and tremor can be set from outside.
+follows F0 as in neural source-filter models (arXiv 1904.12088) and HiFTNet (arXiv 2309.09493). The source carries the
+phase, so little is left to learn; and F0, breathiness and tremor can be set from outside. Where `projections` are
+asked for, the magnitudes of what comes out are then projected onto those that have the given mel (range-null
+decomposition, RNDVoC, arXiv 2507.20731), so that the network cannot contradict it.
 """
 
 from dataclasses import dataclass
@@ -18,12 +20,12 @@ from dubber_jax.media.mel import LOG_FLOOR, MAX_FREQUENCY, PAD, WINDOW, filterba
 from dubber_jax.vocoder.griffin_lim import overlap_add
 from dubber_jax.vocoder.inputs import Input
 
-BINS = WINDOW // 2 + 1
 LOWEST, HIGHEST = 50.0, 800.0  # Hz, of the pitch
 PITCH_CLASSES = 96  # half a semitone each
 NOISE_LEVEL = float(np.sqrt(np.square(hann()).sum()))  # magnitude of windowed white noise of unit power
 TREMOR_HERTZ, TREMOR_SEMITONES, TREMOR_NEPERS = (5.3, 11.9), 0.9, 0.25  # of a whole tremor
 OVERLAP = 1.5  # what squared Hann windows at a quarter's hop add up to
+MOST_GAIN = 4.0  # by which one projection raises or lowers a magnitude
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,9 @@ class SourceFilterConfig:
   layers: int = 8
   kernel: int = 7  # frames
   expansion: int = 3
+  window: int = WINDOW  # samples of the head's STFT, whose hop is a quarter of it: 1024, or 512 for two a mel frame
+  modulated: bool = False  # noise follows the cycle of the pitch
+  projections: int = 0  # onto the magnitudes that have the mel
   num_mels: int = MEL_BANDS
   sampling_rate: int = SAMPLE_RATE
   hop: int = HOP
@@ -56,7 +61,8 @@ class SourceFilter(nn.Module):
     """frames (B,) are the true lengths; what is past them is silent and changes nothing before.
 
     pitch (B, T) in Hz, without gaps, is followed where it is given and otherwise read off the mel. noise
-    (B, T * 256 + 768) is white, of unit power; phase (B,) of the first harmonic at the start, in cycles. voice_quality
+    (B, T * 256 + 768) is white, of unit power; phase (B,) of the first harmonic at the start, in cycles. Both may have
+    a multiple of B rows, for several takes of each mel, one batch after the other. voice_quality
     (B, 2), breathiness and tremor from 0 to 1: more of the noise and less of the harmonics; a pitch and a level that
     waver five times a second. With `tracked` the answer is (sound, logits of the pitch's class (B, T, 96)).
     """
@@ -82,9 +88,8 @@ class SourceFilter(nn.Module):
 
     if noise is None:
       noise = jax.random.normal(jax.random.key(0), (batch, length * HOP + 2 * PAD))
-    phase_b = jnp.zeros((batch,)) if phase_b is None else phase_b
-    harmonics = spectrum(pulse_train(pitch_bt, phase_b), length)
-    breath = spectrum(noise, length)
+    copies = len(noise) // batch
+    phase_b = jnp.zeros((batch * copies,)) if phase_b is None else phase_b
 
     height = jnp.log(pitch_bt / 180.0)[..., None]
     features = jnp.concatenate([mel_btm * 0.25 + 1.0, height, jnp.square(height)], axis=-1)
@@ -92,17 +97,50 @@ class SourceFilter(nn.Module):
     for i in range(c.layers):
       x = ConvNeXtBlock(c.kernel, c.expansion, name=f'conv_{i}')(x, mask_bt)
     x = nn.LayerNorm(name='norm')(x)
+
+    # The head: gains of every bin, for each of the STFT frames that a mel frame has.
+    bins, hops = c.window // 2 + 1, 4 * HOP // c.window
     small = nn.initializers.variance_scaling(0.05, 'fan_in', 'normal')
-    shape = nn.Dense(3 * BINS, kernel_init=small, name='shape')(x)
-    voice, angle, air = jnp.split(shape, 3, axis=-1)
-    around = envelope(mel_btm) - np.log(NOISE_LEVEL)
+    parts = 5 if c.modulated else 3
+    shape = nn.Dense(hops * parts * bins, kernel_init=small, name='shape')(x)
+    voice, angle, air, *cycle = jnp.split(shape.reshape(batch, length * hops, parts * bins), parts, axis=-1)
+    around = between_frames(envelope(mel_btm, c.window), hops) - np.log(NOISE_LEVEL)
     voice, air = (jnp.exp(jnp.clip(around + g - 0.7, -14.0, 4.0)) for g in (voice, air))
     gains = (-0.9 * breathy, 1.5 * breathy)  # nepers
+    wavering = jnp.repeat(wavering, hops, axis=1)
     voice, air = (level * jnp.exp(by + TREMOR_NEPERS * wavering) for level, by in zip((voice, air), gains, strict=True))
-    filtered = harmonics * (voice * jnp.exp(1j * angle)) + breath * air
-    windows = jnp.fft.irfft(filtered * kept, n=WINDOW) * hann() / OVERLAP
-    sound = overlap_add(windows)[:, PAD : PAD + length * HOP]
+    kept = jnp.repeat(kept, hops, axis=1)
+    filters = [(voice * jnp.exp(1j * angle)) * kept, air * kept] + [air * jnp.tanh(m) * kept for m in cycle]
+
+    pulses, cycles = pulse_train(jnp.tile(pitch_bt, (copies, 1)), phase_b)
+    sources = [pulses, noise]
+    if c.modulated:
+      sources += [noise * jnp.cos(2 * jnp.pi * cycles), noise * jnp.sin(2 * jnp.pi * cycles)]
+    filtered = sum(
+      spectrum(source, length, c.window) * jnp.tile(by, (copies, 1, 1))
+      for source, by in zip(sources, filters, strict=True)
+    )
+    sound = resynthesize(filtered, c.window)
+    if c.projections:
+      target = mel_btm + nn.Dense(c.num_mels, kernel_init=nn.initializers.zeros, name='correction')(x)
+      target = jnp.tile(jnp.where(mask_bt[..., None], target, LOG_FLOOR), (copies, 1, 1))
+      for _ in range(c.projections):
+        sound = project(sound, target) * jnp.tile(jnp.repeat(mask_bt, HOP, axis=1), (copies, 1))
     return (sound, logits) if tracked else sound
+
+
+def project(sound_bs: jax.Array, mel_btm: jax.Array) -> jax.Array:
+  """The sound (B, T * 256) with the magnitudes nearest to its own that have the given natural-log mel (B, T, 80).
+
+  magnitude + pinv(filters) (mel - filters magnitude), bounded to a gain of MOST_GAIN either way; phases stay. Windows
+  overlap, so that the mel of what comes out is nearer, not the same.
+  """
+  filters, length = filterbank(), mel_btm.shape[1]
+  found = spectrum(jnp.pad(sound_bs, ((0, 0), (PAD, PAD))), length)
+  magnitude = jnp.sqrt(jnp.square(found.real) + jnp.square(found.imag) + 1e-9)
+  short = jnp.exp(mel_btm) - magnitude @ filters.T
+  wanted = magnitude + short @ np.linalg.pinv(filters).T.astype(np.float32)
+  return resynthesize(found * jnp.clip(wanted / magnitude, 1 / MOST_GAIN, MOST_GAIN), WINDOW)
 
 
 def waver(length: int) -> jax.Array:
@@ -112,15 +150,38 @@ def waver(length: int) -> jax.Array:
   return 0.7 * slow + 0.3 * fast
 
 
-def spectrum(sound_bs: jax.Array, length: int) -> jax.Array:
-  """(B, T * 256 + 768) -> (B, T, 513) complex, Hann window, the frames of media.mel."""
-  return jnp.fft.rfft(frame(sound_bs, length) * hann())
+def spectrum(sound_bs: jax.Array, length: int, window: int = WINDOW) -> jax.Array:
+  """STFT of (B, T * 256 + 768) samples, hop a quarter of the Hann window -> (B, T * 1024 / window, window / 2 + 1)
+  complex. A window of 1024 gives the frames of media.mel."""
+  hop, spare = window // 4, PAD - 3 * window // 8
+  inner = sound_bs[:, spare : sound_bs.shape[1] - spare]
+  return jnp.fft.rfft(frame(inner, length * HOP // hop, hop) * hann(window))
 
 
-def pulse_train(pitch_bt: jax.Array, phase_b: jax.Array) -> jax.Array:
-  """All harmonics of the pitch up to 10.8 kHz, in phase and of unit power together: (B, T * 256 + 768) samples.
+def resynthesize(spectrum_btf: jax.Array, window: int) -> jax.Array:
+  """Inverse of `spectrum`, without what lies before the first frame's hop and after the last one's: (B, T * 256)."""
+  windows = jnp.fft.irfft(spectrum_btf, n=window) * hann(window) / OVERLAP
+  pad = 3 * window // 8
+  return overlap_add(windows)[:, pad : pad + spectrum_btf.shape[1] * window // 4]
 
-  Pitch is taken as linear between the middles of the frames.
+
+def between_frames(x_btd: jax.Array, count: int) -> jax.Array:
+  """(B, T, D) -> (B, T * count, D): linear between the middles of the frames."""
+  if count == 1:
+    return x_btd
+  padded = jnp.pad(x_btd, ((0, 0), (1, 1), (0, 0)), mode='edge')
+  parts = []
+  for offset in (np.arange(count) + 0.5) / count - 0.5:
+    other = padded[:, :-2] if offset < 0 else padded[:, 2:]
+    parts.append(x_btd + abs(offset) * (other - x_btd))
+  return jnp.stack(parts, axis=2).reshape(x_btd.shape[0], -1, x_btd.shape[2])
+
+
+def pulse_train(pitch_bt: jax.Array, phase_b: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """All harmonics of F0 up to 10.8 kHz, in phase and of unit power together, (B, T * 256 + 768) samples, and where in
+  its cycle F0 is, 0 to 1.
+
+  F0 is taken as linear between the middles of the frames.
   """
   around = jnp.pad(pitch_bt, ((0, 0), (2, 2)), mode='edge')  # frames -2 .. T + 1, whose middles enclose all samples
   share_h = (jnp.arange(HOP) + 0.5) / HOP
@@ -136,16 +197,18 @@ def pulse_train(pitch_bt: jax.Array, phase_b: jax.Array) -> jax.Array:
   half = jnp.sin(jnp.pi * cycles)
   half = jnp.where(jnp.abs(half) < 1e-4, 1e-4, half)
   pulses = jnp.sin(jnp.pi * (2 * count + 1) * cycles) / half - 1.0  # Dirichlet's kernel: twice the sum of cosines
-  return pulses / jnp.sqrt(2 * count)
+  return pulses / jnp.sqrt(2 * count), cycles
 
 
-def envelope(mel_btm: jax.Array) -> jax.Array:
-  """Log magnitude (B, T, 513) that a mel's bands say, linear between their middles; above 8 kHz it falls off."""
+def envelope(mel_btm: jax.Array, window: int = WINDOW) -> jax.Array:
+  """Log magnitude (B, T, window / 2 + 1) of a 1024-sample STFT as a mel's bands give it, linear between their centers
+  and falling off above 8 kHz, at the bins of another window."""
   filters = filterbank()
   level_btm = mel_btm - np.log(filters.sum(1))
-  middles = (filters * np.arange(BINS)).sum(1) / filters.sum(1)
-  weights_mf = np.stack([np.interp(np.arange(BINS), middles, row) for row in np.eye(len(filters))])
-  above = np.maximum(np.arange(BINS) * SAMPLE_RATE / WINDOW - MAX_FREQUENCY, 0.0) / 1000.0
+  centers = (filters * np.arange(WINDOW // 2 + 1)).sum(1) / filters.sum(1)
+  places = np.arange(window // 2 + 1) * (WINDOW // window)
+  weights_mf = np.stack([np.interp(places, centers, row) for row in np.eye(len(filters))])
+  above = np.maximum(places * SAMPLE_RATE / WINDOW - MAX_FREQUENCY, 0.0) / 1000.0
   return level_btm @ weights_mf.astype(np.float32) - 0.5 * above.astype(np.float32)
 
 

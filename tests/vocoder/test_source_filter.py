@@ -14,6 +14,7 @@ from dubber_jax.vocoder.source_filter import (
   SourceFilterConfig,
   class_of_pitch,
   pitch_of_logits,
+  project,
   pulse_train,
 )
 
@@ -37,7 +38,7 @@ def vocoder():
 
 def test_source_has_the_pitch_it_is_given_and_unit_power():
   pitch = np.linspace(120, 240, 100, dtype=np.float32)[None]
-  source = np.array(pulse_train(pitch, np.zeros(1)))[0, PAD:-PAD]
+  source = np.array(pulse_train(pitch, np.zeros(1))[0])[0, PAD:-PAD]
   assert 0.8 < source.std() < 1.2
   heard = track_pitch(0.1 * source, 22050, 100)[5:-5]
   semitones = 12 * np.abs(np.log2(heard / pitch[0, 5:-5]))[heard > 0]
@@ -46,7 +47,7 @@ def test_source_has_the_pitch_it_is_given_and_unit_power():
 
 
 def test_long_sounds_keep_their_phase():
-  steady = np.array(pulse_train(np.full((1, 3000), 200.0, np.float32), np.zeros(1)))[0]
+  steady = np.array(pulse_train(np.full((1, 3000), 200.0, np.float32), np.zeros(1))[0])[0]
   period = np.argmax(steady[-600:-300]), np.argmax(steady[-300 + 1 :])
   assert steady[-600:].max() > 0.9 * steady[:600].max(), period
 
@@ -117,3 +118,37 @@ def test_breath_and_tremor_are_heard():
   np.testing.assert_array_equal(plain, sound(0, 0))
   assert floor(sound(1, 0)) > floor(plain) + 2
   assert floor(sound(0, 1)) > floor(plain) + 1  # side bands
+
+
+@pytest.mark.parametrize('settings', [{'window': 512}, {'window': 512, 'modulated': True}])
+def test_shorter_windows_and_modulated_noise_follow_the_mel_too(settings, vowel):
+  module = SourceFilter(SourceFilterConfig(width=32, layers=2, **settings))
+  mel = mel_numpy(vowel)
+  pitch = np.full((1, len(mel)), 150.0)
+  params = module.init(jax.random.key(0), mel[None])['params']
+  made = np.array(module.apply({'params': params}, mel[None], None, pitch))[0]
+  assert made.shape == (len(mel) * 256,)
+  loud = mel.max(0) > -6
+  assert np.abs(mel_numpy(made) - mel)[2:-2, loud].mean() < 1.0
+
+
+def test_projection_brings_the_mel_nearer(vowel):
+  mel = mel_numpy(vowel)
+  sound = 0.3 * vowel[None] + 0.01 * np.random.default_rng(0).standard_normal((1, len(vowel))).astype(np.float32)
+  apart = [np.abs(mel_numpy(sound[0]) - mel).mean()]
+  for _ in range(3):
+    sound = np.array(project(sound, mel[None]))
+    apart.append(np.abs(mel_numpy(sound[0]) - mel).mean())
+  assert apart[1] < 0.3 * apart[0] and apart[3] < apart[1], apart
+
+
+def test_several_takes_of_a_mel_differ_by_noise_alone(vowel):
+  module = SourceFilter(SourceFilterConfig(width=16, layers=1, projections=1))
+  mel = np.stack([mel_numpy(vowel)[:32], mel_numpy(vowel)[32:64]])
+  params = module.init(jax.random.key(0), mel)['params']
+  noise = np.random.default_rng(0).standard_normal((4, 32 * 256 + 768), np.float32)
+  pitch, phase = np.full((2, 32), 150.0, np.float32), np.zeros(4, np.float32)
+  both = np.array(module.apply({'params': params}, mel, None, pitch, noise, phase))
+  for half in (slice(0, 2), slice(2, 4)):
+    alone = module.apply({'params': params}, mel, None, pitch, noise[half], phase[half])
+    np.testing.assert_allclose(both[half], alone, atol=1e-4)
