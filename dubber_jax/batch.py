@@ -6,7 +6,9 @@ import numpy as np
 
 from dubber_jax.clip import EMOTIONS, HOP, LIP_RATE, MODALITIES, SAMPLE_RATE
 from dubber_jax.config import Config
+from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR
+from dubber_jax.script.symbols import LANGUAGES, SYMBOLS
 
 PHONEME_STEP, FRAME_STEP = 64, 256
 REFERENCE = 256  # mel frames of a reference
@@ -56,6 +58,10 @@ def empty_batch(config: Config, shape: Shape) -> dict[str, np.ndarray]:
     'sounds_present': np.zeros((b, 3, k), bool),
     'emotion': np.zeros((b,), np.int32),
     'emotion_known': np.zeros((b,), bool),
+    'pace': np.ones((b,), single),
+    'edited': np.zeros((b,), bool),
+    'domain': np.zeros((b,), np.int32),
+    **({'language': np.zeros((b,), np.int32)} if config.actor.languages else {}),
     **({'directed': np.zeros((b, len(EMOTIONS)), single)} if config.actor.directed else {}),
     **({'noise': np.zeros((b, shape.frames, config.actor.noise_width), single)} if config.actor.noise_width else {}),
     **{m: np.zeros((b, w), single) for m, w in widths.items()},
@@ -65,8 +71,25 @@ def empty_batch(config: Config, shape: Shape) -> dict[str, np.ndarray]:
 
 def empty_line(config: Config, shape: Shape) -> dict[str, np.ndarray]:
   """The part of a batch that a take is performed from: no targets of training."""
-  targets = ('mel', 'pitch', 'emotion', 'emotion_known', 'durations', 'reference_plain')
+  targets = ('mel', 'pitch', 'emotion', 'emotion_known', 'durations', 'reference_plain', 'pace', 'edited',
+             'domain')  # fmt: skip
   return {k: v for k, v in empty_batch(config, shape).items() if k not in targets}
+
+
+def lay_text(batch, row: int, config: Config, ids: np.ndarray, language: str = 'en'):
+  """Writes what is said: ids (<= N,) of script/symbols.py, and the language, where the model takes it.
+
+  Raises BadInput for symbols that the model does not have, and for another language than LANGUAGES.
+  """
+  beyond = ids[ids >= config.actor.symbols]
+  if len(beyond):
+    raise BadInput(f'this model has no {SYMBOLS[beyond[0]]!r}: it speaks English only; take a line in English, or a '
+                   'model that learned Mandarin')  # fmt: skip
+  if language not in LANGUAGES:
+    raise BadInput(f'unknown language {language!r}: {" and ".join(LANGUAGES)} are the ones there are')
+  batch['phonemes'][row, : len(ids)] = ids
+  if 'language' in batch:
+    batch['language'][row] = LANGUAGES.index(language)
 
 
 def lay_voice(batch, row: int, embedding: np.ndarray, mel: np.ndarray):

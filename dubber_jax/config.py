@@ -70,7 +70,11 @@ class ActorConfig:
   kernel: int = 7  # frames or phonemes
   postnet_width: int = 96
   postnet_layers: int = 3
+  timbre_heads: int = 0  # by which each phoneme attends to the reference mel's frames; 0: the reference is only pooled
   noise_width: int = 0  # of what differs from take to take, a frame
+  symbols: int = 96  # of script/symbols.py that are embedded, the first: 96 are English
+  languages: int = 0  # of its LANGUAGES that the actor is told apart, the first; 0: it has one, and no such input
+  domains: int = 0  # kinds of recording that the actor is told apart in training (training/data.py); it plays the first
   directed: bool = False  # a direction's emotion reaches the actor as it is named, beside the director's nodes
   dropout: float = 0.0  # in a short training nothing overfits, and on a CPU its random numbers cost a fifth of a step
 
@@ -86,6 +90,7 @@ class DataConfig:
   reference_frames: int = 256  # of the reference mel: 3 s
   films: bool = True  # lips where the source has pictures
   readings: bool = True  # give the director nodes
+  reference_damage: float = 0.0  # share of studio items whose voice is given by a recording with noise and another tone
   director_dropout: float = 0.1  # items on which the director is silent
 
 
@@ -110,6 +115,7 @@ class TrainConfig:
   max_skips: int = 20  # steps in a row without a finite gradient, after which a run ends
   profile: int = 0  # steps of which a trace for XProf is written
   init_from: str = ''  # model directory, workdir or folder of weights to start from
+  fresh: tuple[str, ...] = ()  # beginnings of names of parameters that start anew all the same
   accumulate: int = 1  # parts that a batch is taken in, one after the other, for one update
   precision: str = 'float32'  # or 'bfloat16', of what is computed; parameters, norms, softmax and losses stay float32
   remat: bool = False  # compute what a layer of a stack computed again for its gradient, to save memory
@@ -144,11 +150,16 @@ class VocoderConfig:
   layers: int = 8
   kernel: int = 7  # frames
   expansion: int = 3
+  window: int = 1024  # samples of the head's STFT: 1024, or 512 for two of its frames a mel frame
+  modulated: bool = False  # noise follows the cycle of F0
+  projections: int = 0  # of the magnitudes onto those that have the mel
   items: int = 12  # of a batch
   frames: int = 48  # of an item: 0.56 s
   heard: int = 32  # frames of each that the discriminators hear
   adversarial: bool = True
-  performed: float = 0.0  # share of items whose mel is the actor's own (data_pipelines/performed.py)
+  periods: bool = True  # multi-period discriminators beside the multi-resolution ones
+  gta: float = 0.0  # share of items whose mel is the actor's, teacher-forced (data_pipelines/gta_mels.py)
+  energy_distance: bool = False  # two takes of each mel, and the spectral loss is an energy distance
   mel_weight: float = 15.0
   spectral_weight: float = 2.0
   feature_weight: float = 2.0
@@ -165,7 +176,7 @@ class CriticConfig:
   embedding: int = 96
   dropout: float = 0.3
   items: int = 16  # of a batch
-  frames: int = 384  # of an item, mel frames; longer recordings are left out
+  frames: int = 384  # of an item, mel frames; of longer recordings a part is taken
   shares: tuple[float, ...] = ()  # of each of data.sources
 
 

@@ -7,10 +7,12 @@ Everything works on a batch, a dictionary of arrays with these names (B items; N
   scene, face, text (B, D*)                present (B, 3) bool
   scene_refs, face_refs, text_refs (B, K, D*), refs_present (B, 3, K)
   sounds (B, 3, K, Da), sounds_present (B, 3, K)
+  language (B,) int32, a place in script/symbols.LANGUAGES; only of models with several
   directed (B, 8), the emotion that the direction names times its intensity; zeros where it names none
   noise (B, T, noise_width), standard normal; zeros give the take that is most expected
 and, for training, mel (B, T, 80), pitch (B, T) Hz with 0 for unvoiced, emotion (B,) int, emotion_known (B,),
-reference_plain (B,) bool.
+reference_plain (B,) bool, pace (B,), the speaking rate that a synthesizer was asked for, else 1, and edited (B,) bool,
+where its F0 and energy were changed, domain (B,) int, the kind of its recording; a batch without it is of the first.
 
 Masks make every item independent of what else is in its batch and of the padding.
 """
@@ -34,12 +36,12 @@ from dubber_jax.actor.lips import LipEncoder, LipTextAttention
 from dubber_jax.actor.regulator import LengthRegulator
 from dubber_jax.actor.style import StyleEncoder
 from dubber_jax.actor.text import TextEncoder
+from dubber_jax.blocks.attention import Attention
 from dubber_jax.blocks.stack import Stacking
 from dubber_jax.clip import MODALITIES
 from dubber_jax.config import Config
 from dubber_jax.director.graphs import EmotionGraphs, node_mask
 from dubber_jax.media.mel import LOG_FLOOR
-from dubber_jax.script.phonemes import SYMBOLS
 
 DIRECTED_SCALE = 8.0  # so that what few recordings teach is learned in as few steps
 
@@ -54,9 +56,13 @@ class DirectorActor(nn.Module):
     self.graphs = EmotionGraphs(self.config.director)
     stacking = Stacking(self.config.train.remat, self.config.train.unroll)
     self.text = TextEncoder(
-      len(SYMBOLS), c.width, c.text_layers, c.text_heads, c.kernel, c.expansion, c.dropout, stacking
+      c.symbols, c.width, c.text_layers, c.text_heads, c.kernel, c.expansion, c.dropout, stacking, c.languages
     )
     self.style = StyleEncoder(c.style_width, c.condition_width, dropout=c.dropout)
+    if c.timbre_heads:
+      self.timbre = Attention(c.timbre_heads, c.style_width, c.width)
+    if c.domains:
+      self.domain = nn.Embed(c.domains, c.condition_width, embedding_init=nn.initializers.zeros)
     if c.directed:
       self.directed = nn.Dense(c.width, use_bias=False, kernel_init=nn.initializers.zeros)
     self.lips = LipEncoder(c.lip_width, c.lip_layers, c.kernel, c.expansion, c.dropout, stacking)
@@ -76,11 +82,15 @@ class DirectorActor(nn.Module):
   def read(self, batch, train: bool = False):
     """Phonemes, voice, lips -> text (B, N, D), condition (B, C), log durations (B, N), lip weights (B, N, L)."""
     mask_bn = batch['phonemes'] > 0
-    text = self.text(batch['phonemes'], mask_bn, train)
+    text = self.text(batch['phonemes'], mask_bn, train, batch.get('language'))
     if self.config.actor.directed:
       told_be = batch['directed'] * (DIRECTED_SCALE * self.config.director.enabled)
       text += self.directed(told_be)[:, None] * mask_bn[..., None]
-    condition = self.style(batch['reference'], batch['reference_mask'], batch['speaker'], train)
+    condition, voice_brd = self.style(batch['reference'], batch['reference_mask'], batch['speaker'], train)
+    if self.config.actor.domains:
+      condition += self.domain(batch.get('domain', jnp.zeros(len(condition), jnp.int32)))
+    if self.config.actor.timbre_heads:
+      text += self.timbre(text, voice_brd, batch['reference_mask'], train=train)[0] * mask_bn[..., None]
     lips = self.lips(batch['lips'], batch['lip_mask'], train)
     context, weights = self.lip_text(text, mask_bn, lips, batch['lip_mask'], train)
     log_durations = self.duration(text, context, mask_bn, condition, train)

@@ -1,14 +1,12 @@
 """The first voice: pronunciation and voices from clean speech, then films and the director, sharpness, and feeling.
 
     dubber train experiments/first_voice.py                    # all three, one after the other
-    python -m data_pipelines.waves cache/packed/*              # before `sharp`: the sound behind the packed features,
-    python -m data_pipelines.warped cache/packed/*-????????    # and voices that nobody has, made of it
     dubber train experiments/first_voice.py --arm sharp        # one alone
-    python -m data_pipelines.degraded cache/packed/*-????????  # before `felt`: recordings spoilt by degrees,
-    dubber train experiments/critic.py                         # of which a critic learns,
-    python experiments/critic.py runs/critic/coach -o runs/coach
+    dubber train experiments/critic.py --arm training_critic   # before `felt`; what it learns from is made there
+    python experiments/critic.py runs/critic/training_critic -o runs/training_critic
     dubber train experiments/first_voice.py --arm felt
-    dubber release runs/first_voice/felt --critic runs/critic_model -o model/
+    dubber release runs/first_voice/felt --critic runs/critic_model -o model/ \
+      --voices $(python experiments/shipped_voices.py)
 
 `speech` learns to pronounce, to keep time and to sound like someone, on all the speech, with a silent director. `film`
 goes on from its weights with lips (GRID) and with the director's nodes (emotional speech of RAVDESS), and replays the
@@ -25,40 +23,45 @@ What each gives is in docs/voice.md; the figures of what ships, in its CARD.md.
 import dataclasses
 
 from dubber_jax.config import ActorConfig, AdversarialConfig, Config, DataConfig, GuidanceConfig, TrainConfig
+from dubber_jax.script.symbols import LANGUAGES, SYMBOLS
+from dubber_jax.training.data import DOMAINS
 
-SPEECH = ('kathleen', 'teacher', 'ljspeech', 'asterisk', 'ravdess')
+SPEECH = ('kathleen', 'teacher', 'ljspeech', 'asterisk', 'grid', 'cache/teacher')
 
 
 def arms() -> dict[str, Config]:
   speech = Config(
     name='first_voice/speech',
-    actor=ActorConfig(noise_width=16, directed=True),
-    data=DataConfig(sources=SPEECH, buckets=(320, 640), frames_per_batch=6400, films=False, readings=False),
-    train=TrainConfig(steps=600, decay_steps=0),
-  )
-  film = speech.replace(
-    name='first_voice/film',
-    data=DataConfig(sources=(*SPEECH, 'grid'), buckets=(320, 640), frames_per_batch=6400),
-    train=TrainConfig(steps=1600, warmup_steps=50, decay_steps=500, init_from='runs/first_voice/speech'),
-  )
-  sharp = film.replace(
-    name='first_voice/sharp',
-    adversarial=AdversarialConfig(weight=1.0),
-    data=DataConfig(
-      sources=(*SPEECH, 'ravdess', *('ljspeech',) * 3, 'grid', 'cache/packed/warped'), buckets=(320, 640),
-      frames_per_batch=4800,
+    actor=ActorConfig(
+      width=224, text_layers=4, text_heads=4, style_width=160, condition_width=192, timbre_heads=4,
+      prosody_width=160, noise_width=16, domains=DOMAINS, directed=True, symbols=len(SYMBOLS),
+      languages=len(LANGUAGES),
     ),
+    data=DataConfig(sources=SPEECH, buckets=(320, 576), frames_per_batch=5120, reference_damage=0.4),
     train=TrainConfig(
-      steps=2000, learning_rate=5e-4, warmup_steps=100, decay_steps=500, save_every=100, sample_every=250,
-      init_from='runs/first_voice/film',
+      steps=4000, learning_rate=8e-4, warmup_steps=200, decay_steps=0, save_every=200, sample_every=500, unroll=True,
     ),
   )  # fmt: skip
-  felt = sharp.replace(
-    name='first_voice/felt',
-    guidance=GuidanceConfig(critic='runs/coach', weight=0.25, share=0.25),
-    data=dataclasses.replace(sharp.data, sources=(*sharp.data.sources, 'ravdess', 'ravdess')),
+  sharp = speech.replace(
+    name='first_voice/sharp',
+    adversarial=AdversarialConfig(weight=0.3, feature_weight=0.5),
+    train=TrainConfig(
+      steps=12000, learning_rate=5e-4, warmup_steps=100, decay_steps=3000, ema=0.999, save_every=200,
+      sample_every=1000, unroll=True, init_from='runs/first_voice/speech',
+    ),
+  )  # fmt: skip
+  acted = sharp.replace(
+    name='first_voice/acted',
+    data=dataclasses.replace(sharp.data, sources=(*SPEECH, *('ravdess',) * 4)),
     train=dataclasses.replace(
-      sharp.train, steps=1200, learning_rate=6e-4, warmup_steps=30, decay_steps=700, init_from='runs/first_voice/sharp'
+      sharp.train, steps=3000, learning_rate=4e-4, decay_steps=1000, init_from='runs/first_voice/sharp'
     ),
   )  # fmt: skip
-  return {'speech': speech, 'film': film, 'sharp': sharp, 'felt': felt}
+  felt = acted.replace(
+    name='first_voice/felt',
+    guidance=GuidanceConfig(critic='runs/training_critic', weight=0.1, share=0.25),
+    train=dataclasses.replace(
+      acted.train, steps=1200, learning_rate=3e-4, warmup_steps=30, decay_steps=700, init_from='runs/first_voice/acted'
+    ),
+  )  # fmt: skip
+  return {'speech': speech, 'sharp': sharp, 'acted': acted, 'felt': felt}

@@ -13,7 +13,7 @@ def mish(x: jax.Array) -> jax.Array:
 
 
 class StyleEncoder(nn.Module):
-  """Reference mel (B, R, 80) with mask (B, R), speaker (B, 256) -> condition (B, out).
+  """Reference mel (B, R, 80) with mask (B, R), speaker (B, 256) -> condition (B, out), encoded frames (B, R, width).
 
   The mel style encoder of StyleSpeech (arXiv 2106.03153; spec section 3.3), pooled over time: spectral
   layers, gated convolutions, self-attention; then joined with the speaker embedding.
@@ -25,7 +25,7 @@ class StyleEncoder(nn.Module):
   dropout: float = 0.0
 
   @nn.compact
-  def __call__(self, mel_brm, mask_br, speaker_bs, train: bool = False) -> jax.Array:
+  def __call__(self, mel_brm, mask_br, speaker_bs, train: bool = False) -> tuple[jax.Array, jax.Array]:
     drop = nn.Dropout(self.dropout, deterministic=not train)
     x = (mel_brm + 5.0) / 3.0  # about zero mean and unit variance for speech
     for i in range(2):
@@ -38,4 +38,4 @@ class StyleEncoder(nn.Module):
     # A unit vector of 256 numbers is tiny in each; scaled to unit variance.
     speaker = nn.Dense(self.width, name='speaker')(speaker_bs * jnp.sqrt(speaker_bs.shape[-1]))
     joined = nn.LayerNorm()(jnp.concatenate([style, drop(speaker)], axis=-1))
-    return nn.Dense(self.out, name='out')(mish(nn.Dense(self.out, name='join')(joined)))
+    return nn.Dense(self.out, name='out')(mish(nn.Dense(self.out, name='join')(joined))), x

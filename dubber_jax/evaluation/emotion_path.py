@@ -69,12 +69,12 @@ def starting_weights(config: Config, base: Model, anew: bool) -> dict:
 
 def emotion_batches(config: Config, host: tuple[int, int]) -> VoiceBatches:
   """Of the packed features of the config's sources, made if missing; the director's words are captions from labels."""
-  from data_pipelines.pack import pack_set
+  from data_pipelines.pack import pack_sources
   from dubber_jax.training.readings import make_readings
 
   sentences = Path(__file__).parents[2] / 'experiments' / 'text_emotion.txt'
   readings = make_readings(config, None, sentences if sentences.exists() else None)
-  return VoiceBatches(config, [pack_set(s, config.data.packed) for s in config.data.sources], readings, host=host)
+  return VoiceBatches(config, pack_sources(config.data.sources, config.data.packed), readings, host=host)
 
 
 def train_path(config: Config, base: Model, workdir: str | Path, anew: bool = False) -> Model:

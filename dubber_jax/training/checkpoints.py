@@ -26,7 +26,7 @@ from dubber_jax.errors import BadInput
 RUN_ONLY = frozenset((
   'train.steps', 'train.stop', 'train.minutes', 'train.log_every', 'train.save_every', 'train.sample_every',
   'train.eval_every', 'train.keep', 'train.best', 'train.best_mode', 'train.max_skips', 'train.profile',
-  'train.init_from', 'data.packed', 'tree.root', 'tree.strangers',
+  'train.init_from', 'train.fresh', 'data.packed', 'tree.root', 'tree.strangers',
 ))  # fmt: skip
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DISCARDED = 'discarded'

@@ -1,4 +1,9 @@
-"""Training the critic: recordings, recordings spoilt by degrees, and mouths that go with another sound."""
+"""Training the critic: batches of recordings, degraded speech and mismatched mouths, and its losses.
+
+Recordings without a text (or in another language than English) teach the speaker, naturalness, F0 and voicing heads
+alone: losses that need phonemes, and that of the emotion, which is heard beside them, leave them out. Synthetic lines
+whose F0 and energy were changed are left out of naturalness and emotion.
+"""
 
 import grain
 import jax
@@ -13,12 +18,17 @@ from dubber_jax.director.critic import PHONE_OF, PITCH_CLASSES, SEMITONES, STEP,
 from dubber_jax.director.listening import REFERENCE, phone_log_likelihood
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR
+from dubber_jax.script.phonemes import encode
 from dubber_jax.training.losses import mean_where
 from dubber_jax.training.packed import PackedSet
 from dubber_jax.training.task import Task, adamw
 from dubber_jax.training.vocoder import fill_pitch
 
 HEARD_BY_JUDGES = ('train_b', 'test', 'validation', 'test_unseen')  # splits that the critic never learns from
+SHORTEST = 40  # mel frames of an item
+LEAST = 0.6  # of the longest part that can be taken of a recording: any part as long may be
+ALONE = 0.6  # at most this share of a speaker's only recording is the item; the voice is known by the rest
+REFERENCE_SHORTEST = 64  # mel frames, of what is left of such a recording
 SHIFTS = (3, 15)  # lip frames by which a mouth is early or late that does not go with its sound: 0.12 to 0.6 s
 WEIGHTS = {
   'words': 0.5, 'phones': 0.5, 'pitch': 0.5, 'voicing': 0.2, 'emotion': 1.0, 'natural': 4.0, 'voice': 0.5,
@@ -28,32 +38,39 @@ ELSEWHERE = 0.2  # of the emotion loss of plain speech outside acted sets
 
 
 class CriticBatches:
-  """Items of packed sets, by each set's share; batch i is the same whatever was read before it.
+  """Items of packed sets, by the share of each of data.sources; batch i is the same whatever was read before it.
+
+  `folders` has a packed folder for each source, or a list of folders, which share the source's share by their items.
+  Of a recording longer than critic.frames a part is taken, from one phoneme to another.
 
   A batch is what Critic takes, and pitch (B, T) Hz without gaps, voiced (B, T), emotion (B,), acted (B,) bool, quality
-  (B,) from 0 to 1, together (B,) bool with mouth_known (B,), speaker (B,) the number of the speaker.
+  (B,) from 0 to 1, together (B,) bool with mouth_known (B,), speaker (B,) the number of the speaker, transcribed (B,)
+  bool where its phonemes are known (else it is one silence), edited (B,) bool where its F0 and energy were changed.
   """
 
   def __init__(self, config: Config, folders, splits=None, host=(0, 1)):
     c = config.critic
     self.config, self.host = config, host
-    self.sets = [PackedSet(f) for f in folders]
-    shares = dict(zip(config.data.sources, c.shares, strict=True))
-    self.shares = np.array([shares[name] for name in config.data.sources], float)
-    self.shares /= self.shares.sum()
+    groups = [group if isinstance(group, (list, tuple)) else [group] for group in folders]
+    self.sets = [PackedSet(f) for group in groups for f in group]
     self.items, self.plain, names = [], {}, {}
     for s, packed in enumerate(self.sets):
       wanted = [splits is None and row['split'] not in HEARD_BY_JUDGES or row['split'] in (splits or ())
                 for row in packed.rows]  # fmt: skip
-      fits = (packed.frames <= c.frames) & (packed.phonemes <= c.frames // 4) & (packed.frames >= 40)
-      self.items.append(np.flatnonzero(np.array(wanted, bool) & fits))
-      if not len(self.items[-1]):
-        raise BadInput(f'{packed.folder}: no recording of 40 to {c.frames} mel frames that the critic may hear')
+      self.items.append(np.flatnonzero(np.array(wanted, bool) & (packed.frames >= SHORTEST)))
       for i in self.items[-1]:
         row = packed.rows[i]
         names.setdefault(row['speaker'], len(names))
-        if row['emotion'] == 'neutral' and row.get('quality', 1.0) == 1.0:
+        if row['emotion'] == 'neutral' and row.get('quality', 1.0) == 1.0 and not row.get('edit'):
           self.plain.setdefault(row['speaker'], []).append((s, int(i)))
+    self.shares, first = np.zeros(len(self.sets)), 0
+    for share, group in zip(c.shares, groups, strict=True):
+      counts = np.array([len(items) for items in self.items[first : first + len(group)]], float)
+      if not counts.sum():
+        raise BadInput(f'{group[0]}: no recording of {SHORTEST} mel frames or more that the critic may hear')
+      self.shares[first : first + len(group)] = share * counts / counts.sum()
+      first += len(group)
+    self.shares /= self.shares.sum()
     self.numbers = names
 
   def __len__(self) -> int:
@@ -87,18 +104,20 @@ class CriticBatches:
       'together': np.zeros(rows, bool),
       'mouth_known': np.zeros(rows, bool),
       'speaker': np.zeros(rows, np.int32),
+      'transcribed': np.zeros(rows, bool),
+      'edited': np.zeros(rows, bool),
     }
 
   def lay(self, batch, row: int, s: int, item: int, rng: np.random.Generator, plain: bool = False):
     """Writes an item into a row of the batch. plain: as it was recorded, with the mouth that goes with it."""
-    packed = self.sets[s]
-    info, found = packed.item(item)
-    same = self.plain.get(info['speaker']) or [(s, item)]
-    others = [p for p in same if p != (s, item)] or same
-    known = others[rng.integers(len(others))]
-    reference = self.sets[known[0]].features(known[1], ('mel',))['mel']
-    start = rng.integers(max(len(reference) - REFERENCE, 0) + 1)
-    reference = reference[start : start + REFERENCE]
+    info, found = self.sets[s].item(item)
+    others = [p for p in self.plain.get(info['speaker'], ()) if p != (s, item)]
+    transcribed = info.get('language', 'en') == 'en' and len(found['phonemes']) > 0
+    most = self.config.critic.frames
+    if not others:
+      most = min(most, max(SHORTEST, int(ALONE * len(found['mel']))))
+    first, found = excerpt(found, most, self.config.critic.frames // 4, transcribed, rng)
+    reference = self.reference(s, item, others, first, first + len(found['mel']), rng)
     gain = 0.0 if plain else rng.uniform(-1.0, 0.5)  # nepers: recorded near and far
     frames, phonemes = len(found['mel']), len(found['phonemes'])
     tilt = (0.0 if plain else rng.normal(0, 0.3)) * np.linspace(-1, 1, 80) + gain  # another microphone
@@ -113,6 +132,7 @@ class CriticBatches:
     batch['acted'][row] = info['set'] == 'ravdess'
     batch['quality'][row] = info.get('quality', 1.0)
     batch['speaker'][row] = self.numbers[info['speaker']]
+    batch['transcribed'][row], batch['edited'][row] = transcribed, bool(info.get('edit'))
     if len(found['lips']) and found['lip_present'].mean() > 0.7:
       lips, present = found['lips'], found['lip_present']
       together = plain or rng.random() < 0.5
@@ -122,6 +142,16 @@ class CriticBatches:
       batch['lips'][row, :count] = lips[:count]
       batch['lip_mask'][row, :count] = present[:count]
       batch['together'][row], batch['mouth_known'][row] = together, True
+
+  def reference(self, s: int, item: int, others: list, first: int, last: int, rng) -> np.ndarray:
+    """A mel (<= R, 80) by which the voice is known: of another recording, or of this one outside `first` to `last`."""
+    known = others[rng.integers(len(others))] if others else (s, item)
+    mel = self.sets[known[0]].features(known[1], ('mel',))['mel']
+    if not others:
+      side = max(mel[:first], mel[last:], key=len)
+      mel = side if len(side) >= REFERENCE_SHORTEST else mel
+    start = rng.integers(max(len(mel) - REFERENCE, 0) + 1)
+    return mel[start : start + REFERENCE]
 
   def another_mouth(self, s, item, lips, present, frames, rng):
     """The mouth of another recording, or the same one early or late."""
@@ -139,11 +169,38 @@ class CriticBatches:
     return iter(grain.MapDataset.source(self).to_iter_dataset(options))
 
 
+def excerpt(found: dict, frames: int, phonemes: int, transcribed: bool, rng: np.random.Generator) -> tuple[int, dict]:
+  """(first mel frame, features) of a part of an item, of at most so many frames and phonemes. It begins and ends
+  between phonemes; an item that is not transcribed becomes one silence of its length, cut anywhere."""
+  total, durations = len(found['mel']), found['durations']
+  if transcribed and (total > frames or len(durations) > phonemes):
+    ends = np.cumsum(durations)
+    starts = ends - durations
+    after = np.minimum(np.searchsorted(ends, starts + frames, 'right'), np.arange(len(ends)) + phonemes)
+    lengths = np.where(after > np.arange(len(ends)), ends[after - 1] - starts, 0)
+    begin = int(rng.choice(np.flatnonzero(lengths >= LEAST * lengths.max())))
+    cut, last = slice(begin, after[begin]), int(starts[begin] + lengths[begin])
+    first = int(starts[begin])
+    found = found | {'phonemes': found['phonemes'][cut], 'durations': durations[cut]}
+  else:
+    first = int(rng.integers(total - frames + 1)) if total > frames else 0
+    last = min(first + frames, total)
+  if not transcribed:
+    found = found | {'phonemes': encode(('@sil',)), 'durations': np.array([last - first])}
+  lips = slice(None)
+  if last - first < total:
+    lips = slice(*(round(at * HOP / SAMPLE_RATE * LIP_RATE) for at in (first, last)))
+  parts = {'mel': slice(first, last), 'pitch': slice(first, last), 'lips': lips, 'lip_present': lips}
+  return first, found | {name: found[name][part] for name, part in parts.items()}
+
+
 def critic_losses(heard: dict, batch: dict) -> dict[str, jax.Array]:
-  """Named losses of what a Critic heard, each a mean; `total` is their weighted sum. Shares that are right beside."""
+  """Named losses of a Critic's outputs, each a mean; `total` is their weighted sum. Accuracies (`right/`) beside."""
   mask = jnp.arange(batch['mel'].shape[1]) < batch['durations'].sum(1, keepdims=True)
   half = mask[:, ::STEP]
-  losses = {'words': -phone_log_likelihood(heard['phones'], half, batch['phonemes'], batch['durations']).mean()}
+  transcribed, unedited = batch['transcribed'], ~batch['edited']
+  likelihood = phone_log_likelihood(heard['phones'], half, batch['phonemes'], batch['durations'])
+  losses = {'words': mean_where(-likelihood, transcribed)}
   target = phones_of_frames(batch)[:, ::STEP]
   losses['phones'] = mean_where(
     optax.softmax_cross_entropy_with_integer_labels(heard['phones'], target), half & (target > 0)
@@ -152,18 +209,18 @@ def critic_losses(heard: dict, batch: dict) -> dict[str, jax.Array]:
   near = jnp.maximum(1.0 - jnp.abs(jnp.arange(PITCH_CLASSES) - class_of_pitch(pitch)[..., None]), 0.0)
   losses['pitch'] = mean_where(optax.softmax_cross_entropy(heard['pitch'], near), half & voiced)
   losses['voicing'] = mean_where(optax.sigmoid_binary_cross_entropy(heard['voicing'], 1.0 * voiced), half)
-  weight = jnp.where(batch['acted'], 1.0, ELSEWHERE) * (batch['quality'] > 0.5)
+  weight = jnp.where(batch['acted'], 1.0, ELSEWHERE) * (batch['quality'] > 0.5) * transcribed * unedited
   smooth = optax.smooth_labels(jax.nn.one_hot(batch['emotion'], len(EMOTIONS)), 0.1)
   each = optax.softmax_cross_entropy(heard['emotion'], smooth)
   losses['emotion'] = (each * weight).sum() / jnp.maximum(weight.sum(), 1.0)
-  losses['natural'] = jnp.square(jax.nn.sigmoid(heard['natural']) - batch['quality']).mean()
+  losses['natural'] = mean_where(jnp.square(jax.nn.sigmoid(heard['natural']) - batch['quality']), unedited)
   alike = heard['voice'] @ heard['reference_voice'].T * 10.0
   same = batch['speaker'][:, None] == batch['speaker'][None]
   each = jax.nn.logsumexp(alike, axis=1) - jax.nn.logsumexp(jnp.where(same, alike, -1e9), axis=1)
   losses['voice'] = each.mean()
   known = batch['mouth_known']
   losses['together'] = mean_where(optax.sigmoid_binary_cross_entropy(heard['together'], 1.0 * batch['together']), known)
-  plain = (batch['emotion'] == EMOTIONS.index('neutral')) & (batch['quality'] == 1.0)
+  plain = (batch['emotion'] == EMOTIONS.index('neutral')) & (batch['quality'] == 1.0) & transcribed & unedited
   losses['usual'] = mean_where(jnp.abs(heard['usual'] - batch['mel']).mean(-1), mask & plain[:, None])
   spoken = (batch['durations'] > 0) & plain[:, None] & (jnp.asarray(PHONE_OF)[batch['phonemes']] > 0)
   losses['usual_length'] = mean_where(jnp.abs(heard['usual_length'] - jnp.log(batch['durations'] + 1.0)), spoken)

@@ -14,15 +14,21 @@ import numpy as np
 from absl import flags
 from grain.experimental import index_shuffle
 
-from dubber_jax.batch import Shape, empty_batch, lay_direction, lay_lips, lay_noise, lay_voice, lip_frames
-from dubber_jax.clip import EMOTIONS
+from dubber_jax.batch import Shape, empty_batch, lay_direction, lay_lips, lay_noise, lay_text, lay_voice, lip_frames
+from dubber_jax.clip import EMOTIONS, MODALITIES
 from dubber_jax.config import Config
 from dubber_jax.errors import BadInput
+from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.training.packed import PackedSet
 
 TRAINING_SPLITS = ('train', 'train_a', 'train_b')
 FRAMES_PER_PHONEME = 4  # room for phonemes in a bucket; speech has about seven
 DIRECTED = 0.8  # of the items with a director: told the emotion outright; the others have its nodes alone
+GUIDED_EMOTIONS = len(EMOTIONS) - 1  # nobody knows how 'others' sound
+GUIDED_READINGS = 0.5  # of the items that a critic is asked about; the others have the named emotion alone
+DOMAIN_OF = {'kathleen': 1, 'ravdess': 2, 'grid': 3, 'asterisk': 4}  # room, booth, film, telephone; others: 0, studio
+DOMAINS = 5
+TILT, NOISE = 0.5, (1.0, 5.0)  # nepers: standard deviation of a reference's tone; how far its noise is below it
 USUAL_INTENSITY = 0.5  # of recordings that say nothing of it
 LISTED = 2**17  # the longest order that is kept as a list; longer ones are ciphers, which take no memory
 ROUNDS = 4  # of such a cipher
@@ -38,6 +44,25 @@ def bucket_shapes(config: Config) -> list[Shape]:
     items = max(devices, items // devices * devices)
     shapes.append(Shape(items, frames, frames // FRAMES_PER_PHONEME, lip_frames(frames), config.data.reference_frames))
   return shapes
+
+
+def director_inputs() -> tuple[str, ...]:
+  """Names of the batch's arrays that the director reads."""
+  return ('present', *MODALITIES, *(f'{m}_refs' for m in MODALITIES), 'refs_present', 'sounds', 'sounds_present')
+
+
+def damage_reference(mel_tm: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+  """A log mel (T, 80) as another microphone in a noisier room would have it: another level and tone, and noise."""
+  bands = np.linspace(-1.0, 1.0, mel_tm.shape[1])
+  level = np.log(np.exp(mel_tm).mean()) - rng.uniform(*NOISE)
+  noise = level + rng.normal(0, TILT) * bands + 0.4 * rng.standard_normal(mel_tm.shape)
+  tone = rng.normal(0, TILT / 2) + rng.normal(0, TILT) * bands + rng.normal(0, TILT / 2) * (np.square(bands) - 1 / 3)
+  return np.maximum(np.logaddexp(mel_tm, noise) + tone, LOG_FLOOR).astype(np.float32)
+
+
+def _is_plain(row: dict) -> bool:
+  """Whether a recording is of neutral speech, whose F0 and energy nobody changed."""
+  return row['emotion'] == 'neutral' and not row.get('edit')
 
 
 def open_set(folder):
@@ -125,30 +150,50 @@ class VoiceBatches:
     rows = len(members) // count
     shape = self.shapes[bucket]
     batch = empty_batch(self.config, Shape(rows, shape.frames, shape.phonemes, shape.lips, shape.reference))
+    guided = self.readings is not None and self.config.guidance.critic
+    if guided:
+      batch |= {f'guided_{name}': np.zeros_like(batch[name]) for name in ('emotion', *director_inputs())}
     for row, item in enumerate(members[number * rows : (number + 1) * rows]):
       rng = np.random.default_rng([self.config.seed, epoch, int(item)])  # keyed by item, not by place
-      self.lay(batch, row, int(item), self.buckets[bucket], rng)
+      info = self.lay(batch, row, int(item), self.buckets[bucket], rng)
+      if guided:
+        self._lay_guided(batch, row, info['speaker'], rng)
     return batch
 
-  def lay(self, batch, row: int, item: int, others: np.ndarray, rng: np.random.Generator):
-    """Writes item number `item` into a row of the batch, or one of `others` where it cannot be read."""
+  def _lay_guided(self, batch, row: int, speaker: str, rng: np.random.Generator):
+    """Draws the emotion that a critic will be asked about, and on half of the items what the director reads of it."""
+    emotion = int(rng.integers(GUIDED_EMOTIONS))
+    batch['guided_emotion'][row] = emotion
+    if rng.random() < GUIDED_READINGS:
+      acted = {'emotion': EMOTIONS[emotion], 'set': 'ravdess', 'speaker': speaker}
+      for name, value in self.readings.draw(acted, rng).items():
+        batch[f'guided_{name}'][row] = value
+
+  def lay(self, batch, row: int, item: int, others: np.ndarray, rng: np.random.Generator) -> dict:
+    """Writes item number `item` into a row of the batch, or one of `others` where it cannot be read, and returns what
+    the data set says of it."""
     item, info, found = self._read(item, others, rng)
     same = self.by_speaker[self.speaker_of[item]]
     _, known, reference = self._read(int(same[rng.integers(len(same))]), same, rng, ('mel', 'speaker'))
     for _ in range(PLAIN_TRIES):  # as people know a voice; those who always act are known by that
-      if known['emotion'] == 'neutral':
+      if _is_plain(known):
         break
       _, known, reference = self._read(int(same[rng.integers(len(same))]), same, rng, ('mel', 'speaker'))
-    batch['reference_plain'][row] = known['emotion'] == 'neutral'
+    batch['reference_plain'][row] = _is_plain(known)
+    batch['pace'][row], batch['edited'][row] = info.get('speed', 1.0), bool(info.get('edit'))
     frames, phonemes = len(found['mel']), len(found['phonemes'])
     batch['mel'][row, :frames] = found['mel']
     batch['pitch'][row, :frames] = found['pitch']
-    batch['phonemes'][row, :phonemes] = found['phonemes']
+    lay_text(batch, row, self.config, found['phonemes'], info.get('language', 'en'))
     batch['durations'][row, :phonemes] = found['durations']
     if self.config.data.films and len(found['lips']) and rng.random() > 0.2:
       lay_lips(batch, row, found['lips'], found['lip_present'])
     start = rng.integers(max(len(reference['mel']) - batch['reference'].shape[1], 0) + 1)
-    lay_voice(batch, row, reference['speaker'], reference['mel'][start:])
+    reference_mel = reference['mel'][start:]
+    batch['domain'][row] = DOMAIN_OF.get(info['set'], 0) if self.config.actor.domains else 0
+    if self.config.data.reference_damage > rng.random() and info['set'] not in DOMAIN_OF:
+      reference_mel = damage_reference(reference_mel, rng)
+    lay_voice(batch, row, reference['speaker'], reference_mel)
     batch['emotion'][row] = EMOTIONS.index(info['emotion'])
     if self.readings is not None and rng.random() >= self.config.data.director_dropout:
       nodes = self.readings.draw(info, rng)
@@ -160,6 +205,7 @@ class VoiceBatches:
         emotion = np.eye(len(EMOTIONS))[batch['emotion'][row]]
         lay_direction(batch, row, emotion, info.get('intensity', USUAL_INTENSITY))
     lay_noise(batch, row, frames, rng)
+    return info
 
   def _read(self, item: int, others: np.ndarray, rng: np.random.Generator, names=None):
     """-> number, row and features of an item, or of another where it cannot be read."""

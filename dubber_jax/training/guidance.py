@@ -15,8 +15,8 @@ from dubber_jax.clip import EMOTIONS
 from dubber_jax.director.critic import STEP, Critic
 from dubber_jax.director.listening import Listener, phone_log_likelihood
 from dubber_jax.media.mel import LOG_FLOOR
+from dubber_jax.training.data import GUIDED_EMOTIONS
 
-FELT = len(EMOTIONS) - 1  # nobody knows how 'others' sound
 LEAST = 0.6  # intensity asked for: from that of RAVDESS's normal recordings up
 COLOUR, LEVEL = 0.4, 0.3  # nepers, of a microphone's tilt and of its level: standard deviations
 SURE_ENOUGH = 0.1  # what the critic was taught: nobody has to sound surer than recordings do
@@ -24,17 +24,20 @@ WEIGHTS = {'felt': 1.0, 'said': 0.2, 'natural': 1.0}
 
 
 def guidance_losses(perform: Callable, critic: Listener, batch: dict, key: jax.Array) -> dict[str, jax.Array]:
-  """Losses of takes by emotions drawn at random, with no reading; means over items. perform(batch, durations,
-  controls, num_frames) -> mel, pitch, emotion.
+  """Losses of takes by emotions drawn at random; means over items. perform(batch, durations, controls, num_frames) ->
+  mel, pitch, emotion. The emotions, and what the director reads of them, are those that training/data.py has drawn as
+  guided_*; a batch without them has a silent director.
 
   `felt` is the cross-entropy of the emotion heard with the one asked for, where the voice's reference is plain speech;
   `said` the negative log likelihood of a phone; `natural` how far from a recording; `guidance` their weighted sum.
   """
   count, frames = len(batch['mel']), batch['mel'].shape[1]
   which, how, drop, coloured, levelled = jax.random.split(key, 5)
-  emotion = jax.random.randint(which, (count,), 0, FELT)
+  emotion = batch.get('guided_emotion', jax.random.randint(which, (count,), 0, GUIDED_EMOTIONS))
   intensity = jax.random.uniform(how, (count, 1), minval=LEAST)
-  asked = batch | {name: jnp.zeros_like(batch[name]) for name in ('present', 'refs_present', 'sounds_present')}
+  silent = {name: jnp.zeros_like(batch[name]) for name in ('present', 'refs_present', 'sounds_present')}
+  asked = batch | silent | {k.removeprefix('guided_'): v for k, v in batch.items() if k.startswith('guided_')}
+  asked['domain'] = jnp.zeros_like(batch['domain'])
   asked['directed'] = jax.nn.one_hot(emotion, len(EMOTIONS)) * intensity
   mel, _, _ = perform(asked, batch['durations'], jnp.zeros((count, 3)).at[:, 1].set(1.0), frames)
   # Heard through another microphone each time, by an ear of which parts are missing: what convinces it still, is there.

@@ -38,7 +38,7 @@ def train(
   """Trains to step `config.train.stop` or `steps`, or for `minutes`, and saves; goes on where it was stopped.
 
   `batches` has `iterator()`, over this host's part of every batch (distributed.host_share), with `get_state` and
-  `set_state` as Grain's; the state is the same on all hosts. `initial` are weights, or (weights, extra), to start
+  `set_state` as Grain's; the state is the same on all hosts. `initial` (training.weights) is what to start
   from where there is no checkpoint. `on_start` sees the state once before the first step; `on_eval` gives values for
   the log, as eval/NAME. SIGTERM and Ctrl-C save and end the run in peace.
   Raises BadInput for a workdir of another config, without room or in use; where the gradient stays non-finite; and
@@ -63,7 +63,7 @@ def train(
       _, state, position = found
       iterator.set_state(position)
     elif initial is not None:
-      state = start_from(initial, state, where)
+      state = start_from(initial, state, where, c.fresh)
     run.check_space(state)
     if on_start is not None:
       on_start(state)

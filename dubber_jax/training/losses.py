@@ -41,7 +41,9 @@ def voice_masks(batch: dict) -> dict[str, jax.Array]:
   frames_bt = jnp.arange(batch['mel'].shape[1]) < batch['durations'].sum(1, keepdims=True)
   masks = dict.fromkeys(('mel', 'finished', 'voicing', 'energy'), frames_bt)
   masks['duration'] = spoken_bn
-  masks['pitch'] = frames_bt & (batch['pitch'] > 0)
+  predictable = ~batch['edited'][:, None]  # F0 and energy as the speaker has them
+  masks['pitch'] = frames_bt & (batch['pitch'] > 0) & predictable
+  masks['energy'] = frames_bt & predictable
   masks['lips'] = spoken_bn & (batch['durations'] > 0) & batch['lip_mask'].any(-1, keepdims=True)
   masks['emotion'] = batch['emotion_known']
   return masks
@@ -55,7 +57,7 @@ def voice_counts(batch: dict) -> dict[str, jax.Array]:
 def voice_losses(outputs: dict, batch: dict) -> dict[str, jax.Array]:
   """Named losses of a teacher-forced pass of DirectorActor; `total` is their weighted sum."""
   errors = {name: jnp.abs(outputs[name] - batch['mel']).mean(-1) for name in ('mel', 'finished')}
-  errors['duration'] = jnp.square(outputs['log_durations'] - jnp.log(batch['durations'] + 1.0))
+  errors['duration'] = jnp.square(outputs['log_durations'] - jnp.log(batch['durations'] * batch['pace'][:, None] + 1.0))
   errors['pitch'] = jnp.abs(outputs['pitch'] - scale_pitch(batch['pitch']))
   voiced = (batch['pitch'] > 0).astype(jnp.float32)
   errors['voicing'] = optax.sigmoid_binary_cross_entropy(outputs['voicing'], voiced)

@@ -1,19 +1,25 @@
 """Weights alone: small enough to carry from machine to machine where a checkpoint, with its optimiser, is not.
 
 A folder of bfloat16 safetensors files of at most 16 MiB each, with an index. A training that starts from one goes on
-with fresh optimiser state.
+with fresh optimizer moments; where the folder holds moving averages too, at the step and on the schedule it was at.
+
+    python -m dubber_jax.training.weights runs/vocoder/distance -o carried/     # then train.init_from: carried/
 """
 
+import argparse
 import json
 import os
 import shutil
+import sys
 import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
+import optax
 from etils import epath
 
 from dubber_jax.blocks.stack import stack_stored
@@ -26,15 +32,27 @@ LIMIT = 16 * 2**20 - 64 * 1024  # bytes of arrays in a file, with room for its h
 INDEX = 'weights.json'
 
 
-def write_weights(out, params, extra=None, step: int = 0):
-  """Writes `params`, and what else a stateful network carries, as a folder; it appears only when whole."""
+@dataclass(frozen=True)
+class Initial:
+  """What a run starts from: parameters, what else a stateful network carries, and of a run that goes on elsewhere the
+  moving averages and the step it was at."""
+
+  params: dict
+  extra: dict = field(default_factory=dict)
+  ema: dict | None = None
+  step: int = 0
+
+
+def write_weights(out, params, extra=None, step: int = 0, ema=None):
+  """Writes `params`, what else a stateful network carries, and moving averages where they are given, as a folder; it
+  appears only when whole."""
   from flax.traverse_util import flatten_dict
   from safetensors.numpy import save_file
 
   out = Path(out)
   beside = out.with_name(f'{out.name}.{os.getpid()}')
   beside.mkdir(parents=True)
-  arrays = flatten_dict({'params': params, 'extra': extra or {}}, sep='/')
+  arrays = flatten_dict({'params': params, 'extra': extra or {}, 'ema': ema or {}}, sep='/')
   shapes = {name: np.shape(value) for name, value in arrays.items()}
   for i, part in enumerate(_parts({name: _short(np.asarray(value)) for name, value in arrays.items()})):
     path = beside / f'weights-{i:04d}.safetensors'
@@ -70,8 +88,16 @@ def _long(array: np.ndarray) -> np.ndarray:
   return array.astype(np.float32) if array.dtype == ml_dtypes.bfloat16 else array
 
 
-def read_weights(path) -> tuple[dict, dict, int]:
-  """-> parameters, what else the network carries, both float32, and the step they were written at."""
+def carry_out(workdir, out) -> int:
+  """Writes the last checkpoint of a workdir without its optimizer moments, discriminators included, and returns its
+  step. Raises BadInput where there is none."""
+  step, params = load_weights(workdir, smoothed=False)
+  write_weights(out, params, load_extra(workdir, step), step, load_weights(workdir, step=step)[1])
+  return step
+
+
+def read_weights(path) -> Initial:
+  """Parameters, what else the network carries, and moving averages where there are any, float32, with their step."""
   from flax.traverse_util import unflatten_dict
   from safetensors import SafetensorError
   from safetensors.numpy import load_file
@@ -93,45 +119,69 @@ def read_weights(path) -> tuple[dict, dict, int]:
   except (OSError, ValueError, KeyError, SafetensorError) as e:
     raise BadInput(f'{path}: not a whole folder of weights ({type(e).__name__}: {e}); copy it again') from e
   tree = unflatten_dict(arrays)
-  return tree['params'], tree.get('extra', {}), index['step']
+  return Initial(tree['params'], tree.get('extra', {}), tree.get('ema'), index['step'])
 
 
 def initial_weights(config: Config, workdir):
-  """What a fresh run starts from, as `train.init_from` says: (params, extra), or None where it says nothing or the
-  workdir has a checkpoint already. Raises BadInput where there is nothing of the kind."""
+  """What a fresh run starts from, as `train.init_from` says, or None where it says nothing or the workdir has a
+  checkpoint already. Raises BadInput where there is nothing of the kind."""
   source = config.train.init_from
   if not source or last_step(workdir) is not None:
     return None
   if is_workdir(source):
     step, params = load_weights(source)
-    return params, load_extra(source, step)
+    return Initial(params, load_extra(source, step))
   if (epath.Path(source) / INDEX).exists():
-    return read_weights(source)[:2]
+    return read_weights(source)
   if (epath.Path(source) / 'MANIFEST.json').exists():
     from dubber_jax.model_directory import load
 
     model = load(source)
     if config.task != 'vocoder':
-      return model.params, {}
+      return Initial(model.params)
     if not hasattr(model.vocoder, 'params'):
       raise BadInput(f'train.init_from: {source} has no trained vocoder to go on from')
-    return {'generator': model.vocoder.params}, {}
+    return Initial({'generator': model.vocoder.params})
   raise BadInput(f'train.init_from: {source} holds no weights; train that arm first, or give a workdir, a model '
                  'directory or a folder of weights')  # fmt: skip
 
 
-def start_from(initial, state, shardings):
-  """A fresh state with other weights. `initial`: parameters, or (parameters, what else the network carries).
+def start_from(initial, state, shardings, fresh: tuple[str, ...] = ()):
+  """A fresh state with other weights: of an Initial, or of parameters alone. Parameters whose names, as
+  'generator/shape', begin with one of `fresh` stay as they were drawn.
 
   Raises BadInput where they are not this network's. Layers that were stored one by one are stacked; discriminators
   that were not stored start anew, and those that are not trained here are left behind.
   """
-  params, extra = initial if isinstance(initial, tuple) else (initial, {})
-  judges = {k: v for k, v in state.params.items() if k == DISCRIMINATORS}
-  params = shipped(params) | {k: params.get(k, v) for k, v in judges.items()}
-  params = jax.device_put(_fitting(params, state.params), shardings.params)
-  state = state.replace(params=params, ema=jax.tree.map(jnp.copy, params))
-  return state.replace(extra=jax.device_put(_fitting(extra, state.extra), shardings.extra)) if extra else state
+  given = initial if isinstance(initial, Initial) else Initial(initial)
+
+  def fit(tree, drawn):
+    judges = {k: tree.get(k, v) for k, v in drawn.items() if k == DISCRIMINATORS}
+    return jax.device_put(_fitting(_without(shipped(tree) | judges, drawn, fresh), drawn), shardings.params)
+
+  params = fit(given.params, state.params)
+  ema = jax.tree.map(jnp.copy, params) if given.ema is None else fit(given.ema, state.params)
+  state = state.replace(params=params, ema=ema)
+  if given.ema is not None:  # with Adam's count so far on, its moments, which are zero, grow into their size
+    step = jax.device_put(jnp.asarray(given.step, state.step.dtype), shardings.step)
+    optimizer = jax.tree.map(jnp.copy, optax.tree.set(state.optimiser, count=step))  # copies, since each is donated
+    state = state.replace(step=step, optimiser=optimizer)
+  if not given.extra:
+    return state
+  return state.replace(extra=jax.device_put(_fitting(given.extra, state.extra), shardings.extra))
+
+
+def _without(tree, drawn, fresh: tuple[str, ...]):
+  """`tree` with the parameters of `drawn` where their names begin with one of `fresh`."""
+  if not fresh:
+    return tree
+  from flax.traverse_util import flatten_dict, unflatten_dict
+
+  kept = {k: v for k, v in flatten_dict(tree, sep='/').items() if not k.startswith(fresh)}
+  new = {k: v for k, v in flatten_dict(drawn, sep='/').items() if k.startswith(fresh)}
+  if not new:
+    raise BadInput(f'train.fresh: no parameter begins with {" or ".join(fresh)}')
+  return unflatten_dict(kept | new, sep='/')
 
 
 def _fitting(tree, expected):
@@ -145,5 +195,23 @@ def _fitting(tree, expected):
             if k in given and np.shape(given[k]) != v.shape]  # fmt: skip
   if wrong:
     raise BadInput(f'the weights to start from are of another network: {wrong[0]} ({len(wrong)} in all); give others '
-                   'to train.init_from, or the config that they were trained with')  # fmt: skip
+                   'to train.init_from, or the config that they were trained with, or name in train.fresh what is to '
+                   'start anew')  # fmt: skip
   return unflatten_dict({tuple(k.split('/')): np.asarray(given[k]).astype(v.dtype) for k, v in wanted.items()})
+
+
+def main(arguments=None) -> int:
+  parser = argparse.ArgumentParser(description='Writes what a training run must not lose, small enough to carry.')
+  parser.add_argument('workdir')
+  parser.add_argument('-o', '--out', required=True, help='a folder, which is replaced')
+  given = parser.parse_args(arguments)
+  try:
+    print(f'step {carry_out(given.workdir, given.out)} in {given.out}')
+  except BadInput as e:
+    print(e, file=sys.stderr)
+    return 2
+  return 0
+
+
+if __name__ == '__main__':
+  sys.exit(main())

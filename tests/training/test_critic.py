@@ -1,3 +1,4 @@
+import dataclasses
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ from dubber_jax.clip import EMOTIONS
 from dubber_jax.config import Config, CriticConfig, DataConfig, TrainConfig
 from dubber_jax.director.listening import Listener
 from dubber_jax.errors import BadInput
-from dubber_jax.training.critic import CriticBatches, critic_sizes, critic_task
+from dubber_jax.training.critic import CriticBatches, critic_sizes, critic_task, excerpt
 from dubber_jax.training.guidance import guidance_losses
 from dubber_jax.training.packed import quantise, write_packed
 from dubber_jax.training.sharding import make_mesh
@@ -75,6 +76,89 @@ def test_reference_is_plain_speech_of_the_same_speaker(folder):
   assert any(np.allclose(batch['reference'][0, :60], np.maximum(mel, np.log(1e-5)), atol=1e-5) for mel in neutral)
 
 
+@pytest.fixture(scope='module')
+def strangers(tmp_path_factory):
+  """Sound without a text, one long recording each of two people; and a line whose F0 was changed."""
+  rng, items = np.random.default_rng(1), []
+  for i, frames in enumerate((200, 180, 60)):
+    spoken = i == 2
+    features = {
+      'mel': quantise(np.arange(frames)[:, None] / 40 - 8 + rng.normal(0, 0.1, (frames, 80))),
+      'pitch': np.full(frames, 100.0), 'phonemes': [1, 20, 1] if spoken else [],
+      'durations': [5, 50, 5] if spoken else [], 'lips': np.zeros((0, 82)), 'lip_present': np.zeros(0, bool),
+      'speaker': np.ones(256),
+    }  # fmt: skip
+    row = {
+      'key': f'libri/{i}', 'set': 'librispeech', 'speaker': f'l{i}', 'text': '', 'emotion': 'neutral',
+      'split': 'train', 'edit': {'shift': 4.0} if spoken else None,
+    }  # fmt: skip
+    items.append((row, features))
+  folder = tmp_path_factory.mktemp('strangers') / 'made'
+  write_packed(folder, items)
+  return folder
+
+
+def test_only_recording_of_a_speaker_is_known_by_another_part_of_itself(strangers):
+  source = CriticBatches(CONFIG, [strangers])
+  for seed in range(5):
+    batch = source.empty(1)
+    source.lay(batch, 0, 0, 0, np.random.default_rng(seed), plain=True)
+    level, known = batch['mel'][0].mean(-1), batch['reference'][0][batch['reference_mask'][0]].mean(-1)
+    assert len(known) >= 64 and (known.max() < level.min() + 0.1 or known.min() > level.max() - 0.1)  # it rises
+    assert not batch['transcribed'][0] and batch['durations'].sum() == CONFIG.critic.frames
+
+
+def test_recording_without_text_teaches_voice_naturalness_and_pitch_alone(strangers):
+  batch = CriticBatches(CONFIG, [strangers]).empty(4)
+  for row, item in enumerate((0, 1, 0, 1)):
+    CriticBatches(CONFIG, [strangers]).lay(batch, row, 0, item, np.random.default_rng(row))
+  task = critic_task(CONFIG)
+  params = jax.jit(task.init)(jax.random.key(0), batch)
+  _, losses = jax.jit(task.loss)(params, batch, jax.random.key(1))
+  assert all(np.isfinite(float(x)) for x in losses.values())
+  assert {name for name, x in losses.items() if float(x) == 0 and '/' not in name} == {
+    'words', 'phones', 'emotion', 'together', 'usual', 'usual_length'
+  }  # fmt: skip
+  gradient = jax.jit(jax.grad(lambda p: task.loss(p, batch, jax.random.key(1))[0]))(params)
+  assert all(np.isfinite(x).all() for x in jax.tree.leaves(gradient))
+  assert np.abs(gradient['natural']['out']['kernel']).max() > 0 == np.abs(gradient['emotion']['out']['kernel']).max()
+
+
+def test_line_with_changed_pitch_says_nothing_of_naturalness_nor_emotion(strangers):
+  source = CriticBatches(CONFIG, [strangers])
+  batch = source.empty(2)
+  for row in range(2):
+    source.lay(batch, row, 0, 2, np.random.default_rng(row))
+  assert batch['edited'].all() and batch['transcribed'].all()
+  task = critic_task(CONFIG)
+  _, losses = jax.jit(task.loss)(jax.jit(task.init)(jax.random.key(0), batch), batch, jax.random.key(1))
+  assert losses['natural'] == losses['emotion'] == losses['usual'] == 0 < losses['words']
+
+
+def test_part_of_a_long_recording_begins_and_ends_between_phonemes():
+  durations = np.array([10, 7, 30, 4, 9, 25, 15, 20])
+  ends = np.cumsum(durations)
+  found = {
+    'mel': np.arange(ends[-1])[:, None] * np.ones(80), 'pitch': np.arange(ends[-1]), 'durations': durations,
+    'phonemes': np.arange(1, 9), 'lips': np.zeros((0, 82)), 'lip_present': np.zeros(0, bool),
+  }  # fmt: skip
+  begun = set()
+  for seed in range(30):
+    first, part = excerpt(found, 60, 4, True, np.random.default_rng(seed))
+    assert first in {0, *ends} and first + len(part['mel']) in set(ends) and part['mel'][0, 0] == first
+    assert len(part['mel']) == len(part['pitch']) == part['durations'].sum() <= 60 and len(part['phonemes']) <= 4
+    np.testing.assert_array_equal(part['durations'], durations[part['phonemes'] - 1])
+    begun.add(first)
+  assert len(begun) > 2
+  assert excerpt(found, 200, 50, True, np.random.default_rng(0))[0] == 0
+
+
+def test_sources_share_by_their_shares_and_shards_by_their_items(folder, strangers):
+  config = CONFIG.replace(critic=dataclasses.replace(CONFIG.critic, shares=(3.0, 1.0)))
+  source = CriticBatches(config, [folder, [strangers, folder]])
+  np.testing.assert_allclose(source.shares, [0.75, 0.25 * 3 / 11, 0.25 * 8 / 11])
+
+
 def test_training_learns_what_it_hears(folder):
   task, source = critic_task(CONFIG), CriticBatches(CONFIG, [folder])
   batch = source[0]
@@ -93,7 +177,7 @@ def test_guidance_moves_what_is_performed_and_leaves_the_critic(folder):
   task = critic_task(CONFIG)
   critic = Listener(critic_sizes(CONFIG), jax.jit(task.init)(jax.random.key(0), batch), {})
   nodes = {name: np.ones((4, 3), np.float32) for name in ('present', 'refs_present', 'sounds_present')}
-  batch |= nodes | {'reference_plain': np.ones(4, bool)}
+  batch |= nodes | {'reference_plain': np.ones(4, bool), 'domain': np.zeros(4, np.int32)}
   asked = []
 
   def losses(weights):

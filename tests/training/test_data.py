@@ -4,9 +4,13 @@ import json
 import numpy as np
 import pytest
 
+from dubber_jax.clip import EMOTIONS
+from dubber_jax.config import ActorConfig, GuidanceConfig
 from dubber_jax.errors import BadInput
-from dubber_jax.training.data import VoiceBatches, shuffled
-from dubber_jax.training.packed import PackedSet, dequantise, quantise
+from dubber_jax.script.symbols import SYMBOLS
+from dubber_jax.training.data import DOMAINS, VoiceBatches, shuffled
+from dubber_jax.training.losses import voice_masks
+from dubber_jax.training.packed import PackedSet, dequantise, quantise, write_packed
 
 
 def test_mel_survives_packing_to_a_fortieth_of_a_neper():
@@ -60,6 +64,20 @@ def test_hosts_parts_are_the_batch(packed, config, count):
       np.testing.assert_array_equal(np.concatenate([part[i][name] for part in parts]), value)
 
 
+def test_mandarin_keeps_its_symbols_and_language_into_the_batch(packed, config, tmp_path):
+  rows, items = zip(*(PackedSet(packed).item(i) for i in range(8)), strict=True)
+  ids = [np.full_like(item['phonemes'], len(SYMBOLS) - 1 if i % 2 else 5) for i, item in enumerate(items)]
+  spoken = ((r | {'language': 'zh'} if i % 2 else r, x | {'phonemes': ids[i]})
+            for i, (r, x) in enumerate(zip(rows, items, strict=True)))  # fmt: skip
+  write_packed(tmp_path / 'both', spoken)
+  both = config.replace(actor=ActorConfig(symbols=len(SYMBOLS), languages=2))
+  batches = VoiceBatches(both, [tmp_path / 'both'])
+  for i in range(batches.per_epoch):
+    np.testing.assert_array_equal(batches[i]['language'], batches[i]['phonemes'].max(1) == len(SYMBOLS) - 1)
+  with pytest.raises(BadInput, match='zh:ng5'):
+    _ = [VoiceBatches(config, [tmp_path / 'both'])[i] for i in range(batches.per_epoch)]
+
+
 def test_hosts_that_cannot_share_a_batch_are_refused(packed, config):
   with pytest.raises(BadInput, match='3 hosts'):
     VoiceBatches(config, [packed], host=(0, 3))
@@ -104,3 +122,66 @@ def test_damaged_packed_set_is_refused(packed, tmp_path):
   (broken / 'mel.npy').write_bytes((broken / 'mel.npy').read_bytes()[:1000])
   with pytest.raises(BadInput, match='delete'):
     PackedSet(broken)
+
+
+class OneReading:
+  """Director inputs that are the same for every item of an emotion."""
+
+  def __init__(self, config):
+    self.exemplars = config.director.exemplars
+
+  def draw(self, row, rng):
+    shape = (3, self.exemplars)
+    found = {'present': np.ones(3, bool), 'refs_present': np.ones(shape, bool), 'sounds_present': np.ones(shape, bool)}
+    return found | {'text': np.full(768, 1.0 + EMOTIONS.index(row['emotion']))}
+
+
+def test_half_of_what_a_critic_is_asked_about_has_a_reading_of_the_emotion_asked_for(packed, config):
+  config = config.replace(guidance=GuidanceConfig(critic='some'))
+  batches = VoiceBatches(config, [packed], OneReading(config))
+  asked, read = [], []
+  for i in range(4 * batches.per_epoch):
+    batch = batches[i]
+    seen = batch['guided_present'].all(1)
+    asked += list(batch['guided_emotion'])
+    read += list(seen)
+    np.testing.assert_array_equal(batch['guided_text'][seen, 0], 1.0 + batch['guided_emotion'][seen])
+    assert not batch['guided_text'][~seen].any()
+  assert set(asked) == set(range(len(EMOTIONS) - 1))
+  assert 0.2 < np.mean(read) < 0.8
+
+
+def test_changed_recordings_are_no_plain_reference_and_keep_their_rate(packed, config, tmp_path):
+  items = [PackedSet(packed).item(i) for i in range(8)]
+  edited = [(r | {'speaker': 'one', 'edit': {'shift': 4.0} if i < 4 else None, 'speed': 1.25 if i < 4 else 1.0}, x)
+            for i, (r, x) in enumerate(items)]  # fmt: skip
+  write_packed(tmp_path / 'edited', edited)
+  batches = VoiceBatches(config, [tmp_path / 'edited'])
+  for i in range(batches.per_epoch):
+    batch = batches[i]
+    np.testing.assert_array_equal(batch['edited'], batch['pace'] == 1.25)
+  plain = np.concatenate([batches[i]['reference_plain'] for i in range(8 * batches.per_epoch)])
+  assert plain.mean() > 0.8
+
+
+def test_prosody_that_was_changed_teaches_neither_pitch_nor_energy(packed, config):
+  batch = VoiceBatches(config, [packed])[0]
+  masks = voice_masks(batch | {'edited': np.arange(len(batch['mel'])) == 0})
+  assert not masks['pitch'][0].any() and not masks['energy'][0].any() and masks['voicing'][0].any()
+  assert masks['energy'][1].any()
+
+
+def test_kinds_of_recording_are_told_apart_and_studio_references_are_damaged(packed, config, tmp_path):
+  items = [PackedSet(packed).item(i) for i in range(8)]
+  sets = ('teacher', 'ravdess')
+  named = ((r | {'set': sets[i % 2], 'speaker': sets[i % 2]}, x) for i, (r, x) in enumerate(items))
+  write_packed(tmp_path / 'two', named)
+  config = config.replace(actor=ActorConfig(domains=DOMAINS))
+  clean = VoiceBatches(config, [tmp_path / 'two'])
+  damaged = config.replace(data=dataclasses.replace(config.data, reference_damage=1.0))
+  damaged = VoiceBatches(damaged, [tmp_path / 'two'])
+  for i in range(clean.per_epoch):
+    a, b = clean[i], damaged[i]
+    assert set(a['domain']) <= {0, 2}
+    same = [np.array_equal(x, y) for x, y in zip(a['reference'], b['reference'], strict=True)]
+    np.testing.assert_array_equal(same, a['domain'] == 2)

@@ -3,6 +3,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from dubber_jax.config import DataConfig
@@ -12,7 +13,7 @@ from dubber_jax.training.data import VoiceBatches
 from dubber_jax.training.log import read_log
 from dubber_jax.training.loop import train
 from dubber_jax.training.task import Task, adamw, learning_rate
-from dubber_jax.training.weights import initial_weights
+from dubber_jax.training.weights import initial_weights, main
 
 
 def small_task(config):
@@ -35,7 +36,8 @@ def steps(config, count, **settings):
 
 
 def run(config, packed, workdir):
-  return train(config, small_task(config), VoiceBatches(config, [packed]), workdir, progress=False)
+  initial = initial_weights(config, workdir)
+  return train(config, small_task(config), VoiceBatches(config, [packed]), workdir, initial, progress=False)
 
 
 def leaves(state):
@@ -141,9 +143,24 @@ def test_limited_time_ends_a_run_and_leaves_weights_to_start_from(packed, config
   short = steps(config, 10**6, minutes=1e-6)
   state = run(short, packed, tmp_path / 'short')
   on = steps(config, 8, init_from=str(tmp_path / 'short' / 'weights'))
-  weights, _ = initial_weights(on, tmp_path / 'on')
+  weights = initial_weights(on, tmp_path / 'on').params
   assert 1 <= int(state.step) < 10
   np.testing.assert_allclose(weights['w'], state.ema['w'], rtol=2**-8)
+
+
+def test_a_run_that_is_carried_to_another_machine_goes_on_at_its_step(packed, config, tmp_path):
+  whole = run(steps(config, 6), packed, tmp_path / 'whole')
+  run(steps(config, 6, stop=3), packed, tmp_path / 'first')
+  assert main([str(tmp_path / 'first'), '-o', str(tmp_path / 'carried')]) == 0
+  first = load_weights(tmp_path / 'first')[1]
+  further = steps(config, 6, init_from=str(tmp_path / 'carried'))
+  np.testing.assert_allclose(initial_weights(further, tmp_path / 'second').ema['w'], first['w'], rtol=2**-8)
+  on = run(further, packed, tmp_path / 'second')
+  assert int(on.step) == 6
+  assert np.abs(on.ema['w'] - first['w']).max() > 0
+  counts = optax.tree.get_all_with_path(on.optimiser, 'count')
+  assert counts and all(int(count) == 6 for _, count in counts)
+  assert jax.tree.structure(on) == jax.tree.structure(whole)
 
 
 def test_weights_of_another_network_are_refused_by_name(packed, config, tmp_path):
