@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
 from tqdm import tqdm
 
-from data_pipelines.degrade import echo, noise, telephone
+from data_pipelines.audio_damage import echo, noise, telephone
 from dubber_jax.clip import EMOTIONS, SAMPLE_RATE, Take
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.emotion import beside, load_judge

@@ -60,11 +60,13 @@ def complete(config: Config) -> Config:
 
 
 def find_packed(folder, names) -> list[Path]:
-  """The packed folder of each set that is there, the newest where there are several."""
+  """The packed folder of each set that is there, the newest where there are several; of a folder of shards, all."""
   found = []
   for name in names:
-    made = [Path(name)] if os.sep in name else [p for p in Path(folder).glob(f'{name}-*') if not p.suffix]
-    made = [p for p in made if (p / 'items.jsonl').exists()]
+    if os.sep in name:
+      found += [p for p in (Path(name), *sorted(Path(name).glob('shard_????'))) if (p / 'items.jsonl').exists()]
+      continue
+    made = [p for p in Path(folder).glob(f'{name}-????????') if (p / 'items.jsonl').exists()]  # not NAME-sound-*
     found += sorted(made, key=lambda p: (p / 'items.jsonl').stat().st_mtime)[-1:]
   return found
 

@@ -1,15 +1,19 @@
-"""The critic that the director listens with.
+"""The critic that the director listens with, and the training critic that the actor learns from.
 
-    python -m data_pipelines.waves cache/packed/*                   # the sound behind the packed features, minutes
-    python -m data_pipelines.warped cache/packed/*-????????         # more voices
-    python -m data_pipelines.degraded cache/packed/*-????????       # recordings spoilt by degrees
-    dubber train experiments/critic.py                              # both, 1,600 steps, 15 min each of one CPU core
-    python experiments/critic.py runs/critic/coach -o coach/        # measured on unseen speech, and made a folder
-    python experiments/critic.py runs/critic/critic -o critic/
-    dubber release runs/first_voice/sharp --critic critic/ -o model/
+    python -m data_pipelines.speaker_augmentation cache/packed/*-???????? cache/teacher/shard_????    # 15 min
+    python -m data_pipelines.degraded_speech cache/packed/*-???????? cache/teacher/shard_???? --model MODEL    # 30 min
+    dubber train experiments/critic.py                              # both, 2,400 steps, 25 min each of one CPU core
+    python experiments/critic.py runs/critic/training_critic -o runs/training_critic    # measured on unseen speech,
+    python experiments/critic.py runs/critic/critic -o runs/critic_model                # and made a folder
+    dubber release runs/first_voice/felt --critic runs/critic_model -o model/
 
-There are two: the actor learns from `coach` (training/guidance.py), the director listens with `critic`.
-Of RAVDESS it hears actors 01-10 alone; judges learned from 11-18, and all are measured on 19-22.
+MODEL is the model directory whose vocoder and actor the critics are to know the faults of: for the training critic that
+of the arm which `felt` starts from. They are of two seeds and sizes, since an actor that has learned to please one
+always pleases it (training/guidance.py).
+
+Of RAVDESS they learn from actors 01-10 alone; judges learned from 11-18, and all are measured on 19-22. LibriSpeech
+(251 people of train-clean-100, no texts) teaches speaker similarity and naturalness; the judge of speaker similarity
+learned from none of them (GE2E: train-other-500 and VoxCeleb). Judges: docs/judges.md.
 """
 
 import argparse
@@ -22,50 +26,74 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from data_pipelines.pack import pack_set
+from data_pipelines.pack import pack_sound, pack_sources
 from dubber_jax.config import Config, CriticConfig, DataConfig, TrainConfig
 from dubber_jax.director.listening import Listener, opinions, write_critic
 from dubber_jax.training.critic import CriticBatches, critic_sizes, critic_task
+from dubber_jax.training.packed import PackedSet
 
+AUGMENTED, DEGRADED = 'cache/packed/augmented_speakers', 'cache/packed/degraded_speech'
 SHARES = {
-  'ravdess': 0.34, 'cache/packed/warped': 0.18, 'cache/packed/degraded': 0.2, 'grid': 0.1, 'kathleen': 0.06,
-  'teacher': 0.06, 'ljspeech': 0.03, 'asterisk': 0.03,
+  'ravdess': 0.30, AUGMENTED: 0.16, DEGRADED: 0.2, 'grid': 0.1, 'kathleen': 0.05, 'teacher': 0.04, 'ljspeech': 0.01,
+  'asterisk': 0.02, 'cache/teacher': 0.07, 'librispeech': 0.05,
 }  # fmt: skip
+WITHOUT_TEXT = ('librispeech',)
 UNSEEN = ('validation', 'test', 'test_unseen')
-TOLD = {'voice': 'speaker', 'words': 'text'}  # what differs in speech that is wrong
+EACH = 240  # unseen recordings of a data set that are measured, at most
+DIFFERS = {'voice': 'speaker', 'words': 'text'}  # what differs in speech that is wrong
+WORST = 0.4  # quality below which degraded speech stands for speech that is wrong
 
 
 def arms() -> dict[str, Config]:
-  coach = Config(
-    name='critic/coach',
+  training = Config(
+    name='critic/training_critic',
     task='critic',
     data=DataConfig(sources=tuple(SHARES)),
     critic=CriticConfig(shares=tuple(SHARES.values())),
-    train=TrainConfig(steps=1600, learning_rate=2e-3, warmup_steps=100, decay_steps=1000, ema=0.995, save_every=250),
+    train=TrainConfig(steps=2400, learning_rate=2e-3, warmup_steps=100, decay_steps=1400, ema=0.995, save_every=250),
   )
-  # Another ear, of another beginning and shape: an actor who has learned to please one has not pleased the other.
-  other = dataclasses.replace(coach.critic, width=144, opinion=48, dropout=0.4)
-  return {'coach': coach, 'critic': coach.replace(name='critic/critic', critic=other, seed=1)}
+  other = dataclasses.replace(training.critic, width=144, opinion=48, dropout=0.4)
+  return {'training_critic': training, 'critic': training.replace(name='critic/critic', critic=other, seed=1)}
 
 
-def folders(config: Config) -> list:
-  return [pack_set(name, config.data.packed, workers=2) for name in config.data.sources]
+def folders(names, config: Config) -> list[list]:
+  """The packed folders of each source."""
+  packed = config.data.packed
+  return [
+    [pack_sound(name, packed, workers=2)] if name in WITHOUT_TEXT else pack_sources([name], packed, workers=2)
+    for name in names
+  ]
 
 
 def batches(config: Config, host) -> CriticBatches:
-  return CriticBatches(config, folders(config), host=host)
+  return CriticBatches(config, folders(config.data.sources, config), host=host)
 
 
 def task(config: Config):
   return critic_task(config)
 
 
-def heard(config: Config, params, source: CriticBatches, sets, change=None) -> list[dict]:
-  """Raw opinions of every item of the sets that `source` has for them. change(batch, rng) -> another batch."""
+def evenly(config: Config, groups: list, splits=None) -> CriticBatches:
+  """Recordings of `splits` (None: of the training) of packed folders, in groups that count the same."""
+  config = config.replace(critic=dataclasses.replace(config.critic, shares=(1.0,) * len(groups)))
+  return CriticBatches(config, groups, splits=splits)
+
+
+def chosen_items(source: CriticBatches) -> list[tuple[int, int]]:
+  """(set, item) of at most EACH items of each data set, spread over all it has."""
+  own = {}
+  for s, packed in enumerate(source.sets):
+    for i in source.items[s]:
+      own.setdefault(packed.rows[i]['set'], []).append((s, int(i)))
+  return [item for items in own.values() for item in items[:: -(-len(items) // EACH)]]
+
+
+def score(config: Config, params, source: CriticBatches, change=None) -> list[dict]:
+  """Raw scores of the chosen items of `source`. change(batch, rng) -> another batch."""
   listen = listener(critic_sizes(config))
   c, rng, found = config.critic, np.random.default_rng(0), []
-  items = [(s, int(i)) for s in sets for i in source.items[s]]
-  for start in tqdm(range(0, len(items), c.items), desc='heard', unit='batch', leave=False):
+  items = chosen_items(source)
+  for start in tqdm(range(0, len(items), c.items), desc='scores', unit='batch', leave=False):
     chosen = items[start : start + c.items]
     filled = (chosen * c.items)[: c.items]
     batch = source.empty(c.items)
@@ -74,10 +102,10 @@ def heard(config: Config, params, source: CriticBatches, sets, change=None) -> l
     batch = change(batch, rng) if change else batch
     raw = jax.device_get(listen(params, batch))
     for row, (s, i) in enumerate(chosen):
-      facts = {name: float(raw[name][row]) for name in ('natural', 'words', 'voice', 'together')}
-      said = {'emotion': int(batch['emotion'][row]), 'heard': raw['emotion'][row], 'acted': bool(batch['acted'][row])}
-      extra = {'row': source.sets[s].rows[i], 'mouth_known': bool(batch['mouth_known'][row])}
-      found.append(facts | said | extra | {'quality': float(batch['quality'][row])})
+      scores = {name: float(raw[name][row]) for name in ('natural', 'words', 'voice', 'together')}
+      known = {name: bool(batch[name][row]) for name in ('acted', 'mouth_known', 'transcribed', 'edited')}
+      emotion = {'emotion': int(batch['emotion'][row]), 'heard': int(raw['emotion'][row].argmax())}
+      found.append(scores | known | emotion | {'row': source.sets[s].rows[i], 'quality': float(batch['quality'][row])})
   return found
 
 
@@ -107,69 +135,60 @@ def late(batch, rng):
 
 
 def measure(config: Config, params) -> tuple[dict[str, tuple[float, float]], dict]:
-  """The scales of the opinions, and figures, all on speech that the critic has not heard."""
-  sources = tuple(name for name in config.data.sources if 'warped' not in name and 'degraded' not in name)
-  wanted = config.replace(
-    data=dataclasses.replace(config.data, sources=sources),
-    critic=dataclasses.replace(config.critic, shares=(1.0,) * len(sources)),
-  )
-  paths = [pack_set(name, config.data.packed, workers=2) for name in sources]
-  kept = [i for i, p in enumerate(paths) if has_unseen(p, UNSEEN)]
-  wanted = wanted.replace(
-    data=dataclasses.replace(wanted.data, sources=tuple(sources[i] for i in kept)),
-    critic=dataclasses.replace(wanted.critic, shares=(1.0,) * len(kept)),
-  )
-  source = CriticBatches(wanted, [paths[i] for i in kept], splits=UNSEEN)
-  everything = range(len(source.sets))
-  right = heard(wanted, params, source, everything)
+  """The scales of the scores, and figures, all on speech that the critic has not heard."""
+  names = [name for name in config.data.sources if name not in (AUGMENTED, DEGRADED)]
+  groups = [[f for f in group if has_unseen(f)] for group in folders(names, config)]
+  source = evenly(config, [group for group in groups if group], UNSEEN)
+  right = score(config, params, source)
   wrong = {
-    'words': heard(wanted, params, source, everything, other_words),
-    'voice': heard(wanted, params, source, everything, rotated('reference', 'reference_mask')),
-    'together': heard(wanted, params, source, everything, late),
+    'words': score(config, params, source, other_words),
+    'voice': score(config, params, source, rotated('reference', 'reference_mask')),
+    'together': score(config, params, source, late),
   }
-  films = [h['mouth_known'] for h in right]
   scales, figures = {}, {}
   for name, found in wrong.items():
-    counted = [i for i in range(len(right)) if films[i] or name != 'together']
-    good, bad = (np.array([x[i][name] for i in counted]) for x in (right, found))
-    if name in ('voice', 'words'):  # a neighbour may be the same speaker, or say the same
-      told, size = TOLD[name], config.critic.items
-      bad = bad[[i for i in counted if neighbour(right, i, size)[told] != right[i]['row'][told]]]
+    counted = [i for i, item in enumerate(right) if counts(name, item, neighbour(right, i, config.critic.items))]
+    good = np.array([item[name] for item in right if can_be_wrong(name, item)])
+    bad = np.array([found[i][name] for i in counted])
     scales[name] = (float(np.median(bad)), float(np.median(good)))
     figures[f'{name}: area under the curve, right against wrong'] = auc(good, bad)
-  spoilt = wanted.replace(
-    data=dataclasses.replace(wanted.data, sources=('cache/packed/degraded',)),
-    critic=dataclasses.replace(wanted.critic, shares=(1.0,)),
-  )
-  ruined = heard(spoilt, params, CriticBatches(spoilt, [pack_set('cache/packed/degraded', '')]), [0])
-  spoilt_most = [h['natural'] for h in ruined if h['quality'] < 0.4]
-  scales['natural'] = float(np.median(spoilt_most)), float(np.median([h['natural'] for h in right]))
-  acted = [h for h in right if h['acted']]
-  figures['emotion: accuracy, RAVDESS 19-22'] = accuracy(acted)
-  actors = wanted.replace(
-    data=dataclasses.replace(wanted.data, sources=('ravdess',)),
-    critic=dataclasses.replace(wanted.critic, shares=(1.0,)),
-  )
-  others = CriticBatches(actors, [pack_set('ravdess', config.data.packed)], splits=('train_b',))
-  figures['emotion: accuracy, RAVDESS 11-18'] = accuracy(heard(actors, params, others, [0]))
+  degraded = score(config, params, evenly(config, folders([DEGRADED], config)))
+  worst = [item['natural'] for item in degraded if item['quality'] < WORST]
+  unedited = [item['natural'] for item in right if not item['edited']]
+  scales['natural'] = (float(np.median(worst)), float(np.median(unedited)))
+  figures['emotion: accuracy, RAVDESS 19-22'] = accuracy([item for item in right if item['acted']])
+  others = evenly(config, folders(['ravdess'], config), ('train_b',))
+  figures['emotion: accuracy, RAVDESS 11-18'] = accuracy(score(config, params, others))
   return scales, figures
 
 
-def neighbour(found, i, size) -> dict:
-  """The row whose voice or words item i got."""
+def can_be_wrong(name: str, item: dict) -> bool:
+  """Whether a score says anything of an item: words need a text, and the mouth has to be seen."""
+  return item[{'words': 'transcribed', 'together': 'mouth_known'}[name]] if name != 'voice' else True
+
+
+def counts(name: str, item: dict, other: dict) -> bool:
+  """Whether an item given another's words or voice is wrong: a neighbour may be the same speaker, or say the same."""
+  if not can_be_wrong(name, item):
+    return False
+  if name == 'together':
+    return True
+  return can_be_wrong(name, other) and other['row'][DIFFERS[name]] != item['row'][DIFFERS[name]]
+
+
+def neighbour(found: list[dict], i: int, size: int) -> dict:
+  """The item whose voice or words item i got."""
   first = i - i % size
   chosen = found[first : first + size]
-  return (chosen * size)[(i % size - 1) % size]['row']
+  return (chosen * size)[(i % size - 1) % size]
 
 
-def has_unseen(folder, splits) -> bool:
-  from dubber_jax.training.packed import PackedSet
-
-  return any(row['split'] in splits for row in PackedSet(folder).rows)
+def has_unseen(folder) -> bool:
+  return any(row['split'] in UNSEEN for row in PackedSet(folder).rows)
 
 
 def accuracy(found) -> float:
-  return float(np.mean([int(h['heard'].argmax()) == h['emotion'] for h in found]))
+  return float(np.mean([item['heard'] == item['emotion'] for item in found]))
 
 
 def auc(good, bad) -> float:

@@ -22,7 +22,7 @@ LINES = REPOSITORY / 'experiments' / 'emotional_lines.jsonl'
 NEAR_TEXT = 0.9  # cosine of two sentences that say the same
 NEAR_SOUND = 0.15  # share of a fingerprint's bits in which two copies of a sound differ at most
 EARS = ('train_a',)  # RAVDESS's split of what hears emotion for the director
-SETS = ('kathleen', 'teacher', 'ljspeech', 'asterisk', 'ravdess', 'grid', 'vctk', 'cremad')
+SETS = ('kathleen', 'teacher', 'ljspeech', 'asterisk', 'ravdess', 'grid', 'vctk', 'cremad', 'kokoro', 'librispeech')
 
 
 @pytest.fixture
@@ -44,6 +44,15 @@ def tested(everything):
 def learned_from(recordings) -> list:
   """What the actor, the vocoder, the critic or the director's ears may have heard."""
   return [r for r in recordings if r.split in TRAINING_SPLITS or r.split not in HEARD_BY_JUDGES or r.split in EARS]
+
+
+@pytest.mark.parametrize('name', ['first_voice', 'vocoder', 'critic'])
+def test_everything_that_is_trained_on_is_looked_at_here(name):
+  from dubber_jax.experiment import read_experiment
+
+  arms = read_experiment(REPOSITORY / 'experiments' / f'{name}.py').arms.values()
+  made = {'cache/teacher', 'cache/packed/augmented_speakers', 'cache/packed/degraded_speech'}  # of these sets
+  assert {source for arm in arms for source in arm.data.sources} - made <= set(SETS)
 
 
 def test_nobody_of_the_test_was_heard_in_training(everything, tested):
@@ -100,11 +109,13 @@ def test_the_films_of_the_settings_were_seen_by_nothing_and_their_voices_are_of_
 
 @pytest.mark.slow
 def test_no_line_means_nearly_what_a_sentence_of_the_training_says(everything):
+  from data_pipelines.teacher_plan import english_plan
   from dubber_jax.perception.text import embed_text
 
   tested = sorted({s.text for s in (*read_lines(LINES), *read_films())})
   ear = (REPOSITORY / 'experiments' / 'text_emotion.txt').read_text(encoding='utf-8').splitlines()
   trained = {r.text for r in learned_from(everything) if r.text and r.set != 'ravdess'}
+  trained |= {row.text for row in english_plan() if row.split in TRAINING_SPLITS}
   trained = sorted(trained | {row.strip() for row in ear if row.strip() and row.strip()[0] not in '[#'})
   assert len(trained) > 2500
   alike = embed_text(tested) @ embed_text(trained).T
