@@ -76,6 +76,7 @@ class ActorConfig:
   languages: int = 0  # of its LANGUAGES that the actor is told apart, the first; 0: it has one, and no such input
   domains: int = 0  # kinds of recording that the actor is told apart in training (training/data.py); it plays the first
   directed: bool = False  # a direction's emotion reaches the actor as it is named, beside the director's nodes
+  directed_condition: bool = False  # and the norms of the prosody predictor and the decoder, which shape the timbre
   dropout: float = 0.0  # in a short training nothing overfits, and on a CPU its random numbers cost a fifth of a step
 
 

@@ -65,6 +65,8 @@ class DirectorActor(nn.Module):
       self.domain = nn.Embed(c.domains, c.condition_width, embedding_init=nn.initializers.zeros)
     if c.directed:
       self.directed = nn.Dense(c.width, use_bias=False, kernel_init=nn.initializers.zeros)
+    if c.directed_condition:
+      self.directed_condition = nn.Dense(c.condition_width, use_bias=False, kernel_init=nn.initializers.zeros)
     self.lips = LipEncoder(c.lip_width, c.lip_layers, c.kernel, c.expansion, c.dropout, stacking)
     self.lip_text = LipTextAttention(c.lip_heads, c.lip_width, c.dropout)
     self.duration = DurationPredictor(c.prosody_width, c.prosody_layers, dropout=c.dropout, stacking=stacking)
@@ -87,6 +89,8 @@ class DirectorActor(nn.Module):
       told_be = batch['directed'] * (DIRECTED_SCALE * self.config.director.enabled)
       text += self.directed(told_be)[:, None] * mask_bn[..., None]
     condition, voice_brd = self.style(batch['reference'], batch['reference_mask'], batch['speaker'], train)
+    if self.config.actor.directed_condition:
+      condition += self.directed_condition(batch['directed'] * (DIRECTED_SCALE * self.config.director.enabled))
     if self.config.actor.domains:
       condition += self.domain(batch.get('domain', jnp.zeros(len(condition), jnp.int32)))
     if self.config.actor.timbre_heads:

@@ -34,8 +34,8 @@ def arms() -> dict[str, Config]:
     name='first_voice/speech',
     actor=ActorConfig(
       width=224, text_layers=4, text_heads=4, style_width=160, condition_width=192, timbre_heads=4,
-      prosody_width=160, noise_width=16, domains=DOMAINS, directed=True, symbols=len(SYMBOLS),
-      languages=len(LANGUAGES),
+      prosody_width=160, noise_width=16, domains=DOMAINS, directed=True, directed_condition=True,
+      symbols=len(SYMBOLS), languages=len(LANGUAGES),
     ),
     data=DataConfig(sources=SPEECH, buckets=(320, 576), frames_per_batch=5120, reference_damage=0.4),
     train=TrainConfig(

@@ -11,12 +11,13 @@ whose text is known, since the actor has to speak them. docs/voice.md has the lo
 """
 
 import dataclasses
+import os
 
 from data_pipelines.pack import pack_sound, pack_sources
 from dubber_jax.config import Config, DataConfig, TrainConfig, VocoderConfig
 from dubber_jax.training.vocoder import VocoderBatches, vocoder_samples, vocoder_task
 
-SPEECH = ('teacher', 'kathleen', 'ljspeech', 'ljspeech', 'asterisk', 'ravdess', 'kokoro', 'librispeech', 'grid')
+SPEECH = ('teacher', 'kathleen', 'ljspeech', 'ljspeech', 'asterisk', 'ravdess', 'cache/teacher', 'librispeech', 'grid')
 SPOKEN = ('teacher', 'kathleen', 'ljspeech', 'ljspeech', 'asterisk', 'ravdess', 'cache/teacher', 'grid')
 
 
@@ -55,10 +56,10 @@ def arms() -> dict[str, Config]:
 def sound(config: Config) -> list:
   """The packed folders of the sets, with their texts where the actor's mels are wanted, else of sound alone."""
   c, names = config.data, tuple(dict.fromkeys(config.data.sources))
-  if config.vocoder.gta:
-    found = {name: pack_sources([name], c.packed, workers=2) for name in names}
-  else:
-    found = {name: [pack_sound(name, c.packed, workers=2)] for name in names}
+  found = {}
+  for name in names:
+    spoken = config.vocoder.gta or os.sep in name
+    found[name] = pack_sources([name], c.packed, 2) if spoken else [pack_sound(name, c.packed, workers=2)]
   return [folder for name in c.sources for folder in found[name]]
 
 

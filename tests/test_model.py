@@ -167,6 +167,42 @@ def test_model_of_one_language_has_no_such_input():
   assert 'language' not in empty_batch(TINY, Shape(1, 16, 8, 8, 16))
 
 
+FULL = TINY.replace(
+  actor=dataclasses.replace(TINY.actor, timbre_heads=2, domains=3, directed_condition=True), name='full'
+)
+
+
+@pytest.fixture(scope='module')
+def full_params():
+  return init(FULL)
+
+
+def test_attending_to_the_reference_depends_on_neither_batch_nor_padding(full_params):
+  batch = random_batch(FULL)
+  together = run(FULL, full_params, batch)['finished']
+  alone = run(FULL, full_params, pad({k: v[1:] for k, v in batch.items()}, 7))['finished']
+  np.testing.assert_allclose(together[1, :47], alone[0, :47], atol=2e-5)
+  other = batch | {'reference': batch['reference'][:, ::-1].copy(), 'reference_mask': batch['reference_mask'][:, ::-1]}
+  assert np.abs(run(FULL, full_params, other)['finished'] - together).max() > 1e-4
+
+
+def test_kind_of_recording_is_the_first_where_none_is_said_and_shapes_the_sound(full_params):
+  batch = random_batch(FULL)
+  first = run(FULL, full_params, batch | {'domain': np.zeros(2, np.int32)})['finished']
+  unsaid = run(FULL, full_params, {k: v for k, v in batch.items() if k != 'domain'})['finished']
+  np.testing.assert_array_equal(first, unsaid)
+  assert np.abs(run(FULL, full_params, batch | {'domain': np.ones(2, np.int32)})['finished'] - first).max() > 1e-4
+
+
+def test_director_off_silences_the_named_emotion_in_the_norms_too(full_params):
+  off = FULL.replace(director=dataclasses.replace(FULL.director, enabled=False))
+  batch = random_batch(FULL)
+  other = batch | {'directed': batch['directed'][:, ::-1].copy()}
+  for config, changes in ((FULL, True), (off, False)):
+    apart = np.abs(run(config, full_params, batch)['finished'] - run(config, full_params, other)['finished']).max()
+    assert (apart > 1e-5) == changes
+
+
 def test_symbol_that_the_model_does_not_have_is_refused_by_name():
   batch = empty_batch(TINY, Shape(1, 16, 8, 8, 16))
   lay_text(batch, 0, TINY, encode(['@sil', '@AA1', '...']))

@@ -135,7 +135,7 @@ def vocoder_task(config: Config, samples=None) -> Task:
     noise = jax.random.normal(noise_key, (takes * len(sound), batch['wave'].shape[1]))
     phase = jax.random.uniform(phase_key, (takes * len(sound),))
     made, logits = generator.apply(
-      {'params': params['generator']}, given, None, batch['pitch'], noise, phase, tracked=True
+      {'params': params['generator']}, given, None, batch['pitch'], noise, phase, tracked=True, takes=takes
     )
     narrow = batch['narrow'][:, None]
     made = jnp.where(jnp.tile(narrow, (takes, 1)), below_8_khz(made), made)

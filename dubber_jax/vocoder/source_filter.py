@@ -56,13 +56,14 @@ class SourceFilter(nn.Module):
 
   @nn.compact
   def __call__(
-    self, mel_btm, frames_b=None, pitch_bt=None, noise=None, phase_b=None, tracked: bool = False, voice_quality=None
-  ):
+    self, mel_btm, frames_b=None, pitch_bt=None, noise=None, phase_b=None, tracked: bool = False, voice_quality=None,
+    takes: int = 1,
+  ):  # fmt: skip
     """frames (B,) are the true lengths; what is past them is silent and changes nothing before.
 
     pitch (B, T) in Hz, without gaps, is followed where it is given and otherwise read off the mel. noise
-    (B, T * 256 + 768) is white, of unit power; phase (B,) of the first harmonic at the start, in cycles. Both may have
-    a multiple of B rows, for several takes of each mel, one batch after the other. voice_quality
+    (B, T * 256 + 768) is white, of unit power; phase (B,) of the first harmonic at the start, in cycles. Of several
+    `takes` of each mel both have so many times B rows, one batch after the other, and so has the sound. voice_quality
     (B, 2), breathiness and tremor from 0 to 1: more of the noise and less of the harmonics; a pitch and a level that
     waver five times a second. With `tracked` the answer is (sound, logits of the pitch's class (B, T, 96)).
     """
@@ -87,9 +88,11 @@ class SourceFilter(nn.Module):
       pitch_bt = jnp.where(mask_bt, pitch_bt, jnp.take_along_axis(pitch_bt, frames_b[:, None] - 1, axis=1))
 
     if noise is None:
-      noise = jax.random.normal(jax.random.key(0), (batch, length * HOP + 2 * PAD))
-    copies = len(noise) // batch
-    phase_b = jnp.zeros((batch * copies,)) if phase_b is None else phase_b
+      noise = jax.random.normal(jax.random.key(0), (batch * takes, length * HOP + 2 * PAD))
+    phase_b = jnp.zeros((batch * takes,)) if phase_b is None else phase_b
+
+    def copied(x):
+      return x if takes == 1 else jnp.concatenate([x] * takes)
 
     height = jnp.log(pitch_bt / 180.0)[..., None]
     features = jnp.concatenate([mel_btm * 0.25 + 1.0, height, jnp.square(height)], axis=-1)
@@ -112,20 +115,20 @@ class SourceFilter(nn.Module):
     kept = jnp.repeat(kept, hops, axis=1)
     filters = [(voice * jnp.exp(1j * angle)) * kept, air * kept] + [air * jnp.tanh(m) * kept for m in cycle]
 
-    pulses, cycles = pulse_train(jnp.tile(pitch_bt, (copies, 1)), phase_b)
+    pulses, cycles = pulse_train(copied(pitch_bt), phase_b)
     sources = [pulses, noise]
     if c.modulated:
       sources += [noise * jnp.cos(2 * jnp.pi * cycles), noise * jnp.sin(2 * jnp.pi * cycles)]
     filtered = sum(
-      spectrum(source, length, c.window) * jnp.tile(by, (copies, 1, 1))
-      for source, by in zip(sources, filters, strict=True)
+      spectrum(source, length, c.window) * copied(by) for source, by in zip(sources, filters, strict=True)
     )
     sound = resynthesize(filtered, c.window)
     if c.projections:
       target = mel_btm + nn.Dense(c.num_mels, kernel_init=nn.initializers.zeros, name='correction')(x)
-      target = jnp.tile(jnp.where(mask_bt[..., None], target, LOG_FLOOR), (copies, 1, 1))
+      target = copied(jnp.where(mask_bt[..., None], target, LOG_FLOOR))
+      audible = copied(jnp.repeat(mask_bt, HOP, axis=1))
       for _ in range(c.projections):
-        sound = project(sound, target) * jnp.tile(jnp.repeat(mask_bt, HOP, axis=1), (copies, 1))
+        sound = project(sound, target) * audible
     return (sound, logits) if tracked else sound
 
 
@@ -155,14 +158,14 @@ def spectrum(sound_bs: jax.Array, length: int, window: int = WINDOW) -> jax.Arra
   complex. A window of 1024 gives the frames of media.mel."""
   hop, spare = window // 4, PAD - 3 * window // 8
   inner = sound_bs[:, spare : sound_bs.shape[1] - spare]
-  return jnp.fft.rfft(frame(inner, length * HOP // hop, hop) * hann(window))
+  return jnp.fft.rfft(frame(inner, length * (HOP // hop), hop) * hann(window))
 
 
 def resynthesize(spectrum_btf: jax.Array, window: int) -> jax.Array:
   """Inverse of `spectrum`, without what lies before the first frame's hop and after the last one's: (B, T * 256)."""
   windows = jnp.fft.irfft(spectrum_btf, n=window) * hann(window) / OVERLAP
   pad = 3 * window // 8
-  return overlap_add(windows)[:, pad : pad + spectrum_btf.shape[1] * window // 4]
+  return overlap_add(windows)[:, pad : pad + spectrum_btf.shape[1] * (window // 4)]
 
 
 def between_frames(x_btd: jax.Array, count: int) -> jax.Array:
@@ -174,7 +177,7 @@ def between_frames(x_btd: jax.Array, count: int) -> jax.Array:
   for offset in (np.arange(count) + 0.5) / count - 0.5:
     other = padded[:, :-2] if offset < 0 else padded[:, 2:]
     parts.append(x_btd + abs(offset) * (other - x_btd))
-  return jnp.stack(parts, axis=2).reshape(x_btd.shape[0], -1, x_btd.shape[2])
+  return jnp.stack(parts, axis=2).reshape(x_btd.shape[0], x_btd.shape[1] * count, x_btd.shape[2])
 
 
 def pulse_train(pitch_bt: jax.Array, phase_b: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -113,8 +113,8 @@ def test_a_generator_with_projections_learns_by_the_energy_distance(folder):
   c = dataclasses.replace(CONFIG.vocoder, adversarial=False, energy_distance=True, **settings)
   config = CONFIG.replace(vocoder=c)
   batches, task = VocoderBatches(config, [folder]), vocoder_task(config)
-  params = task.init(jax.random.key(0), batches[0])
-  values = jax.grad(lambda p: task.loss(p, batches[0], jax.random.key(1))[0])(params)
+  params = jax.jit(task.init)(jax.random.key(0), batches[0])
+  values = jax.jit(jax.grad(lambda p: task.loss(p, batches[0], jax.random.key(1))[0]))(params)
   assert all(np.isfinite(x).all() for x in jax.tree.leaves(values))
   assert max(np.abs(x).max() for x in jax.tree.leaves(values['generator']['shape'])) > 0
 
