@@ -32,7 +32,7 @@ from data_pipelines.teacher_speech import RATE, VOICES_FILE, Teacher, accent_of,
 from data_pipelines.teacher_symbols import map_english, place
 from dubber_jax.clip import SAMPLE_RATE
 from dubber_jax.config import FeatureConfig
-from dubber_jax.errors import BadInput
+from dubber_jax.errors import BadInput, exit_code
 from dubber_jax.media.output import complete_file, write_json
 from dubber_jax.script.alignment import Alignment, durations_in_frames
 from dubber_jax.script.phonemes import SILENCES, encode
@@ -279,13 +279,10 @@ def main(arguments=None) -> int:
   g = parser.parse_args(arguments)
   sys.path.append(str(Path(g.parts) / 'site'))
   voices = g.voices or Path(g.parts) / VOICES_FILE
-  try:
-    shards = [number for part in g.shards for number in part] if g.shards else None
-    Corpus(g.out, corpus_plan(), lambda: Teacher(voices, g.threads), keep=g.keep).build(shards)
-  except BadInput as e:
-    print(e, file=sys.stderr)
-    return 2
-  return 0
+  shards = [number for part in g.shards for number in part] if g.shards else None
+  return exit_code(
+    lambda: Corpus(g.out, corpus_plan(), lambda: Teacher(voices, g.threads), keep=g.keep).build(shards)
+  )
 
 
 if __name__ == '__main__':

@@ -20,7 +20,6 @@ from dubber_jax.media.output import check_output
 from dubber_jax.media.sound import write_wav
 from dubber_jax.model_directory import Model
 from dubber_jax.perception.read import Extractors, follow_mouth, read_clip
-from dubber_jax.perception.visual_vad import speech_window, visual_vad
 from dubber_jax.rehearsal import (
   Part,
   Round,
@@ -142,7 +141,7 @@ def play_line(
     take = vocode(model, rehearsal.take, seed, direction)
   take = dataclasses.replace(take, waveform=take.waveform * 10 ** (rehearsal.level / 20))
   start, end = speech_span(take)
-  warnings += [*take.warnings, *take_warnings(take, speech_window(visual_vad(track)))]
+  warnings += [*take.warnings, *take_warnings(take, part.window)]
   result = {
     'line': dataclasses.asdict(line),
     'voice': voice.name,

@@ -29,7 +29,7 @@ from dubber_jax.director.review import candidates as propose
 from dubber_jax.director.review import misleading, review, without_wishes
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.model_directory import Model
-from dubber_jax.perception.visual_vad import RATE, silent_gaps, speech_window, visual_vad
+from dubber_jax.perception.visual_vad import RATE, VisualSpeech, silent_gaps, speech_window, visual_vad
 from dubber_jax.script.phonemes import SILENCES, Phonemes, encode
 from dubber_jax.script.symbols import VOWELS
 
@@ -87,6 +87,16 @@ class Part:
   fit: str = STRICT
   room_seconds: float = 0.0
 
+  @functools.cached_property
+  def seen(self) -> VisualSpeech | None:
+    """When the mouth speaks, and which visemes it shows; the same for all takes."""
+    return visual_vad(self.track)
+
+  @functools.cached_property
+  def window(self) -> tuple[float, float] | None:
+    """(start s, end s) of what the mouth says."""
+    return speech_window(self.seen)
+
 
 def perform(
   model: Model,
@@ -130,15 +140,12 @@ def perform_all(
   slot = round(part.slot_seconds * FRAME_RATE) if part.slot_seconds is not None else None
   # Lips are read over the whole slot; without a slot there are none.
   read = np.expm1(np.array(model.read(lay(slot or 1, lips)[0])))
-  seen, speech = visual_vad(lips), None
-  window = speech_window(seen)
-  if window is not None:
-    speech = round(window[0] * FRAME_RATE), round(window[1] * FRAME_RATE)
+  speech = None if part.window is None else tuple(round(time * FRAME_RATE) for time in part.window)
   room = 0
   if slot is not None:  # in whole frames that end within it
     room = max(int((part.slot_seconds + part.room_seconds) * FRAME_RATE + 1e-6) - slot, 0)
   timed = [
-    _durations(frames[: len(i)], text, direction, slot, speech, part.fit, room, seen)
+    _durations(frames[: len(i)], text, direction, slot, speech, part.fit, room, part.seen)
     for frames, i, text, direction in zip(read, ids, texts, directions, strict=True)
   ]
   ids = [encode(symbols) for symbols, _, _ in timed]  # with pauses where the mouth makes some
@@ -284,13 +291,13 @@ def rehearse(
   began = time.perf_counter()
   if model.critic is None or not model.config.director.enabled:
     take = perform_all(model, part, [goal], [seed])[0]
-    judged = unheard(take, goal, speech_window(visual_vad(part.track)))
+    judged = unheard(take, goal, part.window)
     only = Round(goal, (goal,), (judged,), 0, '', '', time.perf_counter() - began)
     return Rehearsal(take, goal, judged, (only,), 0.5 * goal.loudness)
 
   direction, done, best = goal, [], None
   part = without_misleading(part, goal)
-  window = speech_window(visual_vad(part.track))
+  window = part.window
   felt = emotion_name(goal.emotion) not in ('neutral', 'others')
   for number in range(rounds):
     started, rng = time.perf_counter(), np.random.default_rng([seed, number])

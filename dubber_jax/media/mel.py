@@ -31,6 +31,12 @@ def filterbank(
 
 
 @functools.cache
+def inverse_filterbank() -> np.ndarray:
+  """Pseudo-inverse of the mel filters, (513, bands) float32."""
+  return np.linalg.pinv(filterbank()).astype(np.float32)
+
+
+@functools.cache
 def hann(window: int = WINDOW) -> np.ndarray:
   """Periodic Hann window, (window,) float32."""
   return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window) / window)).astype(np.float32)

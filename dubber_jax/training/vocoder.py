@@ -137,10 +137,10 @@ def vocoder_task(config: Config, samples=None) -> Task:
     made, logits = generator.apply(
       {'params': params['generator']}, given, None, batch['pitch'], noise, phase, tracked=True, takes=takes
     )
+    losses = {'mel': mel_loss(made, jnp.tile(mel, (takes, 1, 1)), filters)}
     narrow = batch['narrow'][:, None]
     made = jnp.where(jnp.tile(narrow, (takes, 1)), below_8_khz(made), made)
     sound = jnp.where(narrow, below_8_khz(sound), sound)
-    losses = {'mel': mel_loss(made, jnp.tile(mel, (takes, 1, 1)), filters)}
     losses['spectrum'] = energy_distance(*jnp.split(made, 2), sound) if takes == 2 else spectral_loss(made, sound)
     losses['pitch'] = pitch_loss(logits, batch['pitch'], batch['voiced'])
     total = c.mel_weight * losses['mel'] + c.spectral_weight * losses['spectrum'] + c.pitch_weight * losses['pitch']

@@ -24,7 +24,7 @@ from etils import epath
 
 from dubber_jax.blocks.stack import stack_stored
 from dubber_jax.config import Config
-from dubber_jax.errors import BadInput
+from dubber_jax.errors import BadInput, exit_code
 from dubber_jax.training.checkpoints import is_workdir, last_step, load_extra, load_weights
 from dubber_jax.training.task import DISCRIMINATORS, shipped
 
@@ -205,12 +205,7 @@ def main(arguments=None) -> int:
   parser.add_argument('workdir')
   parser.add_argument('-o', '--out', required=True, help='a folder, which is replaced')
   given = parser.parse_args(arguments)
-  try:
-    print(f'step {carry_out(given.workdir, given.out)} in {given.out}')
-  except BadInput as e:
-    print(e, file=sys.stderr)
-    return 2
-  return 0
+  return exit_code(lambda: print(f'step {carry_out(given.workdir, given.out)} in {given.out}'))
 
 
 if __name__ == '__main__':

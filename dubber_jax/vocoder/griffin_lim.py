@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dubber_jax.clip import HOP, MEL_BANDS, SAMPLE_RATE
-from dubber_jax.media.mel import LOG_FLOOR, PAD, WINDOW, filterbank, frame, hann
+from dubber_jax.media.mel import LOG_FLOOR, PAD, WINDOW, filterbank, frame, hann, inverse_filterbank
 from dubber_jax.vocoder.inputs import Input, draw
 
 
@@ -19,7 +19,7 @@ def invert_filters(mel_btm: jax.Array, iterations: int = 40) -> jax.Array:
   """Natural-log mel (B, T, 80) -> magnitudes (B, T, 513) >= 0 whose mel is nearest."""
   filters_mf = jnp.asarray(filterbank())
   target = jnp.exp(mel_btm)
-  start = jnp.maximum(target @ jnp.asarray(np.linalg.pinv(filterbank()).T), 0.0) + 1e-3 * target.mean(-1, keepdims=True)
+  start = jnp.maximum(target @ jnp.asarray(inverse_filterbank().T), 0.0) + 1e-3 * target.mean(-1, keepdims=True)
   attracted = target @ filters_mf
 
   def update(_, magnitude_btf):

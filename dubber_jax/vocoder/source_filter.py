@@ -16,7 +16,7 @@ import numpy as np
 
 from dubber_jax.blocks.convolution import ConvNeXtBlock
 from dubber_jax.clip import HOP, MEL_BANDS, SAMPLE_RATE
-from dubber_jax.media.mel import LOG_FLOOR, MAX_FREQUENCY, PAD, WINDOW, filterbank, frame, hann
+from dubber_jax.media.mel import LOG_FLOOR, MAX_FREQUENCY, PAD, WINDOW, filterbank, frame, hann, inverse_filterbank
 from dubber_jax.vocoder.griffin_lim import overlap_add
 from dubber_jax.vocoder.inputs import Input
 
@@ -142,7 +142,7 @@ def project(sound_bs: jax.Array, mel_btm: jax.Array) -> jax.Array:
   found = spectrum(jnp.pad(sound_bs, ((0, 0), (PAD, PAD))), length)
   magnitude = jnp.sqrt(jnp.square(found.real) + jnp.square(found.imag) + 1e-9)
   short = jnp.exp(mel_btm) - magnitude @ filters.T
-  wanted = magnitude + short @ np.linalg.pinv(filters).T.astype(np.float32)
+  wanted = magnitude + short @ inverse_filterbank().T
   return resynthesize(found * jnp.clip(wanted / magnitude, 1 / MOST_GAIN, MOST_GAIN), WINDOW)
 
 
