@@ -20,7 +20,7 @@ from dubber_jax.batch import Shape, empty_batch, lay_direction, lay_noise, lay_t
 from dubber_jax.clip import EMOTIONS
 from dubber_jax.errors import BadInput
 from dubber_jax.model_directory import Model, load
-from dubber_jax.training.data import DOMAIN_OF, USUAL_INTENSITY
+from dubber_jax.training.data import DOMAIN_OF, USUAL_INTENSITY, is_plain
 from dubber_jax.training.packed import PackedSet, quantise
 
 ITEMS, STEP = 8, 128  # of a batch; mel frames that lengths are padded to
@@ -69,7 +69,7 @@ def write_gta_mels(folder, model: Model, seed: int = 0) -> Path:
 
 def _references(packed: PackedSet) -> dict[str, np.ndarray]:
   """Items by which each speaker is known: neutral ones whose F0 and energy nobody changed, else all."""
-  plain = np.array([row['emotion'] == 'neutral' and not row.get('edit') for row in packed.rows])
+  plain = np.array([is_plain(row) for row in packed.rows])
   own = {speaker: packed.speakers == speaker for speaker in set(packed.speakers)}
   return {speaker: np.flatnonzero(mine & plain if (mine & plain).any() else mine) for speaker, mine in own.items()}
 

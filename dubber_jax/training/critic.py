@@ -19,6 +19,7 @@ from dubber_jax.director.listening import REFERENCE, phone_log_likelihood
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.script.phonemes import encode
+from dubber_jax.training.data import is_plain
 from dubber_jax.training.losses import mean_where
 from dubber_jax.training.packed import PackedSet
 from dubber_jax.training.task import Task, adamw
@@ -61,7 +62,7 @@ class CriticBatches:
       for i in self.items[-1]:
         row = packed.rows[i]
         names.setdefault(row['speaker'], len(names))
-        if row['emotion'] == 'neutral' and row.get('quality', 1.0) == 1.0 and not row.get('edit'):
+        if is_plain(row) and row.get('quality', 1.0) == 1.0:
           self.plain.setdefault(row['speaker'], []).append((s, int(i)))
     self.shares, first = np.zeros(len(self.sets)), 0
     for share, group in zip(c.shares, groups, strict=True):

@@ -60,7 +60,7 @@ def damage_reference(mel_tm: np.ndarray, rng: np.random.Generator) -> np.ndarray
   return np.maximum(np.logaddexp(mel_tm, noise) + tone, LOG_FLOOR).astype(np.float32)
 
 
-def _is_plain(row: dict) -> bool:
+def is_plain(row: dict) -> bool:
   """Whether a recording is of neutral speech, whose F0 and energy nobody changed."""
   return row['emotion'] == 'neutral' and not row.get('edit')
 
@@ -176,10 +176,10 @@ class VoiceBatches:
     same = self.by_speaker[self.speaker_of[item]]
     _, known, reference = self._read(int(same[rng.integers(len(same))]), same, rng, ('mel', 'speaker'))
     for _ in range(PLAIN_TRIES):  # as people know a voice; those who always act are known by that
-      if _is_plain(known):
+      if is_plain(known):
         break
       _, known, reference = self._read(int(same[rng.integers(len(same))]), same, rng, ('mel', 'speaker'))
-    batch['reference_plain'][row] = _is_plain(known)
+    batch['reference_plain'][row] = is_plain(known)
     batch['pace'][row], batch['edited'][row] = info.get('speed', 1.0), bool(info.get('edit'))
     frames, phonemes = len(found['mel']), len(found['phonemes'])
     batch['mel'][row, :frames] = found['mel']
