@@ -98,8 +98,18 @@ def adapt(voice: str, recordings: list[Recording], given) -> Path:
       link.symlink_to(r.path.resolve())
       if r.text:
         link.with_suffix('.txt').write_text(r.text)
-  train = ['train', str(HERE.parent / 'experiments' / 'adapt_voice.py'), '--data', str(folder), '--workdir',
-           str(workdir), '--init-from', given.model, '--packed', given.packed]  # fmt: skip
+  train = [
+    'train',
+    str(HERE.parent / 'experiments' / 'adapt_voice.py'),
+    '--data',
+    str(folder),
+    '--workdir',
+    str(workdir),
+    '--init-from',
+    given.model,
+    '--packed',
+    given.packed,
+  ]
   train += ['--steps', str(given.steps)] if given.steps else []
   released.parent.mkdir(exist_ok=True)
   release = ['release', str(workdir), '-o', str(released), '--voices', f'{voice}={recordings[0].path}']
@@ -121,9 +131,13 @@ def speak(model: Model, voice, real: list[np.ndarray], path: Path, count: int) -
     heard = whisper.transcribe(wave, SAMPLE_RATE)
     said, words = normalise(text).split(), normalise(heard).split()
     rows.append(
-      {'text': text, 'heard': heard, 'errors': [edits(said, words), len(said)],
-       'likeness': float(np.mean([likeness(spoken, r) for r in real]))}
-    )  # fmt: skip
+      {
+        'text': text,
+        'heard': heard,
+        'errors': [edits(said, words), len(said)],
+        'likeness': float(np.mean([likeness(spoken, r) for r in real])),
+      }
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     with complete_file(path, overwrite=True) as beside:
       beside.write_text(json.dumps(rows, indent=1))

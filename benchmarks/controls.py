@@ -36,9 +36,14 @@ RANGES = {
   'tremor': (0.25, 0.5, 0.75, 1.0),
 }
 UNITS = {
-  'pitch_shift': 'semitones', 'pitch_range': 'ratio', 'pace': 'ratio', 'loudness': 'dB', 'pause': 's',
-  'breathiness': 'dB of harmonics to noise', 'tremor': 'pitch wavers, ratio',
-}  # fmt: skip
+  'pitch_shift': 'semitones',
+  'pitch_range': 'ratio',
+  'pace': 'ratio',
+  'loudness': 'dB',
+  'pause': 's',
+  'breathiness': 'dB of harmonics to noise',
+  'tremor': 'pitch wavers, ratio',
+}
 PLAIN = {'pitch_range': 1.0, 'pace': 1.0}
 ECHO = ('breathiness', 'tremor')  # whose measure has another unit than what is asked
 
@@ -83,8 +88,9 @@ def response(control: str, value: dict, plain: dict) -> float:
 def run(model, lines, voices) -> list[dict]:
   """A row for each control and value: what came out, and what else moved."""
   reader = open_judge('words')
-  blank = Reading(*(np.zeros(getattr(model.config.features, f'{m}_width'), np.float32) for m in MODALITIES),
-                  np.zeros(3, bool))  # fmt: skip
+  blank = Reading(
+    *(np.zeros(getattr(model.config.features, f'{m}_width'), np.float32) for m in MODALITIES), np.zeros(3, bool)
+  )
   rows = {}
   for voice in tqdm(voices, desc='voices'):
     for text in tqdm(lines, desc=voice, leave=False):
@@ -112,16 +118,20 @@ def report(rows, out: Path, count: int):
   plain = rows.pop(('plain', 0.0))
   base = sum(plain['errors']) / sum(plain['words'])
   lines = [
-    '# Does the actor obey?', '',
+    '# Does the actor obey?',
+    '',
     f'{count} takes a row; the median of what was measured, with 95 % intervals, and the medians of what else moved. '
-    f'Word error of the plain takes: {base:.1%}. `python benchmarks/controls.py` writes this page.', '',
+    f'Word error of the plain takes: {base:.1%}. `python benchmarks/controls.py` writes this page.',
+    '',
     '| control | asked | measured | unit | pitch | range | pace | level | word error |',
     '|---|---|---|---|---|---|---|---|---|',
-  ]  # fmt: skip
+  ]
   for (control, value), row in rows.items():
     moved = {c: np.median([o[c] for o in row['others'] if c in o]) if c != control else None for c in UNITS}
-    cells = [f'{moved[c]:.2f}' if moved.get(c) is not None and c in row['others'][0] else ''
-             for c in ('pitch_shift', 'pitch_range', 'pace', 'loudness')]  # fmt: skip
+    cells = [
+      f'{moved[c]:.2f}' if moved.get(c) is not None and c in row['others'][0] else ''
+      for c in ('pitch_shift', 'pitch_range', 'pace', 'loudness')
+    ]
     words = f'{sum(row["errors"]) / sum(row["words"]):.1%}' if row['words'] else ''
     measured = interval(np.median, np.array(row['measured']))
     lines.append(f'| {control} | {value:g} | {measured.show()} | {UNITS[control]} | {" | ".join(cells)} | {words} |')
@@ -136,10 +146,14 @@ def draw(rows, path: Path):
   figure = Figure(figsize=(12, 5.4), layout='constrained')
   axes = figure.subplots(2, 4).ravel()
   for axis, (control, values) in zip(axes, RANGES.items(), strict=False):
-    points = sorted([(PLAIN.get(control, 0.0), 1.0 if control in ('pitch_range', 'pace', 'tremor') else 0.0, 0, 0)] + [
-      (v, m, m - low, high - m) for v in values
-      for m, low, high in [np.percentile(rows[control, v]['measured'], (50, 10, 90))]
-    ])  # fmt: skip
+    points = sorted(
+      [(PLAIN.get(control, 0.0), 1.0 if control in ('pitch_range', 'pace', 'tremor') else 0.0, 0, 0)]
+      + [
+        (v, m, m - low, high - m)
+        for v in values
+        for m, low, high in [np.percentile(rows[control, v]['measured'], (50, 10, 90))]
+      ]
+    )
     x, y, below, above = zip(*points, strict=True)
     axis.errorbar(x, y, (below, above), marker='o', capsize=3, color='#1f6f8b')
     if control not in ECHO:

@@ -46,8 +46,11 @@ def main():
     for before in ('', ', compiled before'):
       for how in HOW:
         row = child(how, given, artifact, cache=f'{folder}/cache-{how}')
-        print(f'| {how}{before} | {row["load"]:.2f} | {row["first_perform"]:.2f} | {row["first_vocode"]:.2f} | '
-              f'{1e3 * row["perform"]:.1f} | {1e3 * row["vocode"]:.1f} | {row["whole"]:.1f} |', flush=True)  # fmt: skip
+        print(
+          f'| {how}{before} | {row["load"]:.2f} | {row["first_perform"]:.2f} | {row["first_vocode"]:.2f} | '
+          f'{1e3 * row["perform"]:.1f} | {1e3 * row["vocode"]:.1f} | {row["whole"]:.1f} |',
+          flush=True,
+        )
 
 
 def sizes(artifact: Path):
@@ -60,9 +63,11 @@ def sizes(artifact: Path):
 
 def child(how: str, given, artifact: Path, cache: str) -> dict:
   settings = {
-    'JAX_COMPILATION_CACHE_DIR': cache, 'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
-    'JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES': '0', 'DUBBER_STARTED': str(time.time()),
-  }  # fmt: skip
+    'JAX_COMPILATION_CACHE_DIR': cache,
+    'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
+    'JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES': '0',
+    'DUBBER_STARTED': str(time.time()),
+  }
   command = [sys.executable, __file__, given.model or '', '--measure', how, '--calls', str(given.calls)]
   command = [c for c in command if c] + ['--artifact', str(artifact)]
   done = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, check=True)
@@ -83,9 +88,13 @@ def measure(how: str, artifact: str, calls: int) -> dict:
   whole = time.time() - started
   steady = [(timed(perform)[0], timed(lambda: vocode(mel))[0]) for _ in range(calls)]
   return {
-    'load': load, 'first_perform': first_perform, 'first_vocode': first_vocode, 'whole': whole,
-    'perform': statistics.median(p for p, _ in steady), 'vocode': statistics.median(v for _, v in steady),
-  }  # fmt: skip
+    'load': load,
+    'first_perform': first_perform,
+    'first_vocode': first_vocode,
+    'whole': whole,
+    'perform': statistics.median(p for p, _ in steady),
+    'vocode': statistics.median(v for _, v in steady),
+  }
 
 
 def packaged(how: str, artifact: str):

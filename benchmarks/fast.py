@@ -41,8 +41,16 @@ def main():
       for way, rate in [(w, r) for r in RATES for w in WAYS if (i, w, r) not in done]:
         heard = listener.transcribe(spoken_at(model, text, voices[i % len(voices)], rate, *WAYS[way]), SAMPLE_RATE)
         words = normalise(text).split()
-        rows.append({'line': i, 'way': way, 'rate': rate, 'words': len(words), 'heard': heard,
-                     'errors': edits(words, normalise(heard).split())})  # fmt: skip
+        rows.append(
+          {
+            'line': i,
+            'way': way,
+            'rate': rate,
+            'words': len(words),
+            'heard': heard,
+            'errors': edits(words, normalise(heard).split()),
+          }
+        )
         print(json.dumps(rows[-1]), file=file, flush=True)
   show(rows)
 

@@ -53,8 +53,10 @@ def main():
   for kind in ('packed', 'array_record'):
     ratio = results[kind]['items_per_second'] / results['trained_items_per_second']
     results[kind]['delivered_for_one_trained'] = ratio
-    print(f'{kind}: {results[kind]["items_per_second"]:.0f} items/s delivered, {ratio:.0f} for one trained; '
-          f'own memory grew by {100 * results[kind]["growth"]:.2f} % over the second half')  # fmt: skip
+    print(
+      f'{kind}: {results[kind]["items_per_second"]:.0f} items/s delivered, {ratio:.0f} for one trained; '
+      f'own memory grew by {100 * results[kind]["growth"]:.2f} % over the second half'
+    )
   print(f'trained: {results["trained_items_per_second"]:.2f} items/s')
   if options.json:
     options.json.write_text(json.dumps(results, indent=2) + '\n')
@@ -69,13 +71,26 @@ def make_up(folder: Path, count: int = 2000) -> Path:
       frames = int(rng.integers(170, 520))
       phonemes, lips = frames // 7, frames * 25 // 86 if i % 3 == 0 else 0
       cuts = np.sort(rng.choice(np.arange(1, frames), phonemes - 1, replace=False))
-      row = {'key': f'made-up/{i % 20}/{i}', 'set': 'ravdess', 'speaker': f'{i % 20}', 'text': '',
-             'emotion': EMOTIONS[i % 8], 'split': 'train'}  # fmt: skip
-      yield row, {
-        'mel': rng.integers(0, 255, (frames, 80)), 'pitch': rng.uniform(80, 300, frames),
-        'phonemes': rng.integers(1, 90, phonemes), 'durations': np.diff(cuts, prepend=0, append=frames),
-        'lips': rng.normal(0, 1, (lips, 82)), 'lip_present': np.ones(lips, bool), 'speaker': rng.normal(0, 0.06, 256),
-      }  # fmt: skip
+      row = {
+        'key': f'made-up/{i % 20}/{i}',
+        'set': 'ravdess',
+        'speaker': f'{i % 20}',
+        'text': '',
+        'emotion': EMOTIONS[i % 8],
+        'split': 'train',
+      }
+      yield (
+        row,
+        {
+          'mel': rng.integers(0, 255, (frames, 80)),
+          'pitch': rng.uniform(80, 300, frames),
+          'phonemes': rng.integers(1, 90, phonemes),
+          'durations': np.diff(cuts, prepend=0, append=frames),
+          'lips': rng.normal(0, 1, (lips, 82)),
+          'lip_present': np.ones(lips, bool),
+          'speaker': rng.normal(0, 0.06, 256),
+        },
+      )
 
   write_packed(folder, items())
   return folder
@@ -109,8 +124,9 @@ def as_records(folder: Path, out: Path) -> Path:
 
   tfds.disable_progress_bar()
   builder = Packed(data_dir=str(out))
-  builder.download_and_prepare(download_dir=str(out / 'downloads'),
-                               download_config=tfds.download.DownloadConfig(manual_dir=str(folder)))  # fmt: skip
+  builder.download_and_prepare(
+    download_dir=str(out / 'downloads'), download_config=tfds.download.DownloadConfig(manual_dir=str(folder))
+  )
   return Path(builder.data_dir)
 
 
@@ -118,9 +134,11 @@ def make_up_readings(config: Config) -> Readings:
   """A bank of readings of random embeddings: what it costs to draw from it does not depend on their values."""
   rng = np.random.default_rng(0)
   widths = {m: getattr(config.features, f'{m}_width') for m in MODALITIES}
-  return Readings(config, Library.open(None), {
-    m: rng.normal(0, 1, (len(EMOTIONS), PER_EMOTION, width)).astype(np.float32) for m, width in widths.items()
-  })  # fmt: skip
+  return Readings(
+    config,
+    Library.open(None),
+    {m: rng.normal(0, 1, (len(EMOTIONS), PER_EMOTION, width)).astype(np.float32) for m, width in widths.items()},
+  )
 
 
 def deliver(batches: VoiceBatches, count: int, workers: int) -> dict:

@@ -36,9 +36,12 @@ from dubber_jax.vocoder.griffin_lim import GriffinLim
 SPEAKERS = ('kathleen', 'ljspeech', 'teacher_joe', 'ravdess_19', 'ravdess_20', 'ravdess_21', 'ravdess_22')
 UNSEEN = ('validation', 'test', 'test_unseen')
 AGREEMENTS = (  # of the critic's opinion with a judge's, and the sign that it should have
-  ('natural', 'distillMOS', 1), ('natural', 'DNSMOS', 1), ('words', 'word error', -1), ('voice', 'likeness', 1),
+  ('natural', 'distillMOS', 1),
+  ('natural', 'DNSMOS', 1),
+  ('words', 'word error', -1),
+  ('voice', 'likeness', 1),
   ('distillMOS', 'DNSMOS', 1),
-)  # fmt: skip
+)
 
 
 def conditions(vocoder):
@@ -98,11 +101,19 @@ def main():
     for name, critic in zip(spoil, model.critic.hear(takes, voice(r.speaker)), strict=True):
       said = {j: kept.value(j, f'{r.key} {name}') for j in ('mos', 'cleanliness', 'words', 'voice')}
       wrong, count = errors(r.text, said['words'])
-      rows.append({
-        'recording': r.key, 'condition': name, 'distillMOS': said['mos'], 'DNSMOS': said['cleanliness']['overall'],
-        'word error': wrong / count, 'likeness': float(likeness(np.array(said['voice']), np.array(other))),
-        'natural': critic.natural, 'words': critic.words, 'voice': critic.voice,
-      })  # fmt: skip
+      rows.append(
+        {
+          'recording': r.key,
+          'condition': name,
+          'distillMOS': said['mos'],
+          'DNSMOS': said['cleanliness']['overall'],
+          'word error': wrong / count,
+          'likeness': float(likeness(np.array(said['voice']), np.array(other))),
+          'natural': critic.natural,
+          'words': critic.words,
+          'voice': critic.voice,
+        }
+      )
   write(out, rows, list(spoil), emotions_heard(model))
 
 
@@ -121,8 +132,9 @@ def emotions_heard(model, each: int = 12) -> dict[str, float]:
       except BadInput:
         continue
       mel = mel_numpy(wave)
-      take = Take(mel, alignment.phonemes, durations_in_frames(alignment, len(mel)), np.zeros(len(mel)),
-                  np.zeros(len(EMOTIONS)))  # fmt: skip
+      take = Take(
+        mel, alignment.phonemes, durations_in_frames(alignment, len(mel)), np.zeros(len(mel)), np.zeros(len(EMOTIONS))
+      )
       odds = model.critic.hear([take], voice(actor))[0].emotions
       critic = max(judge.emotions, key=lambda e, odds=odds: odds[EMOTIONS.index(e)])
       against = beside(np.array(functionals(wave, SAMPLE_RATE)), np.mean(plain, axis=0))
@@ -131,8 +143,13 @@ def emotions_heard(model, each: int = 12) -> dict[str, float]:
   critic, heard, meant = (np.array(x) for x in zip(*pairs, strict=True))
   same = float((critic == heard).mean())
   chance = float(sum((critic == e).mean() * (heard == e).mean() for e in judge.emotions))
-  return {'clips': len(pairs), 'critic right': float((critic == meant).mean()),
-          'judge right': float((heard == meant).mean()), 'the same': same, 'kappa': (same - chance) / (1 - chance)}
+  return {
+    'clips': len(pairs),
+    'critic right': float((critic == meant).mean()),
+    'judge right': float((heard == meant).mean()),
+    'the same': same,
+    'kappa': (same - chance) / (1 - chance),
+  }
 
 
 def write(out: Path, rows: list[dict], names: list[str], emotions: dict[str, float]):
@@ -151,8 +168,12 @@ def write(out: Path, rows: list[dict], names: list[str], emotions: dict[str, flo
     agreements[f'{a}, {b}'] = {'value': value, 'low': low, 'high': high}
     who = a if a == 'distillMOS' else f'the critic: {a}'
     lines.append(f'| {who} | {b}{" (less of it)" if sign < 0 else ""} | {value:.2f} ({low:.2f} to {high:.2f}) |')
-  lines += ['', 'Emotions in recordings of RAVDESS 19-22: '
-            + ', '.join(f'{name} {value:.3g}' for name, value in emotions.items()) + '.']
+  lines += [
+    '',
+    'Emotions in recordings of RAVDESS 19-22: '
+    + ', '.join(f'{name} {value:.3g}' for name, value in emotions.items())
+    + '.',
+  ]
   (out / 'ladder.md').write_text('\n'.join(lines) + '\n', encoding='utf-8')
   found = {'agreements': agreements, 'emotions': emotions, 'sounds': rows}
   (out / 'ladder.json').write_text(json.dumps(found, indent=1) + '\n')

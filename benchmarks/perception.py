@@ -1,7 +1,7 @@
 """How well perception sees, hears and reads: the figures of docs/perception.md.
 
-    python benchmarks/perception.py                  # all; about 3 min on 2 CPU cores
-    python benchmarks/perception.py lips speaker     # some of: lips text pictures sound speaker
+python benchmarks/perception.py                  # all; about 3 min on 2 CPU cores
+python benchmarks/perception.py lips speaker     # some of: lips text pictures sound speaker
 """
 
 import json

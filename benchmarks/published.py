@@ -33,13 +33,19 @@ TWIN = Path(__file__).with_name('published_torch.py')
 SMALL = {'text_layers': 1, 'lip_layers': 1, 'cross_layers': 2, 'decoder_layers': 2}
 SMALL_VOCODER = {'upsample_initial_channel': 64}
 CASES = {
-  'infer_1': ('published', 'infer', 1), 'infer_8': ('published', 'infer', 8), 'train_1': ('published', 'train', 1),
-  'train_8': ('published', 'train', 8), 'vocoder': ('bigvgan', 'infer', 1),
-}  # fmt: skip
+  'infer_1': ('published', 'infer', 1),
+  'infer_8': ('published', 'infer', 8),
+  'train_1': ('published', 'train', 1),
+  'train_8': ('published', 'train', 8),
+  'vocoder': ('bigvgan', 'infer', 1),
+}
 TITLES = {
-  'infer_1': 'inference to mel, batch 1', 'infer_8': 'inference to mel, batch 8', 'train_1': 'training step, batch 1',
-  'train_8': 'training step, batch 8', 'vocoder': 'BigVGAN v2, a second of sound',
-}  # fmt: skip
+  'infer_1': 'inference to mel, batch 1',
+  'infer_8': 'inference to mel, batch 8',
+  'train_1': 'training step, batch 1',
+  'train_8': 'training step, batch 8',
+  'vocoder': 'BigVGAN v2, a second of sound',
+}
 
 
 def main():
@@ -99,8 +105,15 @@ def measure(case: str, torch: str | None, repeats: int, small: bool, folder: Pat
 
 def table(rows: dict) -> str:
   """Markdown."""
-  heads = ('', 'ours, s', 'PyTorch, s', 'times as fast', 'processor s, ours / PyTorch',
-           'peak GiB, ours (compiling too) / PyTorch', 'first call s, no cache / cache')  # fmt: skip
+  heads = (
+    '',
+    'ours, s',
+    'PyTorch, s',
+    'times as fast',
+    'processor s, ours / PyTorch',
+    'peak GiB, ours (compiling too) / PyTorch',
+    'first call s, no cache / cache',
+  )
   lines = ['| ' + ' | '.join(heads) + ' |', '|' + '---|' * len(heads)]
   for case, row in rows.items():
     ours, theirs = row['ours'], row.get('torch', dict.fromkeys(('seconds', 'processor', 'peak_gib'), float('nan')))
@@ -120,8 +133,13 @@ def disagreement(network: str, torch: str, folder: Path) -> float:
   from dubber_jax.convert import authentic_dubber, vocoders
 
   config, batch = settings(network, True), example(network, 1, True)
-  job = {'network': network, 'mode': 'infer', 'config': config, 'batch': str(folder / 'check.npz'),
-         'weights': str(folder / 'weights.npz')}  # fmt: skip
+  job = {
+    'network': network,
+    'mode': 'infer',
+    'config': config,
+    'batch': str(folder / 'check.npz'),
+    'weights': str(folder / 'weights.npz'),
+  }
   infer, variables = build(network, config)
   if network == 'published':
     exported = authentic_dubber.to_torch(authentic_dubber.whole(make_config(network, config)), variables)
@@ -195,12 +213,21 @@ def example(network: str, items: int, small: bool) -> dict:
   durations[:, : FRAMES % PHONEMES] += 1
   full = {'phoneme_length': PHONEMES, 'lip_length': LIPS, 'reference_length': FRAMES, 'mel_length': FRAMES}
   return {
-    'phonemes': rng.integers(1, 88, (items, PHONEMES), np.int32), 'durations': durations,
-    'emotion': rng.integers(0, 8, items, np.int32), 'lips': normal(LIPS, 512), 'reference': normal(FRAMES, 80) - 5,
-    'mel': normal(FRAMES, 80) - 5, 'speaker': np.abs(normal(256)) / 16, 'sounds': normal(3, EXEMPLARS, 1024),
-    'scene': normal(1024), 'face': normal(1024), 'text': normal(2048), 'scene_refs': normal(EXEMPLARS, 1024),
-    'face_refs': normal(EXEMPLARS, 1024), 'text_refs': normal(EXEMPLARS, 2048),
-  } | {name: np.full(items, length, np.int32) for name, length in full.items()}  # fmt: skip
+    'phonemes': rng.integers(1, 88, (items, PHONEMES), np.int32),
+    'durations': durations,
+    'emotion': rng.integers(0, 8, items, np.int32),
+    'lips': normal(LIPS, 512),
+    'reference': normal(FRAMES, 80) - 5,
+    'mel': normal(FRAMES, 80) - 5,
+    'speaker': np.abs(normal(256)) / 16,
+    'sounds': normal(3, EXEMPLARS, 1024),
+    'scene': normal(1024),
+    'face': normal(1024),
+    'text': normal(2048),
+    'scene_refs': normal(EXEMPLARS, 1024),
+    'face_refs': normal(EXEMPLARS, 1024),
+    'text_refs': normal(EXEMPLARS, 2048),
+  } | {name: np.full(items, length, np.int32) for name, length in full.items()}
 
 
 def build(network: str, fields: dict):
@@ -319,9 +346,11 @@ def flops_of_an_item(fields: dict) -> float:
   width, cross = fields['width'], fields['cross_width']
   across = 2 * PHONEMES * 10 * cross**2 + 2 * (FRAMES // 16) * 2 * cross**2
   return (
-    fields['text_layers'] * block(PHONEMES, width) + fields['lip_layers'] * block(LIPS, 512)
-    + fields['decoder_layers'] * block(FRAMES, width) + fields['cross_layers'] * across
-  )  # fmt: skip
+    fields['text_layers'] * block(PHONEMES, width)
+    + fields['lip_layers'] * block(LIPS, 512)
+    + fields['decoder_layers'] * block(FRAMES, width)
+    + fields['cross_layers'] * across
+  )
 
 
 if __name__ == '__main__':

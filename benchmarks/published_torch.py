@@ -388,12 +388,13 @@ class Published(nn.Module):
     reach = alignment.shape[2] / 10
     band = (frame >= (centre - reach).clamp(min=0).trunc()) & (frame < (centre + reach).trunc())
     return (
-      5 * (mel - batch['mel']).abs().mean() + 5 * (finished - batch['mel']).abs().mean()
+      5 * (mel - batch['mel']).abs().mean()
+      + 5 * (finished - batch['mel']).abs().mean()
       + 25 * (1 - F.cosine_similarity(style, batch['speaker'])).mean()
       + 5 * (log_durations - (batch['durations'] + 1).log()).square().mean()
       + 5 * F.cross_entropy(emotion, batch['emotion'])
       - ((alignment * band).sum((1, 2)) / alignment.sum((1, 2))).mean().log()
-    )  # fmt: skip
+    )
 
 
 class Resample(nn.Module):
@@ -476,10 +477,13 @@ class BigVGAN(nn.Module):
 
 def optimiser(network):
   """One Adam, two groups, as the released training has it."""
-  return torch.optim.Adam([
-    {'params': network.model.parameters(), 'betas': (0.9, 0.98), 'eps': 1e-9},
-    {'params': network.fusion.parameters()},
-  ], lr=1e-6)  # fmt: skip
+  return torch.optim.Adam(
+    [
+      {'params': network.model.parameters(), 'betas': (0.9, 0.98), 'eps': 1e-9},
+      {'params': network.fusion.parameters()},
+    ],
+    lr=1e-6,
+  )
 
 
 def main():

@@ -61,18 +61,28 @@ def main():
         heard.append(time.perf_counter())
 
       began = time.perf_counter()
-      done = play_line(model, Line(text), voice, library, extractors=extractors, rounds=given.rounds,
-                       candidates=given.candidates, on_take=first)  # fmt: skip
+      done = play_line(
+        model,
+        Line(text),
+        voice,
+        library,
+        extractors=extractors,
+        rounds=given.rounds,
+        candidates=given.candidates,
+        on_take=first,
+      )
       over = time.perf_counter()
     result = done.result
     lasts = result['slot_seconds']
-    found.append({
-      'of real time': (over - began) / lasts,
-      'first sound, ms': 1000 * (heard[0] - began),
-      'rounds': len(result['rounds']),
-      'compiling, s': result['compile_seconds'],
-      **{f'{stage}, ms': 1000 * seconds for stage, seconds in result['seconds'].items()},
-    })  # fmt: skip
+    found.append(
+      {
+        'of real time': (over - began) / lasts,
+        'first sound, ms': 1000 * (heard[0] - began),
+        'rounds': len(result['rounds']),
+        'compiling, s': result['compile_seconds'],
+        **{f'{stage}, ms': 1000 * seconds for stage, seconds in result['seconds'].items()},
+      }
+    )
   table = {}
   for name in found[0]:
     values = [f[name] for f in found]

@@ -40,11 +40,21 @@ def main():
 def row(depth: int, devices: int, width: int, train: TrainConfig) -> str:
   config = Config(
     actor=ActorConfig(
-      width=width, text_layers=depth, style_width=width, condition_width=width, lip_width=width, lip_layers=depth,
-      prosody_layers=depth, prosody_width=width, decoder_layers=depth, postnet_width=width,
+      width=width,
+      text_layers=depth,
+      style_width=width,
+      condition_width=width,
+      lip_width=width,
+      lip_layers=depth,
+      prosody_layers=depth,
+      prosody_width=width,
+      decoder_layers=depth,
+      postnet_width=width,
     ),
-    director=DirectorConfig(width=width), mesh=MeshConfig(fsdp=devices), train=train,
-  )  # fmt: skip
+    director=DirectorConfig(width=width),
+    mesh=MeshConfig(fsdp=devices),
+    train=train,
+  )
   task, mesh = voice_task(config), make_mesh(config.mesh)
   batch = empty_batch(config, Shape(8, 64, 16, 20, 32))
   state = abstract_state(config, task, batch)
@@ -58,8 +68,10 @@ def row(depth: int, devices: int, width: int, train: TrainConfig) -> str:
   held = sum(math.prod(s.shard_shape(x.shape)) * x.dtype.itemsize for x, s in places)
   count = sum(x.size for x in jax.tree.leaves(state.params))
   temporary = program.memory_analysis().temp_size_in_bytes
-  return (f'| {depth} | {devices} | {count:,} | {held / 1e6:.2f} MB | {temporary / 1e6:.2f} MB | '
-          f'{traced - began:.1f} | {compiled - traced:.1f} |')  # fmt: skip
+  return (
+    f'| {depth} | {devices} | {count:,} | {held / 1e6:.2f} MB | {temporary / 1e6:.2f} MB | '
+    f'{traced - began:.1f} | {compiled - traced:.1f} |'
+  )
 
 
 if __name__ == '__main__':

@@ -1,6 +1,6 @@
 """Does the sound last as long as the slot? Every unseen GRID and CREMA-D film, dubbed and measured before encoding.
 
-    python benchmarks/slots.py         # 33 films, a minute or two
+python benchmarks/slots.py         # 33 films, a minute or two
 """
 
 import tempfile

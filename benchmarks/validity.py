@@ -52,8 +52,10 @@ def main():
           kept.add(judge, f'{recording.key} {name}', open_judge(judge)(sound, SAMPLE_RATE))
       said[name].append({judge: kept.value(judge, f'{recording.key} {name}') for judge in JUDGES})
   tables = {
-    'Words': words(chosen, said), 'Voice': voices([r.speaker for r in chosen], said), 'Naturalness': naturalness(said)
-  }  # fmt: skip
+    'Words': words(chosen, said),
+    'Voice': voices([r.speaker for r in chosen], said),
+    'Naturalness': naturalness(said),
+  }
   facts = {'speakers': f'{", ".join(SPEAKERS)}; {len(chosen)} clips', 'vocoder': 'the shipped one'}
   write_rows(given.out, 'validity', 'Judges on real speech', [], facts, More(tables))
   print((Path(given.out) / 'validity.md').read_text(encoding='utf-8'))
@@ -76,8 +78,7 @@ def words(chosen, said) -> list[dict]:
     for group in sorted({chosen[i].set for i in known}):
       own = [i for i in known if chosen[i].set == group]
       counts = np.array([errors(chosen[i].text, heard[i]['words']) for i in own], float)
-      rows.append({'name': f'{name}, {group} ({len(own)} clips)',
-                   'word_error': interval(share, counts)})  # fmt: skip
+      rows.append({'name': f'{name}, {group} ({len(own)} clips)', 'word_error': interval(share, counts)})
   return rows
 
 
@@ -115,10 +116,14 @@ def naturalness(said) -> list[dict]:
   rows = []
   for name, heard in said.items():
     pair = np.array([(h['mos'], h['cleanliness']['overall']) for h in heard])
-    rows.append({
-      'name': name, 'distillMOS': interval(np.mean, pair[:, 0]), 'DNSMOS': interval(np.mean, pair[:, 1]),
-      'rank_correlation_of_both': interval(rank_correlation, pair, resamples=DRAWS),
-    })  # fmt: skip
+    rows.append(
+      {
+        'name': name,
+        'distillMOS': interval(np.mean, pair[:, 0]),
+        'DNSMOS': interval(np.mean, pair[:, 1]),
+        'rank_correlation_of_both': interval(rank_correlation, pair, resamples=DRAWS),
+      }
+    )
   return rows
 
 

@@ -390,10 +390,14 @@ def speed_rows(bench: Bench) -> list[Figure]:
         runs[column]['actor and vocoder'].append(runs[column]['actor'][-1] + runs[column]['vocoder'][-1])
   where = f'{cores()} cores, load {os.getloadavg()[0]:.1f}'
   return [
-    Figure(f'real-time factor, {stage} alone, {where}', '{:.3f}',
-           {c: interval(np.median, runs[c][stage]) for c in bench.columns}, at_most=bar)
+    Figure(
+      f'real-time factor, {stage} alone, {where}',
+      '{:.3f}',
+      {c: interval(np.median, runs[c][stage]) for c in bench.columns},
+      at_most=bar,
+    )
     for stage, bar in (('actor', None), ('vocoder', None), ('actor and vocoder', 0.05), ('rehearsal', 0.6))
-  ]  # fmt: skip
+  ]
 
 
 def slot_rows(bench: Bench) -> list[Figure]:

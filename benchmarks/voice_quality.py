@@ -30,18 +30,20 @@ CHILD = "woman's, 1.4 times as high"
 WORSE = {
   **{f'white noise {d} dB': lambda w, _, d=d: audio_damage.noise(w, d) for d in (0, 5, 10, 15, 20)},
   **{f'pink noise {d} dB': lambda w, _, d=d: audio_damage.noise(w, d, pink=True) for d in (5, 10, 15)},
-  **{f'room {s} s, direct {d} dB': lambda w, _, s=s, d=d: audio_damage.echo(w, s, d)
-     for s, d in ((0.3, 0), (0.6, 0), (0.6, -6), (1.2, 0), (1.2, -6))},
+  **{
+    f'room {s} s, direct {d} dB': lambda w, _, s=s, d=d: audio_damage.echo(w, s, d)
+    for s, d in ((0.3, 0), (0.6, 0), (0.6, -6), (1.2, 0), (1.2, -6))
+  },
   'whisper': lambda w, _: audio_damage.whisper(w),
   CHILD: lambda w, _: audio_damage.child(w, 1.4),
   'telephone': lambda w, _: audio_damage.telephone(w),
   'two in turn': audio_damage.in_turn,
   'two at once': audio_damage.together,
   'music alone': lambda w, _: audio_damage.chords(len(w) / SAMPLE_RATE, seed=len(w)),
-  'music 5 dB below': lambda w, _: w + 0.56 * audio_damage.as_loud(
-    audio_damage.chords(len(w) / SAMPLE_RATE, seed=len(w)), w
+  'music 5 dB below': lambda w, _: (
+    w + 0.56 * audio_damage.as_loud(audio_damage.chords(len(w) / SAMPLE_RATE, seed=len(w)), w)
   ),
-}  # fmt: skip
+}
 
 
 def main():

@@ -26,17 +26,22 @@ from dubber_jax.training.packed import KINDS, MEL_STEP
 from dubber_jax.training.records import PublishedRecords, Records, RecordSet
 
 SHAPES = {
-  'mel': (None, MEL_BANDS), 'lips': (None, FeatureConfig.lip_width), 'speaker': (FeatureConfig.speaker_width,),
-}  # fmt: skip
+  'mel': (None, MEL_BANDS),
+  'lips': (None, FeatureConfig.lip_width),
+  'speaker': (FeatureConfig.speaker_width,),
+}
 # The published item's fields that are stored; what belongs to the reference is made of them when they are read.
 PUBLISHED = {
-  'phonemes': ((None,), np.int32), 'duration': ((None,), np.int32), 'mel': ((None, MEL_BANDS), np.float32),
-  'lip_embedding': ((None, 512), np.float32), 'spk_embedding': ((256,), np.float32),
+  'phonemes': ((None,), np.int32),
+  'duration': ((None,), np.int32),
+  'mel': ((None, MEL_BANDS), np.float32),
+  'lip_embedding': ((None, 512), np.float32),
+  'spk_embedding': ((256,), np.float32),
 } | {
   f'{m}_{what}': ((None, width), np.float32)
   for m, own in (('scene', 1024), ('face', 1024), ('text', 2048))
   for what, width in (('emo_embedding', own), ('refs', own), ('ref_audios', 1024))
-}  # fmt: skip
+}
 PUBLISHED_NAMES = {'phonemes': 'text'}
 EXEMPLARS = 3  # of each retrieval list
 DESCRIBED = ('key', 'set', 'voice', 'text', 'split', 'emotion')  # what each record says; the rest is in `details`
@@ -152,12 +157,14 @@ class V2cAnimation(RecordingsBuilder):
       features=tfds.features.FeaturesDict(
         {name: tfds.features.Text() for name in ('key', 'voice', 'text')}
         | {'emotion': tfds.features.ClassLabel(names=EMOTIONS)}
-        | {name: tfds.features.Tensor(shape=shape, dtype=kind, encoding=tfds.features.Encoding.BYTES)
-           for name, (shape, kind) in PUBLISHED.items()}
+        | {
+          name: tfds.features.Tensor(shape=shape, dtype=kind, encoding=tfds.features.Encoding.BYTES)
+          for name, (shape, kind) in PUBLISHED.items()
+        }
       ),
       homepage=self.URL,
       metadata=tfds.core.MetadataDict({'published': True, 'version': VERSION}),
-    )  # fmt: skip
+    )
 
   def _split_generators(self, dl_manager):
     if self.builder_config.name == 'clips':
@@ -197,8 +204,12 @@ class ClipFolder(RecordingsBuilder):
 
 
 BUILDERS = {
-  'v2c_animation': V2cAnimation, 'grid': Grid, 'ravdess': Ravdess, 'cremad': Cremad, 'clip_folder': ClipFolder,
-}  # fmt: skip
+  'v2c_animation': V2cAnimation,
+  'grid': Grid,
+  'ravdess': Ravdess,
+  'cremad': Cremad,
+  'clip_folder': ClipFolder,
+}
 
 
 def features_digest(root) -> str:

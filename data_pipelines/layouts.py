@@ -70,8 +70,13 @@ def _spell_grid(name: str) -> str:
 
 def _grid_words(root: Path, speaker: str, name: str) -> tuple:
   """(start s, end s, word) of a film, as its alignment file has them; () without one."""
-  places = (f'{speaker}/align/{name}', f'align/{speaker}/{name}', f'alignments/{speaker}/{name}', f'align/{name}',
-            f'{speaker}/{name}')  # fmt: skip
+  places = (
+    f'{speaker}/align/{name}',
+    f'align/{speaker}/{name}',
+    f'alignments/{speaker}/{name}',
+    f'align/{name}',
+    f'{speaker}/{name}',
+  )
   path = next((p for p in (root / f'{place}.align' for place in places) if p.exists()), None)
   if path is None:
     return ()
@@ -93,9 +98,15 @@ def find_ravdess(root: Path) -> list[Recording]:
     split = 'train_a' if actor <= 10 else 'train_b' if actor <= 18 else 'test'
     film = codes[1] == '01'
     r = Recording(
-      'ravdess', path.stem, f'ravdess_{actor:02d}', path, RAVDESS_TEXTS[int(codes[4]) - 1],
-      RAVDESS_EMOTIONS[int(codes[2]) - 1], split, film,
-    )  # fmt: skip
+      'ravdess',
+      path.stem,
+      f'ravdess_{actor:02d}',
+      path,
+      RAVDESS_TEXTS[int(codes[4]) - 1],
+      RAVDESS_EMOTIONS[int(codes[2]) - 1],
+      split,
+      film,
+    )
     if film or path.stem[2:] not in found:
       found[path.stem[2:]] = r
   return list(found.values())
@@ -110,9 +121,15 @@ def find_cremad(root: Path) -> list[Recording]:
       continue
     split = 'test' if int(codes[1]) < CREMAD_UNSEEN else 'train'
     r = Recording(
-      'cremad', path.stem, f'cremad_{codes[1]}', path, CREMAD_TEXTS[codes[2]], CREMAD_EMOTIONS[codes[3]], split,
+      'cremad',
+      path.stem,
+      f'cremad_{codes[1]}',
+      path,
+      CREMAD_TEXTS[codes[2]],
+      CREMAD_EMOTIONS[codes[3]],
+      split,
       path.suffix == '.flv',
-    )  # fmt: skip
+    )
     found.setdefault(path.stem, r)
   return list(found.values())
 
@@ -135,9 +152,18 @@ def find_v2c(root: Path) -> list[Recording]:
     speaker = f'{movie[:1].upper()}{movie[1:]}@{character}'
     name = f'{speaker}_00_{path.stem}_00'
     recordings.append(
-      Recording('v2c_animation', name, speaker, path, text, labels.get(name, 'neutral'), splits.get(name, 'train'),
-                True, sound=sound if sound.exists() else None)
-    )  # fmt: skip
+      Recording(
+        'v2c_animation',
+        name,
+        speaker,
+        path,
+        text,
+        labels.get(name, 'neutral'),
+        splits.get(name, 'train'),
+        True,
+        sound=sound if sound.exists() else None,
+      )
+    )
   return recordings
 
 
@@ -151,8 +177,12 @@ def _v2c_labels(root: Path) -> dict[str, str]:
 
 def _v2c_splits(root: Path) -> dict[str, str]:
   listings = ((root / 'train.txt', 'train'), (root / 'val.txt', 'validation'))
-  return {row.split('|')[0]: split for path, split in listings if path.exists()
-          for row in path.read_text(encoding='utf-8').splitlines()}  # fmt: skip
+  return {
+    row.split('|')[0]: split
+    for path, split in listings
+    if path.exists()
+    for row in path.read_text(encoding='utf-8').splitlines()
+  }
 
 
 def find_clips(root: Path) -> list[Recording]:
@@ -204,5 +234,7 @@ def find_recordings(name: str, root) -> list[Recording]:
 
 def _media(root: Path, *suffixes: str) -> list[Path]:
   """Files of any of these types, the types in their order, each sorted."""
-  return sorted((p for p in root.rglob('*') if p.suffix.lower() in suffixes),
-                key=lambda p: (suffixes.index(p.suffix.lower()), str(p)))  # fmt: skip
+  return sorted(
+    (p for p in root.rglob('*') if p.suffix.lower() in suffixes),
+    key=lambda p: (suffixes.index(p.suffix.lower()), str(p)),
+  )

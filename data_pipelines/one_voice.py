@@ -46,8 +46,10 @@ def pack_voice(folder, out, workers: int = 1, listener: Listener | None = None, 
   pieces = PackedSet(packed)
   seconds = float(pieces.frames.sum()) * HOP / SAMPLE_RATE
   if seconds < LEAST:
-    raise BadInput(f'{folder}: {seconds:.1f} s of speech can be used and {LEAST:g} s are needed, better '
-                   f'{ENOUGH:g} s or more; add recordings')  # fmt: skip
+    raise BadInput(
+      f'{folder}: {seconds:.1f} s of speech can be used and {LEAST:g} s are needed, better '
+      f'{ENOUGH:g} s or more; add recordings'
+    )
   few = '' if seconds >= ENOUGH else f'; {ENOUGH:g} s or more would sound more like the speaker'
   say(f'{folder.name}: {seconds:.0f} s of speech in {len(pieces)} pieces{few}')
   return packed
@@ -90,9 +92,10 @@ def find_voice_recordings(folder, heard, listener: Listener | None = None, say=p
     name = '_'.join(path.relative_to(folder).with_suffix('').parts)
     for i, (start, end, text) in enumerate(parts):
       recordings.append(
-        Recording('voice', f'{name}{path.suffix}_{i}', folder.name, path, text, 'neutral', 'train', False, (), start,
-                  end)
-      )  # fmt: skip
+        Recording(
+          'voice', f'{name}{path.suffix}_{i}', folder.name, path, text, 'neutral', 'train', False, (), start, end
+        )
+      )
   if not recordings:
     raise BadInput(f'{folder}: none of {len(paths)} recordings can be used, for the reasons above')
   return recordings
@@ -198,12 +201,16 @@ class Notes:
     if self.listener is None:
       from dubber_jax.evaluation.words import Whisper
 
-      self.say(f'{self.count} recordings have no text (NAME.txt beside NAME.wav): Whisper writes down what it hears, '
-               f'in {self.path}, where it may be corrected')  # fmt: skip
+      self.say(
+        f'{self.count} recordings have no text (NAME.txt beside NAME.wav): Whisper writes down what it hears, '
+        f'in {self.path}, where it may be corrected'
+      )
       try:
         self.listener = Whisper().words
       except BadInput as e:
         self.deaf = True
-        raise BadInput(f'{self.folder}: {self.count} recordings have no text; write NAME.txt beside NAME.wav, or let '
-                       f'Whisper listen, but {e}') from e  # fmt: skip
+        raise BadInput(
+          f'{self.folder}: {self.count} recordings have no text; write NAME.txt beside NAME.wav, or let '
+          f'Whisper listen, but {e}'
+        ) from e
     return self.listener(wave, SAMPLE_RATE)

@@ -68,9 +68,14 @@ def spread(folders, per_set: int) -> dict[Path, int]:
 
 
 def pack_recordings(
-  name: str, recordings: list[Recording], out, films: bool = True, workers: int = 1, called: Callable | None = None,
+  name: str,
+  recordings: list[Recording],
+  out,
+  films: bool = True,
+  workers: int = 1,
+  called: Callable | None = None,
   features: Callable = extract,
-) -> Path:  # fmt: skip
+) -> Path:
   """The same of any recordings. `called` gives each a name; a set is packed anew where one has changed. `features`
   computes those of one recording: `extract` or `extract_sound`."""
   films = films and any(r.has_video for r in recordings)

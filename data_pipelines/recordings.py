@@ -65,12 +65,19 @@ def read_recordings(name: str, root: str | None = None) -> list[Recording]:
       r = json.loads(row)
       recordings.append(
         Recording(
-          name, r['id'], r['speaker'], listing.parent / r['file'], write(r.get('text') or ''),
-          r.get('emotion', 'neutral'), r.get('split', 'train'), Path(r['file']).suffix in FILMS,
-          tuple(tuple(w) for w in r.get('words', ())), intensity=INTENSITIES.get(r.get('intensity')),
+          name,
+          r['id'],
+          r['speaker'],
+          listing.parent / r['file'],
+          write(r.get('text') or ''),
+          r.get('emotion', 'neutral'),
+          r.get('split', 'train'),
+          Path(r['file']).suffix in FILMS,
+          tuple(tuple(w) for w in r.get('words', ())),
+          intensity=INTENSITIES.get(r.get('intensity')),
           details={name: r[name] for name in DETAILS if name in r},
         )
-      )  # fmt: skip
+      )
     except (json.JSONDecodeError, KeyError) as e:
       raise BadInput(f'{listing}, row {number}: {e!r}; each row needs id, speaker and file') from e
   return recordings

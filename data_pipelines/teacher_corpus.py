@@ -249,10 +249,18 @@ def features_of(wave24k: np.ndarray, alignment: Alignment) -> dict[str, np.ndarr
 def describe(row: Row) -> dict:
   """What is kept of a row besides its features. The teacher speaks all lines alike: its emotion is neutral."""
   return {
-    'key': row.key, 'set': 'kokoro', 'speaker': row.speaker, 'text': row.text, 'emotion': 'neutral',
-    'split': row.split, 'language': row.language, 'source': row.source, 'line_emotion': row.emotion,
-    'speed': row.speed, 'edit': dataclasses.asdict(row.edit) if row.edit else None,
-  }  # fmt: skip
+    'key': row.key,
+    'set': 'kokoro',
+    'speaker': row.speaker,
+    'text': row.text,
+    'emotion': 'neutral',
+    'split': row.split,
+    'language': row.language,
+    'source': row.source,
+    'line_emotion': row.emotion,
+    'speed': row.speed,
+    'edit': dataclasses.asdict(row.edit) if row.edit else None,
+  }
 
 
 def _shards(text: str) -> range:
@@ -271,18 +279,19 @@ def main(arguments=None) -> int:
   parser.add_argument('--voices', help=f'path of {VOICES_FILE} (default: in --parts)')
   parser.add_argument('--out', default='cache/teacher')
   parser.add_argument(
-    '--shards', type=_shards, nargs='+', metavar='FIRST:END',
+    '--shards',
+    type=_shards,
+    nargs='+',
+    metavar='FIRST:END',
     help='in this order, as 33:39 0:33; English is 0:33, Mandarin 33:39; default all',
-  )  # fmt: skip
+  )
   parser.add_argument('--threads', type=int, default=1)
   parser.add_argument('--keep', action='store_true', help='keep the sound and features of single rows')
   g = parser.parse_args(arguments)
   sys.path.append(str(Path(g.parts) / 'site'))
   voices = g.voices or Path(g.parts) / VOICES_FILE
   shards = [number for part in g.shards for number in part] if g.shards else None
-  return exit_code(
-    lambda: Corpus(g.out, corpus_plan(), lambda: Teacher(voices, g.threads), keep=g.keep).build(shards)
-  )
+  return exit_code(lambda: Corpus(g.out, corpus_plan(), lambda: Teacher(voices, g.threads), keep=g.keep).build(shards))
 
 
 if __name__ == '__main__':

@@ -277,11 +277,22 @@ def ready_rows(folder: Path, texts: dict[str, Text]) -> list[Row]:
       voice = voice.replace('blend', 'early')
     rows.append(
       Row(
-        r['id'], text.source, r['text'], text.emotion, 'en', voice, tuple(r['voice'].items()), r['speed'],
-        Edit(**r['edit']) if r['edit'] else None, 0, split_of(text, voice), r['file'], r['phones'],
+        r['id'],
+        text.source,
+        r['text'],
+        text.emotion,
+        'en',
+        voice,
+        tuple(r['voice'].items()),
+        r['speed'],
+        Edit(**r['edit']) if r['edit'] else None,
+        0,
+        split_of(text, voice),
+        r['file'],
+        r['phones'],
         tuple(r['durations']),
       )
-    )  # fmt: skip
+    )
   return rows
 
 
@@ -299,19 +310,33 @@ def new_row(number: int, voice: str, shares: dict[str, float], text: Text) -> Ro
     edit = Edit(
       round(draw.uniform(*manner.shift), 1),
       round(draw.uniform(*(manner.narrow if draw.random() < 0.5 else manner.wide)), 2),
-      round(draw.uniform(*manner.slope), 1), round(draw.uniform(*manner.energy), 2),
-    )  # fmt: skip
+      round(draw.uniform(*manner.slope), 1),
+      round(draw.uniform(*manner.energy), 2),
+    )
     pace = manner.edited_pace
   return Row(
-    identity, text.source, text.text, text.emotion, text.language, voice, tuple(shares.items()),
-    round(draw.uniform(*pace), 2), edit, seed, split_of(text, voice),
-  )  # fmt: skip
+    identity,
+    text.source,
+    text.text,
+    text.emotion,
+    text.language,
+    voice,
+    tuple(shares.items()),
+    round(draw.uniform(*pace), 2),
+    edit,
+    seed,
+    split_of(text, voice),
+  )
 
 
 def _choices(
-  rows: list[Row], texts: dict[str, Text], made: dict[str, dict[str, float]], total: int,
-  rows_of: Callable[[str], float], sources: dict[str, float],
-):  # fmt: skip
+  rows: list[Row],
+  texts: dict[str, Text],
+  made: dict[str, dict[str, float]],
+  total: int,
+  rows_of: Callable[[str], float],
+  sources: dict[str, float],
+):
   """(voice, shares, text) of each row after `rows`, until there are `total`. `made`: shares by voice; rows_of: how many
   rows each gets; sources: shares of the training rows."""
   spoken = {(row.voice, row.source) for row in rows}
@@ -348,8 +373,9 @@ def _furthest_behind(behind: dict[str, float]) -> str:
 
 def _queue(texts, times, source='', held=''):
   """Texts to go through again and again: those said least first, and emotions in turn."""
-  chosen = sorted((t for t in texts.values() if t.held == held and t.source.startswith(source)),
-                  key=lambda t: _order(t.source))  # fmt: skip
+  chosen = sorted(
+    (t for t in texts.values() if t.held == held and t.source.startswith(source)), key=lambda t: _order(t.source)
+  )
   place, seen = {}, Counter()
   for t in chosen:
     place[t.source] = seen[times[t.source], t.emotion]

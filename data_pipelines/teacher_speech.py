@@ -44,9 +44,15 @@ PARTS = {
   'sound': ((FRAMES, PITCH, ENERGY, 'style'), ('audio',)),
 }
 SHAPES = {
-  'tokens': [1, 'n'], 'style': [1, STYLE_WIDTH], 'speed': [1], DURATIONS: [1, 'n'], FRAMES: [1, 512, 't'],
-  PITCH: [1, 'u'], ENERGY: [1, 'u'], 'audio': ['s'],
-}  # fmt: skip
+  'tokens': [1, 'n'],
+  'style': [1, STYLE_WIDTH],
+  'speed': [1],
+  DURATIONS: [1, 'n'],
+  FRAMES: [1, 512, 't'],
+  PITCH: [1, 'u'],
+  ENERGY: [1, 'u'],
+  'audio': ['s'],
+}
 
 
 @dataclass(frozen=True)
@@ -236,9 +242,12 @@ def _needed(helper, name, nodes, weights, inputs, outputs):
       kept.add(id(makers[tensor]))
       left += makers[tensor].input
   return helper.make_graph(
-    [node for node in nodes if id(node) in kept], name, inputs, outputs,
+    [node for node in nodes if id(node) in kept],
+    name,
+    inputs,
+    outputs,
     [weight for key, weight in weights.items() if key in needed],
-  )  # fmt: skip
+  )
 
 
 def _session(graph: bytes, threads: int):

@@ -82,10 +82,19 @@ LAYOUTS = {'v2c': V2C, 'grid': GRID}
 
 # What each array is: its shape, letters standing for lengths.
 SHAPES = {
-  'mel': ('T', MEL_BANDS), 'duration': ('N',), 'pitch': ('N',), 'energy': ('N',), 'lip_embedding': ('L', 512),
-  'face_embedding': ('F', 256), 'emos_embedding': (256,), 'spk_embedding': (256,), 'scene': (1, 1024),
-  'face': (1, 1024), 'text': (1, 2048), 'audio': (1, 1024),
-}  # fmt: skip
+  'mel': ('T', MEL_BANDS),
+  'duration': ('N',),
+  'pitch': ('N',),
+  'energy': ('N',),
+  'lip_embedding': ('L', 512),
+  'face_embedding': ('F', 256),
+  'emos_embedding': (256,),
+  'spk_embedding': (256,),
+  'scene': (1, 1024),
+  'face': (1, 1024),
+  'text': (1, 2048),
+  'audio': (1, 1024),
+}
 UNUSED = ('pitch', 'energy', 'face_embedding', 'emos_embedding')  # by the published model
 
 
@@ -125,8 +134,10 @@ def read_listing(path, layout: Layout = V2C) -> list[Entry]:
       name, phonemes, reference, its = parts
       entries.append(Entry(name, speaker_of(name, layout), phonemes, '', reference, its))
     else:
-      raise BadInput(f'{path}, row {number}: {row[:80]!r} is not name|speaker|{{phonemes}}|text, '
-                     'nor one of the forms with a reference')  # fmt: skip
+      raise BadInput(
+        f'{path}, row {number}: {row[:80]!r} is not name|speaker|{{phonemes}}|text, '
+        'nor one of the forms with a reference'
+      )
   if not entries:
     raise BadInput(f'{path} lists no clips')
   return entries
@@ -147,9 +158,14 @@ class FeatureTree:
   """
 
   def __init__(
-    self, root, listing: str = 'train.txt', layout: Layout = V2C, exemplars: int = 3, references=None,
+    self,
+    root,
+    listing: str = 'train.txt',
+    layout: Layout = V2C,
+    exemplars: int = 3,
+    references=None,
     unused: bool = False,
-  ):  # fmt: skip
+  ):
     self.root, self.layout, self.exemplars, self.unused = epath.Path(root), layout, exemplars, unused
     if not self.root.is_dir():
       raise BadInput(f'{self.root}: no such folder of features; see docs/v2c_animation.md for where to get them')
@@ -191,8 +207,9 @@ class FeatureTree:
     parts = {'name': name, 'speaker': speaker, 'clip': name.removeprefix(f'{speaker}-')}
     if feature not in self._templates:
       templates = getattr(self.layout, feature)
-      some = [{'name': e.name, 'speaker': e.speaker, 'clip': e.name.removeprefix(f'{e.speaker}-')}
-              for e in self.entries[:20]]  # fmt: skip
+      some = [
+        {'name': e.name, 'speaker': e.speaker, 'clip': e.name.removeprefix(f'{e.speaker}-')} for e in self.entries[:20]
+      ]
       there = (t for t in templates if any((self.root / t.format(**e)).exists() for e in some))
       self._templates[feature] = next(there, templates[0])
     return self.root / self._templates[feature].format(**parts)
@@ -203,8 +220,10 @@ class FeatureTree:
       return array
     whole = np.rint(array).astype(np.int64)
     if (whole < 0).any() or np.abs(whole - array).max() > 1e-3:
-      raise BadInput(f'{self.path(feature, name, speaker)}: durations must be whole numbers of mel frames, none '
-                     'negative; align the clip again')  # fmt: skip
+      raise BadInput(
+        f'{self.path(feature, name, speaker)}: durations must be whole numbers of mel frames, none '
+        'negative; align the clip again'
+      )
     return whole
 
   def vector(self, feature: str, name: str, speaker: str) -> np.ndarray:
@@ -487,11 +506,11 @@ def write_random_tree(folder, clips: int = 12, seed: int = 0, layout: Layout = V
   own = {s: [n for n in names if speakers[n] == s] for s in speakers.values()}
   training, validation = names[:clips], names[clips:]
   other = {n: next((o for o in own[speakers[n]] if o != n), n) for n in names}
-  listings = {f'{part}.txt': [f'{n}|{speakers[n]}|{lines[n]}|Random words.' for n in rows]
-              for part, rows in (('train', training), ('val', validation))}  # fmt: skip
-  listings['Refrence_Setting2.txt'] = [
-    f'{n}|{lines[n]}|{speakers[n]}|{other[n]}|{lines[other[n]]}' for n in validation
-  ]
+  listings = {
+    f'{part}.txt': [f'{n}|{speakers[n]}|{lines[n]}|Random words.' for n in rows]
+    for part, rows in (('train', training), ('val', validation))
+  }
+  listings['Refrence_Setting2.txt'] = [f'{n}|{lines[n]}|{speakers[n]}|{other[n]}|{lines[other[n]]}' for n in validation]
   if not grid:
     write_random_tree(folder / 'grid', clips, seed + 1, GRID, frames)
     strangers = read_listing(folder / 'grid' / 'train.txt', GRID)

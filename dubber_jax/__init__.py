@@ -1,8 +1,8 @@
 """Movie dubbing with a director: script, silent clip and a voice in; speech in time with the lips out.
 
-    model = load()
-    voice = find_voice('voice.wav', model.voices, model)
-    dub('clip.mp4', [Line('We never asked for any of this.')], voice, 'dubbed.mp4', model)
+model = load()
+voice = find_voice('voice.wav', model.voices, model)
+dub('clip.mp4', [Line('We never asked for any of this.')], voice, 'dubbed.mp4', model)
 """
 
 import importlib

@@ -71,8 +71,7 @@ def empty_batch(config: Config, shape: Shape) -> dict[str, np.ndarray]:
 
 def empty_line(config: Config, shape: Shape) -> dict[str, np.ndarray]:
   """The part of a batch that a take is performed from: no targets of training."""
-  targets = ('mel', 'pitch', 'emotion', 'emotion_known', 'durations', 'reference_plain', 'pace', 'edited',
-             'domain')  # fmt: skip
+  targets = ('mel', 'pitch', 'emotion', 'emotion_known', 'durations', 'reference_plain', 'pace', 'edited', 'domain')
   return {k: v for k, v in empty_batch(config, shape).items() if k not in targets}
 
 
@@ -83,8 +82,10 @@ def lay_text(batch, row: int, config: Config, ids: np.ndarray, language: str = '
   """
   beyond = ids[ids >= config.actor.symbols]
   if len(beyond):
-    raise BadInput(f'this model has no {SYMBOLS[beyond[0]]!r}: it speaks English only; take a line in English, or a '
-                   'model that learned Mandarin')  # fmt: skip
+    raise BadInput(
+      f'this model has no {SYMBOLS[beyond[0]]!r}: it speaks English only; take a line in English, or a '
+      'model that learned Mandarin'
+    )
   if language not in LANGUAGES:
     raise BadInput(f'unknown language {language!r}: {" and ".join(LANGUAGES)} are the ones there are')
   batch['phonemes'][row, : len(ids)] = ids

@@ -39,8 +39,10 @@ class Cast:
     unnamed = [str(number) for number, line in enumerate(lines, 1) if not line.character]
     wrong = [f'no voice for {", ".join(lacking)}'] if lacking else []
     if unnamed:
-      wrong.append(f'line{"s" * (len(unnamed) > 1)} {", ".join(unnamed[:10])}'
-                   f'{f" and {len(unnamed) - 10} more" if len(unnamed) > 10 else ""} without a character')  # fmt: skip
+      wrong.append(
+        f'line{"s" * (len(unnamed) > 1)} {", ".join(unnamed[:10])}'
+        f'{f" and {len(unnamed) - 10} more" if len(unnamed) > 10 else ""} without a character'
+      )
     if wrong:
       raise BadInput(f'{"; ".join(wrong)}: add them to the cast, or a `{DEFAULT}`')
 

@@ -64,14 +64,23 @@ def make_parser() -> argparse.ArgumentParser:
     return sub
 
   def planner_options(sub):
-    sub.add_argument('--planner', default='rules', metavar='rules|URL',
-                     help='who writes directions: rules, or a language model, as http://localhost:8000/v1')  # fmt: skip
+    sub.add_argument(
+      '--planner',
+      default='rules',
+      metavar='rules|URL',
+      help='who writes directions: rules, or a language model, as http://localhost:8000/v1',
+    )
     sub.add_argument('--planner-model', default='', metavar='NAME', help='which model the URL is to use')
 
   def fit_option(sub, default, of_default):
-    sub.add_argument('--fit', default=default, action=_FitOption, metavar='strict|natural',
-                     help='strict: a line keeps to its slot, however fast that is; natural: it runs on into the '
-                     f'silence after it rather than hurry (default: {of_default})')  # fmt: skip
+    sub.add_argument(
+      '--fit',
+      default=default,
+      action=_FitOption,
+      metavar='strict|natural',
+      help='strict: a line keeps to its slot, however fast that is; natural: it runs on into the '
+      f'silence after it rather than hurry (default: {of_default})',
+    )
 
   def model_options(sub):
     sub.add_argument('--model', help='model directory (default: the shipped one)')
@@ -80,8 +89,13 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument('--search', choices=('exact', 'scann'), default='exact', help='how the library is searched')
     sub.add_argument('--rounds', type=int, default=3, help='how often a line is asked for at most (default: 3)')
     sub.add_argument('--candidates', type=int, default=4, help='takes of a round; the best counts (default: 4)')
-    sub.add_argument('--fit-steps', default=40, action=_FitOption, metavar='N',
-                     help='steps that fit the actor to a voice it does not know; 0: none (default: 40)')  # fmt: skip
+    sub.add_argument(
+      '--fit-steps',
+      default=40,
+      action=_FitOption,
+      metavar='N',
+      help='steps that fit the actor to a voice it does not know; 0: none (default: 40)',
+    )
     planner_options(sub)
     sub.add_argument('--lexicon', help='pronunciations of names, one a row: Zhivago ZH IH0 V AA1 G OW0')
     sub.add_argument('--overwrite', action='store_true', help='replace what exists')
@@ -95,13 +109,20 @@ def make_parser() -> argparse.ArgumentParser:
   sub.add_argument('--voice', help='a recording of the voice, or the name of a shipped one; beside --cast, the default')
   sub.add_argument('--cast', help='TOML: a voice for each character, as [cast] ANNA = "anna.wav"')
   sub.add_argument('-o', '--out', required=True, help='the dubbed film')
-  sub.add_argument('--background', default='none', metavar='keep|duck|none|FILE',
-                   help="behind the dialogue: the film's own sound, muted or lowered in the lines, or a file of music "
-                   'and effects (default: none)')  # fmt: skip
+  sub.add_argument(
+    '--background',
+    default='none',
+    metavar='keep|duck|none|FILE',
+    help="behind the dialogue: the film's own sound, muted or lowered in the lines, or a file of music "
+    'and effects (default: none)',
+  )
   sub.add_argument('--project', help="folder for every line's takes (default, of several lines: beside the film)")
   sub.add_argument('--directions', help='a project, or its directions.json, whose directions are played')
-  sub.add_argument('--guide', metavar='original|FILE',
-                   help="a performance to follow, the film's own or a recording on its time: feeling, pace, pitch")
+  sub.add_argument(
+    '--guide',
+    metavar='original|FILE',
+    help="a performance to follow, the film's own or a recording on its time: feeling, pace, pitch",
+  )
   sub.add_argument('--face', type=int, help='which face speaks, from 0, left to right')
   sub.add_argument('--no-report', action='store_true', help='no report page beside the film')
   fit_option(sub, 'strict', 'strict')
@@ -136,8 +157,9 @@ def make_parser() -> argparse.ArgumentParser:
   sub = command('index', run_index, 'Build a footage library.')
   sub.add_argument('data', help='a JSON-lines list, a folder of clips with .txt or .srt beside, or a data root')
   sub.add_argument('-o', '--out', required=True, help='the library directory')
-  sub.add_argument('--only', action='append', default=[], metavar='FIELD=VALUE',
-                   help='rows of a list to take, as split=train_a')  # fmt: skip
+  sub.add_argument(
+    '--only', action='append', default=[], metavar='FIELD=VALUE', help='rows of a list to take, as split=train_a'
+  )
   sub.add_argument('--licence', default='', help="of the footage; stands in the library's manifest")
   sub.add_argument('--overwrite', action='store_true')
 
@@ -146,8 +168,13 @@ def make_parser() -> argparse.ArgumentParser:
   sub.add_argument('-o', '--out', required=True, help='folder for data sets')
   sub.add_argument('--set', default='clip_folder', choices=DATA_SETS)
   sub.add_argument('--workers', type=int, default=2, help='processes')
-  sub.add_argument('--beam', metavar='OPTIONS', nargs='?', const='',
-                   help="by Apache Beam, with options as 'runner=DataflowRunner,project=mine'")  # fmt: skip
+  sub.add_argument(
+    '--beam',
+    metavar='OPTIONS',
+    nargs='?',
+    const='',
+    help="by Apache Beam, with options as 'runner=DataflowRunner,project=mine'",
+  )
   sub.add_argument('--overwrite', action='store_true', help='prepare again what has changed')
 
   sub = command('train', run_train, 'Train an experiment, or go on where it was stopped.')
@@ -175,8 +202,11 @@ def make_parser() -> argparse.ArgumentParser:
   sub.add_argument('-o', '--out', required=True)
   sub.add_argument('--best', action='store_true', help='the best step by what train.best names, not the last')
   sub.add_argument('--voices', nargs='*', default=(), metavar='NAME=RECORDING', help='voices to ship with it')
-  sub.add_argument('--vocoder', help="a vocoder's folder, or the workdir of one (default: that of the model the "
-                   'run went on from, else Griffin-Lim, which has no weights)')  # fmt: skip
+  sub.add_argument(
+    '--vocoder',
+    help="a vocoder's folder, or the workdir of one (default: that of the model the "
+    'run went on from, else Griffin-Lim, which has no weights)',
+  )
   sub.add_argument('--critic', help="a critic's folder, for the director to listen with (default: as the vocoder)")
   sub.add_argument('--card', help='a Markdown file: data, licence, figures')
   sub.add_argument('--overwrite', action='store_true')
@@ -185,8 +215,11 @@ def make_parser() -> argparse.ArgumentParser:
   sub.add_argument('checkpoint', help='a .safetensors, .pt or .pth file, or a folder that this command wrote')
   sub.add_argument('-o', '--out', help='the folder to write, or the file where it goes back to PyTorch')
   sub.add_argument('--to', choices=('jax', 'torch'), help='default: jax of a file, torch of a folder')
-  sub.add_argument('--kind', choices=('authentic-dubber', 'styledubber', 'bigvgan', 'hifigan', 'ge2e'),
-                   help='default: found by the names of its tensors')  # fmt: skip
+  sub.add_argument(
+    '--kind',
+    choices=('authentic-dubber', 'styledubber', 'bigvgan', 'hifigan', 'ge2e'),
+    help='default: found by the names of its tensors',
+  )
   sub.add_argument('--config', help="of a vocoder: a config.json or a published one's name (default: the one beside)")
   sub.add_argument('--dry-run', action='store_true', help='only say where each tensor would go')
   sub.add_argument('--trust-pickle', action='store_true', help='let the file run what it wants; needs PyTorch')
@@ -200,39 +233,63 @@ def make_parser() -> argparse.ArgumentParser:
   what.add_argument('experiment', nargs='?', help='a file of experiments/ with an evaluation, as gains.py')
   what.add_argument('--compare', nargs=2, metavar='JSON', help='tell two reports apart, or say that they cannot be')
   sub.add_argument('-o', '--out', help='folder of the report (default: runs/evaluate/report)')
-  sub.add_argument('--work', help='folder for sounds and judgements, which the next run finds again, of this and '
-                   'other experiments (default: runs/evaluate)')  # fmt: skip
+  sub.add_argument(
+    '--work',
+    help='folder for sounds and judgements, which the next run finds again, of this and '
+    'other experiments (default: runs/evaluate)',
+  )
   sub.add_argument('--model', help='model directory that all arms share or start from (default: the shipped one)')
   sub.add_argument('--library', help='footage library (default: the shipped one)')
   sub.add_argument('--limit', type=int, help='at most so many clips, spread over the test set')
   sub.add_argument('--seeds', type=int, default=3, help='takes of every clip (default: 3)')
   sub.add_argument('--train-steps', type=int, help="of each arm's emotion path (default: the experiment's; gains: 0)")
-  sub.add_argument('--settings', nargs='+', choices=('1.0', '2.0', '3.0'), help='of dubbing, for an experiment that '
-                   'compares them (default: 2.0 3.0)')  # fmt: skip
+  sub.add_argument(
+    '--settings',
+    nargs='+',
+    choices=('1.0', '2.0', '3.0'),
+    help='of dubbing, for an experiment that compares them (default: 2.0 3.0)',
+  )
   sub.add_argument('--workers', type=int, default=1, help='processes; each takes about 3 GiB (default: 1)')
   sub.add_argument('--share', help=argparse.SUPPRESS)  # i/n: what --workers gives each of its processes
 
   sub = command('listening-test', run_listening_test, 'Let people rate systems, on a page that needs no server.')
   what = sub.add_mutually_exclusive_group(required=True)
-  what.add_argument('items', nargs='?', help='a folder with a folder of sounds a system and lines.jsonl, or a JSON '
-                    'list of {"text", "emotion", "sounds": {system: file}}')  # fmt: skip
+  what.add_argument(
+    'items',
+    nargs='?',
+    help='a folder with a folder of sounds a system and lines.jsonl, or a JSON '
+    'list of {"text", "emotion", "sounds": {system: file}}',
+  )
   what.add_argument('--score', nargs='+', metavar='ANSWERS', help='make a table of what listeners sent back')
   sub.add_argument('-o', '--out', required=True, help='the page, as test.html; with --score the table, as table.md')
-  sub.add_argument('--key', help='which sound is which, a file of its own (default: OUT.key.json; with --score the one '
-                   'beside the answers)')  # fmt: skip
+  sub.add_argument(
+    '--key',
+    help='which sound is which, a file of its own (default: OUT.key.json; with --score the one beside the answers)',
+  )
   sub.add_argument('--title', default='Listening test', help='what listeners see; name no system')
   sub.add_argument('--seed', type=int, default=0, help='draws who hears what, in which order')
   sub.add_argument('--lines', type=int, default=12, help='lines that each listener hears of every system (default 12)')
-  sub.add_argument('--sections', nargs='+', default=('naturalness', 'emotion', 'preference'), metavar='SECTION',
-                   help='of naturalness, emotion, preference (default: all)')  # fmt: skip
+  sub.add_argument(
+    '--sections',
+    nargs='+',
+    default=('naturalness', 'emotion', 'preference'),
+    metavar='SECTION',
+    help='of naturalness, emotion, preference (default: all)',
+  )
   sub.add_argument('--beside', action='store_true', help='sounds in a folder beside the page, not in it')
   sub.add_argument('--overwrite', action='store_true', help='replace what exists')
 
   sub = command('export', run_export, 'Make a serving artifact: weights and programs that need no training code.')
   sub.add_argument('checkpoint', help='a model directory, or the workdir of a training run')
   sub.add_argument('-o', '--out', required=True, help='the artifact, a folder')
-  sub.add_argument('--buckets', nargs='*', type=int, default=(), metavar='FRAMES',
-                   help="longest lines to compile for, in mel frames of 11.6 ms (default: the config's)")  # fmt: skip
+  sub.add_argument(
+    '--buckets',
+    nargs='*',
+    type=int,
+    default=(),
+    metavar='FRAMES',
+    help="longest lines to compile for, in mel frames of 11.6 ms (default: the config's)",
+  )
   sub.add_argument('--platforms', nargs='*', default=('cpu', 'cuda', 'tpu'), help='default: cpu cuda tpu')
   sub.add_argument('--vocoder', help="a vocoder's folder, in place of the model's own")
   sub.add_argument('--onnx', metavar='PYTHON', help='programs for onnxruntime too, by a Python that has jax2onnx')
@@ -312,10 +369,25 @@ def run_dub(given):
   if given.cast:
     voice = read_cast(given.cast, lines, model.voices, voice, model, given.fit_steps)
   result = dub(
-    given.film, lines, voice, given.out, model, library, given.overwrite, given.json, not given.no_report,
-    given.face, lexicon, given.search, background=given.background, project=given.project,
-    directions=given.directions, guide=given.guide, fit=given.fit, **how,
-  )  # fmt: skip
+    given.film,
+    lines,
+    voice,
+    given.out,
+    model,
+    library,
+    given.overwrite,
+    given.json,
+    not given.no_report,
+    given.face,
+    lexicon,
+    given.search,
+    background=given.background,
+    project=given.project,
+    directions=given.directions,
+    guide=given.guide,
+    fit=given.fit,
+    **how,
+  )
   for path in result['files'].values():
     print(path)
 
@@ -333,8 +405,9 @@ def run_redo(given):
     project.check_line(given.line)
   model = library = None
   if given.take is None:
-    options = argparse.Namespace(model=facts['model'], library=facts['library'] or None,
-                                 director='on' if facts['director'] else 'off')  # fmt: skip
+    options = argparse.Namespace(
+      model=facts['model'], library=facts['library'] or None, director='on' if facts['director'] else 'off'
+    )
     model, library = _open(options)
   result = redo(given.project, given.line, model, library, given.note, given.take, read_note, fit=given.fit)
   for path in result['files'].values():
@@ -396,8 +469,18 @@ def run_demo(given):
   voice = find_voice(given.voice or next(iter(model.voices)), model.voices, model, given.fit_steps)
   print(f'drawing a {given.emotion} character')
   write_silent_clip(clip, draw_cartoon(given.emotion, given.text), overwrite=given.overwrite)
-  result = dub(clip, [Line(given.text)], voice, dubbed, model, library, given.overwrite, given.json,
-               lexicon=_lexicon(given), search=given.search)  # fmt: skip
+  result = dub(
+    clip,
+    [Line(given.text)],
+    voice,
+    dubbed,
+    model,
+    library,
+    given.overwrite,
+    given.json,
+    lexicon=_lexicon(given),
+    search=given.search,
+  )
   for path in result['files'].values():
     print(path)
 
@@ -455,11 +538,12 @@ def _with_options(config, given):
     if getattr(given, name) is not None and getattr(given, name) <= 0:
       raise BadInput(f'--{name} {getattr(given, name)}: give a number above 0')
   if (given.steps or 0) > config.train.steps:
-    print(f'the schedule of {config.name} ends at step {config.train.steps}: from there on the rate stays as it is '
-          'there; for a longer schedule set train.steps in the experiment', file=sys.stderr)  # fmt: skip
-  wanted = {
-    'stop': given.steps, 'minutes': given.minutes, 'profile': given.profile, 'init_from': given.init_from
-  }  # fmt: skip
+    print(
+      f'the schedule of {config.name} ends at step {config.train.steps}: from there on the rate stays as it is '
+      'there; for a longer schedule set train.steps in the experiment',
+      file=sys.stderr,
+    )
+  wanted = {'stop': given.steps, 'minutes': given.minutes, 'profile': given.profile, 'init_from': given.init_from}
   changes = {name: value for name, value in wanted.items() if value is not None}
   if given.mesh:
     from dubber_jax.training.sharding import read_mesh
@@ -679,9 +763,16 @@ def run_evaluate(given):
       command += [f'--{name.replace("_", "-")}', str(getattr(given, name))]
   command += ['--settings', *given.settings] if given.settings else []
   report = evaluate(
-    evaluation, base, library, work, given.out or work / 'report', given.limit, given.seeds, share=share,
+    evaluation,
+    base,
+    library,
+    work,
+    given.out or work / 'report',
+    given.limit,
+    given.seeds,
+    share=share,
     first=lambda: run_shares(command, given.workers) if given.workers > 1 and not share else None,
-  )  # fmt: skip
+  )
   if report:
     print(report.with_suffix('.md').read_text(encoding='utf-8'))
     print(report)
@@ -697,8 +788,9 @@ def run_listening_test(given):
     print(table.read_text(encoding='utf-8'), end='')
     return
   items = read_items(given.items)
-  key = write_test(items, given.out, given.key, given.title, given.seed, given.lines, given.sections, given.beside,
-                   given.overwrite)  # fmt: skip
+  key = write_test(
+    items, given.out, given.key, given.title, given.seed, given.lines, given.sections, given.beside, given.overwrite
+  )
   print(f'{given.out}: send this to listeners')
   print(f'{key}: keep this')
 

@@ -128,9 +128,13 @@ def play_line(
     warnings += reading.warnings if len(silent_clip.frames) else ()
     with watch('recall'):
       exemplars = library.recall(
-        reading, model.config.director.exemplars, exclude_key=silent_clip.key, search=search,
-        exclude_media=silent_clip.path, exclude_span=(line.start or 0.0, line.end or math.inf),
-      )  # fmt: skip
+        reading,
+        model.config.director.exemplars,
+        exclude_key=silent_clip.key,
+        search=search,
+        exclude_media=silent_clip.path,
+        exclude_span=(line.start or 0.0, line.end or math.inf),
+      )
     with watch('direction'):
       direction, noted = planner(reading, exemplars, line, phonemes, before)
     warnings += noted
@@ -145,14 +149,16 @@ def play_line(
   result = {
     'line': dataclasses.asdict(line),
     'voice': voice.name,
-    'reading': reading and {
+    'reading': reading
+    and {
       'captions': reading.captions,
       'emotions': {m: [round(float(p), 4) for p in v] for m, v in reading.emotions.items()},
       'agreement': round(agreement(reading), 3),
       'mixed': mixed_emotion(reading),
     },
     'exemplars': {m: [dataclasses.asdict(e) for e in exemplars.clips.get(m, ())] for m in MODALITIES}
-    if exemplars else {},
+    if exemplars
+    else {},
     'direction': dataclasses.asdict(direction),
     'rounds': [round_result(done) for done in rehearsal.rounds],
     'take': {
@@ -169,7 +175,7 @@ def play_line(
     'compile_seconds': watch.compiling,
     'seconds': {k: round(v, 4) for k, v in watch.seconds.items()},
     'warnings': list(dict.fromkeys(warnings)),
-  }  # fmt: skip
+  }
   frames = silent_clip.frames if len(silent_clip.frames) else None
   return DubbedLine(line, take, result, phonemes, direction, track, frames)
 
@@ -185,8 +191,14 @@ def round_result(done: Round) -> dict:
   return {
     'direction': dataclasses.asdict(done.direction),
     'takes': [
-      {'scores': {k: round(v, 4) for k, v in r.scores.items()}, 'accepted': r.accepted,
-       'intensity': d.intensity, 'pitch_shift': d.pitch_shift, 'pitch_range': d.pitch_range, 'pace': d.pace}
+      {
+        'scores': {k: round(v, 4) for k, v in r.scores.items()},
+        'accepted': r.accepted,
+        'intensity': d.intensity,
+        'pitch_shift': d.pitch_shift,
+        'pitch_range': d.pitch_range,
+        'pace': d.pace,
+      }
       for d, r in zip(done.directions, done.reviews, strict=True)
     ],
     'best': done.best,
@@ -195,7 +207,7 @@ def round_result(done: Round) -> dict:
     'why': done.why,
     'why_zh': done.why_zh,
     'seconds': round(done.seconds, 4),
-  }  # fmt: skip
+  }
 
 
 def read_script(text: str, lexicon: dict | None = None) -> Phonemes:
@@ -223,8 +235,10 @@ def take_warnings(take: Take, window: tuple[float, float] | None) -> list[str]:
   if not np.sqrt(np.mean(np.square(spoken, dtype=np.float64))) > 1e-3:
     warnings.append('the take came out nearly silent: try another voice, or another model')
   if window is not None and end - start < LEAST_FILLED * (window[1] - window[0]):
-    warnings.append(f'the slot is long for the line: {end - start:.1f} s are spoken while the mouth moves for '
-                    f'{window[1] - window[0]:.1f} s; lengthen the line, or give it less time')  # fmt: skip
+    warnings.append(
+      f'the slot is long for the line: {end - start:.1f} s are spoken while the mouth moves for '
+      f'{window[1] - window[0]:.1f} s; lengthen the line, or give it less time'
+    )
   return warnings
 
 
@@ -298,17 +312,25 @@ def slots_of(lines: list[Line], fit: str, given: bool = False) -> list[dict]:
     slot = {'fit': fit, 'room_seconds': LONGEST_LINE}
     if line.start is not None and line.end is not None:
       others = [(o.start, o.end) for o in lines[:i] + lines[i + 1 :] if o.start is not None and o.end is not None]
-      slot |= {'slot_seconds': line.end - line.start,
-               'room_seconds': room_after((line.start, line.end), others, line.end + LONGEST_LINE)}  # fmt: skip
+      slot |= {
+        'slot_seconds': line.end - line.start,
+        'room_seconds': room_after((line.start, line.end), others, line.end + LONGEST_LINE),
+      }
     slots.append(slot)
   return slots
 
 
 # How a script would say it in brackets; the planner and the text reader know these words.
 STAGE_DIRECTIONS = {
-  'angry': 'angrily', 'disgust': 'disgusted', 'fear': 'frightened', 'happy': 'happily', 'neutral': 'calmly',
-  'sad': 'sadly', 'surprise': 'surprised', 'others': 'hesitantly',
-}  # fmt: skip
+  'angry': 'angrily',
+  'disgust': 'disgusted',
+  'fear': 'frightened',
+  'happy': 'happily',
+  'neutral': 'calmly',
+  'sad': 'sadly',
+  'surprise': 'surprised',
+  'others': 'hesitantly',
+}
 
 
 def words_of(done: DubbedLine) -> tuple[tuple[float, float, str], ...]:
@@ -347,8 +369,10 @@ def tell(result: dict, say=print):
     if done['why']:  # a model without a critic says nothing
       say(f'  round {number}: best of {len(done["takes"])} takes {done["best_score"]:.2f}; {done["why"]}')
   over = f'running on for {result["overrun_seconds"]:.2f} s after it, ' if result.get('overrun_seconds') else ''
-  say(f'  spoke {result["speech_seconds"]:.2f} s in a slot of {result["slot_seconds"]:.2f} s, {over}'
-      f'rehearsed in {result["rehearsal_seconds"]:.2f} s')  # fmt: skip
+  say(
+    f'  spoke {result["speech_seconds"]:.2f} s in a slot of {result["slot_seconds"]:.2f} s, {over}'
+    f'rehearsed in {result["rehearsal_seconds"]:.2f} s'
+  )
   for warning in result['warnings']:
     say(f'  warning: {warning}')
   sys.stdout.flush()

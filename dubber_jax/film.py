@@ -112,8 +112,11 @@ def dub(
   cast = voice if isinstance(voice, Cast) else Cast(default=voice, warnings=voice.warnings)
   cast.check(lines)
   check_script(lines, lexicon)
-  noted = [f'line {n} would last to {line.end:.2f} s, past the end of the film at {info.seconds:.2f} s: it is cut there'
-         for n, line in enumerate(lines, 1) if line.end is not None and line.end > info.seconds + 0.1]  # fmt: skip
+  noted = [
+    f'line {n} would last to {line.end:.2f} s, past the end of the film at {info.seconds:.2f} s: it is cut there'
+    for n, line in enumerate(lines, 1)
+    if line.end is not None and line.end > info.seconds + 0.1
+  ]
   lines, parted = part_lines(check_slots(lines, info.seconds, film))
   given, dropped = _given(directions, lines, lexicon)
   guides, unguided = read_guides(film if guide == 'original' else guide, lines) if guide else ([None] * len(lines), [])
@@ -123,21 +126,33 @@ def dub(
   if project is None and len(lines) > 1:
     project = out.with_name(f'{out.stem}.project')
   facts = {
-    'film': str(film.absolute()), 'film_hash': hash_of_file(film), 'seconds': info.seconds,
-    'model': str(model.path.absolute()), 'model_hash': hash_of_model(model),
-    'director': model.config.director.enabled, 'library': str(getattr(library, 'folder', '')),
-    'lines': [dataclasses.asdict(line) for line in lines], 'voice_of': hashes,
+    'film': str(film.absolute()),
+    'film_hash': hash_of_file(film),
+    'seconds': info.seconds,
+    'model': str(model.path.absolute()),
+    'model_hash': hash_of_model(model),
+    'director': model.config.director.enabled,
+    'library': str(getattr(library, 'folder', '')),
+    'lines': [dataclasses.asdict(line) for line in lines],
+    'voice_of': hashes,
     'voices': {h: v.name for h, v in zip(hashes, voices, strict=True)},
-    'options': {'face': face, 'lexicon': lexicon, 'search': search, **options}, 'fit': fit,
+    'options': {'face': face, 'lexicon': lexicon, 'search': search, **options},
+    'fit': fit,
     'background': background if background in ('keep', 'duck', NONE) else str(Path(background).absolute()),
-    'kept': project is not None, 'out': str(out.absolute()), 'report': report,
+    'kept': project is not None,
+    'out': str(out.absolute()),
+    'report': report,
     'json': str(Path(json_out).absolute()) if json_out else None,
     'warnings': list(dict.fromkeys([*cast.warnings, *spoken, *noted, *parted, *dropped, *unguided])),
-  }  # fmt: skip
+  }
   played_by = {
-    'film': facts['film_hash'], 'model': facts['model_hash'], 'library': getattr(library, 'hash', None),
-    'planner': planner_name(planner), **facts['options'], 'lexicon': lexicon and hash_of(lexicon),
-  }  # fmt: skip
+    'film': facts['film_hash'],
+    'model': facts['model_hash'],
+    'library': getattr(library, 'hash', None),
+    'planner': planner_name(planner),
+    **facts['options'],
+    'lexicon': lexicon and hash_of(lexicon),
+  }
   read_background(facts['background'], film, info.seconds, info.has_sound, [])  # bad input is told before the work
   if project is None or not (Path(project) / 'project.json').exists():
     for path in outputs(facts):
@@ -152,9 +167,16 @@ def dub(
         left.unlink()  # by a process that was killed while it wrote
     work.keep_voices(dict(zip(hashes, voices, strict=True)))
     work.write_facts(facts | {'wrote': sorted({*wrote, *map(str, outputs(facts))}), 'exported': old.get('exported')})
-    inputs = [played_by | {'line': line, 'voice': voice, 'given': g and dataclasses.asdict(g),
-                           'guide': original and dataclasses.asdict(original)}
-              for line, voice, g, original in zip(facts['lines'], hashes, given, guides, strict=True)]  # fmt: skip
+    inputs = [
+      played_by
+      | {
+        'line': line,
+        'voice': voice,
+        'given': g and dataclasses.asdict(g),
+        'guide': original and dataclasses.asdict(original),
+      }
+      for line, voice, g, original in zip(facts['lines'], hashes, given, guides, strict=True)
+    ]
     if fit == NATURAL:  # strict takes do not depend on what follows
       room = rooms(lines, info.seconds)
       inputs = [i | {'fit': fit, 'room': round(r, 3)} for i, r in zip(inputs, room, strict=True)]
@@ -199,9 +221,16 @@ def _play_lines(work: Project, lines, voices, inputs, planners, options, model, 
 
 
 def redo(
-  folder: str | Path, number: int, model: Model | None = None, library: Library | None = None, note: str = '',
-  take: int | None = None, read_note=parse, say=print, fit: str | None = None,
-) -> dict:  # fmt: skip
+  folder: str | Path,
+  number: int,
+  model: Model | None = None,
+  library: Library | None = None,
+  note: str = '',
+  take: int | None = None,
+  read_note=parse,
+  say=print,
+  fit: str | None = None,
+) -> dict:
   """Plays one line of a project again and exports the film; what is not that line stays as it was, to the sample.
 
   note: what to do otherwise, as `read_note` understands it (by rules, English or Chinese); without one it is another
@@ -273,8 +302,10 @@ def export(work: Project, say=print, pictures=None, watch: Stopwatch | None = No
   chosen = [work.chosen(number) for number in range(1, len(lines) + 1)]
   takes = [work.load(number, take) for number, (take, _) in enumerate(chosen, 1)]
   heard = [_heard(t, line) for t, line in zip(takes, lines, strict=True)]
-  first = [h if take == dubbed else _heard(work.load(number, dubbed), h.line)
-           for number, (h, (take, dubbed)) in enumerate(zip(heard, chosen, strict=True), 1)]  # fmt: skip
+  first = [
+    h if take == dubbed else _heard(work.load(number, dubbed), h.line)
+    for number, (h, (take, dubbed)) in enumerate(zip(heard, chosen, strict=True), 1)
+  ]
   target, told = _target(film, info.has_sound, lines)
   anchor = anchors(first)
   gains = [gain_of(h, anchor[folded(h.line.character)], target) for h in heard]
@@ -291,16 +322,23 @@ def export(work: Project, say=print, pictures=None, watch: Stopwatch | None = No
   for t, h, gain in zip(takes, heard, gains, strict=True):
     pitch = t.take.pitch[t.take.pitch > 0]
     level = integrated(h.waveform * 10 ** (gain / 20), SAMPLE_RATE)
-    results.append(t.result | {
-      'level_lufs': round(level, 2) if np.isfinite(level) else None,
-      'pitch_hz': round(float(np.median(pitch)), 1) if len(pitch) else None,
-    })  # fmt: skip
-  result = results[0] if len(results) == 1 else {
-    'lines': results,
-    **{k: sum(r[k] for r in results) for k in SUMMED},
-    'rounds': [],
-    'warnings': [],
-  }  # fmt: skip
+    results.append(
+      t.result
+      | {
+        'level_lufs': round(level, 2) if np.isfinite(level) else None,
+        'pitch_hz': round(float(np.median(pitch)), 1) if len(pitch) else None,
+      }
+    )
+  result = (
+    results[0]
+    if len(results) == 1
+    else {
+      'lines': results,
+      **{k: sum(r[k] for r in results) for k in SUMMED},
+      'rounds': [],
+      'warnings': [],
+    }
+  )
   if facts['report'] and len(lines) > MOST_ON_PAGE:
     warnings.append(f'{len(lines)} lines are too many for one page: {work.folder / "index.html"} has them all')
   result['warnings'] = [*warnings, *result['warnings']]
@@ -355,8 +393,10 @@ def _check_same(old: dict, facts: dict, folder: Path):
   if old and old['film_hash'] != facts['film_hash']:
     raise BadInput(f'{folder} is the project of another film, {old["film"]}; name another --project')
   if old and old['model_hash'] != facts['model_hash']:
-    raise BadInput(f'{folder} was played by another model, {old["model"]} (or the same with the director '
-                   f'{"on" if old["director"] else "off"}); give that one, or another --project')  # fmt: skip
+    raise BadInput(
+      f'{folder} was played by another model, {old["model"]} (or the same with the director '
+      f'{"on" if old["director"] else "off"}); give that one, or another --project'
+    )
 
 
 def _given(directions, lines, lexicon) -> tuple[list[Direction | None], list[str]]:
@@ -374,8 +414,9 @@ def _target(film, has_sound: bool, lines) -> tuple[float, list[str]]:
   if not has_sound:
     return TARGET_LUFS, []
   own = read_sound(film, SAMPLE_RATE)
-  target = target_of(np.concatenate([own[round(a * SAMPLE_RATE) : round(b * SAMPLE_RATE)] for a, b in merged(lines)]),
-                     SAMPLE_RATE)  # fmt: skip
+  target = target_of(
+    np.concatenate([own[round(a * SAMPLE_RATE) : round(b * SAMPLE_RATE)] for a, b in merged(lines)]), SAMPLE_RATE
+  )
   if target >= FAINT_FILM:
     return target, []
   return TARGET_LUFS, [

@@ -77,9 +77,15 @@ class DirectorActor(nn.Module):
     self.join = nn.Dense(c.width)
     self.prosody = ProsodyPredictor(c.prosody_width, c.prosody_layers, c.kernel, c.dropout, stacking)
     self.decoder = MelDecoder(
-      self.config.mel_bands, c.decoder_layers, c.kernel, c.expansion, c.postnet_width, c.postnet_layers, c.dropout,
+      self.config.mel_bands,
+      c.decoder_layers,
+      c.kernel,
+      c.expansion,
+      c.postnet_width,
+      c.postnet_layers,
+      c.dropout,
       stacking,
-    )  # fmt: skip
+    )
 
   def read(self, batch, train: bool = False):
     """Phonemes, voice, lips -> text (B, N, D), condition (B, C), log durations (B, N), lip weights (B, N, L)."""
@@ -127,9 +133,7 @@ class DirectorActor(nn.Module):
     pitch, voicing, energy = self.prosody(frames, mask_bt, condition, train)
     voiced = (batch['pitch'] > 0).astype(frames.dtype)
     true_pitch, true_energy = scale_pitch(batch['pitch']), energy_of_mel(batch['mel'])
-    mel, finished = self.decoder(
-      frames, true_pitch, voiced, true_energy, mask_bt, condition, train, batch.get('noise')
-    )
+    mel, finished = self.decoder(frames, true_pitch, voiced, true_energy, mask_bt, condition, train, batch.get('noise'))
     return {
       'mel': mel,
       'finished': finished,

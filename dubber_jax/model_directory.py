@@ -1,7 +1,7 @@
 """The model directory: what `load`, `dub`, `convert` and `export` use. Written whole, checked by hash when opened.
 
-  config.json  features.json  model.safetensors (director and actor)  vocoder/  critic/  voices.safetensors
-  CARD.md  MANIFEST.json (sha256 of every other file)
+config.json  features.json  model.safetensors (director and actor)  vocoder/  critic/  voices.safetensors
+CARD.md  MANIFEST.json (sha256 of every other file)
 """
 
 import dataclasses
@@ -190,11 +190,15 @@ def load_params(path: Path, config: Config):
   stored = stack_stored(stored, expected)
   wrong = [f'{k} is missing' for k in expected if k not in stored]
   wrong += [f'{k} is not of this model' for k in stored if k not in expected]
-  wrong += [f'{k} is {stored[k].shape}, the config says {v.shape}' for k, v in expected.items()
-            if k in stored and stored[k].shape != v.shape]  # fmt: skip
+  wrong += [
+    f'{k} is {stored[k].shape}, the config says {v.shape}'
+    for k, v in expected.items()
+    if k in stored and stored[k].shape != v.shape
+  ]
   if wrong:
-    raise BadInput(f'{path} does not fit its config.json: {wrong[0]} ({len(wrong)} in all); '
-                   'it is a checkpoint of another config')  # fmt: skip
+    raise BadInput(
+      f'{path} does not fit its config.json: {wrong[0]} ({len(wrong)} in all); it is a checkpoint of another config'
+    )
   return flax.traverse_util.unflatten_dict({tuple(k.split('/')): v for k, v in stored.items()})
 
 
@@ -207,8 +211,10 @@ def load(path: str | Path | None = None, check: bool = True) -> Model:
   path = Path(path) if path else SHIPPED
   check_files(path, hashes=check)
   if 'published' in (path / 'config.json').read_text()[:60]:
-    raise BadInput(f'{path} holds the published system, whose features are not read from films here: '
-                   'open it by dubber_jax.published_directory.load_published')  # fmt: skip
+    raise BadInput(
+      f'{path} holds the published system, whose features are not read from films here: '
+      'open it by dubber_jax.published_directory.load_published'
+    )
   config = from_json((path / 'config.json').read_text(), str(path / 'config.json'))
   check_features(path)
   params = load_params(path / 'model.safetensors', config)
@@ -277,11 +283,14 @@ def read_voices(path: Path) -> dict[str, Voice]:
       by_name.setdefault(name, {})[f'{fit[1:]}{part}'] = file.get_tensor(key)
   return {
     name: Voice(
-      parts['embedding'], parts['reference_mel'].astype(np.float32), name,
-      fit={k.removeprefix('fit/'): v for k, v in parts.items() if k.startswith('fit/')}, fit_of=fitted.get(name, ''),
+      parts['embedding'],
+      parts['reference_mel'].astype(np.float32),
+      name,
+      fit={k.removeprefix('fit/'): v for k, v in parts.items() if k.startswith('fit/')},
+      fit_of=fitted.get(name, ''),
     )
     for name, parts in sorted(by_name.items())
-  }  # fmt: skip
+  }
 
 
 def open_vocoder(folder: Path):

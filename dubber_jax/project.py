@@ -169,8 +169,10 @@ class Project:
     """Raises BadInput where the line has no such take."""
     made = self.made(number, take)
     if made is None:
-      raise BadInput(f'{self.folder}: line {number} has no whole take {take}; '
-                     f'it has {", ".join(map(str, self.takes(number))) or "none"}')  # fmt: skip
+      raise BadInput(
+        f'{self.folder}: line {number} has no whole take {take}; '
+        f'it has {", ".join(map(str, self.takes(number))) or "none"}'
+      )
     folder = self.line_folder(number) / f'take_{take}'
     result = _read_json(folder / 'result.json')
     with np.load(folder / 'take.npz') as arrays:
@@ -189,8 +191,9 @@ class Project:
       raise BadInput(f'{self.folder} has no line {number}: its lines are 1 to {len(lines)}')
     unplayed = [str(other) for other in range(1, len(lines) + 1) if self.chosen(other) is None]
     if unplayed:
-      raise BadInput(f'{self.folder}: not all lines were played yet ({", ".join(unplayed[:10])}); '
-                     'run the same `dubber dub` again')  # fmt: skip
+      raise BadInput(
+        f'{self.folder}: not all lines were played yet ({", ".join(unplayed[:10])}); run the same `dubber dub` again'
+      )
 
 
 @contextlib.contextmanager
@@ -265,8 +268,14 @@ def read_directions(path, lines, words) -> tuple[list[Direction | None], list[st
   path = path / 'directions.json' if path.is_dir() else path
   stored = _read_json(path, 'give a project folder, or its directions.json')
   try:
-    rows = [(Line('', float(row['start']), float(row['end']), row['character']), row['text_hash'],
-             direction_from(row['direction'], path)) for row in stored['lines']]  # fmt: skip
+    rows = [
+      (
+        Line('', float(row['start']), float(row['end']), row['character']),
+        row['text_hash'],
+        direction_from(row['direction'], path),
+      )
+      for row in stored['lines']
+    ]
   except BadInput:
     raise
   except (KeyError, TypeError, ValueError) as error:
@@ -278,8 +287,9 @@ def read_directions(path, lines, words) -> tuple[list[Direction | None], list[st
       warnings.append(f'line {number}: {path} has no direction for {line.start:.2f} to {line.end:.2f} s; it is planned')
       found.append(None)
       continue
-    own_first = [(seconds > 0 and row[0].character == line.character, seconds)
-                 for seconds, row in zip(shared, rows, strict=True)]  # fmt: skip
+    own_first = [
+      (seconds > 0 and row[0].character == line.character, seconds) for seconds, row in zip(shared, rows, strict=True)
+    ]
     _, text_hash, direction = rows[own_first.index(max(own_first))]
     if text_hash != hash_of_text(line) and (direction.pauses or direction.emphasis):
       direction = direction.replace(pauses=(), emphasis=())
@@ -295,8 +305,16 @@ def write_directions(work: Project, takes: list[StoredTake]):
   for number, stored in enumerate(takes, 1):
     direction = {k: v for k, v in dataclasses.asdict(stored.direction).items() if not k.startswith('note')}
     line = stored.line
-    rows.append({'line': number, 'start': line.start, 'end': line.end, 'character': line.character,
-                 'text_hash': hash_of_text(line), 'direction': direction})  # fmt: skip
+    rows.append(
+      {
+        'line': number,
+        'start': line.start,
+        'end': line.end,
+        'character': line.character,
+        'text_hash': hash_of_text(line),
+        'direction': direction,
+      }
+    )
   write_json({'format': FORMAT, 'lines': rows}, work.folder / 'directions.json', overwrite=True)
 
 
@@ -311,10 +329,24 @@ def write_index(work: Project, takes: list[StoredTake]):
   rows = []
   for number, stored in enumerate(takes, 1):
     folder = work.line_folder(number).relative_to(work.folder)
-    heard = [{'number': n, 'chosen': n == stored.number, 'sound': f'{folder.as_posix()}/take_{n}/take.wav',
-              'note': (work.made(number, n) or {}).get('note', '')} for n in work.takes(number)]  # fmt: skip
-    rows.append({'number': number, 'line': stored.line, 'direction': stored.direction, 'takes': heard,
-                 'warnings': stored.result['warnings']})  # fmt: skip
+    heard = [
+      {
+        'number': n,
+        'chosen': n == stored.number,
+        'sound': f'{folder.as_posix()}/take_{n}/take.wav',
+        'note': (work.made(number, n) or {}).get('note', ''),
+      }
+      for n in work.takes(number)
+    ]
+    rows.append(
+      {
+        'number': number,
+        'line': stored.line,
+        'direction': stored.direction,
+        'takes': heard,
+        'warnings': stored.result['warnings'],
+      }
+    )
   source = Path(__file__).with_name('project.html').read_text(encoding='utf-8')
   environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
   page = environment.from_string(source).render(film=Path(work.facts['film']).name, folder=work.folder.name, rows=rows)

@@ -54,9 +54,14 @@ class Fusion(nn.Module):
     if reference_brm.shape[1] < 16:
       raise BadInput(f'the reference mel has {reference_brm.shape[1]} frames; at least 16 (0.19 s) are needed')
     text = FFTTextEncoder(
-      width=c.width, layers=c.text_layers, heads=c.text_heads, filter=c.filter, dropout=0.2 * rate,
-      stacking=self.stacking, name='text',
-    )(ids_bn, before(length_b, ids_bn.shape[1]), train)  # fmt: skip
+      width=c.width,
+      layers=c.text_layers,
+      heads=c.text_heads,
+      filter=c.filter,
+      dropout=0.2 * rate,
+      stacking=self.stacking,
+      name='text',
+    )(ids_bn, before(length_b, ids_bn.shape[1]), train)
     extent_b = extent(c, reference_length_b)
     style = MelStyleEncoder(c.width, dropout=0.1 * rate, name='style')(
       reference_brm, reference_length_b, extent_b, train
@@ -131,16 +136,20 @@ class PublishedDirectorActor(nn.Module):
     exists_bt = before(extent(self.config, mel_length_b), num_frames)
     finished = self.postnet(mel, batch['speaker'], exists_bt, train)
     return {
-      'frames': frames, 'nodes': nodes, 'felt': stages, 'decoded': decoded, 'mel': mel, 'finished': finished,
-      'mask': mask_bt, 'emotion': emotion,
-    }  # fmt: skip
+      'frames': frames,
+      'nodes': nodes,
+      'felt': stages,
+      'decoded': decoded,
+      'mel': mel,
+      'finished': finished,
+      'mask': mask_bt,
+      'emotion': emotion,
+    }
 
   def __call__(self, batch, train: bool = False) -> dict:
     """The teacher-forced pass, with the target's own durations. -> a dictionary of outputs."""
     heard = self.read(batch, train)
-    played = self.play(
-      heard['styled'], batch['durations'], batch['mel_length'], batch, batch['mel'].shape[1], train
-    )
+    played = self.play(heard['styled'], batch['durations'], batch['mel_length'], batch, batch['mel'].shape[1], train)
     return heard | played
 
   def perform(self, batch, num_frames: int) -> dict:
@@ -188,11 +197,22 @@ def initialise(config: PublishedConfig, seed: int | jax.Array) -> dict:
   batch = {
     name: jnp.zeros((1, *shape), jnp.int32 if len(shape) < 2 and name != 'speaker' else jnp.float32)
     for name, shape in {
-      'phonemes': (4,), 'durations': (4,), 'lips': (4, 512), 'reference': (16, 80), 'mel': (4, 80),
-      'speaker': (config.width,), 'phoneme_length': (), 'lip_length': (), 'reference_length': (), 'mel_length': (),
-      'sounds': (3, 1, 1024), 'scene_refs': (1, 1024), 'face_refs': (1, 1024), 'text_refs': (1, 2048),
+      'phonemes': (4,),
+      'durations': (4,),
+      'lips': (4, 512),
+      'reference': (16, 80),
+      'mel': (4, 80),
+      'speaker': (config.width,),
+      'phoneme_length': (),
+      'lip_length': (),
+      'reference_length': (),
+      'mel_length': (),
+      'sounds': (3, 1, 1024),
+      'scene_refs': (1, 1024),
+      'face_refs': (1, 1024),
+      'text_refs': (1, 2048),
     }.items()
-  }  # fmt: skip
+  }
   batch |= {'scene': jnp.zeros((1, 1024)), 'face': jnp.zeros((1, 1024)), 'text': jnp.zeros((1, 2048))}
   model = PublishedDirectorActor(config)
   shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), batch))

@@ -1,9 +1,9 @@
 """The published system on disk, as `dubber convert` makes it of a checkpoint. Checked by hash when opened.
 
-  config.json         {'assembly': 'published', 'config': sizes, 'fresh': PyTorch names of weights drawn at random}
-  model.safetensors   'params/...' and 'batch_stats/...', float32
-  dead.safetensors    tensors of the checkpoint that nothing depends on, by their PyTorch names
-  CARD.md  MANIFEST.json (sha256 of every other file)
+config.json         {'assembly': 'published', 'config': sizes, 'fresh': PyTorch names of weights drawn at random}
+model.safetensors   'params/...' and 'batch_stats/...', float32
+dead.safetensors    tensors of the checkpoint that nothing depends on, by their PyTorch names
+CARD.md  MANIFEST.json (sha256 of every other file)
 """
 
 import dataclasses
@@ -71,5 +71,3 @@ def expected_shapes(config: PublishedConfig) -> dict[str, tuple[int, ...]]:
   """{'params/mel/kernel': (256, 80), ...}, without making the weights."""
   tree = jax.eval_shape(lambda key: initialise(config, key), jax.random.key(0))
   return {k: tuple(v.shape) for k, v in flax.traverse_util.flatten_dict(tree, sep='/').items()}
-
-

@@ -24,19 +24,24 @@ def check_slots(lines, seconds: float, path) -> list[Line]:
   """
   checked = []
   if len(lines) > 1 and any(line.start is None for line in lines):
-    raise BadInput('the script has several lines without times (a screenplay has none): '
-                   'give a subtitle file, or speak them with `dubber speak --lines`')  # fmt: skip
+    raise BadInput(
+      'the script has several lines without times (a screenplay has none): '
+      'give a subtitle file, or speak them with `dubber speak --lines`'
+    )
   for number, line in enumerate(lines, 1):
     start, end = line.start or 0.0, seconds if line.end is None else line.end
     if start >= seconds:
-      raise BadInput(f'line {number} starts at {start:.2f} s and {path} lasts {seconds:.2f} s; '
-                     'give the film of this script')  # fmt: skip
+      raise BadInput(
+        f'line {number} starts at {start:.2f} s and {path} lasts {seconds:.2f} s; give the film of this script'
+      )
     if not 0 <= start < end:
       raise BadInput(f'line {number} lasts from {start:.2f} to {end:.2f} s: give an end after its start, from 0 on')
     end = min(end, seconds)
     if end - start > LONGEST_LINE:
-      raise BadInput(f'line {number} has a slot of {end - start:.1f} s, the limit is {LONGEST_LINE:g} s; '
-                     'give its times in a subtitle file (--script)')  # fmt: skip
+      raise BadInput(
+        f'line {number} has a slot of {end - start:.1f} s, the limit is {LONGEST_LINE:g} s; '
+        'give its times in a subtitle file (--script)'
+      )
     checked.append(dataclasses.replace(line, start=start, end=end))
   return checked
 
@@ -55,14 +60,20 @@ def part_lines(lines) -> tuple[list[Line], list[str]]:
       if after.start >= line.end:
         break
       if folded(line.character) != folded(after.character):
-        warnings.append(f'lines {i + 1} ({named(line)}) and {j + 1} ({named(after)}) overlap for '
-                        f'{min(line.end, after.end) - after.start:.2f} s: both are heard')  # fmt: skip
+        warnings.append(
+          f'lines {i + 1} ({named(line)}) and {j + 1} ({named(after)}) overlap for '
+          f'{min(line.end, after.end) - after.start:.2f} s: both are heard'
+        )
         continue
       if after.start - line.start < SHORTEST_LINE:
-        raise BadInput(f'lines {i + 1} and {j + 1} of {named(line)} begin within {SHORTEST_LINE:g} s of each other, at '
-                       f'{line.start:.2f} s: correct their times, or name who speaks them')  # fmt: skip
-      warnings.append(f'line {i + 1} of {named(line)} ends at {after.start:.2f} s, not {line.end:.2f} s: '
-                      f'their line {j + 1} begins there')  # fmt: skip
+        raise BadInput(
+          f'lines {i + 1} and {j + 1} of {named(line)} begin within {SHORTEST_LINE:g} s of each other, at '
+          f'{line.start:.2f} s: correct their times, or name who speaks them'
+        )
+      warnings.append(
+        f'line {i + 1} of {named(line)} ends at {after.start:.2f} s, not {line.end:.2f} s: '
+        f'their line {j + 1} begins there'
+      )
       parted[i] = dataclasses.replace(line, end=after.start)
   return parted, warnings
 

@@ -92,8 +92,13 @@ def report(results: Results, out: Path, facts: dict[str, str]) -> Path:
     measured = [results.table(f'row_{n}', figure) - results.table(compared_with(n), figure) for n in shown]
     if np.ptp([np.mean(m) for m in measured]) > 0:
       ranks[figure] = rank_correlation(changes, measured)
-  pictured = [{'name': 'directed, recalled rightly', 'intended': results.summary('full', 'intended'),
-               'recalled': results.summary('full', 'recalled')}]  # fmt: skip
+  pictured = [
+    {
+      'name': 'directed, recalled rightly',
+      'intended': results.summary('full', 'intended'),
+      'recalled': results.summary('full', 'recalled'),
+    }
+  ]
   tables = {'The director with nothing left out': pictured}
   if 'anew' in results.bench.ways:
     tables['What rows 10 to 12 are compared with'] = [

@@ -36,9 +36,16 @@ CONDITIONING = ('style', 'gain_shift', 'discriminators')  # what moves without r
 def arms() -> dict[str, Config]:
   data = DataConfig(sources=(), buckets=(640,), frames_per_batch=1920)
   train = TrainConfig(
-    steps=200, learning_rate=5e-4, warmup_steps=20, decay_steps=50, weight_decay=0.0, ema=0.98,
-    log_every=25, save_every=50, init_from=str(SHIPPED),
-  )  # fmt: skip
+    steps=200,
+    learning_rate=5e-4,
+    warmup_steps=20,
+    decay_steps=50,
+    weight_decay=0.0,
+    ema=0.98,
+    log_every=25,
+    save_every=50,
+    init_from=str(SHIPPED),
+  )
   return {'voice': Config(name='adapt_voice', data=data, train=train, tree=TreeConfig(root=''))}
 
 
@@ -51,9 +58,12 @@ def complete(config: Config) -> Config:
   replayed = find_packed(config.data.packed, base.data.sources)
   print('replayed: ' + (', '.join(p.name for p in replayed) or 'nothing, so that only what the voice conditions moves'))
   data = dataclasses.replace(
-    config.data, sources=(str(own), *map(str, replayed)), films=base.data.films,
-    readings=base.data.readings and bool(replayed), reference_frames=base.data.reference_frames,
-  )  # fmt: skip
+    config.data,
+    sources=(str(own), *map(str, replayed)),
+    films=base.data.films,
+    readings=base.data.readings and bool(replayed),
+    reference_frames=base.data.reference_frames,
+  )
   return base.replace(
     name=config.name, data=data, train=config.train, tree=config.tree, mesh=config.mesh, seed=config.seed
   )

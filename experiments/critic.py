@@ -34,9 +34,17 @@ from dubber_jax.training.packed import PackedSet
 
 AUGMENTED, DEGRADED = 'cache/packed/augmented_speakers', 'cache/packed/degraded_speech'
 SHARES = {
-  'ravdess': 0.30, AUGMENTED: 0.16, DEGRADED: 0.2, 'grid': 0.1, 'kathleen': 0.05, 'teacher': 0.04, 'ljspeech': 0.01,
-  'asterisk': 0.02, 'cache/teacher': 0.07, 'librispeech': 0.05,
-}  # fmt: skip
+  'ravdess': 0.30,
+  AUGMENTED: 0.16,
+  DEGRADED: 0.2,
+  'grid': 0.1,
+  'kathleen': 0.05,
+  'teacher': 0.04,
+  'ljspeech': 0.01,
+  'asterisk': 0.02,
+  'cache/teacher': 0.07,
+  'librispeech': 0.05,
+}
 WITHOUT_TEXT = ('librispeech',)
 UNSEEN = ('validation', 'test', 'test_unseen')
 EACH = 240  # unseen recordings of a data set that are measured, at most
@@ -124,9 +132,9 @@ def other_words(batch, rng):
   from dubber_jax.actor.duration import largest_remainder
 
   phonemes, durations = (np.roll(batch[name], 1, axis=0) for name in ('phonemes', 'durations'))
-  durations = np.stack([
-    largest_remainder(d, total) for d, total in zip(durations, batch['durations'].sum(1), strict=True)
-  ])
+  durations = np.stack(
+    [largest_remainder(d, total) for d, total in zip(durations, batch['durations'].sum(1), strict=True)]
+  )
   return batch | {'phonemes': phonemes, 'durations': durations}
 
 

@@ -140,8 +140,10 @@ def train(clips: Clips, relative: bool) -> Discriminant:
 
 def cross_validate(clips: Clips):
   """Prints what there was to choose by: actors 11-18 left out one at a time."""
-  alone, same, real = ([(c, r) for c, r in zip(CHANGES, refs, strict=True)] for refs in (
-    [None] * len(CHANGES), CHANGES, ['real'] * len(CHANGES)))  # fmt: skip
+  alone, same, real = (
+    [(c, r) for c, r in zip(CHANGES, refs, strict=True)]
+    for refs in ([None] * len(CHANGES), CHANGES, ['real'] * len(CHANGES))
+  )
   for name, relative, seen, judged in (
     ('trained on real speech, judged alone', False, [('real', None)], alone),
     ('trained on every change, judged alone', False, None, alone),
@@ -192,8 +194,10 @@ def same_emotion(test: Clips, logits: np.ndarray) -> float:
 
 def measure(clips: Clips, test: Clips, discriminants: dict[str, Discriminant]) -> tuple[list[str], np.ndarray]:
   """Lines of Markdown with the figures on unseen actors; the answers beside neutral speech to the real clips (N,)."""
-  lines = ['| heard | beside neutral speech: accuracy | unweighted recall | alone: accuracy | unweighted recall |',
-           '|---|---|---|---|---|']  # fmt: skip
+  lines = [
+    '| heard | beside neutral speech: accuracy | unweighted recall | alone: accuracy | unweighted recall |',
+    '|---|---|---|---|---|',
+  ]
   for change, reference, name in (
     ('real', 'real', 'real speech'),
     ('vocoder', 'vocoder', 'through the shipped vocoder, the neutral speech too'),

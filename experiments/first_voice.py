@@ -46,22 +46,29 @@ def arms() -> dict[str, Config]:
     name='first_voice/sharp',
     adversarial=AdversarialConfig(weight=0.3, feature_weight=0.5),
     train=TrainConfig(
-      steps=12000, learning_rate=5e-4, warmup_steps=100, decay_steps=3000, ema=0.999, save_every=200,
-      sample_every=1000, unroll=True, init_from='runs/first_voice/speech',
+      steps=12000,
+      learning_rate=5e-4,
+      warmup_steps=100,
+      decay_steps=3000,
+      ema=0.999,
+      save_every=200,
+      sample_every=1000,
+      unroll=True,
+      init_from='runs/first_voice/speech',
     ),
-  )  # fmt: skip
+  )
   acted = sharp.replace(
     name='first_voice/acted',
     data=dataclasses.replace(sharp.data, sources=(*SPEECH, *('ravdess',) * 4)),
     train=dataclasses.replace(
       sharp.train, steps=3000, learning_rate=4e-4, decay_steps=1000, init_from='runs/first_voice/sharp'
     ),
-  )  # fmt: skip
+  )
   felt = acted.replace(
     name='first_voice/felt',
     guidance=GuidanceConfig(critic='runs/training_critic', weight=0.1, share=0.25),
     train=dataclasses.replace(
       acted.train, steps=1200, learning_rate=3e-4, warmup_steps=30, decay_steps=700, init_from='runs/first_voice/acted'
     ),
-  )  # fmt: skip
+  )
   return {'speech': speech, 'sharp': sharp, 'acted': acted, 'felt': felt}

@@ -37,11 +37,26 @@ from dubber_jax.model_directory import SHIPPED, Model
 
 LINES = Path(__file__).with_name('emotional_lines.jsonl')
 TARGETS = {'emotion_accuracy': 0.236, 'naturalness': 0.189}
-FIGURES = ('emotion_accuracy', 'naturalness', 'emotion_probability', 'emotion_similarity', 'cleanliness', 'word_error',
-           'character_error', 'likeness')  # fmt: skip
+FIGURES = (
+  'emotion_accuracy',
+  'naturalness',
+  'emotion_probability',
+  'emotion_similarity',
+  'cleanliness',
+  'word_error',
+  'character_error',
+  'likeness',
+)
 DIFFERENCES = ('emotion_similarity', 'word_error', 'character_error', 'likeness')  # not relative ones
-PAIRS = (('on', 'off'), ('on_once', 'off'), ('on', 'on_once'), ('on', 'off_best_of'), ('off_best_of', 'off'),
-         ('off_label', 'off'), ('on', 'off_label'))  # fmt: skip
+PAIRS = (
+  ('on', 'off'),
+  ('on_once', 'off'),
+  ('on', 'on_once'),
+  ('on', 'off_best_of'),
+  ('off_best_of', 'off'),
+  ('off_label', 'off'),
+  ('on', 'off_label'),
+)
 MAIN = ('off', 'off_best_of', 'on_once', 'on', 'off_label')
 ROUNDS, CANDIDATES = 3, 4
 STEPS = 200  # of `dubber train`; an evaluation trains nothing unless --train-steps says so
@@ -108,10 +123,12 @@ def speed(results: Results, way: str) -> dict:
   """slot_error in ms, of the clips that have a slot; seconds without compiling and without reading the pictures."""
   of_slots = np.nanmax(results.table(way, 'slot_error'), initial=0.0)
   return {
-    'name': way, 'median_seconds': interval(np.median, results.table(way, 'seconds')),
-    'seconds_of_sound': results.summary(way, 'lasts'), 'takes': results.summary(way, 'takes'),
+    'name': way,
+    'median_seconds': interval(np.median, results.table(way, 'seconds')),
+    'seconds_of_sound': results.summary(way, 'lasts'),
+    'takes': results.summary(way, 'takes'),
     'largest_slot_error_in_ms': float(of_slots),
-  }  # fmt: skip
+  }
 
 
 def lips(results: Results) -> list[dict]:
@@ -133,9 +150,11 @@ def real_speech(results: Results) -> list[dict]:
   bench = results.bench
   rows, names, cast = [], bench.ear.emotions, bench.cast
   chosen = [
-    r for speaker in sorted({s.speaker for s in bench.stimuli if s.film is None}) for e in names
+    r
+    for speaker in sorted({s.speaker for s in bench.stimuli if s.film is None})
+    for e in names
     for r in spread([r for r in cast.recordings(speaker) if r.emotion == e and r != cast.reference(speaker)], EACH)
-  ]  # fmt: skip
+  ]
   chosen = spread(chosen, len(bench.stimuli))
   for name, real, hear in (('recordings', True, bench.recorded), ('through the vocoder', False, bench.vocoded)):
     odds = [bench.odds(hear('functionals', r), r.speaker, real, but=r) for r in chosen]
@@ -167,10 +186,13 @@ def limits(results: Results, real: list[dict]) -> list[dict]:
 
 def rows_by(results: Results, part: str) -> list[dict]:
   return [
-    {'name': group, 'clips': len(clips), **{
-      f'{figure} {way}': results.summary(way, figure, clips) for figure in TARGETS for way in ('off', 'on')}}
+    {
+      'name': group,
+      'clips': len(clips),
+      **{f'{figure} {way}': results.summary(way, figure, clips) for figure in TARGETS for way in ('off', 'on')},
+    }
     for group, clips in parts(results, part).items()
-  ]  # fmt: skip
+  ]
 
 
 def parts(results: Results, part: str) -> dict[str, list[int]]:
@@ -212,10 +234,13 @@ def write_items(results: Results) -> Path:
   """Some lines as every way speaks them, first seed, as a listening test reads them; -> the file, beside the sounds."""
   bench = results.bench
   rows = [
-    {'text': s.text, 'emotion': s.emotion,
-     'sounds': {way: str(bench.sound(bench.key(way, s, 0)).relative_to(bench.folder)) for way in MAIN}}
+    {
+      'text': s.text,
+      'emotion': s.emotion,
+      'sounds': {way: str(bench.sound(bench.key(way, s, 0)).relative_to(bench.folder)) for way in MAIN},
+    }
     for s in balanced([s for s in bench.stimuli if s.film is None], LISTENED)
-  ]  # fmt: skip
+  ]
   path = bench.folder / 'listening.json'
   path.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
   return path

@@ -33,8 +33,21 @@ KNOWN = ('ravdess_01', 'ravdess_02', 'ravdess_03', 'ravdess_04')  # not those wh
 ROUNDS, CANDIDATES = 3, 4  # as in the gains
 FILMS = 28  # of each setting at most
 OF_LINES = ('emotion_accuracy', 'emotion_similarity', 'naturalness', 'word_error', 'character_error', 'likeness')
-OF_FILMS = ('lip_sync', 'lip_offset', 'slot_error', 'mcd', 'mcd_dtw', 'mcd_dtw_sl', 'pitch_rmse', 'pitch_correlation',
-            'voicing_error', 'naturalness', 'word_error', 'character_error', 'likeness')  # fmt: skip
+OF_FILMS = (
+  'lip_sync',
+  'lip_offset',
+  'slot_error',
+  'mcd',
+  'mcd_dtw',
+  'mcd_dtw_sl',
+  'pitch_rmse',
+  'pitch_correlation',
+  'voicing_error',
+  'naturalness',
+  'word_error',
+  'character_error',
+  'likeness',
+)
 DRAWN = {'lines': ('emotion_accuracy', 'naturalness', 'likeness'), 'films': ('lip_offset', 'mcd_dtw_sl', 'naturalness')}
 WAYS = ('off', 'on')
 

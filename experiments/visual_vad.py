@@ -118,8 +118,12 @@ def read_film(recording: Recording, cache: Path) -> Film | None:
     track = track_mouth(read_frames(recording.path)[0])
     try:
       found = align(read_sound(recording.path, 16000), recording.text)
-      aligned = {'phonemes': np.array(found.phonemes), 'starts': found.starts, 'ends': found.ends,
-                 'words': np.array([word[:2] for word in found.words])}  # fmt: skip
+      aligned = {
+        'phonemes': np.array(found.phonemes),
+        'starts': found.starts,
+        'ends': found.ends,
+        'words': np.array([word[:2] for word in found.words]),
+      }
     except BadInput:
       aligned = {}
     cache.mkdir(parents=True, exist_ok=True)

@@ -38,10 +38,16 @@ def arms() -> dict[str, Config]:
     name='vocoder/adversarial',
     vocoder=dataclasses.replace(distance.vocoder, adversarial=True, periods=False),
     train=TrainConfig(
-      steps=12000, learning_rate=3e-4, warmup_steps=100, decay_steps=3000, clip_norm=20.0, ema=0.999, save_every=250,
+      steps=12000,
+      learning_rate=3e-4,
+      warmup_steps=100,
+      decay_steps=3000,
+      clip_norm=20.0,
+      ema=0.999,
+      save_every=250,
       init_from='runs/vocoder/distance',
     ),
-  )  # fmt: skip
+  )
   gta = adversarial.replace(
     name='vocoder/gta',
     data=dataclasses.replace(adversarial.data, sources=SPOKEN),
@@ -49,7 +55,7 @@ def arms() -> dict[str, Config]:
     train=dataclasses.replace(
       adversarial.train, steps=6000, learning_rate=2e-4, decay_steps=2000, init_from='runs/vocoder/adversarial'
     ),
-  )  # fmt: skip
+  )
   return {'distance': distance, 'adversarial': adversarial, 'gta': gta}
 
 

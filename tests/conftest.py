@@ -14,12 +14,22 @@ from dubber_jax.model_directory import load, write_model_directory
 
 TINY = Config(
   actor=ActorConfig(
-    width=16, text_layers=1, style_width=16, condition_width=16, lip_width=16, lip_layers=1, prosody_layers=1,
-    prosody_width=16, decoder_layers=2, postnet_width=16, noise_width=4, directed=True,
+    width=16,
+    text_layers=1,
+    style_width=16,
+    condition_width=16,
+    lip_width=16,
+    lip_layers=1,
+    prosody_layers=1,
+    prosody_width=16,
+    decoder_layers=2,
+    postnet_width=16,
+    noise_width=4,
+    directed=True,
   ),
   director=DirectorConfig(width=16),
   data=DataConfig(buckets=(128,)),
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope='session')

@@ -48,9 +48,19 @@ def test_a_recording_that_cannot_be_used_says_whose_it_is(tmp_path):
 
 @pytest.mark.parametrize(
   'broken',
-  ['', 'ANNA = "sam"', '[cast]\n', '[cast]\nANNA = sam', '[cast]\nANNA = 3', '[cast]\nANNA = ""', 'cast = "sam"',
-   '[cast]\nANNA = "sam"\nanna = "sam"', '[cast]\nANNA = "sam"\nANNA = "sam"', b'\xff\xfe\x00'],
-)  # fmt: skip
+  [
+    '',
+    'ANNA = "sam"',
+    '[cast]\n',
+    '[cast]\nANNA = sam',
+    '[cast]\nANNA = 3',
+    '[cast]\nANNA = ""',
+    'cast = "sam"',
+    '[cast]\nANNA = "sam"\nanna = "sam"',
+    '[cast]\nANNA = "sam"\nANNA = "sam"',
+    b'\xff\xfe\x00',
+  ],
+)
 def test_broken_cast_is_refused_in_one_line(tmp_path, broken):
   with pytest.raises(BadInput, match=r'cast\.toml') as error:
     cast(tmp_path, broken)

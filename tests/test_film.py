@@ -28,9 +28,11 @@ from dubber_jax.script.phonemes import phonemize
 
 LIBRARY = SimpleNamespace(hash='books', folder='library')
 LINES = [
-  Line('Good day.', 0.2, 1.0, 'Anna'), Line('Who is there?', 1.0, 1.9, 'Ben'), Line('Only me.', 2.0, 2.8, 'Anna'),
+  Line('Good day.', 0.2, 1.0, 'Anna'),
+  Line('Who is there?', 1.0, 1.9, 'Ben'),
+  Line('Only me.', 2.0, 2.8, 'Anna'),
   Line('Come in, then.', 2.8, 3.8, 'Ben', 'softly'),
-]  # fmt: skip
+]
 
 
 def a_voice(name, seed):
@@ -63,8 +65,22 @@ class Actor:
   def __init__(self):
     self.played, self.lives, self.cannot, self.pictures = [], 10**6, (), []
 
-  def __call__(self, model, line, voice, library, clip, slot, planner, before=(), seed=0, lexicon=None, fit='strict',
-               room_seconds=0.0, **options):  # fmt: skip
+  def __call__(
+    self,
+    model,
+    line,
+    voice,
+    library,
+    clip,
+    slot,
+    planner,
+    before=(),
+    seed=0,
+    lexicon=None,
+    fit='strict',
+    room_seconds=0.0,
+    **options,
+  ):
     assert not any(pictures() is not None for pictures in self.pictures), 'pictures of an earlier line are still held'
     self.pictures.append(weakref.ref(clip.frames))
     if not self.lives:
@@ -82,15 +98,32 @@ class Actor:
     pitch = 100 + zlib.crc32(f'{line.text}{voice.name}{seed}{direction.pitch_shift}'.encode()) % 200
     time = np.arange(frames * HOP) / SAMPLE_RATE
     wave = 0.1 * np.sin(2 * np.pi * pitch * time) * 10 ** (direction.loudness / 20)
-    take = Take(np.zeros((frames, 80), np.float32), symbols, durations, np.full(frames, float(pitch)), np.eye(8)[4],
-                wave.astype(np.float32))  # fmt: skip
+    take = Take(
+      np.zeros((frames, 80), np.float32),
+      symbols,
+      durations,
+      np.full(frames, float(pitch)),
+      np.eye(8)[4],
+      wave.astype(np.float32),
+    )
     result = {
-      'line': dataclasses.asdict(line), 'voice': voice.name, 'reading': None, 'exemplars': {},
-      'direction': dataclasses.asdict(direction), 'rounds': [], 'slot_seconds': slot, 'speech_seconds': slot,
+      'line': dataclasses.asdict(line),
+      'voice': voice.name,
+      'reading': None,
+      'exemplars': {},
+      'direction': dataclasses.asdict(direction),
+      'rounds': [],
+      'slot_seconds': slot,
+      'speech_seconds': slot,
       'take': {'phonemes': list(symbols), 'durations': durations.tolist(), 'emotion': 'neutral'},
-      'fit': fit, 'overrun_seconds': overrun_of(take, slot),
-      'speech_start': 0.0, 'rehearsal_seconds': 0.1, 'compile_seconds': 0.0, 'seconds': {}, 'warnings': list(noted),
-    }  # fmt: skip
+      'fit': fit,
+      'overrun_seconds': overrun_of(take, slot),
+      'speech_start': 0.0,
+      'rehearsal_seconds': 0.1,
+      'compile_seconds': 0.0,
+      'seconds': {},
+      'warnings': list(noted),
+    }
     return DubbedLine(line, take, result, phonemes, direction, None, clip.frames)
 
 
@@ -194,8 +227,10 @@ def test_redo_changes_its_line_and_no_sample_of_another(scene, actor, model, tmp
 
 
 APART = [
-  Line('Good day.', 0.2, 1.0, 'Anna'), Line('Who is there?', 1.6, 2.4, 'Ben'), Line('Only me.', 3.0, 3.6, 'Anna'),
-]  # fmt: skip
+  Line('Good day.', 0.2, 1.0, 'Anna'),
+  Line('Who is there?', 1.6, 2.4, 'Ben'),
+  Line('Only me.', 3.0, 3.6, 'Anna'),
+]
 
 
 def speaks(tmp_path, start, end):

@@ -14,11 +14,21 @@ from dubber_jax.script.symbols import SYMBOLS
 
 TINY = Config(
   actor=ActorConfig(
-    width=16, text_layers=1, style_width=16, condition_width=16, lip_width=16, lip_layers=1, prosody_layers=1,
-    prosody_width=16, decoder_layers=1, postnet_width=16, noise_width=4, directed=True,
+    width=16,
+    text_layers=1,
+    style_width=16,
+    condition_width=16,
+    lip_width=16,
+    lip_layers=1,
+    prosody_layers=1,
+    prosody_width=16,
+    decoder_layers=1,
+    postnet_width=16,
+    noise_width=4,
+    directed=True,
   ),
   director=DirectorConfig(width=16),
-)  # fmt: skip
+)
 
 
 def random_batch(config, items=2, frames=48, phonemes=12, lips=16, reference=20, seed=0):
@@ -115,9 +125,7 @@ def test_director_off_does_not_hear_the_reading(params):
   other = batch | {m: batch[m] + 1.0 for m in MODALITIES} | {name: -batch[name] for name in ('sounds', 'directed')}
   np.testing.assert_array_equal(run(config, params, batch)['finished'], run(config, params, other)['finished'])
   silent = batch | {name: np.zeros_like(batch[name]) for name in ('present', 'directed')}
-  np.testing.assert_allclose(
-    run(config, params, batch)['finished'], run(TINY, params, silent)['finished'], atol=1e-6
-  )
+  np.testing.assert_allclose(run(config, params, batch)['finished'], run(TINY, params, silent)['finished'], atol=1e-6)
 
 
 def test_exemplar_that_is_absent_is_not_heard(params):

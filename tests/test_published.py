@@ -21,12 +21,15 @@ def random_batch(seed=0, lengths=((12, 20, 60, 50), (9, 14, 36, 41)), dtype=np.f
   n, l, r, t = np.array(lengths).max(0)
   items = len(lengths)
   batch = {
-    'phonemes': np.zeros((items, n), np.int32), 'durations': np.zeros((items, n), np.int32),
-    'lips': np.zeros((items, l, 512), dtype), 'reference': np.zeros((items, r, 80), dtype),
-    'mel': np.zeros((items, t, 80), dtype), 'emotion': rng.integers(0, 8, items),
+    'phonemes': np.zeros((items, n), np.int32),
+    'durations': np.zeros((items, n), np.int32),
+    'lips': np.zeros((items, l, 512), dtype),
+    'reference': np.zeros((items, r, 80), dtype),
+    'mel': np.zeros((items, t, 80), dtype),
+    'emotion': rng.integers(0, 8, items),
     'speaker': rng.normal(0, 1, (items, speaker)).astype(dtype),
     'sounds': rng.normal(0, 1, (items, 3, 2, 1024)).astype(dtype),
-  }  # fmt: skip
+  }
   for m, width in zip(MODALITIES, (1024, 1024, 2048), strict=True):
     batch[m] = rng.normal(0, 1, (items, width)).astype(dtype)
     batch[f'{m}_refs'] = rng.normal(0, 1, (items, 2, width)).astype(dtype)

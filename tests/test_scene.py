@@ -19,9 +19,15 @@ def test_sound_cut_or_padded_to_its_slot_begins_and_ends_without_a_jump(samples)
 
 @pytest.mark.parametrize(
   ('start', 'end', 'said'),
-  [(9.0, 9.5, 'starts at 9.00 s'), (3.0, 3.0, 'after its start'), (3.0, 2.0, 'after its start'),
-   (-1.0, 2.0, 'from 0 on'), (float('nan'), 2.0, 'after its start'), (0.0, 1e9, 'limit')],
-)  # fmt: skip
+  [
+    (9.0, 9.5, 'starts at 9.00 s'),
+    (3.0, 3.0, 'after its start'),
+    (3.0, 2.0, 'after its start'),
+    (-1.0, 2.0, 'from 0 on'),
+    (float('nan'), 2.0, 'after its start'),
+    (0.0, 1e9, 'limit'),
+  ],
+)
 def test_slot_that_cannot_be_is_refused(start, end, said):
   with pytest.raises(BadInput, match=f'line 2.*{said}'):
     check_slots([Line('One.', 0.0, 1.0), Line('Two.', start, end)], 100.0 if end > 1e6 else 8.0, 'film.mp4')

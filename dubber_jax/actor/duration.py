@@ -125,6 +125,8 @@ def fit_to_slot(
   space = slot - EDGE - first
   if spoken / wanted > space:
     rate = spoken / space if space > 0 else np.inf
+    if abs(rate - UNHURRIED) < 1e-9:  # rounding; a line that just fits is not hurried
+      rate = UNHURRIED
     if rate > UNHURRIED and fit == NATURAL:
       rate = UNHURRIED
       total = max(slot, int(np.ceil(frames_needed(spoken, sounds.sum(), rate) - 1e-6)))
@@ -202,11 +204,15 @@ def _too_long(spoken, sounds, slot, fit, room) -> str:
 def _told(rate, wanted, overrun) -> list[str]:
   """What is said of a line that is longer than its slot."""
   if overrun > 0:
-    return [f'the slot is short: at {rate:.2f} times its natural pace the line runs on for '
-            f'{overrun / FRAME_RATE:.2f} s after it']  # fmt: skip
-  if rate > UNHURRIED + 1e-9:
-    return [f'the slot is short: the line is spoken {rate:.2f} times as fast as it would be, which is harder to '
-            f'understand; --fit natural keeps to {UNHURRIED} where there is silence after the slot']  # fmt: skip
+    return [
+      f'the slot is short: at {rate:.2f} times its natural pace the line runs on for '
+      f'{overrun / FRAME_RATE:.2f} s after it'
+    ]
+  if rate > UNHURRIED:
+    return [
+      f'the slot is short: the line is spoken {rate:.2f} times as fast as it would be, which is harder to '
+      f'understand; --fit natural keeps to {UNHURRIED} where there is silence after the slot'
+    ]
   return [f'the slot is short: pace {rate:.2f} instead of {wanted:.2f}'] if abs(rate - wanted) > 0.02 else []
 
 

@@ -25,9 +25,12 @@ def scan_layers(block: nn.Module, layers: int, x, *inputs, stacking: Stacking = 
 
   body = nn.remat(layer, prevent_cse=False) if stacking.remat else layer
   scan = nn.scan(
-    body, variable_axes={'params': 0}, split_rngs={'params': True, 'dropout': True}, length=layers,
+    body,
+    variable_axes={'params': 0},
+    split_rngs={'params': True, 'dropout': True},
+    length=layers,
     unroll=layers if stacking.unroll else 1,
-  )  # fmt: skip
+  )
   return scan(block, x, None)[0]
 
 

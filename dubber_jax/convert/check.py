@@ -216,9 +216,13 @@ def _lip_text_attention(f: Fixture) -> dict:
   )
   rate = focus_rate(heads, lip_mask)
   return {
-    'context': context, 'attn_best_head': alignment, 'focus_rate': rate, 'head': rate.argmax(1),
-    'fr_max': rate.max(1).mean(), 'attn_all_heads': heads,
-  }  # fmt: skip
+    'context': context,
+    'attn_best_head': alignment,
+    'focus_rate': rate,
+    'head': rate.argmax(1),
+    'fr_max': rate.max(1).mean(),
+    'attn_all_heads': heads,
+  }
 
 
 def _lip_encoder(f: Fixture) -> dict:
@@ -238,10 +242,16 @@ def _duration_length(f: Fixture) -> dict:
   teacher, _ = regulator.apply({}, f.inputs['x'], given, int(given.sum(1).max()))
   inferred, mask_bt = regulator.apply({}, f.inputs['x'], durations, int(durations.sum(1).max()))
   return {
-    'log_d': log_d, 'teacher_x': teacher, 'teacher_mel_len': given.sum(1), 'teacher_dur': given, 'infer_x': inferred,
-    'infer_mel_len': durations.sum(1), 'infer_dur': durations, 'infer_mel_mask': ~mask_bt,
+    'log_d': log_d,
+    'teacher_x': teacher,
+    'teacher_mel_len': given.sum(1),
+    'teacher_dur': given,
+    'infer_x': inferred,
+    'infer_mel_len': durations.sum(1),
+    'infer_dur': durations,
+    'infer_mel_mask': ~mask_bt,
     'infer_dur_unrounded': unrounded,
-  }  # fmt: skip
+  }
 
 
 def _first_block(variables, heads, x, mask, condition=None) -> dict:
@@ -301,10 +311,13 @@ def _mel_style(f: Fixture) -> dict:
   temporal = inner['temporal_1']['__call__'][0]
   masked = jnp.where(before(length, mel.shape[1])[..., None], temporal, 0.0)
   return {
-    'style': style, 'local': local, 'utterance': utterance_style(local, length),
-    'spectral': jax.nn.mish(inner['spectral_1']['__call__'][0]), 'temporal': temporal,
+    'style': style,
+    'local': local,
+    'utterance': utterance_style(local, length),
+    'spectral': jax.nn.mish(inner['spectral_1']['__call__'][0]),
+    'temporal': temporal,
     'attention': masked + inner['attention']['__call__'][0][0],
-  }  # fmt: skip
+  }
 
 
 def _crossmodal(f: Fixture) -> dict:
@@ -321,9 +334,11 @@ def _crossmodal(f: Fixture) -> dict:
 def published_config(config: dict, **changes) -> PublishedConfig:
   """The fixture's depths in our names; an empty config is the published one."""
   ours = {
-    'encoder_layer': 'text_layers', 'decoder_layer': 'decoder_layers', 'lip_encoder_layer': 'lip_layers',
+    'encoder_layer': 'text_layers',
+    'decoder_layer': 'decoder_layers',
+    'lip_encoder_layer': 'lip_layers',
     'multimodal_layers': 'cross_layers',
-  }  # fmt: skip
+  }
   return PublishedConfig(**{ours[k]: v for k, v in config.items() if k in ours}, **changes)
 
 
@@ -335,19 +350,30 @@ def _fusion(f: Fixture) -> dict:
     variables, f.inputs['text'], length, f.inputs['ref_mels'], jnp.asarray(f.inputs['ref_mel_lens'])
   )
   return {
-    'feature': out['styled'], 'src_mask': ~before(length, f.inputs['text'].shape[1]),
-    'utterance_style': out['utterance_style'], 'text_encoder': out['text'],
-    'cross_time_first': out['cross'].swapaxes(0, 1), 'local_style': out['local_style'],
-  }  # fmt: skip
+    'feature': out['styled'],
+    'src_mask': ~before(length, f.inputs['text'].shape[1]),
+    'utterance_style': out['utterance_style'],
+    'text_encoder': out['text'],
+    'cross_time_first': out['cross'].swapaxes(0, 1),
+    'local_style': out['local_style'],
+  }
 
 
 def published_batch(inputs: dict) -> dict:
   """The whole model's inputs in our names."""
   same = {
-    'phonemes': 'text', 'phoneme_length': 'src_len', 'reference': 'ref_mels', 'reference_length': 'ref_mel_lens',
-    'lips': 'lip_embedding', 'lip_length': 'face_lens', 'durations': 'durations', 'mel': 'mel_target',
-    'mel_length': 'mel_lens', 'speaker': 'spk_embedding', 'emotion': 'emotion_id',
-  }  # fmt: skip
+    'phonemes': 'text',
+    'phoneme_length': 'src_len',
+    'reference': 'ref_mels',
+    'reference_length': 'ref_mel_lens',
+    'lips': 'lip_embedding',
+    'lip_length': 'face_lens',
+    'durations': 'durations',
+    'mel': 'mel_target',
+    'mel_length': 'mel_lens',
+    'speaker': 'spk_embedding',
+    'emotion': 'emotion_id',
+  }
   batch = {ours: jnp.asarray(inputs[theirs]) for ours, theirs in same.items()}
   for m in MODALITIES:
     batch[m], batch[f'{m}_refs'] = jnp.asarray(inputs[f'{m}_emo'][:, 0]), jnp.asarray(inputs[f'{m}_refs'])
@@ -356,9 +382,14 @@ def published_batch(inputs: dict) -> dict:
 
 
 LOSSES = {
-  'total': 'total', 'mel': 'mel', 'mel_post': 'finished', 'speaker': 'speaker', 'duration': 'duration',
-  'diagonal': 'diagonal', 'emotion': 'emotion',
-}  # fmt: skip
+  'total': 'total',
+  'mel': 'mel',
+  'mel_post': 'finished',
+  'speaker': 'speaker',
+  'duration': 'duration',
+  'diagonal': 'diagonal',
+  'emotion': 'emotion',
+}
 
 
 def _whole(f: Fixture, dtype=np.float32) -> dict:
@@ -391,36 +422,56 @@ def _whole(f: Fixture, dtype=np.float32) -> dict:
   else:
     out, losses = jax.jit(lambda params: loss(params)[1])(variables['params'])
   outputs |= {
-    't_lip_encoder': out['lips'], 't_lip_text_context': out['context'], 't_expanded': out['frames'],
-    't_decoder': out['decoded'], 'feature': out['styled'], 'utterance_style': out['utterance_style'],
-    'text_encoder': out['text'], 't_mel': out['mel'], 't_mel_post': out['finished'], 'log_d': out['log_durations'],
-    'mel_mask': ~out['mask'], 'attn': out['alignment'], 'emotion_probs': out['emotion'],
+    't_lip_encoder': out['lips'],
+    't_lip_text_context': out['context'],
+    't_expanded': out['frames'],
+    't_decoder': out['decoded'],
+    'feature': out['styled'],
+    'utterance_style': out['utterance_style'],
+    'text_encoder': out['text'],
+    't_mel': out['mel'],
+    't_mel_post': out['finished'],
+    'log_d': out['log_durations'],
+    'mel_mask': ~out['mask'],
+    'attn': out['alignment'],
+    'emotion_probs': out['emotion'],
     'src_mask': ~before(batch['phoneme_length'], batch['phonemes'].shape[1]),
     'lip_mask': ~before(batch['lip_length'], batch['lips'].shape[1]),
-  }  # fmt: skip
+  }
   for i in range(3):
     outputs |= {f't_graph{i + 1}': out['nodes'][i], f't_agg{i + 1}': out['felt'][i]}
   outputs |= {f'loss_{theirs}': losses[ours] for theirs, ours in LOSSES.items()}
   if any(name.startswith('i_') for name in f.outputs):
     take = perform(config, variables, batch)
     outputs |= {
-      'i_expanded': take['frames'], 'i_agg3': take['felt'][2], 'i_mel_post': take['finished'],
-      'i_mel_len': take['length'], 'i_dur_unrounded': take['unrounded_durations'],
-    }  # fmt: skip
+      'i_expanded': take['frames'],
+      'i_agg3': take['felt'][2],
+      'i_mel_post': take['finished'],
+      'i_mel_len': take['length'],
+      'i_dur_unrounded': take['unrounded_durations'],
+    }
   return outputs
 
 
 def _losses(f: Fixture) -> dict:
   given = {name: jnp.asarray(value) for name, value in f.inputs.items()}
   batch = {
-    'mel': given['mel_target'], 'speaker': given['spk_embedding'], 'emotion': given['emotion_id'],
-    'durations': given['durations'], 'phoneme_length': given['src_len'], 'lip_length': given['lip_len'],
+    'mel': given['mel_target'],
+    'speaker': given['spk_embedding'],
+    'emotion': given['emotion_id'],
+    'durations': given['durations'],
+    'phoneme_length': given['src_len'],
+    'lip_length': given['lip_len'],
     'mel_length': given['mel_len'],
-  }  # fmt: skip
+  }
   ours = {
-    'mel': 'mel', 'mel_post': 'finished', 'log_d': 'log_durations', 'utterance_style': 'utterance_style',
-    'attn': 'alignment', 'emotion_probs': 'emotion',
-  }  # fmt: skip
+    'mel': 'mel',
+    'mel_post': 'finished',
+    'log_d': 'log_durations',
+    'utterance_style': 'utterance_style',
+    'attn': 'alignment',
+    'emotion_probs': 'emotion',
+  }
 
   def total(outputs):
     losses = published_losses(outputs, batch)
@@ -479,13 +530,26 @@ def _collate(f: Fixture) -> dict:
     items[int(number)][field] = value
   batch = collate(items)
   same = {
-    'text': 'phonemes', 'src_len': 'phoneme_length', 'sid': 'speaker_number', 'ref_mels': 'reference',
-    'ref_mel_lens': 'reference_length', 'mel_target': 'mel', 'mel_len': 'mel_length', 'f0': 'pitch',
-    'energy': 'energy', 'D': 'durations', 'ref_linguistics': 'reference_phonemes', 'face_lens': 'lip_length',
-    'Lipmotion': 'lips', 'spk_embedding': 'speaker', 'Ref_texts': 'reference_order',
-    'Ref_text_lens': 'reference_order_length', 'emos_embedding': 'emotion_features',
-    'face_embedding': 'face_features', 'emotion_ids': 'emotion',
-  }  # fmt: skip
+    'text': 'phonemes',
+    'src_len': 'phoneme_length',
+    'sid': 'speaker_number',
+    'ref_mels': 'reference',
+    'ref_mel_lens': 'reference_length',
+    'mel_target': 'mel',
+    'mel_len': 'mel_length',
+    'f0': 'pitch',
+    'energy': 'energy',
+    'D': 'durations',
+    'ref_linguistics': 'reference_phonemes',
+    'face_lens': 'lip_length',
+    'Lipmotion': 'lips',
+    'spk_embedding': 'speaker',
+    'Ref_texts': 'reference_order',
+    'Ref_text_lens': 'reference_order_length',
+    'emos_embedding': 'emotion_features',
+    'face_embedding': 'face_features',
+    'emotion_ids': 'emotion',
+  }
   outputs = {theirs: batch[ours] for theirs, ours in same.items()}
   for i, m in enumerate(MODALITIES):
     outputs |= {f'{m}_emo_embedding': batch[m][:, None], f'{m}_refs': batch[f'{m}_refs']}

@@ -17,10 +17,17 @@ import numpy as np
 
 MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of the older container
 STORAGES = {
-  'FloatStorage': np.float32, 'DoubleStorage': np.float64, 'HalfStorage': np.float16,
-  'BFloat16Storage': ml_dtypes.bfloat16, 'LongStorage': np.int64, 'IntStorage': np.int32, 'ShortStorage': np.int16,
-  'CharStorage': np.int8, 'ByteStorage': np.uint8, 'BoolStorage': np.bool_,
-}  # fmt: skip
+  'FloatStorage': np.float32,
+  'DoubleStorage': np.float64,
+  'HalfStorage': np.float16,
+  'BFloat16Storage': ml_dtypes.bfloat16,
+  'LongStorage': np.int64,
+  'IntStorage': np.int32,
+  'ShortStorage': np.int16,
+  'CharStorage': np.int8,
+  'ByteStorage': np.uint8,
+  'BoolStorage': np.bool_,
+}
 
 
 class UnsafePickle(Exception):

@@ -113,21 +113,31 @@ def number(word: str) -> float:
 _WORDS = '|'.join(sorted((re.escape(w) for w in NUMBERS), key=len, reverse=True))
 _NUMBER = rf'(?:\d+(?:\.\d+)?|\.\d+|\b(?:{_WORDS})\b|[{"".join(DIGITS)}十]+(?:点[{"".join(DIGITS)}]+)?)'
 _UNIT = '|'.join(f'(?P<u{i}>{pattern})' for i, (pattern, _, _) in enumerate(UNITS))
-_AMOUNT = re.compile(rf'(?P<sign>[+-])?\s*(?P<n>{_NUMBER})(?: more| further| extra)?\s*个?\s*(?:{_UNIT})(?![a-z])'
-                     rf'|百分之(?P<of100>{_NUMBER})')  # fmt: skip
+_AMOUNT = re.compile(
+  rf'(?P<sign>[+-])?\s*(?P<n>{_NUMBER})(?: more| further| extra)?\s*个?\s*(?:{_UNIT})(?![a-z])'
+  rf'|百分之(?P<of100>{_NUMBER})'
+)
 _BARE = re.compile(r'(?:(?:to|at|of|=|为|到|至)\s*|(?<=[a-z] ))(\d?\.\d+|(?<![a-z] )[01])(?![\d.]*\s*[%a-z半分秒倍成])')
-_QUOTED = re.compile(r'"([^"]{1,60})"|[“”]([^“”]{1,60})[“”]|「([^」]{1,60})」|『([^』]{1,60})』'
-                     r"|(?<![a-z])'([^']{1,60})'(?![a-z])")  # fmt: skip
-_CLAUSES = re.compile(r'[,;:!?()\[\]{}\n。、…]+|\.(?!\d)|[—–]+|\s-+\s'
-                      r'|\b(?:but|and|then|yet|while|although|though|instead(?! of))\b'
-                      '|但是?|不过|而且|并且|并|同时|然后|却')  # fmt: skip
-_COMPARATIVE = re.compile(r'(?:ier|dder|(?:loud|soft|quiet|slow|fast|quick|high|low|tight|flat|deep|gentl|weak|strong'
-                          r'|calm|bright|dark|warm|tens|cool|clear|firm|bigg|small|wid|narrow|brisk|long|short)er)\b'
-                          r'|\b(?:slow|speed|pick)\b.*\b(?:down|up)|^(?:放|加|减|提|降|压|升|增|拔|调)')  # fmt: skip
+_QUOTED = re.compile(
+  r'"([^"]{1,60})"|[“”]([^“”]{1,60})[“”]|「([^」]{1,60})」|『([^』]{1,60})』'
+  r"|(?<![a-z])'([^']{1,60})'(?![a-z])"
+)
+_CLAUSES = re.compile(
+  r'[,;:!?()\[\]{}\n。、…]+|\.(?!\d)|[—–]+|\s-+\s'
+  r'|\b(?:but|and|then|yet|while|although|though|instead(?! of))\b'
+  '|但是?|不过|而且|并且|并|同时|然后|却'
+)
+_COMPARATIVE = re.compile(
+  r'(?:ier|dder|(?:loud|soft|quiet|slow|fast|quick|high|low|tight|flat|deep|gentl|weak|strong'
+  r'|calm|bright|dark|warm|tens|cool|clear|firm|bigg|small|wid|narrow|brisk|long|short)er)\b'
+  r'|\b(?:slow|speed|pick)\b.*\b(?:down|up)|^(?:放|加|减|提|降|压|升|增|拔|调)'
+)
 # What is said around an ask and needs no answer.
-_FILLER = re.compile(r'(?:ok(?:ay)?|please|here|good|great|nice|yes|this|it|time|now|so|let us|the line|line|sound'
-                     r'|um|well|just|try|again|play|这里|这句|请|要|好|很好|再来|一遍|演出|一次|吧|了|的|\s|\d'
-                     ')*')  # fmt: skip
+_FILLER = re.compile(
+  r'(?:ok(?:ay)?|please|here|good|great|nice|yes|this|it|time|now|so|let us|the line|line|sound'
+  r'|um|well|just|try|again|play|这里|这句|请|要|好|很好|再来|一遍|演出|一次|吧|了|的|\s|\d'
+  ')*'
+)
 
 
 def _compiled(kind, entries, ending):
@@ -288,9 +298,15 @@ class _Clause:
 
   def _moved(self, noun, sign, said, given) -> Ask:
     return Ask(
-      said, _named(noun), float(sign), degree=given.get('degree', 1.0), negated=bool(given.get('not')),
-      flipped=bool(given.get('too') or given.get('less')), relative=not given.get('too'), clause=self.said,
-    )  # fmt: skip
+      said,
+      _named(noun),
+      float(sign),
+      degree=given.get('degree', 1.0),
+      negated=bool(given.get('not')),
+      flipped=bool(given.get('too') or given.get('less')),
+      relative=not given.get('too'),
+      clause=self.said,
+    )
 
   def _stresses(self, names) -> list[Ask]:
     """The words to be stressed and, after a "not" or "instead of", those that are not."""
@@ -310,14 +326,18 @@ class _Clause:
     small = any(kind == 'short' or (kind == 'move' and v[0] < 0) for _, _, kind, v in self.tokens)
     large = any(kind == 'long' or (kind == 'move' and v[0] > 0) for _, _, kind, v in self.tokens)
     return Ask(
-      self.said, axis, degree=math.prod(v for _, _, kind, v in self.tokens if kind == 'degree'),
+      self.said,
+      axis,
+      degree=math.prod(v for _, _, kind, v in self.tokens if kind == 'degree'),
       amount=(seconds[0], 'pauses') if seconds else None,
       negated=any(kind == 'not' and start < first for start, _, kind, _ in self.tokens),
       flipped=bool(self.kinds & {'less', 'too'}),
       relative='more' in self.kinds or bool(re.search('longer|shorter|一些', self.said)),
-      where=tuple(k for k in ('breath', 'marks', 'after', 'before') if k in self.kinds), clause=self.said,
-      size=0.6**small * 1.8**large, quoted=names,
-    )  # fmt: skip
+      where=tuple(k for k in ('breath', 'marks', 'after', 'before') if k in self.kinds),
+      clause=self.said,
+      size=0.6**small * 1.8**large,
+      quoted=names,
+    )
 
 
 def _named(noun):

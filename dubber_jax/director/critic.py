@@ -66,9 +66,7 @@ class Critic(nn.Module):
     hidden, phones, pitch, voicing = hear(mel_btm, mask_bt)
     known, _, known_pitch, known_voicing = hear(reference_brm, batch['reference_mask'])
     half, known_half = mask_bt[:, ::STEP], batch['reference_mask'][:, ::STEP]
-    voice, reference_voice = (
-      unit(nn.tanh(who(x, m))) for x, m in ((hidden, half), (known, known_half))
-    )
+    voice, reference_voice = (unit(nn.tanh(who(x, m))) for x, m in ((hidden, half), (known, known_half)))
 
     # The voice's own: its mean spectrum while it speaks, and its pitch.
     spoken = batch['reference_mask'] * nn.sigmoid(4.0 * (reference_brm.mean(-1) + 1.0))
@@ -103,10 +101,19 @@ class Critic(nn.Module):
     heard = jnp.concatenate([pairs(mel_btm) @ cosines(), voiced[..., None], mouth], axis=-1)
     together = Opinion(s.opinion, 1, s.dropout, reach=9, name='together')(heard, half * seen, train)[:, 0]
     return {
-      'phones': phones, 'pitch': pitch, 'voicing': voicing, 'emotion': emotion, 'natural': natural, 'voice': voice,
-      'reference_voice': reference_voice, 'together': together, 'usual': usual_btm * 2.5 - 5.0,
-      'usual_length': usual_length, 'height': height, 'voiced': voiced,
-    }  # fmt: skip
+      'phones': phones,
+      'pitch': pitch,
+      'voicing': voicing,
+      'emotion': emotion,
+      'natural': natural,
+      'voice': voice,
+      'reference_voice': reference_voice,
+      'together': together,
+      'usual': usual_btm * 2.5 - 5.0,
+      'usual_length': usual_length,
+      'height': height,
+      'voiced': voiced,
+    }
 
 
 class Ear(nn.Module):

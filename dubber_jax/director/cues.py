@@ -8,12 +8,24 @@ from dataclasses import dataclass
 
 RATIOS = ('pace', 'pitch_range')  # quantities of a Direction that multiply; others add
 LIMITS = {
-  'intensity': (0.1, 1.0), 'pace': (0.75, 1.35), 'pitch_shift': (-4.0, 6.0), 'pitch_range': (0.6, 1.6),
-  'loudness': (-10.0, 8.0), 'breathiness': (0.0, 1.0), 'tremor': (0.0, 1.0),
-}  # fmt: skip
+  'intensity': (0.1, 1.0),
+  'pace': (0.75, 1.35),
+  'pitch_shift': (-4.0, 6.0),
+  'pitch_range': (0.6, 1.6),
+  'loudness': (-10.0, 8.0),
+  'breathiness': (0.0, 1.0),
+  'tremor': (0.0, 1.0),
+}
 NEUTRAL = {name: 0.0 for name in LIMITS} | {'intensity': 0.5}  # additive: the logarithm of a ratio
-STEPS = {'loudness': 4.0, 'pitch_shift': 2.0, 'pitch_range': math.log(1.2), 'pace': math.log(1.15), 'intensity': 0.15,
-         'tremor': 0.3, 'breathiness': 0.3}  # what a movement without an amount moves  # fmt: skip
+STEPS = {
+  'loudness': 4.0,
+  'pitch_shift': 2.0,
+  'pitch_range': math.log(1.2),
+  'pace': math.log(1.15),
+  'intensity': 0.15,
+  'tremor': 0.3,
+  'breathiness': 0.3,
+}  # what a movement without an amount moves
 
 
 @dataclass(frozen=True)
@@ -134,22 +146,35 @@ NOUNS = {
 MOVES = {  # sign and the quantity that is meant where none is named
   (1, 'pitch_shift'): ('higher|high\\b', '升高|拔高|高'),
   (-1, 'pitch_shift'): ('lower|low\\b', '压低|降低|低'),
-  (1, 'intensity'): ('up|raise|raising|increase|boost|lift|heighten|turn up|bring up|take up|add\\b',
-                     '提高|提升|上去|增加|增大|加大|加强|增强|调高|大|升|加|强|上调'),
-  (-1, 'intensity'): ('down|reduce|drop|decrease|cut|pull back|lessen|turn down',
-                      '减小|减弱|减少|调低|小|弱|降|减|下调'),
-}  # fmt: skip
+  (1, 'intensity'): (
+    'up|raise|raising|increase|boost|lift|heighten|turn up|bring up|take up|add\\b',
+    '提高|提升|上去|增加|增大|加大|加强|增强|调高|大|升|加|强|上调',
+  ),
+  (-1, 'intensity'): (
+    'down|reduce|drop|decrease|cut|pull back|lessen|turn down',
+    '减小|减弱|减少|调低|小|弱|降|减|下调',
+  ),
+}
 DEGREES = {
-  0.3: ('barely|a (?:tiny|wee|small) bit|a fraction|ever so slightly|a hair|a hint of|a trace of',
-        '一点点|一丝丝|极轻微'),
-  0.5: ('(?:just |only )?(?:a (?:little|bit|touch|tad|shade|notch|dash)(?: bit)?(?: of)?|slight(?:ly)?|somewhat|some'
-        '|a notch|lightly)', '略带|略微|略|稍微|稍稍|稍|轻微|微微|有一?点|一点儿?|一些|一丝|些许|点儿|带一?点|些|一下'),
+  0.3: (
+    'barely|a (?:tiny|wee|small) bit|a fraction|ever so slightly|a hair|a hint of|a trace of',
+    '一点点|一丝丝|极轻微',
+  ),
+  0.5: (
+    '(?:just |only )?(?:a (?:little|bit|touch|tad|shade|notch|dash)(?: bit)?(?: of)?|slight(?:ly)?|somewhat|some'
+    '|a notch|lightly)',
+    '略带|略微|略|稍微|稍稍|稍|轻微|微微|有一?点|一点儿?|一些|一丝|些许|点儿|带一?点|些|一下',
+  ),
   0.8: ('almost|nearly|close to', '几乎|近乎|差不多|接近'),
-  1.5: ('very|much|a lot|far\\b|really|way|deeply|considerabl[ey]|significantly|noticeably|clearly',
-        '非常|很|十分|特别|得多|许多|很多|明显|更加|大幅|大大'),
-  1.8: ('extreme(?:ly)?|utter(?:ly)?|as (?=\\w+ as (?:you can|possible))|completely|totally',
-        '极其|极度|极|尽量|尽可能|完全'),
-}  # fmt: skip
+  1.5: (
+    'very|much|a lot|far\\b|really|way|deeply|considerabl[ey]|significantly|noticeably|clearly',
+    '非常|很|十分|特别|得多|许多|很多|明显|更加|大幅|大大',
+  ),
+  1.8: (
+    'extreme(?:ly)?|utter(?:ly)?|as (?=\\w+ as (?:you can|possible))|completely|totally',
+    '极其|极度|极|尽量|尽可能|完全',
+  ),
+}
 PARTICLES = {
   'not': ("(?:do|does|did|is|are|was|must|should|need|ca|wo)n'?t|not|cannot|never|no(?: longer)?\\b|without|stop"
           '|avoid|lose the|remove|skip|take out|instead of|rather than',

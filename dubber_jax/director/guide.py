@@ -71,9 +71,14 @@ def read_guide(wave: np.ndarray, sample_rate: int) -> Guide | None:
     course = tuple(round(float(s), 2) for s in np.interp(at, voiced, 12 * np.log2(pitch[voiced] / middle)))
   seconds = speaking.sum() * step
   return Guide(
-    tuple(float(p) for p in sound_emotion(part, sample_rate)), float(seconds),
-    _syllables(part, sample_rate, pitch) / float(seconds), middle, spread, course, _gaps(speaking[first:last], step),
-  )  # fmt: skip
+    tuple(float(p) for p in sound_emotion(part, sample_rate)),
+    float(seconds),
+    _syllables(part, sample_rate, pitch) / float(seconds),
+    middle,
+    spread,
+    course,
+    _gaps(speaking[first:last], step),
+  )
 
 
 def _syllables(wave, sample_rate, pitch) -> int:
@@ -82,8 +87,9 @@ def _syllables(wave, sample_rate, pitch) -> int:
   frames = wave[: len(wave) // hop * hop].reshape(-1, hop)
   level = 10 * np.log10(np.square(frames, dtype=np.float64).mean(1) + 1e-10)
   level = np.convolve(level, np.hanning(7)[1:-1] / np.hanning(7).sum(), mode='same')
-  peaks, _ = find_peaks(level, prominence=SYLLABLE_DB, distance=max(1, round(SYLLABLE_SECONDS / 0.01)),
-                        height=level.max() - 25)  # fmt: skip
+  peaks, _ = find_peaks(
+    level, prominence=SYLLABLE_DB, distance=max(1, round(SYLLABLE_SECONDS / 0.01)), height=level.max() - 25
+  )
   on_pitch = np.minimum((peaks / max(len(level), 1) * len(pitch)).astype(int), max(len(pitch) - 1, 0))
   return int((pitch[on_pitch] > 0).sum()) if len(pitch) else 0
 

@@ -273,9 +273,14 @@ def _line(line, phonemes, before) -> dict:
     for said, direction in list(before)[-LINES_BEFORE:]
   ]
   return {
-    'line': line.text, 'words': phonemes.words, 'character': line.character, 'spoken_to': spoken_to(line, before),
-    'stage_direction': line.stage_direction, 'slot_seconds': slot and round(slot, 2), 'lines_before': earlier,
-  }  # fmt: skip
+    'line': line.text,
+    'words': phonemes.words,
+    'character': line.character,
+    'spoken_to': spoken_to(line, before),
+    'stage_direction': line.stage_direction,
+    'slot_seconds': slot and round(slot, 2),
+    'lines_before': earlier,
+  }
 
 
 def _seen(reading, exemplars) -> dict:
@@ -284,18 +289,27 @@ def _seen(reading, exemplars) -> dict:
       'caption': reading.captions.get(m, ''),
       'emotions': _shares(reading.emotions.get(m, ())),
     }
-    for m, present in zip(MODALITIES, reading.present, strict=True) if present
-  }  # fmt: skip
+    for m, present in zip(MODALITIES, reading.present, strict=True)
+    if present
+  }
   recalled = [
-    {'by': m, 'emotion': clip.emotion, 'similarity': round(float(clip.similarity), 3), 'line': clip.text,
-     'delivery': {k: round(float(v), 3) for k, v in clip.prosody.items() if math.isfinite(v)}}
-    for m in MODALITIES for clip in exemplars.clips.get(m, ())
-  ]  # fmt: skip
+    {
+      'by': m,
+      'emotion': clip.emotion,
+      'similarity': round(float(clip.similarity), 3),
+      'line': clip.text,
+      'delivery': {k: round(float(v), 3) for k, v in clip.prosody.items() if math.isfinite(v)},
+    }
+    for m in MODALITIES
+    for clip in exemplars.clips.get(m, ())
+  ]
   both = mixed_emotion(reading)
   return {
-    'seen': seen, 'agreement': round(agreement(reading), 3), 'similar_performances': recalled,
+    'seen': seen,
+    'agreement': round(agreement(reading), 3),
+    'similar_performances': recalled,
     'face_and_words_differ': dict(zip(('face', 'words'), both, strict=True)) if both else None,
-  }  # fmt: skip
+  }
 
 
 def _shares(probabilities) -> dict[str, float]:
@@ -349,8 +363,9 @@ def read_answer(answer: str, phonemes: Phonemes) -> tuple[Direction, tuple[str, 
     **{name: round(value, 3) for name, value in quantities.items()},
   )
   note, note_zh = describe(direction, phonemes.words)
-  return direction.replace(note=_sentence(values.get('note')) or note,
-                           note_zh=_sentence(values.get('note_zh')) or note_zh), tuple(warnings)  # fmt: skip
+  return direction.replace(
+    note=_sentence(values.get('note')) or note, note_zh=_sentence(values.get('note_zh')) or note_zh
+  ), tuple(warnings)
 
 
 def _number(value) -> float:

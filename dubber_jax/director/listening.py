@@ -1,8 +1,8 @@
 """The critic at work: takes in, what is heard in them out, and the folder that its weights lie in.
 
-  config.json        sizes of the networks; `scales`, what each raw figure is like in speech that is wrong and in speech
-                     that is right
-  model.safetensors  weights
+config.json        sizes of the networks; `scales`, what each raw figure is like in speech that is wrong and in speech
+                   that is right
+model.safetensors  weights
 """
 
 import dataclasses
@@ -173,8 +173,10 @@ def read_critic(folder: str | Path) -> Listener:
   expected = flax.traverse_util.flatten_dict(_shapes(sizes), sep='/')
   wrong = [k for k in {*expected, *flat} if k not in flat or k not in expected or flat[k].shape != expected[k].shape]
   if wrong:
-    raise BadInput(f'{folder}: {sorted(wrong)[0]} is not what its config.json says ({len(wrong)} in all); '
-                   'these are the weights of another critic')  # fmt: skip
+    raise BadInput(
+      f'{folder}: {sorted(wrong)[0]} is not what its config.json says ({len(wrong)} in all); '
+      'these are the weights of another critic'
+    )
   return Listener(sizes, flax.traverse_util.unflatten_dict(flat, sep='/'), scales)
 
 

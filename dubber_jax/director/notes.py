@@ -25,8 +25,15 @@ SECOND = 0.5  # of an emotion that is only a touch beside another
 UNITS = {'loudness': 'dB', 'pitch_shift': 'semitones'}
 Words = Phonemes | Sequence[str]  # of a line; its Phonemes tell where it has marks of punctuation too
 PLAIN = Direction()
-CALLED = {'pace': 'pace', 'pitch_shift': 'pitch', 'pitch_range': 'pitch range', 'loudness': 'loudness',
-          'breathiness': 'breathiness', 'tremor': 'tremor', 'intensity': 'intensity'}  # fmt: skip
+CALLED = {
+  'pace': 'pace',
+  'pitch_shift': 'pitch',
+  'pitch_range': 'pitch range',
+  'loudness': 'loudness',
+  'breathiness': 'breathiness',
+  'tremor': 'tremor',
+  'intensity': 'intensity',
+}
 
 
 @dataclass(frozen=True)
@@ -54,9 +61,11 @@ def parse(note: str, direction: Direction = PLAIN, words: Words = ()) -> ParsedN
   heard = hear(note)
   if not heard.understood:
     said = ' '.join(note.split())[:60]
-    raise BadInput(f'nothing in the note {said!r} was understood: notes are read in English and Chinese and speak of '
-                   'emotion, pace, pitch, loudness, breath, tremor, pauses and stress, as "sadder, slower, two '
-                   'semitones lower", "a pause after \'never\'", “压低音量，声音略带颤抖”')  # fmt: skip
+    raise BadInput(
+      f'nothing in the note {said!r} was understood: notes are read in English and Chinese and speak of '
+      'emotion, pace, pitch, loudness, breath, tremor, pauses and stress, as "sadder, slower, two '
+      'semitones lower", "a pause after \'never\'", “压低音量，声音略带颤抖”'
+    )
   parsed = apply(heard.asks, direction, words)
   clauses = list(dict.fromkeys(heard.unknown))
   more = f' and {len(clauses) - 3} more' * (len(clauses) > 3)
@@ -146,8 +155,10 @@ def _settle(axis, outright, warnings) -> tuple[Ask, float]:
   contrary = [pair for pair in outright if _contrary(pair, (ask, step))]
   if contrary and not (ask.amount and ask.amount[1] == 'set'):
     why = 'an amount counts before a word' if measured and not contrary[-1][0].amount else 'what is said last counts'
-    warnings.append(f'{contrary[-1][0].said!r} and {ask.said!r} contradict each other in {CALLED[axis]}: '
-                    f'{ask.said!r} is followed, {why}')  # fmt: skip
+    warnings.append(
+      f'{contrary[-1][0].said!r} and {ask.said!r} contradict each other in {CALLED[axis]}: '
+      f'{ask.said!r} is followed, {why}'
+    )
   if ask.amount:
     return ask, step
   agreeing = [pair for pair in pairs if not _contrary(pair, (ask, step))]
@@ -248,9 +259,11 @@ def _emotion(asks, direction, warnings) -> dict:
         primary[emotion] = 0.75 ** len(primary)
         intensity += 0.3 * (ask.degree - 1) if emotion != 'neutral' else 0.0
   mixture = mixture / mixture.sum() if mixture.sum() > 1e-6 else np.asarray(Direction().emotion)
-  named = primary | {e: w for e, w in second.items() if e not in primary} | {
-    e: w for e, w in share.items() if e not in primary
-  }  # fmt: skip
+  named = (
+    primary
+    | {e: w for e, w in second.items() if e not in primary}
+    | {e: w for e, w in share.items() if e not in primary}
+  )
   if named:
     taken = TAKEN if primary else 0.4
     mixture = (1 - taken) * mixture

@@ -287,9 +287,11 @@ def _pauses(phonemes, share) -> tuple[tuple[int, float], ...]:
   is usual. Elsewhere the actor's own are right."""
   more = float(np.clip(2 * share, 0, 0.2))
   found = [(word, mark) for word, mark in marks(phonemes) if mark in PAUSES]
-  return tuple({
-    word: round(min(PAUSES[mark] + more, 0.8), 2) for word, mark in found if mark in ('...', '-') or more >= 0.05
-  }.items())  # fmt: skip
+  return tuple(
+    {
+      word: round(min(PAUSES[mark] + more, 0.8), 2) for word, mark in found if mark in ('...', '-') or more >= 0.05
+    }.items()
+  )
 
 
 def _emphasis(text, words) -> tuple[float, ...]:

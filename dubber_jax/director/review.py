@@ -11,8 +11,14 @@ from dubber_jax.director.planner import LIMITS
 
 # What counts for the whole of a take. Emotion is what the director is for; words and nature are what nobody forgives.
 WEIGHTS = {
-  'emotion': 0.35, 'natural': 0.2, 'words': 0.2, 'obedience': 0.15, 'voice': 0.1, 'together': 0.1, 'timing': 0.1
-}  # fmt: skip
+  'emotion': 0.35,
+  'natural': 0.2,
+  'words': 0.2,
+  'obedience': 0.15,
+  'voice': 0.1,
+  'together': 0.1,
+  'timing': 0.1,
+}
 FLOORS = {'emotion': 0.7, 'natural': 0.5, 'words': 0.7, 'obedience': 0.6, 'timing': 0.5}  # of a take that is accepted
 ENOUGH = 0.85  # overall, of one that is
 NAMED = 0.3  # share of a mixture that has to be emotions with a sound, for it to be listened for
@@ -58,9 +64,11 @@ def shortfall(heard: Heard, plain: Heard, goal: Direction) -> dict[str, float]:
     'pace': math.log(heard.pace / plain.pace),
   }
   asked = {
-    'pitch_shift': goal.pitch_shift, 'pitch_range': math.log(goal.pitch_range), 'loudness': goal.loudness,
+    'pitch_shift': goal.pitch_shift,
+    'pitch_range': math.log(goal.pitch_range),
+    'loudness': goal.loudness,
     'pace': math.log(goal.pace),
-  }  # fmt: skip
+  }
   return {k: asked[k] - v for k, v in measured.items() if abs(asked[k]) > 0.02 and math.isfinite(v)}
 
 

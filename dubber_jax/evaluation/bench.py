@@ -40,8 +40,19 @@ SPARED = ('cleanliness',)  # judges that hear the first seed alone: slow, and no
 FILMED = ('lips', 'recording')  # judges that need a real film: what is seen in it, or what was said in it
 SHARES = ('emotion_accuracy', 'emotion_probability', 'intended', 'recalled', 'accepted')  # between 0 and 1
 RATIOS = {'word_error': ('errors', 'words'), 'character_error': ('character_errors', 'characters')}
-PACKAGES = ('jax', 'flax', 'numpy', 'scipy', 'torch', 'distillmos', 'speechmos', 'onnxruntime', 'faster-whisper',
-            'ctranslate2', 'Resemblyzer')  # fmt: skip
+PACKAGES = (
+  'jax',
+  'flax',
+  'numpy',
+  'scipy',
+  'torch',
+  'distillmos',
+  'speechmos',
+  'onnxruntime',
+  'faster-whisper',
+  'ctranslate2',
+  'Resemblyzer',
+)
 
 
 @dataclass(frozen=True)
@@ -86,9 +97,18 @@ class Bench:
   the functions of the module `speakers`."""
 
   def __init__(
-    self, folder: str | Path, ways: Mapping[str, Way], models: Mapping[str, Model], library: Library | None,
-    stimuli: Sequence[Stimulus], seeds: int, judges: Sequence[str] = JUDGES, cast=speakers, judge=open_judge, ear=None,
-  ):  # fmt: skip
+    self,
+    folder: str | Path,
+    ways: Mapping[str, Way],
+    models: Mapping[str, Model],
+    library: Library | None,
+    stimuli: Sequence[Stimulus],
+    seeds: int,
+    judges: Sequence[str] = JUDGES,
+    cast=speakers,
+    judge=open_judge,
+    ear=None,
+  ):
     missing = [name for name, way in ways.items() if way.weights not in models]
     if missing:
       raise BadInput(f'the way {missing[0]} is played with weights of {ways[missing[0]].weights!r}, which is no arm')
@@ -147,10 +167,18 @@ class Bench:
         write_wav(path, wave, SAMPLE_RATE)
       apart = abs(seconds - stage.slot) if stage.slot is not None else None
       facts = {k: float(v) for k, v in played.facts.items()}
-      self.performed.add('take', self.key(name, stimulus, seed), {
-        'sound': known_by, 'seconds': round(spent, 3), 'lasts': round(seconds, 4), 'slot_error': apart, 'facts': facts,
-        'origin': origin,
-      })  # fmt: skip
+      self.performed.add(
+        'take',
+        self.key(name, stimulus, seed),
+        {
+          'sound': known_by,
+          'seconds': round(spent, 3),
+          'lasts': round(seconds, 4),
+          'slot_error': apart,
+          'facts': facts,
+          'origin': origin,
+        },
+      )
 
   def _is_there(self, key):
     return self.performed.has('take', key) and self.sound(key).exists()
@@ -296,9 +324,7 @@ class Results:
     return read_sound(self.bench.sound(self.bench.key(way, self.bench.stimuli[clip], seed)), SAMPLE_RATE)
 
   def origins(self) -> list[dict]:
-    names = dict.fromkeys(
-      self.bench.performed.value('take', self.bench.key(*t))['origin'] for t in self.bench.takes()
-    )
+    names = dict.fromkeys(self.bench.performed.value('take', self.bench.key(*t))['origin'] for t in self.bench.takes())
     return [self.bench.performed.value('origin', name) for name in names]
 
   @functools.cache  # noqa: B019

@@ -30,12 +30,18 @@ def emotion_config(base: Config, name: str, steps: int, init_from: str = '', **d
     director=dataclasses.replace(base.director, **director),
     data=DataConfig(sources=SOURCES, buckets=(320,), frames_per_batch=3200, films=False, packed=base.data.packed),
     train=TrainConfig(
-      steps=steps, learning_rate=1e-3, warmup_steps=min(20, steps // 5), decay_steps=steps // 2, ema=0.98,
-      save_every=50, sample_every=10**9, init_from=init_from,
+      steps=steps,
+      learning_rate=1e-3,
+      warmup_steps=min(20, steps // 5),
+      decay_steps=steps // 2,
+      ema=0.98,
+      save_every=50,
+      sample_every=10**9,
+      init_from=init_from,
     ),
     adversarial=AdversarialConfig(),
     guidance=GuidanceConfig(),
-  )  # fmt: skip
+  )
 
 
 def on_path(name: str) -> bool:

@@ -34,10 +34,19 @@ class Evaluation:
 
 
 def evaluate(
-  evaluation: Evaluation, base: Model, library, work: str | Path, out: str | Path, limit: int | None = None,
-  seeds: int = 3, cast=speakers, judge=open_judge, ear=None, share: tuple[int, int] | None = None,
+  evaluation: Evaluation,
+  base: Model,
+  library,
+  work: str | Path,
+  out: str | Path,
+  limit: int | None = None,
+  seeds: int = 3,
+  cast=speakers,
+  judge=open_judge,
+  ear=None,
+  share: tuple[int, int] | None = None,
   first: Callable[[], None] | None = None,
-) -> Path | None:  # fmt: skip
+) -> Path | None:
   """-> the report's JSON file, in `out`; what it was made of is kept in `work`. The same call changes nothing.
 
   limit: at most so many clips, spread over the set. share: (i, n) performs and judges the i-th of n parts, and writes
@@ -71,12 +80,13 @@ def facts(results: Results) -> dict[str, str]:
     'model': f'{b.models[""].path.name}, {b.hashes[""]}; config {b.models[""].config.hash()}',
     'arms trained from it': ', '.join(
       f'{name} ({m.config.train.steps} steps, {b.hashes[name]})' for name, m in b.models.items() if name
-    ) or 'none: all ways play the same weights',
+    )
+    or 'none: all ways play the same weights',
     'library': f'{len(b.library)} clips, {b.library.hash}' if b.library is not None else 'none',
     'clips': f'{len(b.stimuli)}, of {len({s.speaker for s in b.stimuli})} voices',
     'seeds of takes': ', '.join(map(str, range(b.seeds))),
     'judge of emotion': f'sha256 {b.ear.digest[:12] or "unknown"}, chance {1 / len(b.ear.emotions):.1%}',
-  }  # fmt: skip
+  }
   if any(stimulus.film for stimulus in b.stimuli) and 'lips' in b.judges:
     said['judge of lip sync'] = f'sha256 {load_lip_judge().digest[:12]}'
   for name in ('commit', 'machine', 'versions'):

@@ -32,8 +32,9 @@ class Example:
   wave: np.ndarray
 
 
-def write_page(out: str | Path, title: str, groups: Mapping[str, Sequence[tuple[str, Sequence[Example]]]],
-               embedded: bool = False) -> None:  # fmt: skip
+def write_page(
+  out: str | Path, title: str, groups: Mapping[str, Sequence[tuple[str, Sequence[Example]]]], embedded: bool = False
+) -> None:
   """Writes `out` (html) for {heading: [(line, its examples)]}. All sounds are brought to the same loudness.
 
   The page appears only when complete; raises BadInput where it cannot be written.

@@ -153,9 +153,12 @@ def _spectrum(power, loud, voiced):
   share = power / power.sum(1, keepdims=True)
   centroid = np.log2((share * HERTZ).sum(1) + 1)
   for name, values in (
-    ('alpha ratio', alpha), ('hammarberg', hammarberg), ('centroid', centroid),
-    ('slope below 500', _tilt(low)), ('slope to 1500', _tilt(mid)),
-  ):  # fmt: skip
+    ('alpha ratio', alpha),
+    ('hammarberg', hammarberg),
+    ('centroid', centroid),
+    ('slope below 500', _tilt(low)),
+    ('slope to 1500', _tilt(mid)),
+  ):
     found |= {f'{name} mean': values[voiced].mean(), f'{name} deviation': values[voiced].std()}
   found |= _course('alpha ratio', alpha[voiced])
   unvoiced = loud & ~voiced
@@ -197,10 +200,15 @@ def _quality(power, semitones, voiced):
   a3 = decibels[:, (HERTZ > 2000) & (HERTZ < 3500)].max(1)
   found = {}
   for name, values in (
-    ('first to second harmonic', first - second), ('first to third harmonic', first - third),
-    ('first harmonic to third formant', first - a3), ('harmonicity', harmonicity), ('cepstral peak', prominence),
-    ('formant 1', formants[:, 0]), ('formant 2', formants[:, 1]), ('formant 3', formants[:, 2]),
-  ):  # fmt: skip
+    ('first to second harmonic', first - second),
+    ('first to third harmonic', first - third),
+    ('first harmonic to third formant', first - a3),
+    ('harmonicity', harmonicity),
+    ('cepstral peak', prominence),
+    ('formant 1', formants[:, 0]),
+    ('formant 2', formants[:, 1]),
+    ('formant 3', formants[:, 2]),
+  ):
     found |= {f'{name} middle': np.median(values), f'{name} deviation': values.std()}
   found |= _course('harmonicity', harmonicity)
   return found

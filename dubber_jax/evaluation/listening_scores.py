@@ -58,8 +58,12 @@ class Scores:
 def find_key(answers: Sequence[str | Path]) -> Path:
   """The key that lies beside the answers. Raises BadInput where there is none, or more than one that fits."""
   test = _read(answers[0]).get('test')
-  found = [path for path in {Path(file).parent for file in answers} for path in sorted(path.glob('*.key.json'))
-           if _read(path).get('test') == test]  # fmt: skip
+  found = [
+    path
+    for path in {Path(file).parent for file in answers}
+    for path in sorted(path.glob('*.key.json'))
+    if _read(path).get('test') == test
+  ]
   if len(found) != 1:
     raise BadInput(f'{len(found)} keys of this test lie beside {answers[0]}: name one with --key')
   return found[0]
@@ -89,8 +93,11 @@ def score(answers: Sequence[str | Path], key: str | Path) -> Scores:
       rated = {s: v for s, v in zip(systems, values, strict=True) if not np.isnan(v).all()}
       ratings[section] = {s: crossed(v) for s, v in rated.items()}
       counts[section] = {s: int((~np.isnan(v)).sum()) for s, v in rated.items()}
-      gains[section] = {(a, b): paired(rated[a], rated[b]) for a, b in pairs
-                        if a in rated and b in rated and _in_both(rated[a], rated[b])}  # fmt: skip
+      gains[section] = {
+        (a, b): paired(rated[a], rated[b])
+        for a, b in pairs
+        if a in rated and b in rated and _in_both(rated[a], rated[b])
+      }
       agreement[section] = _agreement(values.reshape(-1, len(kept)), 'ordinal')
   choices = {pair: _choices(kept, pair, known) for pair in pairs}
   choices = {pair: values for pair, values in choices.items() if not np.isnan(values).all()}
@@ -188,21 +195,41 @@ def markdown(scores: Scores) -> str:
     parts.append(f'Listener {one.name} is left out: {failed}.')
   ratings, gains = scores.ratings, scores.gains
   systems = dict.fromkeys(system for rows in ratings.values() for system in rows)
-  parts.append(table([
-    {'system': system, **{f'{_named(s)}, 1 to 5': rows.get(system) for s, rows in ratings.items()},
-     'ratings': sum(rows.get(system, 0) for rows in scores.counts.values())}
-    for system in systems
-  ]))  # fmt: skip
+  parts.append(
+    table(
+      [
+        {
+          'system': system,
+          **{f'{_named(s)}, 1 to 5': rows.get(system) for s, rows in ratings.items()},
+          'ratings': sum(rows.get(system, 0) for rows in scores.counts.values()),
+        }
+        for system in systems
+      ]
+    )
+  )
   pairs = dict.fromkeys([*scores.preferred, *(pair for rows in gains.values() for pair in rows)])
-  parts.append(table([
-    {'compared': f'{pair[1]} over {pair[0]}', 'preferred': scores.preferred.get(pair),
-     **{f'gain in {_named(s)}': rows.get(pair) for s, rows in gains.items()}}
-    for pair in pairs
-  ], {'preferred': '{:.0%}'}))  # fmt: skip
-  parts.append(table([
-    {'agreement of listeners': _named(section), "Krippendorff's alpha": alpha, 'heard by two or more': alpha.clips}
-    for section, alpha in scores.agreement.items() if not math.isnan(alpha.value)
-  ]))  # fmt: skip
+  parts.append(
+    table(
+      [
+        {
+          'compared': f'{pair[1]} over {pair[0]}',
+          'preferred': scores.preferred.get(pair),
+          **{f'gain in {_named(s)}': rows.get(pair) for s, rows in gains.items()},
+        }
+        for pair in pairs
+      ],
+      {'preferred': '{:.0%}'},
+    )
+  )
+  parts.append(
+    table(
+      [
+        {'agreement of listeners': _named(section), "Krippendorff's alpha": alpha, 'heard by two or more': alpha.clips}
+        for section, alpha in scores.agreement.items()
+        if not math.isnan(alpha.value)
+      ]
+    )
+  )
   return '\n\n'.join(filter(None, parts)) + '\n'
 
 

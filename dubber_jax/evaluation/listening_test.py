@@ -50,8 +50,10 @@ def read_items(source: str | Path) -> list[Item]:
   source = Path(source)
   if source.is_dir():
     listing = source / 'lines.jsonl'
-    rows = [(n, {**row, 'sounds': _sounds_of(source, str(row.get('name', f'{n:03d}')))})
-            for n, row in enumerate(_read_rows(listing), 1)]  # fmt: skip
+    rows = [
+      (n, {**row, 'sounds': _sounds_of(source, str(row.get('name', f'{n:03d}')))})
+      for n, row in enumerate(_read_rows(listing), 1)
+    ]
   else:
     listing, rows = source, list(enumerate(_read_rows(source), 1))
   items = [_item(row, f'{listing}, line {n}', listing.parent) for n, row in rows]
@@ -101,9 +103,16 @@ def _item(row, where, folder) -> Item:
 
 
 def write_test(
-  items: Sequence[Item], out: str | Path, key: str | Path | None = None, title: str = 'Listening test', seed: int = 0,
-  lines: int = LINES, sections: Sequence[str] = SECTIONS, beside: bool = False, overwrite: bool = False,
-) -> Path:  # fmt: skip
+  items: Sequence[Item],
+  out: str | Path,
+  key: str | Path | None = None,
+  title: str = 'Listening test',
+  seed: int = 0,
+  lines: int = LINES,
+  sections: Sequence[str] = SECTIONS,
+  beside: bool = False,
+  overwrite: bool = False,
+) -> Path:
   """Writes the page `out` (html) and the key, OUT.key.json unless named; returns the path of the key.
 
   lines: how many each listener hears of each system. beside: sounds as files in a folder of the page's name, not in
@@ -133,8 +142,9 @@ def write_test(
   sounds = dict(zip(samples, sum(heard, []), strict=True)) | {
     name: _leveled(beeps(count)) for name, count in checks.items()
   }
-  shown = [{**row, 'sounds': sorted(name for name, of in samples.items() if of['line'] == n)}
-           for n, row in enumerate(rows)]  # fmt: skip
+  shown = [
+    {**row, 'sounds': sorted(name for name, of in samples.items() if of['line'] == n)} for n, row in enumerate(rows)
+  ]
 
   addresses = {name: _address(sounds[name]) for name in sorted(sounds)}
   if beside:
@@ -144,13 +154,24 @@ def write_test(
       for name, data in sounds.items():
         (part / f'{name}.wav').write_bytes(data)
   plan = {
-    'test': test, 'title': title, 'sections': sections, 'perListener': min(lines, len(items)), 'lines': shown,
-    'checks': sorted(checks), 'trial': _address(_leveled(beeps(2))), 'sounds': addresses,
-  }  # fmt: skip
+    'test': test,
+    'title': title,
+    'sections': sections,
+    'perListener': min(lines, len(items)),
+    'lines': shown,
+    'checks': sorted(checks),
+    'trial': _address(_leveled(beeps(2))),
+    'sounds': addresses,
+  }
   answer = {
-    'test': test, 'title': title, 'systems': systems, 'sections': sections, 'lines': rows, 'checks': checks,
+    'test': test,
+    'title': title,
+    'systems': systems,
+    'sections': sections,
+    'lines': rows,
+    'checks': checks,
     'samples': samples,
-  }  # fmt: skip
+  }
   with complete_file(key, overwrite) as part:
     part.write_text(json.dumps(answer, indent=1, ensure_ascii=False), encoding='utf-8')
   with complete_file(out, overwrite) as part:

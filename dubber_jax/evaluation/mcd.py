@@ -103,8 +103,10 @@ def _three_forms(find_path, filled_reference, filled, reference, cepstra) -> dic
   warped = _decibels(reference[path[:, 0]], cepstra[path[:, 1]])
   lengths = len(reference), len(cepstra)
   return {
-    'mcd': _decibels(filled_reference, filled), 'mcd_dtw': warped, 'mcd_dtw_sl': warped * max(lengths) / min(lengths),
-  }  # fmt: skip
+    'mcd': _decibels(filled_reference, filled),
+    'mcd_dtw': warped,
+    'mcd_dtw_sl': warped * max(lengths) / min(lengths),
+  }
 
 
 def _decibels(a: np.ndarray, b: np.ndarray) -> float:

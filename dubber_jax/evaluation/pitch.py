@@ -44,8 +44,12 @@ def pitch_distance(reference: np.ndarray, pitch: np.ndarray) -> dict[str, float]
   disagree = (reference > 0) != (pitch > 0)
   gross = both & (np.abs(pitch - reference) > GROSS * reference)
   errors = {'voicing_error': disagree.mean(), 'f0_frame_error': (disagree | gross).mean()}
-  pitched = {'pitch_rmse': math.nan, 'pitch_shift': math.nan, 'pitch_correlation': math.nan,
-             'gross_pitch_error': math.nan}  # fmt: skip
+  pitched = {
+    'pitch_rmse': math.nan,
+    'pitch_shift': math.nan,
+    'pitch_correlation': math.nan,
+    'gross_pitch_error': math.nan,
+  }
   if both.sum() > 1:
     a, b = (12 * np.log2(p[both]) for p in (reference, pitch))
     pitched = {

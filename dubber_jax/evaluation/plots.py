@@ -38,9 +38,11 @@ def draw_gains(path: str | Path, rows: Mapping[str, Sequence[tuple[str, Gain]]],
 
 
 def draw_ablations(
-  path: str | Path, names: Sequence[str], changes: Mapping[str, Sequence[Gain]],
+  path: str | Path,
+  names: Sequence[str],
+  changes: Mapping[str, Sequence[Gain]],
   published: Mapping[str, Sequence[float | None]],
-) -> None:  # fmt: skip
+) -> None:
   """A bar a row for {metric: what leaving it out changed}, with its interval; a diamond is the published change."""
   sheet, places = _sheet(1, len(changes), 4.6, 1.1 + 0.34 * len(names))
   height = np.arange(len(names))[::-1]
@@ -105,8 +107,15 @@ def draw_confusions(path: str | Path, names: Sequence[str], pairs: Mapping[str, 
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     place.imshow(shares, cmap='Blues', vmin=0, vmax=1)
     for i, j in np.ndindex(shares.shape):
-      place.text(j, i, f'{shares[i, j]:.0%}', ha='center', va='center', fontsize=7,
-                 color='white' if shares[i, j] > 0.5 else 'black')  # fmt: skip
+      place.text(
+        j,
+        i,
+        f'{shares[i, j]:.0%}',
+        ha='center',
+        va='center',
+        fontsize=7,
+        color='white' if shares[i, j] > 0.5 else 'black',
+      )
     place.set_xticks(range(len(names)), names, rotation=45, ha='right', fontsize=8)
     place.set_yticks(range(len(names)), names, fontsize=8)
     place.set_title(f'{heading}, {len(found)} clips', fontsize=10)

@@ -46,8 +46,13 @@ def nearest(measure: str):
     raise BadInput(f"no measure {measure!r}: 'dot' and 'euclid' are those beside the cosine")
 
   def recall(library, reading, count, exclude_key='', **_):
-    return _by(library, reading, count, lambda q, x: x @ q if measure == 'dot' else -np.linalg.norm(x - q, axis=1),
-               library.keys != exclude_key)  # fmt: skip
+    return _by(
+      library,
+      reading,
+      count,
+      lambda q, x: x @ q if measure == 'dot' else -np.linalg.norm(x - q, axis=1),
+      library.keys != exclude_key,
+    )
 
   return recall
 

@@ -11,8 +11,14 @@ from dubber_jax.model_directory import Model, norms_hash
 from dubber_jax.voices import make_voice
 
 SETS = {
-  'k': 'kathleen', 'l': 'ljspeech', 't': 'teacher', 'p': 'vctk', 's': 'grid', 'r': 'ravdess', 'c': 'cremad'
-}  # by initial  # fmt: skip
+  'k': 'kathleen',
+  'l': 'ljspeech',
+  't': 'teacher',
+  'p': 'vctk',
+  's': 'grid',
+  'r': 'ravdess',
+  'c': 'cremad',
+}  # by initial
 DAMAGED = ('grid/s4/bbaf2a',)  # a knock after the words, as loud as they are
 REFERENCE = 3.0  # s: the shortest recording that a voice is made of, where there is one as long
 ENOUGH = 16  # recordings, of which a mean is taken

@@ -93,10 +93,17 @@ def read_grid(setting: str) -> list[Stimulus]:
   speaker, split = ('s1', 'test') if setting == '2.0' else ('s4', 'test_unseen')
   films = [r for r in recordings(speaker) if r.split == split and r.key not in DAMAGED and r != reference(speaker)]
   return [
-    Stimulus(f'grid-{setting}/{r.id}/{speaker}', r.text, r.emotion, speaker, film=r.path, person=speaker,
-             given=r.path if setting == '1.0' else None)
+    Stimulus(
+      f'grid-{setting}/{r.id}/{speaker}',
+      r.text,
+      r.emotion,
+      speaker,
+      film=r.path,
+      person=speaker,
+      given=r.path if setting == '1.0' else None,
+    )
     for r in films
-  ]  # fmt: skip
+  ]
 
 
 def balanced(lines: Sequence[Stimulus], every: int) -> list[Stimulus]:

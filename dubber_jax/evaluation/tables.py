@@ -73,8 +73,13 @@ class More:
 NO_MORE = More()
 
 
-def write_gains(folder: str | Path, comparisons: Sequence[Comparison], headline: tuple[str, str],
-                facts: Mapping[str, str], more: More = NO_MORE) -> None:  # fmt: skip
+def write_gains(
+  folder: str | Path,
+  comparisons: Sequence[Comparison],
+  headline: tuple[str, str],
+  facts: Mapping[str, str],
+  more: More = NO_MORE,
+) -> None:
   """Writes gains.md, gains.json and gains.png. headline: the arms (of, over) whose gains are METRIC_gain in the JSON.
 
   facts: what a reader has to know, as commit, seeds, machine. Raises BadInput where the headline was not compared.
@@ -83,10 +88,16 @@ def write_gains(folder: str | Path, comparisons: Sequence[Comparison], headline:
   if not first:
     raise BadInput(f'nothing compares {headline[0]} with {headline[1]}, which is the headline')
   rows = [
-    {'metric': _words(c.metric), 'gain of': f'{c.of} over {c.over}', 'gain (95 % interval)': c.gain,
-     'smallest that could be shown': c.gain.smallest, 'target': c.target, '': c.verdict}
+    {
+      'metric': _words(c.metric),
+      'gain of': f'{c.of} over {c.over}',
+      'gain (95 % interval)': c.gain,
+      'smallest that could be shown': c.gain.smallest,
+      'target': c.target,
+      '': c.verdict,
+    }
     for c in comparisons
-  ]  # fmt: skip
+  ]
   data = {f'{metric}_gain': _compared(c) for metric, c in first.items()}
   data['comparisons'] = [{'metric': c.metric, 'of': c.of, 'over': c.over, **_compared(c)} for c in comparisons]
   text = table(rows, {'smallest that could be shown': '{:.1%}', 'target': '{:+.1%}'})
@@ -98,9 +109,14 @@ def write_gains(folder: str | Path, comparisons: Sequence[Comparison], headline:
   draw_gains(Path(folder) / 'gains.png', shown, {_words(c.metric): c.target for c in first.values() if c.target})
 
 
-def write_ablations(folder: str | Path, full: Mapping[str, Interval], rows: Sequence[Ablation],
-                    ranks: Mapping[str, RankCorrelation], facts: Mapping[str, str],
-                    more: More = NO_MORE) -> None:  # fmt: skip
+def write_ablations(
+  folder: str | Path,
+  full: Mapping[str, Interval],
+  rows: Sequence[Ablation],
+  ranks: Mapping[str, RankCorrelation],
+  facts: Mapping[str, str],
+  more: More = NO_MORE,
+) -> None:
   """Writes ablations.md, ablations.json and ablations.png. full: the figures of the model with nothing left out."""
   metrics = list(full)
   lines = [{'': '', 'left out': 'nothing', **{_words(m): full[m] for m in metrics}}]
@@ -112,32 +128,43 @@ def write_ablations(folder: str | Path, full: Mapping[str, Interval], rows: Sequ
         lines[-1][f'published change of {_words(m)}'] = row.published.get(m)
   text = table(lines, {f'published change of {_words(m)}': '{:+.1%}' for m in metrics})
   for metric, rank in ranks.items():
-    text += (f'\n\nRank correlation of {_words(metric)} with the published rows: {rank.show()}; '
-             f'a random order agrees as well in {rank.chance:.1%} of cases.')  # fmt: skip
+    text += (
+      f'\n\nRank correlation of {_words(metric)} with the published rows: {rank.show()}; '
+      f'a random order agrees as well in {rank.chance:.1%} of cases.'
+    )
   data = {
     'full': {m: figure.row() for m, figure in full.items()},
     'rows': [
-      {'number': row.number, 'left_out': row.left_out, 'published': dict(row.published),
-       **{m: {**figure.row(), 'change': row.changes[m].row() if m in row.changes else None}
-          for m, figure in row.figures.items()}}
+      {
+        'number': row.number,
+        'left_out': row.left_out,
+        'published': dict(row.published),
+        **{
+          m: {**figure.row(), 'change': row.changes[m].row() if m in row.changes else None}
+          for m, figure in row.figures.items()
+        },
+      }
       for row in rows
     ],
     'rank_correlation': {metric: rank.row() for metric, rank in ranks.items()},
-  }  # fmt: skip
+  }
   shown = [m for m in metrics if all(m in row.changes for row in rows)]
   if shown:
     Path(folder).mkdir(parents=True, exist_ok=True)
     more = More(more.tables, {'change by leaving out': 'ablations.png', **more.pictures})
     names = [f'{row.number}. {row.left_out}' for row in rows]
     draw_ablations(
-      Path(folder) / 'ablations.png', names, {_words(m): [row.changes[m] for row in rows] for m in shown},
+      Path(folder) / 'ablations.png',
+      names,
+      {_words(m): [row.changes[m] for row in rows] for m in shown},
       {_words(m): [row.published.get(m) for row in rows] for m in shown},
-    )  # fmt: skip
+    )
   _write(folder, 'ablations', 'Ablations', text, data, facts, more)
 
 
-def write_rows(folder: str | Path, name: str, title: str, rows: Sequence[Mapping], facts: Mapping[str, str],
-               more: More = NO_MORE) -> None:  # fmt: skip
+def write_rows(
+  folder: str | Path, name: str, title: str, rows: Sequence[Mapping], facts: Mapping[str, str], more: More = NO_MORE
+) -> None:
   """Writes NAME.md and NAME.json of any rows, as those of retrieval: values are figures, numbers or words."""
   _write(folder, name, title, table(_spoken(rows)), {'rows': _plain(rows)}, facts, more)
 

@@ -30,9 +30,16 @@ class Recalling:
 
 
 def directed(
-  name: str = '', rounds: int = 1, candidates: int = 1, search: str = 'exact', recall=None,
-  director: dict | None = None, extractors: Extractors | None = None, weights: str = '', seeds: int = 0,
-) -> Way:  # fmt: skip
+  name: str = '',
+  rounds: int = 1,
+  candidates: int = 1,
+  search: str = 'exact',
+  recall=None,
+  director: dict | None = None,
+  extractors: Extractors | None = None,
+  weights: str = '',
+  seeds: int = 0,
+) -> Way:
   """By the director, as `dubber dub` does it. director: settings of DirectorConfig that differ; recall: see Recalling;
   name: by which what cannot be told from numbers is known."""
 
@@ -44,9 +51,18 @@ def directed(
     if recall:
       library = Recalling(library, recall)
     done = play_line(
-      model, stage.line, stage.voice, library, stage.clip, stage.slot, search=search, extractors=extractors,
-      seed=stage.seed, rounds=rounds, candidates=candidates,
-    )  # fmt: skip
+      model,
+      stage.line,
+      stage.voice,
+      library,
+      stage.clip,
+      stage.slot,
+      search=search,
+      extractors=extractors,
+      seed=stage.seed,
+      rounds=rounds,
+      candidates=candidates,
+    )
     return Played(done.take, told_of(done.result))
 
   settings = f'{name} rounds={rounds} candidates={candidates} search={search} {sorted((director or {}).items())}'

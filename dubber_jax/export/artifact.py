@@ -1,7 +1,7 @@
 """Opens an artifact: a model whose programs were lowered beforehand, with the interface of any other model.
 
-    model = dubber_jax.export.load('artifact')
-    take = rehearsal.vocode(model, rehearsal.perform(model, phonemize(text), voice, seconds))
+model = dubber_jax.export.load('artifact')
+take = rehearsal.vocode(model, rehearsal.perform(model, phonemize(text), voice, seconds))
 """
 
 import dataclasses
@@ -55,12 +55,16 @@ class Programs:
   def __init__(self, path: Path):
     facts = json.loads((path / 'programs.json').read_text())
     if facts.get('format') != FORMAT:
-      raise BadInput(f'{path} was exported by dubber_jax {facts.get("dubber_jax")} in format {facts.get("format")}; '
-                     f'this one reads format {FORMAT}: export the model again')  # fmt: skip
+      raise BadInput(
+        f'{path} was exported by dubber_jax {facts.get("dubber_jax")} in format {facts.get("format")}; '
+        f'this one reads format {FORMAT}: export the model again'
+      )
     platform = {'gpu': 'cuda'}.get(jax.default_backend(), jax.default_backend())
     if platform not in facts['platforms']:
-      raise BadInput(f'{path} has programs for {", ".join(facts["platforms"])}, and none for {platform}, which is what '
-                     f'is here: export it with --platforms {platform}, or set JAX_PLATFORMS')  # fmt: skip
+      raise BadInput(
+        f'{path} has programs for {", ".join(facts["platforms"])}, and none for {platform}, which is what '
+        f'is here: export it with --platforms {platform}, or set JAX_PLATFORMS'
+      )
     self.path, self.facts = path, facts
     self.shapes = [Shape(**bucket) for bucket in facts['buckets']]
     self._call = functools.cache(self._open)
@@ -86,8 +90,10 @@ class Programs:
     try:
       exported = jax.export.deserialize(bytearray((self.path / 'programs' / f'{name}.jaxexport').read_bytes()))
     except (OSError, ValueError, struct.error) as e:
-      raise BadInput(f'{self.path}: {name} of JAX {self.facts["jax"]} cannot be opened by JAX {jax.__version__} '
-                     f'({str(e).splitlines()[0][:200]}): export the model again') from e  # fmt: skip
+      raise BadInput(
+        f'{self.path}: {name} of JAX {self.facts["jax"]} cannot be opened by JAX {jax.__version__} '
+        f'({str(e).splitlines()[0][:200]}): export the model again'
+      ) from e
     return jax.jit(exported.call)
 
 

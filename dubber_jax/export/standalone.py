@@ -1,8 +1,8 @@
 """Serves an exported voice with jax, numpy and flatbuffers alone: python serve.py VOICE SECONDS OUT.wav PHONEMES...
 
-  artifact = Artifact('artifact')
-  takes = artifact.perform([{'phonemes': ['HH', 'AH0', 'L', 'OW1'], 'slot': 100, **artifact.voices['kathleen']}])
-  waves = artifact.vocode([take['mel'] for take in takes])
+artifact = Artifact('artifact')
+takes = artifact.perform([{'phonemes': ['HH', 'AH0', 'L', 'OW1'], 'slot': 100, **artifact.voices['kathleen']}])
+waves = artifact.vocode([take['mel'] for take in takes])
 """
 
 import functools

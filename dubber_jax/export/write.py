@@ -1,11 +1,11 @@
 """Writes an artifact: a model directory and, beside its files, programs and a loader that needs no dubber_jax.
 
-  config.json  features.json  model.safetensors  vocoder/  voices.safetensors  CARD.md   as in a model directory
-  programs/NAME_T.jaxexport   StableHLO by jax.export: read, perform and vocode, for each bucket of T mel frames
-  programs.json               what they take and give, buckets, platforms, versions
-  serve.py                    the loader
-  onnx/NAME_T.onnx            where they were asked for
-  MANIFEST.json               sha256 of every other file
+config.json  features.json  model.safetensors  vocoder/  voices.safetensors  CARD.md   as in a model directory
+programs/NAME_T.jaxexport   StableHLO by jax.export: read, perform and vocode, for each bucket of T mel frames
+programs.json               what they take and give, buckets, platforms, versions
+serve.py                    the loader
+onnx/NAME_T.onnx            where they were asked for
+MANIFEST.json               sha256 of every other file
 """
 
 import dataclasses
@@ -119,9 +119,15 @@ def _write(model: Model, folder: Path, buckets, platforms=PLATFORMS, vocoder=Non
   vocoder = Path(vocoder or (model.path if released else SHIPPED) / 'vocoder')
   folder.rmdir()
   write_model_directory(
-    folder, model.config, model.params, model.voices, card, weights=_kept_type(model.params), vocoder=vocoder,
+    folder,
+    model.config,
+    model.params,
+    model.voices,
+    card,
+    weights=_kept_type(model.params),
+    vocoder=vocoder,
     critic=model.path / 'critic' if model.critic else None,
-  )  # fmt: skip
+  )
 
   sounder = open_vocoder(vocoder)
   described = {}

@@ -180,9 +180,17 @@ class FootageReader:
     if not any(m in embeddings for m in MODALITIES):
       raise BadInput(f'{footage.media}: has no pictures, words or emotion to recall it by')
     clip = LibraryClip(
-      footage.key, footage.speaker, footage.text, footage.emotion, footage.media, footage.start, footage.end,
-      round(seconds, 3), captions, tuple(m for m in EMBEDDINGS if m in embeddings),
-    )  # fmt: skip
+      footage.key,
+      footage.speaker,
+      footage.text,
+      footage.emotion,
+      footage.media,
+      footage.start,
+      footage.end,
+      round(seconds, 3),
+      captions,
+      tuple(m for m in EMBEDDINGS if m in embeddings),
+    )
     return Entry(clip, embeddings, prosody)
 
   def _from_pictures(self, footage):
@@ -336,9 +344,15 @@ def _from_row(root, table, number, row) -> Footage:
   except (TypeError, ValueError):
     raise BadInput(f'{table}, line {number}: start and end must be seconds') from None
   return Footage(
-    f'{table.stem}/{speaker}/{row["id"]}', str(root / row['file']), str(row['file']), speaker,
-    str(row.get('text') or ''), str(row.get('emotion') or ''), start, end,
-  )  # fmt: skip
+    f'{table.stem}/{speaker}/{row["id"]}',
+    str(root / row['file']),
+    str(row['file']),
+    speaker,
+    str(row.get('text') or ''),
+    str(row.get('emotion') or ''),
+    start,
+    end,
+  )
 
 
 def _from_file(root: Path, path: Path) -> list[Footage]:

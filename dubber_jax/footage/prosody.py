@@ -101,9 +101,7 @@ def track_pitch(wave: np.ndarray, sample_rate: int, num_frames: int | None = Non
   peak = float(np.quantile(np.abs(wave), 0.999)) if wave.size else 0.0
   if num_frames == 0 or peak < 1e-6:
     return np.zeros(num_frames, np.float32)
-  result = _detector().detect(
-    np.clip(0.5 * wave / peak, -1, 1), sample_rate, fmin=PITCH_FLOOR, fmax=PITCH_CEILING
-  )
+  result = _detector().detect(np.clip(0.5 * wave / peak, -1, 1), sample_rate, fmin=PITCH_FLOOR, fmax=PITCH_CEILING)
   times = (np.arange(num_frames) * HOP + HOP / 2) / SAMPLE_RATE
   return _onto_grid(times, result.timestamps, result.pitch_hz, result.confidence >= 0.5)
 

@@ -38,8 +38,9 @@ def read_list(path, modality: str) -> list[str]:
     rows = json.loads(path.read_text())
     names = [row['file_name'].split(ENDINGS[modality])[0] for row in rows]
   except FileNotFoundError:
-    raise BadInput(f'{path}: no such retrieval list; make the lists with '
-                   '`python -m data_pipelines.v2c_animation --lists TREE`') from None  # fmt: skip
+    raise BadInput(
+      f'{path}: no such retrieval list; make the lists with `python -m data_pipelines.v2c_animation --lists TREE`'
+    ) from None
   except (OSError, ValueError, TypeError, KeyError, AttributeError) as e:
     raise BadInput(f'{path}: not a list of objects with a file_name ({type(e).__name__}: {e}); make it again') from None
   if not names:
@@ -48,9 +49,14 @@ def read_list(path, modality: str) -> list[str]:
 
 
 def recall_names(
-  queries: Mapping[str, np.ndarray], names: Sequence[str], speakers: Sequence[str], pool: Mapping[str, np.ndarray],
-  pool_names: Sequence[str], pool_speakers: Sequence[str], count: int = LISTED,
-) -> dict[str, list[list[tuple[str, float]]]]:  # fmt: skip
+  queries: Mapping[str, np.ndarray],
+  names: Sequence[str],
+  speakers: Sequence[str],
+  pool: Mapping[str, np.ndarray],
+  pool_names: Sequence[str],
+  pool_speakers: Sequence[str],
+  count: int = LISTED,
+) -> dict[str, list[list[tuple[str, float]]]]:
   """By modality, for each of B queries the `count` likest clips of the pool by other speakers, with similarities.
 
   queries (B, D) and pool (N, D) by modality. For text the halves' cosines are averaged, as in the paper. The clip

@@ -444,10 +444,15 @@ class _Stage:
       slant = 0.25 * (mood.brow[0] - mood.brow[1])  # the lid goes with the brow
       inner, outer = x - side * 0.088, x + side * 0.09
       eye = [
-        (inner, y + 0.012), (x - side * 0.04, y - upper * 0.82 - slant), (x + side * 0.02, y - upper),
-        (x + side * 0.062, y - upper * 0.62 + slant), (outer, y - 0.002), (x + side * 0.045, y + lower * 0.75),
-        (x, y + lower), (x - side * 0.05, y + lower * 0.7),
-      ]  # fmt: skip
+        (inner, y + 0.012),
+        (x - side * 0.04, y - upper * 0.82 - slant),
+        (x + side * 0.02, y - upper),
+        (x + side * 0.062, y - upper * 0.62 + slant),
+        (outer, y - 0.002),
+        (x + side * 0.045, y + lower * 0.75),
+        (x, y + lower),
+        (x - side * 0.05, y + lower * 0.7),
+      ]
       outline = self._shape(eye)
       if upper < 0.02:
         draw.polygon(outline, fill=(*_scaled(skin, 0.86), 255))
@@ -475,9 +480,10 @@ class _Stage:
       raise_in, raise_out = mood.brow[0] + lift, mood.brow[1] + lift
       by = -0.225
       brow = [
-        (x - side * 0.115, by + 0.014 - raise_in), (x + side * 0.02, by - 0.022 - (raise_in + raise_out) * 0.55),
+        (x - side * 0.115, by + 0.014 - raise_in),
+        (x + side * 0.02, by - 0.022 - (raise_in + raise_out) * 0.55),
         (x + side * 0.125, by + 0.012 - raise_out),
-      ]  # fmt: skip
+      ]
       self._stroke(draw, brow, 0.042, (*_mixed(hair, (30, 20, 18), 0.35), 255))
     if mood.brow[0] < -0.03:  # a frown folds the skin between the brows
       for side in (-1, 1):
@@ -501,15 +507,27 @@ class _Stage:
       return share * wide, height + (corner - height) * depth
 
     outer = [
-      along(-1, corner, 1), along(-0.6, top - up * 0.8, 0.3), along(-0.2, top - up * 1.12, 0.02),
-      along(0, top - up * 0.9, 0), along(0.2, top - up * 1.12, 0.02), along(0.6, top - up * 0.8, 0.3),
-      along(1, corner, 1), along(0.62, bottom + down * 0.75, 0.3), along(0, bottom + down, 0),
+      along(-1, corner, 1),
+      along(-0.6, top - up * 0.8, 0.3),
+      along(-0.2, top - up * 1.12, 0.02),
+      along(0, top - up * 0.9, 0),
+      along(0.2, top - up * 1.12, 0.02),
+      along(0.6, top - up * 0.8, 0.3),
+      along(1, corner, 1),
+      along(0.62, bottom + down * 0.75, 0.3),
+      along(0, bottom + down, 0),
       along(-0.62, bottom + down * 0.75, 0.3),
-    ]  # fmt: skip
+    ]
     inner = [
-      (-edge, corner), along(-0.5, top + 0.002, 0.24), along(0, top, 0), along(0.5, top + 0.002, 0.24), (edge, corner),
-      along(0.52, bottom, 0.26), along(0, bottom, 0), along(-0.52, bottom, 0.26),
-    ]  # fmt: skip
+      (-edge, corner),
+      along(-0.5, top + 0.002, 0.24),
+      along(0, top, 0),
+      along(0.5, top + 0.002, 0.24),
+      (edge, corner),
+      along(0.52, bottom, 0.26),
+      along(0, bottom, 0),
+      along(-0.52, bottom, 0.26),
+    ]
     draw = ImageDraw.Draw(head)
     draw.polygon(self._shape(outer), fill=(*lip, 255))
     upper = [

@@ -38,8 +38,9 @@ def open_media(path) -> Iterator[av.container.InputContainer]:
     raise
   except MEDIA_ERRORS as error:
     reason = getattr(error, 'strerror', None) or str(error) or type(error).__name__
-    raise BadInput(f'{path}: not a film or sound file that can be read, or cut off or damaged ({reason}); '
-                   'export it again') from error
+    raise BadInput(
+      f'{path}: not a film or sound file that can be read, or cut off or damaged ({reason}); export it again'
+    ) from error
 
 
 def tracks(container, kind: str) -> list:

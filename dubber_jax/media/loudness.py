@@ -16,6 +16,7 @@ def integrated(wave: np.ndarray, rate: int) -> float:
   A wave shorter than the 0.4 s gating block is measured as one block of its own length.
   """
   import pyloudnorm
+
   wave = np.asarray(wave, np.float64)
   if len(wave) < 64 or not np.any(wave):
     return -np.inf
@@ -61,6 +62,7 @@ def limit_peaks(wave: np.ndarray, rate: int, ceiling_db: float = CEILING_DB) -> 
 def _limit_part(wave: np.ndarray, rate: int, ceiling: float) -> np.ndarray:
   from scipy.ndimage import minimum_filter1d, uniform_filter1d
   from scipy.signal import resample_poly
+
   between = resample_poly(wave, 4, 1)
   peaks = np.maximum(*(np.abs(x).reshape(len(wave), -1).max(axis=1) for x in (between, wave)))
   if peaks.max(initial=0) <= ceiling:

@@ -60,8 +60,16 @@ ENCODER_OPTIONS = {
 }
 
 
-def write_dubbed(source, sound: np.ndarray, sample_rate: int, out, overwrite: bool = False,
-                 start: float | None = None, end: float | None = None, track: int | None = None) -> list[str]:
+def write_dubbed(
+  source,
+  sound: np.ndarray,
+  sample_rate: int,
+  out,
+  overwrite: bool = False,
+  start: float | None = None,
+  end: float | None = None,
+  track: int | None = None,
+) -> list[str]:
   """Writes the pictures of `source` with `sound` in place of its own; returns warnings.
 
   sound: (S,) float32 mono, or (S, 2) stereo, at `sample_rate` Hz; it starts with the pictures, and is written at
@@ -127,8 +135,11 @@ def check_sound(sound: np.ndarray):
 def left_out(film, out: Path) -> list[str]:
   """A warning that names the tracks which the dubbed film will not have."""
   counts = {'subtitle': len(film.streams.subtitles), 'further sound': max(0, len(film.streams.audio) - 1)}
-  return [f'{count} {kind} track{"s" * (count > 1)} of the film left out of {out.name}'
-          for kind, count in counts.items() if count]
+  return [
+    f'{count} {kind} track{"s" * (count > 1)} of the film left out of {out.name}'
+    for kind, count in counts.items()
+    if count
+  ]
 
 
 @dataclass(frozen=True)
@@ -168,8 +179,10 @@ def find_part(film, pictures, source, start: float | None, end: float | None) ->
     raise BadInput(f'{source}: its pictures have damaged time stamps, up to {finish:.0f} s; export it again')
   start = start or 0.0
   if start >= finish or (end is not None and end > finish + 0.5):
-    raise BadInput(f'{source}: the part {start:.2f} s to {finish if end is None else end:.2f} s does not lie within '
-                   f'the film of {finish:.2f} s; correct the times')
+    raise BadInput(
+      f'{source}: the part {start:.2f} s to {finish if end is None else end:.2f} s does not lie within '
+      f'the film of {finish:.2f} s; correct the times'
+    )
   if finish - start > MAX_SECONDS:
     raise BadInput(f'{source}: its pictures last {finish - start:.0f} s; give a film of at most {MAX_SECONDS} s')
   finish = min(finish, end) if end is not None else finish
@@ -248,8 +261,9 @@ def write_film(source, track, part_of: Part, voice: np.ndarray, beside: Path, ki
       raise
     except MEDIA_ERRORS as error:
       if output.error is not None:
-        raise BadInput(f'{beside.parent}: cannot be written ({output.error.strerror}); free some space or choose '
-                       'another place') from output.error
+        raise BadInput(
+          f'{beside.parent}: cannot be written ({output.error.strerror}); free some space or choose another place'
+        ) from output.error
       if copy:
         raise CannotCopy(getattr(error, 'strerror', None) or str(error)) from error
       raise
@@ -280,8 +294,14 @@ def encoded_pictures(film, pictures, dubbed, kind: ContainerKind, source, part_o
   turned = rotation_of(first[2])
   width, height = (first[2].height, first[2].width) if turned % 180 else (first[2].width, first[2].height)
   width, height = max(2, width // 2 * 2), max(2, height // 2 * 2)  # 4:2:0 wants even sides
-  stream = dubbed.add_stream(kind.pictures, rate=rate_of(pictures), width=width, height=height,
-                             pix_fmt='yuv420p', options=ENCODER_OPTIONS[kind.pictures])
+  stream = dubbed.add_stream(
+    kind.pictures,
+    rate=rate_of(pictures),
+    width=width,
+    height=height,
+    pix_fmt='yuv420p',
+    options=ENCODER_OPTIONS[kind.pictures],
+  )
   stream.codec_context.time_base = PICTURE_CLOCK
   ratio = pictures.codec_context.sample_aspect_ratio
   if ratio:
@@ -314,7 +334,7 @@ def encoded_pictures(film, pictures, dubbed, kind: ContainerKind, source, part_o
 def encoded_sound(voice: np.ndarray, stream) -> Iterator:
   samples = np.round(np.clip(voice, -1, 1) * 32767).astype(np.int16)
   for begin in range(0, len(samples), CHUNK):
-    packed = samples[begin:begin + CHUNK].reshape(1, -1)
+    packed = samples[begin : begin + CHUNK].reshape(1, -1)
     frame = av.AudioFrame.from_ndarray(packed, format='s16', layout=layout_of(voice))
     frame.sample_rate, frame.pts, frame.time_base = SOUND_RATE, begin, Fraction(1, SOUND_RATE)
     yield from stream.encode(frame)

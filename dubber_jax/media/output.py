@@ -31,8 +31,9 @@ def complete_file(path, overwrite: bool = False) -> Iterator[Path]:
   except BadInput:
     raise
   except OSError as error:
-    raise BadInput(f'{path}: cannot be written ({error.strerror or error}); free some space or choose another '
-                   'place') from error
+    raise BadInput(
+      f'{path}: cannot be written ({error.strerror or error}); free some space or choose another place'
+    ) from error
   finally:
     with contextlib.suppress(OSError):
       part.unlink(missing_ok=True)
@@ -52,8 +53,9 @@ def complete_folder(path, overwrite: bool = False) -> Iterator[Path]:
       shutil.rmtree(path)
     os.replace(part, path)
   except OSError as error:
-    raise BadInput(f'{path}: cannot be written ({error.strerror or error}); free some space or choose another '
-                   'place') from error
+    raise BadInput(
+      f'{path}: cannot be written ({error.strerror or error}); free some space or choose another place'
+    ) from error
   finally:
     shutil.rmtree(part, ignore_errors=True)
 

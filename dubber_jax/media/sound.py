@@ -27,8 +27,14 @@ SILENT_DB = -60.0  # dB of full scale: RMS of the loudest 50 ms
 CLIPPED = 0.01  # share of flattened samples that makes a voice useless
 
 
-def read_sound(path, sample_rate: int = SAMPLE_RATE, start: float | None = None, end: float | None = None,
-               track: int | None = None, stereo: bool = False) -> np.ndarray:
+def read_sound(
+  path,
+  sample_rate: int = SAMPLE_RATE,
+  start: float | None = None,
+  end: float | None = None,
+  track: int | None = None,
+  stereo: bool = False,
+) -> np.ndarray:
   """The sound of a file, film or not, from `start` to `end` seconds, as (S,) float32 mono, about -1 to 1.
 
   Time counts from the film's first picture (without pictures from the first sound); where the sound starts
@@ -48,9 +54,10 @@ def read_sound(path, sample_rate: int = SAMPLE_RATE, start: float | None = None,
     wave = decode_sound(container, stream, rate, path, start, end, layout)
   if end is not None:
     if end - start > len(wave) / rate + 0.5:
-      raise BadInput(f'{path}: the part ends at {end:.2f} s, but the sound lasts {start + len(wave) / rate:.2f} s; '
-                     'correct the times')
-    wave = wave[:round(end * rate) - round(start * rate)]
+      raise BadInput(
+        f'{path}: the part ends at {end:.2f} s, but the sound lasts {start + len(wave) / rate:.2f} s; correct the times'
+      )
+    wave = wave[: round(end * rate) - round(start * rate)]
   if not len(wave):
     raise BadInput(f'{path}: no sound from {start:.2f} s on; give a longer recording')
   if not np.isfinite(wave).all() or np.abs(wave).max() > 1000:
@@ -95,7 +102,7 @@ def decode_sound(container, stream, rate: int, path, start: float, end: float | 
   if 'mov' in container.format.name and stream.duration and stream.start_time is not None:
     # An mp4 states where its sound ends to the sample; the codec's last packet runs on past it.
     finish = float((stream.start_time + stream.duration) * stream.time_base) - zero
-    wave = wave[:max(0, round(finish * rate) - placed.begin)]
+    wave = wave[: max(0, round(finish * rate) - placed.begin)]
   return wave
 
 
@@ -117,7 +124,7 @@ class PlacedSound:
     self.keep(samples)
 
   def keep(self, samples: np.ndarray):
-    kept = samples[max(0, self.begin - self.reached):]
+    kept = samples[max(0, self.begin - self.reached) :]
     self.reached += len(samples)
     self.pieces.append(kept)
     self.length += len(kept)
@@ -132,6 +139,7 @@ def resample(wave: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
   if rate == new_rate or not len(wave):
     return wave
   import soxr
+
   length = max(1, round(len(wave) * new_rate / rate))
   return lasting(soxr.resample(wave, rate, new_rate), length).astype(np.float32, copy=False)
 
@@ -169,18 +177,22 @@ def check_voice(wave: np.ndarray, sample_rate: int, path='') -> tuple[str, ...]:
   name = Path(path).name or 'the voice recording'
   seconds = len(wave) / sample_rate
   if seconds < SHORTEST_VOICE:
-    raise BadInput(f'{path or name}: the voice recording lasts {seconds:.2f} s; give at least {SHORTEST_VOICE:g} s, '
-                   'better 5 s')
+    raise BadInput(
+      f'{path or name}: the voice recording lasts {seconds:.2f} s; give at least {SHORTEST_VOICE:g} s, better 5 s'
+    )
   block = int(0.05 * sample_rate)
-  blocks = wave[:len(wave) // block * block].reshape(-1, block)
-  loudest = 10 * np.log10(np.mean(blocks ** 2, axis=1).max() + 1e-20)
+  blocks = wave[: len(wave) // block * block].reshape(-1, block)
+  loudest = 10 * np.log10(np.mean(blocks**2, axis=1).max() + 1e-20)
   if loudest < SILENT_DB:
-    raise BadInput(f'{path or name}: the voice recording is silent (loudest {loudest:.0f} dB of full scale); '
-                   'record it again, louder')
+    raise BadInput(
+      f'{path or name}: the voice recording is silent (loudest {loudest:.0f} dB of full scale); record it again, louder'
+    )
   clipped = clipped_share(wave)
   if clipped > CLIPPED:
-    raise BadInput(f'{path or name}: the voice recording is clipped ({100 * clipped:.1f} % of it flattened); '
-                   'record it again at a lower level')
+    raise BadInput(
+      f'{path or name}: the voice recording is clipped ({100 * clipped:.1f} % of it flattened); '
+      'record it again at a lower level'
+    )
   warnings = []
   if seconds < 3:
     warnings.append(f'{name}: only {seconds:.1f} s of voice; 5 s or more sound more like the speaker')
@@ -201,5 +213,5 @@ def clipped_share(wave: np.ndarray) -> float:
   run = flat[:-2] & flat[1:-1] & flat[2:] & (same_side[:-2] == same_side[1:-1]) & (same_side[1:-1] == same_side[2:])
   inside = np.zeros(len(wave), bool)
   for shift in range(3):
-    inside[shift:len(wave) - 2 + shift] |= run
+    inside[shift : len(wave) - 2 + shift] |= run
   return float(inside.mean())

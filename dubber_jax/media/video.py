@@ -54,13 +54,27 @@ def probe(path) -> MediaInfo:
     _, _, first = next(decode_pictures(container, stream, path))
     turned = rotation_of(first)
     width, height = (first.height, first.width) if turned % 180 else (first.width, first.height)
-    return MediaInfo(seconds or 0.0, True, bool(sounds), width, height, float(stream.average_rate or 0),
-                     stream.codec_context.codec.canonical_name, turned)
+    return MediaInfo(
+      seconds or 0.0,
+      True,
+      bool(sounds),
+      width,
+      height,
+      float(stream.average_rate or 0),
+      stream.codec_context.codec.canonical_name,
+      turned,
+    )
 
 
-def read_frames(path, start: float | None = None, end: float | None = None, fps: float = LIP_RATE,
-                max_seconds: float = 600, max_side: int | None = None,
-                track: int | None = None) -> tuple[np.ndarray, float]:
+def read_frames(
+  path,
+  start: float | None = None,
+  end: float | None = None,
+  fps: float = LIP_RATE,
+  max_seconds: float = 600,
+  max_side: int | None = None,
+  track: int | None = None,
+) -> tuple[np.ndarray, float]:
   """The pictures of a film from `start` to `end` seconds (None: from its start, to its end).
 
   Returns frames (L, H, W, 3) uint8 RGB, upright, `fps` a second, and the seconds they last; L is the nearest
@@ -122,8 +136,10 @@ def hold(shown: Shown, taken: list, until: float, fps: float, path):
   while (len(taken) + 0.5) / fps < until:
     pixels = shown.rgb()
     if taken and pixels.shape != taken[0].shape:
-      raise BadInput(f'{path}: the picture size changes from {taken[0].shape[1]}x{taken[0].shape[0]} to '
-                     f'{pixels.shape[1]}x{pixels.shape[0]} within the film; export it at one size')
+      raise BadInput(
+        f'{path}: the picture size changes from {taken[0].shape[1]}x{taken[0].shape[0]} to '
+        f'{pixels.shape[1]}x{pixels.shape[0]} within the film; export it at one size'
+      )
     if pixels.nbytes * (len(taken) + 1) > MAX_BYTES:
       raise BadInput(f'{path}: its pictures take more than {MAX_BYTES >> 30} GB; give a shorter part, or shrink it')
     taken.append(pixels)

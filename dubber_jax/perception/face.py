@@ -104,9 +104,7 @@ def _crop(frame, box, heights):
   side = max(heights * (bottom - top), 2.0)
   # whole pixels are cut out and then shrunk by area: a warp would alias a large face
   low = np.floor([(top + bottom - side) / 2, (left + right - side) / 2]).astype(int)
-  rows, columns = (
-    np.clip(np.arange(low[i], low[i] + round(side)), 0, frame.shape[i] - 1) for i in range(2)
-  )
+  rows, columns = (np.clip(np.arange(low[i], low[i] + round(side)), 0, frame.shape[i] - 1) for i in range(2))
   grey = cv2.cvtColor(np.ascontiguousarray(frame[np.ix_(rows, columns)]), cv2.COLOR_RGB2GRAY)
   return cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 

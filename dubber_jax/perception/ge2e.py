@@ -163,7 +163,7 @@ def read_weights(folder: str | Path | None) -> dict:
     flat = load_file(folder / 'model.safetensors')
   except (OSError, KeyError, TypeError, ValueError, SafetensorError) as e:
     raise BadInput(
-      f'{folder}: no GE2E encoder can be read there ({e}); make one of Resemblyzer\'s pretrained.pt by `dubber convert`'
+      f"{folder}: no GE2E encoder can be read there ({e}); make one of Resemblyzer's pretrained.pt by `dubber convert`"
     ) from e
   if name != 'ge2e':
     raise BadInput(f'{folder}/config.json is that of a {name}, not of a GE2E encoder')

@@ -6,6 +6,7 @@ through LiteRT), and then followed from frame to frame by their own landmarks. C
 where the head is, how large or how tilted: lip points are relative to the mouth's centre, turned upright, in
 eye distances.
 """
+
 from dataclasses import dataclass
 from functools import lru_cache
 

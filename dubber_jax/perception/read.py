@@ -63,9 +63,7 @@ def follow_mouth(frames: np.ndarray, face: int | None = None, extractors: Extrac
   return MouthTrack(**found, warnings=warnings)
 
 
-def read_clip(
-  clip: Clip, line: Line, track: MouthTrack | None = None, extractors: Extractors | None = None
-) -> Reading:
+def read_clip(clip: Clip, line: Line, track: MouthTrack | None = None, extractors: Extractors | None = None) -> Reading:
   """A silent clip and its line -> the reading. `track` is its mouth, followed here where it is not given.
 
   Only pixels and words are read: no label, and never the clip's own sound. A clip without pictures or without

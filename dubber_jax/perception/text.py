@@ -193,9 +193,7 @@ def _weights():
     'type': jnp.asarray(tensors['embeddings.token_type_embeddings.weight'][0]),
     'scale': jnp.asarray(tensors['embeddings.LayerNorm.weight']),
     'bias': jnp.asarray(tensors['embeddings.LayerNorm.bias']),
-    'layers': {
-      name: jnp.stack([tensors[f'encoder.layer.{i}.{name}'] for i in range(LAYERS)]) for name in names
-    },
+    'layers': {name: jnp.stack([tensors[f'encoder.layer.{i}.{name}'] for i in range(LAYERS)]) for name in names},
   }
 
 

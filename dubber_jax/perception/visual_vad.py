@@ -63,14 +63,23 @@ def lip_shape(track_lips: np.ndarray, present: np.ndarray) -> np.ndarray:
   corners = 0.5 * (outer[:, LEFT, 1] + outer[:, RIGHT, 1])
   return np.stack(
     [
-      gap(inner, 0), 0.5 * (gap(inner, 2) + gap(inner, -2)), 0.5 * (gap(inner, 3) + gap(inner, -3)),
-      gap(outer, 0), 0.5 * (gap(outer, 3) + gap(outer, -3)),
-      width(inner), width(outer), area(inner), area(outer),
-      inner[:, UPPER, 1] - outer[:, UPPER, 1], outer[:, LOWER, 1] - inner[:, LOWER, 1],
-      outer[:, UPPER, 1] - corners, outer[:, LOWER, 1] - corners, lips[:, 80],
+      gap(inner, 0),
+      0.5 * (gap(inner, 2) + gap(inner, -2)),
+      0.5 * (gap(inner, 3) + gap(inner, -3)),
+      gap(outer, 0),
+      0.5 * (gap(outer, 3) + gap(outer, -3)),
+      width(inner),
+      width(outer),
+      area(inner),
+      area(outer),
+      inner[:, UPPER, 1] - outer[:, UPPER, 1],
+      outer[:, LOWER, 1] - inner[:, LOWER, 1],
+      outer[:, UPPER, 1] - corners,
+      outer[:, LOWER, 1] - corners,
+      lips[:, 80],
     ],
     axis=1,
-  ).astype(np.float32)  # fmt: skip
+  ).astype(np.float32)
 
 
 def normalized(shape: np.ndarray) -> np.ndarray:

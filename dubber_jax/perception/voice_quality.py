@@ -112,8 +112,7 @@ FAULTS = {
   ),
   'dull': (
     lambda r: r.bandwidth < NARROW,
-    'nothing above {0.kilohertz:.1f} kHz, as by telephone; the take may sound dull: '
-    'give a recording of 16 kHz or more',
+    'nothing above {0.kilohertz:.1f} kHz, as by telephone; the take may sound dull: give a recording of 16 kHz or more',
   ),
   'several': (
     lambda r: r.likeness < TWO_SPEAKERS,

@@ -189,9 +189,7 @@ def _read_ass(text, path, overlap):
   events = sorted(((number, event) for number, event in enumerate(events, 1)), key=lambda e: e[1].start)
   events = [(number, event) for number, event in events if not event.is_drawing]
   _check_times([(number, event.start / 1000, event.end / 1000) for number, event in events], path, overlap)
-  return [
-    parse_line(event.plaintext, event.start / 1000, event.end / 1000, event.name.strip()) for _, event in events
-  ]
+  return [parse_line(event.plaintext, event.start / 1000, event.end / 1000, event.name.strip()) for _, event in events]
 
 
 # Screenplays

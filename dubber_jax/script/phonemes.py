@@ -45,8 +45,10 @@ class Phonemes:
     if len(self.guessed) >= max(2, FOREIGN * len(self.words)):
       warnings.append(f'not English? {_named(self.guessed)}: read by the rules of English; no other language is spoken')
     elif self.guessed:
-      warnings.append(f'not in the dictionary, pronounced by the spelling: {_named(self.guessed)}; '
-                      'a --lexicon says how they are spoken')  # fmt: skip
+      warnings.append(
+        f'not in the dictionary, pronounced by the spelling: {_named(self.guessed)}; '
+        'a --lexicon says how they are spoken'
+      )
     return tuple(warnings)
 
 
@@ -167,9 +169,16 @@ _BEFORE_NUMBERS = {
   'aug': 'August', 'sep': 'September', 'sept': 'September', 'oct': 'October', 'nov': 'November', 'dec': 'December',
 }  # fmt: skip
 _DAYS = {
-  'Mon': 'Monday', 'Tue': 'Tuesday', 'Tues': 'Tuesday', 'Wed': 'Wednesday', 'Thu': 'Thursday', 'Thurs': 'Thursday',
-  'Fri': 'Friday', 'Sat': 'Saturday', 'Sun': 'Sunday',
-}  # fmt: skip
+  'Mon': 'Monday',
+  'Tue': 'Tuesday',
+  'Tues': 'Tuesday',
+  'Wed': 'Wednesday',
+  'Thu': 'Thursday',
+  'Thurs': 'Thursday',
+  'Fri': 'Friday',
+  'Sat': 'Saturday',
+  'Sun': 'Sunday',
+}
 _SLASHED = {'w/o': 'without', 'c/o': 'care of', 'w/': 'with', 'n/a': 'not applicable'}
 _UNITS = {
   'kg': 'kilograms', 'km': 'kilometers', 'cm': 'centimeters', 'mm': 'millimeters', 'mph': 'miles per hour',
@@ -180,17 +189,35 @@ _UNITS = {
 }  # fmt: skip
 # Of one or two letters that are words or names as well: in this very case, and right after the number.
 _SHORT_UNITS = {
-  'm': 'meters', 'g': 'grams', 's': 'seconds', 'h': 'hours', 'l': 'liters', 'L': 'liters', 'W': 'watts', 'V': 'volts',
-  'in': 'inches', 'yd': 'yards',
-}  # fmt: skip
+  'm': 'meters',
+  'g': 'grams',
+  's': 'seconds',
+  'h': 'hours',
+  'l': 'liters',
+  'L': 'liters',
+  'W': 'watts',
+  'V': 'volts',
+  'in': 'inches',
+  'yd': 'yards',
+}
 _SINGULAR = {'feet': 'foot', 'inches': 'inch', 'hertz': 'hertz', 'miles per hour': 'mile per hour'}
 _CURRENCIES = {
-  '$': ('dollar', 'cent'), '£': ('pound', 'pence'), '€': ('euro', 'cent'), '¥': ('yen', ''), '₹': ('rupee', 'paise'),
-}  # fmt: skip
+  '$': ('dollar', 'cent'),
+  '£': ('pound', 'pence'),
+  '€': ('euro', 'cent'),
+  '¥': ('yen', ''),
+  '₹': ('rupee', 'paise'),
+}
 _SCALES = {'k': 'thousand', 'm': 'million', 'mn': 'million', 'b': 'billion', 'bn': 'billion'}
 _SIGNS = {
-  '&': ' and ', '%': ' percent ', '@': ' at ', '+': ' plus ', '=': ' equals ', '°': ' degrees ', '~': ' about ',
-}  # fmt: skip
+  '&': ' and ',
+  '%': ' percent ',
+  '@': ' at ',
+  '+': ' plus ',
+  '=': ' equals ',
+  '°': ' degrees ',
+  '~': ' about ',
+}
 _SYMBOLS_IN_WORDS = {
   '×': ' times ', '÷': ' divided by ', '±': ' plus or minus ', '√': ' the square root of ', '∞': ' infinity ',
   '²': ' squared', '³': ' cubed', '¢': ' cents ', '№': ' number ', '−': '-', '≈': ' about ', '≤': ' at most ',
@@ -262,7 +289,7 @@ _SPOKEN_SYMBOLS = str.maketrans(_SYMBOLS_IN_WORDS)
 def _address(match):
   """Of a web page or a mailbox. A mark at its end belongs to the sentence."""
   address = re.sub('(?i)^https?://', '', match[0])
-  kept = address.rstrip('.,;:!?\')/')
+  kept = address.rstrip(".,;:!?')/")
   spoken = re.sub(r'[^\w\s]|_', lambda m: _ADDRESS_MARKS.get(m[0], ' '), kept)
   return spoken + address[len(kept) :].replace('/', '')
 
@@ -335,7 +362,7 @@ def _write_out(match):
       return word
     written = _letters(word.replace('.', ''))
   # The dot of an abbreviation that ends the line ends the sentence as well.
-  return written + ('.' if not match.string[match.end():].strip(' \'"') else '')
+  return written + ('.' if not match.string[match.end() :].strip(' \'"') else '')
 
 
 def _initials(match):
@@ -367,9 +394,17 @@ def _shorten(match):
 
 def _decade(match):
   words = {
-    '00': 'hundreds', '10': 'tens', '20': 'twenties', '30': 'thirties', '40': 'forties', '50': 'fifties',
-    '60': 'sixties', '70': 'seventies', '80': 'eighties', '90': 'nineties',
-  }  # fmt: skip
+    '00': 'hundreds',
+    '10': 'tens',
+    '20': 'twenties',
+    '30': 'thirties',
+    '40': 'forties',
+    '50': 'fifties',
+    '60': 'sixties',
+    '70': 'seventies',
+    '80': 'eighties',
+    '90': 'nineties',
+  }
   years = match[1]
   if len(years) == 3:
     return match[0]
@@ -385,7 +420,7 @@ def _unit(match):
   if suffix.lower() in ('st', 'nd', 'rd', 'th') and close:
     return match[0]
   unit = _UNITS.get(suffix.lower()) or (_SHORT_UNITS.get(suffix) if close or len(suffix) == 1 and per else None)
-  if suffix in ('m', 'g') and not unit and not re.match(r'\s*[A-Za-z]', match.string[match.end():]):
+  if suffix in ('m', 'g') and not unit and not re.match(r'\s*[A-Za-z]', match.string[match.end() :]):
     unit = _SHORT_UNITS[suffix]
   if unit is None:
     spelt = suffix in ('AD', 'BC') or close and len(suffix) > 1 and suffix.isupper()
@@ -428,7 +463,7 @@ def _split_by_lexicon(text, lexicon):
     symbols = lexicon[match.group(1).lower()]
     if match.group(2):
       symbols += _possessive(symbols[-1])
-    pieces += [(text[end:match.start()], None), (match.group(), symbols)]
+    pieces += [(text[end : match.start()], None), (match.group(), symbols)]
     end = match.end()
   pieces.append((text[end:], None))
   return [piece for piece in pieces if piece[0].strip()]
@@ -507,7 +542,7 @@ def _spell(word, unspoken):
   symbols = []
   for phoneme in ipa:
     stress = _STRESS.get(phoneme[0], '')
-    code = _IPA.get(phoneme[len(stress):])
+    code = _IPA.get(phoneme[len(stress) :])
     if code:
       symbols.append('@' + code + ((stress or '0') if code in VOWELS else ''))
   if not symbols:

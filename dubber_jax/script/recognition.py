@@ -55,6 +55,9 @@ def _decoder():
 
   folder = os.path.join(pocketsphinx.get_model_path(), 'en-us')
   return threading.Lock(), pocketsphinx.Decoder(
-    hmm=os.path.join(folder, 'en-us'), lm=os.path.join(folder, 'en-us.lm.bin'),
-    dict=os.path.join(folder, 'cmudict-en-us.dict'), cmn='batch', loglevel='FATAL',
-  )  # fmt: skip
+    hmm=os.path.join(folder, 'en-us'),
+    lm=os.path.join(folder, 'en-us.lm.bin'),
+    dict=os.path.join(folder, 'cmudict-en-us.dict'),
+    cmn='batch',
+    loglevel='FATAL',
+  )

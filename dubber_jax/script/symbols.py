@@ -15,8 +15,32 @@ import numpy as np
 LANGUAGES = ('en', 'zh')  # ids of languages are places here
 
 VOWELS = ('AA', 'AE', 'AH', 'AO', 'AW', 'AY', 'EH', 'ER', 'EY', 'IH', 'IY', 'OW', 'OY', 'UH', 'UW')
-CONSONANTS = ('B', 'CH', 'D', 'DH', 'F', 'G', 'HH', 'JH', 'K', 'L', 'M', 'N', 'NG', 'P', 'R', 'S', 'SH', 'T',
-              'TH', 'V', 'W', 'Y', 'Z', 'ZH')
+CONSONANTS = (
+  'B',
+  'CH',
+  'D',
+  'DH',
+  'F',
+  'G',
+  'HH',
+  'JH',
+  'K',
+  'L',
+  'M',
+  'N',
+  'NG',
+  'P',
+  'R',
+  'S',
+  'SH',
+  'T',
+  'TH',
+  'V',
+  'W',
+  'Y',
+  'Z',
+  'ZH',
+)
 
 # The table of the published system (spec, section 10): ids 0 to 86 there.
 ARPABET_87 = tuple(

@@ -52,10 +52,12 @@ class Workdir:
       best = policies.BestN(get_metric_fn=goodness, n=1, keep_checkpoints_without_metrics=False)
       keep = policies.AnyPreservationPolicy([keep, best])
     options = ocp.CheckpointManagerOptions(
-      preservation_policy=keep, best_fn=goodness if name else None, cleanup_tmp_directories=True,
+      preservation_policy=keep,
+      best_fn=goodness if name else None,
+      cleanup_tmp_directories=True,
       # A step is renamed before it is deleted, so that a kill between its files leaves no half of it behind.
       todelete_subdir=DISCARDED,
-    )  # fmt: skip
+    )
     self.manager = ocp.CheckpointManager(self.path / 'checkpoints', options=options)
 
   def _claim(self):
@@ -72,8 +74,10 @@ class Workdir:
     if stored.exists():
       unlike = _unlike(from_json(stored.read_text(), str(stored)), self.config)
       if unlike:
-        raise BadInput(f'{self.path} holds a run of another config ({"; ".join(unlike)}, there / here); '
-                       'give --workdir another folder')  # fmt: skip
+        raise BadInput(
+          f'{self.path} holds a run of another config ({"; ".join(unlike)}, there / here); '
+          'give --workdir another folder'
+        )
     _write_whole(stored, self.config.to_json())
     self._discard()
 
@@ -88,8 +92,10 @@ class Workdir:
     found = os.statvfs(self.path)
     free = found.f_bavail * found.f_frsize
     if free < needed:
-      raise BadInput(f'{self.path}: a checkpoint takes {needed / 2**20:.0f} MiB and {free / 2**20:.0f} MiB are free; '
-                     'make room, or give another --workdir')  # fmt: skip
+      raise BadInput(
+        f'{self.path}: a checkpoint takes {needed / 2**20:.0f} MiB and {free / 2**20:.0f} MiB are free; '
+        'make room, or give another --workdir'
+      )
 
   def save(self, step: int, state, position: dict, metrics: dict[str, float] | None = None):
     """Starts to write a checkpoint; arrays are copied before it returns. `metrics`: what the log last said, for the
@@ -118,8 +124,10 @@ class Workdir:
     try:
       found = self.manager.restore(step, args=items)
     except (ValueError, KeyError) as e:
-      raise BadInput(f'{self.path}/checkpoints/{step} does not fit this network ({str(e).splitlines()[0]}); it is of '
-                     'another version of dubber_jax: give --workdir another folder') from e  # fmt: skip
+      raise BadInput(
+        f'{self.path}/checkpoints/{step} does not fit this network ({str(e).splitlines()[0]}); it is of '
+        'another version of dubber_jax: give --workdir another folder'
+      ) from e
     return step, found.state, found.data
 
   def wait(self):
@@ -147,8 +155,10 @@ def naming_a_full_disk(path):
   except Exception as e:
     reasons = f'{e} {e.__cause__ or ""}'
     if getattr(e, 'errno', None) in FULL or 'No space left' in reasons or 'Disk quota exceeded' in reasons:
-      raise BadInput(f'{path}: no space left; make room and start the same command again: it goes on from step '
-                     f'{last_step(path) or 0}') from e  # fmt: skip
+      raise BadInput(
+        f'{path}: no space left; make room and start the same command again: it goes on from step '
+        f'{last_step(path) or 0}'
+      ) from e
     raise
 
 
@@ -285,5 +295,3 @@ def _hash(tree) -> str:
 
 def is_workdir(path) -> bool:
   return (workdir_path(path) / 'checkpoints').exists()
-
-

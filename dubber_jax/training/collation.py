@@ -9,20 +9,36 @@ from dubber_jax.errors import BadInput
 
 # Ours: the published item's field. Padded with zeros at the end of the first axis to the longest item.
 SEQUENCES = {
-  'phonemes': 'text', 'durations': 'duration', 'mel': 'mel', 'reference': 'ref_mel', 'lips': 'lip_embedding',
-  'pitch': 'pitch', 'energy': 'energy', 'reference_phonemes': 'ref_linguistic',
-  'reference_order': 'Ref_reordered_array', 'face_features': 'face_embedding',
-}  # fmt: skip
+  'phonemes': 'text',
+  'durations': 'duration',
+  'mel': 'mel',
+  'reference': 'ref_mel',
+  'lips': 'lip_embedding',
+  'pitch': 'pitch',
+  'energy': 'energy',
+  'reference_phonemes': 'ref_linguistic',
+  'reference_order': 'Ref_reordered_array',
+  'face_features': 'face_embedding',
+}
 LENGTHS = {
-  'phoneme_length': 'text', 'mel_length': 'mel', 'reference_length': 'ref_mel', 'lip_length': 'lip_embedding',
+  'phoneme_length': 'text',
+  'mel_length': 'mel',
+  'reference_length': 'ref_mel',
+  'lip_length': 'lip_embedding',
   'reference_order_length': 'Ref_reordered_array',
-}  # fmt: skip
+}
 VECTORS = {'speaker': 'spk_embedding', 'emotion_features': 'emos_embedding'}
 NUMBERS = {'speaker_number': 'speaker', 'emotion': 'emotion_id'}
 # Fields that the model makes nothing of, and that items may do without.
 UNUSED = (
-  'pitch', 'energy', 'ref_linguistic', 'Ref_reordered_array', 'face_embedding', 'emos_embedding', 'speaker',
-)  # fmt: skip
+  'pitch',
+  'energy',
+  'ref_linguistic',
+  'Ref_reordered_array',
+  'face_embedding',
+  'emos_embedding',
+  'speaker',
+)
 
 
 def collate(items: Sequence[dict], sizes: Mapping[str, int] | None = None) -> dict[str, np.ndarray]:

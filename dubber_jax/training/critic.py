@@ -32,9 +32,17 @@ ALONE = 0.6  # at most this share of a speaker's only recording is the item; the
 REFERENCE_SHORTEST = 64  # mel frames, of what is left of such a recording
 SHIFTS = (3, 15)  # lip frames by which a mouth is early or late that does not go with its sound: 0.12 to 0.6 s
 WEIGHTS = {
-  'words': 0.5, 'phones': 0.5, 'pitch': 0.5, 'voicing': 0.2, 'emotion': 1.0, 'natural': 4.0, 'voice': 0.5,
-  'together': 0.5, 'usual': 0.5, 'usual_length': 0.2,
-}  # fmt: skip
+  'words': 0.5,
+  'phones': 0.5,
+  'pitch': 0.5,
+  'voicing': 0.2,
+  'emotion': 1.0,
+  'natural': 4.0,
+  'voice': 0.5,
+  'together': 0.5,
+  'usual': 0.5,
+  'usual_length': 0.2,
+}
 ELSEWHERE = 0.2  # of the emotion loss of plain speech outside acted sets
 
 
@@ -56,8 +64,9 @@ class CriticBatches:
     self.sets = [PackedSet(f) for group in groups for f in group]
     self.items, self.plain, names = [], {}, {}
     for s, packed in enumerate(self.sets):
-      wanted = [splits is None and row['split'] not in HEARD_BY_JUDGES or row['split'] in (splits or ())
-                for row in packed.rows]  # fmt: skip
+      wanted = [
+        splits is None and row['split'] not in HEARD_BY_JUDGES or row['split'] in (splits or ()) for row in packed.rows
+      ]
       self.items.append(np.flatnonzero(np.array(wanted, bool) & (packed.frames >= SHORTEST)))
       for i in self.items[-1]:
         row = packed.rows[i]

@@ -104,8 +104,10 @@ class VoiceBatches:
     self.unreadable: dict[str, str] = {}
     for shape in self.shapes:
       if shape.items % host[1]:
-        raise BadInput(f'{host[1]} hosts cannot share a batch of {shape.items} items ({shape.frames} frames each): '
-                       'change data.frames_per_batch')  # fmt: skip
+        raise BadInput(
+          f'{host[1]} hosts cannot share a batch of {shape.items} items ({shape.frames} frames each): '
+          'change data.frames_per_batch'
+        )
 
     # Items are numbered through all sets; `starts` are the sets' first numbers.
     sizes = [len(s) for s in self.sets]
@@ -216,8 +218,10 @@ class VoiceBatches:
       except BadInput as e:
         self._note(f'{self.sets[s].folder} {item - int(self.starts[s])}', str(e))
         item = int(others[rng.integers(len(others))])
-    raise BadInput(f'{TRIES} records one after the other cannot be read ({next(reversed(self.unreadable.values()))}): '
-                   'prepare the data set again')  # fmt: skip
+    raise BadInput(
+      f'{TRIES} records one after the other cannot be read ({next(reversed(self.unreadable.values()))}): '
+      'prepare the data set again'
+    )
 
   def _note(self, record: str, why: str):
     if record in self.unreadable:

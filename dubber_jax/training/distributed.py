@@ -35,8 +35,10 @@ def connect():
   settings = {}
   if coordinator or processes > 1:
     if not (':' in coordinator and processes > 0 and 0 <= process < processes):
-      raise BadInput(f'JAX_COORDINATOR_ADDRESS={coordinator} JAX_NUM_PROCESSES={processes} JAX_PROCESS_ID={process}: '
-                     'several hosts need all three, HOST:PORT, how many, and which this is, from 0')  # fmt: skip
+      raise BadInput(
+        f'JAX_COORDINATOR_ADDRESS={coordinator} JAX_NUM_PROCESSES={processes} JAX_PROCESS_ID={process}: '
+        'several hosts need all three, HOST:PORT, how many, and which this is, from 0'
+      )
     if processes == 1:
       return
     settings = {'coordinator_address': coordinator, 'num_processes': processes, 'process_id': process}
@@ -45,14 +47,18 @@ def connect():
   jax.config.update('jax_enable_preemption_service', False)  # it would take SIGTERM away from the loop
   try:
     jax.distributed.initialize(
-      **settings, heartbeat_timeout_seconds=_number('DUBBER_HEARTBEAT_SECONDS', HEARTBEAT_SECONDS),
-      shutdown_timeout_seconds=SHUTDOWN_SECONDS, initialization_timeout=_number('DUBBER_CONNECT_SECONDS', 300),
-    )  # fmt: skip
+      **settings,
+      heartbeat_timeout_seconds=_number('DUBBER_HEARTBEAT_SECONDS', HEARTBEAT_SECONDS),
+      shutdown_timeout_seconds=SHUTDOWN_SECONDS,
+      initialization_timeout=_number('DUBBER_CONNECT_SECONDS', 300),
+    )
   except (RuntimeError, ValueError) as e:
     if not settings and isinstance(e, ValueError):  # a machine that knows of no others
       return
-    raise BadInput(f'the processes of this run did not find each other ({str(e).splitlines()[0]}): start the same '
-                   'command on every host') from e  # fmt: skip
+    raise BadInput(
+      f'the processes of this run did not find each other ({str(e).splitlines()[0]}): start the same '
+      'command on every host'
+    ) from e
 
 
 def _number(variable: str, default: int) -> int:
@@ -84,9 +90,11 @@ def host_share(mesh: Mesh) -> tuple[int, int]:
   parts = sorted({tuple(sorted(rows)) for rows in held.values()})
   each = items // len(parts)
   if parts != [tuple(range(i * each, (i + 1) * each)) for i in range(len(parts))] or jax.process_index() not in held:
-    raise BadInput(f'the mesh {tuple(mesh.shape.values())} (data, fsdp, tensor) does not give each of '
-                   f'{jax.process_count()} hosts an equal run of items: use all devices, and let data x fsdp be a '
-                   'multiple of the hosts, or divide their number')  # fmt: skip
+    raise BadInput(
+      f'the mesh {tuple(mesh.shape.values())} (data, fsdp, tensor) does not give each of '
+      f'{jax.process_count()} hosts an equal run of items: use all devices, and let data x fsdp be a '
+      'multiple of the hosts, or divide their number'
+    )
   return parts.index(tuple(sorted(held[jax.process_index()]))), len(parts)
 
 
@@ -159,5 +167,7 @@ def naming_the_dead(path):
     reason = str(e).strip().partition('\n')[0][:200]
     if jax.process_count() == 1 or reason.startswith(('RESOURCE_EXHAUSTED', 'INVALID_ARGUMENT')):
       raise
-    raise HostLost(f'another host of this run has ended, or cannot be reached ({reason}); start the same command on '
-                   f'all hosts again: it goes on from the last checkpoint in {path}') from e  # fmt: skip
+    raise HostLost(
+      f'another host of this run has ended, or cannot be reached ({reason}); start the same command on '
+      f'all hosts again: it goes on from the last checkpoint in {path}'
+    ) from e

@@ -128,12 +128,16 @@ def _temporary(config: Config, task: Task, state, batch, sizes: dict[str, int]) 
 
 def report(run: DryRun, config: Config, chip: Chip) -> Iterator[str]:
   """Lines for a person."""
-  path, shape, axes = (max(len(str(cell)) for cell in column) for column in zip(
-    *((row.path, row.shape, ' '.join(row.axes)) for row in run.rows), strict=True))  # fmt: skip
+  path, shape, axes = (
+    max(len(str(cell)) for cell in column)
+    for column in zip(*((row.path, row.shape, ' '.join(row.axes)) for row in run.rows), strict=True)
+  )
   for row in run.rows:
     spec = ' '.join('+'.join(axis) if isinstance(axis, tuple) else axis or '-' for axis in row.spec)
-    yield (f'{row.path:{path}}  {row.shape!s:{shape}}  {row.dtype}  {" ".join(row.axes):{axes}}  [{spec}]  '
-           f'{_size(row.bytes)}')  # fmt: skip
+    yield (
+      f'{row.path:{path}}  {row.shape!s:{shape}}  {row.dtype}  {" ".join(row.axes):{axes}}  [{spec}]  '
+      f'{_size(row.bytes)}'
+    )
   mesh = config.mesh
   devices = mesh.data * mesh.fsdp * mesh.tensor
   yield f'mesh: data {mesh.data}, fsdp {mesh.fsdp}, tensor {mesh.tensor}: {devices} x {chip.name} ({chip.source})'
@@ -145,16 +149,22 @@ def report(run: DryRun, config: Config, chip: Chip) -> Iterator[str]:
     yield f'  together {_size(known)} of {_size(chip.memory)}, without activations (not compiled for this mesh)'
   else:
     whole = known - run.bytes['gradient'] + run.temporary  # the gradient is one of the program's temporaries
-    yield (f'  activations and other temporaries {_size(run.temporary)}, as compiled for CPUs; together {_size(whole)} '
-           f'of {_size(chip.memory)}')  # fmt: skip
-  yield (f'FLOPs a step: {run.compiler_flops:.4g} by XLA, {run.product_flops:.4g} of them in products and convolutions '
-         'counted by hand')  # fmt: skip
+    yield (
+      f'  activations and other temporaries {_size(run.temporary)}, as compiled for CPUs; together {_size(whole)} '
+      f'of {_size(chip.memory)}'
+    )
+  yield (
+    f'FLOPs a step: {run.compiler_flops:.4g} by XLA, {run.product_flops:.4g} of them in products and convolutions '
+    'counted by hand'
+  )
   e = run.estimate
   parts = {'products': e.arithmetic, 'update': e.update} | {f'exchange {a}': s for a, s in e.exchange.items()}
   yield 'roofline: ' + ', '.join(f'{name} {seconds * 1e3:.3g} ms' for name, seconds in parts.items())
   used = run.product_flops / devices / chip.flops
-  yield (f'a step on {chip.name}: {e.shortest * 1e3:.3g} ms if all exchange is hidden, {e.longest * 1e3:.3g} ms if '
-         f'none is ({used / e.shortest:.0%} to {used / e.longest:.0%} of peak); bound by {e.bound}')  # fmt: skip
+  yield (
+    f'a step on {chip.name}: {e.shortest * 1e3:.3g} ms if all exchange is hidden, {e.longest * 1e3:.3g} ms if '
+    f'none is ({used / e.shortest:.0%} to {used / e.longest:.0%} of peak); bound by {e.bound}'
+  )
 
 
 def _size(count: float) -> str:

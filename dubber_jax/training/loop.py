@@ -136,8 +136,10 @@ def _check_finite(most: int, values: dict[str, float], number: int, local: dict[
   if log.active:
     np.savez(log.local / f'nonfinite_{number:06d}.npz', **local)
     kept = f'; the last batch is in {log.local}/nonfinite_{number:06d}.npz'
-  raise BadInput(f'the gradient has not been finite for {values["skipped_in_a_row"]:.0f} steps up to {number}{kept}: '
-                 'look at it, or lower train.learning_rate')  # fmt: skip
+  raise BadInput(
+    f'the gradient has not been finite for {values["skipped_in_a_row"]:.0f} steps up to {number}{kept}: '
+    'look at it, or lower train.learning_rate'
+  )
 
 
 def _check_best(c: TrainConfig, number: int, values: dict[str, float], evaluates: bool):

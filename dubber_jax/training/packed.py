@@ -26,9 +26,14 @@ MEL_STEP = 0.055  # natural-log units a level; 256 levels reach from 1e-5 to e^2
 FULL_SCALE = 2.0  # of an int16 sample of `waves`: quiet speakers were brought up, and peaks may pass 1
 FRAMES, PHONEMES, LIPS = ('mel', 'pitch'), ('phonemes', 'durations'), ('lips', 'lip_present')
 KINDS = {
-  'mel': np.uint8, 'pitch': np.float16, 'phonemes': np.uint16, 'durations': np.uint16, 'lips': np.float16,
-  'lip_present': np.bool_, 'speaker': np.float16,
-}  # fmt: skip
+  'mel': np.uint8,
+  'pitch': np.float16,
+  'phonemes': np.uint16,
+  'durations': np.uint16,
+  'lips': np.float16,
+  'lip_present': np.bool_,
+  'speaker': np.float16,
+}
 MADE_BY = {  # what may lie beside them, and what to do where it does not
   'waves': 'delete {folder} and pack the set again, which keeps the sound',
   'gta': 'run python -m data_pipelines.gta_mels {folder}',
@@ -91,8 +96,11 @@ class PackedSet:
       raise BadInput(f'{self.folder}: not a whole packed set ({e}); delete it and it is made again') from e
     if symbols != SYMBOLS[: len(symbols)]:  # it grows at its end
       raise BadInput(f'{self.folder}: packed with another table of phonemes; delete it and it is made again')
-    short = [n for n, key in (('mel', 'mel'), ('pitch', 'mel'), ('phonemes', 'phonemes'), ('lips', 'lips'))
-             if self.rows and len(self.arrays[n]) < self.rows[-1]['spans'][key][1]]  # fmt: skip
+    short = [
+      n
+      for n, key in (('mel', 'mel'), ('pitch', 'mel'), ('phonemes', 'phonemes'), ('lips', 'lips'))
+      if self.rows and len(self.arrays[n]) < self.rows[-1]['spans'][key][1]
+    ]
     if short:
       raise BadInput(f'{self.folder}/{short[0]}.npy is shorter than items.jsonl says; delete the folder to remake it')
 

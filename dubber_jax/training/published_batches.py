@@ -36,8 +36,10 @@ class TreeBatches:
     size = config.tree.batch
     self.per_epoch = len(self.usable) // size
     if not self.per_epoch:
-      raise BadInput(f'{config.tree.root}: {len(self.usable)} clips can be used, and a batch takes {size}: '
-                     'give more, or a smaller tree.batch')  # fmt: skip
+      raise BadInput(
+        f'{config.tree.root}: {len(self.usable)} clips can be used, and a batch takes {size}: '
+        'give more, or a smaller tree.batch'
+      )
     if size % host[1]:
       raise BadInput(f'{host[1]} hosts cannot share a batch of {size} clips: change tree.batch')
 
@@ -77,8 +79,14 @@ class TreeBatches:
 
 def lay_out(items: list[dict], shape: Shape, exemplars: int) -> dict[str, np.ndarray]:
   """What PublishedDirectorActor takes in, of items padded to `shape`; integers are int32."""
-  sizes = {'phonemes': shape.phonemes, 'durations': shape.phonemes, 'lips': shape.lips, 'mel': shape.frames,
-           'reference': shape.reference, 'exemplars': exemplars}  # fmt: skip
+  sizes = {
+    'phonemes': shape.phonemes,
+    'durations': shape.phonemes,
+    'lips': shape.lips,
+    'mel': shape.frames,
+    'reference': shape.reference,
+    'exemplars': exemplars,
+  }
   batch = collate(items, sizes)
   return {name: batch[name].astype(np.int32) if batch[name].dtype == np.int64 else batch[name] for name in INPUTS}
 
@@ -87,10 +95,16 @@ def empty_published(shape: Shape, exemplars: int) -> dict[str, np.ndarray]:
   """Zeros of the shapes that `lay_out` gives, in its order."""
   widths = {'scene': 1024, 'face': 1024, 'text': 2048}
   shapes = {
-    'phonemes': (shape.phonemes,), 'durations': (shape.phonemes,), 'mel': (shape.frames, 80),
-    'reference': (shape.reference, 80), 'lips': (shape.lips, 512), 'speaker': (256,), 'sounds': (3, exemplars, 1024),
-    **{m: (widths[m],) for m in MODALITIES}, **{f'{m}_refs': (exemplars, widths[m]) for m in MODALITIES},
-  }  # fmt: skip
+    'phonemes': (shape.phonemes,),
+    'durations': (shape.phonemes,),
+    'mel': (shape.frames, 80),
+    'reference': (shape.reference, 80),
+    'lips': (shape.lips, 512),
+    'speaker': (256,),
+    'sounds': (3, exemplars, 1024),
+    **{m: (widths[m],) for m in MODALITIES},
+    **{f'{m}_refs': (exemplars, widths[m]) for m in MODALITIES},
+  }
   floats = set(shapes) - {'phonemes', 'durations'}
   return {
     name: np.zeros((shape.items, *shapes.get(name, ())), np.float32 if name in floats else np.int32) for name in INPUTS

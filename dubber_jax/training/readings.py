@@ -68,8 +68,9 @@ def make_readings(config: Config, library_path: str | None = None, sentences: st
   rng = np.random.default_rng([config.seed, 7])
   lines = _lines(sentences) if sentences else {}
   captions = {m: [label_captions(e, m, rng) for e in EMOTIONS for _ in range(PER_EMOTION)] for m in MODALITIES}
-  spoken = [str(rng.choice(lines.get(e) or [label_captions(e, 'text', rng)])) for e in EMOTIONS
-            for _ in range(PER_EMOTION)]  # fmt: skip
+  spoken = [
+    str(rng.choice(lines.get(e) or [label_captions(e, 'text', rng)])) for e in EMOTIONS for _ in range(PER_EMOTION)
+  ]
   vectors = {m: embed_text(c) for m, c in captions.items()}
   vectors['text'] = np.concatenate([embed_text(spoken), vectors['text']], axis=1)
   return Readings(config, library, {m: v.reshape(len(EMOTIONS), PER_EMOTION, -1) for m, v in vectors.items()})

@@ -67,8 +67,11 @@ class Records:
   def _check(self):
     if not (self.folder / 'dataset_info.json').exists():
       half = sorted(self.folder.parent.glob(f'incomplete.*_{self.folder.name}'))
-      raise BadInput(f'{self.folder}: no data set here' + (f', only a half-built one in {half[0].name}' if half else '')
-                     + "; run 'dubber prepare' (again) and give the folder that it prints")  # fmt: skip
+      raise BadInput(
+        f'{self.folder}: no data set here'
+        + (f', only a half-built one in {half[0].name}' if half else '')
+        + "; run 'dubber prepare' (again) and give the folder that it prints"
+      )
     try:
       metadata = json.loads((self.folder / 'metadata.json').read_text())
     except (OSError, ValueError) as e:
@@ -168,8 +171,10 @@ class PublishedRecords(Records):
     self.split, self.exemplars, self.root = split, exemplars, self.folder
     there = json.loads((self.folder / 'metadata.json').read_text())['exemplars']
     if (exemplars or 0) > there:
-      raise BadInput(f'{folder}: prepared with {there} exemplars a modality, and {exemplars} are asked for: prepare it '
-                     'from features that have them, or train an arm without')  # fmt: skip
+      raise BadInput(
+        f'{folder}: prepared with {there} exemplars a modality, and {exemplars} are asked for: prepare it '
+        'from features that have them, or train an arm without'
+      )
     self.chosen = np.flatnonzero(self.splits == split)
     if not len(self.chosen):
       raise BadInput(f'{folder} has no split {split!r}: it has {", ".join(self._names)}')
@@ -186,10 +191,13 @@ class PublishedRecords(Records):
     pieces = np.split(record['mel'], np.cumsum(durations)[:-1])
     item = {n: self._cut(n, x) for n, x in record.items() if n not in ('key', 'voice', 'text', 'emotion')}
     return item | {
-      'id': record['key'].decode(), 'text': ids, 'emotion_id': np.int64(record['emotion']),
-      'ref_mel': np.concatenate([pieces[k] for k in order]), 'Ref_reordered_array': ids[order],
+      'id': record['key'].decode(),
+      'text': ids,
+      'emotion_id': np.int64(record['emotion']),
+      'ref_mel': np.concatenate([pieces[k] for k in order]),
+      'Ref_reordered_array': ids[order],
       'ref_linguistic': np.repeat(ids[order], durations[order]),
-    }  # fmt: skip
+    }
 
   def _cut(self, name: str, value: np.ndarray) -> np.ndarray:
     if self.exemplars == 0 and name.endswith(('_emo_embedding', '_refs', '_ref_audios')):

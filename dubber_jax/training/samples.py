@@ -29,8 +29,15 @@ def voice_samples(config: Config, batch: dict[str, np.ndarray], count: int = 3):
     mel, pitch, _ = jax.device_get(perform(params, few))
     for i in range(count):
       length = int(few['durations'][i].sum())
-      draw(few['mel'][i, :length], mel[i, :length], few['pitch'][i, :length], pitch[i, :length],
-           few['durations'][i], folder / f'sample_{i}.png', f'step {step}')  # fmt: skip
+      draw(
+        few['mel'][i, :length],
+        mel[i, :length],
+        few['pitch'][i, :length],
+        pitch[i, :length],
+        few['durations'][i],
+        folder / f'sample_{i}.png',
+        f'step {step}',
+      )
       write_wav(folder / f'sample_{i}.wav', GriffinLim().vocode(mel[i, :length]), SAMPLE_RATE)
 
   return samples

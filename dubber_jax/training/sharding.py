@@ -36,13 +36,15 @@ AXES = tuple(
     (r'embedding', ('symbols', 'width')),
     (r'DepthwiseConv_\d+/kernel', ('taps', 'width')),
     (r'(spectral_0|prosody|place|noise|directed|lips/Dense_0|postnet_0|postnet/conv_0)/kernel', ('features', 'embed')),
-    (r'(spectral_1|temporal_\d+/Conv_\d+|speaker|join|out|mix|W|gain_shift|query|key|project|mel)/kernel',
-     ('embed', 'width')),
+    (
+      r'(spectral_1|temporal_\d+/Conv_\d+|speaker|join|out|mix|W|gain_shift|query|key|project|mel)/kernel',
+      ('embed', 'width'),
+    ),
     (r'(own|recalled|sound)_(scene|face|text)/kernel', ('embed', 'width')),
     (r'(Dense_\d+|dense_\d+|conv_\d+|postnet_\d+)/kernel', ('embed', 'width')),
     (r'bias|scale|receiver|sender|kind|mean|var', ('width',)),
   )
-)  # fmt: skip
+)
 MESH_AXES = ('data', 'fsdp', 'tensor')
 
 
@@ -53,8 +55,10 @@ def make_mesh(config: MeshConfig) -> Mesh:
   if min(shape) < 1:
     raise BadInput(f'the mesh {shape} (data, fsdp, tensor) has an axis without devices; the smallest is 1')
   if wanted > have:
-    raise BadInput(f'the mesh {shape} (data, fsdp, tensor) needs {wanted} devices and there are {have}: make it '
-                   'smaller, or look at it with --dry-run')  # fmt: skip
+    raise BadInput(
+      f'the mesh {shape} (data, fsdp, tensor) needs {wanted} devices and there are {have}: make it '
+      'smaller, or look at it with --dry-run'
+    )
   return Mesh(arrange_devices(shape), MESH_AXES, axis_types=(AxisType.Auto,) * 3)
 
 
@@ -101,8 +105,10 @@ def check_batch(mesh: Mesh, batch, accumulate: int = 1):
   wrong = [n for n in items if n % (devices * accumulate)]
   if wrong:
     parts = f' in {accumulate} parts (train.accumulate)' if accumulate > 1 else ''
-    raise BadInput(f'a batch of {wrong[0]} items does not divide among data x fsdp = {devices} devices{parts}: give '
-                   f'it a multiple of {devices * accumulate}, or change the mesh')  # fmt: skip
+    raise BadInput(
+      f'a batch of {wrong[0]} items does not divide among data x fsdp = {devices} devices{parts}: give '
+      f'it a multiple of {devices * accumulate}, or change the mesh'
+    )
 
 
 def logical_axes(path: str, ndim: int) -> tuple[str, ...] | None:
@@ -133,12 +139,16 @@ def partition(path: str, shape: tuple[int, ...], sizes: dict[str, int], axes=Non
     mesh_axis = rules.get(name)
     for one in (mesh_axis,) if isinstance(mesh_axis, str) else mesh_axis or ():
       if one in taken:
-        raise BadInput(f'{path} {shape}: its axes {taken[one]!r} and {name!r} both fall to the mesh axis {one!r}; '
-                       'name one of them differently in training/sharding.py')  # fmt: skip
+        raise BadInput(
+          f'{path} {shape}: its axes {taken[one]!r} and {name!r} both fall to the mesh axis {one!r}; '
+          'name one of them differently in training/sharding.py'
+        )
       taken[one] = name
       if size % sizes[one]:
-        raise BadInput(f'{path} {shape}: its axis {name!r} of {size} does not divide among {one}={sizes[one]} devices; '
-                       f'let {one} divide {size}')  # fmt: skip
+        raise BadInput(
+          f'{path} {shape}: its axis {name!r} of {size} does not divide among {one}={sizes[one]} devices; '
+          f'let {one} divide {size}'
+        )
     spec.append(mesh_axis)
   return P(*spec)
 

@@ -58,10 +58,13 @@ def adamw(config: TrainConfig) -> optax.GradientTransformation:
   return optax.chain(
     optax.clip_by_global_norm(config.clip_norm),
     optax.adamw(
-      learning_rate(config), b1=0.9, b2=0.99, weight_decay=config.weight_decay,
+      learning_rate(config),
+      b1=0.9,
+      b2=0.99,
+      weight_decay=config.weight_decay,
       mask=lambda params: jax.tree.map_with_path(is_matrix, params),
     ),
-  )  # fmt: skip
+  )
 
 
 def voice_task(config: Config, samples=None) -> Task:

@@ -45,9 +45,11 @@ class VocoderBatches:
     self.gta = [packed.beside('gta') for packed in self.sets] if config.vocoder.gta else []
     need = config.vocoder.frames + 8
     self.items = [
-      (s, i) for s, packed in enumerate(self.sets) for i, row in enumerate(packed.rows)
+      (s, i)
+      for s, packed in enumerate(self.sets)
+      for i, row in enumerate(packed.rows)
       if row['split'] in splits and row['spans']['mel'][1] - row['spans']['mel'][0] >= need
-    ]  # fmt: skip
+    ]
     if not self.items:
       raise BadInput(f'no recording of {need} frames or more in {", ".join(map(str, folders))}')
     lengths = np.array([np.diff(self.sets[s].rows[i]['spans']['mel'])[0] for s, i in self.items], np.float64)
@@ -79,8 +81,11 @@ class VocoderBatches:
     cut = slice(start - first, start - first + frames)
     gain = np.float32(10 ** rng.uniform(-0.4, 0.2))  # voices near and far
     found = {
-      'wave': samples * gain, 'pitch': fill_pitch(pitch)[cut], 'voiced': pitch[cut] > 0, 'narrow': is_narrow(samples)
-    }  # fmt: skip
+      'wave': samples * gain,
+      'pitch': fill_pitch(pitch)[cut],
+      'voiced': pitch[cut] > 0,
+      'narrow': is_narrow(samples),
+    }
     if not self.gta:
       return found
     acted = rng.random() < self.config.vocoder.gta

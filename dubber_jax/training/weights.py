@@ -142,8 +142,10 @@ def initial_weights(config: Config, workdir):
     if not hasattr(model.vocoder, 'params'):
       raise BadInput(f'train.init_from: {source} has no trained vocoder to go on from')
     return Initial({'generator': model.vocoder.params})
-  raise BadInput(f'train.init_from: {source} holds no weights; train that arm first, or give a workdir, a model '
-                 'directory or a folder of weights')  # fmt: skip
+  raise BadInput(
+    f'train.init_from: {source} holds no weights; train that arm first, or give a workdir, a model '
+    'directory or a folder of weights'
+  )
 
 
 def start_from(initial, state, shardings, fresh: tuple[str, ...] = ()):
@@ -191,12 +193,17 @@ def _fitting(tree, expected):
   wanted = flatten_dict(expected, sep='/')
   given = stack_stored(flatten_dict(tree, sep='/'), wanted)
   wrong = [f'{k} is missing' for k in wanted if k not in given] + [f'{k} is too much' for k in given if k not in wanted]
-  wrong += [f'{k} is {np.shape(given[k])}, not {v.shape}' for k, v in wanted.items()
-            if k in given and np.shape(given[k]) != v.shape]  # fmt: skip
+  wrong += [
+    f'{k} is {np.shape(given[k])}, not {v.shape}'
+    for k, v in wanted.items()
+    if k in given and np.shape(given[k]) != v.shape
+  ]
   if wrong:
-    raise BadInput(f'the weights to start from are of another network: {wrong[0]} ({len(wrong)} in all); give others '
-                   'to train.init_from, or the config that they were trained with, or name in train.fresh what is to '
-                   'start anew')  # fmt: skip
+    raise BadInput(
+      f'the weights to start from are of another network: {wrong[0]} ({len(wrong)} in all); give others '
+      'to train.init_from, or the config that they were trained with, or name in train.fresh what is to '
+      'start anew'
+    )
   return unflatten_dict({tuple(k.split('/')): np.asarray(given[k]).astype(v.dtype) for k, v in wanted.items()})
 
 

@@ -1,7 +1,7 @@
 """A vocoder with weights: what BigVGAN and HiFi-GAN share as vocoders, and their folder on disk.
 
-  config.json         {'name': one of ARCHITECTURES, 'config': {...}}
-  model.safetensors   weights, float32 or bfloat16
+config.json         {'name': one of ARCHITECTURES, 'config': {...}}
+model.safetensors   weights, float32 or bfloat16
 """
 
 import dataclasses
@@ -96,8 +96,11 @@ def check_shapes(params: dict, expected: dict[str, tuple[int, ...]], where: str)
   flat = flax.traverse_util.flatten_dict(params, sep='/')
   wrong = [f'{k} is missing' for k in expected if k not in flat]
   wrong += [f'{k} is not of this generator' for k in flat if k not in expected]
-  wrong += [f'{k} is {flat[k].shape}, its config says {expected[k]}' for k in flat
-            if k in expected and tuple(flat[k].shape) != expected[k]]  # fmt: skip
+  wrong += [
+    f'{k} is {flat[k].shape}, its config says {expected[k]}'
+    for k in flat
+    if k in expected and tuple(flat[k].shape) != expected[k]
+  ]
   if wrong:
     raise BadInput(f'{where}: {wrong[0]} ({len(wrong)} wrong in all); these are the weights of another config')
   return params
@@ -128,8 +131,12 @@ def _check_generator(name: str, config, settings: dict, where: str):
   needed = {'upsample_rates', 'upsample_kernel_sizes', 'upsample_initial_channel'} - settings.keys()
   if needed:
     raise BadInput(f'{where}: no {sorted(needed)[0]}; it is not the config of a {name} generator')
-  lists = (config.upsample_rates, config.upsample_kernel_sizes, config.resblock_kernel_sizes,
-           *config.resblock_dilation_sizes)  # fmt: skip
+  lists = (
+    config.upsample_rates,
+    config.upsample_kernel_sizes,
+    config.resblock_kernel_sizes,
+    *config.resblock_dilation_sizes,
+  )
   sound = all(isinstance(v, int) and v > 0 for values in lists for v in values)
   sound &= len(config.upsample_rates) == len(config.upsample_kernel_sizes)
   sound &= len(config.resblock_kernel_sizes) == len(config.resblock_dilation_sizes)

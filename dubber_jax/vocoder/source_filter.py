@@ -56,9 +56,16 @@ class SourceFilter(nn.Module):
 
   @nn.compact
   def __call__(
-    self, mel_btm, frames_b=None, pitch_bt=None, noise=None, phase_b=None, tracked: bool = False, voice_quality=None,
+    self,
+    mel_btm,
+    frames_b=None,
+    pitch_bt=None,
+    noise=None,
+    phase_b=None,
+    tracked: bool = False,
+    voice_quality=None,
     takes: int = 1,
-  ):  # fmt: skip
+  ):
     """frames (B,) are the true lengths; what is past them is silent and changes nothing before.
 
     pitch (B, T) in Hz, without gaps, is followed where it is given and otherwise read off the mel. noise
@@ -119,9 +126,7 @@ class SourceFilter(nn.Module):
     sources = [pulses, noise]
     if c.modulated:
       sources += [noise * jnp.cos(2 * jnp.pi * cycles), noise * jnp.sin(2 * jnp.pi * cycles)]
-    filtered = sum(
-      spectrum(source, length, c.window) * copied(by) for source, by in zip(sources, filters, strict=True)
-    )
+    filtered = sum(spectrum(source, length, c.window) * copied(by) for source, by in zip(sources, filters, strict=True))
     sound = resynthesize(filtered, c.window)
     if c.projections:
       target = mel_btm + nn.Dense(c.num_mels, kernel_init=nn.initializers.zeros, name='correction')(x)

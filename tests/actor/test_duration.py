@@ -80,9 +80,7 @@ def test_what_speech_leaves_over_is_silence(sounds, rate, fit):
 
 
 @settings(deadline=None)
-@given(
-  st.lists(st.tuples(st.floats(0.5, 30.0), st.booleans()), min_size=1, max_size=40), st.floats(1.0, FASTEST)
-)  # fmt: skip
+@given(st.lists(st.tuples(st.floats(0.5, 30.0), st.booleans()), min_size=1, max_size=40), st.floats(1.0, FASTEST))
 def test_vowels_give_more_of_their_length_than_consonants(sounds, rate):
   frames, vowels = np.array([f for f, _ in sounds]), np.array([v for _, v in sounds])
   short = shorten(frames, vowels, frames.sum() / rate)

@@ -40,8 +40,9 @@ def test_mouth_that_shows_nothing_leaves_the_line_at_the_predicted_durations():
 
 
 def test_pause_of_the_mouth_comes_between_two_words():
-  mouth = seen(('silence', 10), ('bilabial', 10), ('open', 10), ('silence', 40), ('bilabial', 10), ('open', 10),
-               ('silence', 10))  # fmt: skip
+  mouth = seen(
+    ('silence', 10), ('bilabial', 10), ('open', 10), ('silence', 40), ('bilabial', 10), ('open', 10), ('silence', 10)
+  )
   symbols, durations = timed(mouth, (10, 20, 20, 20, 20, 10), gap=0.4)
   assert symbols == (*LINE[:3], '@sp', *LINE[3:])
   assert durations.tolist() == [10, 10, 10, 40, 10, 10, 10]

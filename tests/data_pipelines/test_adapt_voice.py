@@ -19,11 +19,20 @@ EXPERIMENT = Path(__file__).parents[2] / 'experiments' / 'adapt_voice.py'
 SMALL = Config(
   director=DirectorConfig(width=16),
   actor=ActorConfig(
-    width=16, text_layers=1, style_width=16, condition_width=16, lip_width=16, lip_layers=1, prosody_layers=1,
-    prosody_width=16, decoder_layers=1, postnet_width=16, postnet_layers=1,
+    width=16,
+    text_layers=1,
+    style_width=16,
+    condition_width=16,
+    lip_width=16,
+    lip_layers=1,
+    prosody_layers=1,
+    prosody_width=16,
+    decoder_layers=1,
+    postnet_width=16,
+    postnet_layers=1,
   ),
   data=DataConfig(sources=('others', 'absent'), readings=False),
-)  # fmt: skip
+)
 
 
 def made_up_set(folder, name, count):
@@ -75,8 +84,11 @@ def test_only_what_the_voice_shapes_is_moved(completed, replay, monkeypatch):
   shapes = jax.eval_shape(lambda: DirectorActor(config).init({'params': jax.random.key(0)}, batch)['params'])
   params = jax.tree.map(lambda x: np.zeros(x.shape, np.float32), shapes)
   gradient = jax.grad(experiment.task(config).loss, has_aux=True)(params, {}, None)[0]
-  moved = {jax.tree_util.keystr(path, simple=True, separator='/')
-           for path, g in jax.tree_util.tree_leaves_with_path(gradient) if np.any(g)}  # fmt: skip
+  moved = {
+    jax.tree_util.keystr(path, simple=True, separator='/')
+    for path, g in jax.tree_util.tree_leaves_with_path(gradient)
+    if np.any(g)
+  }
   assert not [name for name in moved if name.startswith(('text', 'lip', 'graphs', 'aggregators', 'emotion'))]
   assert any(name.startswith('style') for name in moved) and any('gain_shift' in name for name in moved)
   assert any(name.startswith('decoder/mel') for name in moved) == replay

@@ -12,13 +12,23 @@ def folder(tmp_path):
   for i in range(22):
     spoken = i < 10 or i >= 20
     features = {
-      'mel': quantise(rng.normal(-5, 2, (30, 80))), 'pitch': np.full(30, 120.0), 'phonemes': [20] * spoken,
-      'durations': [30] * spoken, 'lips': np.zeros((0, 82)), 'lip_present': np.zeros(0, bool), 'speaker': np.ones(256),
-    }  # fmt: skip
+      'mel': quantise(rng.normal(-5, 2, (30, 80))),
+      'pitch': np.full(30, 120.0),
+      'phonemes': [20] * spoken,
+      'durations': [30] * spoken,
+      'lips': np.zeros((0, 82)),
+      'lip_present': np.zeros(0, bool),
+      'speaker': np.ones(256),
+    }
     row = {
-      'key': f'a/b/{i}', 'set': 'a', 'speaker': 'b', 'text': '', 'emotion': 'neutral',
-      'split': 'test' if i == 20 else 'train', 'edit': {'shift': 1.0} if i == 21 else None,
-    }  # fmt: skip
+      'key': f'a/b/{i}',
+      'set': 'a',
+      'speaker': 'b',
+      'text': '',
+      'emotion': 'neutral',
+      'split': 'test' if i == 20 else 'train',
+      'edit': {'shift': 1.0} if i == 21 else None,
+    }
     items.append((row, features))
   write_packed(tmp_path / 'set', items)
   np.save(tmp_path / 'set' / 'gta.npy', np.full_like(np.load(tmp_path / 'set' / 'mel.npy'), 100))

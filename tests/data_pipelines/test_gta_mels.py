@@ -12,11 +12,20 @@ from dubber_jax.training.packed import PackedSet, quantise, write_packed
 
 TINY = Config(
   actor=ActorConfig(
-    width=16, text_layers=1, style_width=16, condition_width=16, lip_width=16, lip_layers=1, prosody_layers=1,
-    prosody_width=16, decoder_layers=1, postnet_width=16, noise_width=4,
+    width=16,
+    text_layers=1,
+    style_width=16,
+    condition_width=16,
+    lip_width=16,
+    lip_layers=1,
+    prosody_layers=1,
+    prosody_width=16,
+    decoder_layers=1,
+    postnet_width=16,
+    noise_width=4,
   ),
   director=DirectorConfig(width=16),
-)  # fmt: skip
+)
 LENGTHS = (40, 12, 25)
 
 
@@ -27,10 +36,14 @@ def folder(tmp_path):
   items = []
   for i, frames in enumerate(LENGTHS):
     features = {
-      'mel': quantise(rng.normal(-5, 2, (frames, 80))), 'pitch': np.full(frames, 150.0), 'phonemes': [1, 20 + i, 1],
-      'durations': [3, frames - 6, 3], 'lips': np.zeros((0, 82)), 'lip_present': np.zeros(0, bool),
+      'mel': quantise(rng.normal(-5, 2, (frames, 80))),
+      'pitch': np.full(frames, 150.0),
+      'phonemes': [1, 20 + i, 1],
+      'durations': [3, frames - 6, 3],
+      'lips': np.zeros((0, 82)),
+      'lip_present': np.zeros(0, bool),
       'speaker': np.full(256, 1 / 16),
-    }  # fmt: skip
+    }
     row = {'key': f'a/b/{i}', 'set': 'a', 'speaker': 'b', 'text': '', 'emotion': 'neutral', 'split': 'train'}
     items.append((row, features))
   write_packed(tmp_path / 'set', items)
@@ -70,14 +83,24 @@ def shard(tmp_path):
   rng, items = np.random.default_rng(3), []
   for i in range(3):
     features = {
-      'mel': quantise(rng.normal(-5, 2, (30, 80))), 'pitch': np.full(30, 150.0 + 90 * (i == 2)),
-      'phonemes': [] if i == 1 else [1, 20, 1], 'durations': [] if i == 1 else [3, 24, 3], 'lips': np.zeros((0, 82)),
-      'lip_present': np.zeros(0, bool), 'speaker': np.full(256, 1 / 16),
-    }  # fmt: skip
+      'mel': quantise(rng.normal(-5, 2, (30, 80))),
+      'pitch': np.full(30, 150.0 + 90 * (i == 2)),
+      'phonemes': [] if i == 1 else [1, 20, 1],
+      'durations': [] if i == 1 else [3, 24, 3],
+      'lips': np.zeros((0, 82)),
+      'lip_present': np.zeros(0, bool),
+      'speaker': np.full(256, 1 / 16),
+    }
     row = {
-      'key': f'kokoro/b/{i}', 'set': 'kokoro', 'speaker': 'b', 'text': '', 'emotion': 'neutral', 'split': 'train',
-      'language': 'en', 'edit': {'shift': 8.0} if i == 2 else None,
-    }  # fmt: skip
+      'key': f'kokoro/b/{i}',
+      'set': 'kokoro',
+      'speaker': 'b',
+      'text': '',
+      'emotion': 'neutral',
+      'split': 'train',
+      'language': 'en',
+      'edit': {'shift': 8.0} if i == 2 else None,
+    }
     items.append((row, features))
   write_packed(tmp_path / 'shard_0000', items)
   return tmp_path / 'shard_0000'

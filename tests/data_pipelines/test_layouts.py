@@ -39,10 +39,14 @@ def test_alignment_file_that_is_none_is_named(tmp_path):
 
 def test_ravdess_is_read_from_its_own_folders(tmp_path):
   touch(
-    tmp_path, 'Actor_01/03-01-02-01-01-02-01.wav', 'Actor_12/03-01-06-02-02-01-12.wav',
-    'Video/Actor_12/01-01-06-02-02-01-12.mp4', 'Video/Actor_12/02-01-06-02-02-01-12.mp4',
-    'Actor_20/03-02-03-01-01-01-20.wav', 'Actor_20/03-01-08-01-01-01-20.wav',
-  )  # fmt: skip
+    tmp_path,
+    'Actor_01/03-01-02-01-01-02-01.wav',
+    'Actor_12/03-01-06-02-02-01-12.wav',
+    'Video/Actor_12/01-01-06-02-02-01-12.mp4',
+    'Video/Actor_12/02-01-06-02-02-01-12.mp4',
+    'Actor_20/03-02-03-01-01-01-20.wav',
+    'Actor_20/03-01-08-01-01-01-20.wav',
+  )
   found = by_id('ravdess', tmp_path)
   assert sorted(found) == ['01-01-06-02-02-01-12', '03-01-02-01-01-02-01', '03-01-08-01-01-01-20']
   assert {r.emotion for r in found.values()} == {'fear', 'neutral', 'surprise'}

@@ -38,11 +38,14 @@ def texts_of(recordings):
   return [r.text for r in recordings]
 
 
-@pytest.mark.parametrize('name, content', [
-  ('metadata.csv', 'a|What Ann said.|what ann said\nb.wav|What Bob said.|what bob said\n'),
-  ('metadata.csv', 'file_name,text\na.wav,what ann said\nb.wav,"what bob said"\n'),
-  ('metadata.jsonl', '{"file_name": "a", "text": "what ann said"}\n{"id": "b", "sentence": "what bob said"}\n'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+  'name, content',
+  [
+    ('metadata.csv', 'a|What Ann said.|what ann said\nb.wav|What Bob said.|what bob said\n'),
+    ('metadata.csv', 'file_name,text\na.wav,what ann said\nb.wav,"what bob said"\n'),
+    ('metadata.jsonl', '{"file_name": "a", "text": "what ann said"}\n{"id": "b", "sentence": "what bob said"}\n'),
+  ],
+)
 def test_tables_of_texts_are_read_and_a_text_file_beside_goes_before_them(tmp_path, name, content):
   a, b, c = record(tmp_path, ['a.wav', 'b.wav', 'c.wav'])
   (tmp_path / name).write_text(content)

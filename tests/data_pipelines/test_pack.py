@@ -11,10 +11,14 @@ from dubber_jax.training.packed import quantise, write_packed
 
 def packed(folder, name, count, phonemes=3):
   features = {
-    'mel': quantise(np.zeros((8, 80))), 'pitch': np.zeros(8), 'phonemes': np.ones(phonemes),
-    'durations': np.full(phonemes, 8 // max(phonemes, 1)), 'lips': np.zeros((0, 82)),
-    'lip_present': np.zeros(0, bool), 'speaker': np.zeros(256),
-  }  # fmt: skip
+    'mel': quantise(np.zeros((8, 80))),
+    'pitch': np.zeros(8),
+    'phonemes': np.ones(phonemes),
+    'durations': np.full(phonemes, 8 // max(phonemes, 1)),
+    'lips': np.zeros((0, 82)),
+    'lip_present': np.zeros(0, bool),
+    'speaker': np.zeros(256),
+  }
   row = {'set': name, 'speaker': 'a', 'text': 'Yes.', 'emotion': 'neutral', 'split': 'train'}
   write_packed(folder, [(row | {'key': f'{name}/a/{i}'}, features) for i in range(count)])
   return folder

@@ -15,10 +15,14 @@ def packed(tmp_path):
   time = np.arange(frames * HOP) / SAMPLE_RATE
   wave = sum(np.sin(2 * np.pi * 200 * k * time) / k for k in range(1, 20)) * np.where(time < time[-1] / 2, 0.03, 0.12)
   features = {
-    'mel': quantise(mel_numpy(wave.astype(np.float32))), 'pitch': np.full(frames, 200.0),
-    'phonemes': [1, 20, 21, 1], 'durations': [20, 66, 66, 20], 'lips': np.zeros((0, 82)),
-    'lip_present': np.zeros(0, bool), 'speaker': np.zeros(256),
-  }  # fmt: skip
+    'mel': quantise(mel_numpy(wave.astype(np.float32))),
+    'pitch': np.full(frames, 200.0),
+    'phonemes': [1, 20, 21, 1],
+    'durations': [20, 66, 66, 20],
+    'lips': np.zeros((0, 82)),
+    'lip_present': np.zeros(0, bool),
+    'speaker': np.zeros(256),
+  }
   row = {'key': 'a/b/c', 'set': 'a', 'speaker': 'b', 'text': '', 'emotion': 'neutral', 'split': 'train'}
   write_packed(tmp_path / 'set', [(row, features)])
   return tmp_path / 'set', wave

@@ -46,10 +46,15 @@ def made_up_features(wave, alignment):
   durations = np.zeros(len(alignment.phonemes), int)
   durations[0] = frames
   return {
-    'mel': np.full((frames, 80), min(255, round(1000 * np.abs(wave).mean()))), 'pitch': np.zeros(frames),
-    'phonemes': np.arange(len(durations)) % 90, 'durations': durations, 'lips': np.zeros((0, 82)),
-    'lip_present': np.zeros(0, bool), 'speaker': np.zeros(256), 'wave': np.zeros(frames * 256, np.int16),
-  }  # fmt: skip
+    'mel': np.full((frames, 80), min(255, round(1000 * np.abs(wave).mean()))),
+    'pitch': np.zeros(frames),
+    'phonemes': np.arange(len(durations)) % 90,
+    'durations': durations,
+    'lips': np.zeros((0, 82)),
+    'lip_present': np.zeros(0, bool),
+    'speaker': np.zeros(256),
+    'wave': np.zeros(frames * 256, np.int16),
+  }
 
 
 @pytest.fixture(autouse=True)
@@ -69,9 +74,20 @@ def made_up_rows(count=10, odd=None):
   for i in range(count):
     shares = (('af_sky', 1.0),) if i % 2 else (('af_nova', 1.0),)
     rows.append(
-      Row(f'en{i:05d}', f'lines:w{i}', odd.get(i, 'hˈI' + 'hˈO' * i), 'sad', 'en', shares[0][0], shares, 1.0,
-          Edit() if i % 3 else None, i, 'train')
-    )  # fmt: skip
+      Row(
+        f'en{i:05d}',
+        f'lines:w{i}',
+        odd.get(i, 'hˈI' + 'hˈO' * i),
+        'sad',
+        'en',
+        shares[0][0],
+        shares,
+        1.0,
+        Edit() if i % 3 else None,
+        i,
+        'train',
+      )
+    )
   return rows
 
 

@@ -44,8 +44,10 @@ def folder(tmp_path_factory):
 
   lines = [{'id': f'w1-{i:04d}', 'text': f'Line {i} of the film.', 'emotion': EMOTIONS[i % 4]} for i in range(500)]
   write('lines', lines)
-  write('lines_zh', [line | {'id': f'{line["id"]}-zh', 'of': line['id'], 'text': f'第{i}。'} for i, line in
-                     enumerate(lines[:200])])  # fmt: skip
+  write(
+    'lines_zh',
+    [line | {'id': f'{line["id"]}-zh', 'of': line['id'], 'text': f'第{i}。'} for i, line in enumerate(lines[:200])],
+  )
   write('ljspeech', [prompt('LJ001-', i, 'validation' if i == 0 else 'train') for i in range(100)])
   write('teacher', [prompt('LJ002-', i) for i in range(100)] + [prompt('arctic_a', i) for i in range(150)])
   write('kathleen', [prompt('arctic_b', i, 'test' if i < 5 else 'train') for i in range(150)])

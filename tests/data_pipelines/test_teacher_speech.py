@@ -158,10 +158,12 @@ def test_float_convolutions_compute_what_the_int8_ones_do(with_bias):
     helper.make_node('Mul', ['cast', 's'], ['y']),
   ]
   graph = helper.make_graph(
-    nodes, 'made up', [helper.make_tensor_value_info('x', TensorProto.FLOAT, [1, 3, 'n'])],
+    nodes,
+    'made up',
+    [helper.make_tensor_value_info('x', TensorProto.FLOAT, [1, 3, 'n'])],
     [helper.make_tensor_value_info('y', TensorProto.FLOAT, [1, 4, 'n'])],
     [numpy_helper.from_array(np.asarray(a), n) for n, a in arrays.items()],
-  )  # fmt: skip
+  )
   x = rng.normal(0, 1, (1, 3, 50)).astype(np.float32)
   results = []
   for g in (graph, float_convolutions(graph)):

@@ -21,10 +21,19 @@ NOTHING = Reading(*[np.zeros(4, np.float32)] * 3, np.zeros(3, bool))
 NOBODY = Exemplars({m: () for m in MODALITIES}, {}, np.zeros((3, 3, 4)), np.zeros((3, 3), bool), np.zeros((3, 3), bool))
 RULES = plan(NOTHING, NOBODY, LINE, PHONEMES)
 GOOD = {
-  'emotion': {e: {'angry': 0.7, 'sad': 0.3}.get(e, 0.0) for e in EMOTIONS}, 'intensity': 0.6, 'pace': 0.9,
-  'pitch_shift': -1.0, 'pitch_range': 0.8, 'loudness': -3.0, 'breathiness': 0.2, 'tremor': 0.1,
-  'pauses': [{'after_word': 2, 'seconds': 0.3}], 'emphasis': [5], 'note': 'anger, kept down', 'note_zh': '压住的愤怒',
-}  # fmt: skip
+  'emotion': {e: {'angry': 0.7, 'sad': 0.3}.get(e, 0.0) for e in EMOTIONS},
+  'intensity': 0.6,
+  'pace': 0.9,
+  'pitch_shift': -1.0,
+  'pitch_range': 0.8,
+  'loudness': -3.0,
+  'breathiness': 0.2,
+  'tremor': 0.1,
+  'pauses': [{'after_word': 2, 'seconds': 0.3}],
+  'emphasis': [5],
+  'note': 'anger, kept down',
+  'note_zh': '压住的愤怒',
+}
 
 
 def completion(content, **choice):
@@ -139,13 +148,24 @@ def test_server_that_is_down_is_given_up_after_two_lines():
 @pytest.mark.parametrize(
   'answer',
   [
-    (200, 'not json'), (200, '[]'), (200, '{"choices": []}'), (200, '[' * 5000), completion('I would rather not.'),
-    completion('{"pace": 0.9}'), completion(GOOD | {'pace': 'slow'}), completion(GOOD | {'pace': True}),
-    completion(json.dumps(GOOD).replace('0.9', 'NaN')), completion(json.dumps(GOOD).replace('0.9', '1e999')),
-    completion(GOOD | {'emotion': dict.fromkeys(EMOTIONS, 0)}), completion(GOOD | {'pauses': [1]}), completion(''),
-    completion(GOOD, finish_reason='length'), completion(GOOD | {'emphasis': None}), (200, 'x' * (2 << 20)),
+    (200, 'not json'),
+    (200, '[]'),
+    (200, '{"choices": []}'),
+    (200, '[' * 5000),
+    completion('I would rather not.'),
+    completion('{"pace": 0.9}'),
+    completion(GOOD | {'pace': 'slow'}),
+    completion(GOOD | {'pace': True}),
+    completion(json.dumps(GOOD).replace('0.9', 'NaN')),
+    completion(json.dumps(GOOD).replace('0.9', '1e999')),
+    completion(GOOD | {'emotion': dict.fromkeys(EMOTIONS, 0)}),
+    completion(GOOD | {'pauses': [1]}),
+    completion(''),
+    completion(GOOD, finish_reason='length'),
+    completion(GOOD | {'emphasis': None}),
+    (200, 'x' * (2 << 20)),
   ],
-)  # fmt: skip
+)
 def test_nonsense_is_asked_for_again_and_then_done_without(answer):
   with serving(answer) as server:
     direction, warnings = ask(server, tries=2)
@@ -248,7 +268,9 @@ def test_note_is_read_by_rules_when_nobody_answers():
   assert parsed.direction.loudness < 0 and len(parsed.warnings) == 1
 
 
-@pytest.mark.parametrize('named', ['', 'rule', 'ftp://a/v1', 'http://', 'http://[', 'https://me:key@host/v1', 'file:///etc'])
+@pytest.mark.parametrize(
+  'named', ['', 'rule', 'ftp://a/v1', 'http://', 'http://[', 'https://me:key@host/v1', 'file:///etc']
+)
 def test_planner_that_is_no_address_is_refused(named):
   with pytest.raises(BadInput) as refused:
     open_planner(named, 'small')

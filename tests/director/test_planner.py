@@ -215,9 +215,24 @@ def test_contradiction_in_a_stage_direction_is_told_and_unknown_words_are_not():
 
 @pytest.mark.parametrize(
   'said',
-  ['to Mary', 'O.S.', "CONT'D", 'beat', 'sitting down', 'picks up the phone', 'raises a hand', 'into phone',
-   'in French', 'door opens', 'high on the roof', 'cut off', 'reading', '坐下', '对玛丽'],
-)  # fmt: skip
+  [
+    'to Mary',
+    'O.S.',
+    "CONT'D",
+    'beat',
+    'sitting down',
+    'picks up the phone',
+    'raises a hand',
+    'into phone',
+    'in French',
+    'door opens',
+    'high on the roof',
+    'cut off',
+    'reading',
+    '坐下',
+    '对玛丽',
+  ],
+)
 def test_what_in_brackets_says_nothing_of_the_voice_changes_nothing(said):
   line = Line('I told you. You never listen.')
   assert plan(reading(), exemplars(), Line(line.text, stage_direction=said)) == plan(reading(), exemplars(), line)
@@ -226,12 +241,18 @@ def test_what_in_brackets_says_nothing_of_the_voice_changes_nothing(said):
 @pytest.mark.parametrize(
   'said, axis, sign',
   [
-    ('quietly, to himself', 'loudness', -1), ('low voice', 'loudness', -1), ('dryly', 'pitch_range', -1),
-    ('sighs', 'pace', -1), ('out of breath', 'breathiness', 1), ('raising his voice', 'loudness', 1),
-    ('声音颤抖', 'tremor', 1), ('低声', 'loudness', -1),
-    ('hurriedly', 'pace', 1), ('not loud', 'loudness', -1),
+    ('quietly, to himself', 'loudness', -1),
+    ('low voice', 'loudness', -1),
+    ('dryly', 'pitch_range', -1),
+    ('sighs', 'pace', -1),
+    ('out of breath', 'breathiness', 1),
+    ('raising his voice', 'loudness', 1),
+    ('声音颤抖', 'tremor', 1),
+    ('低声', 'loudness', -1),
+    ('hurriedly', 'pace', 1),
+    ('not loud', 'loudness', -1),
   ],
-)  # fmt: skip
+)
 def test_what_in_brackets_says_how_is_done(said, axis, sign):
   direction = plan(reading(), exemplars(), Line('I told you.', stage_direction=said))
   assert np.sign(getattr(direction, axis) - getattr(Direction(), axis)) == sign

@@ -24,8 +24,16 @@ def refused(media, tmp_path, capsys):
 
   def run(film=None, text='What a lovely day.', voice=None, out=None, more=(), kept=()):
     what = ['--text', text] if text is not None else []
-    arguments = ['dub', str(film or media / 'clip.mp4'), *what, '--voice', str(voice or media / 'voice.wav'),
-                 '-o', str(out or folder / 'dubbed.mp4'), *map(str, more)]  # fmt: skip
+    arguments = [
+      'dub',
+      str(film or media / 'clip.mp4'),
+      *what,
+      '--voice',
+      str(voice or media / 'voice.wav'),
+      '-o',
+      str(out or folder / 'dubbed.mp4'),
+      *map(str, more),
+    ]
     capsys.readouterr()
     assert main(arguments) == 2
     error = capsys.readouterr().err
@@ -84,16 +92,23 @@ def test_line_with_nothing_to_speak(refused, text):
 
 
 def test_line_too_long_for_its_slot_says_by_how_much(refused):
-  said = refused(text='This is a line that goes on and on, for much longer than anybody could ever say it in so short '
-                 'a time, however fast they spoke, and then it still goes on for a good while.')  # fmt: skip
+  said = refused(
+    text='This is a line that goes on and on, for much longer than anybody could ever say it in so short '
+    'a time, however fast they spoke, and then it still goes on for a good while.'
+  )
   assert 'times as fast' in said and 'its slot is 2.40 s' in said
 
 
 @pytest.mark.parametrize(
   ('given', 'said'),
-  [(('--fit', '40'), '--fit-steps 40'), (('--fit-steps', 'natural'), '--fit natural'), (('--fit', 'loose'), 'natural'),
-   (('--fit-steps', 'many'), 'number'), (('--fit-steps', '-1'), 'from 0 to 1000')],
-)  # fmt: skip
+  [
+    (('--fit', '40'), '--fit-steps 40'),
+    (('--fit-steps', 'natural'), '--fit natural'),
+    (('--fit', 'loose'), 'natural'),
+    (('--fit-steps', 'many'), 'number'),
+    (('--fit-steps', '-1'), 'from 0 to 1000'),
+  ],
+)
 def test_how_a_line_fits_and_steps_of_a_voice_are_never_mistaken(refused, given, said):
   assert said in refused(more=given)
 
@@ -106,8 +121,9 @@ def test_options_cannot_be_shortened(media, tmp_path, short, capsys):
 
 
 def test_natural_line_with_no_silence_after_it_names_both_ways_out(refused):
-  said = refused(text='This is a line that somebody could just about say in so short a time as this is.',
-                 more=('--fit', 'natural'))  # fmt: skip
+  said = refused(
+    text='This is a line that somebody could just about say in so short a time as this is.', more=('--fit', 'natural')
+  )
   assert 'no silence after it' in said and '--fit strict' in said and 'shorten the line' in said
 
 
@@ -116,9 +132,14 @@ def test_spoken_lines_without_times_have_nothing_to_fit(tmp_path, capsys):
   assert 'have no times' in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize('times', [('00:00:01,000', '00:00:00,500', '00:00:02,000', '00:00:02,200'),
-                                   ('00:00:00,000', '00:00:01,500', '00:00:00,100', '00:00:02,000')],
-                         ids=['backward', 'begin together'])  # fmt: skip
+@pytest.mark.parametrize(
+  'times',
+  [
+    ('00:00:01,000', '00:00:00,500', '00:00:02,000', '00:00:02,200'),
+    ('00:00:00,000', '00:00:01,500', '00:00:00,100', '00:00:02,000'),
+  ],
+  ids=['backward', 'begin together'],
+)
 def test_subtitles_with_impossible_times(refused, tmp_path, times):
   script = tmp_path / 'bad.srt'
   script.write_text(f'1\n{times[0]} --> {times[1]}\nOne.\n\n2\n{times[2]} --> {times[3]}\nTwo.\n')

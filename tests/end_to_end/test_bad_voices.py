@@ -82,8 +82,20 @@ def test_odd_line_speaks(text, model, library):
 def test_all_that_is_wrong_stands_in_the_result_and_on_the_page(recordings, tmp_path):
   write_wav(tmp_path / 'noisy.wav', audio_damage.noise(recordings[0], 5), SAMPLE_RATE)
   write_silent_clip(tmp_path / 'clip.mp4', draw_cartoon('happy', 'What a lovely day this is for all of us', seconds=5))
-  code = main(['dub', str(tmp_path / 'clip.mp4'), '--text', 'Нет, no.', '--voice', str(tmp_path / 'noisy.wav'),
-               '-o', str(tmp_path / 'o.mp4'), '--json', str(tmp_path / 'r.json')])  # fmt: skip
+  code = main(
+    [
+      'dub',
+      str(tmp_path / 'clip.mp4'),
+      '--text',
+      'Нет, no.',
+      '--voice',
+      str(tmp_path / 'noisy.wav'),
+      '-o',
+      str(tmp_path / 'o.mp4'),
+      '--json',
+      str(tmp_path / 'r.json'),
+    ]
+  )
   assert code == 0
   warnings = json.loads((tmp_path / 'r.json').read_text())['warnings']
   for said in ('noisy.wav: noise only 5 dB', 'Cyrillic', 'the slot is long'):
@@ -95,8 +107,19 @@ def test_all_that_is_wrong_stands_in_the_result_and_on_the_page(recordings, tmp_
 def test_spoken_lines_carry_the_warnings_of_their_voice(recordings, tmp_path):
   write_wav(tmp_path / 'far.wav', audio_damage.echo(recordings[0], 1.0), SAMPLE_RATE)
   (tmp_path / 'lines.txt').write_text('Good day.\nWhere is Xiaoming?\n')
-  code = main(['speak', '--lines', str(tmp_path / 'lines.txt'), '--voice', str(tmp_path / 'far.wav'),
-               '-o', str(tmp_path / 'out'), '--json', str(tmp_path / 'r.json')])  # fmt: skip
+  code = main(
+    [
+      'speak',
+      '--lines',
+      str(tmp_path / 'lines.txt'),
+      '--voice',
+      str(tmp_path / 'far.wav'),
+      '-o',
+      str(tmp_path / 'out'),
+      '--json',
+      str(tmp_path / 'r.json'),
+    ]
+  )
   assert code == 0
   first, second = (line['warnings'] for line in json.loads((tmp_path / 'r.json').read_text())['lines'])
   assert len(first) == 1 and 'echoes' in first[0]

@@ -15,8 +15,20 @@ FRAME = HOP / SAMPLE_RATE  # s
 def dubbed(media, tmp_path_factory):
   """A clip dubbed with the shipped weights: its folder and its result."""
   folder = tmp_path_factory.mktemp('dubbed')
-  code = main(['dub', str(media / 'clip.mp4'), '--text', 'What a lovely day.', '--voice', str(media / 'voice.wav'),
-               '-o', str(folder / 'dubbed.mp4'), '--json', str(folder / 'result.json')])  # fmt: skip
+  code = main(
+    [
+      'dub',
+      str(media / 'clip.mp4'),
+      '--text',
+      'What a lovely day.',
+      '--voice',
+      str(media / 'voice.wav'),
+      '-o',
+      str(folder / 'dubbed.mp4'),
+      '--json',
+      str(folder / 'result.json'),
+    ]
+  )
   assert code == 0
   return folder, json.loads((folder / 'result.json').read_text())
 
@@ -69,8 +81,21 @@ def test_subtitles_are_spoken_in_their_slots(media, tmp_path):
     '1\n00:00:00,000 --> 00:00:01,000\nGood day.\n\n2\n00:00:01,300 --> 00:00:02,300\n[sadly] Goodbye.\n'
   )
   out, result = tmp_path / 'out.mkv', tmp_path / 'r.json'
-  code = main(['dub', str(media / 'clip.mp4'), '--script', str(script), '--voice', str(media / 'voice.wav'),
-               '-o', str(out), '--json', str(result), '--no-report'])  # fmt: skip
+  code = main(
+    [
+      'dub',
+      str(media / 'clip.mp4'),
+      '--script',
+      str(script),
+      '--voice',
+      str(media / 'voice.wav'),
+      '-o',
+      str(out),
+      '--json',
+      str(result),
+      '--no-report',
+    ]
+  )
   assert code == 0
   lines = json.loads(result.read_text())['lines']
   assert [line['slot_seconds'] for line in lines] == pytest.approx([1.0, 1.0], abs=1e-6)
@@ -82,8 +107,21 @@ def test_subtitles_are_spoken_in_their_slots(media, tmp_path):
 
 def test_lines_are_spoken_without_a_film(media, tmp_path):
   (tmp_path / 'lines.txt').write_text('Good day.\n\nWhere are you?\n')
-  code = main(['speak', '--lines', str(tmp_path / 'lines.txt'), '--voice', str(media / 'voice.wav'),
-               '--emotion', 'sad', '-o', str(tmp_path / 'out'), '--json', str(tmp_path / 'r.json')])  # fmt: skip
+  code = main(
+    [
+      'speak',
+      '--lines',
+      str(tmp_path / 'lines.txt'),
+      '--voice',
+      str(media / 'voice.wav'),
+      '--emotion',
+      'sad',
+      '-o',
+      str(tmp_path / 'out'),
+      '--json',
+      str(tmp_path / 'r.json'),
+    ]
+  )
   assert code == 0
   assert sorted(p.name for p in (tmp_path / 'out').iterdir()) == ['001.wav', '002.wav']
   lines = json.loads((tmp_path / 'r.json').read_text())['lines']
@@ -91,8 +129,22 @@ def test_lines_are_spoken_without_a_film(media, tmp_path):
 
 
 def test_one_way_dubbing_sees_nothing(media, tmp_path):
-  code = main(['dub', str(media / 'clip.mp4'), '--text', 'What a lovely day.', '--voice', str(media / 'voice.wav'),
-               '-o', str(tmp_path / 'o.mp4'), '--json', str(tmp_path / 'r.json'), '--director', 'off'])  # fmt: skip
+  code = main(
+    [
+      'dub',
+      str(media / 'clip.mp4'),
+      '--text',
+      'What a lovely day.',
+      '--voice',
+      str(media / 'voice.wav'),
+      '-o',
+      str(tmp_path / 'o.mp4'),
+      '--json',
+      str(tmp_path / 'r.json'),
+      '--director',
+      'off',
+    ]
+  )
   assert code == 0
   result = json.loads((tmp_path / 'r.json').read_text())
   assert result['reading'] is None and not result['exemplars']
@@ -100,8 +152,21 @@ def test_one_way_dubbing_sees_nothing(media, tmp_path):
 
 def test_unseen_speaker_of_grid_is_dubbed_in_time(data_dir, media, tmp_path):
   film = data_dir / 'grid' / 's4' / 'bgim8s.mp4'
-  code = main(['dub', str(film), '--text', 'We never asked for this.', '--voice', str(media / 'voice.wav'),
-               '-o', str(tmp_path / 'o.mp4'), '--json', str(tmp_path / 'r.json'), '--no-report'])  # fmt: skip
+  code = main(
+    [
+      'dub',
+      str(film),
+      '--text',
+      'We never asked for this.',
+      '--voice',
+      str(media / 'voice.wav'),
+      '-o',
+      str(tmp_path / 'o.mp4'),
+      '--json',
+      str(tmp_path / 'r.json'),
+      '--no-report',
+    ]
+  )
   assert code == 0
   result = json.loads((tmp_path / 'r.json').read_text())
   stem = read_sound(tmp_path / 'o.dialogue.wav', 48000)

@@ -19,12 +19,27 @@ from dubber_jax.media.video import read_frames, write_silent_clip
 
 CHARACTERS = ('ANNA', 'BEN', 'CLARA')
 SCRIPT = (
-  'Where have you been all day?', 'I was down at the harbour.', 'You never told us that.', 'Nobody asked me.',
-  'We were worried about you.', 'I know, and I am sorry.', 'Sorry is not enough now.', 'Then what do you want?',
-  '(softly) Only the truth.', 'The boat is gone.', 'Gone? What do you mean?', 'It was not there this morning.',
-  '(angrily) You sold it!', 'I had no other choice.', 'There is always a choice.', '(sadly) Not this time, my love.',
-  'Come here, both of you.', 'Leave me alone.', 'We will find another one.', 'Yes, we will.',
-)  # fmt: skip
+  'Where have you been all day?',
+  'I was down at the harbour.',
+  'You never told us that.',
+  'Nobody asked me.',
+  'We were worried about you.',
+  'I know, and I am sorry.',
+  'Sorry is not enough now.',
+  'Then what do you want?',
+  '(softly) Only the truth.',
+  'The boat is gone.',
+  'Gone? What do you mean?',
+  'It was not there this morning.',
+  '(angrily) You sold it!',
+  'I had no other choice.',
+  'There is always a choice.',
+  '(sadly) Not this time, my love.',
+  'Come here, both of you.',
+  'Leave me alone.',
+  'We will find another one.',
+  'Yes, we will.',
+)
 SECONDS = 3.0  # of each shot
 
 
@@ -75,8 +90,25 @@ def stamp(seconds):
 
 def run(scene, out, kill_at=''):
   """`dubber dub` of the scene, killed when it says `kill_at`; -> what it said."""
-  command = [sys.executable, '-u', '-m', 'dubber_jax.cli', 'dub', 'film.mp4', '--script', 'film.srt',
-             '--cast', 'cast.toml', '-o', f'{out}.mp4', '--json', f'{out}.json', '--no-report', '--background', 'keep']
+  command = [
+    sys.executable,
+    '-u',
+    '-m',
+    'dubber_jax.cli',
+    'dub',
+    'film.mp4',
+    '--script',
+    'film.srt',
+    '--cast',
+    'cast.toml',
+    '-o',
+    f'{out}.mp4',
+    '--json',
+    f'{out}.json',
+    '--no-report',
+    '--background',
+    'keep',
+  ]
   environment = os.environ | {'PYTHONPATH': str(Path(__file__).parents[2])}
   with subprocess.Popen(command, cwd=scene, stdout=subprocess.PIPE, text=True, env=environment) as process:
     said = []
@@ -124,11 +156,20 @@ def test_scene_killed_twice_is_the_same_and_keeps_every_slot(scene):
 
 def test_scene_without_a_face_is_dubbed_and_a_line_of_it_played_again_by_a_note(tmp_path, capsys):
   write_silent_clip(tmp_path / 'film.mp4', np.full((75, 64, 64, 3), 90, np.uint8))
-  (tmp_path / 'film.srt').write_text(f'1\n{stamp(0)} --> {stamp(1.5)}\nANNA: Who is there?\n\n'
-                                     f'2\n{stamp(1.2)} --> {stamp(3)}\nBen: Only me.\n')  # fmt: skip
+  (tmp_path / 'film.srt').write_text(
+    f'1\n{stamp(0)} --> {stamp(1.5)}\nANNA: Who is there?\n\n2\n{stamp(1.2)} --> {stamp(3)}\nBen: Only me.\n'
+  )
   (tmp_path / 'cast.toml').write_text('[cast]\nANNA = "kathleen"\nBEN = "joe"\n')
-  command = ['dub', str(tmp_path / 'film.mp4'), '--script', str(tmp_path / 'film.srt'),
-             '-o', str(tmp_path / 'dubbed.mp4'), '--json', str(tmp_path / 'result.json')]  # fmt: skip
+  command = [
+    'dub',
+    str(tmp_path / 'film.mp4'),
+    '--script',
+    str(tmp_path / 'film.srt'),
+    '-o',
+    str(tmp_path / 'dubbed.mp4'),
+    '--json',
+    str(tmp_path / 'result.json'),
+  ]
   assert main([*command, '--cast', str(tmp_path / 'none.toml')]) == 2
   assert main(command) == 2 and 'nobody speaks' in capsys.readouterr().err
   assert main([*command, '--cast', str(tmp_path / 'cast.toml')]) == 0

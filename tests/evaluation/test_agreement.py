@@ -5,12 +5,14 @@ from dubber_jax.evaluation.agreement import krippendorff
 
 N = np.nan
 # Example C and E of Krippendorff's paper: four observers, twelve units.
-PUBLISHED = np.array([
-  [1, 2, 3, 3, 2, 1, 4, 1, 2, N, N, N],
-  [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, N, 3],
-  [N, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, N],
-  [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, N],
-]).T  # fmt: skip
+PUBLISHED = np.array(
+  [
+    [1, 2, 3, 3, 2, 1, 4, 1, 2, N, N, N],
+    [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, N, 3],
+    [N, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, N],
+    [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, N],
+  ]
+).T
 
 
 @pytest.mark.parametrize('level, alpha', [('nominal', 0.743), ('ordinal', 0.815), ('interval', 0.849)])

@@ -49,9 +49,12 @@ def judges(asked: list):
       spectrum = np.abs(np.fft.rfft(wave))
       number = round(np.argmax(spectrum) * rate / len(wave) / PITCH) - 1
       return {
-        'functionals': [float(number == i) for i in range(7)], 'mos': 3.0 + 0.1 * number, 'words': 'line number one',
-        'cleanliness': {'overall': 3.0}, 'voice': [1.0, 0.5],
-      }[name]  # fmt: skip
+        'functionals': [float(number == i) for i in range(7)],
+        'mos': 3.0 + 0.1 * number,
+        'words': 'line number one',
+        'cleanliness': {'overall': 3.0},
+        'voice': [1.0, 0.5],
+      }[name]
 
     return judge
 
@@ -93,8 +96,9 @@ def report(results: Results, out, facts):
 
 def run(folder, calls, asked, model, stimuli=STIMULI, **options):
   made = Evaluation(ways(calls), report, stimuli)
-  return evaluate(made, model, None, folder / 'work', folder / 'report', cast=CAST, judge=judges(asked), ear=Ear(),
-                  **options)  # fmt: skip
+  return evaluate(
+    made, model, None, folder / 'work', folder / 'report', cast=CAST, judge=judges(asked), ear=Ear(), **options
+  )
 
 
 def test_a_second_run_performs_judges_and_changes_nothing(model, tmp_path):
@@ -119,8 +123,9 @@ def test_a_run_that_was_killed_goes_on_where_it_was(model, tmp_path):
   whole = ways(calls)
   broken = Evaluation({'off': Way(stopped), 'on': whole['on'], 'once': whole['once']}, report, STIMULI)
   with pytest.raises(KeyboardInterrupt):
-    evaluate(broken, model, None, tmp_path / 'work', tmp_path / 'report', seeds=1, cast=CAST, judge=judges([]),
-             ear=Ear())  # fmt: skip
+    evaluate(
+      broken, model, None, tmp_path / 'work', tmp_path / 'report', seeds=1, cast=CAST, judge=judges([]), ear=Ear()
+    )
   assert not (tmp_path / 'report').exists() and len(calls) == 4 * 3
   run(tmp_path, calls, [], model, seeds=1)
   assert len(calls) == 8 * 3
@@ -217,8 +222,9 @@ def test_the_reports_are_written_of_any_judgements(name, model, tmp_path, monkey
   if name == 'retrieval':
     monkeypatch.setattr(module, 'alike', lambda results: [{'name': 'dot', 'share': 1.0}])
   made = dataclasses.replace(real, ways=short, stimuli=STIMULI)
-  path = evaluate(made, model, None, tmp_path / 'work', tmp_path / 'report', seeds=2, cast=CAST, judge=judges([]),
-                  ear=Ear())  # fmt: skip
+  path = evaluate(
+    made, model, None, tmp_path / 'work', tmp_path / 'report', seeds=2, cast=CAST, judge=judges([]), ear=Ear()
+  )
   data = json.loads(path.read_text())
   text = path.with_suffix('.md').read_text()
   if name == 'gains':

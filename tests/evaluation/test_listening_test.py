@@ -124,13 +124,16 @@ def test_lines_are_read_from_a_list_too(folder):
   assert item.text == 'Oh no.' and item.sounds['b'] == folder / 'on' / '001.wav'
 
 
-@pytest.mark.parametrize('row, said', [
-  ({'text': 'Hm.', 'emotion': 'grumpy', 'sounds': {'a': 'off/001.wav'}}, 'grumpy'),
-  ({'text': 'Hm.', 'emotion': 'sad', 'sounds': {'a': 'off/009.wav'}}, 'does not exist'),
-  ({'text': 'Hm.', 'emotion': 'sad'}, 'no sounds'),
-  ({'emotion': 'sad', 'sounds': {'a': 'off/001.wav'}}, '"text"'),
-  ({'text': 'Hm.', 'emotion': 'sad', 'sounds': {'b': 'off/001.wav'}}, 'no sound of b'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+  'row, said',
+  [
+    ({'text': 'Hm.', 'emotion': 'grumpy', 'sounds': {'a': 'off/001.wav'}}, 'grumpy'),
+    ({'text': 'Hm.', 'emotion': 'sad', 'sounds': {'a': 'off/009.wav'}}, 'does not exist'),
+    ({'text': 'Hm.', 'emotion': 'sad'}, 'no sounds'),
+    ({'emotion': 'sad', 'sounds': {'a': 'off/001.wav'}}, '"text"'),
+    ({'text': 'Hm.', 'emotion': 'sad', 'sounds': {'b': 'off/001.wav'}}, 'no sound of b'),
+  ],
+)
 def test_rows_that_cannot_be_used_are_named(folder, row, said):
   good = {'text': 'Oh.', 'emotion': 'sad', 'sounds': {'a': 'off/001.wav'}}
   (folder / 'bad.json').write_text(json.dumps([good, row]))
@@ -140,8 +143,9 @@ def test_rows_that_cannot_be_used_are_named(folder, row, said):
 
 def test_ratings_become_means_and_gains(made):
   liked = {'off': 2, 'on': 3}
-  files = [answers_of(made, f'l{n}', lambda system, line: liked[system] + line % 2, lambda off, on: on)
-           for n in range(3)]  # fmt: skip
+  files = [
+    answers_of(made, f'l{n}', lambda system, line: liked[system] + line % 2, lambda off, on: on) for n in range(3)
+  ]
   found = summary(score(files, find_key(files)))
   assert found['ratings']['naturalness']['off']['mean'] == 2.5 and found['ratings']['emotion']['on']['mean'] == 3.5
   (gain,) = found['gains']['naturalness']
@@ -252,8 +256,20 @@ class Person:
 @pytest.mark.slow
 @pytest.mark.parametrize('beside', [False, True], ids=['embedded', 'beside'])
 def test_from_the_page_to_the_table_in_a_browser(browser, folder, tmp_path, beside):
-  assert main(['listening-test', str(folder), '-o', str(tmp_path / 'test.html'), '--lines', '2',
-               *(['--beside'] if beside else [])]) == 0  # fmt: skip
+  assert (
+    main(
+      [
+        'listening-test',
+        str(folder),
+        '-o',
+        str(tmp_path / 'test.html'),
+        '--lines',
+        '2',
+        *(['--beside'] if beside else []),
+      ]
+    )
+    == 0
+  )
   key = key_of(tmp_path)
   marks = {'off': 2, 'on': 4}
   files = []
@@ -303,8 +319,12 @@ def test_many_listeners_hear_all_lines_alike_often_and_in_no_fixed_order(browser
   key = key_of(tmp_path)
   rated = [t['sounds'][0] for one in heard for t in one if t['section'] == 'emotion']
   assert {rated.count(name) for name in key['samples']} == {100}
-  first = [key['samples'][t['sounds'][0]]['system'] for one in heard for t in one
-           if t['section'] == 'preference' and set(t['sounds']) <= set(key['samples'])]  # fmt: skip
+  first = [
+    key['samples'][t['sounds'][0]]['system']
+    for one in heard
+    for t in one
+    if t['section'] == 'preference' and set(t['sounds']) <= set(key['samples'])
+  ]
   assert 0.4 < first.count('on') / len(first) < 0.6
   for one in heard:
     checks = [t for t in one if set(t['sounds']) & set(key['checks'])]

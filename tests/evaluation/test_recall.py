@@ -50,8 +50,9 @@ def test_of_unit_vectors_every_measure_recalls_the_same_and_weighs_it_the_same(l
 
 def test_one_speaker_alone_is_recalled(library, reading):
   found = by_speaker(lambda library: 'ravdess_04')(library, reading, 3)
-  assert all(len(found.clips[m]) == 3 and {c.key.split('/')[1] for c in found.clips[m]} == {'ravdess_04'}
-             for m in MODALITIES)  # fmt: skip
+  assert all(
+    len(found.clips[m]) == 3 and {c.key.split('/')[1] for c in found.clips[m]} == {'ravdess_04'} for m in MODALITIES
+  )
 
 
 def test_agreement_is_the_share_that_both_recall(library, reading):

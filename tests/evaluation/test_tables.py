@@ -38,8 +38,11 @@ def test_a_target_counts_as_reached_only_where_the_whole_interval_does():
 
 
 def test_gains_are_written_for_people_programs_and_eyes(tmp_path):
-  rows = [compared('emotion_accuracy', 0.25, 0.2, 0.3, 0.236), compared('naturalness', 0.02, -0.1, 0.14, 0.189),
-          compared('emotion_accuracy', 0.1, 0.05, 0.2, over='off_best_of')]  # fmt: skip
+  rows = [
+    compared('emotion_accuracy', 0.25, 0.2, 0.3, 0.236),
+    compared('naturalness', 0.02, -0.1, 0.14, 0.189),
+    compared('emotion_accuracy', 0.1, 0.05, 0.2, over='off_best_of'),
+  ]
   write_gains(tmp_path, rows, ('on', 'off'), FACTS)
   found = json.loads((tmp_path / 'gains.json').read_text())
   assert (found['emotion_accuracy_gain']['mean'], found['naturalness_gain']['low']) == (0.25, -0.1)
@@ -56,10 +59,15 @@ def test_ablations_stand_beside_the_published_ones(tmp_path):
   names, published = ('scene caption', 'all retrieval', 'graph'), (-0.02, -0.04, -0.03)
   measured = np.array([0.6, 0.4, 0.5])[:, None] + rng.normal(0, 0.02, (3, 40))
   rows = [
-    Ablation(n, name, {'emotion_accuracy': Interval(m.mean(), 0.3, 0.7, 40)},
-             {'emotion_accuracy': gain(m.mean() / 0.7 - 1, -0.5, -0.1)}, {'emotion_accuracy': p})
+    Ablation(
+      n,
+      name,
+      {'emotion_accuracy': Interval(m.mean(), 0.3, 0.7, 40)},
+      {'emotion_accuracy': gain(m.mean() / 0.7 - 1, -0.5, -0.1)},
+      {'emotion_accuracy': p},
+    )
     for n, (name, m, p) in enumerate(zip(names, measured, published, strict=True), 1)
-  ]  # fmt: skip
+  ]
   ranks = {'emotion_accuracy': rank_correlation(published, measured)}
   write_ablations(tmp_path, {'emotion_accuracy': Interval(0.7, 0.6, 0.8, 40)}, rows, ranks, FACTS)
   found = json.loads((tmp_path / 'ablations.json').read_text())
@@ -75,8 +83,9 @@ def test_what_is_not_known_is_empty_for_people_and_null_for_programs(tmp_path):
   write_rows(tmp_path, 'retrieval', 'Retrieval', [{'K': 3, 'recall': nowhere}, {'K': 5, 'note': 'a|b'}], FACTS)
   assert json.loads((tmp_path / 'retrieval.json').read_text())['rows'][0]['recall']['low'] is None
   assert table([{'K': 3, 'recall': nowhere}, {'K': 5, 'note': 'a|b'}]).splitlines()[2:] == [
-    '| 3 | 2.50 |  |', '| 5 |  | a/b |',
-  ]  # fmt: skip
+    '| 3 | 2.50 |  |',
+    '| 5 |  | a/b |',
+  ]
 
 
 def test_two_runs_are_told_apart_only_beyond_their_intervals(tmp_path):

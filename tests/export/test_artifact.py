@@ -27,9 +27,12 @@ def scene(config):
   widths = dict(zip(MODALITIES, (f.scene_width, f.face_width, f.text_width), strict=True))
   reading = Reading(*(normal(w) for w in widths.values()), present=np.ones(3, bool))
   exemplars = Exemplars(
-    {}, {m: normal(k, w) for m, w in widths.items()}, normal(3, k, f.sound_width), np.ones((3, k), bool),
+    {},
+    {m: normal(k, w) for m, w in widths.items()},
+    normal(3, k, f.sound_width),
     np.ones((3, k), bool),
-  )  # fmt: skip
+    np.ones((3, k), bool),
+  )
   opening = np.abs(np.sin(np.arange(25, dtype=np.float32)))
   track = MouthTrack(normal(25, f.lip_width), opening, np.ones(25, bool), np.zeros((25, 4), np.float32))
   return reading, exemplars, track

@@ -45,9 +45,12 @@ def test_predicted_durations_fill_the_slot_exactly():
 
 
 UPSAMPLING = dict(
-  upsample_rates=(16, 16), upsample_kernel_sizes=(32, 32), upsample_initial_channel=8, resblock_kernel_sizes=(3,),
+  upsample_rates=(16, 16),
+  upsample_kernel_sizes=(32, 32),
+  upsample_initial_channel=8,
+  resblock_kernel_sizes=(3,),
   resblock_dilation_sizes=((1,),),
-)  # fmt: skip
+)
 SMALL = {'bigvgan': UPSAMPLING, 'hifigan': UPSAMPLING, 'source-filter': dict(width=8, layers=1)}
 
 

@@ -18,7 +18,10 @@ FILMS = {
   '.flv': ('flv', 'flv', 'libmp3lame'),
 }
 SOUNDS = {
-  '.wav': ('wav', 'pcm_s16le'), '.flac': ('flac', 'flac'), '.opus': ('ogg', 'libopus'), '.mp3': ('mp3', 'libmp3lame'),
+  '.wav': ('wav', 'pcm_s16le'),
+  '.flac': ('flac', 'flac'),
+  '.opus': ('ogg', 'libopus'),
+  '.mp3': ('mp3', 'libmp3lame'),
 }
 SIDES = (96, 64)  # width, height
 CLICKS = (0.2, 0.9, 1.6)  # s
@@ -40,19 +43,32 @@ def clicks(seconds: float, rate: int = 48000) -> np.ndarray:
   burst = 0.6 * np.hanning(480) * np.sin(2 * np.pi * 1000 * np.arange(480) / 48000)
   for time in CLICKS:
     begin = round(time * rate)
-    wave[begin:begin + 480] = burst[:max(0, len(wave) - begin)]
+    wave[begin : begin + 480] = burst[: max(0, len(wave) - begin)]
   return wave
 
 
 def click_times(wave: np.ndarray, rate: int) -> list[float]:
   """When each burst is heard, to the nearest half millisecond or so."""
-  power = np.convolve(wave ** 2, np.hanning(int(0.01 * rate)), 'same')
-  return [float(np.argmax(np.where(np.abs(np.arange(len(wave)) / rate - t) < 0.3, power, 0)) / rate - 0.005)
-          for t in CLICKS]
+  power = np.convolve(wave**2, np.hanning(int(0.01 * rate)), 'same')
+  return [
+    float(np.argmax(np.where(np.abs(np.arange(len(wave)) / rate - t) < 0.3, power, 0)) / rate - 0.005) for t in CLICKS
+  ]
 
 
-def film(path, seconds=2.0, fps=25, times=None, sounds=1, videos=1, sound=None, sides=SIDES, codec=None,
-         delay=0.0, gop=12, faststart=False):
+def film(
+  path,
+  seconds=2.0,
+  fps=25,
+  times=None,
+  sounds=1,
+  videos=1,
+  sound=None,
+  sides=SIDES,
+  codec=None,
+  delay=0.0,
+  gop=12,
+  faststart=False,
+):
   """Makes a film whose picture i is of shade grey(i), the tracks after the first darker by one step.
 
   times: seconds of each picture, else `fps` a second. sound: (S,) or (2, S) at 48 kHz, by default clicks.
@@ -65,16 +81,18 @@ def film(path, seconds=2.0, fps=25, times=None, sounds=1, videos=1, sound=None, 
   with av.open(str(path), 'w', format=muxer, options=options) as file:
     pictures = []
     for _ in range(videos):
-      stream = file.add_stream(codec or picture_codec, rate=Fraction(fps), width=sides[0], height=sides[1],
-                               pix_fmt='yuv420p')
+      stream = file.add_stream(
+        codec or picture_codec, rate=Fraction(fps), width=sides[0], height=sides[1], pix_fmt='yuv420p'
+      )
       stream.codec_context.gop_size = gop
       if picture_codec == 'libx264':
         stream.options = {'preset': 'ultrafast'}
       if fps != 25 or times != [i / 25 for i in range(len(times))]:
         stream.codec_context.time_base = Fraction(1, 1000)
       pictures.append(stream)
-    voices = [file.add_stream(sound_codec, rate=48000, layout='stereo' if len(sound) == 2 else 'mono')
-              for _ in range(sounds)]
+    voices = [
+      file.add_stream(sound_codec, rate=48000, layout='stereo' if len(sound) == 2 else 'mono') for _ in range(sounds)
+    ]
     for number, stream in enumerate(pictures):
       for index, time in enumerate(times):
         frame = av.VideoFrame.from_ndarray(np.full((sides[1], sides[0], 3), grey(index + number), np.uint8))
@@ -83,7 +101,7 @@ def film(path, seconds=2.0, fps=25, times=None, sounds=1, videos=1, sound=None, 
         file.mux(stream.encode(frame))
       file.mux(stream.encode(None))
     for number, stream in enumerate(voices):
-      write_sound(file, stream, sound * 0.5 ** number, delay)
+      write_sound(file, stream, sound * 0.5**number, delay)
   return path
 
 
@@ -111,12 +129,22 @@ def turn(path, degrees: int):
   at = content.index(b'tkhd') + 4 + 40  # version 0: the matrix stands 40 bytes in
   cos, sin = {90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
   one = 1 << 16
-  content[at:at + 36] = struct.pack('>9i', cos * one, sin * one, 0, -sin * one, cos * one, 0, 0, 0, 1 << 30)
+  content[at : at + 36] = struct.pack('>9i', cos * one, sin * one, 0, -sin * one, cos * one, 0, 0, 0, 1 << 30)
   path.write_bytes(content)
   return path
 
 
 @pytest.fixture(scope='session')
 def media() -> SimpleNamespace:
-  return SimpleNamespace(film=film, sound_file=sound_file, turn=turn, clicks=clicks, click_times=click_times,
-                         index_of=index_of, CLICKS=CLICKS, FILMS=FILMS, SOUNDS=SOUNDS, SIDES=SIDES)
+  return SimpleNamespace(
+    film=film,
+    sound_file=sound_file,
+    turn=turn,
+    clicks=clicks,
+    click_times=click_times,
+    index_of=index_of,
+    CLICKS=CLICKS,
+    FILMS=FILMS,
+    SOUNDS=SOUNDS,
+    SIDES=SIDES,
+  )

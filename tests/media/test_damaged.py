@@ -11,8 +11,12 @@ from dubber_jax.media.sound import read_sound, write_wav
 from dubber_jax.media.video import probe, read_frames
 
 KINDS = ['.mp4', '.mkv', '.mov', '.mpg', '.webm', '.flv', '.wav', '.flac', '.opus', '.mp3']
-QUICK = settings(max_examples=12, deadline=None, derandomize=True,
-                 suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+QUICK = settings(
+  max_examples=12,
+  deadline=None,
+  derandomize=True,
+  suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 damage = st.one_of(
   st.tuples(st.just('cut'), st.floats(0, 1)),
   st.tuples(st.just('flip'), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 7)), min_size=1, max_size=60)),
@@ -36,7 +40,7 @@ def originals(tmp_path_factory, media) -> dict[str, bytes]:
 def damaged(content: bytes, how) -> bytes:
   what, where = how
   if what == 'cut':
-    return content[:int(where * len(content))]
+    return content[: int(where * len(content))]
   changed = bytearray(content)
   for place, bit in where:
     changed[min(int(place * len(changed)), len(changed) - 1)] ^= 1 << bit

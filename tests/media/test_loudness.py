@@ -40,6 +40,7 @@ def test_the_anchor_is_reached_whatever_the_level_was(target):
 
 def test_peaks_are_held_below_the_ceiling_even_between_samples():
   from scipy.signal import resample_poly
+
   rng = np.random.default_rng(0)
   wave = rng.laplace(0, 0.3, 48000) * np.hanning(48000)
   wave[::997] *= 4

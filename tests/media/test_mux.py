@@ -59,8 +59,19 @@ def test_pictures_stay_and_the_new_sound_fills_their_time(source, out, tmp_path,
   np.testing.assert_allclose(media.click_times(sound, 48000), media.CLICKS, atol=0.002)
 
 
-@pytest.mark.parametrize('source, out', [('.mp4', '.mkv'), ('.mkv', '.mp4'), ('.mov', '.mp4'), ('.mpg', '.mpg'),
-                                         ('.webm', '.webm'), ('.flv', '.flv'), ('.mp4', '.flv'), ('.webm', '.mkv')])
+@pytest.mark.parametrize(
+  'source, out',
+  [
+    ('.mp4', '.mkv'),
+    ('.mkv', '.mp4'),
+    ('.mov', '.mp4'),
+    ('.mpg', '.mpg'),
+    ('.webm', '.webm'),
+    ('.flv', '.flv'),
+    ('.mp4', '.flv'),
+    ('.webm', '.mkv'),
+  ],
+)
 def test_pictures_are_copied_bit_for_bit_where_the_container_holds_them(source, out, tmp_path, media):
   film = media.film(tmp_path / f'film{source}')
   assert write_dubbed(film, media.clicks(2.0), 48000, tmp_path / f'dubbed{out}') == []
@@ -117,8 +128,9 @@ def test_the_old_sound_is_gone_and_left_out_tracks_are_named(tmp_path, media):
 
 @pytest.mark.parametrize('seconds, word', [(1.5, 'filled up'), (2.6, 'cut')])
 def test_a_sound_of_another_length_is_fitted_with_a_warning(seconds, word, tmp_path, media):
-  warnings = write_dubbed(media.film(tmp_path / 'film.mp4'), np.zeros(round(48000 * seconds)), 48000,
-                          tmp_path / 'dubbed.mp4')
+  warnings = write_dubbed(
+    media.film(tmp_path / 'film.mp4'), np.zeros(round(48000 * seconds)), 48000, tmp_path / 'dubbed.mp4'
+  )
   assert word in warnings[0]
   assert len(read_sound(tmp_path / 'dubbed.mp4', 48000)) == pytest.approx(96000, abs=SLOT * 48000)
 
@@ -130,7 +142,7 @@ def test_a_part_holds_just_its_pictures_and_is_copied_from_a_key_frame(start, co
   warnings = write_dubbed(film, media.clicks(1.6), 48000, tmp_path / f'part{source}', start=start, end=start + 1.6)
   frames, seconds = read_frames(tmp_path / f'part{source}')
   assert seconds == pytest.approx(1.6, abs=0.002)
-  assert media.index_of(frames) == media.index_of(read_frames(film)[0])[round(start * 25):round(start * 25) + 40]
+  assert media.index_of(frames) == media.index_of(read_frames(film)[0])[round(start * 25) : round(start * 25) + 40]
   assert bool(warnings) != copied or source == '.flv'
 
 
@@ -161,8 +173,9 @@ def test_a_place_or_kind_that_cannot_be_written_is_refused(name, tmp_path, media
 
 
 @pytest.mark.parametrize('size', [0, 100, 2000, 8000])
-@pytest.mark.parametrize('source, out', [('.mp4', '.mp4'), ('.mp4', '.mkv'), ('.flv', '.mp4'), ('.mp4', '.mpg'),
-                                         ('.mp4', '.webm')])
+@pytest.mark.parametrize(
+  'source, out', [('.mp4', '.mp4'), ('.mp4', '.mkv'), ('.flv', '.mp4'), ('.mp4', '.mpg'), ('.mp4', '.webm')]
+)
 def test_a_full_disk_leaves_nothing_and_keeps_the_old_file(source, out, size, tmp_path, media):
   film = media.film(tmp_path / f'film{source}')
   dubbed = tmp_path / f'dubbed{out}'

@@ -26,8 +26,8 @@ def test_a_file_that_appeared_meanwhile_is_not_lost(tmp_path):
   out = tmp_path / 'result.json'
   with pytest.raises(BadInput, match='exists'), complete_file(out) as part:
     part.write_text('new')
-    out.write_text('someone else\'s')
-  assert out.read_text() == 'someone else\'s' and list(tmp_path.iterdir()) == [out]
+    out.write_text("someone else's")
+  assert out.read_text() == "someone else's" and list(tmp_path.iterdir()) == [out]
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_the_work(tmp_path):

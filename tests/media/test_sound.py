@@ -71,6 +71,7 @@ def test_a_flac_cut_off_in_the_middle_is_refused(tmp_path, media):
 
 def test_a_wav_of_numbers_that_are_no_sound_is_refused(tmp_path):
   from scipy.io import wavfile
+
   wave = np.zeros(22050, np.float32)
   wave[100] = np.nan
   wavfile.write(tmp_path / 'nan.wav', 22050, wave)
@@ -118,8 +119,13 @@ def voice_like(seconds: float, rate=22050) -> np.ndarray:
 def test_a_good_voice_passes_and_a_useless_one_is_refused():
   good = voice_like(6.0)
   assert check_voice(good, 22050, 'good.wav') == ()
-  for bad, why in ((voice_like(0.8), '0.80 s'), (np.zeros(66150, np.float32), 'silent'), (good * 1e-4, 'silent'),
-                   (np.clip(good * 6, -0.9, 0.9), 'clipped'), (np.clip(good * 6, -0.9, 1), 'clipped')):
+  for bad, why in (
+    (voice_like(0.8), '0.80 s'),
+    (np.zeros(66150, np.float32), 'silent'),
+    (good * 1e-4, 'silent'),
+    (np.clip(good * 6, -0.9, 0.9), 'clipped'),
+    (np.clip(good * 6, -0.9, 1), 'clipped'),
+  ):
     with pytest.raises(BadInput, match=why):
       check_voice(bad, 22050, 'bad.wav')
 
@@ -132,7 +138,7 @@ def test_a_poor_voice_is_used_with_a_warning():
 def test_real_voices_are_accepted(data_dir):
   for name in ('vctk', 'ravdess', 'grid', 'kathleen', 'asterisk', 'cremad', 'teacher'):
     rows = [json.loads(row) for row in (data_dir / f'{name}.jsonl').read_text().splitlines()]
-    for row in rows[::max(1, len(rows) // 4)]:
+    for row in rows[:: max(1, len(rows) // 4)]:
       wave = read_sound(data_dir / row['file'])
       if len(wave) > 22050:
         check_voice(wave, 22050, row['file'])

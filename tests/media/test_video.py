@@ -46,6 +46,7 @@ def test_turned_pictures_come_upright(degrees, tmp_path, media):
   stored = np.zeros((64, 96, 3), np.uint8)
   stored[:20, :20] = 255  # the stored picture's top left corner
   import av
+
   with av.open(str(path), 'w') as file:
     stream = file.add_stream('libx264', rate=25, width=96, height=64, pix_fmt='yuv420p')
     for _ in range(10):
@@ -113,7 +114,7 @@ def test_a_film_cut_off_in_the_middle_is_refused(suffix, tmp_path, media):
   noise = np.random.default_rng(0).normal(0, 0.1, 48000 * 6).astype(np.float32)
   path = media.film(tmp_path / f'film{suffix}', seconds=6.0, sound=noise, faststart=True)
   content = path.read_bytes()
-  path.write_bytes(content[:len(content) // 2])
+  path.write_bytes(content[: len(content) // 2])
   with pytest.raises(BadInput, match='cut off'):
     read_frames(path)
 

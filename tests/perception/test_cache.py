@@ -42,7 +42,7 @@ def test_other_content_or_another_version_is_computed(folder):
 def test_damaged_entry_is_computed_afresh(folder):
   extractor = Counting()
   cached(extractor, ('x',), extractor.compute)
-  entry, = folder.rglob('*.npz')
+  (entry,) = folder.rglob('*.npz')
   entry.write_bytes(entry.read_bytes()[:50])
   assert cached(extractor, ('x',), extractor.compute)['number'] == 2
   assert extractor.calls == 2

@@ -13,8 +13,12 @@ def test_ported_network_computes_what_the_packaged_one_does():
   reference.allocate_tensors()
   rng = np.random.default_rng(0)
   ramp = np.linspace(0, 255, SIDE)
-  faces = np.stack([np.clip(np.add.outer(ramp * a, ramp * b) + rng.normal(0, 9, (SIDE, SIDE)), 0, 255)
-                    for a, b in ((0.5, 0.5), (1, 0), (0, 1), (0.2, 0.3))]).astype(np.uint8)
+  faces = np.stack(
+    [
+      np.clip(np.add.outer(ramp * a, ramp * b) + rng.normal(0, 9, (SIDE, SIDE)), 0, 255)
+      for a, b in ((0.5, 0.5), (1, 0), (0, 1), (0.2, 0.3))
+    ]
+  ).astype(np.uint8)
   logits = expression_logits(faces)
   odds = np.exp(logits - logits.max(1, keepdims=True))
   for face, expected in zip(faces, odds / odds.sum(1, keepdims=True), strict=True):
@@ -33,11 +37,14 @@ def test_without_a_face_nothing_is_read():
   assert not present and caption == '' and not embedding.any() and not probabilities.any()
 
 
-@pytest.mark.parametrize('file, emotion', [
-  ('cremad/1001_DFA_HAP_XX.flv', 'happy'),
-  ('cremad/1001_DFA_NEU_XX.flv', 'neutral'),
-  ('grid/s1/bbaf2n.mp4', 'neutral'),
-])
+@pytest.mark.parametrize(
+  'file, emotion',
+  [
+    ('cremad/1001_DFA_HAP_XX.flv', 'happy'),
+    ('cremad/1001_DFA_NEU_XX.flv', 'neutral'),
+    ('grid/s1/bbaf2n.mp4', 'neutral'),
+  ],
+)
 def test_plain_expressions_of_real_faces_are_read(film, file, emotion):
   frames = film(file, step=4)
   embedding, probabilities, caption, present = read_face(frames, track_mouth(frames))

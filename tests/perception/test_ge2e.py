@@ -15,9 +15,12 @@ SHAPES = {
   f'lstm.{kind}_l{i}': shape
   for i in range(3)
   for kind, shape in {
-    'weight_ih': (1024, 256 if i else 40), 'weight_hh': (1024, 256), 'bias_ih': (1024,), 'bias_hh': (1024,),
+    'weight_ih': (1024, 256 if i else 40),
+    'weight_hh': (1024, 256),
+    'bias_ih': (1024,),
+    'bias_hh': (1024,),
   }.items()
-} | {'linear.weight': (256, 256), 'linear.bias': (256,)}  # fmt: skip
+} | {'linear.weight': (256, 256), 'linear.bias': (256,)}
 
 
 @pytest.fixture(scope='module')

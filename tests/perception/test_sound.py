@@ -47,7 +47,5 @@ def test_silent_tiny_or_broken_sound_is_refused(wave):
 def test_emotion_of_actors_never_heard_is_told_far_better_than_by_chance(data_dir, recording):
   rows = [json.loads(line) for line in (data_dir / 'ravdess.jsonl').open()]
   rows = [row for row in rows if row['speaker'][-2:] in ('19', '20', '21', '22')][::4]
-  right = [
-    EMOTIONS[sound_emotion(recording(row['file']), 16000).argmax()] == row['emotion'] for row in rows
-  ]
+  right = [EMOTIONS[sound_emotion(recording(row['file']), 16000).argmax()] == row['emotion'] for row in rows]
   assert len(right) == 60 and np.mean(right) > 0.4

@@ -68,8 +68,10 @@ def test_one_person_is_never_taken_for_several(strangers, actors):
 
 
 def test_two_people_who_differ_are_at_least_told(strangers):
-  told = [{'several', 'maybe several'}.intersection(noticed(report(audio_damage.in_turn(a, b))))
-          for a, b in zip(strangers[:-1], strangers[1:], strict=True)]  # fmt: skip
+  told = [
+    {'several', 'maybe several'}.intersection(noticed(report(audio_damage.in_turn(a, b))))
+    for a, b in zip(strangers[:-1], strangers[1:], strict=True)
+  ]
   assert np.mean([bool(t) for t in told]) >= 0.6
 
 
@@ -117,9 +119,10 @@ def test_what_holds_no_voice_is_refused(wave):
 def test_sound_without_a_voice_still_gives_one_that_can_be_spoken_with(kind):
   time = np.arange(3 * SAMPLE_RATE)
   wave = {
-    'click': 0.9 * (time == SAMPLE_RATE), 'tone': 0.2 * np.sin(0.1 * time),
+    'click': 0.9 * (time == SAMPLE_RATE),
+    'tone': 0.2 * np.sin(0.1 * time),
     'noise': 0.1 * np.random.default_rng(0).standard_normal(len(time)),
-  }[kind]  # fmt: skip
+  }[kind]
   voice = make_voice(wave.astype(np.float32), SAMPLE_RATE)
   assert any('no speech' in warning for warning in voice.warnings)
   assert np.isfinite(voice.embedding).all() and np.isfinite(voice.reference_mel).all()

@@ -26,9 +26,11 @@ KEPT = Path(__file__).parents[1] / 'reference'
 SMALL = {'encoder_layer': 2, 'decoder_layer': 2, 'lip_encoder_layer': 2, 'multimodal_layers': 2}
 FULL = {'encoder_layer': 12, 'decoder_layer': 24, 'lip_encoder_layer': 4, 'multimodal_layers': 16}
 STACKS = {
-  'encoder.layer_stack': 'encoder_layer', 'decoder_Condition.layer_stack': 'decoder_layer',
-  'lip_encoder.layer_stack': 'lip_encoder_layer', 'trans_l_with_v.layers': 'multimodal_layers',
-}  # fmt: skip
+  'encoder.layer_stack': 'encoder_layer',
+  'decoder_Condition.layer_stack': 'decoder_layer',
+  'lip_encoder.layer_stack': 'lip_encoder_layer',
+  'trans_l_with_v.layers': 'multimodal_layers',
+}
 
 
 def stored(name):

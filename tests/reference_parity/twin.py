@@ -235,11 +235,22 @@ def published(w, batch, layers, train=False):
   log_d = duration_predictor(w, context, text_pad)
   taken = play(w, batch, feature, batch['durations'], frames, mel_pad, layers, train)
   losses = weighted_losses(batch, taken, log_d, utterance, alignment, text_pad, lip_pad, mel_pad)
-  return taken | losses | {
-    'feature': feature, 'utterance_style': utterance, 'text_encoder': text, 't_lip_encoder': lips,
-    't_lip_text_context': context, 'attn': alignment, 'log_d': log_d, 'mel_mask': mel_pad, 'src_mask': text_pad,
-    'lip_mask': lip_pad,
-  }  # fmt: skip
+  return (
+    taken
+    | losses
+    | {
+      'feature': feature,
+      'utterance_style': utterance,
+      'text_encoder': text,
+      't_lip_encoder': lips,
+      't_lip_text_context': context,
+      'attn': alignment,
+      'log_d': log_d,
+      'mel_mask': mel_pad,
+      'src_mask': text_pad,
+      'lip_mask': lip_pad,
+    }
+  )
 
 
 def play(w, batch, feature, durations, size, mel_pad, layers, train=False):
@@ -255,9 +266,11 @@ def play(w, batch, feature, durations, size, mel_pad, layers, train=False):
   decoded = fft_stack(w, 'decoder_Condition', decoded, mel_pad, 4, layers['decoder_layer'], batch['spk_embedding'])
   mel = linear(w, 'mel_linear', decoded)
   return outputs | {
-    't_decoder': decoded, 't_mel': mel, 't_mel_post': postnet(w, mel, batch['spk_embedding'], train),
+    't_decoder': decoded,
+    't_mel': mel,
+    't_mel_post': postnet(w, mel, batch['spk_embedding'], train),
     'emotion_probs': linear(w, 'emoID_classifier.layers.0', mean).softmax(-1),
-  }  # fmt: skip
+  }
 
 
 def performed(w, batch, layers):
@@ -274,9 +287,12 @@ def performed(w, batch, layers):
   size = int(length.max())
   taken = play(w, batch, feature, durations, size, padding_mask(length, size), layers)
   return {
-    'i_expanded': taken['t_expanded'], 'i_agg3': taken['t_agg3'], 'i_mel_post': taken['t_mel_post'],
-    'i_mel_len': length, 'i_dur_unrounded': unrounded,
-  }  # fmt: skip
+    'i_expanded': taken['t_expanded'],
+    'i_agg3': taken['t_agg3'],
+    'i_mel_post': taken['t_mel_post'],
+    'i_mel_len': length,
+    'i_dur_unrounded': unrounded,
+  }
 
 
 def weighted_losses(batch, taken, log_d, utterance, alignment, text_pad, lip_pad, mel_pad):
@@ -294,11 +310,13 @@ def weighted_losses(batch, taken, log_d, utterance, alignment, text_pad, lip_pad
   heard = alignment.masked_fill(text_pad[..., None] | lip_pad[:, None], 0)
   share = (heard * band).sum((1, 2)) / heard.sum((1, 2))
   losses = {
-    'loss_mel': 5 * absolute(taken['t_mel']), 'loss_mel_post': 5 * absolute(taken['t_mel_post']),
-    'loss_speaker': 25 * (1 - cosine).mean(), 'loss_duration': 5 * (log_d - wanted)[~text_pad].square().mean(),
+    'loss_mel': 5 * absolute(taken['t_mel']),
+    'loss_mel_post': 5 * absolute(taken['t_mel_post']),
+    'loss_speaker': 25 * (1 - cosine).mean(),
+    'loss_duration': 5 * (log_d - wanted)[~text_pad].square().mean(),
     'loss_diagonal': -share.mean().log(),
     'loss_emotion': 5 * F.cross_entropy(taken['emotion_probs'], batch['emotion_id']),
-  }  # fmt: skip
+  }
   return losses | {'loss_total': sum(losses.values())}
 
 

@@ -72,8 +72,9 @@ def test_a_pause_goes_to_the_mark_or_to_sp(grid):
 
 
 def test_durations_add_up_to_any_number_of_frames():
-  alignment = Alignment(('@sil', '@AA1', ',', '@T', '@sil'), np.array([0, 0.2, 0.5, 0.5, 0.6]),
-                        np.array([0.2, 0.5, 0.5, 0.6, 1.0]), ())  # fmt: skip
+  alignment = Alignment(
+    ('@sil', '@AA1', ',', '@T', '@sil'), np.array([0, 0.2, 0.5, 0.5, 0.6]), np.array([0.2, 0.5, 0.5, 0.6, 1.0]), ()
+  )
   for frames in (86, 87, 60, 3):
     durations = durations_in_frames(alignment, frames)
     assert durations.sum() == frames and (durations >= 0).all() and durations.dtype == np.int32

@@ -103,7 +103,7 @@ def test_a_line_without_a_word_is_refused(text):
 
 def test_lexicon_goes_before_the_dictionary(tmp_path):
   path = tmp_path / 'names.txt'
-  path.write_text("# names\nZhivago ZH IH0 V AA1 G OW0\nVan_Gogh V AE N G OW1 # painter\nX\u00e9na Z IY N AH\n")
+  path.write_text('# names\nZhivago ZH IH0 V AA1 G OW0\nVan_Gogh V AE N G OW1 # painter\nX\u00e9na Z IY N AH\n')
   lexicon = read_lexicon(path)
   assert lexicon['van gogh'] == ('@V', '@AE0', '@N', '@G', '@OW1')
   phonemes = phonemize("Zhivago's van Gogh, Xena.", lexicon)

@@ -30,10 +30,16 @@ def packed(tmp_path_factory):
   rng = np.random.default_rng(0)
   folder = tmp_path_factory.mktemp('packed') / 'made-up'
   rows = [
-    {'key': f'made-up/a/{i}', 'set': 'made-up', 'speaker': f'speaker_{i % 3}', 'text': 'x', 'emotion': 'neutral',
-     'split': 'test' if i >= 38 else 'train'}
+    {
+      'key': f'made-up/a/{i}',
+      'set': 'made-up',
+      'speaker': f'speaker_{i % 3}',
+      'text': 'x',
+      'emotion': 'neutral',
+      'split': 'test' if i >= 38 else 'train',
+    }
     for i in range(40)
-  ]  # fmt: skip
+  ]
   write_packed(folder, ((row, random_item(rng, int(rng.integers(20, 60)))) for row in rows))
   return folder
 

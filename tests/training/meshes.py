@@ -15,12 +15,21 @@ from dubber_jax.config import ActorConfig, Config, DirectorConfig, MeshConfig, T
 sys.path.append(str(Path(__file__).parents[1]))
 TINY = Config(
   actor=ActorConfig(
-    width=16, text_layers=2, style_width=16, condition_width=16, lip_width=16, lip_layers=1, prosody_layers=1,
-    prosody_width=16, decoder_layers=2, postnet_width=16, postnet_layers=2,
+    width=16,
+    text_layers=2,
+    style_width=16,
+    condition_width=16,
+    lip_width=16,
+    lip_layers=1,
+    prosody_layers=1,
+    prosody_width=16,
+    decoder_layers=2,
+    postnet_width=16,
+    postnet_layers=2,
   ),
   director=DirectorConfig(width=16, exemplars=1, dropout=0.0),
   train=TrainConfig(steps=20, warmup_steps=2, decay_steps=0, learning_rate=1e-3),
-)  # fmt: skip
+)
 # What is compiled is run a few times on little: optimised, it would take twice as long.
 DEVICES = {
   'XLA_FLAGS': '--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 '
@@ -99,8 +108,12 @@ def exchanges(say):
   kinds = 'all-gather|all-reduce|reduce-scatter|all-to-all|collective-permute'
   found = re.findall(rf'= (\(?[a-z0-9]+\[.*?) ({kinds})(?:-start)?\(', program)
   say([(kind, shape) for shapes, kind in found for shape in re.findall(r'[a-z]+\d+\[([\d,]*)\]', shapes)])
-  say([','.join(map(str, p.shape[1:] if 'block' in jax.tree_util.keystr(path) else p.shape))
-       for path, p in jax.tree.leaves_with_path(params)])  # fmt: skip
+  say(
+    [
+      ','.join(map(str, p.shape[1:] if 'block' in jax.tree_util.keystr(path) else p.shape))
+      for path, p in jax.tree.leaves_with_path(params)
+    ]
+  )
 
 
 def created(say):

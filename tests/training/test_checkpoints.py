@@ -71,6 +71,7 @@ def test_a_full_disk_is_said_before_the_first_step(tmp_path, monkeypatch):
 def test_a_save_without_room_says_so_and_leaves_the_one_before(tmp_path, monkeypatch):
   fill(tmp_path, {1: None})
   with opened(tmp_path) as run:
+
     def full(*_, **__):
       raise OSError(checkpoints.errno.ENOSPC, 'No space left on device')
 

@@ -16,10 +16,12 @@ from dubber_jax.training.sharding import make_mesh
 from dubber_jax.training.step import create_state, make_step
 
 CONFIG = Config(
-  name='small', task='critic', data=DataConfig(sources=('made',)),
+  name='small',
+  task='critic',
+  data=DataConfig(sources=('made',)),
   critic=CriticConfig(width=16, layers=1, opinion=8, embedding=8, items=4, frames=64, shares=(1.0,)),
   train=TrainConfig(steps=30, learning_rate=3e-3, warmup_steps=2, decay_steps=1),
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope='module')
@@ -28,14 +30,22 @@ def folder(tmp_path_factory):
   rng, items = np.random.default_rng(0), []
   for i in range(9):
     features = {
-      'mel': quantise(rng.normal(-5, 2, (60, 80)) + i % 2), 'pitch': np.full(60, 120.0), 'phonemes': [1, 20, 40, 1],
-      'durations': [5, 20, 30, 5], 'lips': np.tile(np.sin(np.arange(17.0))[:, None], 82) * (i + 1),
-      'lip_present': np.ones(17, bool), 'speaker': np.ones(256),
-    }  # fmt: skip
+      'mel': quantise(rng.normal(-5, 2, (60, 80)) + i % 2),
+      'pitch': np.full(60, 120.0),
+      'phonemes': [1, 20, 40, 1],
+      'durations': [5, 20, 30, 5],
+      'lips': np.tile(np.sin(np.arange(17.0))[:, None], 82) * (i + 1),
+      'lip_present': np.ones(17, bool),
+      'speaker': np.ones(256),
+    }
     row = {
-      'key': f'made/{i}', 'set': 'ravdess', 'speaker': 'ab'[i // 4 % 2], 'text': '',
-      'emotion': ('neutral', 'angry')[i % 2], 'split': 'train' if i < 8 else 'test',
-    }  # fmt: skip
+      'key': f'made/{i}',
+      'set': 'ravdess',
+      'speaker': 'ab'[i // 4 % 2],
+      'text': '',
+      'emotion': ('neutral', 'angry')[i % 2],
+      'split': 'train' if i < 8 else 'test',
+    }
     items.append((row, features))
   write_packed(tmp_path_factory.mktemp('packed') / 'made', items)
   return next(iter(tmp_path_factory.getbasetemp().glob('packed*/made')))
@@ -84,14 +94,22 @@ def strangers(tmp_path_factory):
     spoken = i == 2
     features = {
       'mel': quantise(np.arange(frames)[:, None] / 40 - 8 + rng.normal(0, 0.1, (frames, 80))),
-      'pitch': np.full(frames, 100.0), 'phonemes': [1, 20, 1] if spoken else [],
-      'durations': [5, 50, 5] if spoken else [], 'lips': np.zeros((0, 82)), 'lip_present': np.zeros(0, bool),
+      'pitch': np.full(frames, 100.0),
+      'phonemes': [1, 20, 1] if spoken else [],
+      'durations': [5, 50, 5] if spoken else [],
+      'lips': np.zeros((0, 82)),
+      'lip_present': np.zeros(0, bool),
       'speaker': np.ones(256),
-    }  # fmt: skip
+    }
     row = {
-      'key': f'libri/{i}', 'set': 'librispeech', 'speaker': f'l{i}', 'text': '', 'emotion': 'neutral',
-      'split': 'train', 'edit': {'shift': 4.0} if spoken else None,
-    }  # fmt: skip
+      'key': f'libri/{i}',
+      'set': 'librispeech',
+      'speaker': f'l{i}',
+      'text': '',
+      'emotion': 'neutral',
+      'split': 'train',
+      'edit': {'shift': 4.0} if spoken else None,
+    }
     items.append((row, features))
   folder = tmp_path_factory.mktemp('strangers') / 'made'
   write_packed(folder, items)
@@ -117,8 +135,13 @@ def test_recording_without_text_teaches_voice_naturalness_and_pitch_alone(strang
   _, losses = jax.jit(task.loss)(params, batch, jax.random.key(1))
   assert all(np.isfinite(float(x)) for x in losses.values())
   assert {name for name, x in losses.items() if float(x) == 0 and '/' not in name} == {
-    'words', 'phones', 'emotion', 'together', 'usual', 'usual_length'
-  }  # fmt: skip
+    'words',
+    'phones',
+    'emotion',
+    'together',
+    'usual',
+    'usual_length',
+  }
   gradient = jax.jit(jax.grad(lambda p: task.loss(p, batch, jax.random.key(1))[0]))(params)
   assert all(np.isfinite(x).all() for x in jax.tree.leaves(gradient))
   assert np.abs(gradient['natural']['out']['kernel']).max() > 0 == np.abs(gradient['emotion']['out']['kernel']).max()
@@ -139,9 +162,13 @@ def test_part_of_a_long_recording_begins_and_ends_between_phonemes():
   durations = np.array([10, 7, 30, 4, 9, 25, 15, 20])
   ends = np.cumsum(durations)
   found = {
-    'mel': np.arange(ends[-1])[:, None] * np.ones(80), 'pitch': np.arange(ends[-1]), 'durations': durations,
-    'phonemes': np.arange(1, 9), 'lips': np.zeros((0, 82)), 'lip_present': np.zeros(0, bool),
-  }  # fmt: skip
+    'mel': np.arange(ends[-1])[:, None] * np.ones(80),
+    'pitch': np.arange(ends[-1]),
+    'durations': durations,
+    'phonemes': np.arange(1, 9),
+    'lips': np.zeros((0, 82)),
+    'lip_present': np.zeros(0, bool),
+  }
   begun = set()
   for seed in range(30):
     first, part = excerpt(found, 60, 4, True, np.random.default_rng(seed))
@@ -192,5 +219,3 @@ def test_guidance_moves_what_is_performed_and_leaves_the_critic(folder):
   assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0
   assert asked[0]['present'].aval.shape == (4, 3)
   assert np.abs(gradient[EMOTIONS.index('others')]).max() == 0  # which nobody can tell
-
-

@@ -67,8 +67,10 @@ def test_hosts_parts_are_the_batch(packed, config, count):
 def test_mandarin_keeps_its_symbols_and_language_into_the_batch(packed, config, tmp_path):
   rows, items = zip(*(PackedSet(packed).item(i) for i in range(8)), strict=True)
   ids = [np.full_like(item['phonemes'], len(SYMBOLS) - 1 if i % 2 else 5) for i, item in enumerate(items)]
-  spoken = ((r | {'language': 'zh'} if i % 2 else r, x | {'phonemes': ids[i]})
-            for i, (r, x) in enumerate(zip(rows, items, strict=True)))  # fmt: skip
+  spoken = (
+    (r | {'language': 'zh'} if i % 2 else r, x | {'phonemes': ids[i]})
+    for i, (r, x) in enumerate(zip(rows, items, strict=True))
+  )
   write_packed(tmp_path / 'both', spoken)
   both = config.replace(actor=ActorConfig(symbols=len(SYMBOLS), languages=2))
   batches = VoiceBatches(both, [tmp_path / 'both'])
@@ -153,8 +155,10 @@ def test_half_of_what_a_critic_is_asked_about_has_a_reading_of_the_emotion_asked
 
 def test_changed_recordings_are_no_plain_reference_and_keep_their_rate(packed, config, tmp_path):
   items = [PackedSet(packed).item(i) for i in range(8)]
-  edited = [(r | {'speaker': 'one', 'edit': {'shift': 4.0} if i < 4 else None, 'speed': 1.25 if i < 4 else 1.0}, x)
-            for i, (r, x) in enumerate(items)]  # fmt: skip
+  edited = [
+    (r | {'speaker': 'one', 'edit': {'shift': 4.0} if i < 4 else None, 'speed': 1.25 if i < 4 else 1.0}, x)
+    for i, (r, x) in enumerate(items)
+  ]
   write_packed(tmp_path / 'edited', edited)
   batches = VoiceBatches(config, [tmp_path / 'edited'])
   for i in range(batches.per_epoch):

@@ -29,10 +29,14 @@ def test_a_model_wider_than_a_node_still_gets_a_mesh(two_nodes):
 
 
 @pytest.mark.parametrize(
-  'given', [{'JAX_NUM_PROCESSES': '2'}, {'JAX_COORDINATOR_ADDRESS': 'host:1', 'JAX_NUM_PROCESSES': '2'},
-            {'JAX_COORDINATOR_ADDRESS': 'host:1', 'JAX_NUM_PROCESSES': '2', 'JAX_PROCESS_ID': '2'},
-            {'JAX_NUM_PROCESSES': 'two'}]
-)  # fmt: skip
+  'given',
+  [
+    {'JAX_NUM_PROCESSES': '2'},
+    {'JAX_COORDINATOR_ADDRESS': 'host:1', 'JAX_NUM_PROCESSES': '2'},
+    {'JAX_COORDINATOR_ADDRESS': 'host:1', 'JAX_NUM_PROCESSES': '2', 'JAX_PROCESS_ID': '2'},
+    {'JAX_NUM_PROCESSES': 'two'},
+  ],
+)
 def test_a_host_that_does_not_say_who_it_is_is_refused(monkeypatch, given):
   for name, value in given.items():
     monkeypatch.setenv(name, value)

@@ -41,8 +41,9 @@ def test_command_prints_and_trains_nothing(tmp_path):
   experiment = os.path.join(os.path.dirname(__file__), '..', '..', 'experiments', 'tiny.py')
   command = [sys.executable, '-m', 'dubber_jax.cli', 'train', os.path.abspath(experiment), '--dry-run', '--mesh']
   environment = os.environ | {'JAX_PLATFORMS': 'cpu'}
-  done = subprocess.run([*command, 'data=2,fsdp=4'], cwd=tmp_path, env=environment, capture_output=True, text=True,
-                        timeout=600, check=False)  # fmt: skip
+  done = subprocess.run(
+    [*command, 'data=2,fsdp=4'], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600, check=False
+  )
   assert done.returncode == 0, done.stderr[-2000:]
   assert 'Dense_0/kernel' in done.stdout and 'as compiled for CPUs' in done.stdout and 'a step on v5e' in done.stdout
   assert not list(tmp_path.iterdir())

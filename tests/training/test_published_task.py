@@ -48,20 +48,27 @@ def test_experiment_reads_the_layout_it_is_for_in_all_its_settings(config, name,
 def made_up_outputs(rng):
   alignment = rng.random((2, 6, 20)).astype(np.float32)
   return {
-    'mel': rng.normal(size=(2, 9, 80)), 'finished': rng.normal(size=(2, 9, 80)),
-    'utterance_style': rng.normal(size=(2, 256)), 'log_durations': rng.random((2, 6)),
-    'alignment': alignment, 'emotion': jax.nn.softmax(rng.normal(size=(2, 8))),
-  }  # fmt: skip
+    'mel': rng.normal(size=(2, 9, 80)),
+    'finished': rng.normal(size=(2, 9, 80)),
+    'utterance_style': rng.normal(size=(2, 256)),
+    'log_durations': rng.random((2, 6)),
+    'alignment': alignment,
+    'emotion': jax.nn.softmax(rng.normal(size=(2, 8))),
+  }
 
 
 def test_weights_of_the_losses_and_the_band_are_those_of_the_config():
   rng = np.random.default_rng(0)
   outputs = made_up_outputs(rng)
   batch = {
-    'mel': rng.normal(size=(2, 9, 80)), 'mel_length': jnp.array([9, 7]), 'durations': rng.integers(1, 4, (2, 6)),
-    'phoneme_length': jnp.array([6, 4]), 'lip_length': jnp.array([20, 13]), 'speaker': rng.normal(size=(2, 256)),
+    'mel': rng.normal(size=(2, 9, 80)),
+    'mel_length': jnp.array([9, 7]),
+    'durations': rng.integers(1, 4, (2, 6)),
+    'phoneme_length': jnp.array([6, 4]),
+    'lip_length': jnp.array([20, 13]),
+    'speaker': rng.normal(size=(2, 256)),
     'emotion': jnp.array([3, 0]),
-  }  # fmt: skip
+  }
   plain = published_losses(outputs, batch)
   twice = PublishedLossConfig(**{k: 2 * v for k, v in dataclasses.asdict(PublishedLossConfig()).items() if k != 'band'})
   doubled = published_losses(outputs, batch, twice)

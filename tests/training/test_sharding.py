@@ -22,8 +22,10 @@ SIZES = {'data': 2, 'fsdp': 4, 'tensor': 2}
 
 
 TRIPLE = (2, 2, 2)
-PAIRS = [pytest.param(((1, 1, 1), TRIPLE), id='all-axes'),
-         pytest.param(((1, 1, 1), (8, 1, 1), (2, 4, 1)), id='data-and-fsdp', marks=pytest.mark.slow)]  # fmt: skip
+PAIRS = [
+  pytest.param(((1, 1, 1), TRIPLE), id='all-axes'),
+  pytest.param(((1, 1, 1), (8, 1, 1), (2, 4, 1)), id='data-and-fsdp', marks=pytest.mark.slow),
+]
 
 
 def said_by(work, tmp_path, count, *arguments):

@@ -41,9 +41,14 @@ def folder(tmp_path_factory):
     wave = (wave + 0.01 * rng.standard_normal(len(time))).astype(np.float32)
     waves.append(wave)
     features = {
-      'mel': quantise(mel_numpy(wave)), 'pitch': np.full(60, pitch), 'phonemes': np.array([5]),
-      'durations': np.array([60]), 'lips': np.zeros((0, 82)), 'lip_present': np.zeros(0, bool), 'speaker': np.ones(256),
-    }  # fmt: skip
+      'mel': quantise(mel_numpy(wave)),
+      'pitch': np.full(60, pitch),
+      'phonemes': np.array([5]),
+      'durations': np.array([60]),
+      'lips': np.zeros((0, 82)),
+      'lip_present': np.zeros(0, bool),
+      'speaker': np.ones(256),
+    }
     row = {'key': f'made/{i}', 'set': 'made', 'speaker': 'a', 'text': '', 'emotion': 'neutral', 'split': 'train'}
     rows.append((row, features))
   write_packed(folder, rows)

@@ -91,9 +91,15 @@ def test_written_vocoder_is_read_back_as_it_was(vocoder, tmp_path):
 
 @pytest.mark.parametrize(
   'change',
-  [{'activation': 'snake'}, {'resblock': '2'}, {'upsample_rates': [4]}, {'upsample_rates': 4},
-   {'upsample_rates': ['a', 2]}, {'upsample_initial_channel': 2}],
-)  # fmt: skip
+  [
+    {'activation': 'snake'},
+    {'resblock': '2'},
+    {'upsample_rates': [4]},
+    {'upsample_rates': 4},
+    {'upsample_rates': ['a', 2]},
+    {'upsample_initial_channel': 2},
+  ],
+)
 def test_config_that_no_generator_here_can_be_is_refused(fixture, change):
   with pytest.raises(BadInput, match='config.json'):
     read_config('bigvgan', json.loads(str(fixture['cfg'])) | change, 'config.json')

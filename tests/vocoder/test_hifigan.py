@@ -9,13 +9,22 @@ from dubber_jax.vocoder.hifigan import PUBLISHED, HiFiGAN, HiFiGANConfig
 from dubber_jax.vocoder.neural import NeuralVocoder, expected_shapes
 
 TWO = HiFiGANConfig(
-  upsample_rates=(4, 2), upsample_kernel_sizes=(8, 4), upsample_initial_channel=16, resblock_kernel_sizes=(3, 5),
-  resblock_dilation_sizes=((1, 3), (1, 5)), num_mels=6,
-)  # fmt: skip
+  upsample_rates=(4, 2),
+  upsample_kernel_sizes=(8, 4),
+  upsample_initial_channel=16,
+  resblock_kernel_sizes=(3, 5),
+  resblock_dilation_sizes=((1, 3), (1, 5)),
+  num_mels=6,
+)
 ONE = HiFiGANConfig(
-  resblock='2', upsample_rates=(3,), upsample_kernel_sizes=(7,), upsample_initial_channel=8, resblock_kernel_sizes=(3,),
-  resblock_dilation_sizes=((2, 4),), num_mels=5,
-)  # fmt: skip
+  resblock='2',
+  upsample_rates=(3,),
+  upsample_kernel_sizes=(7,),
+  upsample_initial_channel=8,
+  resblock_kernel_sizes=(3,),
+  resblock_dilation_sizes=((2, 4),),
+  num_mels=5,
+)
 
 
 def slow_conv(x_ct, weight_oik, bias, dilation=1):
