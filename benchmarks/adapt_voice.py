@@ -25,9 +25,9 @@ from dubber_jax.evaluation.intervals import interval, share
 from dubber_jax.evaluation.likeness import likeness, load_judge
 from dubber_jax.evaluation.words import Whisper, edits, normalise
 from dubber_jax.media.mel import mel_numpy
-from dubber_jax.media.output import complete_file
 from dubber_jax.media.sound import read_sound
 from dubber_jax.model_directory import SHIPPED, Model, load
+from dubber_jax.storage.atomic import complete_file
 from dubber_jax.voices import find_voice
 
 HERE = Path(__file__).parent

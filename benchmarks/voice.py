@@ -45,11 +45,11 @@ from dubber_jax.evaluation.likeness import likeness
 from dubber_jax.evaluation.plots import draw_confusions
 from dubber_jax.evaluation.speakers import neutral, recordings, reference, sound_of, voice
 from dubber_jax.media.mel import mel_numpy
-from dubber_jax.media.output import complete_file
 from dubber_jax.media.sound import read_sound, resample, write_wav
 from dubber_jax.model_directory import Model, load
 from dubber_jax.rehearsal import perform
 from dubber_jax.script.alignment import align, durations_in_frames
+from dubber_jax.storage.atomic import complete_file
 from dubber_jax.vocoder.griffin_lim import GriffinLim
 
 SEEN = ('kathleen', 'ljspeech', 'teacher_joe')
@@ -125,7 +125,7 @@ def main():
 def _use_compilation_cache():
   import jax
 
-  from dubber_jax.perception.cache import cache_folder
+  from dubber_jax.storage.cache import cache_folder
 
   if not os.environ.get('JAX_COMPILATION_CACHE_DIR') and cache_folder():
     jax.config.update('jax_compilation_cache_dir', str(cache_folder() / 'xla'))

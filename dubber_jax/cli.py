@@ -30,7 +30,7 @@ def _use_compilation_cache():
   """What was compiled once is kept, so that the next start takes seconds."""
   import jax
 
-  from dubber_jax.perception.cache import cache_folder
+  from dubber_jax.storage.cache import cache_folder
 
   if cache_folder() is None:
     return
@@ -321,7 +321,7 @@ def _tell_terms(path):
   import contextlib
 
   from dubber_jax.model_directory import terms
-  from dubber_jax.perception.cache import cache_folder, digest
+  from dubber_jax.storage.cache import cache_folder, digest
 
   said, folder = terms(path), cache_folder()
   told = folder and folder / 'terms' / digest(said)
@@ -416,8 +416,8 @@ def run_redo(given):
 
 def run_speak(given):
   from dubber_jax.dubbing import speak
-  from dubber_jax.media.output import check_output, write_json
   from dubber_jax.script.lines import parse_line, read_lines
+  from dubber_jax.storage.atomic import check_output, write_json
   from dubber_jax.voices import find_voice
 
   how = _rehearsal(given)
@@ -454,8 +454,8 @@ def run_demo(given):
   from dubber_jax.clip import EMOTIONS, Line
   from dubber_jax.film import dub
   from dubber_jax.media.cartoon import draw_cartoon
-  from dubber_jax.media.output import check_output
   from dubber_jax.media.video import write_silent_clip
+  from dubber_jax.storage.atomic import check_output
   from dubber_jax.voices import find_voice
 
   if given.emotion not in EMOTIONS:

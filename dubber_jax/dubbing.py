@@ -16,7 +16,6 @@ from dubber_jax.director.planner import Before, Planner, agreement, by_rules, mi
 from dubber_jax.errors import BadInput
 from dubber_jax.footage.library import Library
 from dubber_jax.media.loudness import TARGET_LUFS, integrated, limit_peaks
-from dubber_jax.media.output import check_output
 from dubber_jax.media.sound import write_wav
 from dubber_jax.model_directory import Model
 from dubber_jax.perception.read import Extractors, follow_mouth, read_clip
@@ -31,6 +30,7 @@ from dubber_jax.rehearsal import (
 )
 from dubber_jax.scene import LONGEST_LINE, fill
 from dubber_jax.script.phonemes import SILENCES, Phonemes, phonemize
+from dubber_jax.storage.atomic import check_output
 
 LONGEST_TEXT, MOST_PHONEMES = 3000, 1200  # characters and phonemes of a line: a minute and more of speech
 LEAST_FILLED = 1 / 3  # share of the mouth's movement; a line that fills less leaves it speaking silently

@@ -24,7 +24,6 @@ from dubber_jax.footage.library import Library
 from dubber_jax.media.background import NONE, mix, read_background
 from dubber_jax.media.loudness import TARGET_LUFS, integrated, target_of
 from dubber_jax.media.mux import SOUND_RATE, container_kind, write_dubbed, write_stem
-from dubber_jax.media.output import check_output, write_json
 from dubber_jax.media.sound import read_sound, resample
 from dubber_jax.media.video import probe, read_frames
 from dubber_jax.model_directory import Model
@@ -49,6 +48,7 @@ from dubber_jax.scene import (
   part_lines,
   playing,
 )
+from dubber_jax.storage.atomic import check_output, write_json
 
 LONGEST_FILM = 3600.0  # s: its sound is held in memory, some 200 kB a second
 FAINT_FILM = -50.0  # LUFS: a film whose own sound is quieter says nothing of how loud its dialogue was

@@ -23,14 +23,14 @@ import optax
 from tqdm import tqdm
 
 from dubber_jax.batch import REFERENCE, Shape, empty_batch, lay_voice, lip_frames
-from dubber_jax.blocks.path import frame_to_phoneme
 from dubber_jax.clip import SAMPLE_RATE, Voice
 from dubber_jax.director.critic import Critic
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.model_directory import Model, fitted_names, flatten, moved_params, norms_hash
-from dubber_jax.perception.cache import cached
+from dubber_jax.nn.alignment import frame_to_phoneme
 from dubber_jax.script.phonemes import encode, phonemize
+from dubber_jax.storage.cache import cached
 from dubber_jax.training.losses import WEIGHTS, voice_losses
 
 STEPS, RATE, MOMENTUM = 40, 0.06, 0.8  # of gradients of unit length, so that what matters little is left alone
@@ -65,7 +65,7 @@ def fit_voice(
 ) -> Voice:
   """The voice with what the model's layers add for it, from a recording (S,) at 22,050 Hz, -23 LUFS.
 
-  Seconds on a CPU, compilation apart; the same recording is fitted once (`perception/cache.py`). on_step(step, loss).
+  Seconds on a CPU, compilation apart; the same recording is fitted once (`storage/cache.py`). on_step(step, loss).
   A voice that the critic takes for the speaker's own already stays as it is; so does one in whose recording no words
   are found, with a warning.
   """

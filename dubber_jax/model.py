@@ -36,12 +36,12 @@ from dubber_jax.actor.lips import LipEncoder, LipTextAttention
 from dubber_jax.actor.regulator import LengthRegulator
 from dubber_jax.actor.style import StyleEncoder
 from dubber_jax.actor.text import TextEncoder
-from dubber_jax.blocks.attention import Attention
-from dubber_jax.blocks.stack import Stacking
 from dubber_jax.clip import MODALITIES
 from dubber_jax.config import Config
 from dubber_jax.director.graphs import EmotionGraphs, node_mask
 from dubber_jax.media.mel import LOG_FLOOR
+from dubber_jax.nn.attention import Attention
+from dubber_jax.nn.scan import Stacking
 
 DIRECTED_SCALE = 8.0  # so that what few recordings teach is learned in as few steps
 

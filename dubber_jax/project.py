@@ -29,9 +29,9 @@ from dubber_jax.clip import EMOTIONS, SAMPLE_RATE, Direction, Line, MouthTrack, 
 from dubber_jax.director.notes import describe
 from dubber_jax.errors import BadInput
 from dubber_jax.media.loudness import TARGET_LUFS, integrated, limit_peaks
-from dubber_jax.media.output import complete_file, complete_folder, write_json
 from dubber_jax.media.sound import write_wav
 from dubber_jax.model_directory import read_voices, write_voices
+from dubber_jax.storage.atomic import complete_file, complete_folder, write_json
 
 FORMAT = 1
 TRACK = ('lips', 'opening', 'present', 'boxes')

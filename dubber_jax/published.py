@@ -27,14 +27,14 @@ from dubber_jax.actor.local_style import DownsamplingEncoder, MelStyleEncoder, b
 from dubber_jax.actor.postnet import Postnet
 from dubber_jax.actor.regulator import LengthRegulator
 from dubber_jax.actor.text import FFTTextEncoder
-from dubber_jax.blocks.crossmodal import CrossModalTransformer
-from dubber_jax.blocks.dropout import dropout_key
-from dubber_jax.blocks.fft import FFTStack
-from dubber_jax.blocks.stack import Stacking
+from dubber_jax.authentic_dubber.crossmodal import CrossModalTransformer
+from dubber_jax.authentic_dubber.fft import FFTStack
 from dubber_jax.clip import MEL_BANDS, MODALITIES
 from dubber_jax.config import DirectorConfig, PublishedConfig
 from dubber_jax.director.graphs import EmotionGraphs
 from dubber_jax.errors import BadInput
+from dubber_jax.nn.fast_dropout import dropout_key
+from dubber_jax.nn.scan import Stacking
 
 
 def extent(config: PublishedConfig, length_b: jax.Array) -> jax.Array:

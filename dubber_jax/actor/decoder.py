@@ -4,8 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from dubber_jax.blocks.convolution import ConvNeXtBlock
-from dubber_jax.blocks.stack import Stacking, scan_layers
+from dubber_jax.nn.convolution import ConvNeXtBlock
+from dubber_jax.nn.scan import Stacking, scan_layers
 
 PITCH_CENTRE = 5.2  # natural log of Hz: 181 Hz
 PITCH_SCALE = 0.35  # about one standard deviation over speakers and sentences

@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from dubber_jax.blocks.convolution import TimeConv
+from dubber_jax.nn.convolution import TimeConv
 
 BAND, STEP = 16, 8  # mel bands that are heard at once, and from one such band to the next
 

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from dubber_jax.blocks.attention import Attention
+from dubber_jax.nn.attention import Attention
 
 
 class Aggregator(nn.Module):

@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dubber_jax.blocks.attention import Attention
-from dubber_jax.blocks.fft import FFTStack
-from dubber_jax.blocks.norms import LayerNorm
-from dubber_jax.blocks.stack import Stacking
+from dubber_jax.authentic_dubber.fft import FFTStack
+from dubber_jax.nn.attention import Attention
+from dubber_jax.nn.norms import LayerNorm
+from dubber_jax.nn.scan import Stacking
 
 
 def interleaved_sinusoids(length: int, width: int) -> np.ndarray:

@@ -4,9 +4,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from dubber_jax.blocks.attention import Attention
-from dubber_jax.blocks.convolution import ConvNeXtBlock
-from dubber_jax.blocks.stack import Stacking, scan_layers
+from dubber_jax.nn.attention import Attention
+from dubber_jax.nn.convolution import ConvNeXtBlock
+from dubber_jax.nn.scan import Stacking, scan_layers
 
 
 class LipEncoder(nn.Module):

@@ -5,9 +5,9 @@ import jax
 import jax.numpy as jnp
 
 from dubber_jax.actor.style import mish
-from dubber_jax.blocks.attention import Attention
-from dubber_jax.blocks.convolution import ConvGLU
-from dubber_jax.blocks.norms import TimeBatchNorm
+from dubber_jax.nn.attention import Attention
+from dubber_jax.nn.convolution import ConvGLU
+from dubber_jax.nn.norms import TimeBatchNorm
 
 
 def before(length_b: jax.Array, size: int) -> jax.Array:

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from dubber_jax.blocks.norms import AdaptiveLayerNorm, TimeBatchNorm
+from dubber_jax.nn.norms import AdaptiveLayerNorm, TimeBatchNorm
 
 
 class Postnet(nn.Module):

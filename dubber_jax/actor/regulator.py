@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from dubber_jax.blocks.path import frame_to_phoneme
+from dubber_jax.nn.alignment import frame_to_phoneme
 
 
 class LengthRegulator(nn.Module):

@@ -4,8 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from dubber_jax.blocks.attention import Attention
-from dubber_jax.blocks.convolution import ConvGLU
+from dubber_jax.nn.attention import Attention
+from dubber_jax.nn.convolution import ConvGLU
 
 
 def mish(x: jax.Array) -> jax.Array:

@@ -4,10 +4,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from dubber_jax.blocks.attention import Attention
-from dubber_jax.blocks.convolution import ConvNeXtBlock
-from dubber_jax.blocks.fft import FFTStack
-from dubber_jax.blocks.stack import Stacking, scan_layers
+from dubber_jax.authentic_dubber.fft import FFTStack
+from dubber_jax.nn.attention import Attention
+from dubber_jax.nn.convolution import ConvNeXtBlock
+from dubber_jax.nn.scan import Stacking, scan_layers
 from dubber_jax.script.symbols import BASE_OF, NUM_TONES, TONE_OF
 
 

@@ -27,9 +27,8 @@ from dubber_jax.actor.local_style import DownsamplingEncoder, MelStyleEncoder, b
 from dubber_jax.actor.postnet import Postnet
 from dubber_jax.actor.regulator import LengthRegulator
 from dubber_jax.actor.text import FFTTextEncoder
-from dubber_jax.blocks.crossmodal import CrossModalTransformer
-from dubber_jax.blocks.fft import FFTBlock, FFTStack
-from dubber_jax.blocks.graph_attention import RelationalGraphAttention
+from dubber_jax.authentic_dubber.crossmodal import CrossModalTransformer
+from dubber_jax.authentic_dubber.fft import FFTBlock, FFTStack
 from dubber_jax.clip import MODALITIES
 from dubber_jax.config import DirectorConfig
 from dubber_jax.convert import authentic_dubber as names
@@ -38,6 +37,7 @@ from dubber_jax.convert.vocoders import parity_outputs
 from dubber_jax.director.graphs import EmotionGraphs, relations
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import filterbank, mel_spectrogram
+from dubber_jax.nn.graph_attention import RelationalGraphAttention
 from dubber_jax.published import Fusion, PublishedConfig, PublishedDirectorActor, perform
 from dubber_jax.script.phonemes import ARPABET_87, published_ids
 from dubber_jax.training.collation import collate

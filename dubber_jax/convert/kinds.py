@@ -24,10 +24,10 @@ from dubber_jax.convert import authentic_dubber as names
 from dubber_jax.convert import speaker_encoder, vocoders
 from dubber_jax.convert.checkpoints import read_checkpoint, require_all, state_dict, survey, write_state_dict
 from dubber_jax.errors import BadInput
-from dubber_jax.media.output import check_output, complete_file, complete_folder
 from dubber_jax.perception import ge2e
 from dubber_jax.published import initialise
 from dubber_jax.published_directory import Published, expected_shapes, load_published, write_published
+from dubber_jax.storage.atomic import check_output, complete_file, complete_folder
 from dubber_jax.vocoder import neural
 
 # The first kind with a key that matches is the checkpoint's.

@@ -16,9 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dubber_jax.blocks.convolution import ConvNeXtBlock, TimeConv
-from dubber_jax.blocks.path import frame_to_phoneme
 from dubber_jax.clip import EMOTIONS, HOP, LIP_RATE, MEL_BANDS, SAMPLE_RATE
+from dubber_jax.nn.alignment import frame_to_phoneme
+from dubber_jax.nn.convolution import ConvNeXtBlock, TimeConv
 from dubber_jax.script.symbols import ARPABET_87, SILENCES, SYMBOLS
 
 STEP = 2  # mel frames that the ear takes at once

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dubber_jax.blocks.graph_attention import RelationalGraphAttention
 from dubber_jax.config import DirectorConfig
+from dubber_jax.nn.graph_attention import RelationalGraphAttention
 
 NONE, TOGETHER, RECALLED, SOUNDS_LIKE = range(4)  # kinds of edge
 

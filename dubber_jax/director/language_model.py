@@ -258,7 +258,7 @@ class _StayHere(urllib.request.HTTPRedirectHandler):
 
 def open_planner(named: str, model: str = '') -> Planner:
   """'rules', or the address of a language model, as on the command line; answers are kept in the cache folder."""
-  from dubber_jax.perception.cache import cache_folder
+  from dubber_jax.storage.cache import cache_folder
 
   if named == 'rules':
     return by_rules

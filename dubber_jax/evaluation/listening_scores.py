@@ -16,7 +16,7 @@ from dubber_jax.evaluation.agreement import krippendorff
 from dubber_jax.evaluation.intervals import Gain, Interval, crossed, interval, paired
 from dubber_jax.evaluation.listening_test import SECTIONS
 from dubber_jax.evaluation.tables import table
-from dubber_jax.media.output import check_output, complete_file
+from dubber_jax.storage.atomic import check_output, complete_file
 
 PASSED = 0.8  # of the attention checks: one slip in five is human
 RATED = SECTIONS[:2]

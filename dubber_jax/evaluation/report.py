@@ -31,8 +31,8 @@ import numpy as np
 from dubber_jax.actor.duration import SLOWEST, UNHURRIED
 from dubber_jax.clip import EMOTIONS, HOP, LIP_RATE, MODALITIES, SAMPLE_RATE, MouthTrack, Take
 from dubber_jax.errors import BadInput
-from dubber_jax.media.output import complete_file
 from dubber_jax.media.sound import read_sound, wav_bytes
+from dubber_jax.storage.atomic import complete_file
 
 COLOURS = {
   'angry': '#e5533d',

@@ -42,7 +42,7 @@ class Stimulus:
     """Its silent pictures; what has to be drawn is drawn once, into `folder`."""
     from dubber_jax.media.cartoon import draw_cartoon
     from dubber_jax.media.video import read_frames, write_silent_clip
-    from dubber_jax.perception.cache import digest
+    from dubber_jax.storage.cache import digest
 
     path = self.film
     if self.scene:

@@ -19,9 +19,9 @@ from dubber_jax.media.container import (
   open_media,
   time_zero,
 )
-from dubber_jax.media.output import check_output, complete_file
 from dubber_jax.media.sound import MAX_SECONDS, lasting, resample, write_wav
 from dubber_jax.media.video import decode_pictures, rotation_of, upright_rgb, usual_duration
+from dubber_jax.storage.atomic import check_output, complete_file
 
 SOUND_RATE = 48_000  # Hz, of the dubbed film and of the stem
 BIT_RATE = {'mono': 128_000, 'stereo': 192_000}  # bits a second of the sound

@@ -18,7 +18,7 @@ from dubber_jax.media.container import (
   stated_seconds,
   time_zero,
 )
-from dubber_jax.media.output import complete_file
+from dubber_jax.storage.atomic import complete_file
 
 MAX_SECONDS = 4 * 3600  # of sound held at once
 MAX_DAMAGED = 0.05  # share of packets that may fail to decode

@@ -225,7 +225,7 @@ def write_silent_clip(path, frames: np.ndarray, fps: int = LIP_RATE, overwrite: 
   """
   import av
 
-  from dubber_jax.media.output import complete_file
+  from dubber_jax.storage.atomic import complete_file
 
   with complete_file(path, overwrite) as beside, av.open(str(beside), 'w', format='mp4') as film:
     stream = film.add_stream('libx264', rate=fps, options={'crf': '18', 'preset': 'veryfast'})

@@ -22,9 +22,9 @@ import numpy as np
 import optax
 from etils import epath
 
-from dubber_jax.blocks.stack import stack_stored
 from dubber_jax.config import Config
 from dubber_jax.errors import BadInput, exit_code
+from dubber_jax.nn.scan import stack_stored
 from dubber_jax.training.checkpoints import is_workdir, last_step, load_extra, load_weights
 from dubber_jax.training.task import DISCRIMINATORS, shipped
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dubber_jax.perception.cache import cached, digest
+from dubber_jax.storage.cache import cached, digest
 
 
 class Counting:

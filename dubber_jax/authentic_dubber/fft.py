@@ -4,10 +4,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from dubber_jax.blocks.attention import Attention
-from dubber_jax.blocks.convolution import TimeConv
-from dubber_jax.blocks.norms import AdaptiveLayerNorm, LayerNorm
-from dubber_jax.blocks.stack import Stacking, scan_layers
+from dubber_jax.nn.attention import Attention
+from dubber_jax.nn.convolution import TimeConv
+from dubber_jax.nn.norms import AdaptiveLayerNorm, LayerNorm
+from dubber_jax.nn.scan import Stacking, scan_layers
 
 
 class FFTBlock(nn.Module):

@@ -1,7 +1,7 @@
 import pytest
 
 from dubber_jax.errors import BadInput
-from dubber_jax.media.output import check_output, complete_file
+from dubber_jax.storage.atomic import check_output, complete_file
 
 
 def test_a_file_appears_only_when_it_is_complete(tmp_path):

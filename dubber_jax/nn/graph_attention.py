@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from dubber_jax.blocks.attention import masked_softmax
+from dubber_jax.nn.attention import masked_softmax
 
 gelu = partial(nn.gelu, approximate=False)
 

@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from dubber_jax.blocks.dropout import dropout_key
+from dubber_jax.nn.fast_dropout import dropout_key
 
 
 @pytest.fixture(scope='module')

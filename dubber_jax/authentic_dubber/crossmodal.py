@@ -5,9 +5,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dubber_jax.blocks.attention import Attention
-from dubber_jax.blocks.norms import LayerNorm
-from dubber_jax.blocks.stack import Stacking, scan_layers
+from dubber_jax.nn.attention import Attention
+from dubber_jax.nn.norms import LayerNorm
+from dubber_jax.nn.scan import Stacking, scan_layers
 
 
 def sinusoids(length: int, width: int) -> np.ndarray:

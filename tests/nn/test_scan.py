@@ -2,8 +2,8 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from dubber_jax.blocks.convolution import ConvNeXtBlock
-from dubber_jax.blocks.stack import Stacking, scan_layers, stack_stored
+from dubber_jax.nn.convolution import ConvNeXtBlock
+from dubber_jax.nn.scan import Stacking, scan_layers, stack_stored
 
 
 class Tower(nn.Module):
