@@ -130,7 +130,8 @@ def disagreement(network: str, torch: str, folder: Path) -> float:
   """The largest difference between a small copy of ours and of PyTorch's with the same weights. Exits above 1e-3."""
   import jax
 
-  from dubber_jax.convert import authentic_dubber, vocoders
+  from dubber_jax.authentic_dubber import checkpoint_names
+  from dubber_jax.convert import vocoders
 
   config, batch = settings(network, True), example(network, 1, True)
   job = {
@@ -142,7 +143,7 @@ def disagreement(network: str, torch: str, folder: Path) -> float:
   }
   infer, variables = build(network, config)
   if network == 'published':
-    exported = authentic_dubber.to_torch(authentic_dubber.whole(make_config(network, config)), variables)
+    exported = checkpoint_names.to_torch(checkpoint_names.whole(make_config(network, config)), variables)
   else:
     exported = vocoders.to_torch(jax.tree.map(np.asarray, variables['params']), network, filters=False)
   np.savez(job['batch'], **batch)
@@ -236,7 +237,7 @@ def build(network: str, fields: dict):
 
   config = make_config(network, fields)
   if network == 'published':
-    from dubber_jax.published import initialise, perform
+    from dubber_jax.authentic_dubber.model import initialise, perform
 
     return lambda variables, batch: perform(config, variables, batch)['finished'], initialise(config, 0)
   from dubber_jax.vocoder.bigvgan import BigVGAN
@@ -285,8 +286,8 @@ def training(fields: dict, batch: dict, precision: str = 'float32'):
   import jax
   import optax
 
+  from dubber_jax.authentic_dubber.losses import published_task
   from dubber_jax.config import Config, PublishedConfig, TrainConfig
-  from dubber_jax.training.published import published_task
 
   task = published_task(Config(published=PublishedConfig(**fields), train=TrainConfig(precision=precision)))
   optimiser = task.optimiser()

@@ -2,7 +2,7 @@
 
 One folder holds listings (train.txt, val.txt, and those of Dub 2.0 and 3.0), emotions.json and one NumPy file a
 clip for each feature. `FeatureTree` reads it, each item as a dictionary with the released code's field names,
-which `dubber_jax.training.collation.collate` makes batches of. GRID is kept likewise, under other names.
+which `dubber_jax.authentic_dubber.collate.collate` makes batches of. GRID is kept likewise, under other names.
 
     python -m data_pipelines.v2c_animation --random DIR        # writes a small random tree, to try things out
     python -m data_pipelines.v2c_animation --check DIR         # says which clips cannot be used, and why
@@ -23,12 +23,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from etils import epath
 
+from dubber_jax.authentic_dubber.batches import TreeBatches
+from dubber_jax.authentic_dubber.retrieval_lists import LISTED, list_name, read_list, recall_names, write_lists
 from dubber_jax.clip import EMOTIONS, HOP, LIP_RATE, MEL_BANDS, MODALITIES, SAMPLE_RATE
 from dubber_jax.config import Config, TreeConfig
 from dubber_jax.errors import BadInput
-from dubber_jax.footage.retrieval_lists import LISTED, list_name, read_list, recall_names, write_lists
 from dubber_jax.script.phonemes import ARPABET_87, published_ids
-from dubber_jax.training.published_batches import TreeBatches
 from dubber_jax.training.records import PublishedRecords
 
 FRAMES_PER_LIP = SAMPLE_RATE / HOP / LIP_RATE  # 3.45

@@ -716,7 +716,7 @@ def run_convert(given):
 
 
 def run_check(given):
-  from dubber_jax.convert.check import compare
+  from dubber_jax.convert.parity import compare
 
   rows = compare(given.fixture)
   width = max(len(row.output) for row in rows)

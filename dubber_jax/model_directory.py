@@ -213,7 +213,7 @@ def load(path: str | Path | None = None, check: bool = True) -> Model:
   if 'published' in (path / 'config.json').read_text()[:60]:
     raise BadInput(
       f'{path} holds the published system, whose features are not read from films here: '
-      'open it by dubber_jax.published_directory.load_published'
+      'open it by dubber_jax.authentic_dubber.directory.load_published'
     )
   config = from_json((path / 'config.json').read_text(), str(path / 'config.json'))
   check_features(path)

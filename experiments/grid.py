@@ -17,9 +17,9 @@ UTMOS 3.73. These are of sound; evaluation prints MCD of mels here.
 """
 
 from data_pipelines.v2c_animation import open_setting, training_batches
+from dubber_jax.authentic_dubber.losses import published_task
 from dubber_jax.config import Config, PublishedConfig, PublishedLossConfig, TrainConfig, TreeConfig
 from dubber_jax.evaluation.published import dub_clips, measure
-from dubber_jax.training.published import published_task
 
 task, batches = published_task, training_batches
 WATCHED = 128  # validation clips dubbed while training; for the table all are

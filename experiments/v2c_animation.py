@@ -28,9 +28,9 @@ sound; what evaluation prints here, MCD of mels and the model's own emotion head
 import dataclasses
 
 from data_pipelines.v2c_animation import open_setting, training_batches
+from dubber_jax.authentic_dubber.losses import published_task
 from dubber_jax.config import Config, TrainConfig, TreeConfig
 from dubber_jax.evaluation.published import dub_clips, measure
-from dubber_jax.training.published import published_task
 
 task, batches = published_task, training_batches
 WATCHED = 128  # validation clips dubbed while training; for the table all are

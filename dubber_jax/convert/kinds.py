@@ -19,14 +19,14 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
+from dubber_jax.authentic_dubber import checkpoint_names as names
+from dubber_jax.authentic_dubber.directory import Published, expected_shapes, load_published, write_published
+from dubber_jax.authentic_dubber.model import initialise
 from dubber_jax.config import PublishedConfig
-from dubber_jax.convert import authentic_dubber as names
 from dubber_jax.convert import speaker_encoder, vocoders
 from dubber_jax.convert.checkpoints import read_checkpoint, require_all, state_dict, survey, write_state_dict
 from dubber_jax.errors import BadInput
 from dubber_jax.perception import ge2e
-from dubber_jax.published import initialise
-from dubber_jax.published_directory import Published, expected_shapes, load_published, write_published
 from dubber_jax.storage.atomic import check_output, complete_file, complete_folder
 from dubber_jax.vocoder import neural
 

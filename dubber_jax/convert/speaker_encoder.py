@@ -7,7 +7,7 @@ from pathlib import Path
 import flax.traverse_util
 import numpy as np
 
-from dubber_jax.convert.authentic_dubber import PARAMS, Rule, dense, one, to_ours, to_torch
+from dubber_jax.authentic_dubber.checkpoint_names import PARAMS, Rule, dense, one, to_ours, to_torch
 from dubber_jax.convert.checkpoints import write_state_dict
 from dubber_jax.perception.ge2e import GE2E
 

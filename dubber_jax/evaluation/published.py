@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from dubber_jax.authentic_dubber.batches import bucket, lay_out
+from dubber_jax.authentic_dubber.model import perform
 from dubber_jax.config import Config
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.mcd import mel_distortion
-from dubber_jax.published import perform
-from dubber_jax.training.published_batches import bucket, lay_out
 
 FRAME_STEP = 128  # a take's frames are padded to multiples of it, so that few programs are compiled
 MEASURES = ('mcd', 'mcd_dtw', 'mcd_dtw_sl', 'emotion_accuracy')

@@ -10,11 +10,11 @@ import jax
 import numpy as np
 from jax.sharding import AbstractMesh, AxisType, Mesh
 
+from dubber_jax.authentic_dubber.batches import empty_published
 from dubber_jax.batch import Shape, empty_batch, lip_frames
 from dubber_jax.config import Config, MeshConfig
 from dubber_jax.training.chips import Chip
 from dubber_jax.training.data import bucket_shapes
-from dubber_jax.training.published_batches import empty_published
 from dubber_jax.training.roofline import Estimate, compiler_flops, estimate, products
 from dubber_jax.training.sharding import MESH_AXES, check_batch, logical_axes, parameter_sharding, path_name
 from dubber_jax.training.step import abstract_state, jit_step, make_gradient, make_loss, make_step

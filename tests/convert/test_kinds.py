@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from dubber_jax.authentic_dubber import checkpoint_names
+from dubber_jax.authentic_dubber.directory import expected_shapes, load_published
+from dubber_jax.authentic_dubber.model import initialise, perform
 from dubber_jax.cli import main
 from dubber_jax.config import PublishedConfig
-from dubber_jax.convert import authentic_dubber
-from dubber_jax.convert.check import published_batch
 from dubber_jax.convert.checkpoints import write_state_dict
 from dubber_jax.convert.fixtures import read_fixture
 from dubber_jax.convert.kinds import config_of, find_kind, survey_checkpoint, survey_loaded, torch_state, whole_rules
+from dubber_jax.convert.parity import published_batch
 from dubber_jax.convert.vocoders import torch_shapes
 from dubber_jax.errors import BadInput
 from dubber_jax.model_directory import load
-from dubber_jax.published import initialise, perform
-from dubber_jax.published_directory import expected_shapes, load_published
 from dubber_jax.vocoder.hifigan import HiFiGANConfig
 
 FIXTURE = Path(__file__).parents[1] / 'reference' / 'whole_small.npz'
@@ -88,9 +88,9 @@ def test_every_tensor_of_the_published_state_dicts_is_mapped_or_dead_and_of_its_
   rows = [line.split('\t') for line in path.read_text().splitlines()[1:]]
   listed = {f'{part}.{key}': (tuple(json.loads(shape)), status) for part, key, shape, _, status in rows}
   config = PublishedConfig()
-  expected = authentic_dubber.torch_shapes(whole_rules(config), expected_shapes(config))
+  expected = checkpoint_names.torch_shapes(whole_rules(config), expected_shapes(config))
   for key, (shape, status) in listed.items():
-    assert (key in expected) != authentic_dubber.is_dead(key.split('.', 1)[1]), key
+    assert (key in expected) != checkpoint_names.is_dead(key.split('.', 1)[1]), key
     assert expected.get(key, shape) == shape, key
     assert status != 'trained' or key in expected, key
   assert not expected.keys() - listed.keys()
@@ -169,7 +169,7 @@ def test_damaged_checkpoints_end_the_command_with_one_line(tmp_path, capsys):
 @pytest.mark.slow
 def test_whole_published_model_survives_the_way_to_torch_and_back(tmp_path):
   config = PublishedConfig()
-  state = authentic_dubber.to_torch(whole_rules(config), initialise(config, 3))
+  state = checkpoint_names.to_torch(whole_rules(config), initialise(config, 3))
   assert round(sum(v.size for v in state.values()) / 1e6, 1) == 149.1
   write_state_dict(state, tmp_path / 'full.safetensors')
   conversion = survey_checkpoint(tmp_path / 'full.safetensors')

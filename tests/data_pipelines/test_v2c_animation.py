@@ -15,10 +15,10 @@ from data_pipelines.v2c_animation import (
   survey,
   write_random_tree,
 )
+from dubber_jax.authentic_dubber.collate import collate
+from dubber_jax.authentic_dubber.retrieval_lists import list_name, read_list
 from dubber_jax.clip import MODALITIES
 from dubber_jax.errors import BadInput
-from dubber_jax.footage.retrieval_lists import list_name, read_list
-from dubber_jax.training.collation import collate
 
 
 @pytest.fixture(scope='module')

@@ -6,8 +6,8 @@ import numpy as np
 import optax
 import pytest
 
-from dubber_jax.convert.check import compare
-from dubber_jax.training.published import diagonal_band, published_optimiser
+from dubber_jax.authentic_dubber.losses import diagonal_band, published_optimiser
+from dubber_jax.convert.parity import compare
 
 KEPT = Path(__file__).parents[1] / 'reference'
 ALL = Path(__file__).parents[2] / '..' / 'shared' / 'spec' / 'fixtures'

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dubber_jax.convert.check import compare
 from dubber_jax.convert.fixtures import _made_again
+from dubber_jax.convert.parity import compare
 
 pytest.importorskip('torch', reason='the twin needs PyTorch: pip install dubber_jax[torch]')
 

@@ -17,37 +17,37 @@ from flax.errors import FlaxError
 
 from dubber_jax.actor.duration import PointwiseDurationPredictor, spread_over_slot
 from dubber_jax.actor.emotion import ConcatAggregator
-from dubber_jax.actor.lip_alignment import (
+from dubber_jax.actor.regulator import LengthRegulator
+from dubber_jax.actor.text import FFTTextEncoder
+from dubber_jax.authentic_dubber import checkpoint_names as names
+from dubber_jax.authentic_dubber.collate import collate
+from dubber_jax.authentic_dubber.crossmodal import CrossModalTransformer
+from dubber_jax.authentic_dubber.fft import FFTBlock, FFTStack
+from dubber_jax.authentic_dubber.lip_alignment import (
   FocusedLipTextAttention,
   PositionedLipEncoder,
   focus_rate,
   interleaved_sinusoids,
 )
-from dubber_jax.actor.local_style import DownsamplingEncoder, MelStyleEncoder, before, utterance_style
-from dubber_jax.actor.postnet import Postnet
-from dubber_jax.actor.regulator import LengthRegulator
-from dubber_jax.actor.text import FFTTextEncoder
-from dubber_jax.authentic_dubber.crossmodal import CrossModalTransformer
-from dubber_jax.authentic_dubber.fft import FFTBlock, FFTStack
-from dubber_jax.clip import MODALITIES
-from dubber_jax.config import DirectorConfig
-from dubber_jax.convert import authentic_dubber as names
-from dubber_jax.convert.fixtures import Fixture, read_fixture
-from dubber_jax.convert.vocoders import parity_outputs
-from dubber_jax.director.graphs import EmotionGraphs, relations
-from dubber_jax.errors import BadInput
-from dubber_jax.media.mel import filterbank, mel_spectrogram
-from dubber_jax.nn.graph_attention import RelationalGraphAttention
-from dubber_jax.published import Fusion, PublishedConfig, PublishedDirectorActor, perform
-from dubber_jax.script.phonemes import ARPABET_87, published_ids
-from dubber_jax.training.collation import collate
-from dubber_jax.training.published import (
+from dubber_jax.authentic_dubber.losses import (
   diagonal_band,
   diagonal_share,
   learning_rate,
   published_losses,
   published_optimiser,
 )
+from dubber_jax.authentic_dubber.model import Fusion, PublishedConfig, PublishedDirectorActor, perform
+from dubber_jax.authentic_dubber.postnet import Postnet
+from dubber_jax.authentic_dubber.style import DownsamplingEncoder, MelStyleEncoder, before, utterance_style
+from dubber_jax.clip import MODALITIES
+from dubber_jax.config import DirectorConfig
+from dubber_jax.convert.fixtures import Fixture, read_fixture
+from dubber_jax.convert.vocoders import parity_outputs
+from dubber_jax.director.graphs import EmotionGraphs, relations
+from dubber_jax.errors import BadInput
+from dubber_jax.media.mel import filterbank, mel_spectrogram
+from dubber_jax.nn.graph_attention import RelationalGraphAttention
+from dubber_jax.script.phonemes import ARPABET_87, published_ids
 
 
 @dataclasses.dataclass(frozen=True)

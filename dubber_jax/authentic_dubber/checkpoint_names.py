@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dubber_jax.authentic_dubber.model import PublishedConfig
 from dubber_jax.errors import BadInput
-from dubber_jax.published import PublishedConfig
 
 PARAMS, STATS = ('params',), ('batch_stats',)
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from data_pipelines.v2c_animation import FeatureTree, survey, write_random_tree
+from dubber_jax.authentic_dubber.batches import TreeBatches, bucket
 from dubber_jax.config import Config, TreeConfig
 from dubber_jax.errors import BadInput
-from dubber_jax.training.published_batches import TreeBatches, bucket
 
 
 class Made:

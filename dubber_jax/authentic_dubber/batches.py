@@ -8,11 +8,11 @@ import functools
 
 import numpy as np
 
+from dubber_jax.authentic_dubber.collate import collate
 from dubber_jax.batch import Shape, lip_frames
 from dubber_jax.clip import MODALITIES
 from dubber_jax.config import Config
 from dubber_jax.errors import BadInput
-from dubber_jax.training.collation import collate
 from dubber_jax.training.data import FRAMES_PER_PHONEME, Batches
 
 INPUTS = (

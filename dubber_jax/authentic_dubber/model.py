@@ -22,13 +22,13 @@ import numpy as np
 
 from dubber_jax.actor.duration import PointwiseDurationPredictor, spread_over_slot
 from dubber_jax.actor.emotion import ConcatAggregator, EmotionHead
-from dubber_jax.actor.lip_alignment import FocusedLipTextAttention, PositionedLipEncoder
-from dubber_jax.actor.local_style import DownsamplingEncoder, MelStyleEncoder, before, utterance_style
-from dubber_jax.actor.postnet import Postnet
 from dubber_jax.actor.regulator import LengthRegulator
 from dubber_jax.actor.text import FFTTextEncoder
 from dubber_jax.authentic_dubber.crossmodal import CrossModalTransformer
 from dubber_jax.authentic_dubber.fft import FFTStack
+from dubber_jax.authentic_dubber.lip_alignment import FocusedLipTextAttention, PositionedLipEncoder
+from dubber_jax.authentic_dubber.postnet import Postnet
+from dubber_jax.authentic_dubber.style import DownsamplingEncoder, MelStyleEncoder, before, utterance_style
 from dubber_jax.clip import MEL_BANDS, MODALITIES
 from dubber_jax.config import DirectorConfig, PublishedConfig
 from dubber_jax.director.graphs import EmotionGraphs

@@ -16,15 +16,15 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from dubber_jax.authentic_dubber.model import initialise
 from dubber_jax.config import PublishedConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.model_directory import check_files, flatten, write_manifest
-from dubber_jax.published import initialise
 
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-  """An opened directory: `perform(config, variables, batch)` of dubber_jax.published makes takes of it."""
+  """An opened directory: `perform(config, variables, batch)` of dubber_jax.authentic_dubber.model makes takes of it."""
 
   config: PublishedConfig
   variables: dict  # {'params': ..., 'batch_stats': ...}, float32

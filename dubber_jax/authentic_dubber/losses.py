@@ -18,8 +18,8 @@ DROPS = (300_000, 400_000, 500_000)  # updates after which the rate is 0.3 of wh
 
 
 def published_task(config: Config, samples=None) -> Task:
-  """PublishedDirectorActor, trained on batches of training/published_batches.py."""
-  from dubber_jax.published import PublishedDirectorActor, initialise
+  """PublishedDirectorActor, trained on batches of authentic_dubber/batches.py."""
+  from dubber_jax.authentic_dubber.model import PublishedDirectorActor, initialise
 
   stacking = Stacking(config.train.remat, config.train.unroll)
   model = PublishedDirectorActor(config.published, stacking)

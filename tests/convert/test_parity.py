@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dubber_jax.cli import main
-from dubber_jax.convert.check import compare
+from dubber_jax.convert.parity import compare
 from dubber_jax.errors import BadInput
 
 KEPT = Path(__file__).parents[1] / 'reference'
