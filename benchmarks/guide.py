@@ -14,7 +14,7 @@ from dubber_jax.director.guide import against_own, read_guide
 from dubber_jax.director.planner import by_rules
 from dubber_jax.evaluation.intervals import interval
 from dubber_jax.media.sound import read_sound
-from dubber_jax.perception.read import read_clip
+from dubber_jax.perception.analyze import read_clip
 from dubber_jax.script.phonemes import phonemize
 
 ACTORS = tuple(f'ravdess_{n}' for n in range(19, 23))

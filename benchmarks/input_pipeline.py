@@ -22,7 +22,7 @@ import numpy as np
 
 from dubber_jax.clip import EMOTIONS, MODALITIES
 from dubber_jax.config import Config
-from dubber_jax.footage.library import Library
+from dubber_jax.retrieval.library import Library
 from dubber_jax.training.data import TRAINING_SPLITS, VoiceBatches
 from dubber_jax.training.packed import PackedSet, write_packed
 from dubber_jax.training.readings import PER_EMOTION, Readings

@@ -27,7 +27,7 @@ from dubber_jax.media.loudness import anchor
 from dubber_jax.media.sound import read_sound
 from dubber_jax.media.video import read_frames
 from dubber_jax.model_directory import Model, load
-from dubber_jax.perception.read import follow_mouth
+from dubber_jax.perception.analyze import follow_mouth
 from dubber_jax.perception.visual_vad import speech_window, visual_vad
 from dubber_jax.script.alignment import align
 

@@ -76,7 +76,7 @@ def pictures():
 
 
 def sound():
-  from dubber_jax.perception.sound import sound_emotion
+  from dubber_jax.perception.speech_emotion import sound_emotion
 
   rows = [row for row in _rows('ravdess') if row['speaker'][-2:] in ('19', '20', '21', '22')]
   guesses = np.array([sound_emotion(read_sound(DATA / row['file']), 22050).argmax() for row in rows])

@@ -40,7 +40,7 @@ def main():
   from dubber_jax.clip import Line
   from dubber_jax.dubbing import play_line, shipped_library
   from dubber_jax.model_directory import load
-  from dubber_jax.perception.read import Extractors
+  from dubber_jax.perception.analyze import Extractors
 
   jax.config.update('jax_compilation_cache_dir', str(Path(compiled) / 'xla'))
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)

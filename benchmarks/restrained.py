@@ -18,10 +18,10 @@ from dubber_jax.director.notes import describe_change, parse
 from dubber_jax.dubbing import play_line, shipped_library
 from dubber_jax.evaluation.examples import Example, write_page
 from dubber_jax.evaluation.functionals import functional_names, functionals
-from dubber_jax.footage.prosody import track_pitch
 from dubber_jax.media.cartoon import draw_cartoon
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.model_directory import load
+from dubber_jax.perception.prosody import track_pitch
 from dubber_jax.rehearsal import speech_span
 from dubber_jax.script.phonemes import SILENCES, phonemize
 

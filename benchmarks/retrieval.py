@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.footage.search import ROWS_A_LEAF, ExactSearch, ScannSearch, unit_rows
+from dubber_jax.retrieval.search import ROWS_A_LEAF, ExactSearch, ScannSearch, unit_rows
 
 
 def main():

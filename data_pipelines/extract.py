@@ -38,9 +38,9 @@ def extract(recording: Recording, gain: float, films: bool) -> dict[str, np.ndar
   Sound without pictures is trimmed to its speech; with pictures it stays as long as they are. Raises
   BadInput where the text cannot be found in the sound.
   """
-  from dubber_jax.footage.prosody import track_pitch
   from dubber_jax.media.mel import mel_numpy
   from dubber_jax.media.sound import resample
+  from dubber_jax.perception.prosody import track_pitch
   from dubber_jax.perception.speaker import embed_speaker
   from dubber_jax.script.alignment import align, durations_in_frames
   from dubber_jax.script.phonemes import encode
@@ -76,8 +76,8 @@ def extract(recording: Recording, gain: float, films: bool) -> dict[str, np.ndar
 
 def extract_sound(recording: Recording, gain: float, films: bool = False) -> dict[str, np.ndarray]:
   """Features of one recording without its text, for a vocoder: as `extract`, with no phoneme and no lips."""
-  from dubber_jax.footage.prosody import track_pitch
   from dubber_jax.media.mel import mel_numpy
+  from dubber_jax.perception.prosody import track_pitch
   from dubber_jax.perception.speaker import embed_speaker
 
   wave = _wave(recording) * gain

@@ -222,9 +222,9 @@ def features_of(wave24k: np.ndarray, alignment: Alignment) -> dict[str, np.ndarr
 
   The line is trimmed to its speech, with 0.2 s before and 0.3 s after it. Durations add up to the frames of the mel.
   """
-  from dubber_jax.footage.prosody import track_pitch
   from dubber_jax.media.mel import mel_numpy
   from dubber_jax.media.sound import resample
+  from dubber_jax.perception.prosody import track_pitch
   from dubber_jax.perception.speaker import embed_speaker
 
   wave = resample(wave24k, RATE, SAMPLE_RATE)

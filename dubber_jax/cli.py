@@ -302,8 +302,8 @@ def _open(given):
   import dataclasses
 
   from dubber_jax.dubbing import library_features
-  from dubber_jax.footage.library import Library
   from dubber_jax.model_directory import load
+  from dubber_jax.retrieval.library import Library
 
   model = load(given.model)
   _tell_terms(model.path)
@@ -486,7 +486,7 @@ def run_demo(given):
 
 
 def run_index(given):
-  from dubber_jax.footage.index import build_library
+  from dubber_jax.retrieval.build import build_library
 
   pairs = dict(pair.partition('=')[::2] for pair in given.only)
   if not all(pairs.values()):
@@ -738,8 +738,8 @@ def run_evaluate(given):
   from dubber_jax.dubbing import library_features
   from dubber_jax.evaluation.evaluate import evaluate, run_shares, take_cores
   from dubber_jax.experiment import read_experiment
-  from dubber_jax.footage.library import Library
   from dubber_jax.model_directory import load
+  from dubber_jax.retrieval.library import Library
 
   share = tuple(map(int, given.share.split('/'))) if given.share else None
   if share:

@@ -101,7 +101,7 @@ class Exemplar:
   text: str = ''
   emotion: str = ''
   media: str = ''  # path of its picture or sound where that is at hand, else ''
-  prosody: dict[str, float] = field(default_factory=dict)  # see footage/prosody.py
+  prosody: dict[str, float] = field(default_factory=dict)  # see perception/prosody.py
 
 
 @dataclass(frozen=True)

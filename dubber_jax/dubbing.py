@@ -14,11 +14,10 @@ from dubber_jax.actor.duration import FRAME_RATE, STRICT, check_fit, room_after
 from dubber_jax.clip import EMOTIONS, HOP, MODALITIES, SAMPLE_RATE, Clip, Direction, Line, MouthTrack, Take, Voice
 from dubber_jax.director.planner import Before, Planner, agreement, by_rules, mixed_emotion
 from dubber_jax.errors import BadInput
-from dubber_jax.footage.library import Library
 from dubber_jax.media.loudness import TARGET_LUFS, integrated, limit_peaks
 from dubber_jax.media.sound import write_wav
 from dubber_jax.model_directory import Model
-from dubber_jax.perception.read import Extractors, follow_mouth, read_clip
+from dubber_jax.perception.analyze import Extractors, follow_mouth, read_clip
 from dubber_jax.rehearsal import (
   Part,
   Round,
@@ -28,6 +27,7 @@ from dubber_jax.rehearsal import (
   speech_span,
   vocode,
 )
+from dubber_jax.retrieval.library import Library
 from dubber_jax.scene import LONGEST_LINE, fill
 from dubber_jax.script.phonemes import SILENCES, Phonemes, phonemize
 from dubber_jax.storage.atomic import check_output

@@ -20,7 +20,6 @@ from dubber_jax.director.planner import Planner, by_rules, guided
 from dubber_jax.dubbing import Stopwatch, check_script, play_line, read_script, shipped_library, tell, words_of
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.report import LineAssets, ReportAssets, write_report
-from dubber_jax.footage.library import Library
 from dubber_jax.media.background import NONE, mix, read_background
 from dubber_jax.media.loudness import TARGET_LUFS, integrated, target_of
 from dubber_jax.media.mux import SOUND_RATE, container_kind, write_dubbed, write_stem
@@ -38,6 +37,7 @@ from dubber_jax.project import (
   write_directions,
   write_index,
 )
+from dubber_jax.retrieval.library import Library
 from dubber_jax.scene import (
   LONGEST_LINE,
   Heard,

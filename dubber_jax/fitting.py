@@ -101,9 +101,9 @@ def is_known(model: Model, voice: Voice) -> bool:
 
 def cut_pieces(wave: np.ndarray) -> list[Piece]:
   """Pieces of a recording (S,) at 22,050 Hz in which words are heard, and found again where they are."""
-  from dubber_jax.footage.prosody import track_pitch
   from dubber_jax.media.mel import mel_numpy
   from dubber_jax.media.sound import resample
+  from dubber_jax.perception.prosody import track_pitch
   from dubber_jax.script.alignment import RATE as HEARD
   from dubber_jax.script.alignment import align, durations_in_frames
   from dubber_jax.script.recognition import cut, recognise, written

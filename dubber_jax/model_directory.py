@@ -171,7 +171,7 @@ def write_manifest(folder: Path):
 
 def feature_versions() -> dict[str, dict]:
   """Name, version and width of every extractor that feeds the model, by need."""
-  from dubber_jax.perception.read import Extractors
+  from dubber_jax.perception.analyze import Extractors
 
   return Extractors().manifest()
 

@@ -22,14 +22,14 @@ def make_voice(
   actor: a Model that is fitted to the voice, so that it is followed more closely (`fitting.py`), by so many steps; not
   to one whose recording has UNFIT faults.
   Of more than a minute the loudest minute is taken. Raises BadInput for a recording shorter than 1 s, silent, or
-  clipped; warns of what will suffer (`perception/voice_quality.py`).
+  clipped; warns of what will suffer (`perception/recording_quality.py`).
   """
-  from dubber_jax.footage.prosody import track_pitch
   from dubber_jax.media.loudness import anchor
   from dubber_jax.media.mel import mel_numpy
   from dubber_jax.media.sound import check_voice, resample
+  from dubber_jax.perception.prosody import track_pitch
+  from dubber_jax.perception.recording_quality import measure_voice, noticed, voice_warnings
   from dubber_jax.perception.speaker import SpeakerEncoder, mean_voice
-  from dubber_jax.perception.voice_quality import measure_voice, noticed, voice_warnings
 
   file = Path(path or name or 'voice').name
   warnings = []

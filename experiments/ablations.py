@@ -26,7 +26,7 @@ from dubber_jax.evaluation.stimuli import read_films, read_lines
 from dubber_jax.evaluation.tables import Ablation, More, write_ablations
 from dubber_jax.evaluation.ways import directed
 from dubber_jax.model_directory import SHIPPED, Model
-from dubber_jax.perception.read import Extractors
+from dubber_jax.perception.analyze import Extractors
 
 LINES = Path(__file__).with_name('emotional_lines.jsonl')
 STEPS = 150  # of the emotion path of rows 10 to 12 and of what they are compared with

@@ -24,7 +24,7 @@ from dubber_jax.evaluation.stimuli import read_films, read_lines
 from dubber_jax.evaluation.tables import More, write_rows
 from dubber_jax.evaluation.ways import directed
 from dubber_jax.model_directory import Model
-from dubber_jax.perception.read import read_clip
+from dubber_jax.perception.analyze import read_clip
 
 LINES = Path(__file__).with_name('emotional_lines.jsonl')
 NUMBERS = (1, 2, 3, 5, 10)  # of clips recalled for each of scene, face and text

@@ -20,7 +20,7 @@ import optax
 
 from dubber_jax.clip import EMOTIONS
 from dubber_jax.config import Config, TrainConfig
-from dubber_jax.perception.sound import LENGTHS, WEIGHTS, SoundEmotion, sound_features, speech_mel
+from dubber_jax.perception.speech_emotion import LENGTHS, WEIGHTS, SoundEmotion, sound_features, speech_mel
 from dubber_jax.training.task import Task, adamw
 
 DATA = Path(os.environ.get('DUBBER_DATA', Path(__file__).parents[1] / '..' / 'shared' / 'data'))

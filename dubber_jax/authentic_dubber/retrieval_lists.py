@@ -14,8 +14,8 @@ import numpy as np
 from etils import epath
 
 from dubber_jax.errors import BadInput
-from dubber_jax.footage.library import HALVES
-from dubber_jax.footage.search import ExactSearch, unit_rows
+from dubber_jax.retrieval.library import HALVES
+from dubber_jax.retrieval.search import ExactSearch, unit_rows
 
 LISTED = 100
 LIST_NAMES = {

@@ -17,10 +17,10 @@ from dubber_jax.clip import SAMPLE_RATE, Direction, Line
 from dubber_jax.director.cues import LIMITS
 from dubber_jax.director.notes import PAUSE_LIMITS, breath_place, marks
 from dubber_jax.errors import BadInput
-from dubber_jax.footage.prosody import track_pitch
 from dubber_jax.media.sound import read_sound, resample
-from dubber_jax.perception.sound import sound_emotion
-from dubber_jax.perception.speech import RATE, WINDOW, speech_odds
+from dubber_jax.perception.prosody import track_pitch
+from dubber_jax.perception.speech_emotion import sound_emotion
+from dubber_jax.perception.vad import RATE, WINDOW, speech_odds
 from dubber_jax.script.phonemes import Phonemes
 
 LEAST_SPEECH = 0.4  # s of a line; with less there is nothing to follow

@@ -28,12 +28,12 @@ from dubber_jax.evaluation.intervals import Gain, Interval, crossed, paired
 from dubber_jax.evaluation.judging import Kept, cores, errors, open_judge
 from dubber_jax.evaluation.likeness import likeness
 from dubber_jax.evaluation.stimuli import Stimulus
-from dubber_jax.footage.library import Library
 from dubber_jax.media.loudness import anchor
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.sound import read_sound, write_wav
 from dubber_jax.model_directory import Model
 from dubber_jax.rehearsal import compile_clock
+from dubber_jax.retrieval.library import Library
 
 JUDGES = ('functionals', 'mos', 'cleanliness', 'words', 'voice', 'lips')
 SPARED = ('cleanliness',)  # judges that hear the first seed alone: slow, and no claim rests on them
@@ -194,7 +194,7 @@ class Bench:
   def _clip(self, stimulus):
     clip = stimulus.clip(self.root / 'films')
     if clip is not None:  # what is seen is kept from here on, so that it costs no way any time
-      from dubber_jax.perception.read import read_clip
+      from dubber_jax.perception.analyze import read_clip
 
       read_clip(clip, Line(stimulus.text))
     return clip

@@ -1,7 +1,7 @@
 """Which emotion is heard in a voice: the judge of emotional accuracy.
 
 A judge only: nothing that trains, directs or reviews may listen with it. It shares nothing with the director's ears:
-`perception/sound.py` is a convolutional network on mels of RAVDESS actors 01-10; this is a linear discriminant of
+`perception/speech_emotion.py` is a convolutional network on mels of RAVDESS actors 01-10; this is a linear discriminant of
 functionals of pitch, spectrum and rhythm (`functionals.py`) of actors 11-18. It knows no words: taught one sentence, it
 hears nearly as well in another. `experiments/emotion_judge.py` trains it; docs/judges.md says what it can tell.
 

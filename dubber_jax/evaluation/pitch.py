@@ -2,7 +2,7 @@
 
 Both sounds are cut into mel frames of 11.6 ms and aligned by dynamic time warping of their mel cepstra, as MCD-DTW is
 (`mcd.py`): a word said later is no error here. Pitch is tracked by SwiftF0
-(`footage/prosody.py`), the same for both.
+(`perception/prosody.py`), the same for both.
 
 The measures are those of the field: root mean square and correlation of log pitch where both are voiced; gross pitch
 error, a fifth or more off (Nakatani et al. 2008); voicing decision error, and f0 frame error, which is either of the
@@ -15,8 +15,8 @@ import numpy as np
 
 from dubber_jax.clip import SAMPLE_RATE
 from dubber_jax.evaluation.mcd import cheapest_path, mel_cepstra
-from dubber_jax.footage.prosody import track_pitch
 from dubber_jax.media.mel import mel_numpy
+from dubber_jax.perception.prosody import track_pitch
 
 GROSS = 0.2  # of the reference's pitch
 DEPTH = 50.0  # dB below the loudest frame: all that is quieter counts as silence

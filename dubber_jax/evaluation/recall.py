@@ -7,8 +7,8 @@ import numpy as np
 
 from dubber_jax.clip import MODALITIES, Exemplars, Reading
 from dubber_jax.errors import BadInput
-from dubber_jax.footage.library import HALVES, Library
-from dubber_jax.footage.search import TIE, unit_rows
+from dubber_jax.retrieval.library import HALVES, Library
+from dubber_jax.retrieval.search import TIE, unit_rows
 
 
 def without(*modalities: str):

@@ -10,9 +10,9 @@ from dubber_jax.director.review import WEIGHTS
 from dubber_jax.dubbing import play_line, read_script
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.bench import Played, Stage, Way, without_director
-from dubber_jax.footage.library import Library
-from dubber_jax.perception.read import Extractors, follow_mouth
+from dubber_jax.perception.analyze import Extractors, follow_mouth
 from dubber_jax.rehearsal import Part, perform_all, vocode
+from dubber_jax.retrieval.library import Library
 
 ONE_WAY_MARKS = ('natural', 'words', 'voice')  # of the critic's: those that need no goal
 TOLD = 0.8  # intensity of a label: as strong as the rules play what they are sure of

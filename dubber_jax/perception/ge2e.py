@@ -22,8 +22,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from dubber_jax.errors import BadInput
-from dubber_jax.perception.speech import WINDOW as HEARD
-from dubber_jax.perception.speech import speech_odds
+from dubber_jax.perception.vad import WINDOW as HEARD
+from dubber_jax.perception.vad import speech_odds
 
 RATE = 16000  # Hz
 HOP, WINDOW, BANDS = 160, 400, 40  # samples, samples, mel bands

@@ -9,11 +9,11 @@ import pytest
 
 from dubber_jax.cli import main
 from dubber_jax.clip import SAMPLE_RATE
-from dubber_jax.footage.library import SHIPPED as LIBRARY
 from dubber_jax.media.cartoon import draw_cartoon
 from dubber_jax.media.sound import write_wav
 from dubber_jax.media.video import write_silent_clip
 from dubber_jax.model_directory import SHIPPED as MODEL
+from dubber_jax.retrieval.library import SHIPPED as LIBRARY
 
 
 @pytest.fixture

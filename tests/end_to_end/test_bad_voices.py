@@ -9,12 +9,12 @@ from data_pipelines import audio_damage
 from dubber_jax.cli import main
 from dubber_jax.clip import SAMPLE_RATE, Line
 from dubber_jax.dubbing import play_line, shipped_library
-from dubber_jax.footage.prosody import track_pitch
 from dubber_jax.media.cartoon import draw_cartoon
 from dubber_jax.media.loudness import integrated, limit_peaks
 from dubber_jax.media.sound import read_sound, write_wav
 from dubber_jax.media.video import write_silent_clip
 from dubber_jax.model_directory import load
+from dubber_jax.perception.prosody import track_pitch
 from dubber_jax.voices import make_voice
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ import pytest
 from dubber_jax.clip import SAMPLE_RATE
 from dubber_jax.evaluation import speakers
 from dubber_jax.evaluation.stimuli import ACTORS, STRANGER, read_films, read_lines
-from dubber_jax.footage.library import SHIPPED as LIBRARY
+from dubber_jax.retrieval.library import SHIPPED as LIBRARY
 from dubber_jax.training.critic import HEARD_BY_JUDGES
 from dubber_jax.training.data import TRAINING_SPLITS
 

@@ -6,7 +6,7 @@ import pytest
 from dubber_jax.clip import MODALITIES, Reading
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.recall import agreement, by_speaker, nearest, unheard, unlabelled, without
-from dubber_jax.footage.library import Library
+from dubber_jax.retrieval.library import Library
 
 
 @pytest.fixture(scope='module')

@@ -16,8 +16,8 @@ from etils import epath
 
 from dubber_jax.clip import EMOTIONS, MODALITIES, SAMPLE_RATE, Clip, Line
 from dubber_jax.errors import BadInput
-from dubber_jax.footage.library import EMBEDDINGS, Library, LibraryClip, check_absent, extractor_identity
-from dubber_jax.footage.prosody import measure_prosody
+from dubber_jax.perception.prosody import measure_prosody
+from dubber_jax.retrieval.library import EMBEDDINGS, Library, LibraryClip, check_absent, extractor_identity
 
 MEDIA = frozenset('.mp4 .mkv .mov .mpg .mpeg .webm .flv .avi .m4v .wav .flac .opus .ogg .mp3 .m4a'.split())
 SUBTITLES = ('.srt', '.vtt', '.ass')
@@ -156,7 +156,7 @@ class FootageReader:
   """
 
   def __init__(self):
-    from dubber_jax.perception.read import Extractors
+    from dubber_jax.perception.analyze import Extractors
 
     self.perception = Extractors()
     self.extractors = {m: getattr(self.perception, m) for m in EMBEDDINGS}
@@ -195,7 +195,7 @@ class FootageReader:
 
   def _from_pictures(self, footage):
     from dubber_jax.media.video import read_frames
-    from dubber_jax.perception.read import read_clip
+    from dubber_jax.perception.analyze import read_clip
 
     frames, seconds = read_frames(footage.path, footage.start, footage.end)
     line = Line(footage.text or '...', footage.start, footage.end)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dubber_jax.clip import EMOTIONS, MODALITIES
-from dubber_jax.footage.library import EMBEDDINGS, SHIPPED, Library
+from dubber_jax.retrieval.library import EMBEDDINGS, SHIPPED, Library
 
 
 @pytest.fixture(scope='module')
@@ -13,7 +13,7 @@ def shipped():
 
 
 def test_shipped_library_was_built_with_the_extractors_that_ship_with_it():
-  from dubber_jax.perception.read import Extractors
+  from dubber_jax.perception.analyze import Extractors
 
   Library.open(features=Extractors().manifest())
 

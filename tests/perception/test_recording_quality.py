@@ -4,10 +4,10 @@ import pytest
 from data_pipelines import audio_damage
 from dubber_jax.clip import SAMPLE_RATE
 from dubber_jax.errors import BadInput
-from dubber_jax.footage.prosody import track_pitch
 from dubber_jax.media.sound import read_sound
+from dubber_jax.perception.prosody import track_pitch
+from dubber_jax.perception.recording_quality import measure_voice, noticed
 from dubber_jax.perception.speaker import SpeakerEncoder
-from dubber_jax.perception.voice_quality import measure_voice, noticed
 from dubber_jax.voices import densest, make_voice
 
 
@@ -77,7 +77,7 @@ def test_two_people_who_differ_are_at_least_told(strangers):
 
 def test_recording_that_may_be_of_several_is_fitted_all_the_same(woman, monkeypatch):
   import dubber_jax.fitting
-  import dubber_jax.perception.voice_quality as quality
+  import dubber_jax.perception.recording_quality as quality
 
   fitted = []
   monkeypatch.setattr(dubber_jax.fitting, 'fit_voice', lambda actor, voice, *_: fitted.append(voice) or voice)

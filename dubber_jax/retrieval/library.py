@@ -17,8 +17,8 @@ from etils import epath
 
 from dubber_jax.clip import MODALITIES, Exemplar, Exemplars, Reading
 from dubber_jax.errors import BadInput
-from dubber_jax.footage.prosody import PROSODY
-from dubber_jax.footage.search import SMALL_LIBRARY, ExactSearch, ScannSearch, unit_rows
+from dubber_jax.perception.prosody import PROSODY
+from dubber_jax.retrieval.search import SMALL_LIBRARY, ExactSearch, ScannSearch, unit_rows
 
 FORMAT = 1
 EMBEDDINGS = MODALITIES + ('sound',)

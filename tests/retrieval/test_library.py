@@ -6,7 +6,7 @@ import pytest
 
 from dubber_jax.clip import MODALITIES, Reading
 from dubber_jax.errors import BadInput
-from dubber_jax.footage.library import EMBEDDINGS, Library, LibraryClip
+from dubber_jax.retrieval.library import EMBEDDINGS, Library, LibraryClip
 
 WIDTHS = {'scene': 6, 'face': 6, 'text': 8, 'sound': 4}
 EXTRACTORS = {m: {'name': f'{m}-net', 'version': '2', 'width': w} for m, w in WIDTHS.items()}
@@ -180,7 +180,7 @@ def test_broken_library_is_one_clear_line(tmp_path, breaking, message):
 
 
 def test_large_files_whose_hash_is_not_checked_are_still_checked_by_shape(tmp_path, monkeypatch):
-  monkeypatch.setattr('dubber_jax.footage.library.CHECKED_BYTES', 0)
+  monkeypatch.setattr('dubber_jax.retrieval.library.CHECKED_BYTES', 0)
   make(tmp_path / 'lib')
   np.save(tmp_path / 'lib' / 'face.npy', np.zeros((11, 6), np.float16))
   with pytest.raises(BadInput, match='shape'):

@@ -16,8 +16,8 @@ from dubber_jax.perception.extractors import (
 from dubber_jax.perception.face import MiniXception
 from dubber_jax.perception.lips import LandmarkTracker
 from dubber_jax.perception.scene import ColourAndMotion
-from dubber_jax.perception.sound import SoundReader
 from dubber_jax.perception.speaker import SpeakerEncoder
+from dubber_jax.perception.speech_emotion import SoundReader
 from dubber_jax.perception.text import MiniLM
 from dubber_jax.storage.cache import cached, digest
 

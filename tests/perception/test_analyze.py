@@ -3,7 +3,7 @@ import pytest
 
 from dubber_jax.clip import EMOTIONS, MODALITIES, Clip, Line
 from dubber_jax.errors import BadInput
-from dubber_jax.perception.read import Extractors, follow_mouth, read_clip
+from dubber_jax.perception.analyze import Extractors, follow_mouth, read_clip
 
 
 @pytest.fixture(autouse=True)

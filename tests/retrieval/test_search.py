@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from dubber_jax.errors import BadInput
-from dubber_jax.footage import search
-from dubber_jax.footage.search import ExactSearch, ScannSearch, unit_rows
+from dubber_jax.retrieval import search
+from dubber_jax.retrieval.search import ExactSearch, ScannSearch, unit_rows
 
 
 def clustered(rng, rows, width=32, kinds=40):
@@ -113,7 +113,7 @@ def test_tensorflow_that_would_crash_scann_is_refused_before_the_import(monkeypa
 EIGHT_DEVICES = """
 import jax, numpy as np
 jax.config.update('jax_num_cpu_devices', 8)
-from dubber_jax.footage.search import DeviceSearch, ExactSearch, unit_rows
+from dubber_jax.retrieval.search import DeviceSearch, ExactSearch, unit_rows
 rng = np.random.default_rng(5)
 rows, queries = unit_rows(rng.standard_normal((1003, 32))), unit_rows(rng.standard_normal((9, 32)))
 for allowed in (None, rng.random(1003) < 0.5, rng.random((9, 1003)) < 0.01):

@@ -1,6 +1,6 @@
 import numpy as np
 
-from dubber_jax.footage.prosody import measure_prosody, track_pitch
+from dubber_jax.perception.prosody import measure_prosody, track_pitch
 from dubber_jax.script.alignment import Alignment
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from dubber_jax.errors import BadInput
-from dubber_jax.footage import index
-from dubber_jax.footage.index import Entry, build_library, find_footage
-from dubber_jax.footage.library import EMBEDDINGS, Library, LibraryClip
+from dubber_jax.retrieval import build
+from dubber_jax.retrieval.build import Entry, build_library, find_footage
+from dubber_jax.retrieval.library import EMBEDDINGS, Library, LibraryClip
 
 
 class TwoNumbers:
@@ -50,7 +50,7 @@ def test_library_holds_what_was_read_and_lists_what_was_not(table, tmp_path):
 
 
 def test_stopped_run_goes_on_where_it_was_and_ends_as_an_unstopped_one(table, tmp_path, monkeypatch):
-  monkeypatch.setattr(index, 'SAVE_CLIPS', 2)
+  monkeypatch.setattr(build, 'SAVE_CLIPS', 2)
   with pytest.raises(KeyboardInterrupt):
     build_library(table, tmp_path / 'lib', progress=False, reader=TwoNumbers(stop_at=7))
   assert not (tmp_path / 'lib').exists()
