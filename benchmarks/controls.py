@@ -22,7 +22,7 @@ from dubber_jax.evaluation.judging import errors, open_judge
 from dubber_jax.model_directory import load
 from dubber_jax.perception.prosody import track_pitch
 from dubber_jax.rehearsal import Part, perform_all, speech_span, vocode
-from dubber_jax.script.phonemes import SILENCES, phonemize
+from dubber_jax.script.g2p import SILENCES, phonemize
 from dubber_jax.storage.cache import cache_folder
 
 LINES = Path(__file__).with_name('everyday.txt')

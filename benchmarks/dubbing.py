@@ -28,8 +28,8 @@ def main():
   os.environ['DUBBER_CACHE'] = ''  # nothing read before may be taken from the cache
 
   from dubber_jax.clip import Line
+  from dubber_jax.demo.cartoon import draw_cartoon
   from dubber_jax.film import dub
-  from dubber_jax.media.cartoon import draw_cartoon
   from dubber_jax.media.video import write_silent_clip
   from dubber_jax.model_directory import load
 

@@ -106,7 +106,7 @@ def packaged(how: str, artifact: str):
   from dubber_jax.export import load as load_artifact
   from dubber_jax.model_directory import load as load_model
   from dubber_jax.rehearsal import FRAME_RATE
-  from dubber_jax.script.phonemes import encode, phonemize
+  from dubber_jax.script.g2p import encode, phonemize
 
   began = time.perf_counter()
   model = (load_model if how == 'model' else load_artifact)(artifact)

@@ -18,7 +18,7 @@ from dubber_jax.clip import SAMPLE_RATE, Direction
 from dubber_jax.evaluation.words import Whisper, edits, normalise
 from dubber_jax.model_directory import load
 from dubber_jax.rehearsal import Part, perform, perform_all, vocode
-from dubber_jax.script.phonemes import SILENCES, phonemize
+from dubber_jax.script.g2p import SILENCES, phonemize
 
 RATES = (1.35, 1.5, 1.65, 1.8)
 ALIKE = {'vowel': 1.0, 'consonant': 1.0}, {'vowel': 0.0, 'consonant': 0.0}

@@ -15,7 +15,7 @@ from dubber_jax.director.planner import by_rules
 from dubber_jax.evaluation.intervals import interval
 from dubber_jax.media.sound import read_sound
 from dubber_jax.perception.analyze import read_clip
-from dubber_jax.script.phonemes import phonemize
+from dubber_jax.script.g2p import phonemize
 
 ACTORS = tuple(f'ravdess_{n}' for n in range(19, 23))
 NOBODY = Exemplars({m: () for m in MODALITIES}, {}, np.zeros((3, 3, 1)), *[np.zeros((3, 3), bool)] * 2)

@@ -43,7 +43,7 @@ def extract(recording: Recording, gain: float, films: bool) -> dict[str, np.ndar
   from dubber_jax.perception.prosody import track_pitch
   from dubber_jax.perception.speaker import embed_speaker
   from dubber_jax.script.alignment import align, durations_in_frames
-  from dubber_jax.script.phonemes import encode
+  from dubber_jax.script.g2p import encode
 
   wave = _wave(recording) * gain
   alignment = align(resample(wave, SAMPLE_RATE, 16000), recording.text)

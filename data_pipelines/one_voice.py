@@ -17,7 +17,7 @@ from data_pipelines.recordings import Recording
 from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.errors import BadInput
 from dubber_jax.retrieval.build import MEDIA
-from dubber_jax.script.recognition import LONGEST, Word, cut, written  # LONGEST fits a training bucket of 640 frames
+from dubber_jax.script.asr import LONGEST, Word, cut, written  # LONGEST fits a training bucket of 640 frames
 from dubber_jax.storage.atomic import complete_file
 from dubber_jax.training.packed import PackedSet
 

@@ -34,7 +34,7 @@ from dubber_jax.clip import SAMPLE_RATE
 from dubber_jax.config import FeatureConfig
 from dubber_jax.errors import BadInput, exit_code
 from dubber_jax.script.alignment import Alignment, durations_in_frames
-from dubber_jax.script.phonemes import SILENCES, encode
+from dubber_jax.script.g2p import SILENCES, encode
 from dubber_jax.storage.atomic import complete_file, write_json
 from dubber_jax.training.packed import FULL_SCALE, quantise, quantise_wave, write_packed
 

@@ -28,7 +28,7 @@ from dubber_jax.authentic_dubber.retrieval_lists import LISTED, list_name, read_
 from dubber_jax.clip import EMOTIONS, HOP, LIP_RATE, MEL_BANDS, MODALITIES, SAMPLE_RATE
 from dubber_jax.config import Config, TreeConfig
 from dubber_jax.errors import BadInput
-from dubber_jax.script.phonemes import ARPABET_87, published_ids
+from dubber_jax.script.g2p import ARPABET_87, published_ids
 from dubber_jax.training.records import PublishedRecords
 
 FRAMES_PER_LIP = SAMPLE_RATE / HOP / LIP_RATE  # 3.45

@@ -346,7 +346,7 @@ def _rehearsal(given) -> dict:
 
 
 def _lexicon(given):
-  from dubber_jax.script.phonemes import read_lexicon
+  from dubber_jax.script.g2p import read_lexicon
 
   return read_lexicon(given.lexicon) if given.lexicon else None
 
@@ -354,7 +354,7 @@ def _lexicon(given):
 def run_dub(given):
   from dubber_jax.cast import cast_lines, read_cast, read_names
   from dubber_jax.film import dub
-  from dubber_jax.script.lines import parse_line, read_lines
+  from dubber_jax.script.subtitles import parse_line, read_lines
   from dubber_jax.voices import find_voice
 
   if not (given.voice or given.cast):
@@ -416,7 +416,7 @@ def run_redo(given):
 
 def run_speak(given):
   from dubber_jax.dubbing import speak
-  from dubber_jax.script.lines import parse_line, read_lines
+  from dubber_jax.script.subtitles import parse_line, read_lines
   from dubber_jax.storage.atomic import check_output, write_json
   from dubber_jax.voices import find_voice
 
@@ -452,8 +452,8 @@ def _read_rows(path) -> list[str]:
 
 def run_demo(given):
   from dubber_jax.clip import EMOTIONS, Line
+  from dubber_jax.demo.cartoon import draw_cartoon
   from dubber_jax.film import dub
-  from dubber_jax.media.cartoon import draw_cartoon
   from dubber_jax.media.video import write_silent_clip
   from dubber_jax.storage.atomic import check_output
   from dubber_jax.voices import find_voice
@@ -633,7 +633,7 @@ def run_release(given):
   from dubber_jax.fitting import SENTENCE
   from dubber_jax.model_directory import Model, load, open_vocoder, write_model_directory
   from dubber_jax.rehearsal import perform
-  from dubber_jax.script.phonemes import phonemize
+  from dubber_jax.script.g2p import phonemize
   from dubber_jax.training.checkpoints import best_step, load_weights, read_config
   from dubber_jax.training.task import shipped
   from dubber_jax.vocoder.griffin_lim import GriffinLim

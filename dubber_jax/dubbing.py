@@ -29,7 +29,7 @@ from dubber_jax.rehearsal import (
 )
 from dubber_jax.retrieval.library import Library
 from dubber_jax.scene import LONGEST_LINE, fill
-from dubber_jax.script.phonemes import SILENCES, Phonemes, phonemize
+from dubber_jax.script.g2p import SILENCES, Phonemes, phonemize
 from dubber_jax.storage.atomic import check_output
 
 LONGEST_TEXT, MOST_PHONEMES = 3000, 1200  # characters and phonemes of a line: a minute and more of speech

@@ -29,7 +29,7 @@ from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.model_directory import Model, fitted_names, flatten, moved_params, norms_hash
 from dubber_jax.nn.alignment import frame_to_phoneme
-from dubber_jax.script.phonemes import encode, phonemize
+from dubber_jax.script.g2p import encode, phonemize
 from dubber_jax.storage.cache import cached
 from dubber_jax.training.losses import WEIGHTS, voice_losses
 
@@ -106,7 +106,7 @@ def cut_pieces(wave: np.ndarray) -> list[Piece]:
   from dubber_jax.perception.prosody import track_pitch
   from dubber_jax.script.alignment import RATE as HEARD
   from dubber_jax.script.alignment import align, durations_in_frames
-  from dubber_jax.script.recognition import cut, recognise, written
+  from dubber_jax.script.asr import cut, recognise, written
 
   pieces = []
   for words in cut(recognise(resample(wave, SAMPLE_RATE, HEARD)), LONGEST):

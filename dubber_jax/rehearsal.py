@@ -30,7 +30,7 @@ from dubber_jax.director.review import misleading, review, without_wishes
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.model_directory import Model
 from dubber_jax.perception.visual_vad import RATE, VisualSpeech, silent_gaps, speech_window, visual_vad
-from dubber_jax.script.phonemes import SILENCES, Phonemes, encode
+from dubber_jax.script.g2p import SILENCES, Phonemes, encode
 from dubber_jax.script.symbols import VOWELS
 
 FADE = 0.1  # s; begins twice as long before speech, or ends as long after it

@@ -24,7 +24,7 @@ from dubber_jax.media.video import probe, write_silent_clip
 from dubber_jax.model_directory import Model
 from dubber_jax.project import opened
 from dubber_jax.rehearsal import with_pauses
-from dubber_jax.script.phonemes import phonemize
+from dubber_jax.script.g2p import phonemize
 
 LIBRARY = SimpleNamespace(hash='books', folder='library')
 LINES = [

@@ -12,8 +12,8 @@ from dubber_jax.errors import BadInput
 from dubber_jax.fitting import Piece, cut_pieces, fit_voice
 from dubber_jax.model_directory import fitted_names, read_voices, write_voices
 from dubber_jax.rehearsal import Part, perform_all
-from dubber_jax.script.phonemes import encode, phonemize
-from dubber_jax.script.recognition import recognise
+from dubber_jax.script.asr import recognise
+from dubber_jax.script.g2p import encode, phonemize
 
 
 @pytest.fixture

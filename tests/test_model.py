@@ -9,7 +9,7 @@ from dubber_jax.clip import MODALITIES
 from dubber_jax.config import ActorConfig, Config, DirectorConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.model import DirectorActor
-from dubber_jax.script.phonemes import encode
+from dubber_jax.script.g2p import encode
 from dubber_jax.script.symbols import SYMBOLS
 
 TINY = Config(

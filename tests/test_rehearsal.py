@@ -15,7 +15,7 @@ from dubber_jax.rehearsal import (
   with_pauses,
   without_misleading,
 )
-from dubber_jax.script.phonemes import phonemize
+from dubber_jax.script.g2p import phonemize
 from dubber_jax.script.visemes import NAMES, SILENT
 
 

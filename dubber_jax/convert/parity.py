@@ -47,7 +47,7 @@ from dubber_jax.director.graphs import EmotionGraphs, relations
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import filterbank, mel_spectrogram
 from dubber_jax.nn.graph_attention import RelationalGraphAttention
-from dubber_jax.script.phonemes import ARPABET_87, published_ids
+from dubber_jax.script.g2p import ARPABET_87, published_ids
 
 
 @dataclasses.dataclass(frozen=True)

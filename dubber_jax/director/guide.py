@@ -21,7 +21,7 @@ from dubber_jax.media.sound import read_sound, resample
 from dubber_jax.perception.prosody import track_pitch
 from dubber_jax.perception.speech_emotion import sound_emotion
 from dubber_jax.perception.vad import RATE, WINDOW, speech_odds
-from dubber_jax.script.phonemes import Phonemes
+from dubber_jax.script.g2p import Phonemes
 
 LEAST_SPEECH = 0.4  # s of a line; with less there is nothing to follow
 LEAST_LINES = 3  # of a character, from which on its own median is known

@@ -31,7 +31,7 @@ from dubber_jax.director.guide import Guide
 from dubber_jax.director.notes import PAUSE_LIMITS, ParsedNote, describe, parse
 from dubber_jax.director.planner import Before, Planner, agreement, by_rules, mixed_emotion, spoken_to
 from dubber_jax.errors import BadInput
-from dubber_jax.script.phonemes import Phonemes, phonemize
+from dubber_jax.script.g2p import Phonemes, phonemize
 
 KEY = 'OPENAI_API_KEY'  # environment variable; the only place that a key is read from
 LONGEST_ANSWER = 1 << 20  # bytes

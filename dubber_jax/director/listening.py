@@ -25,7 +25,7 @@ from dubber_jax.clip import EMOTIONS, HOP, MEL_BANDS, SAMPLE_RATE, MouthTrack, T
 from dubber_jax.director.critic import OPENING, PHONE_OF, STEP, Critic, CriticSizes
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR
-from dubber_jax.script.phonemes import SILENCES, encode
+from dubber_jax.script.g2p import SILENCES, encode
 
 FRAME_STEP, PHONEME_STEP = 128, 64  # lengths are padded to multiples, so that few shapes are compiled
 REFERENCE = 256  # mel frames of a voice

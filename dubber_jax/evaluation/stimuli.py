@@ -40,7 +40,7 @@ class Stimulus:
 
   def clip(self, folder: Path) -> Clip | None:
     """Its silent pictures; what has to be drawn is drawn once, into `folder`."""
-    from dubber_jax.media.cartoon import draw_cartoon
+    from dubber_jax.demo.cartoon import draw_cartoon
     from dubber_jax.media.video import read_frames, write_silent_clip
     from dubber_jax.storage.cache import digest
 

@@ -234,7 +234,7 @@ def _spoken(footage, wave):
   """The Alignment of the line in its sound, or how many phonemes it has where it is not found there."""
   from dubber_jax.media.sound import resample
   from dubber_jax.script.alignment import align
-  from dubber_jax.script.phonemes import SILENCES, phonemize
+  from dubber_jax.script.g2p import SILENCES, phonemize
 
   if not footage.text:
     return None
@@ -363,7 +363,7 @@ def _from_file(root: Path, path: Path) -> list[Footage]:
   key = f'{root.name}/{speaker}/{path.stem}'
   script = next((path.with_suffix(s) for s in SUBTITLES if path.with_suffix(s).exists()), None)
   if script:
-    from dubber_jax.script.lines import read_lines
+    from dubber_jax.script.subtitles import read_lines
 
     return [
       Footage(f'{key}#{i}', str(path), str(media), line.character or speaker, line.text, '', line.start, line.end)

@@ -14,7 +14,7 @@ import numpy as np
 
 from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.errors import BadInput
-from dubber_jax.script.phonemes import SILENCES, Phonemes, phonemize
+from dubber_jax.script.g2p import SILENCES, Phonemes, phonemize
 
 RATE = 16000  # Hz, of the acoustic model
 FRAME = 0.01  # s, of the acoustic model

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dubber_jax.errors import BadInput
-from dubber_jax.script.phonemes import Phonemes
+from dubber_jax.script.g2p import Phonemes
 from dubber_jax.script.symbols import FINALS, INITIALS, STRENGTH, TONES
 
 INSTALL = "pip install 'dubber_jax[mandarin]'"

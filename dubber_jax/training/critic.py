@@ -18,7 +18,7 @@ from dubber_jax.director.critic import PHONE_OF, PITCH_CLASSES, SEMITONES, STEP,
 from dubber_jax.director.listening import REFERENCE, phone_log_likelihood
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR
-from dubber_jax.script.phonemes import encode
+from dubber_jax.script.g2p import encode
 from dubber_jax.training.data import is_plain
 from dubber_jax.training.losses import mean_where
 from dubber_jax.training.packed import PackedSet

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from dubber_jax.actor.text import TextEncoder
-from dubber_jax.script.phonemes import encode
+from dubber_jax.script.g2p import encode
 from dubber_jax.script.symbols import SYMBOLS
 
 BEFORE = [

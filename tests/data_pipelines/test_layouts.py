@@ -75,7 +75,7 @@ def test_originals_and_lists_agree_on_every_recording(data_dir, tmp_path):
 
 
 def test_letter_a_of_grid_is_spoken_as_a_letter(data_dir):
-  from dubber_jax.script.phonemes import phonemize
+  from dubber_jax.script.g2p import phonemize
 
   text = next(r.text for r in read_recordings('grid', data_dir) if r.id[3] == 'a')
   assert '@EY1' in phonemize(text).symbols

@@ -5,8 +5,8 @@ import pytest
 
 from data_pipelines.teacher_mandarin import TEACHER_FINALS, TEACHER_INITIALS, mandarin_phonemes, map_mandarin
 from dubber_jax.errors import BadInput
+from dubber_jax.script.g2p import encode
 from dubber_jax.script.mandarin import MARKS, UNSPOKEN, Syllable, phonemize
-from dubber_jax.script.phonemes import encode
 from dubber_jax.script.symbols import FINALS, INITIALS
 
 pytest.importorskip('pypinyin')

@@ -16,7 +16,7 @@ from dubber_jax.director.listening import (
   write_critic,
 )
 from dubber_jax.errors import BadInput
-from dubber_jax.script.phonemes import encode, phonemize
+from dubber_jax.script.g2p import encode, phonemize
 
 SIZES = CriticSizes(width=16, layers=1, opinion=8, embedding=8)
 

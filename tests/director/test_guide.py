@@ -7,7 +7,7 @@ from dubber_jax.director.guide import COURSE, Guide, against_own, follow, read_g
 from dubber_jax.director.planner import by_rules, guided
 from dubber_jax.errors import BadInput
 from dubber_jax.media.sound import write_wav
-from dubber_jax.script.phonemes import phonemize
+from dubber_jax.script.g2p import phonemize
 
 LINE = phonemize('I told you, you were never going to leave.')
 

@@ -13,7 +13,7 @@ from dubber_jax.director.cues import LIMITS
 from dubber_jax.director.language_model import KEY, SCHEMA, LanguageModel, open_planner
 from dubber_jax.director.planner import by_rules, plan
 from dubber_jax.errors import BadInput
-from dubber_jax.script.phonemes import phonemize
+from dubber_jax.script.g2p import phonemize
 
 LINE = Line('I told you, you were never going to leave.', character='Ann', stage_direction='to Ben')
 PHONEMES = phonemize(LINE.text)

@@ -10,7 +10,7 @@ from dubber_jax.director.asks import number
 from dubber_jax.director.cues import LIMITS, RATIOS
 from dubber_jax.director.notes import MIXED, describe, describe_change, parse
 from dubber_jax.errors import BadInput
-from dubber_jax.script.phonemes import phonemize
+from dubber_jax.script.g2p import phonemize
 
 LINE = phonemize('I told you, you were never going to leave this house.')
 WORDS = LINE.words

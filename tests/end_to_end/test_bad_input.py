@@ -9,7 +9,7 @@ import pytest
 
 from dubber_jax.cli import main
 from dubber_jax.clip import SAMPLE_RATE
-from dubber_jax.media.cartoon import draw_cartoon
+from dubber_jax.demo.cartoon import draw_cartoon
 from dubber_jax.media.sound import write_wav
 from dubber_jax.media.video import write_silent_clip
 from dubber_jax.model_directory import SHIPPED as MODEL

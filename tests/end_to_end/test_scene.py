@@ -12,7 +12,7 @@ import pytest
 
 from dubber_jax.cli import main
 from dubber_jax.clip import HOP, SAMPLE_RATE
-from dubber_jax.media.cartoon import draw_cartoon
+from dubber_jax.demo.cartoon import draw_cartoon
 from dubber_jax.media.mux import SOUND_RATE, write_dubbed
 from dubber_jax.media.sound import read_sound, write_wav
 from dubber_jax.media.video import read_frames, write_silent_clip

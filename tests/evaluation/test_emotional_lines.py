@@ -6,8 +6,8 @@ from pathlib import Path
 
 from data_pipelines.teacher_plan import NEAR_TEST_LINES
 from dubber_jax.clip import EMOTIONS
+from dubber_jax.demo.cartoon import MOODS
 from dubber_jax.evaluation.words import normalise
-from dubber_jax.media.cartoon import MOODS
 
 REPOSITORY = Path(__file__).parents[2]
 LINES, DEVELOPMENT = (

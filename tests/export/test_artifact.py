@@ -11,7 +11,7 @@ from dubber_jax.clip import MODALITIES, Direction, Exemplars, MouthTrack, Readin
 from dubber_jax.errors import BadInput
 from dubber_jax.export import export, load
 from dubber_jax.rehearsal import perform, vocode
-from dubber_jax.script.phonemes import encode, phonemize
+from dubber_jax.script.g2p import encode, phonemize
 from dubber_jax.vocoder.inputs import draw
 
 PHONEMES = phonemize('We never asked.')

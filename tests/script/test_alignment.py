@@ -6,7 +6,7 @@ import pytest
 from dubber_jax.errors import BadInput
 from dubber_jax.media.sound import read_sound
 from dubber_jax.script.alignment import RATE, Alignment, align, durations_in_frames
-from dubber_jax.script.phonemes import SILENCES, encode, phonemize
+from dubber_jax.script.g2p import SILENCES, encode, phonemize
 
 
 @pytest.fixture(scope='module')

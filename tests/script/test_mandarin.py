@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from dubber_jax.errors import BadInput
+from dubber_jax.script.g2p import encode
 from dubber_jax.script.mandarin import Syllable, phonemize, read_pinyin
-from dubber_jax.script.phonemes import encode
 from dubber_jax.script.symbols import ENGLISH
 
 pytest.importorskip('pypinyin')

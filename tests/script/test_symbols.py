@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dubber_jax.script.phonemes import encode
+from dubber_jax.script.g2p import encode
 from dubber_jax.script.symbols import ARPABET_87, BASE_OF, ENGLISH, MANDARIN, NUM_TONES, SILENCES, SYMBOLS, TONE_OF
 
 REFERENCE = Path(__file__).parents[1] / 'reference'

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dubber_jax.errors import BadInput
-from dubber_jax.script.phonemes import encode, phonemize, read_lexicon
+from dubber_jax.script.g2p import encode, phonemize, read_lexicon
 from dubber_jax.script.symbols import PUNCTUATION
 
 

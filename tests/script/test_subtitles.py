@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from dubber_jax.clip import Line
 from dubber_jax.errors import BadInput
-from dubber_jax.script.lines import parse_line, read_lines
+from dubber_jax.script.subtitles import parse_line, read_lines
 
 SRT = """1
 00:00:01,000 --> 00:00:02,500

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from dubber_jax.clip import EMOTIONS
+from dubber_jax.demo.cartoon import draw_cartoon, mouth_shapes
 from dubber_jax.errors import BadInput
-from dubber_jax.media.cartoon import draw_cartoon, mouth_shapes
 
 LINE = 'I never said that we would open the door.'
 
