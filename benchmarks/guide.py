@@ -10,8 +10,8 @@ import numpy as np
 
 from data_pipelines.recordings import read_recordings
 from dubber_jax.clip import EMOTIONS, MODALITIES, SAMPLE_RATE, Clip, Exemplars, Line
-from dubber_jax.director.guide import against_own, read_guide
 from dubber_jax.director.planner import by_rules
+from dubber_jax.director.source_performance import against_own, read_guide
 from dubber_jax.evaluation.intervals import interval
 from dubber_jax.media.sound import read_sound
 from dubber_jax.perception.analyze import read_clip

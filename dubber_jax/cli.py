@@ -339,7 +339,7 @@ def _rehearsal(given) -> dict:
   for name, least, most in (('rounds', 1, 20), ('candidates', 1, 64), ('fit_steps', 0, 1000)):
     if not least <= getattr(given, name) <= most:
       raise BadInput(f'--{name.replace("_", "-")} {getattr(given, name)}: give a number from {least} to {most}')
-  from dubber_jax.director.language_model import open_planner
+  from dubber_jax.director.llm_planner import open_planner
 
   planner = open_planner(given.planner, given.planner_model)
   return {'rounds': given.rounds, 'candidates': given.candidates, 'planner': planner}
@@ -393,7 +393,7 @@ def run_dub(given):
 
 
 def run_redo(given):
-  from dubber_jax.director.language_model import open_planner
+  from dubber_jax.director.llm_planner import open_planner
   from dubber_jax.director.notes import parse
   from dubber_jax.film import redo
   from dubber_jax.project import opened

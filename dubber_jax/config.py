@@ -125,7 +125,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class AdversarialConfig:
-  """The discriminators that the actor's mels are trained against (actor/discriminators.py)."""
+  """The discriminators that the actor's mels are trained against (actor/mel_discriminators.py)."""
 
   weight: float = 0.0  # of their verdict; 0: there are none
   feature_weight: float = 1.0  # of how far a take's features are from a recording's
@@ -169,7 +169,7 @@ class VocoderConfig:
 
 @dataclass(frozen=True)
 class CriticConfig:
-  """Sizes of the critic, and how its batches are mixed (director/critic.py)."""
+  """Sizes of the critic, and how its batches are mixed (critic/model.py)."""
 
   width: int = 128
   layers: int = 4

@@ -14,9 +14,9 @@ import numpy as np
 from dubber_jax.actor.duration import NATURAL, STRICT, check_fit, room_after
 from dubber_jax.cast import Cast, folded
 from dubber_jax.clip import SAMPLE_RATE, Clip, Direction, Line, Voice
-from dubber_jax.director.guide import read_guides
 from dubber_jax.director.notes import parse
 from dubber_jax.director.planner import Planner, by_rules, guided
+from dubber_jax.director.source_performance import read_guides
 from dubber_jax.dubbing import Stopwatch, check_script, play_line, read_script, shipped_library, tell, words_of
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.report import LineAssets, ReportAssets, write_report
@@ -85,7 +85,7 @@ def dub(
   (media/background.py). project: a folder for every line's takes, OUT.project by default where there are several
   lines; where it holds lines that were made from the same, they are not played again. directions: another project,
   or its directions.json, whose directions are played. guide: 'original' or a recording on the film's time, whose
-  performance the planner is told of (director/guide.py). fit: 'strict', every line keeps to its slot, however fast
+  performance the planner is told of (director/source_performance.py). fit: 'strict', every line keeps to its slot, however fast
   that is; 'natural', it runs on into the silence after it rather than hurry (actor/duration.py). options: of
   `play_line`.
 

@@ -31,11 +31,11 @@ from dubber_jax.actor.decoder import (
   scale_pitch,
 )
 from dubber_jax.actor.duration import DurationPredictor
-from dubber_jax.actor.emotion import Aggregator, EmotionHead
-from dubber_jax.actor.lips import LipEncoder, LipTextAttention
-from dubber_jax.actor.regulator import LengthRegulator
-from dubber_jax.actor.style import StyleEncoder
-from dubber_jax.actor.text import TextEncoder
+from dubber_jax.actor.emotion_fusion import Aggregator, EmotionHead
+from dubber_jax.actor.length_regulator import LengthRegulator
+from dubber_jax.actor.lip_encoder import LipEncoder, LipTextAttention
+from dubber_jax.actor.style_encoder import StyleEncoder
+from dubber_jax.actor.text_encoder import TextEncoder
 from dubber_jax.clip import MODALITIES
 from dubber_jax.config import Config
 from dubber_jax.director.graphs import EmotionGraphs, node_mask

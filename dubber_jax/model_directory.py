@@ -23,7 +23,7 @@ from safetensors.numpy import load_file, save_file
 from dubber_jax.batch import Shape, empty_batch, padded_shape
 from dubber_jax.clip import HOP, MEL_BANDS, SAMPLE_RATE, Voice
 from dubber_jax.config import Config, from_json
-from dubber_jax.director.listening import Listener, read_critic
+from dubber_jax.critic.inference import Listener, read_critic
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import MAX_FREQUENCY
 from dubber_jax.nn.scan import stack_stored

@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from data_pipelines.pack import pack_sound, pack_sources
 from dubber_jax.config import Config, CriticConfig, DataConfig, TrainConfig
-from dubber_jax.director.listening import Listener, opinions, write_critic
+from dubber_jax.critic.inference import Listener, opinions, write_critic
 from dubber_jax.training.critic import CriticBatches, critic_sizes, critic_task
 from dubber_jax.training.packed import PackedSet
 

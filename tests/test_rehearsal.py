@@ -5,7 +5,7 @@ import pytest
 
 from dubber_jax.actor.duration import FRAME_RATE
 from dubber_jax.clip import MODALITIES, Direction, Exemplar, Exemplars, Reading, Voice
-from dubber_jax.director.listening import Heard
+from dubber_jax.critic.inference import Heard
 from dubber_jax.perception.visual_vad import VisualSpeech
 from dubber_jax.rehearsal import (
   Part,

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from dubber_jax.actor.losses import mean_where
 from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.config import Config, PublishedLossConfig
 from dubber_jax.nn.fast_dropout import dropout_key
 from dubber_jax.nn.scan import Stacking
-from dubber_jax.training.losses import mean_where
 from dubber_jax.training.precision import in_precision
 from dubber_jax.training.task import Task
 

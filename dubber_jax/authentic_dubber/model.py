@@ -21,9 +21,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from dubber_jax.actor.duration import PointwiseDurationPredictor, spread_over_slot
-from dubber_jax.actor.emotion import ConcatAggregator, EmotionHead
-from dubber_jax.actor.regulator import LengthRegulator
-from dubber_jax.actor.text import FFTTextEncoder
+from dubber_jax.actor.emotion_fusion import ConcatAggregator, EmotionHead
+from dubber_jax.actor.length_regulator import LengthRegulator
+from dubber_jax.actor.text_encoder import FFTTextEncoder
 from dubber_jax.authentic_dubber.crossmodal import CrossModalTransformer
 from dubber_jax.authentic_dubber.fft import FFTStack
 from dubber_jax.authentic_dubber.lip_alignment import FocusedLipTextAttention, PositionedLipEncoder

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from dubber_jax.actor.style import mish
+from dubber_jax.actor.style_encoder import mish
 from dubber_jax.nn.attention import Attention
 from dubber_jax.nn.convolution import ConvGLU
 from dubber_jax.nn.norms import TimeBatchNorm

@@ -16,9 +16,9 @@ import numpy as np
 from flax.errors import FlaxError
 
 from dubber_jax.actor.duration import PointwiseDurationPredictor, spread_over_slot
-from dubber_jax.actor.emotion import ConcatAggregator
-from dubber_jax.actor.regulator import LengthRegulator
-from dubber_jax.actor.text import FFTTextEncoder
+from dubber_jax.actor.emotion_fusion import ConcatAggregator
+from dubber_jax.actor.length_regulator import LengthRegulator
+from dubber_jax.actor.text_encoder import FFTTextEncoder
 from dubber_jax.authentic_dubber import checkpoint_names as names
 from dubber_jax.authentic_dubber.collate import collate
 from dubber_jax.authentic_dubber.crossmodal import CrossModalTransformer

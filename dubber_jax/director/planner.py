@@ -14,8 +14,8 @@ import numpy as np
 from dubber_jax.clip import EMOTIONS, MODALITIES, Direction, Exemplars, Line, Reading
 from dubber_jax.director.asks import emotions_named, hear
 from dubber_jax.director.cues import LIMITS, RATIOS
-from dubber_jax.director.guide import Guide, follow
 from dubber_jax.director.notes import apply, intensity_asked, marks
+from dubber_jax.director.source_performance import Guide, follow
 from dubber_jax.script.g2p import Phonemes, phonemize
 
 # How much each modality's emotion counts when all are equally sure. The face says most about the speaker.

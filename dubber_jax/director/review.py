@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dubber_jax.clip import EMOTIONS, Direction, Review
-from dubber_jax.director.listening import Heard
+from dubber_jax.critic.inference import Heard
 from dubber_jax.director.planner import LIMITS
 
 # What counts for the whole of a take. Emotion is what the director is for; words and nature are what nobody forgives.

@@ -11,16 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from dubber_jax.actor.losses import mean_where
 from dubber_jax.batch import lip_frames
 from dubber_jax.clip import EMOTIONS, HOP, LIP_RATE, SAMPLE_RATE
 from dubber_jax.config import Config
-from dubber_jax.director.critic import PHONE_OF, PITCH_CLASSES, SEMITONES, STEP, Critic, CriticSizes, class_of_pitch
-from dubber_jax.director.listening import REFERENCE, phone_log_likelihood
+from dubber_jax.critic.inference import REFERENCE, phone_log_likelihood
+from dubber_jax.critic.model import PHONE_OF, PITCH_CLASSES, SEMITONES, STEP, Critic, CriticSizes, class_of_pitch
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.script.g2p import encode
 from dubber_jax.training.data import is_plain
-from dubber_jax.training.losses import mean_where
 from dubber_jax.training.packed import PackedSet
 from dubber_jax.training.task import Task, adamw
 from dubber_jax.training.vocoder import fill_pitch

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import optax
 
 from dubber_jax.clip import EMOTIONS
-from dubber_jax.director.critic import STEP, Critic
-from dubber_jax.director.listening import Listener, phone_log_likelihood
+from dubber_jax.critic.inference import Listener, phone_log_likelihood
+from dubber_jax.critic.model import STEP, Critic
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.training.data import GUIDED_EMOTIONS
 

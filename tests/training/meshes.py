@@ -91,7 +91,7 @@ def train_on(say, dtype, meshes):
 def exchanges(say):
   """Says the kind and the shape of all that devices exchange for the gradient of a stack of layers on (2, 4, 1), and
   the shapes of its parameters, layer by layer."""
-  from dubber_jax.actor.text import TextEncoder
+  from dubber_jax.actor.text_encoder import TextEncoder
   from dubber_jax.training.sharding import batch_sharding, keeping_items, make_mesh, parameter_sharding
 
   mesh, encoder = make_mesh(MeshConfig(data=2, fsdp=4)), TextEncoder(96, 64, 4, 2)

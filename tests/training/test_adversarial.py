@@ -3,9 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dubber_jax.actor.discriminators import MelDiscriminators
+from dubber_jax.actor.losses import adversarial_losses
+from dubber_jax.actor.mel_discriminators import MelDiscriminators
 from dubber_jax.errors import BadInput
-from dubber_jax.training.losses import adversarial_losses
 from dubber_jax.training.step import TrainState
 from dubber_jax.training.task import DISCRIMINATORS, shipped
 from dubber_jax.training.weights import start_from

@@ -7,7 +7,7 @@ import pytest
 
 from dubber_jax.clip import EMOTIONS
 from dubber_jax.config import Config, CriticConfig, DataConfig, TrainConfig
-from dubber_jax.director.listening import Listener
+from dubber_jax.critic.inference import Listener
 from dubber_jax.errors import BadInput
 from dubber_jax.training.critic import CriticBatches, critic_sizes, critic_task, excerpt
 from dubber_jax.training.guidance import guidance_losses

@@ -4,12 +4,12 @@ import json
 import numpy as np
 import pytest
 
+from dubber_jax.actor.losses import voice_masks
 from dubber_jax.clip import EMOTIONS
 from dubber_jax.config import ActorConfig, GuidanceConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.script.symbols import SYMBOLS
 from dubber_jax.training.data import DOMAINS, VoiceBatches, shuffled
-from dubber_jax.training.losses import voice_masks
 from dubber_jax.training.packed import PackedSet, dequantise, quantise, write_packed
 
 

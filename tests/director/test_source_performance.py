@@ -3,8 +3,8 @@ import pytest
 
 from dubber_jax.clip import EMOTIONS, SAMPLE_RATE, Direction, Exemplars, Line, Reading
 from dubber_jax.director.cues import LIMITS
-from dubber_jax.director.guide import COURSE, Guide, against_own, follow, read_guide, read_guides
 from dubber_jax.director.planner import by_rules, guided
+from dubber_jax.director.source_performance import COURSE, Guide, against_own, follow, read_guide, read_guides
 from dubber_jax.errors import BadInput
 from dubber_jax.media.sound import write_wav
 from dubber_jax.script.g2p import phonemize

@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from dubber_jax.actor.text import TextEncoder
+from dubber_jax.actor.text_encoder import TextEncoder
 from dubber_jax.script.g2p import encode
 from dubber_jax.script.symbols import SYMBOLS
 

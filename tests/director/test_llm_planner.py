@@ -10,7 +10,7 @@ import pytest
 
 from dubber_jax.clip import EMOTIONS, MODALITIES, Direction, Exemplars, Line, Reading
 from dubber_jax.director.cues import LIMITS
-from dubber_jax.director.language_model import KEY, SCHEMA, LanguageModel, open_planner
+from dubber_jax.director.llm_planner import KEY, SCHEMA, LanguageModel, open_planner
 from dubber_jax.director.planner import by_rules, plan
 from dubber_jax.errors import BadInput
 from dubber_jax.script.g2p import phonemize

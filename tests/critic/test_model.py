@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from dubber_jax.clip import Take, Voice
-from dubber_jax.director.critic import PHONE_OF, PHONES, CriticSizes, class_of_pitch, semitones
-from dubber_jax.director.listening import (
+from dubber_jax.critic.inference import (
   SCALED,
   Listener,
   _shapes,
@@ -15,6 +14,7 @@ from dubber_jax.director.listening import (
   read_critic,
   write_critic,
 )
+from dubber_jax.critic.model import PHONE_OF, PHONES, CriticSizes, class_of_pitch, semitones
 from dubber_jax.errors import BadInput
 from dubber_jax.script.g2p import encode, phonemize
 

@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from dubber_jax.clip import EMOTIONS, HOP, MEL_BANDS, SAMPLE_RATE, MouthTrack, Take, Voice
-from dubber_jax.director.critic import OPENING, PHONE_OF, STEP, Critic, CriticSizes
+from dubber_jax.critic.model import OPENING, PHONE_OF, STEP, Critic, CriticSizes
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.script.g2p import SILENCES, encode
