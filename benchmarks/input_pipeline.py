@@ -22,10 +22,10 @@ import numpy as np
 
 from dubber_jax.clip import EMOTIONS, MODALITIES
 from dubber_jax.config import Config
+from dubber_jax.data.batches import TRAINING_SPLITS, VoiceBatches
+from dubber_jax.data.director_inputs import PER_EMOTION, Readings
+from dubber_jax.data.packed import PackedSet, write_packed
 from dubber_jax.retrieval.library import Library
-from dubber_jax.training.data import TRAINING_SPLITS, VoiceBatches
-from dubber_jax.training.packed import PackedSet, write_packed
-from dubber_jax.training.readings import PER_EMOTION, Readings
 from dubber_jax.training.sharding import make_mesh
 from dubber_jax.training.step import create_state, jit_step
 from dubber_jax.training.task import voice_task
@@ -101,7 +101,7 @@ def as_records(folder: Path, out: Path) -> Path:
   import tensorflow_datasets as tfds
 
   from data_pipelines.builders import RecordingsBuilder
-  from dubber_jax.training.packed import KINDS
+  from dubber_jax.data.packed import KINDS
 
   packed = PackedSet(folder)
 

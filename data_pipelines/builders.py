@@ -3,7 +3,7 @@
     Grid(data_dir='prepared').download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir='GRID'))
 
 or, shorter, `dubber prepare GRID --set grid -o prepared`. Records hold features (extract.py), not media, in the types
-of dubber_jax.training.packed; dubber_jax.training.records reads them.
+of dubber_jax.data.packed; dubber_jax.data.records reads them.
 """
 
 import hashlib
@@ -20,10 +20,10 @@ from data_pipelines.recordings import Recording
 from data_pipelines.v2c_animation import FeatureTree
 from dubber_jax.clip import EMOTIONS, MEL_BANDS
 from dubber_jax.config import FeatureConfig
+from dubber_jax.data.packed import KINDS, MEL_STEP
+from dubber_jax.data.records import PublishedRecords, Records, RecordSet
 from dubber_jax.errors import BadInput
 from dubber_jax.script.symbols import SYMBOLS
-from dubber_jax.training.packed import KINDS, MEL_STEP
-from dubber_jax.training.records import PublishedRecords, Records, RecordSet
 
 SHAPES = {
   'mel': (None, MEL_BANDS),
@@ -140,7 +140,7 @@ class Cremad(RecordingsBuilder):
 
 class V2cAnimation(RecordingsBuilder):
   """V2C-Animation: lines of 26 animated films. `clips` are extracted as any others; `features` are the published ones,
-  of which training/records.py's PublishedRecords gives items."""
+  of which data/records.py's PublishedRecords gives items."""
 
   URL = 'https://github.com/chenqi008/V2C'
   BUILDER_CONFIGS = [

@@ -23,8 +23,8 @@ from tqdm import tqdm
 from data_pipelines.recordings import Recording
 from dubber_jax.clip import LIP_RATE, SAMPLE_RATE
 from dubber_jax.config import FeatureConfig
+from dubber_jax.data.packed import quantise, quantise_wave
 from dubber_jax.errors import BadInput
-from dubber_jax.training.packed import quantise, quantise_wave
 
 VERSION = 2  # raised when what is extracted changes
 ANCHOR = -23.0  # LUFS: where the middle of a speaker's recordings is brought
@@ -33,7 +33,7 @@ MEASURED = 40  # recordings of a speaker whose loudness is measured
 
 
 def extract(recording: Recording, gain: float, films: bool) -> dict[str, np.ndarray]:
-  """Features of one recording, at `gain` (linear). Keys as in dubber_jax.training.packed.
+  """Features of one recording, at `gain` (linear). Keys as in dubber_jax.data.packed.
 
   Sound without pictures is trimmed to its speech; with pictures it stays as long as they are. Raises
   BadInput where the text cannot be found in the sound.

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from data_pipelines.extract import VERSION, Work, WorkFolder, extract, extract_all, extract_sound
 from data_pipelines.recordings import Recording, read_recordings
+from dubber_jax.data.packed import PackedSet, write_packed
 from dubber_jax.errors import BadInput
-from dubber_jax.training.packed import PackedSet, write_packed
 
 
 def pack_set(name: str, out, films: bool = True, root=None, workers: int = 1) -> Path:

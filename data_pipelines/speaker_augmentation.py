@@ -16,11 +16,11 @@ from tqdm import tqdm
 from data_pipelines.pack import spread, with_sound
 from dubber_jax.actor.duration import largest_remainder
 from dubber_jax.clip import HOP, SAMPLE_RATE
+from dubber_jax.data.batches import TRAINING_SPLITS
+from dubber_jax.data.packed import FULL_SCALE, PackedSet, quantise, write_packed
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.sound import resample
 from dubber_jax.perception.speaker import embed_speaker
-from dubber_jax.training.data import TRAINING_SPLITS
-from dubber_jax.training.packed import FULL_SCALE, PackedSet, quantise, write_packed
 
 SEMITONES = (-4.0, -2.0, 2.0, 4.0)
 PER_SET = 700  # recordings of a data set that are resampled, spread over all it has
@@ -28,7 +28,7 @@ SILENT = 1e-3  # peak below which a recording has no sound
 
 
 def augment(features: dict[str, np.ndarray], wave: np.ndarray, semitones: float) -> dict[str, np.ndarray]:
-  """Features (training/packed.py) and sound (T * 256,) of one item, higher and quicker by `semitones`."""
+  """Features (data/packed.py) and sound (T * 256,) of one item, higher and quicker by `semitones`."""
   factor = 2 ** (semitones / 12)
   resampled = resample(wave, round(SAMPLE_RATE * factor), SAMPLE_RATE)
   mel = mel_numpy(resampled)

@@ -504,8 +504,8 @@ def run_prepare(given):
 
 
 def run_train(given):
-  from dubber_jax.experiment import read_experiment
   from dubber_jax.training.distributed import connect, is_first
+  from dubber_jax.training.experiment import read_experiment
 
   if not given.dry_run:
     connect()
@@ -554,8 +554,8 @@ def _with_options(config, given):
 
 
 def _dry_run(name, config, experiment, given):
-  from dubber_jax.training.chips import find_chip
-  from dubber_jax.training.dry_run import dry_run, example_batch, report, simulate_devices
+  from dubber_jax.training.planning.accelerators import find_chip
+  from dubber_jax.training.planning.dry_run import dry_run, example_batch, report, simulate_devices
   from dubber_jax.training.task import voice_task
 
   chip = find_chip(given.chip)
@@ -572,7 +572,7 @@ def _train(config, workdir, experiment, given):
     from dubber_jax.training.distributed import host_share
     from dubber_jax.training.loop import train
     from dubber_jax.training.sharding import make_mesh
-    from dubber_jax.training.weights import initial_weights
+    from dubber_jax.training.weight_export import initial_weights
 
     batches = experiment.batches(config, host_share(make_mesh(config.mesh)))
     _list_skipped(getattr(batches, 'skipped', ()), workdir)
@@ -581,9 +581,9 @@ def _train(config, workdir, experiment, given):
     return train(config, experiment.task(config), batches, workdir, initial, on_eval=on_eval)
 
   from data_pipelines.pack import pack_sources
+  from dubber_jax.data.director_inputs import make_readings
   from dubber_jax.export import at_start
-  from dubber_jax.training.readings import make_readings
-  from dubber_jax.training.voice import train_voice
+  from dubber_jax.training.tasks.actor import train_voice
 
   folders = pack_sources(config.data.sources, config.data.packed, given.workers)
   readings = None
@@ -678,7 +678,7 @@ def run_release(given):
 def _vocoder_folder(path, scratch) -> Path:
   """The folder of a vocoder; of the workdir that one was trained in, it is written into `scratch`."""
   from dubber_jax.training.checkpoints import is_workdir, load_weights, read_config
-  from dubber_jax.training.vocoder import generator_config
+  from dubber_jax.training.tasks.vocoder import generator_config
   from dubber_jax.vocoder.neural import NeuralVocoder, write_vocoder
 
   if not is_workdir(path):
@@ -737,9 +737,9 @@ def run_evaluate(given):
     return
   from dubber_jax.dubbing import library_features
   from dubber_jax.evaluation.evaluate import evaluate, run_shares, take_cores
-  from dubber_jax.experiment import read_experiment
   from dubber_jax.model_directory import load
   from dubber_jax.retrieval.library import Library
+  from dubber_jax.training.experiment import read_experiment
 
   share = tuple(map(int, given.share.split('/'))) if given.share else None
   if share:

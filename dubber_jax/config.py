@@ -74,7 +74,7 @@ class ActorConfig:
   noise_width: int = 0  # of what differs from take to take, a frame
   symbols: int = 96  # of script/symbols.py that are embedded, the first: 96 are English
   languages: int = 0  # of its LANGUAGES that the actor is told apart, the first; 0: it has one, and no such input
-  domains: int = 0  # kinds of recording that the actor is told apart in training (training/data.py); it plays the first
+  domains: int = 0  # kinds of recording that the actor is told apart in training (data/batches.py); it plays the first
   directed: bool = False  # a direction's emotion reaches the actor as it is named, beside the director's nodes
   directed_condition: bool = False  # and the norms of the prosody predictor and the decoder, which shape the timbre
   dropout: float = 0.0  # in a short training nothing overfits, and on a CPU its random numbers cost a fifth of a step
@@ -136,7 +136,7 @@ class AdversarialConfig:
 
 @dataclass(frozen=True)
 class GuidanceConfig:
-  """A frozen critic's opinions as losses of the actor (training/guidance.py)."""
+  """A frozen critic's opinions as losses of the actor (training/tasks/critic_guidance.py)."""
 
   critic: str = ''  # the folder of one; '': none
   weight: float = 0.5

@@ -9,7 +9,7 @@
 
 MODEL is the model directory whose vocoder and actor the critics are to know the faults of: for the training critic that
 of the arm which `felt` starts from. They are of two seeds and sizes, since an actor that has learned to please one
-always pleases it (training/guidance.py).
+always pleases it (training/tasks/critic_guidance.py).
 
 Of RAVDESS they learn from actors 01-10 alone; judges learned from 11-18, and all are measured on 19-22. LibriSpeech
 (251 people of train-clean-100, no texts) teaches speaker similarity and naturalness; the judge of speaker similarity
@@ -29,8 +29,8 @@ from tqdm import tqdm
 from data_pipelines.pack import pack_sound, pack_sources
 from dubber_jax.config import Config, CriticConfig, DataConfig, TrainConfig
 from dubber_jax.critic.inference import Listener, opinions, write_critic
-from dubber_jax.training.critic import CriticBatches, critic_sizes, critic_task
-from dubber_jax.training.packed import PackedSet
+from dubber_jax.data.packed import PackedSet
+from dubber_jax.training.tasks.critic import CriticBatches, critic_sizes, critic_task
 
 AUGMENTED, DEGRADED = 'cache/packed/augmented_speakers', 'cache/packed/degraded_speech'
 SHARES = {

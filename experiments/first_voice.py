@@ -13,7 +13,7 @@ goes on from its weights with lips (GRID) and with the director's nodes (emotion
 rest so that pronunciation is not lost. `sharp` goes on from there against discriminators, since what is learned by
 distance alone is the blurred mean of all that might be said, and with more voices, so that one never heard is followed;
 sets of which there is little, or much to learn from, are named more than once. `felt` goes on with a critic's opinions
-among its losses (training/guidance.py): acted speech has two sentences, and feelings have to be heard in any.
+among its losses (training/tasks/critic_guidance.py): acted speech has two sentences, and feelings have to be heard in any.
 
 Features take about 25 minutes on two cores, `speech` 25, `film` 50, `sharp` 100 and `felt` 55, most of it shared with
 other work.
@@ -23,8 +23,8 @@ What each gives is in docs/voice.md; the figures of what ships, in its CARD.md.
 import dataclasses
 
 from dubber_jax.config import ActorConfig, AdversarialConfig, Config, DataConfig, GuidanceConfig, TrainConfig
+from dubber_jax.data.batches import DOMAINS
 from dubber_jax.script.symbols import LANGUAGES, SYMBOLS
-from dubber_jax.training.data import DOMAINS
 
 SPEECH = ('kathleen', 'teacher', 'ljspeech', 'asterisk', 'grid', 'cache/teacher')
 

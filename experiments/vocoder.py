@@ -15,7 +15,7 @@ import os
 
 from data_pipelines.pack import pack_sound, pack_sources
 from dubber_jax.config import Config, DataConfig, TrainConfig, VocoderConfig
-from dubber_jax.training.vocoder import VocoderBatches, vocoder_samples, vocoder_task
+from dubber_jax.training.tasks.vocoder import VocoderBatches, vocoder_samples, vocoder_task
 
 SPEECH = ('teacher', 'kathleen', 'ljspeech', 'ljspeech', 'asterisk', 'ravdess', 'cache/teacher', 'librispeech', 'grid')
 SPOKEN = ('teacher', 'kathleen', 'ljspeech', 'ljspeech', 'asterisk', 'ravdess', 'cache/teacher', 'grid')

@@ -12,8 +12,8 @@ from dubber_jax.authentic_dubber.collate import collate
 from dubber_jax.batch import Shape, lip_frames
 from dubber_jax.clip import MODALITIES
 from dubber_jax.config import Config
+from dubber_jax.data.batches import FRAMES_PER_PHONEME, Batches
 from dubber_jax.errors import BadInput
-from dubber_jax.training.data import FRAMES_PER_PHONEME, Batches
 
 INPUTS = (
   'phonemes', 'durations', 'mel', 'reference', 'lips', 'phoneme_length', 'mel_length', 'reference_length',

@@ -13,8 +13,8 @@ import optax
 
 from dubber_jax.batch import Shape, empty_batch
 from dubber_jax.config import AdversarialConfig, Config, DataConfig, GuidanceConfig, TrainConfig
+from dubber_jax.data.batches import VoiceBatches
 from dubber_jax.model_directory import Model, flatten
-from dubber_jax.training.data import VoiceBatches
 from dubber_jax.training.task import Task, adamw, voice_task
 
 PATH = ('graphs', 'aggregators', 'emotion', 'join', 'directed')  # beginnings of names
@@ -76,7 +76,7 @@ def starting_weights(config: Config, base: Model, anew: bool) -> dict:
 def emotion_batches(config: Config, host: tuple[int, int]) -> VoiceBatches:
   """Of the packed features of the config's sources, made if missing; the director's words are captions from labels."""
   from data_pipelines.pack import pack_sources
-  from dubber_jax.training.readings import make_readings
+  from dubber_jax.data.director_inputs import make_readings
 
   sentences = Path(__file__).parents[2] / 'experiments' / 'text_emotion.txt'
   readings = make_readings(config, None, sentences if sentences.exists() else None)

@@ -69,8 +69,8 @@ def measure(dubs: Iterable[Dub]) -> dict[str, float]:
 
 
 def main(arguments=None) -> int:
-  from dubber_jax.experiment import read_experiment
   from dubber_jax.training.checkpoints import load_extra, load_weights
+  from dubber_jax.training.experiment import read_experiment
 
   parser = argparse.ArgumentParser(prog='python -m dubber_jax.evaluation.published')
   parser.add_argument('experiment', help='a file of experiments/')

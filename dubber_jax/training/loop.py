@@ -13,14 +13,14 @@ import numpy as np
 from dubber_jax.config import Config, TrainConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.training.checkpoints import Workdir, naming_a_full_disk
-from dubber_jax.training.chips import chip_of
 from dubber_jax.training.distributed import Agreement, host_share, is_first, naming_the_dead, wait_for_all, whole
 from dubber_jax.training.log import Log
-from dubber_jax.training.roofline import products
+from dubber_jax.training.planning.accelerators import chip_of
+from dubber_jax.training.planning.roofline import products
 from dubber_jax.training.sharding import batch_sharding, make_mesh
 from dubber_jax.training.step import TrainState, create_state, jit_step, make_step
 from dubber_jax.training.task import Task
-from dubber_jax.training.weights import start_from, write_weights
+from dubber_jax.training.weight_export import start_from, write_weights
 
 PROFILE_AFTER = 3  # steps, in which the program is compiled and warms up
 

@@ -68,13 +68,13 @@ def adamw(config: TrainConfig) -> optax.GradientTransformation:
 
 
 def voice_task(config: Config, samples=None) -> Task:
-  """DirectorActor, trained on batches of training/data.py, and where the config says so against discriminators, whose
+  """DirectorActor, trained on batches of data/batches.py, and where the config says so against discriminators, whose
   weights lie in the same tree under 'discriminators'. Where it names a critic, that one's opinions count too."""
   from dubber_jax.actor.losses import adversarial_losses, voice_counts, voice_losses
   from dubber_jax.actor.mel_discriminators import MelDiscriminators
   from dubber_jax.critic.inference import read_critic
   from dubber_jax.model import DirectorActor
-  from dubber_jax.training.guidance import guidance_losses
+  from dubber_jax.training.tasks.critic_guidance import guidance_losses
 
   model, c, g = DirectorActor(config), config.adversarial, config.guidance
   critic = read_critic(g.critic) if g.critic else None

@@ -9,7 +9,7 @@ import pytest
 from data_pipelines.v2c_animation import open_setting, training_batches, write_random_tree
 from dubber_jax.authentic_dubber.losses import diagonal_band, published_losses, published_task
 from dubber_jax.config import Config, PublishedConfig, PublishedLossConfig, TrainConfig, TreeConfig
-from dubber_jax.experiment import read_experiment
+from dubber_jax.training.experiment import read_experiment
 
 EXPERIMENTS = Path(__file__).parents[2] / 'experiments'
 

@@ -10,9 +10,9 @@ from data_pipelines.pack import describe
 from dubber_jax.batch import Shape, empty_batch
 from dubber_jax.cli import main
 from dubber_jax.config import ActorConfig, Config, DataConfig, DirectorConfig
-from dubber_jax.experiment import read_experiment
+from dubber_jax.data.packed import write_packed
 from dubber_jax.model import DirectorActor
-from dubber_jax.training.packed import write_packed
+from dubber_jax.training.experiment import read_experiment
 from dubber_jax.training.task import Task
 
 EXPERIMENT = Path(__file__).parents[2] / 'experiments' / 'adapt_voice.py'

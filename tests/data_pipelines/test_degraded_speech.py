@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from data_pipelines import degraded_speech
-from dubber_jax.training.packed import PackedSet, quantise, write_packed
+from dubber_jax.data.packed import PackedSet, quantise, write_packed
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from data_pipelines.pack import pack_sources, spread, with_sound
+from dubber_jax.data.packed import quantise, write_packed
 from dubber_jax.errors import BadInput
-from dubber_jax.training.packed import quantise, write_packed
 
 
 def packed(folder, name, count, phonemes=3):

@@ -13,11 +13,11 @@ from data_pipelines.prepare import prepare
 from data_pipelines.v2c_animation import FeatureTree, training_batches, write_random_tree
 from dubber_jax.cli import main
 from dubber_jax.config import ActorConfig, Config, DataConfig, TreeConfig
+from dubber_jax.data.batches import VoiceBatches
+from dubber_jax.data.records import PublishedRecords, RecordSet
 from dubber_jax.errors import BadInput
 from dubber_jax.media.sound import write_wav
 from dubber_jax.script.symbols import LANGUAGES
-from dubber_jax.training.data import VoiceBatches
-from dubber_jax.training.records import PublishedRecords, RecordSet
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@ import pytest
 
 from data_pipelines.speaker_augmentation import augment_set
 from dubber_jax.clip import HOP, SAMPLE_RATE
+from dubber_jax.data.packed import FULL_SCALE, PackedSet, quantise, write_packed
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import mel_numpy
-from dubber_jax.training.packed import FULL_SCALE, PackedSet, quantise, write_packed
 
 
 @pytest.fixture

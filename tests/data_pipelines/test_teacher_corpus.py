@@ -16,10 +16,10 @@ from data_pipelines.teacher_corpus import Corpus, Language, features_of, main
 from data_pipelines.teacher_plan import Row
 from data_pipelines.teacher_speech import RATE, Edit, Speech
 from data_pipelines.teacher_symbols import map_english, place
+from dubber_jax.data.packed import PackedSet
 from dubber_jax.errors import BadInput
 from dubber_jax.script.alignment import Alignment
 from dubber_jax.script.mandarin import phonemize
-from dubber_jax.training.packed import PackedSet
 
 MANDARIN = teacher_corpus.LANGUAGES  # as they are, before tests put others in their place
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from dubber_jax.clip import SAMPLE_RATE
+from dubber_jax.data.batches import TRAINING_SPLITS
 from dubber_jax.evaluation import speakers
 from dubber_jax.evaluation.stimuli import ACTORS, STRANGER, read_films, read_lines
 from dubber_jax.retrieval.library import SHIPPED as LIBRARY
-from dubber_jax.training.critic import HEARD_BY_JUDGES
-from dubber_jax.training.data import TRAINING_SPLITS
+from dubber_jax.training.tasks.critic import HEARD_BY_JUDGES
 
 REPOSITORY = Path(__file__).parents[2]
 LINES = REPOSITORY / 'experiments' / 'emotional_lines.jsonl'
@@ -48,7 +48,7 @@ def learned_from(recordings) -> list:
 
 @pytest.mark.parametrize('name', ['first_voice', 'vocoder', 'critic'])
 def test_everything_that_is_trained_on_is_looked_at_here(name):
-  from dubber_jax.experiment import read_experiment
+  from dubber_jax.training.experiment import read_experiment
 
   arms = read_experiment(REPOSITORY / 'experiments' / f'{name}.py').arms.values()
   made = {'cache/teacher', 'cache/packed/augmented_speakers', 'cache/packed/degraded_speech'}  # of these sets

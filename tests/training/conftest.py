@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dubber_jax.config import Config, DataConfig, TrainConfig
-from dubber_jax.training.packed import write_packed
+from dubber_jax.data.packed import write_packed
 
 sys.path.append(str(Path(__file__).parent))  # for processes.py, which children import too
 

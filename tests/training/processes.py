@@ -22,7 +22,7 @@ def devices(count: int) -> dict[str, str]:
 def tiny_config(mesh=None, **train):
   """experiments/tiny.py with one length of batch, which is compiled once."""
   from dubber_jax.config import DataConfig, MeshConfig
-  from dubber_jax.experiment import read_arms
+  from dubber_jax.training.experiment import read_arms
 
   config = read_arms(TINY)['tiny']
   data = DataConfig(sources=(), buckets=(8,))
@@ -75,7 +75,8 @@ def start_run(config, workdir, environment=None) -> Child:
 
 
 def _train(say, config, workdir):
-  from dubber_jax import cli, experiment
+  from dubber_jax import cli
+  from dubber_jax.training import experiment
   from dubber_jax.training.checkpoints import Workdir
 
   save, read = Workdir.save, experiment.read_experiment
@@ -94,8 +95,8 @@ def reshard(say, folder):
   import jax
 
   from dubber_jax.config import MeshConfig
-  from dubber_jax.experiment import read_experiment
   from dubber_jax.training.checkpoints import Workdir
+  from dubber_jax.training.experiment import read_experiment
   from dubber_jax.training.sharding import make_mesh
   from dubber_jax.training.step import create_state
 

@@ -8,7 +8,7 @@ from dubber_jax.actor.mel_discriminators import MelDiscriminators
 from dubber_jax.errors import BadInput
 from dubber_jax.training.step import TrainState
 from dubber_jax.training.task import DISCRIMINATORS, shipped
-from dubber_jax.training.weights import start_from
+from dubber_jax.training.weight_export import start_from
 
 FRAMES, REAL = 24, 17
 judges = MelDiscriminators(width=8, band_width=4)

@@ -11,7 +11,7 @@ from dubber_jax.config import MeshConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.training import checkpoints
 from dubber_jax.training.checkpoints import Workdir, best_step, digest, last_step, load_weights
-from dubber_jax.training.weights import initial_weights, read_weights, write_weights
+from dubber_jax.training.weight_export import initial_weights, read_weights, write_weights
 
 STATE = {'params': {'w': np.arange(6.0).reshape(2, 3)}, 'ema': {'w': np.ones((2, 3))}, 'optimiser': {'n': np.int32(1)}}
 
@@ -82,9 +82,9 @@ def test_a_save_without_room_says_so_and_leaves_the_one_before(tmp_path, monkeyp
 
 
 def test_weights_of_any_size_survive_small_files(tmp_path, monkeypatch):
-  from dubber_jax.training import weights
+  from dubber_jax.training import weight_export
 
-  monkeypatch.setattr(weights, 'LIMIT', 1000)
+  monkeypatch.setattr(weight_export, 'LIMIT', 1000)
   rng = np.random.default_rng(0)
   params = {'a': {'w': rng.normal(size=(40, 30)).astype(np.float32)}, 'b': np.float32(2), 'c': np.zeros((0, 3))}
   write_weights(tmp_path / 'w', params, {'mean': np.ones(5, np.float32), 'count': np.int32(70001)}, step=9)

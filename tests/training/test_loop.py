@@ -7,13 +7,13 @@ import optax
 import pytest
 
 from dubber_jax.config import DataConfig
+from dubber_jax.data.batches import VoiceBatches
 from dubber_jax.errors import BadInput
 from dubber_jax.training.checkpoints import Workdir, best_step, digest, load_weights
-from dubber_jax.training.data import VoiceBatches
 from dubber_jax.training.log import read_log
 from dubber_jax.training.loop import train
 from dubber_jax.training.task import Task, adamw, learning_rate
-from dubber_jax.training.weights import initial_weights, main
+from dubber_jax.training.weight_export import initial_weights, main
 
 
 def small_task(config):

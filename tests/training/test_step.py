@@ -9,8 +9,8 @@ from meshes import TINY, numpy_task, small_batch
 
 from dubber_jax.config import Config, TrainConfig
 from dubber_jax.errors import BadInput
+from dubber_jax.training.planning.roofline import products
 from dubber_jax.training.precision import in_precision
-from dubber_jax.training.roofline import products
 from dubber_jax.training.step import abstract_state, make_gradient, make_step
 from dubber_jax.training.task import Task, voice_task
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from dubber_jax.config import Config, TrainConfig, VocoderConfig
+from dubber_jax.data.packed import quantise, write_packed
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import filterbank, frame, mel_numpy, mel_of_frames
-from dubber_jax.training.packed import quantise, write_packed
 from dubber_jax.training.step import create_state, make_step
-from dubber_jax.training.vocoder import (
+from dubber_jax.training.tasks.vocoder import (
   VocoderBatches,
   below_8_khz,
   energy_distance,

@@ -7,10 +7,10 @@ import pytest
 from dubber_jax.actor.losses import voice_masks
 from dubber_jax.clip import EMOTIONS
 from dubber_jax.config import ActorConfig, GuidanceConfig
+from dubber_jax.data.batches import DOMAINS, VoiceBatches, shuffled
+from dubber_jax.data.packed import PackedSet, dequantise, quantise, write_packed
 from dubber_jax.errors import BadInput
 from dubber_jax.script.symbols import SYMBOLS
-from dubber_jax.training.data import DOMAINS, VoiceBatches, shuffled
-from dubber_jax.training.packed import PackedSet, dequantise, quantise, write_packed
 
 
 def test_mel_survives_packing_to_a_fortieth_of_a_neper():

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, jaxpr_as_fun
 
-from dubber_jax.training.chips import Chip
+from dubber_jax.training.planning.accelerators import Chip
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import optax
 from dubber_jax.clip import EMOTIONS
 from dubber_jax.critic.inference import Listener, phone_log_likelihood
 from dubber_jax.critic.model import STEP, Critic
+from dubber_jax.data.batches import GUIDED_EMOTIONS
 from dubber_jax.media.mel import LOG_FLOOR
-from dubber_jax.training.data import GUIDED_EMOTIONS
 
 LEAST = 0.6  # intensity asked for: from that of RAVDESS's normal recordings up
 COLOUR, LEVEL = 0.4, 0.3  # nepers, of a microphone's tilt and of its level: standard deviations
@@ -25,7 +25,7 @@ WEIGHTS = {'felt': 1.0, 'said': 0.2, 'natural': 1.0}
 
 def guidance_losses(perform: Callable, critic: Listener, batch: dict, key: jax.Array) -> dict[str, jax.Array]:
   """Losses of takes by emotions drawn at random; means over items. perform(batch, durations, controls, num_frames) ->
-  mel, pitch, emotion. The emotions, and what the director reads of them, are those that training/data.py has drawn as
+  mel, pitch, emotion. The emotions, and what the director reads of them, are those that data/batches.py has drawn as
   guided_*; a batch without them has a silent director.
 
   `felt` is the cross-entropy of the emotion heard with the one asked for, where the voice's reference is plain speech;

@@ -8,8 +8,8 @@ from meshes import TINY, small_batch
 
 from dubber_jax.config import MeshConfig
 from dubber_jax.errors import BadInput
-from dubber_jax.training.chips import find_chip
-from dubber_jax.training.dry_run import dry_run, report
+from dubber_jax.training.planning.accelerators import find_chip
+from dubber_jax.training.planning.dry_run import dry_run, report
 from dubber_jax.training.task import voice_task
 
 

@@ -3,7 +3,7 @@
 A folder of bfloat16 safetensors files of at most 16 MiB each, with an index. A training that starts from one goes on
 with fresh optimizer moments; where the folder holds moving averages too, at the step and on the schedule it was at.
 
-    python -m dubber_jax.training.weights runs/vocoder/distance -o carried/     # then train.init_from: carried/
+    python -m dubber_jax.training.weight_export runs/vocoder/distance -o carried/     # then train.init_from: carried/
 """
 
 import argparse

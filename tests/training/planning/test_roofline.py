@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dubber_jax.training.chips import CHIPS, chip_of, find_chip
-from dubber_jax.training.roofline import Product, compiler_flops, estimate, products
+from dubber_jax.training.planning.accelerators import CHIPS, chip_of, find_chip
+from dubber_jax.training.planning.roofline import Product, compiler_flops, estimate, products
 
 F32 = np.dtype('float32')
 

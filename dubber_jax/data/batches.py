@@ -17,9 +17,9 @@ from grain.experimental import index_shuffle
 from dubber_jax.batch import Shape, empty_batch, lay_direction, lay_lips, lay_noise, lay_text, lay_voice, lip_frames
 from dubber_jax.clip import EMOTIONS, MODALITIES
 from dubber_jax.config import Config
+from dubber_jax.data.packed import PackedSet
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR
-from dubber_jax.training.packed import PackedSet
 
 TRAINING_SPLITS = ('train', 'train_a', 'train_b')
 FRAMES_PER_PHONEME = 4  # room for phonemes in a bucket; speech has about seven
@@ -66,10 +66,10 @@ def is_plain(row: dict) -> bool:
 
 
 def open_set(folder):
-  """The data set in a folder, packed (training/packed.py) or prepared as array_record (training/records.py)."""
+  """The data set in a folder, packed (data/packed.py) or prepared as array_record (data/records.py)."""
   if (Path(folder) / 'items.jsonl').exists() or (Path(folder) / 'mel.npy').exists():
     return PackedSet(folder)
-  from dubber_jax.training.records import RecordSet
+  from dubber_jax.data.records import RecordSet
 
   return RecordSet(folder)
 
@@ -90,7 +90,7 @@ def _order(count: int, key: tuple[int, ...]) -> np.ndarray:
 class VoiceBatches:
   """A random-access source of whole batches: batch i is the same whatever was read before it.
 
-  `folders` are data sets, packed or prepared. `readings` (see training/readings.py) gives the director its nodes;
+  `folders` are data sets, packed or prepared. `readings` (see data/director_inputs.py) gives the director its nodes;
   without it the director is silent. Of each batch this host, `host` = (its number, how many), lays out its own rows:
   the hosts' parts, one below the other, are the batch. Items too long for every bucket are left out; `left_out`
   counts them. An item that cannot be read gives way to another of its bucket, always the same one; `unreadable`
