@@ -19,7 +19,7 @@ import numpy as np
 from data_pipelines.recordings import Recording, read_recordings
 from dubber_jax.cli import main as dubber
 from dubber_jax.clip import SAMPLE_RATE, Line
-from dubber_jax.dubbing import play_line, shipped_library
+from dubber_jax.dubbing.line import play_line, shipped_library
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.intervals import interval, share
 from dubber_jax.evaluation.likeness import likeness, load_judge

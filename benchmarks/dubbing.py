@@ -29,7 +29,7 @@ def main():
 
   from dubber_jax.clip import Line
   from dubber_jax.demo.cartoon import draw_cartoon
-  from dubber_jax.film import dub
+  from dubber_jax.dubbing.film import dub
   from dubber_jax.media.video import write_silent_clip
   from dubber_jax.model_directory import load
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from data_pipelines.recordings import Recording, read_recordings
 from dubber_jax.clip import SAMPLE_RATE, Clip, Line
-from dubber_jax.dubbing import play_line, words_of
+from dubber_jax.dubbing.line import play_line, words_of
 from dubber_jax.evaluation.bench import without_director
 from dubber_jax.evaluation.intervals import interval
 from dubber_jax.evaluation.judging import open_judge

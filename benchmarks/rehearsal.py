@@ -38,7 +38,7 @@ def main():
 
   from dubber_jax import rehearsal
   from dubber_jax.clip import Line
-  from dubber_jax.dubbing import play_line, shipped_library
+  from dubber_jax.dubbing.line import play_line, shipped_library
   from dubber_jax.model_directory import load
   from dubber_jax.perception.analyze import Extractors
 

@@ -16,7 +16,7 @@ import numpy as np
 from dubber_jax.clip import EMOTIONS, HOP, SAMPLE_RATE, Clip, Line
 from dubber_jax.demo.cartoon import draw_cartoon
 from dubber_jax.director.notes import describe_change, parse
-from dubber_jax.dubbing import play_line, shipped_library
+from dubber_jax.dubbing.line import play_line, shipped_library
 from dubber_jax.evaluation.examples import Example, write_page
 from dubber_jax.evaluation.functionals import functional_names, functionals
 from dubber_jax.media.mel import LOG_FLOOR

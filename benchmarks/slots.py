@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from data_pipelines.recordings import Recording, read_recordings
 from dubber_jax.clip import HOP, SAMPLE_RATE, Line, Voice
-from dubber_jax.film import dub
+from dubber_jax.dubbing.film import dub
 from dubber_jax.media.sound import read_sound
 from dubber_jax.model_directory import Model, load
 

@@ -34,7 +34,7 @@ from tqdm import tqdm
 
 from data_pipelines.recordings import Recording, read_recordings
 from dubber_jax.clip import HOP, SAMPLE_RATE, Line, Voice
-from dubber_jax.dubbing import play_line, shipped_library, speak
+from dubber_jax.dubbing.line import play_line, shipped_library, speak
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.bench import model_hash
 from dubber_jax.evaluation.examples import Example, write_page

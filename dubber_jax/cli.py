@@ -301,7 +301,7 @@ def _open(given):
   """-> model and library, as the options say."""
   import dataclasses
 
-  from dubber_jax.dubbing import library_features
+  from dubber_jax.dubbing.line import library_features
   from dubber_jax.model_directory import load
   from dubber_jax.retrieval.library import Library
 
@@ -352,8 +352,8 @@ def _lexicon(given):
 
 
 def run_dub(given):
-  from dubber_jax.cast import cast_lines, read_cast, read_names
-  from dubber_jax.film import dub
+  from dubber_jax.dubbing.cast import cast_lines, read_cast, read_names
+  from dubber_jax.dubbing.film import dub
   from dubber_jax.script.subtitles import parse_line, read_lines
   from dubber_jax.voices import find_voice
 
@@ -395,8 +395,8 @@ def run_dub(given):
 def run_redo(given):
   from dubber_jax.director.llm_planner import open_planner
   from dubber_jax.director.notes import parse
-  from dubber_jax.film import redo
-  from dubber_jax.project import opened
+  from dubber_jax.dubbing.film import redo
+  from dubber_jax.dubbing.project import opened
 
   read_note = getattr(open_planner(given.planner, given.planner_model), 'parse', parse)
 
@@ -415,7 +415,7 @@ def run_redo(given):
 
 
 def run_speak(given):
-  from dubber_jax.dubbing import speak
+  from dubber_jax.dubbing.line import speak
   from dubber_jax.script.subtitles import parse_line, read_lines
   from dubber_jax.storage.atomic import check_output, write_json
   from dubber_jax.voices import find_voice
@@ -453,7 +453,7 @@ def _read_rows(path) -> list[str]:
 def run_demo(given):
   from dubber_jax.clip import EMOTIONS, Line
   from dubber_jax.demo.cartoon import draw_cartoon
-  from dubber_jax.film import dub
+  from dubber_jax.dubbing.film import dub
   from dubber_jax.media.video import write_silent_clip
   from dubber_jax.storage.atomic import check_output
   from dubber_jax.voices import find_voice
@@ -735,7 +735,7 @@ def run_evaluate(given):
 
     print(table(compare(*given.compare)))
     return
-  from dubber_jax.dubbing import library_features
+  from dubber_jax.dubbing.line import library_features
   from dubber_jax.evaluation.evaluate import evaluate, run_shares, take_cores
   from dubber_jax.model_directory import load
   from dubber_jax.retrieval.library import Library

@@ -7,7 +7,7 @@ import numpy as np
 
 from dubber_jax.clip import EMOTIONS, MODALITIES, Direction, Exemplars, Reading
 from dubber_jax.director.review import WEIGHTS
-from dubber_jax.dubbing import play_line, read_script
+from dubber_jax.dubbing.line import play_line, read_script
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.bench import Played, Stage, Way, without_director
 from dubber_jax.perception.analyze import Extractors, follow_mouth

@@ -9,7 +9,7 @@ from data_pipelines import audio_damage
 from dubber_jax.cli import main
 from dubber_jax.clip import SAMPLE_RATE, Line
 from dubber_jax.demo.cartoon import draw_cartoon
-from dubber_jax.dubbing import play_line, shipped_library
+from dubber_jax.dubbing.line import play_line, shipped_library
 from dubber_jax.media.loudness import integrated, limit_peaks
 from dubber_jax.media.sound import read_sound, write_wav
 from dubber_jax.media.video import write_silent_clip

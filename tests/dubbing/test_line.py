@@ -5,7 +5,7 @@ import pytest
 
 from dubber_jax.actor.duration import GAP
 from dubber_jax.clip import HOP, SAMPLE_RATE, Line, Take
-from dubber_jax.dubbing import check_script, overrun_of, slots_of, take_warnings
+from dubber_jax.dubbing.line import check_script, overrun_of, slots_of, take_warnings
 from dubber_jax.errors import BadInput
 
 

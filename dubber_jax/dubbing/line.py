@@ -13,6 +13,7 @@ import numpy as np
 from dubber_jax.actor.duration import FRAME_RATE, STRICT, check_fit, room_after
 from dubber_jax.clip import EMOTIONS, HOP, MODALITIES, SAMPLE_RATE, Clip, Direction, Line, MouthTrack, Take, Voice
 from dubber_jax.director.planner import Before, Planner, agreement, by_rules, mixed_emotion
+from dubber_jax.dubbing.timeline import LONGEST_LINE, fill
 from dubber_jax.errors import BadInput
 from dubber_jax.media.loudness import TARGET_LUFS, integrated, limit_peaks
 from dubber_jax.media.sound import write_wav
@@ -28,7 +29,6 @@ from dubber_jax.rehearsal import (
   vocode,
 )
 from dubber_jax.retrieval.library import Library
-from dubber_jax.scene import LONGEST_LINE, fill
 from dubber_jax.script.g2p import SILENCES, Phonemes, phonemize
 from dubber_jax.storage.atomic import check_output
 

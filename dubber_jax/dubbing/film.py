@@ -12,21 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from dubber_jax.actor.duration import NATURAL, STRICT, check_fit, room_after
-from dubber_jax.cast import Cast, folded
 from dubber_jax.clip import SAMPLE_RATE, Clip, Direction, Line, Voice
 from dubber_jax.director.notes import parse
 from dubber_jax.director.planner import Planner, by_rules, guided
 from dubber_jax.director.source_performance import read_guides
-from dubber_jax.dubbing import Stopwatch, check_script, play_line, read_script, shipped_library, tell, words_of
-from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.report import LineAssets, ReportAssets, write_report
-from dubber_jax.media.background import NONE, mix, read_background
-from dubber_jax.media.loudness import TARGET_LUFS, integrated, target_of
-from dubber_jax.media.mux import SOUND_RATE, container_kind, write_dubbed, write_stem
-from dubber_jax.media.sound import read_sound, resample
-from dubber_jax.media.video import probe, read_frames
-from dubber_jax.model_directory import Model
-from dubber_jax.project import (
+from dubber_jax.dubbing.cast import Cast, folded
+from dubber_jax.dubbing.line import Stopwatch, check_script, play_line, read_script, shipped_library, tell, words_of
+from dubber_jax.dubbing.project import (
   Project,
   StoredTake,
   hash_of,
@@ -37,8 +29,8 @@ from dubber_jax.project import (
   write_directions,
   write_index,
 )
-from dubber_jax.retrieval.library import Library
-from dubber_jax.scene import (
+from dubber_jax.dubbing.report.page import LineAssets, ReportAssets, write_report
+from dubber_jax.dubbing.timeline import (
   LONGEST_LINE,
   Heard,
   anchors,
@@ -48,6 +40,14 @@ from dubber_jax.scene import (
   part_lines,
   playing,
 )
+from dubber_jax.errors import BadInput
+from dubber_jax.media.background import NONE, mix, read_background
+from dubber_jax.media.loudness import TARGET_LUFS, integrated, target_of
+from dubber_jax.media.mux import SOUND_RATE, container_kind, write_dubbed, write_stem
+from dubber_jax.media.sound import read_sound, resample
+from dubber_jax.media.video import probe, read_frames
+from dubber_jax.model_directory import Model
+from dubber_jax.retrieval.library import Library
 from dubber_jax.storage.atomic import check_output, write_json
 
 LONGEST_FILM = 3600.0  # s: its sound is held in memory, some 200 kB a second

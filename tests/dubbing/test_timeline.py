@@ -2,9 +2,19 @@ import numpy as np
 import pytest
 
 from dubber_jax.clip import SAMPLE_RATE, Line
+from dubber_jax.dubbing.timeline import (
+  EDGE,
+  EVEN,
+  Heard,
+  anchors,
+  check_slots,
+  fill,
+  gain_of,
+  lay_dialogue,
+  part_lines,
+)
 from dubber_jax.errors import BadInput
 from dubber_jax.media.loudness import integrated
-from dubber_jax.scene import EDGE, EVEN, Heard, anchors, check_slots, fill, gain_of, lay_dialogue, part_lines
 
 
 @pytest.mark.parametrize('samples', [0, 1, 7, 5000, 20000, 60000])

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from dubber_jax.cast import Cast, cast_lines, read_cast
 from dubber_jax.clip import Line, Voice
+from dubber_jax.dubbing.cast import Cast, cast_lines, read_cast
 from dubber_jax.errors import BadInput
 
 KATHLEEN, SAM = (Voice(np.ones(256), np.zeros((9, 80)), name) for name in ('kathleen', 'sam'))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from dubber_jax.clip import EMOTIONS, HOP, LIP_RATE, SAMPLE_RATE, MouthTrack, Take
+from dubber_jax.dubbing.report.page import LineAssets, ReportAssets, write_report
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.report import LineAssets, ReportAssets, write_report
 from dubber_jax.media.sound import write_wav
 
 LENGTH = 25  # lip frames: one second

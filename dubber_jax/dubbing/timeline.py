@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dubber_jax.cast import folded
 from dubber_jax.clip import SAMPLE_RATE, Direction, Line
 from dubber_jax.director.planner import Planner
+from dubber_jax.dubbing.cast import folded
 from dubber_jax.errors import BadInput
 from dubber_jax.media.loudness import integrated, limit_peaks
 
