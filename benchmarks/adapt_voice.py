@@ -18,17 +18,17 @@ import numpy as np
 
 from data_pipelines.recordings import Recording, read_recordings
 from dubber_jax.cli import main as dubber
-from dubber_jax.clip import SAMPLE_RATE, Line
 from dubber_jax.dubbing.line import play_line, shipped_library
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.intervals import interval, share
 from dubber_jax.evaluation.likeness import likeness, load_judge
 from dubber_jax.evaluation.words import Whisper, edits, normalise
+from dubber_jax.inference.model_directory import SHIPPED, Model, load
+from dubber_jax.inference.voices import find_voice
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.sound import read_sound
-from dubber_jax.model_directory import SHIPPED, Model, load
 from dubber_jax.storage.atomic import complete_file
-from dubber_jax.voices import find_voice
+from dubber_jax.types import SAMPLE_RATE, Line
 
 HERE = Path(__file__).parent
 

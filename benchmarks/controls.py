@@ -15,15 +15,15 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from dubber_jax.clip import HOP, MODALITIES, SAMPLE_RATE, Direction, Reading
 from dubber_jax.evaluation.functionals import functional_names, functionals
 from dubber_jax.evaluation.intervals import interval
 from dubber_jax.evaluation.judging import errors, open_judge
-from dubber_jax.model_directory import load
+from dubber_jax.inference.model_directory import load
 from dubber_jax.perception.prosody import track_pitch
 from dubber_jax.rehearsal import Part, perform_all, speech_span, vocode
 from dubber_jax.script.g2p import SILENCES, phonemize
 from dubber_jax.storage.cache import cache_folder
+from dubber_jax.types import HOP, MODALITIES, SAMPLE_RATE, Direction, Reading
 
 LINES = Path(__file__).with_name('everyday.txt')
 RANGES = {

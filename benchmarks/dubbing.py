@@ -27,11 +27,11 @@ def main():
   given = parser.parse_args()
   os.environ['DUBBER_CACHE'] = ''  # nothing read before may be taken from the cache
 
-  from dubber_jax.clip import Line
   from dubber_jax.demo.cartoon import draw_cartoon
   from dubber_jax.dubbing.film import dub
+  from dubber_jax.inference.model_directory import load
   from dubber_jax.media.video import write_silent_clip
-  from dubber_jax.model_directory import load
+  from dubber_jax.types import Line
 
   model = load(given.model)
   voice = next(iter(model.voices.values()))

@@ -33,7 +33,7 @@ def main():
     print(json.dumps(measure(given.measure, given.artifact, given.calls)))
     return
   from dubber_jax.export import export
-  from dubber_jax.model_directory import SHIPPED
+  from dubber_jax.inference.model_directory import SHIPPED
 
   with tempfile.TemporaryDirectory() as folder:
     artifact = Path(folder) / 'artifact'
@@ -102,9 +102,9 @@ def packaged(how: str, artifact: str):
   import jax
   import numpy as np
 
-  from dubber_jax.batch import empty_line, lay_voice
   from dubber_jax.export import load as load_artifact
-  from dubber_jax.model_directory import load as load_model
+  from dubber_jax.inference.batch import empty_line, lay_voice
+  from dubber_jax.inference.model_directory import load as load_model
   from dubber_jax.rehearsal import FRAME_RATE
   from dubber_jax.script.g2p import encode, phonemize
 

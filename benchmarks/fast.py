@@ -14,11 +14,11 @@ from unittest import mock
 import numpy as np
 
 from dubber_jax.actor import duration
-from dubber_jax.clip import SAMPLE_RATE, Direction
 from dubber_jax.evaluation.words import Whisper, edits, normalise
-from dubber_jax.model_directory import load
+from dubber_jax.inference.model_directory import load
 from dubber_jax.rehearsal import Part, perform, perform_all, vocode
 from dubber_jax.script.g2p import SILENCES, phonemize
+from dubber_jax.types import SAMPLE_RATE, Direction
 
 RATES = (1.35, 1.5, 1.65, 1.8)
 ALIKE = {'vowel': 1.0, 'consonant': 1.0}, {'vowel': 0.0, 'consonant': 0.0}

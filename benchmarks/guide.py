@@ -9,13 +9,13 @@ many syllables are heard for each that is spoken (median, and from the 10th to t
 import numpy as np
 
 from data_pipelines.recordings import read_recordings
-from dubber_jax.clip import EMOTIONS, MODALITIES, SAMPLE_RATE, Clip, Exemplars, Line
 from dubber_jax.director.planner import by_rules
 from dubber_jax.director.source_performance import against_own, read_guide
 from dubber_jax.evaluation.intervals import interval
 from dubber_jax.media.sound import read_sound
 from dubber_jax.perception.analyze import read_clip
 from dubber_jax.script.g2p import phonemize
+from dubber_jax.types import EMOTIONS, MODALITIES, SAMPLE_RATE, Clip, Exemplars, Line
 
 ACTORS = tuple(f'ravdess_{n}' for n in range(19, 23))
 NOBODY = Exemplars({m: () for m in MODALITIES}, {}, np.zeros((3, 3, 1)), *[np.zeros((3, 3), bool)] * 2)

@@ -20,7 +20,6 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from dubber_jax.clip import EMOTIONS, MODALITIES
 from dubber_jax.config import Config
 from dubber_jax.data.batches import TRAINING_SPLITS, VoiceBatches
 from dubber_jax.data.director_inputs import PER_EMOTION, Readings
@@ -29,6 +28,7 @@ from dubber_jax.retrieval.library import Library
 from dubber_jax.training.sharding import make_mesh
 from dubber_jax.training.step import create_state, jit_step
 from dubber_jax.training.task import voice_task
+from dubber_jax.types import EMOTIONS, MODALITIES
 
 
 def main():

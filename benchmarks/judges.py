@@ -18,7 +18,6 @@ from scipy.stats import spearmanr
 from tqdm import tqdm
 
 from data_pipelines.audio_damage import echo, noise, telephone
-from dubber_jax.clip import EMOTIONS, SAMPLE_RATE, Take
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.emotion import beside, load_judge
 from dubber_jax.evaluation.functionals import functionals
@@ -26,11 +25,12 @@ from dubber_jax.evaluation.intervals import interval
 from dubber_jax.evaluation.judging import Kept, errors, open_judge
 from dubber_jax.evaluation.likeness import likeness
 from dubber_jax.evaluation.speakers import another, neutral, recordings, reference, sound_of, voice
+from dubber_jax.inference.model_directory import load
 from dubber_jax.media.loudness import anchor
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.sound import resample
-from dubber_jax.model_directory import load
 from dubber_jax.script.alignment import RATE, align, durations_in_frames
+from dubber_jax.types import EMOTIONS, SAMPLE_RATE, Take
 from dubber_jax.vocoder.griffin_lim import GriffinLim
 
 SPEAKERS = ('kathleen', 'ljspeech', 'teacher_joe', 'ravdess_19', 'ravdess_20', 'ravdess_21', 'ravdess_22')

@@ -18,18 +18,18 @@ import numpy as np
 from tqdm import tqdm
 
 from data_pipelines.recordings import Recording, read_recordings
-from dubber_jax.clip import SAMPLE_RATE, Clip, Line
 from dubber_jax.dubbing.line import play_line, words_of
 from dubber_jax.evaluation.bench import without_director
 from dubber_jax.evaluation.intervals import interval
 from dubber_jax.evaluation.judging import open_judge
+from dubber_jax.inference.model_directory import Model, load
 from dubber_jax.media.loudness import anchor
 from dubber_jax.media.sound import read_sound
 from dubber_jax.media.video import read_frames
-from dubber_jax.model_directory import Model, load
 from dubber_jax.perception.analyze import follow_mouth
 from dubber_jax.perception.visual_vad import speech_window, visual_vad
 from dubber_jax.script.alignment import align
+from dubber_jax.types import SAMPLE_RATE, Clip, Line
 
 DAMAGED = ('grid/s1/sgib8n', 'grid/s4/bbaf2a')
 WOMEN = ('s4',)

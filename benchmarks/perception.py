@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.clip import EMOTIONS
 from dubber_jax.media.sound import read_sound
 from dubber_jax.media.video import read_frames
+from dubber_jax.types import EMOTIONS
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get('DUBBER_DATA', ROOT / '..' / 'shared' / 'data'))

@@ -37,10 +37,10 @@ def main():
   import jax
 
   from dubber_jax import rehearsal
-  from dubber_jax.clip import Line
   from dubber_jax.dubbing.line import play_line, shipped_library
-  from dubber_jax.model_directory import load
+  from dubber_jax.inference.model_directory import load
   from dubber_jax.perception.analyze import Extractors
+  from dubber_jax.types import Line
 
   jax.config.update('jax_compilation_cache_dir', str(Path(compiled) / 'xla'))
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)

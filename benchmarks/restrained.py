@@ -13,17 +13,17 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.clip import EMOTIONS, HOP, SAMPLE_RATE, Clip, Line
 from dubber_jax.demo.cartoon import draw_cartoon
 from dubber_jax.director.notes import describe_change, parse
 from dubber_jax.dubbing.line import play_line, shipped_library
 from dubber_jax.evaluation.examples import Example, write_page
 from dubber_jax.evaluation.functionals import functional_names, functionals
+from dubber_jax.inference.model_directory import load
 from dubber_jax.media.mel import LOG_FLOOR
-from dubber_jax.model_directory import load
 from dubber_jax.perception.prosody import track_pitch
 from dubber_jax.rehearsal import speech_span
 from dubber_jax.script.g2p import SILENCES, phonemize
+from dubber_jax.types import EMOTIONS, HOP, SAMPLE_RATE, Clip, Line
 
 TEXT = 'I am so happy for you, I really am, and I hope that you will write to me.'
 SCENE, SECONDS = 'sad', 7.0

@@ -9,10 +9,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from data_pipelines.recordings import Recording, read_recordings
-from dubber_jax.clip import HOP, SAMPLE_RATE, Line, Voice
 from dubber_jax.dubbing.film import dub
+from dubber_jax.inference.model_directory import Model, load
 from dubber_jax.media.sound import read_sound
-from dubber_jax.model_directory import Model, load
+from dubber_jax.types import HOP, SAMPLE_RATE, Line, Voice
 
 
 def main():

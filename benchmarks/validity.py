@@ -17,15 +17,15 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
-from dubber_jax.clip import SAMPLE_RATE
 from dubber_jax.evaluation.intervals import Interval, interval, share
 from dubber_jax.evaluation.judging import Kept, errors, open_judge
 from dubber_jax.evaluation.speakers import recordings, sound_of
 from dubber_jax.evaluation.stimuli import spread
 from dubber_jax.evaluation.tables import More, write_rows
+from dubber_jax.inference.model_directory import load
 from dubber_jax.media.loudness import anchor
 from dubber_jax.media.mel import mel_numpy
-from dubber_jax.model_directory import load
+from dubber_jax.types import SAMPLE_RATE
 
 SPEAKERS = ('ravdess_19', 'ravdess_20', 'ravdess_21', 'ravdess_22', 'cremad_1001', 'cremad_1002', 'p225', 'p226',
             'p227', 'p228', 's4')  # fmt: skip

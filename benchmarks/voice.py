@@ -33,7 +33,6 @@ from slots import seconds_apart, unseen_films
 from tqdm import tqdm
 
 from data_pipelines.recordings import Recording, read_recordings
-from dubber_jax.clip import HOP, SAMPLE_RATE, Line, Voice
 from dubber_jax.dubbing.line import play_line, shipped_library, speak
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.bench import model_hash
@@ -44,12 +43,13 @@ from dubber_jax.evaluation.judging import Kept, cores, errors, open_judge
 from dubber_jax.evaluation.likeness import likeness
 from dubber_jax.evaluation.plots import draw_confusions
 from dubber_jax.evaluation.speakers import neutral, recordings, reference, sound_of, voice
+from dubber_jax.inference.model_directory import Model, load
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.sound import read_sound, resample, write_wav
-from dubber_jax.model_directory import Model, load
 from dubber_jax.rehearsal import perform
 from dubber_jax.script.alignment import align, durations_in_frames
 from dubber_jax.storage.atomic import complete_file
+from dubber_jax.types import HOP, SAMPLE_RATE, Line, Voice
 from dubber_jax.vocoder.griffin_lim import GriffinLim
 
 SEEN = ('kathleen', 'ljspeech', 'teacher_joe')

@@ -16,12 +16,12 @@ import numpy as np
 
 from data_pipelines import audio_damage
 from data_pipelines.recordings import read_recordings
-from dubber_jax.clip import SAMPLE_RATE
 from dubber_jax.media.loudness import anchor
 from dubber_jax.media.sound import read_sound
 from dubber_jax.perception.prosody import track_pitch
 from dubber_jax.perception.recording_quality import FAULTS, VoiceReport, measure_voice, noticed
 from dubber_jax.perception.speaker import SpeakerEncoder
+from dubber_jax.types import SAMPLE_RATE
 
 # Those of whom a voice made higher sounds like a child's.
 WOMEN = ('allison', 'kathleen', 'ljspeech', 'p225', 'p228', *(f'ravdess_{n:02d}' for n in range(2, 23, 2)))

@@ -5,8 +5,8 @@ All take a wave (S,) at 22,050 Hz and give one, float32; what is random comes fr
 
 import numpy as np
 
-from dubber_jax.clip import SAMPLE_RATE
 from dubber_jax.media.sound import resample
+from dubber_jax.types import SAMPLE_RATE
 
 
 def noise(wave: np.ndarray, decibels: float, pink: bool = False, seed: int = 0) -> np.ndarray:

@@ -18,12 +18,12 @@ from data_pipelines.layouts import find_recordings
 from data_pipelines.pack import describe
 from data_pipelines.recordings import Recording
 from data_pipelines.v2c_animation import FeatureTree
-from dubber_jax.clip import EMOTIONS, MEL_BANDS
 from dubber_jax.config import FeatureConfig
 from dubber_jax.data.packed import KINDS, MEL_STEP
 from dubber_jax.data.records import PublishedRecords, Records, RecordSet
 from dubber_jax.errors import BadInput
 from dubber_jax.script.symbols import SYMBOLS
+from dubber_jax.types import EMOTIONS, MEL_BANDS
 
 SHAPES = {
   'mel': (None, MEL_BANDS),

@@ -20,12 +20,12 @@ from tqdm import tqdm
 
 from data_pipelines.gta_mels import write_gta_mels
 from data_pipelines.pack import spread, with_sound
-from dubber_jax.clip import HOP
 from dubber_jax.data.packed import PackedSet, dequantise, quantise, write_packed
+from dubber_jax.inference.model_directory import Model, load
 from dubber_jax.media.mel import LOG_FLOOR, mel_numpy
-from dubber_jax.model_directory import Model, load
 from dubber_jax.training.tasks.critic import HEARD_BY_JUDGES
 from dubber_jax.training.tasks.vocoder import fill_pitch
+from dubber_jax.types import HOP
 
 KINDS = ('vocoded', 'flattened', 'smeared', 'gta', 'noisy')
 WORST = {'vocoded': 0.35, 'flattened': 0.8, 'smeared': 0.9, 'gta': 0.5, 'noisy': 0.8}  # what a whole share costs

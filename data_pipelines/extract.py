@@ -21,10 +21,10 @@ from etils import epath
 from tqdm import tqdm
 
 from data_pipelines.recordings import Recording
-from dubber_jax.clip import LIP_RATE, SAMPLE_RATE
 from dubber_jax.config import FeatureConfig
 from dubber_jax.data.packed import quantise, quantise_wave
 from dubber_jax.errors import BadInput
+from dubber_jax.types import LIP_RATE, SAMPLE_RATE
 
 VERSION = 2  # raised when what is extracted changes
 ANCHOR = -23.0  # LUFS: where the middle of a speaker's recordings is brought

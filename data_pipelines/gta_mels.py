@@ -16,12 +16,12 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from dubber_jax.batch import Shape, empty_batch, lay_direction, lay_noise, lay_text, lay_voice, lip_frames
-from dubber_jax.clip import EMOTIONS
 from dubber_jax.data.batches import DOMAIN_OF, USUAL_INTENSITY, is_plain
 from dubber_jax.data.packed import PackedSet, quantise
 from dubber_jax.errors import BadInput
-from dubber_jax.model_directory import Model, load
+from dubber_jax.inference.batch import Shape, empty_batch, lay_direction, lay_noise, lay_text, lay_voice, lip_frames
+from dubber_jax.inference.model_directory import Model, load
+from dubber_jax.types import EMOTIONS
 
 ITEMS, STEP = 8, 128  # of a batch; mel frames that lengths are padded to
 

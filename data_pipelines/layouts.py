@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from data_pipelines.recordings import FILMS, Recording, read_recordings, spoken_grid
-from dubber_jax.clip import EMOTIONS
 from dubber_jax.errors import BadInput
 from dubber_jax.retrieval.build import find_footage
+from dubber_jax.types import EMOTIONS
 
 GRID_UNSEEN = ('s2', 's3', 's4', 's5')  # speakers that nothing is trained on
 GRID_UNITS = 25_000  # of an alignment file, a second

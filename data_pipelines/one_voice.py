@@ -14,12 +14,12 @@ import numpy as np
 from data_pipelines.extract import content_name
 from data_pipelines.pack import pack_recordings
 from data_pipelines.recordings import Recording
-from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.data.packed import PackedSet
 from dubber_jax.errors import BadInput
 from dubber_jax.retrieval.build import MEDIA
 from dubber_jax.script.asr import LONGEST, Word, cut, written  # LONGEST fits a training bucket of 640 frames
 from dubber_jax.storage.atomic import complete_file
+from dubber_jax.types import HOP, SAMPLE_RATE
 
 SOUNDS = MEDIA | {'.aac', '.aif', '.aiff', '.oga', '.wma'}
 TABLES = ('metadata.jsonl', 'metadata.csv')

@@ -14,10 +14,10 @@ import lzma
 import sys
 from pathlib import Path
 
-from dubber_jax.clip import MEL_BANDS
 from dubber_jax.config import FeatureConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.storage.atomic import complete_folder
+from dubber_jax.types import MEL_BANDS
 
 LARGEST = 24  # MiB a part
 STRIDES = {'mel.npy': MEL_BANDS, 'lips.npy': 2 * FeatureConfig.lip_width, 'pitch.npy': 2}  # bytes a frame

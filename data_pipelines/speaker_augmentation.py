@@ -15,12 +15,12 @@ from tqdm import tqdm
 
 from data_pipelines.pack import spread, with_sound
 from dubber_jax.actor.duration import largest_remainder
-from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.data.batches import TRAINING_SPLITS
 from dubber_jax.data.packed import FULL_SCALE, PackedSet, quantise, write_packed
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.sound import resample
 from dubber_jax.perception.speaker import embed_speaker
+from dubber_jax.types import HOP, SAMPLE_RATE
 
 SEMITONES = (-4.0, -2.0, 2.0, 4.0)
 PER_SET = 700  # recordings of a data set that are resampled, spread over all it has

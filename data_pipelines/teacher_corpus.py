@@ -30,13 +30,13 @@ from data_pipelines.teacher_mandarin import mandarin_phonemes, map_mandarin
 from data_pipelines.teacher_plan import Row, english_plan, mandarin_plan, plan_hash
 from data_pipelines.teacher_speech import RATE, VOICES_FILE, Teacher, accent_of, clean_text, english_phonemes
 from data_pipelines.teacher_symbols import map_english, place
-from dubber_jax.clip import SAMPLE_RATE
 from dubber_jax.config import FeatureConfig
 from dubber_jax.data.packed import FULL_SCALE, quantise, quantise_wave, write_packed
 from dubber_jax.errors import BadInput, exit_code
 from dubber_jax.script.alignment import Alignment, durations_in_frames
 from dubber_jax.script.g2p import SILENCES, encode
 from dubber_jax.storage.atomic import complete_file, write_json
+from dubber_jax.types import SAMPLE_RATE
 
 VERSION = 1  # raised when what is made of a row changes
 SHARD = 250  # rows of a packed folder

@@ -25,11 +25,11 @@ from etils import epath
 
 from dubber_jax.authentic_dubber.batches import TreeBatches
 from dubber_jax.authentic_dubber.retrieval_lists import LISTED, list_name, read_list, recall_names, write_lists
-from dubber_jax.clip import EMOTIONS, HOP, LIP_RATE, MEL_BANDS, MODALITIES, SAMPLE_RATE
 from dubber_jax.config import Config, TreeConfig
 from dubber_jax.data.records import PublishedRecords
 from dubber_jax.errors import BadInput
 from dubber_jax.script.g2p import ARPABET_87, published_ids
+from dubber_jax.types import EMOTIONS, HOP, LIP_RATE, MEL_BANDS, MODALITIES, SAMPLE_RATE
 
 FRAMES_PER_LIP = SAMPLE_RATE / HOP / LIP_RATE  # 3.45
 SLACK_FRAMES, SLACK = 8, 0.1  # by which lengths of the same clip may differ: in mel frames, or as a share

@@ -302,7 +302,7 @@ def _open(given):
   import dataclasses
 
   from dubber_jax.dubbing.line import library_features
-  from dubber_jax.model_directory import load
+  from dubber_jax.inference.model_directory import load
   from dubber_jax.retrieval.library import Library
 
   model = load(given.model)
@@ -320,7 +320,7 @@ def _tell_terms(path):
   """Says what a model may be used for, the first time that it is."""
   import contextlib
 
-  from dubber_jax.model_directory import terms
+  from dubber_jax.inference.model_directory import terms
   from dubber_jax.storage.cache import cache_folder, digest
 
   said, folder = terms(path), cache_folder()
@@ -354,8 +354,8 @@ def _lexicon(given):
 def run_dub(given):
   from dubber_jax.dubbing.cast import cast_lines, read_cast, read_names
   from dubber_jax.dubbing.film import dub
+  from dubber_jax.inference.voices import find_voice
   from dubber_jax.script.subtitles import parse_line, read_lines
-  from dubber_jax.voices import find_voice
 
   if not (given.voice or given.cast):
     raise BadInput('nobody speaks: give --voice, or a --cast')
@@ -416,9 +416,9 @@ def run_redo(given):
 
 def run_speak(given):
   from dubber_jax.dubbing.line import speak
+  from dubber_jax.inference.voices import find_voice
   from dubber_jax.script.subtitles import parse_line, read_lines
   from dubber_jax.storage.atomic import check_output, write_json
-  from dubber_jax.voices import find_voice
 
   how = _rehearsal(given)
   if given.text is not None:
@@ -451,12 +451,12 @@ def _read_rows(path) -> list[str]:
 
 
 def run_demo(given):
-  from dubber_jax.clip import EMOTIONS, Line
   from dubber_jax.demo.cartoon import draw_cartoon
   from dubber_jax.dubbing.film import dub
+  from dubber_jax.inference.voices import find_voice
   from dubber_jax.media.video import write_silent_clip
   from dubber_jax.storage.atomic import check_output
-  from dubber_jax.voices import find_voice
+  from dubber_jax.types import EMOTIONS, Line
 
   if given.emotion not in EMOTIONS:
     raise BadInput(f'no emotion {given.emotion!r}: use one of {", ".join(EMOTIONS)}')
@@ -629,15 +629,15 @@ def run_digest(given):
 def run_release(given):
   import tempfile
 
-  from dubber_jax.clip import Voice
-  from dubber_jax.fitting import SENTENCE
-  from dubber_jax.model_directory import Model, load, open_vocoder, write_model_directory
+  from dubber_jax.inference.model_directory import Model, load, open_vocoder, write_model_directory
+  from dubber_jax.inference.speaker_adaptation import SENTENCE
+  from dubber_jax.inference.voices import find_voice
   from dubber_jax.rehearsal import perform
   from dubber_jax.script.g2p import phonemize
   from dubber_jax.training.checkpoints import best_step, load_weights, read_config
   from dubber_jax.training.task import shipped
+  from dubber_jax.types import Voice
   from dubber_jax.vocoder.griffin_lim import GriffinLim
-  from dubber_jax.voices import find_voice
 
   if Path(given.out).exists() and not given.overwrite:
     raise BadInput(f'{given.out} exists: give --overwrite to replace it, or another folder')
@@ -737,7 +737,7 @@ def run_evaluate(given):
     return
   from dubber_jax.dubbing.line import library_features
   from dubber_jax.evaluation.evaluate import evaluate, run_shares, take_cores
-  from dubber_jax.model_directory import load
+  from dubber_jax.inference.model_directory import load
   from dubber_jax.retrieval.library import Library
   from dubber_jax.training.experiment import read_experiment
 

@@ -8,8 +8,8 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 
-from dubber_jax.clip import MEL_BANDS
 from dubber_jax.errors import BadInput
+from dubber_jax.types import MEL_BANDS
 
 
 @dataclass(frozen=True)

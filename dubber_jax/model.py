@@ -36,12 +36,12 @@ from dubber_jax.actor.length_regulator import LengthRegulator
 from dubber_jax.actor.lip_encoder import LipEncoder, LipTextAttention
 from dubber_jax.actor.style_encoder import StyleEncoder
 from dubber_jax.actor.text_encoder import TextEncoder
-from dubber_jax.clip import MODALITIES
 from dubber_jax.config import Config
 from dubber_jax.director.graphs import EmotionGraphs, node_mask
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.nn.attention import Attention
 from dubber_jax.nn.scan import Stacking
+from dubber_jax.types import MODALITIES
 
 DIRECTED_SCALE = 8.0  # so that what few recordings teach is learned in as few steps
 

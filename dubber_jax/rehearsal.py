@@ -11,8 +11,16 @@ import numpy as np
 
 from dubber_jax.actor.duration import FASTEST, FRAME_RATE, NATURAL, SLOWEST, STRICT, UNHURRIED, fit_to_slot
 from dubber_jax.actor.timing import time_by_lips
-from dubber_jax.batch import empty_line, lay_direction, lay_lips, lay_noise, lay_text, lay_voice
-from dubber_jax.clip import (
+from dubber_jax.director.notes import describe_change
+from dubber_jax.director.review import candidates as propose
+from dubber_jax.director.review import misleading, review, without_wishes
+from dubber_jax.inference.batch import empty_line, lay_direction, lay_lips, lay_noise, lay_text, lay_voice
+from dubber_jax.inference.model_directory import Model
+from dubber_jax.media.mel import LOG_FLOOR
+from dubber_jax.perception.visual_vad import RATE, VisualSpeech, silent_gaps, speech_window, visual_vad
+from dubber_jax.script.g2p import SILENCES, Phonemes, encode
+from dubber_jax.script.symbols import VOWELS
+from dubber_jax.types import (
   EMOTIONS,
   MODALITIES,
   SAMPLE_RATE,
@@ -24,14 +32,6 @@ from dubber_jax.clip import (
   Take,
   Voice,
 )
-from dubber_jax.director.notes import describe_change
-from dubber_jax.director.review import candidates as propose
-from dubber_jax.director.review import misleading, review, without_wishes
-from dubber_jax.media.mel import LOG_FLOOR
-from dubber_jax.model_directory import Model
-from dubber_jax.perception.visual_vad import RATE, VisualSpeech, silent_gaps, speech_window, visual_vad
-from dubber_jax.script.g2p import SILENCES, Phonemes, encode
-from dubber_jax.script.symbols import VOWELS
 
 FADE = 0.1  # s; begins twice as long before speech, or ends as long after it
 LONGEST_TAIL = 0.5  # s of silence after the line that the actor plays; the rest is added

@@ -25,7 +25,7 @@ from dubber_jax.evaluation.recall import unheard, unlabelled, without
 from dubber_jax.evaluation.stimuli import read_films, read_lines
 from dubber_jax.evaluation.tables import Ablation, More, write_ablations
 from dubber_jax.evaluation.ways import directed
-from dubber_jax.model_directory import SHIPPED, Model
+from dubber_jax.inference.model_directory import SHIPPED, Model
 from dubber_jax.perception.analyze import Extractors
 
 LINES = Path(__file__).with_name('emotional_lines.jsonl')

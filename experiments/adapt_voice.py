@@ -24,7 +24,7 @@ from dubber_jax.config import Config, DataConfig, TrainConfig, TreeConfig
 from dubber_jax.data.batches import Batches, VoiceBatches, bucket_shapes
 from dubber_jax.data.director_inputs import make_readings
 from dubber_jax.errors import BadInput
-from dubber_jax.model_directory import SHIPPED
+from dubber_jax.inference.model_directory import SHIPPED
 from dubber_jax.training.checkpoints import read_config
 from dubber_jax.training.task import Task, voice_task
 

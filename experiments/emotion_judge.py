@@ -20,16 +20,16 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from data_pipelines.recordings import Recording, read_recordings
-from dubber_jax.clip import SAMPLE_RATE
 from dubber_jax.evaluation import functionals as measures
 from dubber_jax.evaluation.emotion import JUDGED, SHIPPED, Discriminant, beside, softmax, standardise
 from dubber_jax.evaluation.intervals import interval
 from dubber_jax.evaluation.plots import draw_confusions
+from dubber_jax.inference.model_directory import SHIPPED as MODEL
+from dubber_jax.inference.model_directory import open_vocoder, sha256, write_manifest
 from dubber_jax.media.loudness import anchor
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.sound import read_sound
-from dubber_jax.model_directory import SHIPPED as MODEL
-from dubber_jax.model_directory import open_vocoder, sha256, write_manifest
+from dubber_jax.types import SAMPLE_RATE
 from dubber_jax.vocoder.griffin_lim import GriffinLim
 
 CHANGES = ('real', 'griffin_lim', 'vocoder', 'blurred', 'noisy')  # what each clip is heard through

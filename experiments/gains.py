@@ -33,7 +33,7 @@ from dubber_jax.evaluation.plots import draw_confusions, draw_courses, draw_grou
 from dubber_jax.evaluation.stimuli import balanced, read_films, read_lines, spread
 from dubber_jax.evaluation.tables import Comparison, More, write_gains
 from dubber_jax.evaluation.ways import best_of, directed, labelled, one_way
-from dubber_jax.model_directory import SHIPPED, Model
+from dubber_jax.inference.model_directory import SHIPPED, Model
 
 LINES = Path(__file__).with_name('emotional_lines.jsonl')
 TARGETS = {'emotion_accuracy': 0.236, 'naturalness': 0.189}

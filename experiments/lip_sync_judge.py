@@ -21,7 +21,6 @@ from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from data_pipelines.recordings import read_recordings
-from dubber_jax.clip import LIP_RATE, SAMPLE_RATE
 from dubber_jax.config import Config, TrainConfig
 from dubber_jax.evaluation.intervals import interval
 from dubber_jax.evaluation.lip_sync import (
@@ -41,10 +40,11 @@ from dubber_jax.evaluation.lip_sync import (
   said_of,
   shifted,
 )
+from dubber_jax.inference.model_directory import write_manifest
 from dubber_jax.media.sound import read_sound
 from dubber_jax.media.video import read_frames
-from dubber_jax.model_directory import write_manifest
 from dubber_jax.training.task import Task, adamw
+from dubber_jax.types import LIP_RATE, SAMPLE_RATE
 
 FRAMES = 75  # of a GRID film
 ITEMS = 12

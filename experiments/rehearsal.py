@@ -18,7 +18,7 @@ from dubber_jax.evaluation.plots import draw_courses
 from dubber_jax.evaluation.stimuli import read_films, read_lines
 from dubber_jax.evaluation.tables import More, write_rows
 from dubber_jax.evaluation.ways import directed
-from dubber_jax.model_directory import SHIPPED, Model
+from dubber_jax.inference.model_directory import SHIPPED, Model
 
 LINES = Path(__file__).with_name('development_lines.jsonl')
 WAYS = ((1, 1), (1, 4), (1, 8), (2, 1), (2, 4), (2, 8), (3, 1), (3, 4), (3, 8))

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.clip import Clip, Line
 from dubber_jax.config import Config
 from dubber_jax.evaluation.bench import Results, Stage, Way
 from dubber_jax.evaluation.evaluate import Evaluation
@@ -23,8 +22,9 @@ from dubber_jax.evaluation.recall import agreement, by_speaker, nearest
 from dubber_jax.evaluation.stimuli import read_films, read_lines
 from dubber_jax.evaluation.tables import More, write_rows
 from dubber_jax.evaluation.ways import directed
-from dubber_jax.model_directory import Model
+from dubber_jax.inference.model_directory import Model
 from dubber_jax.perception.analyze import read_clip
+from dubber_jax.types import Clip, Line
 
 LINES = Path(__file__).with_name('emotional_lines.jsonl')
 NUMBERS = (1, 2, 3, 5, 10)  # of clips recalled for each of scene, face and text

@@ -26,7 +26,7 @@ from dubber_jax.evaluation.plots import draw_groups
 from dubber_jax.evaluation.stimuli import ACTORS, Stimulus, balanced, read_grid, read_lines, spread
 from dubber_jax.evaluation.tables import More, write_rows
 from dubber_jax.evaluation.ways import directed, one_way
-from dubber_jax.model_directory import Model
+from dubber_jax.inference.model_directory import Model
 
 LINES = Path(__file__).with_name('emotional_lines.jsonl')
 KNOWN = ('ravdess_01', 'ravdess_02', 'ravdess_03', 'ravdess_04')  # not those whom the judge of emotion learned from

@@ -18,10 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from dubber_jax.clip import EMOTIONS
 from dubber_jax.config import Config, TrainConfig
 from dubber_jax.perception.speech_emotion import LENGTHS, WEIGHTS, SoundEmotion, sound_features, speech_mel
 from dubber_jax.training.task import Task, adamw
+from dubber_jax.types import EMOTIONS
 
 DATA = Path(os.environ.get('DUBBER_DATA', Path(__file__).parents[1] / '..' / 'shared' / 'data'))
 SPEEDS = (0.89, 1.0, 1.12)  # resampling: pitch and formants move too, which makes other speakers

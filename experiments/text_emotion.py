@@ -16,8 +16,8 @@ import numpy as np
 import optax
 from safetensors.numpy import save_file
 
-from dubber_jax.clip import EMOTIONS
 from dubber_jax.perception.text import HEAD, WIDTH, embed_text
+from dubber_jax.types import EMOTIONS
 
 SENTENCES = Path(__file__).with_suffix('.txt')
 DECAY = 1e-3  # of the kernel, chosen by five-fold cross-validation on the training sentences

@@ -22,11 +22,10 @@ from scipy.ndimage import gaussian_filter1d
 from tqdm import tqdm
 
 from data_pipelines.recordings import Recording, read_recordings
-from dubber_jax.clip import MouthTrack
 from dubber_jax.config import Config, TrainConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.intervals import Interval, interval
-from dubber_jax.model_directory import write_manifest
+from dubber_jax.inference.model_directory import write_manifest
 from dubber_jax.perception.visual_vad import (
   FEATURES,
   FINE,
@@ -45,6 +44,7 @@ from dubber_jax.perception.visual_vad import (
 )
 from dubber_jax.script.visemes import NAMES, SILENT, visemes_of
 from dubber_jax.training.task import Task, adamw
+from dubber_jax.types import MouthTrack
 
 FRAMES = 80  # lip frames of a training item: 3.2 s
 ITEMS = 16

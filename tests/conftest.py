@@ -6,11 +6,11 @@ import jax
 import numpy as np
 import pytest
 
-from dubber_jax.batch import Shape, empty_batch
-from dubber_jax.clip import Voice
 from dubber_jax.config import ActorConfig, Config, DataConfig, DirectorConfig
+from dubber_jax.inference.batch import Shape, empty_batch
+from dubber_jax.inference.model_directory import load, write_model_directory
 from dubber_jax.model import DirectorActor
-from dubber_jax.model_directory import load, write_model_directory
+from dubber_jax.types import Voice
 
 TINY = Config(
   actor=ActorConfig(

@@ -4,13 +4,13 @@ import jax
 import numpy as np
 import pytest
 
-from dubber_jax.batch import Shape, empty_batch, lay_direction, lay_noise, lay_text
-from dubber_jax.clip import MODALITIES
 from dubber_jax.config import ActorConfig, Config, DirectorConfig
 from dubber_jax.errors import BadInput
+from dubber_jax.inference.batch import Shape, empty_batch, lay_direction, lay_noise, lay_text
 from dubber_jax.model import DirectorActor
 from dubber_jax.script.g2p import encode
 from dubber_jax.script.symbols import SYMBOLS
+from dubber_jax.types import MODALITIES
 
 TINY = Config(
   actor=ActorConfig(

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from dubber_jax.actor.duration import FRAME_RATE
-from dubber_jax.clip import MODALITIES, Direction, Exemplar, Exemplars, Reading, Voice
 from dubber_jax.critic.inference import Heard
 from dubber_jax.perception.visual_vad import VisualSpeech
 from dubber_jax.rehearsal import (
@@ -17,6 +16,7 @@ from dubber_jax.rehearsal import (
 )
 from dubber_jax.script.g2p import phonemize
 from dubber_jax.script.visemes import NAMES, SILENT
+from dubber_jax.types import MODALITIES, Direction, Exemplar, Exemplars, Reading, Voice
 
 
 def test_pause_is_put_after_its_word():

@@ -5,11 +5,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.errors import BadInput
 from dubber_jax.nn.convolution import ConvNeXtBlock
 from dubber_jax.nn.norms import LayerNorm
 from dubber_jax.nn.scan import Stacking, scan_layers
+from dubber_jax.types import HOP, SAMPLE_RATE
 
 # Limits of the speaking rate, against the durations that are predicted. A direction asks for SLOWEST to UNHURRIED;
 # what lies beyond is only spoken where a slot is short, up to FASTEST: so fast do actors speak lines in films.

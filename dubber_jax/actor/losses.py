@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import optax
 
 from dubber_jax.actor.decoder import energy_of_mel, join_prosody, scale_pitch
-from dubber_jax.clip import HOP, LIP_RATE, SAMPLE_RATE
 from dubber_jax.media.mel import LOG_FLOOR
+from dubber_jax.types import HOP, LIP_RATE, SAMPLE_RATE
 
 WEIGHTS = {
   'mel': 1.0,

@@ -9,11 +9,11 @@ import functools
 import numpy as np
 
 from dubber_jax.authentic_dubber.collate import collate
-from dubber_jax.batch import Shape, lip_frames
-from dubber_jax.clip import MODALITIES
 from dubber_jax.config import Config
 from dubber_jax.data.batches import FRAMES_PER_PHONEME, Batches
 from dubber_jax.errors import BadInput
+from dubber_jax.inference.batch import Shape, lip_frames
+from dubber_jax.types import MODALITIES
 
 INPUTS = (
   'phonemes', 'durations', 'mel', 'reference', 'lips', 'phoneme_length', 'mel_length', 'reference_length',

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dubber_jax.clip import MODALITIES
 from dubber_jax.errors import BadInput
+from dubber_jax.types import MODALITIES
 
 # Ours: the published item's field. Padded with zeros at the end of the first axis to the longest item.
 SEQUENCES = {

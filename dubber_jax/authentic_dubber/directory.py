@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 from dubber_jax.authentic_dubber.model import initialise
 from dubber_jax.config import PublishedConfig
 from dubber_jax.errors import BadInput
-from dubber_jax.model_directory import check_files, flatten, write_manifest
+from dubber_jax.inference.model_directory import check_files, flatten, write_manifest
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,12 +6,12 @@ import numpy as np
 import optax
 
 from dubber_jax.actor.losses import mean_where
-from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.config import Config, PublishedLossConfig
 from dubber_jax.nn.fast_dropout import dropout_key
 from dubber_jax.nn.scan import Stacking
 from dubber_jax.training.precision import in_precision
 from dubber_jax.training.task import Task
+from dubber_jax.types import HOP, SAMPLE_RATE
 
 PEAK_STEP = 4000
 DROPS = (300_000, 400_000, 500_000)  # updates after which the rate is 0.3 of what it was

@@ -29,12 +29,12 @@ from dubber_jax.authentic_dubber.fft import FFTStack
 from dubber_jax.authentic_dubber.lip_alignment import FocusedLipTextAttention, PositionedLipEncoder
 from dubber_jax.authentic_dubber.postnet import Postnet
 from dubber_jax.authentic_dubber.style import DownsamplingEncoder, MelStyleEncoder, before, utterance_style
-from dubber_jax.clip import MEL_BANDS, MODALITIES
 from dubber_jax.config import DirectorConfig, PublishedConfig
 from dubber_jax.director.graphs import EmotionGraphs
 from dubber_jax.errors import BadInput
 from dubber_jax.nn.fast_dropout import dropout_key
 from dubber_jax.nn.scan import Stacking
+from dubber_jax.types import MEL_BANDS, MODALITIES
 
 
 def extent(config: PublishedConfig, length_b: jax.Array) -> jax.Array:

@@ -39,7 +39,6 @@ from dubber_jax.authentic_dubber.losses import (
 from dubber_jax.authentic_dubber.model import Fusion, PublishedConfig, PublishedDirectorActor, perform
 from dubber_jax.authentic_dubber.postnet import Postnet
 from dubber_jax.authentic_dubber.style import DownsamplingEncoder, MelStyleEncoder, before, utterance_style
-from dubber_jax.clip import MODALITIES
 from dubber_jax.config import DirectorConfig
 from dubber_jax.convert.fixtures import Fixture, read_fixture
 from dubber_jax.convert.vocoders import parity_outputs
@@ -48,6 +47,7 @@ from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import filterbank, mel_spectrogram
 from dubber_jax.nn.graph_attention import RelationalGraphAttention
 from dubber_jax.script.g2p import ARPABET_87, published_ids
+from dubber_jax.types import MODALITIES
 
 
 @dataclasses.dataclass(frozen=True)

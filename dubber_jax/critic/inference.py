@@ -21,11 +21,11 @@ import optax
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from dubber_jax.clip import EMOTIONS, HOP, MEL_BANDS, SAMPLE_RATE, MouthTrack, Take, Voice
 from dubber_jax.critic.model import OPENING, PHONE_OF, STEP, Critic, CriticSizes
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.script.g2p import SILENCES, encode
+from dubber_jax.types import EMOTIONS, HOP, MEL_BANDS, SAMPLE_RATE, MouthTrack, Take, Voice
 
 FRAME_STEP, PHONEME_STEP = 128, 64  # lengths are padded to multiples, so that few shapes are compiled
 REFERENCE = 256  # mel frames of a voice

@@ -16,10 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dubber_jax.clip import EMOTIONS, HOP, LIP_RATE, MEL_BANDS, SAMPLE_RATE
 from dubber_jax.nn.alignment import frame_to_phoneme
 from dubber_jax.nn.convolution import ConvNeXtBlock, TimeConv
 from dubber_jax.script.symbols import ARPABET_87, SILENCES, SYMBOLS
+from dubber_jax.types import EMOTIONS, HOP, LIP_RATE, MEL_BANDS, SAMPLE_RATE
 
 STEP = 2  # mel frames that the ear takes at once
 PHONES = ('',) + tuple(sorted({s.rstrip('012') for s in ARPABET_87 if s not in SILENCES}))  # the blank first

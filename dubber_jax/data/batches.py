@@ -14,12 +14,21 @@ import numpy as np
 from absl import flags
 from grain.experimental import index_shuffle
 
-from dubber_jax.batch import Shape, empty_batch, lay_direction, lay_lips, lay_noise, lay_text, lay_voice, lip_frames
-from dubber_jax.clip import EMOTIONS, MODALITIES
 from dubber_jax.config import Config
 from dubber_jax.data.packed import PackedSet
 from dubber_jax.errors import BadInput
+from dubber_jax.inference.batch import (
+  Shape,
+  empty_batch,
+  lay_direction,
+  lay_lips,
+  lay_noise,
+  lay_text,
+  lay_voice,
+  lip_frames,
+)
 from dubber_jax.media.mel import LOG_FLOOR
+from dubber_jax.types import EMOTIONS, MODALITIES
 
 TRAINING_SPLITS = ('train', 'train_a', 'train_b')
 FRAMES_PER_PHONEME = 4  # room for phonemes in a bucket; speech has about seven

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.clip import EMOTIONS, MODALITIES
 from dubber_jax.config import Config
 from dubber_jax.errors import BadInput
 from dubber_jax.retrieval.library import Library
+from dubber_jax.types import EMOTIONS, MODALITIES
 
 PER_EMOTION = 32  # readings of each modality
 RECALLED = 24  # library clips kept of each, so that enough are of other speakers

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.clip import HOP
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.script.g2p import SYMBOLS
+from dubber_jax.types import HOP
 
 MEL_STEP = 0.055  # natural-log units a level; 256 levels reach from 1e-5 to e^2.5
 FULL_SCALE = 2.0  # of an int16 sample of `waves`: quiet speakers were brought up, and peaks may pass 1

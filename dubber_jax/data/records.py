@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.clip import EMOTIONS
 from dubber_jax.data.packed import KINDS, MEL_STEP, unpack
 from dubber_jax.errors import BadInput
 from dubber_jax.script.symbols import SYMBOLS
+from dubber_jax.types import EMOTIONS
 
 REMEDY = "run 'dubber prepare --overwrite' to make the data set again"
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dubber_jax.clip import EMOTIONS, LIP_RATE
 from dubber_jax.errors import BadInput
+from dubber_jax.types import EMOTIONS, LIP_RATE
 
 OVERSAMPLING = 2  # drawn this much larger, then averaged down: smooth edges
 

@@ -25,13 +25,13 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.clip import EMOTIONS, MODALITIES, Direction, Exemplars, Line, Reading
 from dubber_jax.director.cues import LIMITS
 from dubber_jax.director.notes import PAUSE_LIMITS, ParsedNote, describe, parse
 from dubber_jax.director.planner import Before, Planner, agreement, by_rules, mixed_emotion, spoken_to
 from dubber_jax.director.source_performance import Guide
 from dubber_jax.errors import BadInput
 from dubber_jax.script.g2p import Phonemes, phonemize
+from dubber_jax.types import EMOTIONS, MODALITIES, Direction, Exemplars, Line, Reading
 
 KEY = 'OPENAI_API_KEY'  # environment variable; the only place that a key is read from
 LONGEST_ANSWER = 1 << 20  # bytes

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dubber_jax.clip import EMOTIONS, Direction
 from dubber_jax.director.asks import LONGEST, Ask, hear
 from dubber_jax.director.cues import LIMITS, NEUTRAL, RATIOS, STEPS
 from dubber_jax.errors import BadInput
 from dubber_jax.script.g2p import Phonemes
+from dubber_jax.types import EMOTIONS, Direction
 
 PAUSE = 0.3  # s, where a note does not say how long
 PAUSE_LIMITS = (0.08, 1.2)  # s

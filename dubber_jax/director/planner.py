@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from dubber_jax.clip import EMOTIONS, MODALITIES, Direction, Exemplars, Line, Reading
 from dubber_jax.director.asks import emotions_named, hear
 from dubber_jax.director.cues import LIMITS, RATIOS
 from dubber_jax.director.notes import apply, intensity_asked, marks
 from dubber_jax.director.source_performance import Guide, follow
 from dubber_jax.script.g2p import Phonemes, phonemize
+from dubber_jax.types import EMOTIONS, MODALITIES, Direction, Exemplars, Line, Reading
 
 # How much each modality's emotion counts when all are equally sure. The face says most about the speaker.
 READING_WEIGHT = {'scene': 0.2, 'face': 0.45, 'text': 0.35}

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dubber_jax.clip import EMOTIONS, Direction, Review
 from dubber_jax.critic.inference import Heard
 from dubber_jax.director.planner import LIMITS
+from dubber_jax.types import EMOTIONS, Direction, Review
 
 # What counts for the whole of a take. Emotion is what the director is for; words and nature are what nobody forgives.
 WEIGHTS = {

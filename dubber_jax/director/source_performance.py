@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import find_peaks
 
-from dubber_jax.clip import SAMPLE_RATE, Direction, Line
 from dubber_jax.director.cues import LIMITS
 from dubber_jax.director.notes import PAUSE_LIMITS, breath_place, marks
 from dubber_jax.errors import BadInput
@@ -22,6 +21,7 @@ from dubber_jax.perception.prosody import track_pitch
 from dubber_jax.perception.speech_emotion import sound_emotion
 from dubber_jax.perception.vad import RATE, WINDOW, speech_odds
 from dubber_jax.script.g2p import Phonemes
+from dubber_jax.types import SAMPLE_RATE, Direction, Line
 
 LEAST_SPEECH = 0.4  # s of a line; with less there is nothing to follow
 LEAST_LINES = 3  # of a character, from which on its own median is known

@@ -13,9 +13,9 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dubber_jax.clip import Line, Voice
 from dubber_jax.errors import BadInput
-from dubber_jax.voices import find_voice
+from dubber_jax.inference.voices import find_voice
+from dubber_jax.types import Line, Voice
 
 DEFAULT = 'default'
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from dubber_jax.actor.duration import NATURAL, STRICT, check_fit, room_after
-from dubber_jax.clip import SAMPLE_RATE, Clip, Direction, Line, Voice
 from dubber_jax.director.notes import parse
 from dubber_jax.director.planner import Planner, by_rules, guided
 from dubber_jax.director.source_performance import read_guides
@@ -41,14 +40,15 @@ from dubber_jax.dubbing.timeline import (
   playing,
 )
 from dubber_jax.errors import BadInput
+from dubber_jax.inference.model_directory import Model
 from dubber_jax.media.background import NONE, mix, read_background
 from dubber_jax.media.loudness import TARGET_LUFS, integrated, target_of
 from dubber_jax.media.mux import SOUND_RATE, container_kind, write_dubbed, write_stem
 from dubber_jax.media.sound import read_sound, resample
 from dubber_jax.media.video import probe, read_frames
-from dubber_jax.model_directory import Model
 from dubber_jax.retrieval.library import Library
 from dubber_jax.storage.atomic import check_output, write_json
+from dubber_jax.types import SAMPLE_RATE, Clip, Direction, Line, Voice
 
 LONGEST_FILM = 3600.0  # s: its sound is held in memory, some 200 kB a second
 FAINT_FILM = -50.0  # LUFS: a film whose own sound is quieter says nothing of how loud its dialogue was

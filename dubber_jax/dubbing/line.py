@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from dubber_jax.actor.duration import FRAME_RATE, STRICT, check_fit, room_after
-from dubber_jax.clip import EMOTIONS, HOP, MODALITIES, SAMPLE_RATE, Clip, Direction, Line, MouthTrack, Take, Voice
 from dubber_jax.director.planner import Before, Planner, agreement, by_rules, mixed_emotion
 from dubber_jax.dubbing.timeline import LONGEST_LINE, fill
 from dubber_jax.errors import BadInput
+from dubber_jax.inference.model_directory import Model
 from dubber_jax.media.loudness import TARGET_LUFS, integrated, limit_peaks
 from dubber_jax.media.sound import write_wav
-from dubber_jax.model_directory import Model
 from dubber_jax.perception.analyze import Extractors, follow_mouth, read_clip
 from dubber_jax.rehearsal import (
   Part,
@@ -31,6 +30,7 @@ from dubber_jax.rehearsal import (
 from dubber_jax.retrieval.library import Library
 from dubber_jax.script.g2p import SILENCES, Phonemes, phonemize
 from dubber_jax.storage.atomic import check_output
+from dubber_jax.types import EMOTIONS, HOP, MODALITIES, SAMPLE_RATE, Clip, Direction, Line, MouthTrack, Take, Voice
 
 LONGEST_TEXT, MOST_PHONEMES = 3000, 1200  # characters and phonemes of a line: a minute and more of speech
 LEAST_FILLED = 1 / 3  # share of the mouth's movement; a line that fills less leaves it speaking silently

@@ -25,13 +25,13 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError
 
-from dubber_jax.clip import EMOTIONS, SAMPLE_RATE, Direction, Line, MouthTrack, Take, Voice
 from dubber_jax.director.notes import describe
 from dubber_jax.errors import BadInput
+from dubber_jax.inference.model_directory import read_voices, write_voices
 from dubber_jax.media.loudness import TARGET_LUFS, integrated, limit_peaks
 from dubber_jax.media.sound import write_wav
-from dubber_jax.model_directory import read_voices, write_voices
 from dubber_jax.storage.atomic import complete_file, complete_folder, write_json
+from dubber_jax.types import EMOTIONS, SAMPLE_RATE, Direction, Line, MouthTrack, Take, Voice
 
 FORMAT = 1
 TRACK = ('lips', 'opening', 'present', 'boxes')

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dubber_jax.clip import SAMPLE_RATE, Direction, Line
 from dubber_jax.director.planner import Planner
 from dubber_jax.dubbing.cast import folded
 from dubber_jax.errors import BadInput
 from dubber_jax.media.loudness import integrated, limit_peaks
+from dubber_jax.types import SAMPLE_RATE, Direction, Line
 
 LONGEST_LINE = 60.0  # s
 SHORTEST_LINE = 0.2  # s: what a line has to keep when the character's next one begins

@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from dubber_jax.clip import EMOTIONS, SAMPLE_RATE, Clip, Line, Take, Voice
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation import speakers
 from dubber_jax.evaluation.emotion import beside, direction, load_judge, softmax
@@ -28,12 +27,13 @@ from dubber_jax.evaluation.intervals import Gain, Interval, crossed, paired
 from dubber_jax.evaluation.judging import Kept, cores, errors, open_judge
 from dubber_jax.evaluation.likeness import likeness
 from dubber_jax.evaluation.stimuli import Stimulus
+from dubber_jax.inference.model_directory import Model
 from dubber_jax.media.loudness import anchor
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.sound import read_sound, write_wav
-from dubber_jax.model_directory import Model
 from dubber_jax.rehearsal import compile_clock
 from dubber_jax.retrieval.library import Library
+from dubber_jax.types import EMOTIONS, SAMPLE_RATE, Clip, Line, Take, Voice
 
 JUDGES = ('functionals', 'mos', 'cleanliness', 'words', 'voice', 'lips')
 SPARED = ('cleanliness',)  # judges that hear the first seed alone: slow, and no claim rests on them
@@ -383,7 +383,7 @@ def weights_hash(model: Model) -> str:
   """Twelve hex digits of what a model computes: of its directory where it is one, else of its weights."""
   if (model.path / 'MANIFEST.json').exists():
     return model_hash(model.path)
-  from dubber_jax.model_directory import flatten
+  from dubber_jax.inference.model_directory import flatten
 
   state = hashlib.sha256(model.config.hash().encode())
   for name, value in sorted(flatten(model.params).items()):

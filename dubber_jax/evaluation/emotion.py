@@ -20,9 +20,9 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from dubber_jax.clip import EMOTIONS
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.functionals import functional_names, functionals
+from dubber_jax.types import EMOTIONS
 
 SHIPPED = Path(__file__).parents[1] / 'weights' / 'emotion_judge'
 JUDGED = EMOTIONS[:-1]  # nobody knows what 'others' sounds like
@@ -104,7 +104,7 @@ def load_judge(path: str | Path | None = None) -> EmotionJudge:
 
   Raises BadInput where a file is missing or not the one that was written, and where it knows other functionals.
   """
-  from dubber_jax.model_directory import check_files
+  from dubber_jax.inference.model_directory import check_files
 
   path = Path(path) if path else SHIPPED
   if not (path / 'MANIFEST.json').exists():

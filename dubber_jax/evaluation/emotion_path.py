@@ -11,10 +11,10 @@ import jax
 import numpy as np
 import optax
 
-from dubber_jax.batch import Shape, empty_batch
 from dubber_jax.config import AdversarialConfig, Config, DataConfig, GuidanceConfig, TrainConfig
 from dubber_jax.data.batches import VoiceBatches
-from dubber_jax.model_directory import Model, flatten
+from dubber_jax.inference.batch import Shape, empty_batch
+from dubber_jax.inference.model_directory import Model, flatten
 from dubber_jax.training.task import Task, adamw, voice_task
 
 PATH = ('graphs', 'aggregators', 'emotion', 'join', 'directed')  # beginnings of names

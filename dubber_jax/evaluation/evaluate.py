@@ -16,7 +16,7 @@ from dubber_jax.evaluation.emotion_path import train_path
 from dubber_jax.evaluation.judging import open_judge
 from dubber_jax.evaluation.lip_sync import load_judge as load_lip_judge
 from dubber_jax.evaluation.stimuli import Stimulus, spread
-from dubber_jax.model_directory import Model
+from dubber_jax.inference.model_directory import Model
 
 
 @dataclass(frozen=True)

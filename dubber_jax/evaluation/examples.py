@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.media.loudness import anchor
 from dubber_jax.media.mel import LOG_FLOOR, mel_numpy
 from dubber_jax.media.opus import to_opus
 from dubber_jax.media.sound import write_wav
 from dubber_jax.storage.atomic import complete_file
+from dubber_jax.types import HOP, SAMPLE_RATE
 
 LOUDEST = 2.0  # natural-log mel that is drawn white
 TALL = 2  # pixels a mel band; a frame is one pixel wide

@@ -7,9 +7,9 @@ not show.
 
 import numpy as np
 
-from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.media.mel import PAD, WINDOW, hann
 from dubber_jax.script.symbols import SILENCES, VOWELS
+from dubber_jax.types import HOP, SAMPLE_RATE
 
 LOW, HIGH = 1000.0, 7500.0  # Hz: recordings of 16 kHz end there
 WIDTH = 8  # bins that are averaged before logarithms are taken, against the chance in a noise's own spectrum

@@ -11,11 +11,11 @@ import functools
 import numpy as np
 from scipy.fft import dct
 
-from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import filterbank
 from dubber_jax.media.sound import resample
 from dubber_jax.perception.prosody import PITCH_FLOOR, track_pitch
+from dubber_jax.types import HOP, SAMPLE_RATE
 
 WINDOW = 1024  # samples at 22,050 Hz: 46 ms, every 11.6 ms; the FFT's size too
 FRAME = HOP / SAMPLE_RATE  # s

@@ -23,8 +23,8 @@ from flax.traverse_util import unflatten_dict
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from dubber_jax.clip import LIP_RATE
 from dubber_jax.errors import BadInput
+from dubber_jax.types import LIP_RATE
 
 SHIPPED = Path(__file__).parents[1] / 'weights' / 'lip_sync_judge'
 STORED, SEEN = 64, 48  # pixels: side of a mouth as it is cut out, and of what the network is shown of it
@@ -226,7 +226,7 @@ def levelled(mel: np.ndarray) -> np.ndarray:
 @functools.lru_cache(maxsize=2)
 def load_judge(path: str | Path | None = None) -> LipSyncJudge:
   """The judge that ships, or another folder's. Raises BadInput where a file is missing or not as it was written."""
-  from dubber_jax.model_directory import check_files
+  from dubber_jax.inference.model_directory import check_files
 
   path = Path(path) if path else SHIPPED
   if not (path / 'MANIFEST.json').exists():

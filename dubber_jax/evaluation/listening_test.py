@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.clip import EMOTIONS, SAMPLE_RATE
 from dubber_jax.errors import BadInput
 from dubber_jax.media.loudness import anchor
 from dubber_jax.media.sound import read_sound, wav_bytes
 from dubber_jax.storage.atomic import check_output, complete_file, complete_folder
+from dubber_jax.types import EMOTIONS, SAMPLE_RATE
 
 SECTIONS = ('naturalness', 'emotion', 'preference')
 SOUNDS = ('.wav', '.flac', '.mp3', '.opus', '.ogg', '.m4a')

@@ -11,9 +11,9 @@ good for comparing models here, not for comparison with published figures.
 
 import numpy as np
 
-from dubber_jax.clip import SAMPLE_RATE
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR
+from dubber_jax.types import SAMPLE_RATE
 
 ORDER = 13
 DECIBELS = 10.0 / np.log(10.0) * np.sqrt(2.0)

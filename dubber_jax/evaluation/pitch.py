@@ -13,10 +13,10 @@ import math
 
 import numpy as np
 
-from dubber_jax.clip import SAMPLE_RATE
 from dubber_jax.evaluation.mcd import cheapest_path, mel_cepstra
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.perception.prosody import track_pitch
+from dubber_jax.types import SAMPLE_RATE
 
 GROSS = 0.2  # of the reference's pitch
 DEPTH = 50.0  # dB below the loudest frame: all that is quieter counts as silence

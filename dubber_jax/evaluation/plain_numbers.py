@@ -7,9 +7,9 @@ odds that the planner would read are withheld.
 
 import numpy as np
 
-from dubber_jax.clip import EMOTIONS, MouthTrack
 from dubber_jax.perception.scene import measure
 from dubber_jax.perception.text import WIDTH, embed_text
+from dubber_jax.types import EMOTIONS, MouthTrack
 
 UNKNOWN = np.full(len(EMOTIONS), 1 / len(EMOTIONS), np.float32)
 

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from dubber_jax.clip import MODALITIES, Exemplars, Reading
 from dubber_jax.errors import BadInput
 from dubber_jax.retrieval.library import HALVES, Library
 from dubber_jax.retrieval.search import TIE, unit_rows
+from dubber_jax.types import MODALITIES, Exemplars, Reading
 
 
 def without(*modalities: str):

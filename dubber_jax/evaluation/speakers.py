@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.clip import SAMPLE_RATE, Voice
+from dubber_jax.inference.model_directory import Model, norms_hash
+from dubber_jax.inference.voices import make_voice
 from dubber_jax.media.sound import read_sound
-from dubber_jax.model_directory import Model, norms_hash
-from dubber_jax.voices import make_voice
+from dubber_jax.types import SAMPLE_RATE, Voice
 
 SETS = {
   'k': 'kathleen',

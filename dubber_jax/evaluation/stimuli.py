@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dubber_jax.clip import LIP_RATE, Clip
 from dubber_jax.errors import BadInput
+from dubber_jax.types import LIP_RATE, Clip
 
 ACTORS = ('ravdess_19', 'ravdess_20', 'ravdess_21', 'ravdess_22')  # in no training split
 STRANGER = 'cremad_1002'  # speaks for the people of CREMA-D's films, so that nobody's own sound is given

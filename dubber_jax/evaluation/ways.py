@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dubber_jax.clip import EMOTIONS, MODALITIES, Direction, Exemplars, Reading
 from dubber_jax.director.review import WEIGHTS
 from dubber_jax.dubbing.line import play_line, read_script
 from dubber_jax.errors import BadInput
@@ -13,6 +12,7 @@ from dubber_jax.evaluation.bench import Played, Stage, Way, without_director
 from dubber_jax.perception.analyze import Extractors, follow_mouth
 from dubber_jax.rehearsal import Part, perform_all, vocode
 from dubber_jax.retrieval.library import Library
+from dubber_jax.types import EMOTIONS, MODALITIES, Direction, Exemplars, Reading
 
 ONE_WAY_MARKS = ('natural', 'words', 'voice')  # of the critic's: those that need no goal
 TOLD = 0.8  # intensity of a label: as strong as the rules play what they are sure of

@@ -15,12 +15,12 @@ import numpy as np
 from flax.traverse_util import unflatten_dict
 from safetensors.numpy import load_file
 
-from dubber_jax.batch import Shape
 from dubber_jax.config import from_json
 from dubber_jax.errors import BadInput
 from dubber_jax.export.write import FORMAT
+from dubber_jax.inference.batch import Shape
+from dubber_jax.inference.model_directory import Model, check_features, check_files, open_critic, read_voices
 from dubber_jax.media.mel import LOG_FLOOR
-from dubber_jax.model_directory import Model, check_features, check_files, open_critic, read_voices
 from dubber_jax.vocoder.inputs import Input, draw
 
 

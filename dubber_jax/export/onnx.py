@@ -76,7 +76,7 @@ def main():
   parser.add_argument('artifact', type=Path)
   parser.add_argument('names', nargs='*', help='as perform_256; default: all')
   given = parser.parse_args()
-  from dubber_jax.model_directory import open_vocoder
+  from dubber_jax.inference.model_directory import open_vocoder
 
   folder = given.artifact
   facts = json.loads((folder / 'programs.json').read_text())

@@ -18,9 +18,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from dubber_jax.batch import REFERENCE, Shape, empty_line, lip_frames
 from dubber_jax.config import Config
 from dubber_jax.errors import BadInput
+from dubber_jax.inference.batch import REFERENCE, Shape, empty_line, lip_frames
 from dubber_jax.model import DirectorActor
 from dubber_jax.vocoder.inputs import Input
 

@@ -21,15 +21,22 @@ import numpy as np
 from etils import epath
 
 import dubber_jax
-from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.config import Config, from_json
 from dubber_jax.errors import BadInput
 from dubber_jax.export.onnx import check_python, write_onnx
 from dubber_jax.export.programs import PLATFORMS, bucket_shape, programs
-from dubber_jax.model_directory import SHIPPED, Model, load, open_vocoder, write_manifest, write_model_directory
+from dubber_jax.inference.model_directory import (
+  SHIPPED,
+  Model,
+  load,
+  open_vocoder,
+  write_manifest,
+  write_model_directory,
+)
 from dubber_jax.script.symbols import LANGUAGES, SYMBOLS
 from dubber_jax.storage.atomic import complete_folder
 from dubber_jax.training.task import shipped
+from dubber_jax.types import HOP, SAMPLE_RATE
 
 FORMAT = 1  # of programs.json and of what programs take
 SHORTEST = 32  # mel frames of a bucket

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dubber_jax.clip import HOP, MEL_BANDS, SAMPLE_RATE
 from dubber_jax.errors import BadInput
+from dubber_jax.types import HOP, MEL_BANDS, SAMPLE_RATE
 
 WINDOW = 1024  # samples, FFT size too
 MAX_FREQUENCY = 8000.0  # Hz

@@ -7,7 +7,6 @@ from pathlib import Path
 import av
 import numpy as np
 
-from dubber_jax.clip import SAMPLE_RATE
 from dubber_jax.errors import BadInput
 from dubber_jax.media.container import (
   MEDIA_ERRORS,
@@ -19,6 +18,7 @@ from dubber_jax.media.container import (
   time_zero,
 )
 from dubber_jax.storage.atomic import complete_file
+from dubber_jax.types import SAMPLE_RATE
 
 MAX_SECONDS = 4 * 3600  # of sound held at once
 MAX_DAMAGED = 0.05  # share of packets that may fail to decode

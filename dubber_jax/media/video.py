@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.clip import LIP_RATE
 from dubber_jax.errors import BadInput
 from dubber_jax.media.container import (
   MEDIA_ERRORS,
@@ -21,6 +20,7 @@ from dubber_jax.media.container import (
   time_zero,
   tracks,
 )
+from dubber_jax.types import LIP_RATE
 
 MAX_BYTES = 4 << 30  # of decoded frames held at once
 MAX_PIXELS = 40_000_000  # of one picture: a little above 8K; more is a damaged header

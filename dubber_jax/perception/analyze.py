@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dubber_jax.clip import MODALITIES, Clip, Line, MouthTrack, Reading
 from dubber_jax.perception.extractors import (
   CaptionExtractor,
   Extractor,
@@ -20,6 +19,7 @@ from dubber_jax.perception.speaker import SpeakerEncoder
 from dubber_jax.perception.speech_emotion import SoundReader
 from dubber_jax.perception.text import MiniLM
 from dubber_jax.storage.cache import cached, digest
+from dubber_jax.types import MODALITIES, Clip, Line, MouthTrack, Reading
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ nothing can be learnt by matching phrases; at test the director reads words and 
 
 import numpy as np
 
-from dubber_jax.clip import EMOTIONS
+from dubber_jax.types import EMOTIONS
 
 # How often perception's first guess is wrong, measured (docs/perception.md): training must not trust captions more.
 ERROR_RATES = {'scene': 0.8, 'face': 0.5, 'text': 0.3}

@@ -12,8 +12,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from dubber_jax.clip import MouthTrack
 from dubber_jax.errors import BadInput
+from dubber_jax.types import MouthTrack
 
 NO_DEPENDENCIES = 'pip install --no-deps -r requirements-features.txt'
 FEATURES = "pip install 'dubber_jax[features]'"

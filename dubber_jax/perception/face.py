@@ -8,9 +8,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from dubber_jax.clip import EMOTIONS, MouthTrack
 from dubber_jax.perception.extractors import import_or_explain, package_file
 from dubber_jax.perception.text import WIDTH, embed_text
+from dubber_jax.types import EMOTIONS, MouthTrack
 
 PURPOSE = 'reading the face'
 LABELS = ('angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral')  # the network's own order

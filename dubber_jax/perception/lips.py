@@ -12,9 +12,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from dubber_jax.clip import MouthTrack
 from dubber_jax.errors import BadInput
 from dubber_jax.perception.extractors import import_or_explain, package_file
+from dubber_jax.types import MouthTrack
 
 PURPOSE = 'following the lips'
 

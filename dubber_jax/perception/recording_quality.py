@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.media.sound import resample
 from dubber_jax.perception.vad import RATE, WINDOW, speech_odds
+from dubber_jax.types import HOP, SAMPLE_RATE
 
 SPEECH = 0.3  # s: less is none
 SCANT_SPEECH = 1.0  # s

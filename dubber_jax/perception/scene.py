@@ -8,9 +8,9 @@ for a three-factor theory of emotions") place each emotion. That is weak evidenc
 
 import numpy as np
 
-from dubber_jax.clip import EMOTIONS, MouthTrack
 from dubber_jax.errors import BadInput
 from dubber_jax.perception.text import WIDTH, embed_text
+from dubber_jax.types import EMOTIONS, MouthTrack
 
 SIDE = 64  # pixels looked at along the longer side
 MOST_FRAMES = 64  # for colour; motion uses neighbouring frames

@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dubber_jax.clip import EMOTIONS, HOP, SAMPLE_RATE
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import mel_numpy
+from dubber_jax.types import EMOTIONS, HOP, SAMPLE_RATE
 
 WEIGHTS = Path(__file__).parents[1] / 'weights' / 'sound_emotion' / 'weights.safetensors'
 WIDTH = 128

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.clip import EMOTIONS
 from dubber_jax.errors import BadInput
 from dubber_jax.perception.extractors import import_or_explain, package_file
+from dubber_jax.types import EMOTIONS
 
 PURPOSE = 'reading the text'
 WIDTH = 384

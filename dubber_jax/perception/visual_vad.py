@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.clip import LIP_RATE, MouthTrack
 from dubber_jax.errors import BadInput
 from dubber_jax.script.visemes import NAMES, SILENT
+from dubber_jax.types import LIP_RATE, MouthTrack
 
 SHIPPED = Path(__file__).parents[1] / 'weights' / 'visual_vad'
 FINE = 4  # output frames to one lip frame

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from etils import epath
 
-from dubber_jax.clip import EMOTIONS, MODALITIES, SAMPLE_RATE, Clip, Line
 from dubber_jax.errors import BadInput
 from dubber_jax.perception.prosody import measure_prosody
 from dubber_jax.retrieval.library import EMBEDDINGS, Library, LibraryClip, check_absent, extractor_identity
+from dubber_jax.types import EMOTIONS, MODALITIES, SAMPLE_RATE, Clip, Line
 
 MEDIA = frozenset('.mp4 .mkv .mov .mpg .mpeg .webm .flv .avi .m4v .wav .flac .opus .ogg .mp3 .m4a'.split())
 SUBTITLES = ('.srt', '.vtt', '.ass')

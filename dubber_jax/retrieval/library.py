@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 from etils import epath
 
-from dubber_jax.clip import MODALITIES, Exemplar, Exemplars, Reading
 from dubber_jax.errors import BadInput
 from dubber_jax.perception.prosody import PROSODY
 from dubber_jax.retrieval.search import SMALL_LIBRARY, ExactSearch, ScannSearch, unit_rows
+from dubber_jax.types import MODALITIES, Exemplar, Exemplars, Reading
 
 FORMAT = 1
 EMBEDDINGS = MODALITIES + ('sound',)

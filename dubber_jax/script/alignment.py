@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.errors import BadInput
 from dubber_jax.script.g2p import SILENCES, Phonemes, phonemize
+from dubber_jax.types import HOP, SAMPLE_RATE
 
 RATE = 16000  # Hz, of the acoustic model
 FRAME = 0.01  # s, of the acoustic model

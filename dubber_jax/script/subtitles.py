@@ -5,8 +5,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from dubber_jax.clip import Line
 from dubber_jax.errors import BadInput
+from dubber_jax.types import Line
 
 LARGEST_FILE = 20_000_000  # bytes: the longest films have well under 1 MB of subtitles
 

@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.config import Config, TrainConfig
 from dubber_jax.training.precision import in_precision
 from dubber_jax.training.sharding import logical_axes, path_name
+from dubber_jax.types import HOP, SAMPLE_RATE
 
 DISCRIMINATORS = 'discriminators'
 

@@ -134,7 +134,7 @@ def initial_weights(config: Config, workdir):
   if (epath.Path(source) / INDEX).exists():
     return read_weights(source)
   if (epath.Path(source) / 'MANIFEST.json').exists():
-    from dubber_jax.model_directory import load
+    from dubber_jax.inference.model_directory import load
 
     model = load(source)
     if config.task != 'vocoder':

@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dubber_jax.clip import HOP, MEL_BANDS, SAMPLE_RATE
 from dubber_jax.media.mel import LOG_FLOOR, PAD, WINDOW, filterbank, frame, hann, inverse_filterbank
+from dubber_jax.types import HOP, MEL_BANDS, SAMPLE_RATE
 from dubber_jax.vocoder.inputs import Input, draw
 
 

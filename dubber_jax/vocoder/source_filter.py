@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dubber_jax.clip import HOP, MEL_BANDS, SAMPLE_RATE
 from dubber_jax.media.mel import LOG_FLOOR, MAX_FREQUENCY, PAD, WINDOW, filterbank, frame, hann, inverse_filterbank
 from dubber_jax.nn.convolution import ConvNeXtBlock
+from dubber_jax.types import HOP, MEL_BANDS, SAMPLE_RATE
 from dubber_jax.vocoder.griffin_lim import overlap_add
 from dubber_jax.vocoder.inputs import Input
 

@@ -8,7 +8,7 @@ import pytest
 from dubber_jax.authentic_dubber import checkpoint_names as names
 from dubber_jax.authentic_dubber.losses import published_losses
 from dubber_jax.authentic_dubber.model import PublishedConfig, PublishedDirectorActor, initialise
-from dubber_jax.clip import MODALITIES
+from dubber_jax.types import MODALITIES
 
 SMALL = PublishedConfig(
   text_layers=1, lip_layers=1, cross_layers=1, decoder_layers=1, width=64, cross_width=32, filter=32, dropout=False

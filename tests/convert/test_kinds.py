@@ -17,7 +17,7 @@ from dubber_jax.convert.kinds import config_of, find_kind, survey_checkpoint, su
 from dubber_jax.convert.parity import published_batch
 from dubber_jax.convert.vocoders import torch_shapes
 from dubber_jax.errors import BadInput
-from dubber_jax.model_directory import load
+from dubber_jax.inference.model_directory import load
 from dubber_jax.vocoder.hifigan import HiFiGANConfig
 
 FIXTURE = Path(__file__).parents[1] / 'reference' / 'whole_small.npz'

@@ -4,7 +4,6 @@ import jax
 import numpy as np
 import pytest
 
-from dubber_jax.clip import Take, Voice
 from dubber_jax.critic.inference import (
   SCALED,
   Listener,
@@ -17,6 +16,7 @@ from dubber_jax.critic.inference import (
 from dubber_jax.critic.model import PHONE_OF, PHONES, CriticSizes, class_of_pitch, semitones
 from dubber_jax.errors import BadInput
 from dubber_jax.script.g2p import encode, phonemize
+from dubber_jax.types import Take, Voice
 
 SIZES = CriticSizes(width=16, layers=1, opinion=8, embedding=8)
 

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from dubber_jax.actor.losses import voice_masks
-from dubber_jax.clip import EMOTIONS
 from dubber_jax.config import ActorConfig, GuidanceConfig
 from dubber_jax.data.batches import DOMAINS, VoiceBatches, shuffled
 from dubber_jax.data.packed import PackedSet, dequantise, quantise, write_packed
 from dubber_jax.errors import BadInput
 from dubber_jax.script.symbols import SYMBOLS
+from dubber_jax.types import EMOTIONS
 
 
 def test_mel_survives_packing_to_a_fortieth_of_a_neper():

@@ -7,10 +7,10 @@ from made_up import made_up_features, made_up_recordings
 
 from data_pipelines import one_voice
 from data_pipelines.pack import describe
-from dubber_jax.batch import Shape, empty_batch
 from dubber_jax.cli import main
 from dubber_jax.config import ActorConfig, Config, DataConfig, DirectorConfig
 from dubber_jax.data.packed import write_packed
+from dubber_jax.inference.batch import Shape, empty_batch
 from dubber_jax.model import DirectorActor
 from dubber_jax.training.experiment import read_experiment
 from dubber_jax.training.task import Task

@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 
 from data_pipelines import gta_mels
-from dubber_jax.batch import Shape, empty_batch, lay_noise, lay_voice
 from dubber_jax.config import ActorConfig, Config, DirectorConfig
 from dubber_jax.data.packed import PackedSet, quantise, write_packed
 from dubber_jax.errors import BadInput
+from dubber_jax.inference.batch import Shape, empty_batch, lay_noise, lay_voice
+from dubber_jax.inference.model_directory import Model
 from dubber_jax.model import DirectorActor
-from dubber_jax.model_directory import Model
 
 TINY = Config(
   actor=ActorConfig(

@@ -6,9 +6,9 @@ import pytest
 from made_up import synthetic_speech
 
 from data_pipelines.one_voice import LONGEST, cut, find_voice_recordings, pack_voice, read_texts
-from dubber_jax.clip import SAMPLE_RATE
 from dubber_jax.errors import BadInput
 from dubber_jax.media.sound import write_wav
+from dubber_jax.types import SAMPLE_RATE
 
 SEE = 'See, see, see.'
 

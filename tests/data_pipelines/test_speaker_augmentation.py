@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from data_pipelines.speaker_augmentation import augment_set
-from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.data.packed import FULL_SCALE, PackedSet, quantise, write_packed
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import mel_numpy
+from dubber_jax.types import HOP, SAMPLE_RATE
 
 
 @pytest.fixture

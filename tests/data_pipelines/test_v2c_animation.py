@@ -17,8 +17,8 @@ from data_pipelines.v2c_animation import (
 )
 from dubber_jax.authentic_dubber.collate import collate
 from dubber_jax.authentic_dubber.retrieval_lists import list_name, read_list
-from dubber_jax.clip import MODALITIES
 from dubber_jax.errors import BadInput
+from dubber_jax.types import MODALITIES
 
 
 @pytest.fixture(scope='module')

@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dubber_jax.clip import EMOTIONS
 from dubber_jax.demo.cartoon import draw_cartoon, mouth_shapes
 from dubber_jax.errors import BadInput
+from dubber_jax.types import EMOTIONS
 
 LINE = 'I never said that we would open the door.'
 

@@ -8,12 +8,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from dubber_jax.clip import EMOTIONS, MODALITIES, Direction, Exemplars, Line, Reading
 from dubber_jax.director.cues import LIMITS
 from dubber_jax.director.llm_planner import KEY, SCHEMA, LanguageModel, open_planner
 from dubber_jax.director.planner import by_rules, plan
 from dubber_jax.errors import BadInput
 from dubber_jax.script.g2p import phonemize
+from dubber_jax.types import EMOTIONS, MODALITIES, Direction, Exemplars, Line, Reading
 
 LINE = Line('I told you, you were never going to leave.', character='Ann', stage_direction='to Ben')
 PHONEMES = phonemize(LINE.text)

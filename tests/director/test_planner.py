@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from dubber_jax.clip import EMOTIONS, MODALITIES, Direction, Exemplar, Exemplars, Line, Reading
 from dubber_jax.director.cues import LIMITS
 from dubber_jax.director.notes import describe
 from dubber_jax.director.planner import JUMPS, TURN, agreement, by_rules, mixed_emotion, plan, spoken_to
+from dubber_jax.types import EMOTIONS, MODALITIES, Direction, Exemplar, Exemplars, Line, Reading
 
 
 def probabilities(**parts):

@@ -3,10 +3,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dubber_jax.clip import EMOTIONS, Direction, Exemplar
 from dubber_jax.critic.inference import Heard
 from dubber_jax.director.planner import LIMITS
 from dubber_jax.director.review import ENOUGH, candidates, misleading, review, shortfall
+from dubber_jax.types import EMOTIONS, Direction, Exemplar
 
 
 def only(emotion):

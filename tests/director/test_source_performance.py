@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from dubber_jax.clip import EMOTIONS, SAMPLE_RATE, Direction, Exemplars, Line, Reading
 from dubber_jax.director.cues import LIMITS
 from dubber_jax.director.planner import by_rules, guided
 from dubber_jax.director.source_performance import COURSE, Guide, against_own, follow, read_guide, read_guides
 from dubber_jax.errors import BadInput
 from dubber_jax.media.sound import write_wav
 from dubber_jax.script.g2p import phonemize
+from dubber_jax.types import EMOTIONS, SAMPLE_RATE, Direction, Exemplars, Line, Reading
 
 LINE = phonemize('I told you, you were never going to leave.')
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from dubber_jax.clip import Line, Voice
 from dubber_jax.dubbing.cast import Cast, cast_lines, read_cast
 from dubber_jax.errors import BadInput
+from dubber_jax.types import Line, Voice
 
 KATHLEEN, SAM = (Voice(np.ones(256), np.zeros((9, 80)), name) for name in ('kathleen', 'sam'))
 SHIPPED = {'kathleen': KATHLEEN, 'sam': SAM}

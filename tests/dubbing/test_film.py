@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from dubber_jax.actor.duration import FRAME_RATE, GAP
-from dubber_jax.clip import EMOTIONS, HOP, SAMPLE_RATE, Direction, Line, Take, Voice
 from dubber_jax.config import Config
 from dubber_jax.dubbing import film as film_module
 from dubber_jax.dubbing.cast import Cast
@@ -19,12 +18,13 @@ from dubber_jax.dubbing.film import dub, redo, rooms
 from dubber_jax.dubbing.line import DubbedLine, overrun_of
 from dubber_jax.dubbing.project import opened
 from dubber_jax.errors import BadInput
+from dubber_jax.inference.model_directory import Model
 from dubber_jax.media.mux import SOUND_RATE, write_dubbed
 from dubber_jax.media.sound import read_sound, write_wav
 from dubber_jax.media.video import probe, write_silent_clip
-from dubber_jax.model_directory import Model
 from dubber_jax.rehearsal import with_pauses
 from dubber_jax.script.g2p import phonemize
+from dubber_jax.types import EMOTIONS, HOP, SAMPLE_RATE, Direction, Line, Take, Voice
 
 LIBRARY = SimpleNamespace(hash='books', folder='library')
 LINES = [

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from dubber_jax.actor.duration import GAP
-from dubber_jax.clip import HOP, SAMPLE_RATE, Line, Take
 from dubber_jax.dubbing.line import check_script, overrun_of, slots_of, take_warnings
 from dubber_jax.errors import BadInput
+from dubber_jax.types import HOP, SAMPLE_RATE, Line, Take
 
 
 @pytest.mark.parametrize('text', ['', '☃', 'word ' * 400, 'x' * 10**6, '1234567890' * 40])

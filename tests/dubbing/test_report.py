@@ -6,10 +6,10 @@ import av
 import numpy as np
 import pytest
 
-from dubber_jax.clip import EMOTIONS, HOP, LIP_RATE, SAMPLE_RATE, MouthTrack, Take
 from dubber_jax.dubbing.report.page import LineAssets, ReportAssets, write_report
 from dubber_jax.errors import BadInput
 from dubber_jax.media.sound import write_wav
+from dubber_jax.types import EMOTIONS, HOP, LIP_RATE, SAMPLE_RATE, MouthTrack, Take
 
 LENGTH = 25  # lip frames: one second
 HAPPY = [0.0, 0.0, 0.0, 0.8, 0.2, 0.0, 0.0, 0.0]

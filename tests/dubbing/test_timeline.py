@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from dubber_jax.clip import SAMPLE_RATE, Line
 from dubber_jax.dubbing.timeline import (
   EDGE,
   EVEN,
@@ -15,6 +14,7 @@ from dubber_jax.dubbing.timeline import (
 )
 from dubber_jax.errors import BadInput
 from dubber_jax.media.loudness import integrated
+from dubber_jax.types import SAMPLE_RATE, Line
 
 
 @pytest.mark.parametrize('samples', [0, 1, 7, 5000, 20000, 60000])

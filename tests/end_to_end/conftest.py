@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from dubber_jax.clip import SAMPLE_RATE
 from dubber_jax.demo.cartoon import draw_cartoon
 from dubber_jax.media.sound import write_wav
 from dubber_jax.media.video import write_silent_clip
+from dubber_jax.types import SAMPLE_RATE
 
 
 @pytest.fixture(scope='session')

@@ -7,15 +7,15 @@ import pytest
 
 from data_pipelines import audio_damage
 from dubber_jax.cli import main
-from dubber_jax.clip import SAMPLE_RATE, Line
 from dubber_jax.demo.cartoon import draw_cartoon
 from dubber_jax.dubbing.line import play_line, shipped_library
+from dubber_jax.inference.model_directory import load
+from dubber_jax.inference.voices import make_voice
 from dubber_jax.media.loudness import integrated, limit_peaks
 from dubber_jax.media.sound import read_sound, write_wav
 from dubber_jax.media.video import write_silent_clip
-from dubber_jax.model_directory import load
 from dubber_jax.perception.prosody import track_pitch
-from dubber_jax.voices import make_voice
+from dubber_jax.types import SAMPLE_RATE, Line
 
 pytestmark = pytest.mark.slow
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from dubber_jax.cli import main
-from dubber_jax.clip import EMOTIONS, HOP, SAMPLE_RATE
 from dubber_jax.media.sound import read_sound
 from dubber_jax.media.video import probe, read_frames
+from dubber_jax.types import EMOTIONS, HOP, SAMPLE_RATE
 
 FRAME = HOP / SAMPLE_RATE  # s
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from dubber_jax.cli import main
-from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.demo.cartoon import draw_cartoon
 from dubber_jax.media.mux import SOUND_RATE, write_dubbed
 from dubber_jax.media.sound import read_sound, write_wav
 from dubber_jax.media.video import read_frames, write_silent_clip
+from dubber_jax.types import HOP, SAMPLE_RATE
 
 CHARACTERS = ('ANNA', 'BEN', 'CLARA')
 SCRIPT = (

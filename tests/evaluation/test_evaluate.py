@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from dubber_jax.cli import main
-from dubber_jax.clip import SAMPLE_RATE, Direction, Take, Voice
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.bench import Bench, Played, Results, Way
 from dubber_jax.evaluation.emotion import JUDGED, Discriminant
 from dubber_jax.evaluation.evaluate import Evaluation, evaluate
 from dubber_jax.evaluation.stimuli import Stimulus, balanced, read_lines, spread
 from dubber_jax.evaluation.tables import Comparison, write_gains
+from dubber_jax.types import SAMPLE_RATE, Direction, Take, Voice
 
 EXPERIMENTS = Path(__file__).parents[2] / 'experiments'
 STIMULI = [Stimulus(f'line/{i}/ada', f'Line number {i}.', JUDGED[i % 7], 'ada') for i in range(8)]
@@ -264,7 +264,7 @@ def test_training_the_emotion_path_leaves_the_voice_alone(model):
 @pytest.mark.slow
 def test_a_tree_that_is_another_starts_from_what_fits(model):
   from dubber_jax.evaluation.emotion_path import emotion_config, starting_weights
-  from dubber_jax.model_directory import flatten
+  from dubber_jax.inference.model_directory import flatten
 
   config = emotion_config(model.config, 'x', 10, build_then_encode=False)
   started, base = flatten(starting_weights(config, model, anew=False)), flatten(model.params)
@@ -275,9 +275,9 @@ def test_a_tree_that_is_another_starts_from_what_fits(model):
 
 
 def test_the_upper_mark_names_the_emotion_and_shows_nothing(model, monkeypatch):
-  from dubber_jax.clip import Line
   from dubber_jax.evaluation import ways as module
   from dubber_jax.evaluation.bench import Stage
+  from dubber_jax.types import Line
 
   seen = []
 

@@ -2,10 +2,10 @@ import re
 
 import numpy as np
 
-from dubber_jax.clip import SAMPLE_RATE
 from dubber_jax.evaluation.examples import Example, draw_mel, write_page
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.media.sound import read_sound
+from dubber_jax.types import SAMPLE_RATE
 
 
 def test_every_sound_and_picture_that_the_page_names_lies_beside_it(tmp_path):

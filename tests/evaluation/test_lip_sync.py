@@ -5,7 +5,6 @@ import shutil
 import numpy as np
 import pytest
 
-from dubber_jax.clip import LIP_RATE, SAMPLE_RATE
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.lip_sync import (
   BANDS,
@@ -22,6 +21,7 @@ from dubber_jax.evaluation.lip_sync import (
   said_of,
   shifted,
 )
+from dubber_jax.types import LIP_RATE, SAMPLE_RATE
 
 
 def vectors(length, seed=0):

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dubber_jax.clip import SAMPLE_RATE
 from dubber_jax.data.batches import TRAINING_SPLITS
 from dubber_jax.evaluation import speakers
 from dubber_jax.evaluation.stimuli import ACTORS, STRANGER, read_films, read_lines
 from dubber_jax.retrieval.library import SHIPPED as LIBRARY
 from dubber_jax.training.tasks.critic import HEARD_BY_JUDGES
+from dubber_jax.types import SAMPLE_RATE
 
 REPOSITORY = Path(__file__).parents[2]
 LINES = REPOSITORY / 'experiments' / 'emotional_lines.jsonl'

@@ -7,11 +7,11 @@ import jax
 import numpy as np
 import pytest
 
-from dubber_jax.clip import MODALITIES, Direction, Exemplars, MouthTrack, Reading
 from dubber_jax.errors import BadInput
 from dubber_jax.export import export, load
 from dubber_jax.rehearsal import perform, vocode
 from dubber_jax.script.g2p import encode, phonemize
+from dubber_jax.types import MODALITIES, Direction, Exemplars, MouthTrack, Reading
 from dubber_jax.vocoder.inputs import draw
 
 PHONEMES = phonemize('We never asked.')
@@ -183,7 +183,7 @@ def test_existing_folder_is_kept(model, tmp_path):
 
 
 def test_artifact_is_a_model_directory_too(model, artifact):
-  from dubber_jax.model_directory import load as load_model
+  from dubber_jax.inference.model_directory import load as load_model
 
   again = load_model(artifact)
   jax.tree.map(np.testing.assert_array_equal, again.params, model.params)

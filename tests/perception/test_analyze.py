@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from dubber_jax.clip import EMOTIONS, MODALITIES, Clip, Line
 from dubber_jax.errors import BadInput
 from dubber_jax.perception.analyze import Extractors, follow_mouth, read_clip
+from dubber_jax.types import EMOTIONS, MODALITIES, Clip, Line
 
 
 @pytest.fixture(autouse=True)

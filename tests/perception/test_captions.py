@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from dubber_jax.clip import EMOTIONS, MODALITIES
 from dubber_jax.perception import captions, face, scene, text
 from dubber_jax.perception.captions import label_captions, training_captions
+from dubber_jax.types import EMOTIONS, MODALITIES
 
 
 @pytest.mark.parametrize('modality', MODALITIES)

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from dubber_jax.clip import EMOTIONS, MouthTrack
 from dubber_jax.perception.extractors import package_file
 from dubber_jax.perception.face import SIDE, expression_logits, read_face
 from dubber_jax.perception.lips import track_mouth
+from dubber_jax.types import EMOTIONS, MouthTrack
 
 
 def test_ported_network_computes_what_the_packaged_one_does():

@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 
 from data_pipelines import audio_damage
-from dubber_jax.clip import SAMPLE_RATE
 from dubber_jax.errors import BadInput
+from dubber_jax.inference.voices import densest, make_voice
 from dubber_jax.media.sound import read_sound
 from dubber_jax.perception.prosody import track_pitch
 from dubber_jax.perception.recording_quality import measure_voice, noticed
 from dubber_jax.perception.speaker import SpeakerEncoder
-from dubber_jax.voices import densest, make_voice
+from dubber_jax.types import SAMPLE_RATE
 
 
 @pytest.fixture(scope='module')
@@ -76,11 +76,13 @@ def test_two_people_who_differ_are_at_least_told(strangers):
 
 
 def test_recording_that_may_be_of_several_is_fitted_all_the_same(woman, monkeypatch):
-  import dubber_jax.fitting
+  import dubber_jax.inference.speaker_adaptation
   import dubber_jax.perception.recording_quality as quality
 
   fitted = []
-  monkeypatch.setattr(dubber_jax.fitting, 'fit_voice', lambda actor, voice, *_: fitted.append(voice) or voice)
+  monkeypatch.setattr(
+    dubber_jax.inference.speaker_adaptation, 'fit_voice', lambda actor, voice, *_: fitted.append(voice) or voice
+  )
   for likeness, times in ((quality.MAYBE_TWO - 0.01, 1), (quality.TWO_SPEAKERS - 0.01, 0)):
     monkeypatch.setattr(quality, '_likeness', lambda windows, value=likeness: value)
     fitted.clear()

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from dubber_jax.clip import EMOTIONS
 from dubber_jax.errors import BadInput
 from dubber_jax.perception.scene import measure, read_scene
+from dubber_jax.types import EMOTIONS
 
 
 def _plain(red, green, blue, frames=10):

@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from dubber_jax.clip import EMOTIONS
 from dubber_jax.errors import BadInput
 from dubber_jax.perception.speech_emotion import embed_sound, sound_emotion, speech_mel
+from dubber_jax.types import EMOTIONS
 
 
 def _voice(seconds=1.5, rate=22050, pitch=140.0):

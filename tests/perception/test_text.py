@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dubber_jax.clip import EMOTIONS
 from dubber_jax.errors import BadInput
 from dubber_jax.perception.text import embed_text, read_text, text_emotion
+from dubber_jax.types import EMOTIONS
 
 SENTENCES = Path(__file__).parents[2] / 'experiments' / 'text_emotion.txt'
 

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from dubber_jax.clip import MouthTrack
 from dubber_jax.errors import BadInput
 from dubber_jax.perception.lips import track_mouth
 from dubber_jax.perception.visual_vad import (
@@ -20,6 +19,7 @@ from dubber_jax.perception.visual_vad import (
   with_contrast,
 )
 from dubber_jax.script.visemes import NAMES
+from dubber_jax.types import MouthTrack
 
 
 def mouth(opening, present=True, scale=1.0):

@@ -4,9 +4,9 @@ import shutil
 import numpy as np
 import pytest
 
-from dubber_jax.clip import MODALITIES, Reading
 from dubber_jax.errors import BadInput
 from dubber_jax.retrieval.library import EMBEDDINGS, Library, LibraryClip
+from dubber_jax.types import MODALITIES, Reading
 
 WIDTHS = {'scene': 6, 'face': 6, 'text': 8, 'sound': 4}
 EXTRACTORS = {m: {'name': f'{m}-net', 'version': '2', 'width': w} for m, w in WIDTHS.items()}

@@ -3,8 +3,8 @@ import re
 import numpy as np
 import pytest
 
-from dubber_jax.clip import EMOTIONS, MODALITIES
 from dubber_jax.retrieval.library import EMBEDDINGS, SHIPPED, Library
+from dubber_jax.types import EMOTIONS, MODALITIES
 
 
 @pytest.fixture(scope='module')

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dubber_jax.clip import Line
 from dubber_jax.errors import BadInput
 from dubber_jax.script.subtitles import parse_line, read_lines
+from dubber_jax.types import Line
 
 SRT = """1
 00:00:01,000 --> 00:00:02,500

@@ -1,7 +1,7 @@
 import numpy as np
 
-from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.media.mel import LOG_FLOOR, mel_numpy
+from dubber_jax.types import HOP, SAMPLE_RATE
 from dubber_jax.vocoder.griffin_lim import GriffinLim
 
 

@@ -2,9 +2,9 @@ import jax
 import numpy as np
 import pytest
 
-from dubber_jax.clip import SAMPLE_RATE
 from dubber_jax.media.mel import LOG_FLOOR, PAD, mel_numpy
 from dubber_jax.perception.prosody import track_pitch
+from dubber_jax.types import SAMPLE_RATE
 from dubber_jax.vocoder.neural import NeuralVocoder, read_vocoder, write_vocoder
 from dubber_jax.vocoder.source_filter import (
   HIGHEST,

@@ -29,10 +29,10 @@ from pathlib import Path
 import numpy as np
 
 from dubber_jax.actor.duration import SLOWEST, UNHURRIED
-from dubber_jax.clip import EMOTIONS, HOP, LIP_RATE, MODALITIES, SAMPLE_RATE, MouthTrack, Take
 from dubber_jax.errors import BadInput
 from dubber_jax.media.sound import read_sound, wav_bytes
 from dubber_jax.storage.atomic import complete_file
+from dubber_jax.types import EMOTIONS, HOP, LIP_RATE, MODALITIES, SAMPLE_RATE, MouthTrack, Take
 
 COLOURS = {
   'angry': '#e5533d',

@@ -11,9 +11,9 @@ import numpy as np
 from jax.sharding import AbstractMesh, AxisType, Mesh
 
 from dubber_jax.authentic_dubber.batches import empty_published
-from dubber_jax.batch import Shape, empty_batch, lip_frames
 from dubber_jax.config import Config, MeshConfig
 from dubber_jax.data.batches import bucket_shapes
+from dubber_jax.inference.batch import Shape, empty_batch, lip_frames
 from dubber_jax.training.planning.accelerators import Chip
 from dubber_jax.training.planning.roofline import Estimate, compiler_flops, estimate, products
 from dubber_jax.training.sharding import MESH_AXES, check_batch, logical_axes, parameter_sharding, path_name

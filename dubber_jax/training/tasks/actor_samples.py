@@ -5,10 +5,10 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from dubber_jax.clip import SAMPLE_RATE
 from dubber_jax.config import Config
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.media.sound import write_wav
+from dubber_jax.types import SAMPLE_RATE
 from dubber_jax.vocoder.griffin_lim import GriffinLim
 
 

@@ -12,18 +12,18 @@ import numpy as np
 import optax
 
 from dubber_jax.actor.losses import mean_where
-from dubber_jax.batch import lip_frames
-from dubber_jax.clip import EMOTIONS, HOP, LIP_RATE, SAMPLE_RATE
 from dubber_jax.config import Config
 from dubber_jax.critic.inference import REFERENCE, phone_log_likelihood
 from dubber_jax.critic.model import PHONE_OF, PITCH_CLASSES, SEMITONES, STEP, Critic, CriticSizes, class_of_pitch
 from dubber_jax.data.batches import is_plain
 from dubber_jax.data.packed import PackedSet
 from dubber_jax.errors import BadInput
+from dubber_jax.inference.batch import lip_frames
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.script.g2p import encode
 from dubber_jax.training.task import Task, adamw
 from dubber_jax.training.tasks.vocoder import fill_pitch
+from dubber_jax.types import EMOTIONS, HOP, LIP_RATE, SAMPLE_RATE
 
 HEARD_BY_JUDGES = ('train_b', 'test', 'validation', 'test_unseen')  # splits that the critic never learns from
 SHORTEST = 40  # mel frames of an item

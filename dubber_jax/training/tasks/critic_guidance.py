@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dubber_jax.clip import EMOTIONS
 from dubber_jax.critic.inference import Listener, phone_log_likelihood
 from dubber_jax.critic.model import STEP, Critic
 from dubber_jax.data.batches import GUIDED_EMOTIONS
 from dubber_jax.media.mel import LOG_FLOOR
+from dubber_jax.types import EMOTIONS
 
 LEAST = 0.6  # intensity asked for: from that of RAVDESS's normal recordings up
 COLOUR, LEVEL = 0.4, 0.3  # nepers, of a microphone's tilt and of its level: standard deviations

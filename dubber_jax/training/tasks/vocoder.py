@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from dubber_jax.clip import HOP, SAMPLE_RATE
 from dubber_jax.config import Config
 from dubber_jax.data.batches import TRAINING_SPLITS
 from dubber_jax.data.packed import FULL_SCALE, PackedSet, dequantise
@@ -16,6 +15,7 @@ from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR, PAD, filterbank, frame, mel_numpy, mel_of_frames
 from dubber_jax.media.sound import write_wav
 from dubber_jax.training.task import DISCRIMINATORS, Task, learning_rate
+from dubber_jax.types import HOP, SAMPLE_RATE
 from dubber_jax.vocoder.discriminators import PERIODS, Discriminators, log_magnitude
 from dubber_jax.vocoder.source_filter import PITCH_CLASSES, SourceFilter, SourceFilterConfig, class_of_pitch
 

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dubber_jax.clip import EMOTIONS
 from dubber_jax.config import Config, CriticConfig, DataConfig, TrainConfig
 from dubber_jax.critic.inference import Listener
 from dubber_jax.data.packed import quantise, write_packed
@@ -14,6 +13,7 @@ from dubber_jax.training.sharding import make_mesh
 from dubber_jax.training.step import create_state, make_step
 from dubber_jax.training.tasks.critic import CriticBatches, critic_sizes, critic_task, excerpt
 from dubber_jax.training.tasks.critic_guidance import guidance_losses
+from dubber_jax.types import EMOTIONS
 
 CONFIG = Config(
   name='small',

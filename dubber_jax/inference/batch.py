@@ -4,11 +4,11 @@ import dataclasses
 
 import numpy as np
 
-from dubber_jax.clip import EMOTIONS, HOP, LIP_RATE, MODALITIES, SAMPLE_RATE
 from dubber_jax.config import Config
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.script.symbols import LANGUAGES, SYMBOLS
+from dubber_jax.types import EMOTIONS, HOP, LIP_RATE, MODALITIES, SAMPLE_RATE
 
 PHONEME_STEP, FRAME_STEP = 64, 256
 REFERENCE = 256  # mel frames of a reference

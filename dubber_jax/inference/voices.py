@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.clip import HOP, SAMPLE_RATE, Voice
 from dubber_jax.errors import BadInput
+from dubber_jax.types import HOP, SAMPLE_RATE, Voice
 
 ANCHOR = -23.0  # LUFS: the level at which the model heard its training voices
 REFERENCE_SECONDS = 3.0
@@ -49,7 +49,7 @@ def make_voice(
   voice = Voice(mean_voice(windows), mel.astype(np.float32), name, (*warnings, *voice_warnings(report, file)))
   if actor is None or UNFIT.intersection(noticed(report)):
     return voice
-  from dubber_jax.fitting import STEPS, fit_voice
+  from dubber_jax.inference.speaker_adaptation import STEPS, fit_voice
 
   return fit_voice(actor, voice, wave, STEPS if steps is None else steps)
 

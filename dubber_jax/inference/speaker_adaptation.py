@@ -23,15 +23,15 @@ import optax
 from tqdm import tqdm
 
 from dubber_jax.actor.losses import WEIGHTS, voice_losses
-from dubber_jax.batch import REFERENCE, Shape, empty_batch, lay_voice, lip_frames
-from dubber_jax.clip import SAMPLE_RATE, Voice
 from dubber_jax.critic.model import Critic
 from dubber_jax.errors import BadInput
+from dubber_jax.inference.batch import REFERENCE, Shape, empty_batch, lay_voice, lip_frames
+from dubber_jax.inference.model_directory import Model, fitted_names, flatten, moved_params, norms_hash
 from dubber_jax.media.mel import LOG_FLOOR
-from dubber_jax.model_directory import Model, fitted_names, flatten, moved_params, norms_hash
 from dubber_jax.nn.alignment import frame_to_phoneme
 from dubber_jax.script.g2p import encode, phonemize
 from dubber_jax.storage.cache import cached
+from dubber_jax.types import SAMPLE_RATE, Voice
 
 STEPS, RATE, MOMENTUM = 40, 0.06, 0.8  # of gradients of unit length, so that what matters little is left alone
 SPREAD, NATURAL = 0.5, 1.5  # against the mean of a phoneme's spectrum

@@ -7,7 +7,7 @@ import pytest
 from dubber_jax.cli import main
 from dubber_jax.config import Config
 from dubber_jax.errors import BadInput
-from dubber_jax.model_directory import load, open_vocoder, write_model_directory
+from dubber_jax.inference.model_directory import load, open_vocoder, write_model_directory
 from dubber_jax.vocoder.hifigan import HiFiGAN, HiFiGANConfig
 from dubber_jax.vocoder.neural import NeuralVocoder, expected_shapes, write_vocoder
 

@@ -6,14 +6,14 @@ import jax
 import numpy as np
 import pytest
 
-from dubber_jax import fitting
-from dubber_jax.clip import SAMPLE_RATE, Direction
 from dubber_jax.errors import BadInput
-from dubber_jax.fitting import Piece, cut_pieces, fit_voice
-from dubber_jax.model_directory import fitted_names, read_voices, write_voices
+from dubber_jax.inference import speaker_adaptation
+from dubber_jax.inference.model_directory import fitted_names, read_voices, write_voices
+from dubber_jax.inference.speaker_adaptation import Piece, cut_pieces, fit_voice
 from dubber_jax.rehearsal import Part, perform_all
 from dubber_jax.script.asr import recognise
 from dubber_jax.script.g2p import encode, phonemize
+from dubber_jax.types import SAMPLE_RATE, Direction
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def piece():
 @pytest.fixture
 def fitted(model, piece, monkeypatch):
   monkeypatch.setenv('DUBBER_CACHE', '')
-  monkeypatch.setattr(fitting, 'cut_pieces', lambda wave: [piece])
+  monkeypatch.setattr(speaker_adaptation, 'cut_pieces', lambda wave: [piece])
   losses = []
   voice = fit_voice(model, model.voices['ada'], np.zeros(9), 15, lambda step, loss: losses.append(loss))
   return voice, losses
@@ -64,7 +64,7 @@ def test_a_fitted_voice_is_stored_and_found_again(fitted, tmp_path):
 def test_the_same_recording_is_fitted_once(model, piece, monkeypatch, tmp_path):
   monkeypatch.setenv('DUBBER_CACHE', str(tmp_path))
   asked = []
-  monkeypatch.setattr(fitting, 'cut_pieces', lambda wave: asked.append(1) or [piece])
+  monkeypatch.setattr(speaker_adaptation, 'cut_pieces', lambda wave: asked.append(1) or [piece])
   first, second = (fit_voice(model, model.voices['ada'], np.zeros(9), 2) for _ in range(2))
   assert len(asked) == 1
   for name, value in first.fit.items():
@@ -73,7 +73,7 @@ def test_the_same_recording_is_fitted_once(model, piece, monkeypatch, tmp_path):
 
 def test_a_recording_without_words_leaves_the_voice_as_it_is_and_says_so(model, monkeypatch):
   monkeypatch.setenv('DUBBER_CACHE', '')
-  monkeypatch.setattr(fitting, 'cut_pieces', lambda wave: [])
+  monkeypatch.setattr(speaker_adaptation, 'cut_pieces', lambda wave: [])
   voice = fit_voice(model, model.voices['ada'], np.zeros(9), 2)
   assert not voice.fit and 'no words were found' in voice.warnings[-1]
 
@@ -87,7 +87,7 @@ def test_pieces_of_real_speech_have_words_that_last_as_long_as_they_do(data_dir)
   assert pieces
   for p in pieces:
     assert p.durations.sum() == len(p.mel) == len(p.pitch) and len(p.durations) == len(p.phonemes)
-    assert len(p.mel) <= fitting.FRAMES
+    assert len(p.mel) <= speaker_adaptation.FRAMES
 
 
 def test_an_actor_of_another_assembly_is_left_as_it_is(model):

@@ -20,13 +20,13 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
-from dubber_jax.batch import Shape, empty_batch, padded_shape
-from dubber_jax.clip import HOP, MEL_BANDS, SAMPLE_RATE, Voice
 from dubber_jax.config import Config, from_json
 from dubber_jax.critic.inference import Listener, read_critic
 from dubber_jax.errors import BadInput
+from dubber_jax.inference.batch import Shape, empty_batch, padded_shape
 from dubber_jax.media.mel import MAX_FREQUENCY
 from dubber_jax.nn.scan import stack_stored
+from dubber_jax.types import HOP, MEL_BANDS, SAMPLE_RATE, Voice
 from dubber_jax.vocoder.griffin_lim import GriffinLim
 from dubber_jax.vocoder.neural import read_vocoder
 
