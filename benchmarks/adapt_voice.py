@@ -20,9 +20,9 @@ from data_pipelines.recordings import Recording, read_recordings
 from dubber_jax.cli import main as dubber
 from dubber_jax.dubbing.line import play_line, shipped_library
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.intervals import interval, share
-from dubber_jax.evaluation.likeness import likeness, load_judge
-from dubber_jax.evaluation.words import Whisper, edits, normalise
+from dubber_jax.evaluation.bootstrap import interval, share
+from dubber_jax.evaluation.metrics.speaker_similarity import likeness, load_judge
+from dubber_jax.evaluation.metrics.wer import Whisper, edits, normalise
 from dubber_jax.inference.model_directory import SHIPPED, Model, load
 from dubber_jax.inference.voices import find_voice
 from dubber_jax.media.mel import mel_numpy

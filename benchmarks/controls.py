@@ -15,9 +15,9 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from dubber_jax.evaluation.functionals import functional_names, functionals
-from dubber_jax.evaluation.intervals import interval
-from dubber_jax.evaluation.judging import errors, open_judge
+from dubber_jax.evaluation.benchmark.judgements import errors, open_judge
+from dubber_jax.evaluation.bootstrap import interval
+from dubber_jax.evaluation.metrics.egemaps import functional_names, functionals
 from dubber_jax.inference.model_directory import load
 from dubber_jax.perception.prosody import track_pitch
 from dubber_jax.rehearsal import Part, perform_all, speech_span, vocode

@@ -14,7 +14,7 @@ from unittest import mock
 import numpy as np
 
 from dubber_jax.actor import duration
-from dubber_jax.evaluation.words import Whisper, edits, normalise
+from dubber_jax.evaluation.metrics.wer import Whisper, edits, normalise
 from dubber_jax.inference.model_directory import load
 from dubber_jax.rehearsal import Part, perform, perform_all, vocode
 from dubber_jax.script.g2p import SILENCES, phonemize

@@ -11,7 +11,7 @@ import numpy as np
 from data_pipelines.recordings import read_recordings
 from dubber_jax.director.planner import by_rules
 from dubber_jax.director.source_performance import against_own, read_guide
-from dubber_jax.evaluation.intervals import interval
+from dubber_jax.evaluation.bootstrap import interval
 from dubber_jax.media.sound import read_sound
 from dubber_jax.perception.analyze import read_clip
 from dubber_jax.script.g2p import phonemize

@@ -19,12 +19,12 @@ from tqdm import tqdm
 
 from data_pipelines.audio_damage import echo, noise, telephone
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.emotion import beside, load_judge
-from dubber_jax.evaluation.functionals import functionals
-from dubber_jax.evaluation.intervals import interval
-from dubber_jax.evaluation.judging import Kept, errors, open_judge
-from dubber_jax.evaluation.likeness import likeness
-from dubber_jax.evaluation.speakers import another, neutral, recordings, reference, sound_of, voice
+from dubber_jax.evaluation.benchmark.judgements import Kept, errors, open_judge
+from dubber_jax.evaluation.benchmark.speakers import another, neutral, recordings, reference, sound_of, voice
+from dubber_jax.evaluation.bootstrap import interval
+from dubber_jax.evaluation.metrics.egemaps import functionals
+from dubber_jax.evaluation.metrics.emotion import beside, load_judge
+from dubber_jax.evaluation.metrics.speaker_similarity import likeness
 from dubber_jax.inference.model_directory import load
 from dubber_jax.media.loudness import anchor
 from dubber_jax.media.mel import mel_numpy

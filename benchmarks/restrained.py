@@ -16,8 +16,8 @@ import numpy as np
 from dubber_jax.demo.cartoon import draw_cartoon
 from dubber_jax.director.notes import describe_change, parse
 from dubber_jax.dubbing.line import play_line, shipped_library
-from dubber_jax.evaluation.examples import Example, write_page
-from dubber_jax.evaluation.functionals import functional_names, functionals
+from dubber_jax.evaluation.benchmark.examples import Example, write_page
+from dubber_jax.evaluation.metrics.egemaps import functional_names, functionals
 from dubber_jax.inference.model_directory import load
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.perception.prosody import track_pitch

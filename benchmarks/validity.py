@@ -17,11 +17,11 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
-from dubber_jax.evaluation.intervals import Interval, interval, share
-from dubber_jax.evaluation.judging import Kept, errors, open_judge
-from dubber_jax.evaluation.speakers import recordings, sound_of
-from dubber_jax.evaluation.stimuli import spread
-from dubber_jax.evaluation.tables import More, write_rows
+from dubber_jax.evaluation.benchmark.judgements import Kept, errors, open_judge
+from dubber_jax.evaluation.benchmark.speakers import recordings, sound_of
+from dubber_jax.evaluation.benchmark.stimuli import spread
+from dubber_jax.evaluation.benchmark.tables import More, write_rows
+from dubber_jax.evaluation.bootstrap import Interval, interval, share
 from dubber_jax.inference.model_directory import load
 from dubber_jax.media.loudness import anchor
 from dubber_jax.media.mel import mel_numpy

@@ -35,14 +35,14 @@ from tqdm import tqdm
 from data_pipelines.recordings import Recording, read_recordings
 from dubber_jax.dubbing.line import play_line, shipped_library, speak
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.bench import model_hash
-from dubber_jax.evaluation.examples import Example, write_page
-from dubber_jax.evaluation.flatness import CLASSES, flatness_by_class
-from dubber_jax.evaluation.intervals import Interval, interval, mean_of_means, ratio_of_means, share
-from dubber_jax.evaluation.judging import Kept, cores, errors, open_judge
-from dubber_jax.evaluation.likeness import likeness
-from dubber_jax.evaluation.plots import draw_confusions
-from dubber_jax.evaluation.speakers import neutral, recordings, reference, sound_of, voice
+from dubber_jax.evaluation.benchmark.benchmark import model_hash
+from dubber_jax.evaluation.benchmark.examples import Example, write_page
+from dubber_jax.evaluation.benchmark.judgements import Kept, cores, errors, open_judge
+from dubber_jax.evaluation.benchmark.plots import draw_confusions
+from dubber_jax.evaluation.benchmark.speakers import neutral, recordings, reference, sound_of, voice
+from dubber_jax.evaluation.bootstrap import Interval, interval, mean_of_means, ratio_of_means, share
+from dubber_jax.evaluation.metrics.speaker_similarity import likeness
+from dubber_jax.evaluation.metrics.spectral_flatness import CLASSES, flatness_by_class
 from dubber_jax.inference.model_directory import Model, load
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.sound import read_sound, resample, write_wav
@@ -335,7 +335,7 @@ def emotion_rows(bench: Bench) -> list[Figure]:
   Accuracy is the mean over emotions, since the actors' neutral clips are more. The judge compares with neutral speech
   of the same voice: recordings through the column's vocoder; of recordings, the others.
   """
-  from dubber_jax.evaluation.emotion import beside, load_judge
+  from dubber_jax.evaluation.metrics.emotion import beside, load_judge
 
   judge = load_judge()
   names = judge.emotions

@@ -199,7 +199,7 @@ class Notes:
 
   def _listen(self, wave):
     if self.listener is None:
-      from dubber_jax.evaluation.words import Whisper
+      from dubber_jax.evaluation.metrics.wer import Whisper
 
       self.say(
         f'{self.count} recordings have no text (NAME.txt beside NAME.wav): Whisper writes down what it hears, '

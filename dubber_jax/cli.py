@@ -731,12 +731,12 @@ def run_check(given):
 
 def run_evaluate(given):
   if given.compare:
-    from dubber_jax.evaluation.tables import compare, table
+    from dubber_jax.evaluation.benchmark.tables import compare, table
 
     print(table(compare(*given.compare)))
     return
   from dubber_jax.dubbing.line import library_features
-  from dubber_jax.evaluation.evaluate import evaluate, run_shares, take_cores
+  from dubber_jax.evaluation.benchmark.evaluate import evaluate, run_shares, take_cores
   from dubber_jax.inference.model_directory import load
   from dubber_jax.retrieval.library import Library
   from dubber_jax.training.experiment import read_experiment
@@ -779,8 +779,8 @@ def run_evaluate(given):
 
 
 def run_listening_test(given):
-  from dubber_jax.evaluation.listening_scores import find_key, score, write_table
-  from dubber_jax.evaluation.listening_test import read_items, write_test
+  from dubber_jax.evaluation.listening_test.page import read_items, write_test
+  from dubber_jax.evaluation.listening_test.scores import find_key, score, write_table
 
   if given.score:
     scores = score(given.score, given.key or find_key(given.score))

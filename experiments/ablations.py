@@ -7,7 +7,7 @@ Every row plays one take, so that a rehearsal does not make up for what is missi
 weights. Rows 10 to 12 have other networks: their graphs and aggregators, and those of the model that they are compared
 with, are drawn anew and trained for as many steps on the same batches, the rest of the emotion path going on from the
 base; with --train-steps 0 they are left out. Rows 1 to 3 put the numbers that captions are written from in their place
-(evaluation/plain_numbers.py), where the paper puts I3D and EmoFAN features; rows 8 and 9 keep from the planner too what
+(evaluation/benchmark/numeric_features.py), where the paper puts I3D and EmoFAN features; rows 8 and 9 keep from the planner too what
 the graphs lose: the labels, or the prosody, of what was recalled.
 """
 
@@ -16,15 +16,15 @@ from pathlib import Path
 import numpy as np
 
 from dubber_jax.config import Config, from_json
-from dubber_jax.evaluation.bench import Results
-from dubber_jax.evaluation.emotion_path import emotion_batches, emotion_config, emotion_task
-from dubber_jax.evaluation.evaluate import Evaluation
-from dubber_jax.evaluation.intervals import rank_correlation
-from dubber_jax.evaluation.plain_numbers import FaceNumbers, SceneNumbers
-from dubber_jax.evaluation.recall import unheard, unlabelled, without
-from dubber_jax.evaluation.stimuli import read_films, read_lines
-from dubber_jax.evaluation.tables import Ablation, More, write_ablations
-from dubber_jax.evaluation.ways import directed
+from dubber_jax.evaluation.benchmark.benchmark import Results
+from dubber_jax.evaluation.benchmark.evaluate import Evaluation
+from dubber_jax.evaluation.benchmark.finetune_director import emotion_batches, emotion_config, emotion_task
+from dubber_jax.evaluation.benchmark.numeric_features import FaceNumbers, SceneNumbers
+from dubber_jax.evaluation.benchmark.retrieval_variants import unheard, unlabelled, without
+from dubber_jax.evaluation.benchmark.stimuli import read_films, read_lines
+from dubber_jax.evaluation.benchmark.systems import directed
+from dubber_jax.evaluation.benchmark.tables import Ablation, More, write_ablations
+from dubber_jax.evaluation.bootstrap import rank_correlation
 from dubber_jax.inference.model_directory import SHIPPED, Model
 from dubber_jax.perception.analyze import Extractors
 

@@ -20,10 +20,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from data_pipelines.recordings import Recording, read_recordings
-from dubber_jax.evaluation import functionals as measures
-from dubber_jax.evaluation.emotion import JUDGED, SHIPPED, Discriminant, beside, softmax, standardise
-from dubber_jax.evaluation.intervals import interval
-from dubber_jax.evaluation.plots import draw_confusions
+from dubber_jax.evaluation.benchmark.plots import draw_confusions
+from dubber_jax.evaluation.bootstrap import interval
+from dubber_jax.evaluation.metrics import egemaps as measures
+from dubber_jax.evaluation.metrics.emotion import JUDGED, SHIPPED, Discriminant, beside, softmax, standardise
 from dubber_jax.inference.model_directory import SHIPPED as MODEL
 from dubber_jax.inference.model_directory import open_vocoder, sha256, write_manifest
 from dubber_jax.media.loudness import anchor
@@ -238,7 +238,7 @@ CARD = """# emotion_judge
 Hears which of seven emotions a voice speaks with: {emotions}.
 For evaluation only. Two linear discriminants (alone, and beside neutral speech of the same voice) of {count}
 functionals of pitch, level, spectrum, voice quality and rhythm; made by `experiments/emotion_judge.py`, used by
-`dubber_jax/evaluation/emotion.py`.
+`dubber_jax/evaluation/metrics/emotion.py`.
 
 **Data.** RAVDESS (Livingstone and Russo 2018), actors 11-18, 480 clips, each as it is, through two vocoders, blurred,
 and with noise. Nothing that directs or reviews has heard them. Licence: CC BY-NC-SA 4.0, as RAVDESS.

@@ -24,15 +24,15 @@ from pathlib import Path
 import numpy as np
 
 from dubber_jax.config import Config, from_json
-from dubber_jax.evaluation.bench import Results, lip_figures
-from dubber_jax.evaluation.emotion_path import emotion_batches, emotion_config, emotion_task
-from dubber_jax.evaluation.evaluate import Evaluation
-from dubber_jax.evaluation.examples import Example, write_page
-from dubber_jax.evaluation.intervals import Interval, interval
-from dubber_jax.evaluation.plots import draw_confusions, draw_courses, draw_groups
-from dubber_jax.evaluation.stimuli import balanced, read_films, read_lines, spread
-from dubber_jax.evaluation.tables import Comparison, More, write_gains
-from dubber_jax.evaluation.ways import best_of, directed, labelled, one_way
+from dubber_jax.evaluation.benchmark.benchmark import Results, lip_figures
+from dubber_jax.evaluation.benchmark.evaluate import Evaluation
+from dubber_jax.evaluation.benchmark.examples import Example, write_page
+from dubber_jax.evaluation.benchmark.finetune_director import emotion_batches, emotion_config, emotion_task
+from dubber_jax.evaluation.benchmark.plots import draw_confusions, draw_courses, draw_groups
+from dubber_jax.evaluation.benchmark.stimuli import balanced, read_films, read_lines, spread
+from dubber_jax.evaluation.benchmark.systems import best_of, directed, labelled, one_way
+from dubber_jax.evaluation.benchmark.tables import Comparison, More, write_gains
+from dubber_jax.evaluation.bootstrap import Interval, interval
 from dubber_jax.inference.model_directory import SHIPPED, Model
 
 LINES = Path(__file__).with_name('emotional_lines.jsonl')

@@ -1,7 +1,7 @@
 """The published system on the published features of GRID.
 
     dubber train experiments/grid.py --arm silent --data FEATURES
-    python -m dubber_jax.evaluation.published experiments/grid.py --arm silent --data FEATURES --settings dub1
+    python -m dubber_jax.evaluation.benchmark.authentic_dubber experiments/grid.py --arm silent --data FEATURES --settings dub1
 
 FEATURES is what StyleDubber's authors distribute as 0_Grid_Wav_22050_Abs_Feature. It has no emotion embeddings and
 GRID no acted emotion, so the director of arm `silent` sees zeros and every clip counts as neutral; arm `published`
@@ -19,7 +19,7 @@ UTMOS 3.73. These are of sound; evaluation prints MCD of mels here.
 from data_pipelines.v2c_animation import open_setting, training_batches
 from dubber_jax.authentic_dubber.losses import published_task
 from dubber_jax.config import Config, PublishedConfig, PublishedLossConfig, TrainConfig, TreeConfig
-from dubber_jax.evaluation.published import dub_clips, measure
+from dubber_jax.evaluation.benchmark.authentic_dubber import dub_clips, measure
 
 task, batches = published_task, training_batches
 WATCHED = 128  # validation clips dubbed while training; for the table all are

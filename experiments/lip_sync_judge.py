@@ -22,8 +22,8 @@ from tqdm import tqdm
 
 from data_pipelines.recordings import read_recordings
 from dubber_jax.config import Config, TrainConfig
-from dubber_jax.evaluation.intervals import interval
-from dubber_jax.evaluation.lip_sync import (
+from dubber_jax.evaluation.bootstrap import interval
+from dubber_jax.evaluation.metrics.lip_sync import (
   BANDS,
   FINE,
   SEEN,
@@ -231,7 +231,7 @@ def table(rows: dict[str, dict]) -> list[str]:
 CARD = """# lip_sync_judge
 
 Hears whether a sound goes with a mouth, and how late it is. For evaluation only: two small networks of grey pixels
-around the mouth and of log-mels; made by `experiments/lip_sync_judge.py`, used by `dubber_jax/evaluation/lip_sync.py`.
+around the mouth and of log-mels; made by `experiments/lip_sync_judge.py`, used by `dubber_jax/evaluation/metrics/lip_sync.py`.
 
 **Data.** GRID (Cooke et al. 2006, CC BY 4.0), speaker s1, 791 films of his training split. The critic and the actor
 learned from the same man's films too, by lip landmarks; weights, features and form are shared with neither.

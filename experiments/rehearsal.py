@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from dubber_jax.config import Config, from_json
-from dubber_jax.evaluation.bench import Results
-from dubber_jax.evaluation.evaluate import Evaluation
-from dubber_jax.evaluation.plots import draw_courses
-from dubber_jax.evaluation.stimuli import read_films, read_lines
-from dubber_jax.evaluation.tables import More, write_rows
-from dubber_jax.evaluation.ways import directed
+from dubber_jax.evaluation.benchmark.benchmark import Results
+from dubber_jax.evaluation.benchmark.evaluate import Evaluation
+from dubber_jax.evaluation.benchmark.plots import draw_courses
+from dubber_jax.evaluation.benchmark.stimuli import read_films, read_lines
+from dubber_jax.evaluation.benchmark.systems import directed
+from dubber_jax.evaluation.benchmark.tables import More, write_rows
 from dubber_jax.inference.model_directory import SHIPPED, Model
 
 LINES = Path(__file__).with_name('development_lines.jsonl')

@@ -15,13 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from dubber_jax.config import Config
-from dubber_jax.evaluation.bench import Results, Stage, Way
-from dubber_jax.evaluation.evaluate import Evaluation
-from dubber_jax.evaluation.plots import draw_gains
-from dubber_jax.evaluation.recall import agreement, by_speaker, nearest
-from dubber_jax.evaluation.stimuli import read_films, read_lines
-from dubber_jax.evaluation.tables import More, write_rows
-from dubber_jax.evaluation.ways import directed
+from dubber_jax.evaluation.benchmark.benchmark import Results, Stage, Way
+from dubber_jax.evaluation.benchmark.evaluate import Evaluation
+from dubber_jax.evaluation.benchmark.plots import draw_gains
+from dubber_jax.evaluation.benchmark.retrieval_variants import agreement, by_speaker, nearest
+from dubber_jax.evaluation.benchmark.stimuli import read_films, read_lines
+from dubber_jax.evaluation.benchmark.systems import directed
+from dubber_jax.evaluation.benchmark.tables import More, write_rows
 from dubber_jax.inference.model_directory import Model
 from dubber_jax.perception.analyze import read_clip
 from dubber_jax.types import Clip, Line
@@ -65,7 +65,7 @@ def nearest_speaker(library, voice) -> str:
 @functools.cache
 def voices_of(library) -> dict[str, np.ndarray]:
   """By the speaker encoder that the actor is conditioned on, never by the judge of likeness."""
-  from dubber_jax.evaluation import speakers
+  from dubber_jax.evaluation.benchmark import speakers
 
   return {name: speakers.voice(name).embedding for name in sorted(set(library.speakers.tolist()) - {''})}
 

@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 
 from dubber_jax.config import Config
-from dubber_jax.evaluation.bench import JUDGES, RATIOS, Results, lip_figures
-from dubber_jax.evaluation.evaluate import Evaluation
-from dubber_jax.evaluation.intervals import interval, share
-from dubber_jax.evaluation.judging import errors
-from dubber_jax.evaluation.plots import draw_groups
-from dubber_jax.evaluation.stimuli import ACTORS, Stimulus, balanced, read_grid, read_lines, spread
-from dubber_jax.evaluation.tables import More, write_rows
-from dubber_jax.evaluation.ways import directed, one_way
+from dubber_jax.evaluation.benchmark.benchmark import JUDGES, RATIOS, Results, lip_figures
+from dubber_jax.evaluation.benchmark.evaluate import Evaluation
+from dubber_jax.evaluation.benchmark.judgements import errors
+from dubber_jax.evaluation.benchmark.plots import draw_groups
+from dubber_jax.evaluation.benchmark.stimuli import ACTORS, Stimulus, balanced, read_grid, read_lines, spread
+from dubber_jax.evaluation.benchmark.systems import directed, one_way
+from dubber_jax.evaluation.benchmark.tables import More, write_rows
+from dubber_jax.evaluation.bootstrap import interval, share
 from dubber_jax.inference.model_directory import Model
 
 LINES = Path(__file__).with_name('emotional_lines.jsonl')

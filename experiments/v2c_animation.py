@@ -1,7 +1,7 @@
 """The published system, Authentic-Dubber, on the published features of V2C-Animation.
 
     dubber train experiments/v2c_animation.py --arm published --data FEATURES
-    python -m dubber_jax.evaluation.published experiments/v2c_animation.py --arm published --data FEATURES
+    python -m dubber_jax.evaluation.benchmark.authentic_dubber experiments/v2c_animation.py --arm published --data FEATURES
 
 FEATURES is what StyleDubber's authors distribute as Phoneme_level_Feature (their README has the links), with the
 emotion embeddings that Authentic-Dubber adds. Where the retrieval lists are missing, make them first:
@@ -30,7 +30,7 @@ import dataclasses
 from data_pipelines.v2c_animation import open_setting, training_batches
 from dubber_jax.authentic_dubber.losses import published_task
 from dubber_jax.config import Config, TrainConfig, TreeConfig
-from dubber_jax.evaluation.published import dub_clips, measure
+from dubber_jax.evaluation.benchmark.authentic_dubber import dub_clips, measure
 
 task, batches = published_task, training_batches
 WATCHED = 128  # validation clips dubbed while training; for the table all are

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from data_pipelines.recordings import Recording, read_recordings
 from dubber_jax.config import Config, TrainConfig
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.intervals import Interval, interval
+from dubber_jax.evaluation.bootstrap import Interval, interval
 from dubber_jax.inference.model_directory import write_manifest
 from dubber_jax.perception.visual_vad import (
   FEATURES,

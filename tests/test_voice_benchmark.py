@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dubber_jax.evaluation.intervals import Interval
-from dubber_jax.evaluation.words import word_error
+from dubber_jax.evaluation.bootstrap import Interval
+from dubber_jax.evaluation.metrics.wer import word_error
 
 FOLDER = Path(__file__).parents[1] / 'benchmarks'
 

@@ -4,7 +4,7 @@ Where its network is not the voice, it also has `task(config) -> Task` and `batc
 training reads; `host` is (i, n): the i-th of n equal parts of every batch is wanted. It may have
 `evaluate(config, variables, setting='') -> {name: value}`, which training calls too, without a setting, for its log,
 `complete(config) -> Config`, which fills in what follows from the settings of the command line, and
-`evaluation(base, steps=N) -> Evaluation` (evaluation/evaluate.py), which `dubber evaluate` runs.
+`evaluation(base, steps=N) -> Evaluation` (evaluation/benchmark/evaluate.py), which `dubber evaluate` runs.
 """
 
 import importlib.util

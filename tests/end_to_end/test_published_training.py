@@ -9,7 +9,7 @@ import pytest
 
 from data_pipelines.v2c_animation import FeatureTree, write_random_tree
 from dubber_jax import cli
-from dubber_jax.evaluation import published
+from dubber_jax.evaluation.benchmark import authentic_dubber
 from dubber_jax.training.checkpoints import digest, load_extra, load_weights
 from dubber_jax.training.log import read_log
 
@@ -76,7 +76,7 @@ def test_features_are_trained_on_resumed_and_dubbed(experiment, tree, tmp_path, 
 
   capsys.readouterr()
   options = ['--workdir', str(tmp_path / 'run'), '--data', str(tree)]
-  assert published.main([str(experiment), *options]) == 0
+  assert authentic_dubber.main([str(experiment), *options]) == 0
   rows = capsys.readouterr().out.splitlines()
   assert [row[:7] for row in rows[2:]] == ['Dub 2.0', 'Dub 3.0', 'Dub 1.0']
   assert all(np.isfinite(list(map(float, row.split()[2:]))).all() for row in rows[2:])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from data_pipelines.teacher_plan import NEAR_TEST_LINES
 from dubber_jax.demo.cartoon import MOODS
-from dubber_jax.evaluation.words import normalise
+from dubber_jax.evaluation.metrics.wer import normalise
 from dubber_jax.types import EMOTIONS
 
 REPOSITORY = Path(__file__).parents[2]

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from dubber_jax.data.batches import TRAINING_SPLITS
-from dubber_jax.evaluation import speakers
-from dubber_jax.evaluation.stimuli import ACTORS, STRANGER, read_films, read_lines
+from dubber_jax.evaluation.benchmark import speakers
+from dubber_jax.evaluation.benchmark.stimuli import ACTORS, STRANGER, read_films, read_lines
 from dubber_jax.retrieval.library import SHIPPED as LIBRARY
 from dubber_jax.training.tasks.critic import HEARD_BY_JUDGES
 from dubber_jax.types import SAMPLE_RATE
@@ -94,7 +94,7 @@ def test_the_stimuli_are_of_unseen_people_and_never_in_their_own_sound(everythin
 
 
 def test_the_films_of_the_settings_were_seen_by_nothing_and_their_voices_are_of_other_recordings(everything):
-  from dubber_jax.evaluation.stimuli import read_grid
+  from dubber_jax.evaluation.benchmark.stimuli import read_grid
 
   heard = {r.path for r in learned_from(everything)}
   library = {json.loads(row)['key'] for row in (LIBRARY / 'clips.jsonl').read_text().splitlines()}
@@ -127,7 +127,7 @@ def test_no_line_means_nearly_what_a_sentence_of_the_training_says(everything):
 
 def fingerprint(wave: np.ndarray) -> np.ndarray:
   """(420,) bits: where a mel of 30 moments and 15 bands rises from one to the next. Loudness does not count."""
-  from dubber_jax.evaluation.functionals import trim
+  from dubber_jax.evaluation.metrics.egemaps import trim
   from dubber_jax.media.mel import mel_numpy
 
   mel = mel_numpy(trim(wave))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.evaluation.intervals import Gain, Interval
+from dubber_jax.evaluation.bootstrap import Gain, Interval
 from dubber_jax.storage.atomic import complete_file
 
 COLOURS = ('#3b6ea5', '#c8743c', '#4f8f5b', '#8a5a9e', '#9a9a9a', '#b5484f')

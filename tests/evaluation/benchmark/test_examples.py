@@ -2,7 +2,7 @@ import re
 
 import numpy as np
 
-from dubber_jax.evaluation.examples import Example, draw_mel, write_page
+from dubber_jax.evaluation.benchmark.examples import Example, draw_mel, write_page
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.media.sound import read_sound
 from dubber_jax.types import SAMPLE_RATE

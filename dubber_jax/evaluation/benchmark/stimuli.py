@@ -88,7 +88,7 @@ def read_grid(setting: str) -> list[Stimulus]:
   """GRID's films of a dubbing setting, dubbed in the voice of who is seen: '2.0', of the speaker that the actor learned
   from, films that it did not; '3.0', of a stranger. Voices are made of another recording; in '1.0' of the film's own
   sound, which flatters, of the films of 3.0."""
-  from dubber_jax.evaluation.speakers import DAMAGED, recordings, reference
+  from dubber_jax.evaluation.benchmark.speakers import DAMAGED, recordings, reference
 
   speaker, split = ('s1', 'test') if setting == '2.0' else ('s4', 'test_unseen')
   films = [r for r in recordings(speaker) if r.split == split and r.key not in DAMAGED and r != reference(speaker)]

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.agreement import krippendorff
-from dubber_jax.evaluation.intervals import Gain, Interval, crossed, interval, paired
-from dubber_jax.evaluation.listening_test import SECTIONS
-from dubber_jax.evaluation.tables import table
+from dubber_jax.evaluation.benchmark.tables import table
+from dubber_jax.evaluation.bootstrap import Gain, Interval, crossed, interval, paired
+from dubber_jax.evaluation.listening_test.krippendorff import krippendorff
+from dubber_jax.evaluation.listening_test.page import SECTIONS
 from dubber_jax.storage.atomic import check_output, complete_file
 
 PASSED = 0.8  # of the attention checks: one slip in five is human

@@ -10,8 +10,8 @@ import pytest
 
 from dubber_jax.cli import main
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.listening_scores import find_key, score, summary, write_table
-from dubber_jax.evaluation.listening_test import BEEPS, beeps, read_items, write_test
+from dubber_jax.evaluation.listening_test.page import BEEPS, beeps, read_items, write_test
+from dubber_jax.evaluation.listening_test.scores import find_key, score, summary, write_table
 from dubber_jax.media.sound import write_wav
 
 LINES = [('Get out!', 'angry'), ('Well, well.', 'neutral'), ('</script><b>Hurray!', 'happy'), ('Oh no.', 'fear')]

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from dubber_jax.config import Config
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation import speakers
-from dubber_jax.evaluation.bench import JUDGES, Bench, Results, Way, weights_hash
-from dubber_jax.evaluation.emotion_path import train_path
-from dubber_jax.evaluation.judging import open_judge
-from dubber_jax.evaluation.lip_sync import load_judge as load_lip_judge
-from dubber_jax.evaluation.stimuli import Stimulus, spread
+from dubber_jax.evaluation.benchmark import speakers
+from dubber_jax.evaluation.benchmark.benchmark import JUDGES, Bench, Results, Way, weights_hash
+from dubber_jax.evaluation.benchmark.finetune_director import train_path
+from dubber_jax.evaluation.benchmark.judgements import open_judge
+from dubber_jax.evaluation.benchmark.stimuli import Stimulus, spread
+from dubber_jax.evaluation.metrics.lip_sync import load_judge as load_lip_judge
 from dubber_jax.inference.model_directory import Model
 
 

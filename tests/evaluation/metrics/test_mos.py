@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.mos import DNSMOS, DistillMOS
+from dubber_jax.evaluation.metrics.mos import DNSMOS, DistillMOS
 
 
 def test_missing_packages_say_what_to_install(monkeypatch):

@@ -1,7 +1,7 @@
 """How well the published system dubs, in its three settings: whose voice is given as the reference (paper, Dub 1.0 to
 3.0): the clip's own sound, another recording of the same speaker, or a stranger.
 
-    python -m dubber_jax.evaluation.published experiments/v2c_animation.py --arm published
+    python -m dubber_jax.evaluation.benchmark.authentic_dubber experiments/v2c_animation.py --arm published
 
 Measured is what needs no further model: distortion of the mel, and whether the model's own emotion head hears the
 clip's emotion in the take. (The paper's EMO-ACC is another classifier's, on the sound.)
@@ -19,7 +19,7 @@ from dubber_jax.authentic_dubber.batches import bucket, lay_out
 from dubber_jax.authentic_dubber.model import perform
 from dubber_jax.config import Config
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.mcd import mel_distortion
+from dubber_jax.evaluation.metrics.mcd import mel_distortion
 
 FRAME_STEP = 128  # a take's frames are padded to multiples of it, so that few programs are compiled
 MEASURES = ('mcd', 'mcd_dtw', 'mcd_dtw_sl', 'emotion_accuracy')
@@ -72,7 +72,7 @@ def main(arguments=None) -> int:
   from dubber_jax.training.checkpoints import load_extra, load_weights
   from dubber_jax.training.experiment import read_experiment
 
-  parser = argparse.ArgumentParser(prog='python -m dubber_jax.evaluation.published')
+  parser = argparse.ArgumentParser(prog='python -m dubber_jax.evaluation.benchmark.authentic_dubber')
   parser.add_argument('experiment', help='a file of experiments/')
   parser.add_argument('--arm', help='default: the first')
   parser.add_argument('--workdir', help='default: runs/EXPERIMENT/ARM')

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.emotion import SHIPPED, load_judge
-from dubber_jax.evaluation.functionals import functional_names, functionals
+from dubber_jax.evaluation.metrics.egemaps import functional_names, functionals
+from dubber_jax.evaluation.metrics.emotion import SHIPPED, load_judge
 
 RATE = 22050
 STRONG = ('02', '01', '01')  # intensity, sentence, take

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.evaluation.words import edits, normalise
+from dubber_jax.evaluation.metrics.wer import edits, normalise
 
 
 @dataclass
@@ -41,13 +41,13 @@ class Kept:
 
 
 def _words():
-  from dubber_jax.evaluation.words import Whisper
+  from dubber_jax.evaluation.metrics.wer import Whisper
 
   return Whisper(threads=cores()).transcribe
 
 
 def _mos(through=lambda wave, rate: wave):
-  from dubber_jax.evaluation.mos import DistillMOS
+  from dubber_jax.evaluation.metrics.mos import DistillMOS
 
   listener = DistillMOS()
   return lambda wave, rate: listener.score(through(wave, rate), rate)
@@ -60,26 +60,26 @@ def _mos_opus():
 
 
 def _cleanliness():
-  from dubber_jax.evaluation.mos import DNSMOS
+  from dubber_jax.evaluation.metrics.mos import DNSMOS
 
   return DNSMOS().score
 
 
 def _voice():
-  from dubber_jax.evaluation.likeness import load_judge
+  from dubber_jax.evaluation.metrics.speaker_similarity import load_judge
 
   judge = load_judge()
   return lambda wave, rate: [round(float(x), 5) for x in judge.embed(wave, rate)]
 
 
 def _functionals():
-  from dubber_jax.evaluation.functionals import functionals
+  from dubber_jax.evaluation.metrics.egemaps import functionals
 
   return lambda wave, rate: [float(x) for x in functionals(wave, rate)]
 
 
 def _lips():
-  from dubber_jax.evaluation.lip_sync import cut_out, load_judge
+  from dubber_jax.evaluation.metrics.lip_sync import cut_out, load_judge
   from dubber_jax.media.video import read_frames
 
   judge = load_judge()
@@ -93,8 +93,8 @@ def _lips():
 
 
 def _recording():
-  from dubber_jax.evaluation.mcd import mel_distortion
-  from dubber_jax.evaluation.pitch import prosody_distance
+  from dubber_jax.evaluation.metrics.f0 import prosody_distance
+  from dubber_jax.evaluation.metrics.mcd import mel_distortion
   from dubber_jax.media.loudness import anchor
   from dubber_jax.media.mel import mel_numpy
   from dubber_jax.media.sound import read_sound

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.intervals import (
+from dubber_jax.evaluation.bootstrap import (
   Interval,
   crossed,
   interval,

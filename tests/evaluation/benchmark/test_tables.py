@@ -6,9 +6,8 @@ import pytest
 from PIL import Image
 
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.intervals import Gain, Interval, rank_correlation
-from dubber_jax.evaluation.plots import draw_confusions, draw_courses
-from dubber_jax.evaluation.tables import (
+from dubber_jax.evaluation.benchmark.plots import draw_confusions, draw_courses
+from dubber_jax.evaluation.benchmark.tables import (
   Ablation,
   Comparison,
   compare,
@@ -17,6 +16,7 @@ from dubber_jax.evaluation.tables import (
   write_gains,
   write_rows,
 )
+from dubber_jax.evaluation.bootstrap import Gain, Interval, rank_correlation
 
 FACTS = {'commit': 'abc', 'seeds': '0, 1, 2'}
 

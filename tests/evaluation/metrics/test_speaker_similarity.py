@@ -5,30 +5,30 @@ import numpy as np
 import pytest
 
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation import likeness
+from dubber_jax.evaluation.metrics import speaker_similarity
 from dubber_jax.media.sound import read_sound
 
 
 def test_a_missing_judge_says_what_to_install(monkeypatch):
   def missing(*_):
-    raise BadInput(f'voice likeness needs it: {likeness.INSTALL}')
+    raise BadInput(f'voice likeness needs it: {speaker_similarity.INSTALL}')
 
-  monkeypatch.setattr(likeness, 'package_file', missing)
-  likeness.load_judge.cache_clear()
+  monkeypatch.setattr(speaker_similarity, 'package_file', missing)
+  speaker_similarity.load_judge.cache_clear()
   with pytest.raises(BadInput, match='requirements-eval.txt'):
-    likeness.load_judge()
+    speaker_similarity.load_judge()
 
 
 def test_length_of_an_embedding_does_not_count():
-  assert likeness.likeness(np.array([3.0, 0, 0]), np.array([2.0, 0, 0])) == pytest.approx(1)
+  assert speaker_similarity.likeness(np.array([3.0, 0, 0]), np.array([2.0, 0, 0])) == pytest.approx(1)
 
 
 def test_a_speaker_is_told_from_another(data_dir):
   if not find_spec('resemblyzer'):
     pytest.skip('resemblyzer is not installed')
-  judge = likeness.load_judge()
+  judge = speaker_similarity.load_judge()
   rows = [json.loads(row) for row in (data_dir / 'vctk.jsonl').read_text().splitlines()]
   chosen = [[r for r in rows if r['speaker'] == s][:2] for s in ('p225', 'p226')]
   (a, also_a), (b, also_b) = [[judge.embed(read_sound(data_dir / r['file'], 16000), 16000) for r in c] for c in chosen]
-  same = min(likeness.likeness(a, also_a), likeness.likeness(b, also_b))
-  assert same > 0.7 and same > 0.1 + max(likeness.likeness(a, b), likeness.likeness(also_a, also_b))
+  same = min(speaker_similarity.likeness(a, also_a), speaker_similarity.likeness(b, also_b))
+  assert same > 0.7 and same > 0.1 + max(speaker_similarity.likeness(a, b), speaker_similarity.likeness(also_a, also_b))

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.recall import agreement, by_speaker, nearest, unheard, unlabelled, without
+from dubber_jax.evaluation.benchmark.retrieval_variants import (
+  agreement,
+  by_speaker,
+  nearest,
+  unheard,
+  unlabelled,
+  without,
+)
 from dubber_jax.retrieval.library import Library
 from dubber_jax.types import MODALITIES, Reading
 

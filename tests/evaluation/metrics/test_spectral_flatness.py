@@ -1,6 +1,6 @@
 import numpy as np
 
-from dubber_jax.evaluation.flatness import flatness_by_class, frame_flatness
+from dubber_jax.evaluation.metrics.spectral_flatness import flatness_by_class, frame_flatness
 
 
 def tone_then_noise(frames: int) -> np.ndarray:

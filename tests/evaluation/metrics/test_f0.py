@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.pitch import level_distance, pitch_distance, prosody_distance
+from dubber_jax.evaluation.metrics.f0 import level_distance, pitch_distance, prosody_distance
 
 HERTZ = np.array([0, 100, 110, 120, 130, 0, 0, 200, 190, 180.0])
 

@@ -12,11 +12,11 @@ import pytest
 
 from dubber_jax.cli import main
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.bench import Bench, Played, Results, Way
-from dubber_jax.evaluation.emotion import JUDGED, Discriminant
-from dubber_jax.evaluation.evaluate import Evaluation, evaluate
-from dubber_jax.evaluation.stimuli import Stimulus, balanced, read_lines, spread
-from dubber_jax.evaluation.tables import Comparison, write_gains
+from dubber_jax.evaluation.benchmark.benchmark import Bench, Played, Results, Way
+from dubber_jax.evaluation.benchmark.evaluate import Evaluation, evaluate
+from dubber_jax.evaluation.benchmark.stimuli import Stimulus, balanced, read_lines, spread
+from dubber_jax.evaluation.benchmark.tables import Comparison, write_gains
+from dubber_jax.evaluation.metrics.emotion import JUDGED, Discriminant
 from dubber_jax.types import SAMPLE_RATE, Direction, Take, Voice
 
 EXPERIMENTS = Path(__file__).parents[2] / 'experiments'
@@ -249,7 +249,7 @@ def test_the_arms_that_are_trained_differ_in_the_director_alone():
 
 
 def test_training_the_emotion_path_leaves_the_voice_alone(model):
-  from dubber_jax.evaluation.emotion_path import emotion_config, emotion_task, on_path
+  from dubber_jax.evaluation.benchmark.finetune_director import emotion_config, emotion_task, on_path
 
   optimiser = emotion_task(emotion_config(model.config, 'x', 10)).optimiser()
   params = {name: {'kernel': np.ones((2, 2), np.float32)} for name in model.params}
@@ -263,7 +263,7 @@ def test_training_the_emotion_path_leaves_the_voice_alone(model):
 
 @pytest.mark.slow
 def test_a_tree_that_is_another_starts_from_what_fits(model):
-  from dubber_jax.evaluation.emotion_path import emotion_config, starting_weights
+  from dubber_jax.evaluation.benchmark.finetune_director import emotion_config, starting_weights
   from dubber_jax.inference.model_directory import flatten
 
   config = emotion_config(model.config, 'x', 10, build_then_encode=False)
@@ -275,8 +275,8 @@ def test_a_tree_that_is_another_starts_from_what_fits(model):
 
 
 def test_the_upper_mark_names_the_emotion_and_shows_nothing(model, monkeypatch):
-  from dubber_jax.evaluation import ways as module
-  from dubber_jax.evaluation.bench import Stage
+  from dubber_jax.evaluation.benchmark import systems as module
+  from dubber_jax.evaluation.benchmark.benchmark import Stage
   from dubber_jax.types import Line
 
   seen = []

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dubber_jax.evaluation.agreement import krippendorff
+from dubber_jax.evaluation.listening_test.krippendorff import krippendorff
 
 N = np.nan
 # Example C and E of Krippendorff's paper: four observers, twelve units.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.lip_sync import (
+from dubber_jax.evaluation.metrics.lip_sync import (
   BANDS,
   FINE,
   SHIFTS,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.mcd import DECIBELS, _warping, mel_cepstra, mel_distortion
+from dubber_jax.evaluation.metrics.mcd import DECIBELS, _warping, mel_cepstra, mel_distortion
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.intervals import Gain, Interval, RankCorrelation
-from dubber_jax.evaluation.plots import draw_ablations, draw_gains
+from dubber_jax.evaluation.benchmark.plots import draw_ablations, draw_gains
+from dubber_jax.evaluation.bootstrap import Gain, Interval, RankCorrelation
 from dubber_jax.storage.atomic import complete_file
 
 NAMING = ('metric', 'of', 'over', 'number', 'name')  # by these a row is known in another report

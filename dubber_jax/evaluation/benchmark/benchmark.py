@@ -21,12 +21,12 @@ import numpy as np
 from tqdm import tqdm
 
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation import speakers
-from dubber_jax.evaluation.emotion import beside, direction, load_judge, softmax
-from dubber_jax.evaluation.intervals import Gain, Interval, crossed, paired
-from dubber_jax.evaluation.judging import Kept, cores, errors, open_judge
-from dubber_jax.evaluation.likeness import likeness
-from dubber_jax.evaluation.stimuli import Stimulus
+from dubber_jax.evaluation.benchmark import speakers
+from dubber_jax.evaluation.benchmark.judgements import Kept, cores, errors, open_judge
+from dubber_jax.evaluation.benchmark.stimuli import Stimulus
+from dubber_jax.evaluation.bootstrap import Gain, Interval, crossed, paired
+from dubber_jax.evaluation.metrics.emotion import beside, direction, load_judge, softmax
+from dubber_jax.evaluation.metrics.speaker_similarity import likeness
 from dubber_jax.inference.model_directory import Model
 from dubber_jax.media.loudness import anchor
 from dubber_jax.media.mel import mel_numpy

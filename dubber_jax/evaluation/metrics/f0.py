@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from dubber_jax.evaluation.mcd import cheapest_path, mel_cepstra
+from dubber_jax.evaluation.metrics.mcd import cheapest_path, mel_cepstra
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.perception.prosody import track_pitch
 from dubber_jax.types import SAMPLE_RATE

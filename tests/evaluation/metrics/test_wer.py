@@ -6,23 +6,23 @@ import numpy as np
 import pytest
 
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation import words
+from dubber_jax.evaluation.metrics import wer
 
 
 def test_a_perfect_hearing_costs_nothing_however_it_is_written():
-  assert words.word_error("Mr. Price didn't pay $20, at 9.", 'mister price didnt pay twenty at nine') == 0.0
+  assert wer.word_error("Mr. Price didn't pay $20, at 9.", 'mister price didnt pay twenty at nine') == 0.0
 
 
 def test_each_kind_of_error_counts_once():
   said = 'the quick brown fox jumps'
-  assert words.word_error(said, 'the quick fox jumps') == pytest.approx(1 / 5)
-  assert words.word_error(said, 'the quick brown red fox jumps') == pytest.approx(1 / 5)
-  assert words.word_error(said, 'the quick brown fix jumps') == pytest.approx(1 / 5)
-  assert words.word_error(said, '') == 1.0
+  assert wer.word_error(said, 'the quick fox jumps') == pytest.approx(1 / 5)
+  assert wer.word_error(said, 'the quick brown red fox jumps') == pytest.approx(1 / 5)
+  assert wer.word_error(said, 'the quick brown fix jumps') == pytest.approx(1 / 5)
+  assert wer.word_error(said, '') == 1.0
 
 
 def test_long_sentences_count_for_more_than_short_ones():
-  wrong_short = words.word_error(['one', 'two three four five'], ['none', 'two three four five'])
+  wrong_short = wer.word_error(['one', 'two three four five'], ['none', 'two three four five'])
   assert wrong_short == pytest.approx(1 / 5)
 
 
@@ -35,51 +35,51 @@ def test_long_sentences_count_for_more_than_short_ones():
   ],
 )
 def test_numbers_and_marks_are_heard_as_words(written, spoken):
-  assert words.normalise(written) == spoken
+  assert wer.normalise(written) == spoken
 
 
 def test_nothing_to_count_against_is_refused():
   with pytest.raises(BadInput):
-    words.word_error('...', 'hello')
+    wer.word_error('...', 'hello')
   with pytest.raises(BadInput):
-    words.word_error(['a', 'b'], ['a'])
+    wer.word_error(['a', 'b'], ['a'])
 
 
 @pytest.fixture
 def two_halves(tmp_path, monkeypatch):
   """Two small packages that stand in for the real ones."""
-  for number, (package, part) in enumerate(words.PARTS):
+  for number, (package, part) in enumerate(wer.PARTS):
     data = tmp_path / 'site' / package / 'data'
     data.mkdir(parents=True)
     (data.parent / '__init__.py').write_text('')
     (data / part).write_bytes(bytes([number]) * 100)
-  for name in words.SIDE_FILES:
+  for name in wer.SIDE_FILES:
     (data / name).write_text('{}')
   monkeypatch.syspath_prepend(tmp_path / 'site')
-  monkeypatch.setattr(words, '_package_data', lambda package: tmp_path / 'site' / package / 'data')
+  monkeypatch.setattr(wer, '_package_data', lambda package: tmp_path / 'site' / package / 'data')
   return tmp_path
 
 
 def test_weights_are_joined_in_order_and_only_once(two_halves, monkeypatch):
   whole = b'\0' * 100 + b'\1' * 100
-  monkeypatch.setattr(words, 'MODEL_SHA256', hashlib.sha256(whole).hexdigest())
-  folder = words.join_weights(two_halves / 'cache')
+  monkeypatch.setattr(wer, 'MODEL_SHA256', hashlib.sha256(whole).hexdigest())
+  folder = wer.join_weights(two_halves / 'cache')
   assert (folder / 'model.bin').read_bytes() == whole
   stamp = (folder / 'model.bin').stat().st_mtime_ns
-  assert words.join_weights(two_halves / 'cache') == folder
+  assert wer.join_weights(two_halves / 'cache') == folder
   assert (folder / 'model.bin').stat().st_mtime_ns == stamp
 
 
 def test_damaged_weights_are_refused_and_leave_nothing_behind(two_halves):
   with pytest.raises(BadInput, match='damaged'):
-    words.join_weights(two_halves / 'cache')
+    wer.join_weights(two_halves / 'cache')
   assert list((two_halves / 'cache').iterdir()) == []
 
 
 def test_missing_weights_say_what_to_install(tmp_path, monkeypatch):
-  monkeypatch.setattr(words, '_package_data', lambda package: tmp_path / package)
+  monkeypatch.setattr(wer, '_package_data', lambda package: tmp_path / package)
   with pytest.raises(BadInput, match='requirements-eval.txt'):
-    words.join_weights(tmp_path / 'cache')
+    wer.join_weights(tmp_path / 'cache')
 
 
 def test_real_recordings_are_understood(data_dir):
@@ -89,13 +89,13 @@ def test_real_recordings_are_understood(data_dir):
 
   rows = [json.loads(row) for row in (data_dir / 'kathleen.jsonl').read_text().splitlines()]
   rows = [row for row in rows if row['split'] == 'validation'][:3]
-  whisper = words.Whisper()
+  whisper = wer.Whisper()
   heard = []
   for row in rows:
     with av.open(str(data_dir / row['file'])) as container:
       wave = np.concatenate([frame.to_ndarray().mean(0) for frame in container.decode(audio=0)])
       heard.append(whisper.transcribe(wave, container.streams.audio[0].rate))
-  assert words.word_error([row['text'] for row in rows], heard) < 0.2
+  assert wer.word_error([row['text'] for row in rows], heard) < 0.2
 
 
 def test_without_a_cache_the_working_folder_stays_as_it_is(two_halves, tmp_path, monkeypatch):
@@ -105,5 +105,5 @@ def test_without_a_cache_the_working_folder_stays_as_it_is(two_halves, tmp_path,
   monkeypatch.setenv('DUBBER_CACHE', '')
   monkeypatch.setenv('HOME', str(tmp_path / 'home'))
   with contextlib.suppress(BadInput):  # the halves that stand in for the real ones may be refused
-    words.join_weights()
+    wer.join_weights()
   assert not list(here.iterdir()) and (tmp_path / 'home' / '.cache').exists()

@@ -8,7 +8,7 @@ import numpy as np
 from dubber_jax.director.review import WEIGHTS
 from dubber_jax.dubbing.line import play_line, read_script
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.bench import Played, Stage, Way, without_director
+from dubber_jax.evaluation.benchmark.benchmark import Played, Stage, Way, without_director
 from dubber_jax.perception.analyze import Extractors, follow_mouth
 from dubber_jax.rehearsal import Part, perform_all, vocode
 from dubber_jax.retrieval.library import Library

@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.functionals import functional_names, functionals
+from dubber_jax.evaluation.metrics.egemaps import functional_names, functionals
 from dubber_jax.types import EMOTIONS
 
 SHIPPED = Path(__file__).parents[1] / 'weights' / 'emotion_judge'
