@@ -13,8 +13,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
+from data_pipelines.corpora import find_recordings
 from data_pipelines.extract import VERSION, Work, WorkFolder, content_name, extract_all
-from data_pipelines.layouts import find_recordings
 from data_pipelines.pack import describe
 from data_pipelines.recordings import Recording
 from data_pipelines.v2c_animation import FeatureTree

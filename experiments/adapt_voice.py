@@ -19,7 +19,7 @@ from pathlib import Path
 
 import jax
 
-from data_pipelines.one_voice import pack_voice
+from data_pipelines.single_speaker import pack_voice
 from dubber_jax.config import Config, DataConfig, TrainConfig, TreeConfig
 from dubber_jax.data.batches import Batches, VoiceBatches, bucket_shapes
 from dubber_jax.data.director_inputs import make_readings

@@ -3,9 +3,9 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from made_up import made_up_features, made_up_recordings
+from synthetic import made_up_features, made_up_recordings
 
-from data_pipelines import one_voice
+from data_pipelines import single_speaker
 from data_pipelines.pack import describe
 from dubber_jax.cli import main
 from dubber_jax.config import ActorConfig, Config, DataConfig, DirectorConfig
@@ -52,7 +52,7 @@ def completed(tmp_path, monkeypatch):
       made_up_set(tmp_path, 'others-12345678', 8)
     (tmp_path / 'model').mkdir()
     (tmp_path / 'model' / 'config.json').write_text(SMALL.to_json())
-    monkeypatch.setattr(one_voice, 'pack_voice', lambda folder, out: own)
+    monkeypatch.setattr(single_speaker, 'pack_voice', lambda folder, out: own)
     experiment = read_experiment(EXPERIMENT)
     config = experiment.arms['voice'].with_tree('recordings/sam')
     train = dict(vars(config.train)) | {'init_from': str(tmp_path / 'model')}

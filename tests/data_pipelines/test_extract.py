@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
-from made_up import made_up_features, made_up_recordings
+from synthetic import made_up_features, made_up_recordings
 
 from data_pipelines.extract import Work, WorkFolder, extract_all
 from dubber_jax.errors import BadInput

@@ -5,9 +5,9 @@ import sys
 
 import numpy as np
 import pytest
-from made_up import made_up_features, synthetic_speech
+from synthetic import made_up_features, synthetic_speech
 
-from data_pipelines.layouts import find_recordings
+from data_pipelines.corpora import find_recordings
 from data_pipelines.pack import describe, pack_set
 from data_pipelines.prepare import prepare
 from data_pipelines.v2c_animation import FeatureTree, training_batches, write_random_tree

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up import synthetic_speech
+from synthetic import synthetic_speech
 
 from data_pipelines import teacher_corpus
 from data_pipelines.teacher_corpus import Corpus, Language, features_of, main

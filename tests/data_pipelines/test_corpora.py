@@ -1,6 +1,6 @@
 import pytest
 
-from data_pipelines.layouts import find_recordings
+from data_pipelines.corpora import find_recordings
 from data_pipelines.recordings import read_recordings
 from dubber_jax.errors import BadInput
 

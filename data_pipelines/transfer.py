@@ -1,7 +1,7 @@
 """Packed features in parts small enough to be carried, and put together again.
 
-    python -m data_pipelines.parts split cache/packed/*[0-9a-f] -o parts   # parts/SET/000.xz ..., manifest.json
-    python -m data_pipelines.parts join parts/* -o cache/packed
+    python -m data_pipelines.transfer split cache/packed/*[0-9a-f] -o parts   # parts/SET/000.xz ..., manifest.json
+    python -m data_pipelines.transfer join parts/* -o cache/packed
 
 Nothing is lost: each file comes back byte for byte, which its hash proves. A mel takes about 0.64 of its bytes, lips
 0.57: what is kept is how each frame differs from the one before. 1 MB takes a second to split, much less to join.
@@ -119,7 +119,7 @@ def _stretch(folder: Path, parts: list[dict], begin: int, end: int):
 
 
 def main(arguments=None) -> int:
-  parser = argparse.ArgumentParser(prog='python -m data_pipelines.parts', description=__doc__.split('\n')[0])
+  parser = argparse.ArgumentParser(prog='python -m data_pipelines.transfer', description=__doc__.split('\n')[0])
   parser.add_argument('what', choices=('split', 'join'))
   parser.add_argument('folders', nargs='+')
   parser.add_argument('-o', '--out', required=True)

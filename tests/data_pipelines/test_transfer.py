@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data_pipelines.parts import join, main, split
+from data_pipelines.transfer import join, main, split
 from dubber_jax.errors import BadInput
 
 

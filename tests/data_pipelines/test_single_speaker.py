@@ -3,9 +3,9 @@ import sys
 
 import numpy as np
 import pytest
-from made_up import synthetic_speech
+from synthetic import synthetic_speech
 
-from data_pipelines.one_voice import LONGEST, cut, find_voice_recordings, pack_voice, read_texts
+from data_pipelines.single_speaker import LONGEST, cut, find_voice_recordings, pack_voice, read_texts
 from dubber_jax.errors import BadInput
 from dubber_jax.media.sound import write_wav
 from dubber_jax.types import SAMPLE_RATE
