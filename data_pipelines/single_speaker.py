@@ -1,4 +1,5 @@
-"""A folder with recordings of one person, packed like any data set: what `experiments/adapt_voice.py` trains on.
+"""A folder with recordings of one person, packed like any data set: what `experiments/recipes/adapt_voice.py` trains
+on.
 
 What is said in them stands in NAME.txt beside NAME.wav, or in the folder's metadata.csv or metadata.jsonl; what has no
 text is written down by Whisper, once. Long recordings are cut in the pauses between words.

@@ -41,7 +41,7 @@ HELD_ROWS = 10  # a voice, of texts that no training row has
 HELD_LINES = 70  # film lines held back for those, besides the prompts held back elsewhere
 HELD_MANDARIN = 40  # of the Mandarin lines, besides the test lines: ten a voice, each in two voices
 TRANSLATIONS = 96  # film lines that are trained on in neither language
-NEAR_TEST_LINES = ('w2-0601',)  # film lines that are nearly one of experiments/emotional_lines.jsonl
+NEAR_TEST_LINES = ('w2-0601',)  # film lines that are nearly one of experiments/data/emotional_lines.jsonl
 SOURCES = {'lines': 0.6, 'arctic': 0.2, 'ljspeech': 0.2}  # shares of training rows
 EDITED = 0.4  # share of rows with changed pitch and energy
 

@@ -8,20 +8,20 @@ dub('clip.mp4', [Line('We never asked for any of this.')], voice, 'dubbed.mp4', 
 import importlib
 
 _WHERE = {
-  'load': 'model_directory',
-  'Model': 'model_directory',
-  'find_voice': 'voices',
-  'make_voice': 'voices',
-  'dub': 'film',
-  'redo': 'film',
-  'Cast': 'cast',
-  'read_cast': 'cast',
-  'speak': 'dubbing',
-  'Library': 'footage.library',
+  'load': 'inference.model_directory',
+  'Model': 'inference.model_directory',
+  'find_voice': 'inference.voices',
+  'make_voice': 'inference.voices',
+  'dub': 'dubbing.film',
+  'redo': 'dubbing.film',
+  'Cast': 'dubbing.cast',
+  'read_cast': 'dubbing.cast',
+  'speak': 'dubbing.line',
+  'Library': 'retrieval.library',
   'Config': 'config',
   'BadInput': 'errors',
   **dict.fromkeys(
-    ('Line', 'Clip', 'Voice', 'MouthTrack', 'Reading', 'Exemplar', 'Exemplars', 'Direction', 'Take', 'Review'), 'clip'
+    ('Line', 'Clip', 'Voice', 'MouthTrack', 'Reading', 'Exemplar', 'Exemplars', 'Direction', 'Take', 'Review'), 'types'
   ),
 }
 __all__ = sorted(_WHERE)

@@ -85,9 +85,9 @@ def dub(
   (media/background.py). project: a folder for every line's takes, OUT.project by default where there are several
   lines; where it holds lines that were made from the same, they are not played again. directions: another project,
   or its directions.json, whose directions are played. guide: 'original' or a recording on the film's time, whose
-  performance the planner is told of (director/source_performance.py). fit: 'strict', every line keeps to its slot, however fast
-  that is; 'natural', it runs on into the silence after it rather than hurry (actor/duration.py). options: of
-  `play_line`.
+  performance the planner is told of (director/source_performance.py). fit: 'strict', every line keeps to its slot,
+  however fast that is; 'natural', it runs on into the silence after it rather than hurry (actor/duration.py). options:
+  of `play_line`.
 
   Returns the result (see the module report.py for its form). Raises BadInput, before anything is written, for
   input that cannot be used; lines that turn out not to fit their slots are named together when the others are done.

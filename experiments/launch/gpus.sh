@@ -4,7 +4,7 @@
 # Edit this block; docs/pods.md explains it. One process drives all GPUs of a node.
 set -euo pipefail
 RUN=runs/film                # on a disk that all nodes share, or gs://
-EXPERIMENT=experiments/first_voice.py
+EXPERIMENT=experiments/recipes/first_voice.py
 ARM=film
 MESH=data=8                  # data x fsdp x tensor is the number of GPUs of all nodes
 DATA=cache/packed

@@ -9,7 +9,7 @@ SLICES=1                     # more than one: `data` is the outer axis over the 
 NAME=dubber
 CODE=gs://my-bucket/dubber_jax.tar.gz      # written by `push`
 RUN=gs://my-bucket/runs/film
-EXPERIMENT=experiments/first_voice.py
+EXPERIMENT=experiments/recipes/first_voice.py
 ARM=film
 MESH=data=32                 # data x fsdp x tensor is the number of chips of all slices
 DATA=gs://my-bucket/packed    # copied to each host's disk by `install`

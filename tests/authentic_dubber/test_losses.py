@@ -11,7 +11,7 @@ from dubber_jax.authentic_dubber.losses import diagonal_band, published_losses, 
 from dubber_jax.config import Config, PublishedConfig, PublishedLossConfig, TrainConfig, TreeConfig
 from dubber_jax.training.experiment import read_experiment
 
-EXPERIMENTS = Path(__file__).parents[2] / 'experiments'
+EXPERIMENTS = Path(__file__).parents[2] / 'experiments' / 'recipes'
 
 
 @pytest.fixture(scope='module')

@@ -123,7 +123,7 @@ def test_every_tensor_survives_the_way_to_torch_and_back(variables):
 
 
 def test_published_sizes_are_those_of_the_state_dict():
-  path = Path(__file__).parents[1] / '..' / 'shared' / 'spec' / 'state_dict.txt'
+  path = Path(__file__).parents[2] / '..' / 'shared' / 'spec' / 'state_dict.txt'
   if not path.exists():
     pytest.skip(f'no list of the published tensors at {path.resolve()}')
   rows = [line.split('\t') for line in path.read_text().splitlines()[1:] if line.count('\t') >= 4]

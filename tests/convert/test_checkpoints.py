@@ -16,7 +16,7 @@ from dubber_jax.convert.checkpoints import read_checkpoint, require_all, state_d
 from dubber_jax.convert.torch_file import MAGIC
 from dubber_jax.errors import BadInput
 
-REFERENCE = Path(__file__).parents[1] / 'reference'
+REFERENCE = Path(__file__).parents[1] / 'reference_parity' / 'fixtures'
 STATE = {'a.weight': np.arange(6, dtype=np.float32).reshape(2, 3), 'a.bias': np.ones(2, np.float32)}
 needs_torch = pytest.mark.skipif(not importlib.util.find_spec('torch'), reason='PyTorch is not installed')
 

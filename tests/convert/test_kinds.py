@@ -9,7 +9,7 @@ from safetensors.numpy import load_file
 from dubber_jax.authentic_dubber import checkpoint_names
 from dubber_jax.authentic_dubber.directory import expected_shapes, load_published
 from dubber_jax.authentic_dubber.model import initialise, perform
-from dubber_jax.cli import main
+from dubber_jax.cli.main import main
 from dubber_jax.config import PublishedConfig
 from dubber_jax.convert.checkpoints import write_state_dict
 from dubber_jax.convert.fixtures import read_fixture
@@ -20,7 +20,7 @@ from dubber_jax.errors import BadInput
 from dubber_jax.inference.model_directory import load
 from dubber_jax.vocoder.hifigan import HiFiGANConfig
 
-FIXTURE = Path(__file__).parents[1] / 'reference' / 'whole_small.npz'
+FIXTURE = Path(__file__).parents[1] / 'reference_parity' / 'fixtures' / 'whole_small.npz'
 LACKING = re.compile(r'(Basic|Indirect|Direct)_Emotion|aggregator_stage|proj_fusion|linear_for_ref_mel')  # StyleDubber
 TINY = HiFiGANConfig(upsample_rates=(4, 2), upsample_kernel_sizes=(8, 4), upsample_initial_channel=16, num_mels=6)
 

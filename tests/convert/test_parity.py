@@ -4,11 +4,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dubber_jax.cli import main
+from dubber_jax.cli.main import main
 from dubber_jax.convert.parity import compare
 from dubber_jax.errors import BadInput
 
-KEPT = Path(__file__).parents[1] / 'reference'
+KEPT = Path(__file__).parents[1] / 'reference_parity' / 'fixtures'
 
 
 def arrays_of(name):

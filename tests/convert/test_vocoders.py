@@ -22,7 +22,7 @@ from dubber_jax.errors import BadInput
 from dubber_jax.vocoder.hifigan import HiFiGANConfig
 from dubber_jax.vocoder.neural import read_config
 
-REFERENCE = Path(__file__).parents[1] / 'reference' / 'bigvgan_small.npz'
+REFERENCE = Path(__file__).parents[1] / 'reference_parity' / 'fixtures' / 'bigvgan_small.npz'
 SMALL_HIFIGAN = HiFiGANConfig(
   upsample_rates=(4, 2), upsample_kernel_sizes=(8, 4), upsample_initial_channel=16, num_mels=6
 )

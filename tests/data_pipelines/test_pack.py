@@ -47,7 +47,9 @@ def test_shards_that_stand_are_the_sources(tmp_path):
 def test_shipped_voices_are_recordings_of_one_voice_each_that_nobody_changed(data_dir):
   from importlib.util import module_from_spec, spec_from_file_location
 
-  spec = spec_from_file_location('shipped_voices', Path(__file__).parents[2] / 'experiments' / 'shipped_voices.py')
+  spec = spec_from_file_location(
+    'shipped_voices', Path(__file__).parents[2] / 'experiments' / 'recipes' / 'shipped_voices.py'
+  )
   shipped = module_from_spec(spec)
   spec.loader.exec_module(shipped)
   kokoro = {row['file']: row for row in map(json.loads, (data_dir / 'kokoro.jsonl').read_text('utf-8').splitlines())}

@@ -11,7 +11,7 @@ from data_pipelines.corpora import find_recordings
 from data_pipelines.pack import describe, pack_set
 from data_pipelines.prepare import prepare
 from data_pipelines.v2c_animation import FeatureTree, training_batches, write_random_tree
-from dubber_jax.cli import main
+from dubber_jax.cli.main import main
 from dubber_jax.config import ActorConfig, Config, DataConfig, TreeConfig
 from dubber_jax.data.batches import VoiceBatches
 from dubber_jax.data.records import PublishedRecords, RecordSet
@@ -199,7 +199,7 @@ def test_own_clips_are_prepared_by_the_command_without_tensorflow(tmp_path, caps
   (tmp_path / 'clips' / 'mary' / 'two.wav').write_bytes(b'not sound')
   (tmp_path / 'clips' / 'mary' / 'two.txt').write_text('See.')
   arguments = ['prepare', str(tmp_path / 'clips'), '-o', str(tmp_path / 'out'), '--workers', '1']
-  code = f'import sys; from dubber_jax.cli import main; code = main({arguments!r})\n'
+  code = f'import sys; from dubber_jax.cli.main import main; code = main({arguments!r})\n'
   code += "assert not {'tensorflow', 'torch'} & {m.split('.')[0] for m in sys.modules}; sys.exit(code)"
   done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=300, check=False)
   assert done.returncode == 0, done.stderr[-2000:]

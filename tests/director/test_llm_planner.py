@@ -279,7 +279,7 @@ def test_planner_that_is_no_address_is_refused(named):
 
 @pytest.mark.parametrize('command', [['dub', 'film.mp4', '--voice', 'joe'], ['speak', '--voice', 'joe']])
 def test_command_line_refuses_a_planner_that_is_none(command, tmp_path, capsys):
-  from dubber_jax.cli import main
+  from dubber_jax.cli.main import main
 
   assert main([*command, '--text', 'Go.', '-o', str(tmp_path / 'out'), '--planner', 'rulez']) == 2
   assert 'rulez' in capsys.readouterr().err and not any(tmp_path.iterdir())

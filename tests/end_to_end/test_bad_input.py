@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from dubber_jax.cli import main
+from dubber_jax.cli.main import main
 from dubber_jax.demo.cartoon import draw_cartoon
 from dubber_jax.inference.model_directory import SHIPPED as MODEL
 from dubber_jax.media.sound import write_wav

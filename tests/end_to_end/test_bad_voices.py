@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data_pipelines import audio_damage
-from dubber_jax.cli import main
+from dubber_jax.cli.main import main
 from dubber_jax.demo.cartoon import draw_cartoon
 from dubber_jax.dubbing.line import play_line, shipped_library
 from dubber_jax.inference.model_directory import load

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from dubber_jax.cli import main
+from dubber_jax.cli.main import main
 from dubber_jax.media.sound import read_sound
 from dubber_jax.media.video import probe, read_frames
 from dubber_jax.types import EMOTIONS, HOP, SAMPLE_RATE

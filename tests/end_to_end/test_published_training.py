@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from data_pipelines.v2c_animation import FeatureTree, write_random_tree
-from dubber_jax import cli
+from dubber_jax.cli import main
 from dubber_jax.evaluation.benchmark import authentic_dubber
 from dubber_jax.training.checkpoints import digest, load_extra, load_weights
 from dubber_jax.training.log import read_log
 
 pytestmark = pytest.mark.slow
 
-EXPERIMENTS = Path(__file__).parents[2] / 'experiments'
+EXPERIMENTS = Path(__file__).parents[2] / 'experiments' / 'recipes'
 SMALL = """
 import dataclasses
 import importlib.util
@@ -54,7 +54,7 @@ def experiment(tmp_path_factory):
 
 def train(experiment, tree, workdir, steps):
   arguments = ['train', str(experiment), '--data', str(tree), '--workdir', str(workdir), '--steps', str(steps)]
-  assert cli.main(arguments) == 0
+  assert main.main(arguments) == 0
 
 
 def test_features_are_trained_on_resumed_and_dubbed(experiment, tree, tmp_path, capsys):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dubber_jax.cli import main
+from dubber_jax.cli.main import main
 from dubber_jax.demo.cartoon import draw_cartoon
 from dubber_jax.media.mux import SOUND_RATE, write_dubbed
 from dubber_jax.media.sound import read_sound, write_wav
@@ -94,7 +94,7 @@ def run(scene, out, kill_at=''):
     sys.executable,
     '-u',
     '-m',
-    'dubber_jax.cli',
+    'dubber_jax.cli.main',
     'dub',
     'film.mp4',
     '--script',

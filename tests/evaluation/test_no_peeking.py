@@ -18,7 +18,7 @@ from dubber_jax.training.tasks.critic import HEARD_BY_JUDGES
 from dubber_jax.types import SAMPLE_RATE
 
 REPOSITORY = Path(__file__).parents[2]
-LINES = REPOSITORY / 'experiments' / 'emotional_lines.jsonl'
+LINES = REPOSITORY / 'experiments' / 'data' / 'emotional_lines.jsonl'
 NEAR_TEXT = 0.9  # cosine of two sentences that say the same
 NEAR_SOUND = 0.15  # share of a fingerprint's bits in which two copies of a sound differ at most
 EARS = ('train_a',)  # RAVDESS's split of what hears emotion for the director
@@ -50,7 +50,7 @@ def learned_from(recordings) -> list:
 def test_everything_that_is_trained_on_is_looked_at_here(name):
   from dubber_jax.training.experiment import read_experiment
 
-  arms = read_experiment(REPOSITORY / 'experiments' / f'{name}.py').arms.values()
+  arms = read_experiment(REPOSITORY / 'experiments' / 'recipes' / f'{name}.py').arms.values()
   made = {'cache/teacher', 'cache/packed/augmented_speakers', 'cache/packed/degraded_speech'}  # of these sets
   assert {source for arm in arms for source in arm.data.sources} - made <= set(SETS)
 
@@ -66,13 +66,13 @@ def test_nobody_of_the_test_is_in_the_library_or_taught_the_judge(tested):
   people, keys = {r.speaker for r in tested}, {r.key for r in tested}
   clips = [json.loads(row) for row in (LIBRARY / 'clips.jsonl').read_text().splitlines()]
   assert clips and not {c['speaker'] for c in clips} & people and not {c['key'] for c in clips} & keys
-  judge = json.loads((REPOSITORY / 'dubber_jax' / 'weights' / 'emotion_judge' / 'judge.json').read_text())
+  judge = json.loads((REPOSITORY / 'dubber_jax' / 'assets' / 'emotion_judge' / 'judge.json').read_text())
   taught = set(judge['trained_on'])
   assert taught and not taught & people and not taught & {c['speaker'] for c in clips}
 
 
 def test_the_critic_and_the_judge_learned_from_different_people(everything):
-  judge = json.loads((REPOSITORY / 'dubber_jax' / 'weights' / 'emotion_judge' / 'judge.json').read_text())
+  judge = json.loads((REPOSITORY / 'dubber_jax' / 'assets' / 'emotion_judge' / 'judge.json').read_text())
   critic = {r.speaker for r in everything if r.split not in HEARD_BY_JUDGES}
   assert not set(judge['trained_on']) & critic and 'ravdess_01' in critic
 
@@ -113,7 +113,7 @@ def test_no_line_means_nearly_what_a_sentence_of_the_training_says(everything):
   from dubber_jax.perception.text import embed_text
 
   tested = sorted({s.text for s in (*read_lines(LINES), *read_films())})
-  ear = (REPOSITORY / 'experiments' / 'text_emotion.txt').read_text(encoding='utf-8').splitlines()
+  ear = (REPOSITORY / 'experiments' / 'data' / 'text_emotion.txt').read_text(encoding='utf-8').splitlines()
   trained = {r.text for r in learned_from(everything) if r.text and r.set != 'ravdess'}
   trained |= {row.text for row in english_plan() if row.split in TRAINING_SPLITS}
   trained = sorted(trained | {row.strip() for row in ear if row.strip() and row.strip()[0] not in '[#'})

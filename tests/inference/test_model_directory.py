@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from dubber_jax.cli import main
+from dubber_jax.cli.main import main
 from dubber_jax.config import Config
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.model_directory import load, open_vocoder, write_model_directory

@@ -4,7 +4,7 @@ import numpy as np
 
 from dubber_jax.media.mel import filterbank, mel_numpy, mel_spectrogram
 
-REFERENCE = Path(__file__).parents[1] / 'reference'
+REFERENCE = Path(__file__).parents[1] / 'reference_parity' / 'fixtures'
 
 
 def test_mel_equals_the_published_extractor():

@@ -3,14 +3,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dubber_jax.cli import main
+from dubber_jax.cli.main import main
 from dubber_jax.convert.checkpoints import write_state_dict
 from dubber_jax.convert.speaker_encoder import from_torch, state_of
 from dubber_jax.errors import BadInput
 from dubber_jax.perception.extractors import SpeakerExtractor
 from dubber_jax.perception.ge2e import GE2E, GE2ESpeaker, partial_mels
 
-REFERENCE = Path(__file__).parents[1] / 'reference' / 'ge2e.npz'  # of PyTorch's LSTM, with the weights below
+REFERENCE = (
+  Path(__file__).parents[1] / 'reference_parity' / 'fixtures' / 'ge2e.npz'
+)  # of PyTorch's LSTM, with the weights below
 SHAPES = {
   f'lstm.{kind}_l{i}': shape
   for i in range(3)

@@ -7,7 +7,7 @@ from dubber_jax.errors import BadInput
 from dubber_jax.perception.text import embed_text, read_text, text_emotion
 from dubber_jax.types import EMOTIONS
 
-SENTENCES = Path(__file__).parents[2] / 'experiments' / 'text_emotion.txt'
+SENTENCES = Path(__file__).parents[2] / 'experiments' / 'data' / 'text_emotion.txt'
 
 
 def test_embedding_is_nearer_to_a_paraphrase_than_to_another_subject():

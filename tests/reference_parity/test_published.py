@@ -9,7 +9,7 @@ import pytest
 from dubber_jax.authentic_dubber.losses import diagonal_band, published_optimiser
 from dubber_jax.convert.parity import compare
 
-KEPT = Path(__file__).parents[1] / 'reference'
+KEPT = Path(__file__).parents[1] / 'reference_parity' / 'fixtures'
 ALL = Path(__file__).parents[2] / '..' / 'shared' / 'spec' / 'fixtures'
 
 MODULES = [

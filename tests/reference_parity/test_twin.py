@@ -22,7 +22,7 @@ spec = importlib.util.spec_from_file_location('twin', Path(__file__).with_name('
 twin = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(twin)
 
-KEPT = Path(__file__).parents[1] / 'reference'
+KEPT = Path(__file__).parents[1] / 'reference_parity' / 'fixtures'
 SMALL = {'encoder_layer': 2, 'decoder_layer': 2, 'lip_encoder_layer': 2, 'multimodal_layers': 2}
 FULL = {'encoder_layer': 12, 'decoder_layer': 24, 'lip_encoder_layer': 4, 'multimodal_layers': 16}
 STACKS = {

@@ -6,7 +6,7 @@ import pytest
 from dubber_jax.script.g2p import encode
 from dubber_jax.script.symbols import ARPABET_87, BASE_OF, ENGLISH, MANDARIN, NUM_TONES, SILENCES, SYMBOLS, TONE_OF
 
-REFERENCE = Path(__file__).parents[1] / 'reference'
+REFERENCE = Path(__file__).parents[1] / 'reference_parity' / 'fixtures'
 
 
 def test_symbols_keep_the_ids_of_the_published_table():

@@ -8,7 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
-TINY = Path(__file__).parents[2] / 'experiments' / 'tiny.py'
+TINY = Path(__file__).parents[2] / 'experiments' / 'recipes' / 'tiny.py'
 # Children are forked from one process that has everything imported but has not touched a device.
 _context = multiprocessing.get_context('forkserver')
 _context.set_forkserver_preload(['dubber_jax.training.loop', 'tensorboardX', 'flax.linen', 'grain'])
@@ -20,7 +20,7 @@ def devices(count: int) -> dict[str, str]:
 
 
 def tiny_config(mesh=None, **train):
-  """experiments/tiny.py with one length of batch, which is compiled once."""
+  """experiments/recipes/tiny.py with one length of batch, which is compiled once."""
   from dubber_jax.config import DataConfig, MeshConfig
   from dubber_jax.training.experiment import read_arms
 
@@ -75,7 +75,7 @@ def start_run(config, workdir, environment=None) -> Child:
 
 
 def _train(say, config, workdir):
-  from dubber_jax import cli
+  from dubber_jax.cli import main
   from dubber_jax.training import experiment
   from dubber_jax.training.checkpoints import Workdir
 
@@ -87,7 +87,7 @@ def _train(say, config, workdir):
 
   Workdir.save = save_and_say
   experiment.read_experiment = lambda path: dataclasses.replace(read(path), arms={'tiny': config})
-  return cli.main(['train', str(TINY), '--workdir', str(workdir)])
+  return main.main(['train', str(TINY), '--workdir', str(workdir)])
 
 
 def reshard(say, folder):

@@ -11,7 +11,7 @@ from dubber_jax.vocoder.antialiasing import FILTER, AntiAliasedSnake, double, ha
 from dubber_jax.vocoder.bigvgan import PUBLISHED
 from dubber_jax.vocoder.neural import NeuralVocoder, expected_shapes, read_config, read_vocoder, write_vocoder
 
-REFERENCE = Path(__file__).parents[1] / 'reference' / 'bigvgan_small.npz'
+REFERENCE = Path(__file__).parents[1] / 'reference_parity' / 'fixtures' / 'bigvgan_small.npz'
 
 
 @pytest.fixture(scope='module')

@@ -1,7 +1,7 @@
 """How well the published system dubs, in its three settings: whose voice is given as the reference (paper, Dub 1.0 to
 3.0): the clip's own sound, another recording of the same speaker, or a stranger.
 
-    python -m dubber_jax.evaluation.benchmark.authentic_dubber experiments/v2c_animation.py --arm published
+    python -m dubber_jax.evaluation.benchmark.authentic_dubber experiments/recipes/v2c_animation.py --arm published
 
 Measured is what needs no further model: distortion of the mel, and whether the model's own emotion head hears the
 clip's emotion in the take. (The paper's EMO-ACC is another classifier's, on the sound.)

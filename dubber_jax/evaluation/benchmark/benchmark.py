@@ -405,7 +405,7 @@ def origin() -> dict[str, str]:
 
 def commit() -> str:
   """Of the code that runs, by git; the package's version where it is installed without."""
-  here = Path(__file__).parents[2]
+  here = Path(__file__).parents[3]
 
   def git(*arguments):
     return subprocess.run(['git', '-C', here, *arguments], capture_output=True, text=True, check=True).stdout.strip()

@@ -78,7 +78,7 @@ def emotion_batches(config: Config, host: tuple[int, int]) -> VoiceBatches:
   from data_pipelines.pack import pack_sources
   from dubber_jax.data.director_inputs import make_readings
 
-  sentences = Path(__file__).parents[2] / 'experiments' / 'text_emotion.txt'
+  sentences = Path(__file__).parents[3] / 'experiments' / 'data' / 'text_emotion.txt'
   readings = make_readings(config, None, sentences if sentences.exists() else None)
   return VoiceBatches(config, pack_sources(config.data.sources, config.data.packed), readings, host=host)
 

@@ -208,5 +208,5 @@ def _in_script(value) -> str:
 def _template():
   from jinja2 import Environment, StrictUndefined
 
-  source = Path(__file__).with_name('listening_test.html').read_text(encoding='utf-8')
+  source = Path(__file__).with_name('page.html').read_text(encoding='utf-8')
   return Environment(autoescape=True, undefined=StrictUndefined).from_string(source)

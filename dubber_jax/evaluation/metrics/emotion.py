@@ -1,9 +1,10 @@
 """Which emotion is heard in a voice: the judge of emotional accuracy.
 
 A judge only: nothing that trains, directs or reviews may listen with it. It shares nothing with the director's ears:
-`perception/speech_emotion.py` is a convolutional network on mels of RAVDESS actors 01-10; this is a linear discriminant of
-functionals of pitch, spectrum and rhythm (`functionals.py`) of actors 11-18. It knows no words: taught one sentence, it
-hears nearly as well in another. `experiments/emotion_judge.py` trains it; docs/judges.md says what it can tell.
+`perception/speech_emotion.py` is a convolutional network on mels of RAVDESS actors 01-10; this is a linear
+discriminant of functionals of pitch, spectrum and rhythm (`functionals.py`) of actors 11-18. It knows no words: taught
+one sentence, it hears nearly as well in another. `experiments/recipes/emotion_judge.py` trains it; docs/judges.md says
+what it can tell.
 
 The same numbers mean different things in a high and in a low voice, so it hears better beside neutral speech of the
 same voice. **Benchmarks give `neutral`**: the voice's neutral recordings, through the vocoder that the judged speech
@@ -22,9 +23,10 @@ from safetensors.numpy import load_file
 
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.metrics.egemaps import functional_names, functionals
+from dubber_jax.storage.assets import ASSETS
 from dubber_jax.types import EMOTIONS
 
-SHIPPED = Path(__file__).parents[1] / 'weights' / 'emotion_judge'
+SHIPPED = ASSETS / 'emotion_judge'
 JUDGED = EMOTIONS[:-1]  # nobody knows what 'others' sounds like
 FARTHEST = 4.0  # standard deviations: what lies farther off counts as this, since it was never heard in training
 
@@ -108,7 +110,7 @@ def load_judge(path: str | Path | None = None) -> EmotionJudge:
 
   path = Path(path) if path else SHIPPED
   if not (path / 'MANIFEST.json').exists():
-    raise BadInput(f'{path} is no emotion judge (no MANIFEST.json): experiments/emotion_judge.py writes one')
+    raise BadInput(f'{path} is no emotion judge (no MANIFEST.json): experiments/recipes/emotion_judge.py writes one')
   check_files(path)
   try:
     arrays = load_file(path / 'weights.safetensors')

@@ -7,7 +7,7 @@ how it moves.
 
 Two small networks give a vector for each of 25 moments a second, of pictures and of sound; their cosines, shifted
 against each other, say where both agree best (after SyncNet, Chung and Zisserman 2016, and its matching of many shifts,
-Chung et al. 2019). `experiments/lip_sync_judge.py` trains it; docs/judges.md says what it can tell.
+Chung et al. 2019). `experiments/recipes/lip_sync_judge.py` trains it; docs/judges.md says what it can tell.
 """
 
 import functools
@@ -24,9 +24,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from dubber_jax.errors import BadInput
+from dubber_jax.storage.assets import ASSETS
 from dubber_jax.types import LIP_RATE
 
-SHIPPED = Path(__file__).parents[1] / 'weights' / 'lip_sync_judge'
+SHIPPED = ASSETS / 'lip_sync_judge'
 STORED, SEEN = 64, 48  # pixels: side of a mouth as it is cut out, and of what the network is shown of it
 PLACE, SHARE = (0.5, 0.8), 0.62  # centre and side of the cut-out, in sides of the face's box
 SOUND_RATE, BANDS, WINDOW = 16000, 40, 400  # Hz; mel bands; samples
@@ -230,7 +231,9 @@ def load_judge(path: str | Path | None = None) -> LipSyncJudge:
 
   path = Path(path) if path else SHIPPED
   if not (path / 'MANIFEST.json').exists():
-    raise BadInput(f'{path} is no judge of lip sync (no MANIFEST.json): experiments/lip_sync_judge.py writes one')
+    raise BadInput(
+      f'{path} is no judge of lip sync (no MANIFEST.json): experiments/recipes/lip_sync_judge.py writes one'
+    )
   check_files(path)
   try:
     arrays = load_file(path / 'weights.safetensors')

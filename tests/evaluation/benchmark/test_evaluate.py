@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from dubber_jax.cli import main
+from dubber_jax.cli.main import main
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.benchmark.benchmark import Bench, Played, Results, Way
 from dubber_jax.evaluation.benchmark.evaluate import Evaluation, evaluate
@@ -19,7 +19,7 @@ from dubber_jax.evaluation.benchmark.tables import Comparison, write_gains
 from dubber_jax.evaluation.metrics.emotion import JUDGED, Discriminant
 from dubber_jax.types import SAMPLE_RATE, Direction, Take, Voice
 
-EXPERIMENTS = Path(__file__).parents[2] / 'experiments'
+EXPERIMENTS = Path(__file__).parents[3] / 'experiments'
 STIMULI = [Stimulus(f'line/{i}/ada', f'Line number {i}.', JUDGED[i % 7], 'ada') for i in range(8)]
 PITCH = 200.0  # Hz: emotion i is a tone of PITCH * (i + 1) here
 
@@ -179,7 +179,7 @@ def test_other_weights_or_settings_are_performed_anew(model, tmp_path):
 
 
 def test_every_voice_has_as_many_lines_of_each_emotion_with_and_without_a_face():
-  lines = read_lines(EXPERIMENTS / 'emotional_lines.jsonl')
+  lines = read_lines(EXPERIMENTS / 'data' / 'emotional_lines.jsonl')
   counts = Counter((s.speaker, s.emotion, bool(s.scene)) for s in lines)
   assert len(lines) >= 100 and len(counts) == 4 * 7 * 2 and set(counts.values()) == {2}
   assert len({s.key for s in lines}) == len(lines)
@@ -202,7 +202,7 @@ def test_a_drawn_film_says_its_mood_in_pixels_alone(tmp_path):
 
 
 def experiment(name):
-  spec = importlib.util.spec_from_file_location(name, EXPERIMENTS / f'{name}.py')
+  spec = importlib.util.spec_from_file_location(name, EXPERIMENTS / 'tables' / f'{name}.py')
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
   return module
@@ -295,10 +295,10 @@ def test_the_upper_mark_names_the_emotion_and_shows_nothing(model, monkeypatch):
 
 
 def test_what_is_no_benchmark_is_refused_in_one_line(capsys):
-  assert main(['evaluate', str(EXPERIMENTS / 'tiny.py')]) == 2
+  assert main(['evaluate', str(EXPERIMENTS / 'recipes' / 'tiny.py')]) == 2
   assert 'no evaluation' in capsys.readouterr().err
   assert main(['evaluate', 'nowhere.py']) == 2
-  assert main(['evaluate', str(EXPERIMENTS / 'gains.py'), '--workers', '0']) == 2
+  assert main(['evaluate', str(EXPERIMENTS / 'tables' / 'gains.py'), '--workers', '0']) == 2
   assert '--workers 0' in capsys.readouterr().err
 
 
@@ -331,7 +331,7 @@ def test_a_voice_of_another_file_is_another_take(model, tmp_path):
 
 
 def test_settings_are_for_experiments_that_compare_them(capsys):
-  assert main(['evaluate', str(EXPERIMENTS / 'gains.py'), '--settings', '2.0']) == 2
+  assert main(['evaluate', str(EXPERIMENTS / 'tables' / 'gains.py'), '--settings', '2.0']) == 2
   assert 'compares no settings' in capsys.readouterr().err
 
 

@@ -8,7 +8,7 @@ import wave
 import numpy as np
 import pytest
 
-from dubber_jax.cli import main
+from dubber_jax.cli.main import main
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.listening_test.page import BEEPS, beeps, read_items, write_test
 from dubber_jax.evaluation.listening_test.scores import find_key, score, summary, write_table

@@ -38,7 +38,7 @@ def test_dry_run_refuses_what_the_run_would():
 
 
 def test_command_prints_and_trains_nothing(tmp_path):
-  experiment = os.path.join(os.path.dirname(__file__), '..', '..', 'experiments', 'tiny.py')
+  experiment = os.path.join(os.path.dirname(__file__), '..', '..', '..', 'experiments', 'recipes', 'tiny.py')
   command = [sys.executable, '-m', 'dubber_jax.cli', 'train', os.path.abspath(experiment), '--dry-run', '--mesh']
   environment = os.environ | {'JAX_PLATFORMS': 'cpu'}
   done = subprocess.run(

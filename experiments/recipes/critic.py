@@ -1,0 +1,222 @@
+"""The critic that the director listens with, and the training critic that the actor learns from.
+
+    python -m data_pipelines.speaker_augmentation cache/packed/*-???????? cache/teacher/shard_????    # 15 min
+    python -m data_pipelines.degraded_speech cache/packed/*-???????? cache/teacher/shard_???? --model MODEL    # 30 min
+    dubber train experiments/recipes/critic.py                              # both, 2,400 steps, 25 min each of one CPU
+    core python experiments/recipes/critic.py runs/critic/training_critic -o runs/training_critic    # measured on
+    unseen speech, python experiments/recipes/critic.py runs/critic/critic -o runs/critic_model                # and
+    made a folder dubber release runs/first_voice/felt --critic runs/critic_model -o model/
+
+MODEL is the model directory whose vocoder and actor the critics are to know the faults of: for the training critic that
+of the arm which `felt` starts from. They are of two seeds and sizes, since an actor that has learned to please one
+always pleases it (training/tasks/critic_guidance.py).
+
+Of RAVDESS they learn from actors 01-10 alone; judges learned from 11-18, and all are measured on 19-22. LibriSpeech
+(251 people of train-clean-100, no texts) teaches speaker similarity and naturalness; the judge of speaker similarity
+learned from none of them (GE2E: train-other-500 and VoxCeleb). Judges: docs/judges.md.
+"""
+
+import argparse
+import dataclasses
+import functools
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from data_pipelines.pack import pack_sound, pack_sources
+from dubber_jax.config import Config, CriticConfig, DataConfig, TrainConfig
+from dubber_jax.critic.inference import Listener, opinions, write_critic
+from dubber_jax.data.packed import PackedSet
+from dubber_jax.training.tasks.critic import CriticBatches, critic_sizes, critic_task
+
+AUGMENTED, DEGRADED = 'cache/packed/augmented_speakers', 'cache/packed/degraded_speech'
+SHARES = {
+  'ravdess': 0.30,
+  AUGMENTED: 0.16,
+  DEGRADED: 0.2,
+  'grid': 0.1,
+  'kathleen': 0.05,
+  'teacher': 0.04,
+  'ljspeech': 0.01,
+  'asterisk': 0.02,
+  'cache/teacher': 0.07,
+  'librispeech': 0.05,
+}
+WITHOUT_TEXT = ('librispeech',)
+UNSEEN = ('validation', 'test', 'test_unseen')
+EACH = 240  # unseen recordings of a data set that are measured, at most
+DIFFERS = {'voice': 'speaker', 'words': 'text'}  # what differs in speech that is wrong
+WORST = 0.4  # quality below which degraded speech stands for speech that is wrong
+
+
+def arms() -> dict[str, Config]:
+  training = Config(
+    name='critic/training_critic',
+    task='critic',
+    data=DataConfig(sources=tuple(SHARES)),
+    critic=CriticConfig(shares=tuple(SHARES.values())),
+    train=TrainConfig(steps=2400, learning_rate=2e-3, warmup_steps=100, decay_steps=1400, ema=0.995, save_every=250),
+  )
+  other = dataclasses.replace(training.critic, width=144, opinion=48, dropout=0.4)
+  return {'training_critic': training, 'critic': training.replace(name='critic/critic', critic=other, seed=1)}
+
+
+def folders(names, config: Config) -> list[list]:
+  """The packed folders of each source."""
+  packed = config.data.packed
+  return [
+    [pack_sound(name, packed, workers=2)] if name in WITHOUT_TEXT else pack_sources([name], packed, workers=2)
+    for name in names
+  ]
+
+
+def batches(config: Config, host) -> CriticBatches:
+  return CriticBatches(config, folders(config.data.sources, config), host=host)
+
+
+def task(config: Config):
+  return critic_task(config)
+
+
+def evenly(config: Config, groups: list, splits=None) -> CriticBatches:
+  """Recordings of `splits` (None: of the training) of packed folders, in groups that count the same."""
+  config = config.replace(critic=dataclasses.replace(config.critic, shares=(1.0,) * len(groups)))
+  return CriticBatches(config, groups, splits=splits)
+
+
+def chosen_items(source: CriticBatches) -> list[tuple[int, int]]:
+  """(set, item) of at most EACH items of each data set, spread over all it has."""
+  own = {}
+  for s, packed in enumerate(source.sets):
+    for i in source.items[s]:
+      own.setdefault(packed.rows[i]['set'], []).append((s, int(i)))
+  return [item for items in own.values() for item in items[:: -(-len(items) // EACH)]]
+
+
+def score(config: Config, params, source: CriticBatches, change=None) -> list[dict]:
+  """Raw scores of the chosen items of `source`. change(batch, rng) -> another batch."""
+  listen = listener(critic_sizes(config))
+  c, rng, found = config.critic, np.random.default_rng(0), []
+  items = chosen_items(source)
+  for start in tqdm(range(0, len(items), c.items), desc='scores', unit='batch', leave=False):
+    chosen = items[start : start + c.items]
+    filled = (chosen * c.items)[: c.items]
+    batch = source.empty(c.items)
+    for row, (s, i) in enumerate(filled):
+      source.lay(batch, row, s, i, np.random.default_rng([1, s, i]), plain=True)
+    batch = change(batch, rng) if change else batch
+    raw = jax.device_get(listen(params, batch))
+    for row, (s, i) in enumerate(chosen):
+      scores = {name: float(raw[name][row]) for name in ('natural', 'words', 'voice', 'together')}
+      known = {name: bool(batch[name][row]) for name in ('acted', 'mouth_known', 'transcribed', 'edited')}
+      emotion = {'emotion': int(batch['emotion'][row]), 'heard': int(raw['emotion'][row].argmax())}
+      found.append(scores | known | emotion | {'row': source.sets[s].rows[i], 'quality': float(batch['quality'][row])})
+  return found
+
+
+@functools.cache
+def listener(sizes):
+  return jax.jit(functools.partial(opinions, sizes))
+
+
+def rotated(*names):
+  """Every item gets its neighbour's: another text, voice or mouth."""
+  return lambda batch, rng: batch | {name: np.roll(batch[name], 1, axis=0) for name in names}
+
+
+def other_words(batch, rng):
+  """The phonemes of another item, stretched to this one's length."""
+  from dubber_jax.actor.duration import largest_remainder
+
+  phonemes, durations = (np.roll(batch[name], 1, axis=0) for name in ('phonemes', 'durations'))
+  durations = np.stack(
+    [largest_remainder(d, total) for d, total in zip(durations, batch['durations'].sum(1), strict=True)]
+  )
+  return batch | {'phonemes': phonemes, 'durations': durations}
+
+
+def late(batch, rng):
+  return batch | {name: np.roll(batch[name], rng.choice((-8, 8)), axis=1) for name in ('lips', 'lip_mask')}
+
+
+def measure(config: Config, params) -> tuple[dict[str, tuple[float, float]], dict]:
+  """The scales of the scores, and figures, all on speech that the critic has not heard."""
+  names = [name for name in config.data.sources if name not in (AUGMENTED, DEGRADED)]
+  groups = [[f for f in group if has_unseen(f)] for group in folders(names, config)]
+  source = evenly(config, [group for group in groups if group], UNSEEN)
+  right = score(config, params, source)
+  wrong = {
+    'words': score(config, params, source, other_words),
+    'voice': score(config, params, source, rotated('reference', 'reference_mask')),
+    'together': score(config, params, source, late),
+  }
+  scales, figures = {}, {}
+  for name, found in wrong.items():
+    counted = [i for i, item in enumerate(right) if counts(name, item, neighbour(right, i, config.critic.items))]
+    good = np.array([item[name] for item in right if can_be_wrong(name, item)])
+    bad = np.array([found[i][name] for i in counted])
+    scales[name] = (float(np.median(bad)), float(np.median(good)))
+    figures[f'{name}: area under the curve, right against wrong'] = auc(good, bad)
+  degraded = score(config, params, evenly(config, folders([DEGRADED], config)))
+  worst = [item['natural'] for item in degraded if item['quality'] < WORST]
+  unedited = [item['natural'] for item in right if not item['edited']]
+  scales['natural'] = (float(np.median(worst)), float(np.median(unedited)))
+  figures['emotion: accuracy, RAVDESS 19-22'] = accuracy([item for item in right if item['acted']])
+  others = evenly(config, folders(['ravdess'], config), ('train_b',))
+  figures['emotion: accuracy, RAVDESS 11-18'] = accuracy(score(config, params, others))
+  return scales, figures
+
+
+def can_be_wrong(name: str, item: dict) -> bool:
+  """Whether a score says anything of an item: words need a text, and the mouth has to be seen."""
+  return item[{'words': 'transcribed', 'together': 'mouth_known'}[name]] if name != 'voice' else True
+
+
+def counts(name: str, item: dict, other: dict) -> bool:
+  """Whether an item given another's words or voice is wrong: a neighbour may be the same speaker, or say the same."""
+  if not can_be_wrong(name, item):
+    return False
+  if name == 'together':
+    return True
+  return can_be_wrong(name, other) and other['row'][DIFFERS[name]] != item['row'][DIFFERS[name]]
+
+
+def neighbour(found: list[dict], i: int, size: int) -> dict:
+  """The item whose voice or words item i got."""
+  first = i - i % size
+  chosen = found[first : first + size]
+  return (chosen * size)[(i % size - 1) % size]
+
+
+def has_unseen(folder) -> bool:
+  return any(row['split'] in UNSEEN for row in PackedSet(folder).rows)
+
+
+def accuracy(found) -> float:
+  return float(np.mean([item['heard'] == item['emotion'] for item in found]))
+
+
+def auc(good, bad) -> float:
+  """How often a right one is above a wrong one."""
+  return float((good[:, None] > bad[None]).mean() + 0.5 * (good[:, None] == bad[None]).mean())
+
+
+def main():
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument('workdir')
+  parser.add_argument('-o', '--out', required=True)
+  given = parser.parse_args()
+  from dubber_jax.training.checkpoints import load_weights, read_config
+
+  config, params = read_config(given.workdir), load_weights(given.workdir)[1]
+  scales, figures = measure(config, params)
+  write_critic(Listener(critic_sizes(config), params, scales), given.out)
+  (Path(given.out) / 'figures.json').write_text(json.dumps(figures, indent=1) + '\n')
+  print(json.dumps({'scales': scales, **figures}, indent=1))
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,75 @@
+"""The first voice: pronunciation and voices from clean speech, then films and the director, sharpness, and feeling.
+
+    dubber train experiments/recipes/first_voice.py                    # all three, one after the other
+    dubber train experiments/recipes/first_voice.py --arm sharp        # one alone
+    dubber train experiments/recipes/critic.py --arm training_critic   # before `felt`; what it learns from is made
+    there python experiments/recipes/critic.py runs/critic/training_critic -o runs/training_critic
+    dubber train experiments/recipes/first_voice.py --arm felt
+    dubber release runs/first_voice/felt --critic runs/critic_model -o model/ \
+      --voices $(python experiments/recipes/shipped_voices.py)
+
+`speech` learns to pronounce, to keep time and to sound like someone, on all the speech, with a silent director. `film`
+goes on from its weights with lips (GRID) and with the director's nodes (emotional speech of RAVDESS), and replays the
+rest so that pronunciation is not lost. `sharp` goes on from there against discriminators, since what is learned by
+distance alone is the blurred mean of all that might be said, and with more voices, so that one never heard is followed;
+sets of which there is little, or much to learn from, are named more than once. `felt` goes on with a critic's opinions
+among its losses (training/tasks/critic_guidance.py): acted speech has two sentences, and feelings have to be heard in
+any.
+
+Features take about 25 minutes on two cores, `speech` 25, `film` 50, `sharp` 100 and `felt` 55, most of it shared with
+other work.
+What each gives is in docs/voice.md; the figures of what ships, in its CARD.md.
+"""
+
+import dataclasses
+
+from dubber_jax.config import ActorConfig, AdversarialConfig, Config, DataConfig, GuidanceConfig, TrainConfig
+from dubber_jax.data.batches import DOMAINS
+from dubber_jax.script.symbols import LANGUAGES, SYMBOLS
+
+SPEECH = ('kathleen', 'teacher', 'ljspeech', 'asterisk', 'grid', 'cache/teacher')
+
+
+def arms() -> dict[str, Config]:
+  speech = Config(
+    name='first_voice/speech',
+    actor=ActorConfig(
+      width=224, text_layers=4, text_heads=4, style_width=160, condition_width=192, timbre_heads=4,
+      prosody_width=160, noise_width=16, domains=DOMAINS, directed=True, directed_condition=True,
+      symbols=len(SYMBOLS), languages=len(LANGUAGES),
+    ),
+    data=DataConfig(sources=SPEECH, buckets=(320, 576), frames_per_batch=5120, reference_damage=0.4),
+    train=TrainConfig(
+      steps=4000, learning_rate=8e-4, warmup_steps=200, decay_steps=0, save_every=200, sample_every=500, unroll=True,
+    ),
+  )  # fmt: skip
+  sharp = speech.replace(
+    name='first_voice/sharp',
+    adversarial=AdversarialConfig(weight=0.3, feature_weight=0.5),
+    train=TrainConfig(
+      steps=12000,
+      learning_rate=5e-4,
+      warmup_steps=100,
+      decay_steps=3000,
+      ema=0.999,
+      save_every=200,
+      sample_every=1000,
+      unroll=True,
+      init_from='runs/first_voice/speech',
+    ),
+  )
+  acted = sharp.replace(
+    name='first_voice/acted',
+    data=dataclasses.replace(sharp.data, sources=(*SPEECH, *('ravdess',) * 4)),
+    train=dataclasses.replace(
+      sharp.train, steps=3000, learning_rate=4e-4, decay_steps=1000, init_from='runs/first_voice/sharp'
+    ),
+  )
+  felt = acted.replace(
+    name='first_voice/felt',
+    guidance=GuidanceConfig(critic='runs/training_critic', weight=0.1, share=0.25),
+    train=dataclasses.replace(
+      acted.train, steps=1200, learning_rate=3e-4, warmup_steps=30, decay_steps=700, init_from='runs/first_voice/acted'
+    ),
+  )
+  return {'speech': speech, 'sharp': sharp, 'acted': acted, 'felt': felt}

@@ -1,0 +1,300 @@
+"""The judge of lip sync, on GRID's speaker s1; measured on s2 to s5, whom it never saw.
+
+    python experiments/recipes/lip_sync_judge.py               # cuts mouths out, trains, measures, writes the weights
+    python experiments/recipes/lip_sync_judge.py --choose      # measures on s1's validation films alone: to choose by
+    python experiments/recipes/lip_sync_judge.py --measure     # the judge that ships, once more
+
+Forty minutes of one shared CPU core, of which eight cut mouths out of 971 films (kept in cache/lip_sync). Stopped, the
+same command goes on. What it can tell is in docs/judges.md.
+"""
+
+import argparse
+import os
+import shutil
+from pathlib import Path
+
+import grain
+import jax
+import jax.numpy as jnp
+import numpy as np
+from sklearn.metrics import roc_auc_score
+from tqdm import tqdm
+
+from data_pipelines.recordings import read_recordings
+from dubber_jax.config import Config, TrainConfig
+from dubber_jax.evaluation.bootstrap import interval
+from dubber_jax.evaluation.metrics.lip_sync import (
+  BANDS,
+  FINE,
+  SEEN,
+  SHIFTS,
+  SHIPPED,
+  STORED,
+  LipSync,
+  cut_out,
+  levelled,
+  load_judge,
+  log_mels,
+  middle,
+  relative,
+  said_of,
+  shifted,
+)
+from dubber_jax.inference.model_directory import write_manifest
+from dubber_jax.media.sound import read_sound
+from dubber_jax.media.video import read_frames
+from dubber_jax.training.task import Task, adamw
+from dubber_jax.types import LIP_RATE, SAMPLE_RATE
+
+FRAMES = 75  # of a GRID film
+ITEMS = 12
+NEAR = 10.0  # by which cosines of single moments are multiplied in training
+DAMAGED = ('grid/s1/sgib8n', 'grid/s4/bbaf2a')
+PRESENTED = (0.04, 0.08, 0.2)  # s by which sound is shifted, both ways, to be told from what was filmed
+EDGE = 5  # frames at both ends that make room for these shifts
+
+
+def arms() -> dict[str, Config]:
+  train = TrainConfig(
+    steps=2400, learning_rate=2e-3, warmup_steps=100, decay_steps=1800, weight_decay=0.05, ema=0.995, save_every=200
+  )
+  return {'lip_sync': Config(name='lip_sync', task='lip_sync', train=train)}
+
+
+def task(config: Config) -> Task:
+  model = LipSync()
+
+  def init(key, batch):
+    return model.init(key, batch['mouths'], batch['sound'])['params']
+
+  def loss(params, batch, key):
+    seen, heard, weight, sharpness = model.apply(
+      {'params': params}, batch['mouths'], batch['sound'], True, rngs={'dropout': key}
+    )
+    own = shifted(seen, heard, weight)  # (B, 31)
+    inner = slice(SHIFTS, FRAMES - SHIFTS)
+    share = weight[:, inner] / weight[:, inner].sum(-1, keepdims=True)
+    others = jnp.einsum('bld,cld,bl->bc', seen[:, inner], heard[:, inner], share)
+    others = jnp.where(jnp.eye(len(others), dtype=bool), -jnp.inf, others * sharpness)
+    logits = jnp.concatenate([own * sharpness, others], axis=1)
+    whole = -jax.nn.log_softmax(logits)[:, SHIFTS].mean()
+    moments = NEAR * jnp.einsum('bld,bmd->blm', seen, heard)
+    moment = -jnp.diagonal(jax.nn.log_softmax(moments, axis=-1), axis1=1, axis2=2).mean()
+    right = (own.argmax(-1) == SHIFTS).mean()
+    return whole + 0.3 * moment, {'total': whole + 0.3 * moment, 'whole': whole, 'moment': moment, 'right': right}
+
+  return Task(init, loss, lambda: adamw(config.train))
+
+
+class Films:
+  """Mouths (N, 75, 64, 64) uint8 and log10 mels (N, 300, 40) of GRID's films of a split."""
+
+  def __init__(self, cache: Path, split: str):
+    self.films = [r for r in read_recordings('grid') if r.split == split and r.key not in DAMAGED]
+    parts = [self._read(r, cache) for r in tqdm(self.films, desc=split, unit='film')]
+    self.mouths, self.mels = (np.stack(part) for part in zip(*parts, strict=True))
+    self.speaker = np.array([r.speaker for r in self.films])
+
+  @staticmethod
+  def _read(recording, cache):
+    path = cache / f'{recording.speaker}-{recording.id}.npz'
+    if not path.exists():
+      frames, _ = read_frames(recording.path)
+      mel = log_mels(read_sound(recording.path, SAMPLE_RATE), SAMPLE_RATE, FRAMES)
+      mouths = cut_out(frames[:FRAMES])
+      mouths = np.concatenate([mouths, mouths[-1:].repeat(FRAMES - len(mouths), 0)])
+      cache.mkdir(parents=True, exist_ok=True)
+      part = path.with_name(f'{path.stem}.{os.getpid()}.npz')
+      np.savez(part, mouths=mouths, mel=mel.astype(np.float16))
+      os.replace(part, path)
+    with np.load(path) as kept:
+      return kept['mouths'], kept['mel'].astype(np.float32)
+
+
+class Batches:
+  """Batch i is drawn by its number alone: other places, sizes and lights; other voices, rooms and microphones."""
+
+  def __init__(self, config: Config, films: Films):
+    self.seed, self.films = config.seed, films
+
+  def __len__(self):
+    return 1_000_000
+
+  def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng([self.seed, int(index)])
+    chosen = rng.choice(len(self.films.films), ITEMS, replace=False)
+    mouths = np.stack([other_mouth(self.films.mouths[i], rng) for i in chosen])
+    return {'mouths': mouths, 'sound': np.stack([other_sound(self.films.mels[i], rng) for i in chosen])}
+
+  def iterator(self):
+    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
+    return iter(grain.MapDataset.source(self).to_iter_dataset(options))
+
+
+def other_mouth(mouths: np.ndarray, rng) -> np.ndarray:
+  """(L, 64, 64) uint8 -> (L, 48, 48) as the network sees it, of a face elsewhere, in another light, less sharp."""
+  import cv2
+
+  angle, size = np.radians(rng.uniform(-8, 8)), rng.uniform(0.85, 1.2)
+  turn = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+  turn *= np.array([[rng.uniform(0.9, 1.1)], [1.0]])  # broader or narrower
+  turn[:, 0] *= rng.choice([-1.0, 1.0])
+  place = np.column_stack([turn, SEEN / 2 + rng.uniform(-4, 4, 2) - turn @ (STORED / 2, STORED / 2)])
+  warped = np.stack([cv2.warpAffine(m, place, (SEEN, SEEN), borderMode=cv2.BORDER_REPLICATE) for m in mouths])
+  bright = 255 * (warped / 255.0) ** rng.uniform(0.6, 1.6)
+  bright = bright * (1 + rng.uniform(-0.4, 0.4) * np.linspace(-1, 1, SEEN)).astype(np.float32)  # light from a side
+  if rng.random() < 0.5:
+    blur = rng.uniform(0.4, 1.2)
+    bright = np.stack([cv2.GaussianBlur(b, (0, 0), blur) for b in bright])
+  seen = relative(bright.astype(np.float32)) * np.float32(rng.uniform(0.7, 1.4))
+  seen += rng.normal(0, rng.uniform(0, 0.3), seen.shape).astype(np.float32)
+  if rng.random() < 0.3:  # a hand, a microphone
+    y, x = rng.integers(0, SEEN - 12, 2)
+    seen[:, y : y + rng.integers(6, 20), x : x + rng.integers(6, 20)] = 0
+  return seen
+
+
+def other_sound(mel: np.ndarray, rng) -> np.ndarray:
+  """(4 L, 40) log10 mels -> the same of a shorter or longer throat, through another microphone, with noise."""
+  bands = np.arange(BANDS)
+  stretch = rng.uniform(0.8, 1.3)
+  place = np.clip((bands + 8) * stretch - 8, 0, BANDS - 1)  # mels are nearly linear below 1 kHz
+  low = np.minimum(place.astype(int), BANDS - 2)
+  warped = mel[:, low] + (mel[:, low + 1] - mel[:, low]) * (place - low)
+  tilt = rng.normal(0, 0.3) * np.linspace(-1, 1, BANDS) + rng.normal(0, 0.15, BANDS)
+  floor = warped.max() - rng.uniform(2.5, 6.0) + 0.2 * rng.standard_normal(warped.shape)
+  heard = levelled(np.maximum(warped + tilt, floor))
+  start, width = rng.integers(BANDS), rng.integers(8)
+  heard[:, start : start + width] = 0
+  return heard
+
+
+@jax.jit
+def curve(params, mouths, sound):
+  return shifted(*LipSync().apply({'params': params}, mouths, sound)[:3])
+
+
+def curves(params, films: Films, late: int = 0, order=None) -> np.ndarray:
+  """(N, 31) mean cosines by shift, of films less their edges with their own sound, late by so many frames, or with
+  that of films in another order (N,)."""
+  seen = slice(EDGE, FRAMES - EDGE)
+  heard = slice(FINE * (EDGE - late), FINE * (FRAMES - EDGE - late))
+  mels = films.mels if order is None else films.mels[order]
+  pairs = zip(films.mouths, mels, strict=True)
+  return np.concatenate([np.asarray(curve(params, middle(m[seen])[None], levelled(s[heard])[None])) for m, s in pairs])
+
+
+def next_of_same(films: Films) -> np.ndarray:
+  """For each film, the next one of the same speaker, or where there is only one, the next at all."""
+  names = np.array([r.text for r in films.films])
+  order = []
+  for i in range(len(names)):
+    others = [(i + k) % len(names) for k in range(1, len(names))]
+    same = [j for j in others if films.speaker[j] == films.speaker[i] and names[j] != names[i]]
+    order.append((same or others)[0])
+  return np.array(order)
+
+
+def area(rows: np.ndarray) -> float:
+  """(n, k): how films agree as they are, and k - 1 times as presented -> area under the curve."""
+  return roc_auc_score(np.repeat([1, 0], [len(rows), rows[:, 1:].size]), np.concatenate([rows[:, 0], *rows[:, 1:].T]))
+
+
+def measure(params, films: Films) -> dict:
+  """Areas under the curve by what was presented, with 95 % intervals over films."""
+  sharpness = float(np.exp(params['sharpness']))
+
+  def agreements(found):
+    return np.array([said_of(c[None], sharpness).agreement for c in found])
+
+  own = curves(params, films)
+  presented = {
+    f'{1000 * seconds:.0f} ms': [curves(params, films, sign * round(seconds * LIP_RATE)) for sign in (-1, 1)]
+    for seconds in PRESENTED
+  }
+  presented['swapped'] = [curves(params, films, order=next_of_same(films))]
+  rows = {
+    name: interval(area, np.stack([agreements(found) for found in (own, *others)], axis=1))
+    for name, others in presented.items()
+  }
+  rows['within 40 ms'] = interval(np.mean, (np.abs(own.argmax(1) - SHIFTS) <= 1).astype(float))
+  return rows
+
+
+def table(rows: dict[str, dict]) -> list[str]:
+  names = list(next(iter(rows.values())))
+  heads = [f'by {n}' if n.endswith('ms') and n[0].isdigit() else n for n in names]
+  lines = ['| films | ' + ' | '.join(heads) + ' |', '|---' * (len(names) + 1) + '|']
+  return lines + ['| ' + ' | '.join([name, *(row[n].show() for n in names)]) + ' |' for name, row in rows.items()]
+
+
+CARD = """# lip_sync_judge
+
+Hears whether a sound goes with a mouth, and how late it is. For evaluation only: two small networks of grey pixels
+around the mouth and of log-mels; made by `experiments/recipes/lip_sync_judge.py`, used by
+`dubber_jax/evaluation/metrics/lip_sync.py`.
+
+**Data.** GRID (Cooke et al. 2006, CC BY 4.0), speaker s1, 791 films of his training split. The critic and the actor
+learned from the same man's films too, by lip landmarks; weights, features and form are shared with neither.
+
+**Figures.** Area under the curve by which films are told from themselves with their sound shifted both ways, or with
+the sound of another film of the same speaker (of the next one, where there is but one film); and the share of films
+whose best shift is within 40 ms of what was filmed. 95 % intervals over films.
+
+{figures}
+
+**Limits.** One man taught it, at 25 pictures a second, front on, in good light. Strangers are told less well, as the
+table shows: a figure of theirs is for comparing systems on the same films.
+"""
+
+
+def write(params, figures: list[str], out: Path):
+  """Writes the judge's folder as a whole or not at all."""
+  from flax.traverse_util import flatten_dict
+  from safetensors.flax import save_file
+
+  partial = out.with_name(f'{out.name}.{os.getpid()}')
+  partial.mkdir(parents=True)
+  arrays = {'.'.join(name): jnp.asarray(value, jnp.bfloat16) for name, value in flatten_dict(params).items()}
+  save_file(arrays, partial / 'weights.safetensors')
+  (partial / 'weights.safetensors').chmod(0o644)
+  (partial / 'CARD.md').write_text(CARD.format(figures='\n'.join(figures)))
+  write_manifest(partial)
+  shutil.rmtree(out, ignore_errors=True)
+  os.replace(partial, out)
+
+
+def main():
+  from dubber_jax.training.loop import train
+
+  parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+  parser.add_argument('--choose', action='store_true', help='measure on validation clips alone; writes nothing')
+  parser.add_argument('--measure', action='store_true', help='trains nothing')
+  parser.add_argument('--cache', type=Path, default=Path('cache/lip_sync'), help='where mouths are kept')
+  parser.add_argument('--workdir', default='runs/lip_sync')
+  parser.add_argument('--steps', type=int, default=0)
+  parser.add_argument('-o', '--out', type=Path, default=SHIPPED)
+  options = parser.parse_args()
+  config = arms()['lip_sync']
+  if options.steps:
+    config = config.replace(train=TrainConfig(**{**vars(config.train), 'steps': options.steps}))
+  if options.measure:
+    params = load_judge(options.out).params
+  else:
+    state = train(config, task(config), Batches(config, Films(options.cache, 'train')), options.workdir)
+    params = jax.tree.map(lambda v: np.asarray(jnp.asarray(v, jnp.bfloat16), np.float32), jax.device_get(state.ema))
+  if options.choose:
+    print('\n'.join(table({'s1, validation': measure(params, Films(options.cache, 'validation'))})))
+    return
+  rows = {
+    's1, films not trained on': measure(params, Films(options.cache, 'test')),
+    's2 to s5, never seen': measure(params, Films(options.cache, 'test_unseen')),
+  }
+  figures = table(rows)
+  if not options.measure:
+    write(params, figures, options.out)
+  print('\n'.join(figures))
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,77 @@
+"""The shipped vocoder: without discriminators first, then against them, then half on the actor's mels.
+
+    dubber train experiments/recipes/vocoder.py --arm distance              # 9,000 steps, 1 h on one CPU core
+    dubber train experiments/recipes/vocoder.py --arm adversarial           # 12,000 steps, 4 h on one CPU core
+    python -m data_pipelines.gta_mels cache/packed/*-???????? cache/teacher/shard_???? --model DIR
+    dubber train experiments/recipes/vocoder.py --arm gta                   # 6,000 steps, 2 h on one CPU core
+
+`distance` learns by the spectral energy distance alone; a step costs a quarter of one with discriminators. Speech of
+some 300 people: recordings, synthetic voices, and LibriSpeech, whose text is not known. `gta` learns from recordings
+whose text is known, since the actor has to speak them. docs/voice.md has the log.
+"""
+
+import dataclasses
+import os
+
+from data_pipelines.pack import pack_sound, pack_sources
+from dubber_jax.config import Config, DataConfig, TrainConfig, VocoderConfig
+from dubber_jax.training.tasks.vocoder import VocoderBatches, vocoder_samples, vocoder_task
+
+SPEECH = ('teacher', 'kathleen', 'ljspeech', 'ljspeech', 'asterisk', 'ravdess', 'cache/teacher', 'librispeech', 'grid')
+SPOKEN = ('teacher', 'kathleen', 'ljspeech', 'ljspeech', 'asterisk', 'ravdess', 'cache/teacher', 'grid')
+
+
+def arms() -> dict[str, Config]:
+  distance = Config(
+    name='vocoder/distance',
+    task='vocoder',
+    data=DataConfig(sources=SPEECH),
+    vocoder=VocoderConfig(
+      window=512, modulated=True, projections=2, energy_distance=True, adversarial=False, mel_weight=5.0,
+      spectral_weight=5.0,
+    ),
+    train=TrainConfig(
+      steps=9000, learning_rate=1e-3, warmup_steps=200, decay_steps=3000, clip_norm=10.0, ema=0.998, save_every=250,
+    ),
+  )  # fmt: skip
+  adversarial = distance.replace(
+    name='vocoder/adversarial',
+    vocoder=dataclasses.replace(distance.vocoder, adversarial=True, periods=False),
+    train=TrainConfig(
+      steps=12000,
+      learning_rate=3e-4,
+      warmup_steps=100,
+      decay_steps=3000,
+      clip_norm=20.0,
+      ema=0.999,
+      save_every=250,
+      init_from='runs/vocoder/distance',
+    ),
+  )
+  gta = adversarial.replace(
+    name='vocoder/gta',
+    data=dataclasses.replace(adversarial.data, sources=SPOKEN),
+    vocoder=dataclasses.replace(adversarial.vocoder, gta=0.5),
+    train=dataclasses.replace(
+      adversarial.train, steps=6000, learning_rate=2e-4, decay_steps=2000, init_from='runs/vocoder/adversarial'
+    ),
+  )
+  return {'distance': distance, 'adversarial': adversarial, 'gta': gta}
+
+
+def sound(config: Config) -> list:
+  """The packed folders of the sets, with their texts where the actor's mels are wanted, else of sound alone."""
+  c, names = config.data, tuple(dict.fromkeys(config.data.sources))
+  found = {}
+  for name in names:
+    spoken = config.vocoder.gta or os.sep in name
+    found[name] = pack_sources([name], c.packed, 2) if spoken else [pack_sound(name, c.packed, workers=2)]
+  return [folder for name in c.sources for folder in found[name]]
+
+
+def batches(config: Config, host) -> VocoderBatches:
+  return VocoderBatches(config, sound(config), host=host)
+
+
+def task(config: Config):
+  return vocoder_task(config, vocoder_samples(config, sound(config)))

@@ -1,0 +1,276 @@
+"""What the director brings over one-way dubbing: the two headline gains, with their intervals.
+
+    dubber evaluate experiments/tables/gains.py --workers 2 -o docs/benchmarks  # 118 clips, 3 seeds: an hour of two
+    threads dubber evaluate experiments/tables/gains.py --limit 6 --seeds 1            # does it work?
+    dubber evaluate experiments/tables/gains.py --train-steps 200              # every arm's emotion path trained alike
+    before
+
+Ways, all with the same weights unless they are trained:
+  off          one way: no director, one take
+  on           director, up to three rounds of four takes
+  on_once      director, one take and no rehearsal
+  off_best_of  one way, as many takes as `on` may have, of which the same critic chooses
+  off_label    one take, told the true emotion and nothing else: an upper mark for reading, without a rehearsal
+  on_rounds_1, on_rounds_2   as `on` with fewer rounds, for the course of quality; first seed only
+
+Clips: the lines of emotional_lines.jsonl in the voices of RAVDESS actors 19-22, half of them with a drawn face, and the
+six films of CREMA-D in a stranger's voice: all of them people whom nothing has heard, known by another recording of
+theirs (Dub 3.0). The director reads words and pixels, never the label. Targets +23.6 % emotional accuracy and +18.9 %
+predicted MOS; the last measured report is docs/benchmarks/gains.md.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from dubber_jax.config import Config, from_json
+from dubber_jax.evaluation.benchmark.benchmark import Results, lip_figures
+from dubber_jax.evaluation.benchmark.evaluate import Evaluation
+from dubber_jax.evaluation.benchmark.examples import Example, write_page
+from dubber_jax.evaluation.benchmark.finetune_director import emotion_batches, emotion_config, emotion_task
+from dubber_jax.evaluation.benchmark.plots import draw_confusions, draw_courses, draw_groups
+from dubber_jax.evaluation.benchmark.stimuli import balanced, read_films, read_lines, spread
+from dubber_jax.evaluation.benchmark.systems import best_of, directed, labelled, one_way
+from dubber_jax.evaluation.benchmark.tables import Comparison, More, write_gains
+from dubber_jax.evaluation.bootstrap import Interval, interval
+from dubber_jax.inference.model_directory import SHIPPED, Model
+
+LINES = Path(__file__).parents[1] / 'data' / 'emotional_lines.jsonl'
+TARGETS = {'emotion_accuracy': 0.236, 'naturalness': 0.189}
+FIGURES = (
+  'emotion_accuracy',
+  'naturalness',
+  'emotion_probability',
+  'emotion_similarity',
+  'cleanliness',
+  'word_error',
+  'character_error',
+  'likeness',
+)
+DIFFERENCES = ('emotion_similarity', 'word_error', 'character_error', 'likeness')  # not relative ones
+PAIRS = (
+  ('on', 'off'),
+  ('on_once', 'off'),
+  ('on', 'on_once'),
+  ('on', 'off_best_of'),
+  ('off_best_of', 'off'),
+  ('off_label', 'off'),
+  ('on', 'off_label'),
+)
+MAIN = ('off', 'off_best_of', 'on_once', 'on', 'off_label')
+ROUNDS, CANDIDATES = 3, 4
+STEPS = 200  # of `dubber train`; an evaluation trains nothing unless --train-steps says so
+EACH = 2  # recordings of each actor and emotion, for what real speech reaches
+LISTENED = 4  # one of so many lines is in the listening test; a page of all would not go by mail
+SHOWN = ('angry', 'disgust', 'fear', 'happy', 'sad', 'surprise')  # the first line of each can be heard
+
+
+def arms(base: Config | None = None, steps: int = STEPS) -> dict[str, Config]:
+  """`off` is held to the voice's own marks for as many steps, on the same batches, its director silent."""
+  source = '' if base else str(SHIPPED)  # an evaluation has its base at hand
+  base = base or from_json((SHIPPED / 'config.json').read_text())
+  return {name: emotion_config(base, f'gains/{name}', steps, source, enabled=name == 'on') for name in ('off', 'on')}
+
+
+task, batches = emotion_task, emotion_batches
+
+
+def evaluation(base: Model, steps: int = 0) -> Evaluation:
+  off, on = ('off', 'on') if steps else ('', '')
+  ways = {
+    'off': one_way(off),
+    'off_best_of': best_of(ROUNDS * CANDIDATES, off),
+    'on_once': directed(weights=on),
+    'on': directed(rounds=ROUNDS, candidates=CANDIDATES, weights=on),
+    'off_label': labelled(on),
+    'on_rounds_1': directed(rounds=1, candidates=CANDIDATES, weights=on, seeds=1),
+    'on_rounds_2': directed(rounds=2, candidates=CANDIDATES, weights=on, seeds=1),
+  }
+  stimuli = [*read_lines(LINES), *read_films()]
+  return Evaluation(ways, report, stimuli, trained=arms(base.config, steps) if steps else {})
+
+
+def report(results: Results, out: Path, facts: dict[str, str]) -> Path:
+  out.mkdir(parents=True, exist_ok=True)
+  comparisons = [compared(results, of, over, figure) for of, over in PAIRS for figure in FIGURES]
+  real = real_speech(results)
+  tables = {
+    'Arms': [{'name': way, **{f: results.summary(way, f) for f in FIGURES}} for way in MAIN],
+    'Speed and slots': [speed(results, way) for way in MAIN],
+    'Lip sync of the real films': lips(results),
+    'Real speech of the same actors': real,
+    'What limits it': limits(results, real),
+    'By emotion': rows_by(results, 'emotion'),
+    'By voice': rows_by(results, 'speaker'),
+  }
+  tables = {heading: rows for heading, rows in tables.items() if rows}
+  if not results.bench.ways['off'].weights:
+    facts = {'off': 'the same weights with the director silent, as on one item in ten of their training', **facts}
+  pictures = draw(results, out)
+  listening = write_items(results).relative_to(results.bench.root)
+  facts |= {'for people': f'`dubber listening-test WORK/{listening} -o test.html`: a page to rate the same sounds on'}
+  write_gains(out, comparisons, ('on', 'off'), facts, More(tables, pictures))
+  return out / 'gains.json'
+
+
+def compared(results: Results, of: str, over: str, figure: str) -> Comparison:
+  gain = results.gain(of, over, figure, relative=figure not in DIFFERENCES)
+  headline = (of, over) == ('on', 'off') and gain.relative
+  return Comparison(figure, of, over, gain, TARGETS.get(figure) if headline else None)
+
+
+def speed(results: Results, way: str) -> dict:
+  """slot_error in ms, of the clips that have a slot; seconds without compiling and without reading the pictures."""
+  of_slots = np.nanmax(results.table(way, 'slot_error'), initial=0.0)
+  return {
+    'name': way,
+    'median_seconds': interval(np.median, results.table(way, 'seconds')),
+    'seconds_of_sound': results.summary(way, 'lasts'),
+    'takes': results.summary(way, 'takes'),
+    'largest_slot_error_in_ms': float(of_slots),
+  }
+
+
+def lips(results: Results) -> list[dict]:
+  """Log-probability of the timing, and ms by which the judge would move the sound, beside the films' own sound."""
+  bench = results.bench
+  clips = [i for i, stimulus in enumerate(bench.stimuli) if stimulus.film is not None]
+  if not clips:
+    return []
+  rows = [{'name': way, **{f: results.summary(way, f, clips) for f in ('lip_sync', 'lip_offset')}} for way in MAIN]
+  for name, hear in (('recordings', bench.recorded), ('through the vocoder', bench.vocoded)):
+    said = [lip_figures(hear('lips', bench.filmed(bench.stimuli[i]))) for i in clips]
+    rows.append({'name': name, **{f: interval(np.mean, np.array([s[f] for s in said])) for f in said[0]}})
+  return rows
+
+
+def real_speech(results: Results) -> list[dict]:
+  """What the judges say of recordings of the same actors, as they are and through the vocoder: no way can hope for
+  more."""
+  bench = results.bench
+  rows, names, cast = [], bench.ear.emotions, bench.cast
+  chosen = [
+    r
+    for speaker in sorted({s.speaker for s in bench.stimuli if s.film is None})
+    for e in names
+    for r in spread([r for r in cast.recordings(speaker) if r.emotion == e and r != cast.reference(speaker)], EACH)
+  ]
+  chosen = spread(chosen, len(bench.stimuli))
+  for name, real, hear in (('recordings', True, bench.recorded), ('through the vocoder', False, bench.vocoded)):
+    odds = [bench.odds(hear('functionals', r), r.speaker, real, but=r) for r in chosen]
+    right = np.array([float(names[int(np.argmax(o))] == r.emotion) for o, r in zip(odds, chosen, strict=True)])
+    mos = np.array([hear('mos', r) for r in chosen])
+    plain = np.array([r.emotion == 'neutral' for r in chosen])
+    for part, rows_of in (('', plain | ~plain), (', neutral', plain), (', acted', ~plain)):
+      if rows_of.any():
+        means = {'emotion_accuracy': interval(np.mean, right[rows_of]), 'naturalness': interval(np.mean, mos[rows_of])}
+        rows.append({'name': name + part, **means})
+  return rows
+
+
+def limits(results: Results, real: list[dict]) -> list[dict]:
+  """How far the director meant the right thing, and what of it could be heard at most."""
+  vocoded = next(row for row in real if row['name'] == 'through the vocoder')
+  off = {f: results.summary('off', f).value for f in TARGETS}
+  rows = [
+    {'what': 'the director means the emotion of the label', 'share': results.summary('on', 'intended')},
+    {'what': 'recalled clips play the emotion of the label', 'share': results.summary('on', 'recalled')},
+    {'what': 'rehearsals that end with an accepted take', 'share': results.summary('on', 'accepted')},
+  ]
+  for figure, value in off.items():
+    most = vocoded[figure].value / value - 1 if value > 0 else None
+    said = f'gain in {figure.replace("_", " ")} by which off would be as good as vocoded recordings'
+    rows.append({'what': said, 'gain': f'{most:+.1%}' if most is not None else 'off is never right'})
+  return rows
+
+
+def rows_by(results: Results, part: str) -> list[dict]:
+  return [
+    {
+      'name': group,
+      'clips': len(clips),
+      **{f'{figure} {way}': results.summary(way, figure, clips) for figure in TARGETS for way in ('off', 'on')},
+    }
+    for group, clips in parts(results, part).items()
+  ]
+
+
+def parts(results: Results, part: str) -> dict[str, list[int]]:
+  found = {}
+  for i, stimulus in enumerate(results.bench.stimuli):
+    found.setdefault(getattr(stimulus, part), []).append(i)
+  return dict(sorted(found.items()))
+
+
+def draw(results: Results, out: Path) -> dict[str, str]:
+  """-> {what it shows: file}."""
+  heard = {way: results.heard(way) for way in MAIN}
+  draw_confusions(out / 'gains-confusion.png', results.bench.ear.emotions, heard)
+  for part in ('emotion', 'speaker'):
+    groups = {
+      figure.replace('_', ' '): {
+        way: {g: results.summary(way, figure, clips) for g, clips in parts(results, part).items()}
+        for way in ('off', 'on_once', 'on')
+      }
+      for figure in TARGETS
+    }
+    draw_groups(out / f'gains-by-{part}.png', groups, 'mean and 95 % interval')
+  pictures = {
+    'which emotion is heard for which, first seed': 'gains-confusion.png',
+    'by emotion': 'gains-by-emotion.png',
+    'by voice': 'gains-by-speaker.png',
+  }
+  for figure in ('emotion_probability', 'naturalness'):
+    name = figure.replace('_', ' ')
+    draw_courses(out / f'gains-rounds-{figure}.png', course(results, figure), 'takes heard at most', name)
+    draw_courses(out / f'gains-speed-{figure}.png', against_speed(results, figure), 's for a second of sound', name)
+    pictures[f'{name} against rounds, first seed'] = f'gains-rounds-{figure}.png'
+    pictures[f'{name} against speed'] = f'gains-speed-{figure}.png'
+  write_page(out / 'gains-sounds.html', 'Gains: the same lines, five ways', examples(results), embedded=True)
+  return pictures | {'sounds side by side': 'gains-sounds.html'}
+
+
+def write_items(results: Results) -> Path:
+  """Some lines as every way speaks them, first seed, as a listening test reads them; -> the file, beside the sounds."""
+  bench = results.bench
+  rows = [
+    {
+      'text': s.text,
+      'emotion': s.emotion,
+      'sounds': {way: str(bench.sound(bench.key(way, s, 0)).relative_to(bench.folder)) for way in MAIN},
+    }
+    for s in balanced([s for s in bench.stimuli if s.film is None], LISTENED)
+  ]
+  path = bench.folder / 'listening.json'
+  path.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + '\n', encoding='utf-8')
+  return path
+
+
+def course(results: Results, figure: str) -> dict[str, list[tuple[float, Interval]]]:
+  """By the most takes that a way has, which is rounds times candidates."""
+  ways = {
+    'director': {1: 'on_once', CANDIDATES: 'on_rounds_1', 2 * CANDIDATES: 'on_rounds_2', ROUNDS * CANDIDATES: 'on'},
+    'one way': {1: 'off', ROUNDS * CANDIDATES: 'off_best_of'},
+  }
+  return {name: [(takes, results.summary(w, figure, seeds=1)) for takes, w in of.items()] for name, of in ways.items()}
+
+
+def against_speed(results: Results, figure: str) -> dict[str, list[tuple[float, Interval]]]:
+  def factor(way):
+    return float(np.nanmedian(results.table(way, 'seconds') / results.table(way, 'lasts')))
+
+  return {way: [(factor(way), results.summary(way, figure))] for way in MAIN}
+
+
+def examples(results: Results) -> dict:
+  """The first line of each emotion, as every way speaks it; no recordings, so that the page may be passed on."""
+  groups = {}
+  for emotion in SHOWN:
+    clip = next((i for i, s in enumerate(results.bench.stimuli) if s.emotion == emotion), None)
+    if clip is None:
+      continue
+    stimulus = results.bench.stimuli[clip]
+    said = [Example(way, results.wave(way, clip)) for way in MAIN]
+    groups[f'{emotion}, {stimulus.speaker}'] = [(stimulus.text, said)]
+  return groups
