@@ -137,7 +137,7 @@ def find_cremad(root: Path) -> list[Recording]:
 def find_v2c(root: Path) -> list[Recording]:
   """V2C-Animation: clips Movie/Movie_videos/Name/0034.mp4, with sound and words in Movie/Movie_speeches/Name/00.
 
-  The sound, Name-00-0034.wav, is of the film's centre channel. Labels come from emotions.json, splits from train.txt
+  The sound, Name-00-0034.wav, is of the film's center channel. Labels come from emotions.json, splits from train.txt
   and val.txt, where the folder has them; without, all is for training.
   """
   labels, splits = _v2c_labels(root), _v2c_splits(root)

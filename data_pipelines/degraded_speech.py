@@ -3,8 +3,8 @@
     python -m data_pipelines.degraded_speech cache/packed/*-???????? cache/teacher/shard_???? --model DIR    # 30 min
 
 Each recording is degraded in one way, by a share between 0 and 1: its row's `quality` is 1 less what the share costs.
-`vocoded` goes through the model's vocoder up to three times; `flattened` too, with its F0 drawn towards its mean;
-`smeared` is blurred over time and bands; `gta` goes towards the actor's teacher-forced mel; `noisy` has noise under it.
+`vocoded` goes through the model's vocoder up to three times; `flattened` too, with its F0 drawn toward its mean;
+`smeared` is blurred over time and bands; `gta` goes toward the actor's teacher-forced mel; `noisy` has noise under it.
 Vocoder and actor are those of --model, whose faults the critic thereby learns: when they are trained anew, run
 gta_mels.py (a gta.npy that stands is used) and this again before the critic is trained.
 """
@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from data_pipelines.gta_mels import write_gta_mels
 from data_pipelines.pack import spread, with_sound
-from dubber_jax.data.packed import PackedSet, dequantise, quantise, write_packed
+from dubber_jax.data.packed import PackedSet, dequantize, quantize, write_packed
 from dubber_jax.inference.model_directory import Model, load
 from dubber_jax.media.mel import LOG_FLOOR, mel_numpy
 from dubber_jax.training.tasks.critic import HEARD_BY_JUDGES
@@ -57,14 +57,14 @@ def degrade(kind: str, share: float, found: dict[str, np.ndarray], model: Model,
 def _vocode_at(vocoder, mel, pitch):
   frames = -(-len(mel) // 64) * 64
   mel = np.pad(mel, ((0, frames - len(mel)), (0, 0)), constant_values=LOG_FLOOR)
-  sound = _synthesise(vocoder.module)(vocoder.params, mel[None], np.pad(pitch, (0, frames - len(pitch)), 'edge')[None])
+  sound = _synthesize(vocoder.module)(vocoder.params, mel[None], np.pad(pitch, (0, frames - len(pitch)), 'edge')[None])
   return np.asarray(sound[0])[: frames * HOP]
 
 
 _compiled = {}
 
 
-def _synthesise(module):
+def _synthesize(module):
   if module not in _compiled:
     _compiled[module] = jax.jit(lambda params, mel, pitch: module.apply({'params': params}, mel, None, pitch))
   return _compiled[module]
@@ -86,10 +86,10 @@ def degrade_set(folder, model: Model, count: int = PER_SET, seed: int = 0):
     first, last = row['spans']['mel']
     found, kinds = features, [kind for kind in KINDS if kind != 'gta']
     if len(features['phonemes']):
-      found, kinds = features | {'gta': dequantise(gta[first:last])}, KINDS
+      found, kinds = features | {'gta': dequantize(gta[first:last])}, KINDS
     kind, share = kinds[rng.integers(len(kinds))], float(rng.random())
     made = degrade(kind, share, found, model, rng)
-    made['mel'] = quantise(np.maximum(made['mel'][: last - first], LOG_FLOOR))
+    made['mel'] = quantize(np.maximum(made['mel'][: last - first], LOG_FLOOR))
     row = {k: v for k, v in row.items() if k != 'spans'}
     yield (
       row | {'key': f'{row["key"]}~{kind}', 'degradation': kind, 'quality': round(1 - WORST[kind] * share, 3)},

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from data_pipelines.recordings import Recording
 from dubber_jax.config import FeatureConfig
-from dubber_jax.data.packed import quantise, quantise_wave
+from dubber_jax.data.packed import quantize, quantize_wave
 from dubber_jax.errors import BadInput
 from dubber_jax.types import LIP_RATE, SAMPLE_RATE
 
@@ -63,14 +63,14 @@ def extract(recording: Recording, gain: float, films: bool) -> dict[str, np.ndar
     track = track_mouth(frames)
     lips, present = track.lips, track.present
   return {
-    'mel': quantise(mel),
+    'mel': quantize(mel),
     'pitch': track_pitch(wave, SAMPLE_RATE, len(mel)),
     'phonemes': encode(alignment.phonemes),
     'durations': durations_in_frames(alignment, len(mel)),
     'lips': lips,
     'lip_present': present,
     'speaker': embed_speaker(wave, SAMPLE_RATE),
-    'wave': quantise_wave(wave, len(mel)),
+    'wave': quantize_wave(wave, len(mel)),
   }
 
 
@@ -83,14 +83,14 @@ def extract_sound(recording: Recording, gain: float, films: bool = False) -> dic
   wave = _wave(recording) * gain
   mel = mel_numpy(wave)
   return {
-    'mel': quantise(mel),
+    'mel': quantize(mel),
     'pitch': track_pitch(wave, SAMPLE_RATE, len(mel)),
     'phonemes': np.zeros(0),
     'durations': np.zeros(0),
     'lips': np.zeros((0, FeatureConfig.lip_width)),
     'lip_present': np.zeros(0, bool),
     'speaker': embed_speaker(wave, SAMPLE_RATE),
-    'wave': quantise_wave(wave, len(mel)),
+    'wave': quantize_wave(wave, len(mel)),
   }
 
 

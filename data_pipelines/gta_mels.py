@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from dubber_jax.data.batches import DOMAIN_OF, USUAL_INTENSITY, is_plain
-from dubber_jax.data.packed import PackedSet, quantise
+from dubber_jax.data.packed import PackedSet, quantize
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.batch import Shape, empty_batch, lay_direction, lay_noise, lay_text, lay_voice, lip_frames
 from dubber_jax.inference.model_directory import Model, load
@@ -59,7 +59,7 @@ def write_gta_mels(folder, model: Model, seed: int = 0) -> Path:
       lay_noise(batch, place, len(item['mel']), rng)
     for i, mel in zip(rows, np.asarray(decode(model.params, batch)), strict=False):
       first, last = packed.rows[i]['spans']['mel']
-      mels[first:last] = quantise(mel[: last - first])
+      mels[first:last] = quantize(mel[: last - first])
   out = packed.folder / 'gta.npy'
   beside = packed.folder / f'gta.{os.getpid()}.npy'
   np.save(beside, mels)

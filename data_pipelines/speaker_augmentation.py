@@ -16,7 +16,7 @@ from tqdm import tqdm
 from data_pipelines.pack import spread, with_sound
 from dubber_jax.actor.duration import largest_remainder
 from dubber_jax.data.batches import TRAINING_SPLITS
-from dubber_jax.data.packed import FULL_SCALE, PackedSet, quantise, write_packed
+from dubber_jax.data.packed import FULL_SCALE, PackedSet, quantize, write_packed
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.sound import resample
 from dubber_jax.perception.speaker import embed_speaker
@@ -35,7 +35,7 @@ def augment(features: dict[str, np.ndarray], wave: np.ndarray, semitones: float)
   frames, spoken = len(mel), len(features['durations'])
   at = np.clip(((np.arange(frames) + 0.5) * factor).astype(int), 0, len(features['pitch']) - 1)
   return {
-    'mel': quantise(mel),
+    'mel': quantize(mel),
     'pitch': features['pitch'][at] * factor,
     'phonemes': features['phonemes'],
     'durations': largest_remainder(features['durations'], frames) if spoken else features['durations'],

@@ -31,7 +31,7 @@ from data_pipelines.teacher_plan import Row, english_plan, mandarin_plan, plan_h
 from data_pipelines.teacher_speech import RATE, VOICES_FILE, Teacher, accent_of, clean_text, english_phonemes
 from data_pipelines.teacher_symbols import map_english, place
 from dubber_jax.config import FeatureConfig
-from dubber_jax.data.packed import FULL_SCALE, quantise, quantise_wave, write_packed
+from dubber_jax.data.packed import FULL_SCALE, quantize, quantize_wave, write_packed
 from dubber_jax.errors import BadInput, exit_code
 from dubber_jax.script.alignment import Alignment, durations_in_frames
 from dubber_jax.script.g2p import SILENCES, encode
@@ -235,14 +235,14 @@ def features_of(wave24k: np.ndarray, alignment: Alignment) -> dict[str, np.ndarr
   times = {name: np.clip(getattr(alignment, name) - start, 0, end - start) for name in ('starts', 'ends')}
   mel = mel_numpy(wave)
   return {
-    'mel': quantise(mel),
+    'mel': quantize(mel),
     'pitch': track_pitch(wave, SAMPLE_RATE, len(mel)),
     'phonemes': encode(alignment.phonemes),
     'durations': durations_in_frames(dataclasses.replace(alignment, **times), len(mel)),
     'lips': np.zeros((0, FeatureConfig.lip_width)),
     'lip_present': np.zeros(0, bool),
     'speaker': embed_speaker(wave, SAMPLE_RATE),
-    'wave': quantise_wave(wave, len(mel)),
+    'wave': quantize_wave(wave, len(mel)),
   }
 
 

@@ -225,7 +225,7 @@ class TreeConfig:
   layout: str = 'v2c'  # or 'grid': names of files
   train: str = 'train.txt'
   dub1: str = 'val.txt'  # listings of what is dubbed for evaluation: in the clip's own voice,
-  dub2: str = 'Refrence_Setting2.txt'  # after another recording of the speaker (so spelt),
+  dub2: str = 'Refrence_Setting2.txt'  # after another recording of the speaker (so spelled),
   dub3: str = 'V2C_Setting3.txt'  # in the voice of strangers, who are
   strangers: str = 'grid'  # clips of this tree of GRID features, in the root or elsewhere
   exemplars: int = 3  # taken of each retrieval list; 0: a tree without emotion embeddings, the director sees zeros

@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 
 from dubber_jax.actor.decoder import (
-  PITCH_CENTRE,
+  PITCH_CENTER,
   PITCH_SCALE,
   SEMITONE,
   MelDecoder,
@@ -161,5 +161,5 @@ class DirectorActor(nn.Module):
     noise = batch.get('noise')
     _, mel = self.decoder(frames, pitch, voiced, energy + louder / 2.0, mask_bt, condition, noise_btn=noise)
     mel = jnp.where(mask_bt[..., None], jnp.maximum(mel, LOG_FLOOR), LOG_FLOOR)
-    hertz = jnp.exp(pitch * PITCH_SCALE + PITCH_CENTRE) * voiced
+    hertz = jnp.exp(pitch * PITCH_SCALE + PITCH_CENTER) * voiced
     return mel, hertz, jax.nn.softmax(logits)

@@ -59,7 +59,7 @@ class MouthTrack:
   Where `present` is false (no face, or one turned away) the other rows are zero.
   """
 
-  lips: np.ndarray  # (L, 82) float32: 40 lip points x, y in eye distances from the mouth's centre; opening; width
+  lips: np.ndarray  # (L, 82) float32: 40 lip points x, y in eye distances from the mouth's center; opening; width
   opening: np.ndarray  # (L,) float32: gap between the inner lips, in eye distances
   present: np.ndarray  # (L,) bool
   boxes: np.ndarray  # (L, 4) float32: left, top, right, bottom of the face, in pixels

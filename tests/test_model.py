@@ -65,7 +65,7 @@ def shapes(config):
 
 
 def init(config):
-  """Drawn by NumPy: the model's own initialisers take long to compile."""
+  """Drawn by NumPy: the model's own initializers take long to compile."""
   rng = np.random.default_rng(0)
   return jax.tree.map(lambda s: rng.normal(0, 0.2, s.shape).astype(np.float32), shapes(config))
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from dubber_jax.nn.convolution import ConvNeXtBlock
 from dubber_jax.nn.scan import Stacking, scan_layers
 
-PITCH_CENTRE = 5.2  # natural log of Hz: 181 Hz
+PITCH_CENTER = 5.2  # natural log of Hz: 181 Hz
 PITCH_SCALE = 0.35  # about one standard deviation over speakers and sentences
 SEMITONE = 0.05776  # natural log of 2 ** (1 / 12)
 
@@ -15,7 +15,7 @@ SEMITONE = 0.05776  # natural log of 2 ** (1 / 12)
 class ProsodyPredictor(nn.Module):
   """Frames (B, T, D), mask, condition (B, C) -> pitch, voicing logit, energy, each (B, T).
 
-  Pitch is (ln Hz - 5.2) / 0.35; energy the mean of the mel's bands, standardised (see `energy_of_mel`).
+  Pitch is (ln Hz - 5.2) / 0.35; energy the mean of the mel's bands, standardized (see `energy_of_mel`).
   """
 
   width: int
@@ -45,7 +45,7 @@ def join_prosody(pitch_bt, voiced_bt, energy_bt) -> jax.Array:
 
 def scale_pitch(hertz_bt: jax.Array) -> jax.Array:
   """Hz -> (ln Hz - 5.2) / 0.35; 0 Hz, unvoiced, gives some finite value."""
-  return (jnp.log(jnp.maximum(hertz_bt, 1.0)) - PITCH_CENTRE) / PITCH_SCALE
+  return (jnp.log(jnp.maximum(hertz_bt, 1.0)) - PITCH_CENTER) / PITCH_SCALE
 
 
 class MelDecoder(nn.Module):

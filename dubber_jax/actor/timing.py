@@ -1,6 +1,6 @@
 """Durations that follow the lips: forced alignment of the line's phonemes with the visemes that the mouth shows.
 
-A segmental dynamic programme (the Viterbi search of a hidden semi-Markov model) over mel frames. A phoneme's segment
+A segmental dynamic program (the Viterbi search of a hidden semi-Markov model) over mel frames. A phoneme's segment
 earns the scores of its viseme class, so that a bilabial falls on closed lips, an open vowel on an open mouth and a
 pause on a mouth that does not speak; and it pays for its distance from the predicted duration, as under a log-normal
 prior.
@@ -14,7 +14,7 @@ from dubber_jax.script.visemes import visemes_of
 SPREAD = 0.5  # standard deviation of log duration about the prediction
 PAUSE_SPREAD = 1.0  # the same of a pause inside the line
 SHORTEST, LONGEST = 1 / 1.8, 1 / 0.6  # of the natural duration of a sound: a vowel can be held on an open mouth
-TRUST = 0.5  # weight of the scores: those of neighbouring frames are not independent
+TRUST = 0.5  # weight of the scores: those of neighboring frames are not independent
 NEW_PAUSE = 3.0  # what a pause costs that was not predicted, nats
 LEAST_PAUSE, MOST_PAUSE = 12, 172  # mel frames of such a pause: 0.14 s to 2 s
 

@@ -16,7 +16,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from dubber_jax.authentic_dubber.model import initialise
+from dubber_jax.authentic_dubber.model import initialize
 from dubber_jax.config import PublishedConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.model_directory import check_files, flatten, write_manifest
@@ -69,5 +69,5 @@ def load_published(folder: str | Path, check: bool = True) -> Published:
 
 def expected_shapes(config: PublishedConfig) -> dict[str, tuple[int, ...]]:
   """{'params/mel/kernel': (256, 80), ...}, without making the weights."""
-  tree = jax.eval_shape(lambda key: initialise(config, key), jax.random.key(0))
+  tree = jax.eval_shape(lambda key: initialize(config, key), jax.random.key(0))
   return {k: tuple(v.shape) for k, v in flax.traverse_util.flatten_dict(tree, sep='/').items()}

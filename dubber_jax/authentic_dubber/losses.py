@@ -19,14 +19,14 @@ DROPS = (300_000, 400_000, 500_000)  # updates after which the rate is 0.3 of wh
 
 def published_task(config: Config, samples=None) -> Task:
   """PublishedDirectorActor, trained on batches of authentic_dubber/batches.py."""
-  from dubber_jax.authentic_dubber.model import PublishedDirectorActor, initialise
+  from dubber_jax.authentic_dubber.model import PublishedDirectorActor, initialize
 
   stacking = Stacking(config.train.remat, config.train.unroll)
   model = PublishedDirectorActor(config.published, stacking)
   apply = in_precision(config.train.precision, model.apply)
 
   def init(key, batch):
-    variables = initialise(config.published, key)
+    variables = initialize(config.published, key)
     return variables['params'], {'batch_stats': variables['batch_stats']}
 
   def loss(params, extra, batch, key):
@@ -38,7 +38,7 @@ def published_task(config: Config, samples=None) -> Task:
   def speech(batch):
     return batch['mel_length'].sum() * HOP / SAMPLE_RATE
 
-  return Task(init, loss, published_optimiser, samples, stateful=True, speech=speech)
+  return Task(init, loss, published_optimizer, samples, stateful=True, speech=speech)
 
 
 def published_losses(outputs: dict, batch: dict, weights: PublishedLossConfig | None = None) -> dict[str, jax.Array]:
@@ -77,11 +77,11 @@ def diagonal_band(
   """
   count_b1 = jnp.maximum(phoneme_length_b, 1).astype(jnp.float32)[:, None]
   lip_b1 = lip_length_b.astype(jnp.float32)[:, None]
-  centre_bn = lip_b1 / count_b1 * jnp.arange(phonemes, dtype=jnp.float32)
+  center_bn = lip_b1 / count_b1 * jnp.arange(phonemes, dtype=jnp.float32)
   # A table, since XLA turns a division by a constant into a product, which rounds differently.
   reach_b1 = jnp.asarray(np.arange(lips + 1, dtype=np.float32) / np.float32(part))[lip_length_b][:, None]
-  first_bn = jnp.trunc(jnp.maximum(centre_bn - reach_b1, 0.0))[..., None]
-  end_bn = jnp.trunc(centre_bn + reach_b1)[..., None]
+  first_bn = jnp.trunc(jnp.maximum(center_bn - reach_b1, 0.0))[..., None]
+  end_bn = jnp.trunc(center_bn + reach_b1)[..., None]
   frame_l = jnp.arange(lips)
   spoken_bn1 = (jnp.arange(phonemes) < phoneme_length_b[:, None])[..., None]
   return (frame_l >= first_bn) & (frame_l < end_bn) & spoken_bn1
@@ -116,7 +116,7 @@ def clip_by_norm(limit: float = 1.0) -> optax.GradientTransformation:
   return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 
 
-def published_optimiser(restore_step: int = 0, clip: float | None = 1.0) -> optax.GradientTransformation:
+def published_optimizer(restore_step: int = 0, clip: float | None = 1.0) -> optax.GradientTransformation:
   """Two Adams at one rate: gradients of all but `fusion` are clipped and taken with other momenta than `fusion`."""
 
   def rate(count):

@@ -191,7 +191,7 @@ def _voice(model, variables, paced, batch, num_frames):
   return model.apply(variables, paced, batch, num_frames, method='voice')
 
 
-def initialise(config: PublishedConfig, seed: int | jax.Array) -> dict:
+def initialize(config: PublishedConfig, seed: int | jax.Array) -> dict:
   """Fresh variables, float32, drawn as the released code draws them (spec section 12): as NumPy arrays by an integer
   seed, as JAX arrays by a key, which may be traced."""
   batch = {

@@ -193,7 +193,7 @@ def make_parser() -> argparse.ArgumentParser:
   sub.add_argument('--library', help='footage library whose clips the director recalls (default: the shipped one)')
   sub.add_argument('--workers', type=int, default=2, help='processes that prepare features')
 
-  sub = command('digest', run_digest, 'One hash each of the parameters, optimiser state and data position of a run.')
+  sub = command('digest', run_digest, 'One hash each of the parameters, optimizer state and data position of a run.')
   sub.add_argument('workdir')
   sub.add_argument('--step', type=int, help='a kept step (default: the last)')
 

@@ -21,7 +21,7 @@ from safetensors.numpy import load_file
 
 from dubber_jax.authentic_dubber import checkpoint_names as names
 from dubber_jax.authentic_dubber.directory import Published, expected_shapes, load_published, write_published
-from dubber_jax.authentic_dubber.model import initialise
+from dubber_jax.authentic_dubber.model import initialize
 from dubber_jax.config import PublishedConfig
 from dubber_jax.convert import speaker_encoder, vocoders
 from dubber_jax.convert.checkpoints import read_checkpoint, require_all, state_dict, survey, write_state_dict
@@ -115,7 +115,7 @@ def _dubber(kind: str, checkpoint: Mapping, path: Path) -> Conversion:
   def write(folder: Path):
     weights = {k: np.asarray(v, np.float32) for k, v in state.items() if k in expected}
     if fresh:
-      drawn = names.to_torch(rules, initialise(config, 0))
+      drawn = names.to_torch(rules, initialize(config, 0))
       weights |= {key: drawn[key] for key in fresh}
     dead = {k: v for k, v in state.items() if k not in expected}
     card = f'# {kind}\n\nConverted from {path.name}: {len(weights) - len(fresh)} tensors, {len(dead)} dead'

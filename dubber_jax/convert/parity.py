@@ -34,7 +34,7 @@ from dubber_jax.authentic_dubber.losses import (
   diagonal_share,
   learning_rate,
   published_losses,
-  published_optimiser,
+  published_optimizer,
 )
 from dubber_jax.authentic_dubber.model import Fusion, PublishedConfig, PublishedDirectorActor, perform
 from dubber_jax.authentic_dubber.postnet import Postnet
@@ -511,14 +511,14 @@ def _optimizer(f: Fixture) -> dict:
     second = x @ p['fusion']['w'].T + p['fusion']['b']
     return (first**2).mean() + (second**3).mean()
 
-  optimiser = published_optimiser(restore_step=3990, clip=None)  # the fixture leaves clipping out
-  state = optimiser.init(params)
+  optimizer = published_optimizer(restore_step=3990, clip=None)  # the fixture leaves clipping out
+  state = optimizer.init(params)
   for k in range(7):
     grads = jax.grad(loss)(params)
     for group, a in (('model', 'a'), ('fusion', 'c')):
       outputs[f'grad_{a}_w_{k}'] = grads[group]['w']
       outputs |= {f'{a}_{n}_{k}': params[group][n] for n in 'wb'}
-    updates, state = optimiser.update(grads, state, params)
+    updates, state = optimizer.update(grads, state, params)
     params = jax.tree.map(lambda p, u: p + u, params, updates)
   return outputs
 

@@ -40,15 +40,15 @@ MADE_BY = {  # what may lie beside them, and what to do where it does not
 }
 
 
-def quantise(mel: np.ndarray) -> np.ndarray:
+def quantize(mel: np.ndarray) -> np.ndarray:
   return np.clip(np.rint((mel - LOG_FLOOR) / MEL_STEP), 0, 255).astype(np.uint8)
 
 
-def dequantise(mel: np.ndarray) -> np.ndarray:
+def dequantize(mel: np.ndarray) -> np.ndarray:
   return mel.astype(np.float32) * MEL_STEP + LOG_FLOOR
 
 
-def quantise_wave(wave: np.ndarray, frames: int) -> np.ndarray:
+def quantize_wave(wave: np.ndarray, frames: int) -> np.ndarray:
   """(S,) samples in -FULL_SCALE..FULL_SCALE -> (frames * 256,) int16, cut or filled with silence."""
   levels = np.clip(np.rint(wave[: frames * HOP] * (32768 / FULL_SCALE)), -32768, 32767).astype(np.int16)
   return np.pad(levels, (0, frames * HOP - len(levels)))
@@ -153,4 +153,4 @@ class PackedSet:
 def unpack(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
   """Features as they are computed with, from the types they are stored in (KINDS)."""
   types = {'phonemes': np.int32, 'durations': np.int32, 'lip_present': bool}
-  return {n: dequantise(x) if n == 'mel' else np.array(x, types.get(n, np.float32)) for n, x in stored.items()}
+  return {n: dequantize(x) if n == 'mel' else np.array(x, types.get(n, np.float32)) for n, x in stored.items()}

@@ -2,7 +2,7 @@
 
 The portrait keeps to the proportions of a human face and is shaded softly, so that a face detector trained on
 photographs finds it and its mouth can be followed. The mouth takes one shape a letter group of the text, the
-brows, lids and mouth corners follow the emotion, and the scene is coloured by the mood.
+brows, lids and mouth corners follow the emotion, and the scene is colored by the mood.
 
 Places are in portrait units: x and y from -1 to 1 across the picture, y down.
 """
@@ -23,7 +23,7 @@ class Mood:
   """How one emotion looks. Raises and curves are in portrait units, up is positive."""
 
   sky: tuple[tuple[int, int, int], tuple[int, int, int]]  # RGB at the top and at the bottom of the scene
-  light: tuple[float, float, float]  # what the character's colours are multiplied by
+  light: tuple[float, float, float]  # what the character's colors are multiplied by
   brow: tuple[float, float]  # raise of the inner and the outer end
   lids: float  # eye opening, 1 is relaxed
   smile: float  # raise of the mouth's corners
@@ -32,38 +32,38 @@ class Mood:
   tilt: float = 0.0  # of the head, degrees
   sway: float = 1.0  # how much the head moves
   air: str = 'motes'  # what drifts through the scene: motes, rain, embers, rays, bubbles
-  air_colour: tuple[int, int, int] = (255, 255, 255)
+  air_color: tuple[int, int, int] = (255, 255, 255)
 
 
 MOODS = {
   'angry': Mood(
     ((92, 12, 16), (206, 62, 28)), (1.04, 0.83, 0.78), (-0.055, 0.03), 0.78, -0.035, squint=0.25, sway=1.9,
-    air='embers', air_colour=(255, 170, 70),
+    air='embers', air_color=(255, 170, 70),
   ),
   'disgust': Mood(
     ((58, 74, 22), (142, 158, 62)), (0.92, 1.0, 0.78), (-0.04, -0.005), 0.62, -0.04, squint=0.45, tilt=-5,
-    sway=0.8, air='bubbles', air_colour=(206, 222, 110),
+    sway=0.8, air='bubbles', air_color=(206, 222, 110),
   ),
   'fear': Mood(
     ((10, 10, 30), (46, 40, 88)), (0.74, 0.76, 0.98), (0.06, -0.01), 1.3, -0.025, rest=0.14, sway=1.6,
-    air='motes', air_colour=(130, 130, 220),
+    air='motes', air_color=(130, 130, 220),
   ),
   'happy': Mood(
     ((255, 196, 84), (255, 238, 176)), (1.06, 1.02, 0.92), (0.015, 0.03), 0.95, 0.07, squint=0.4, tilt=4, sway=1.5,
-    air='motes', air_colour=(255, 252, 225),
+    air='motes', air_color=(255, 252, 225),
   ),
   'neutral': Mood(((118, 146, 150), (196, 206, 200)), (1.0, 1.0, 1.0), (0.0, 0.0), 1.0, 0.0, sway=0.7),
   'sad': Mood(
     ((42, 62, 98), (104, 128, 158)), (0.82, 0.9, 1.04), (0.06, -0.03), 0.7, -0.05, tilt=-6, sway=0.5,
-    air='rain', air_colour=(190, 212, 240),
+    air='rain', air_color=(190, 212, 240),
   ),
   'surprise': Mood(
     ((64, 186, 214), (252, 206, 232)), (1.04, 1.02, 1.04), (0.08, 0.085), 1.45, 0.0, rest=0.3, sway=1.2,
-    air='rays', air_colour=(255, 255, 255),
+    air='rays', air_color=(255, 255, 255),
   ),
   'others': Mood(
     ((66, 36, 92), (150, 96, 168)), (0.98, 0.92, 1.04), (0.0, 0.045), 0.85, 0.02, tilt=6, sway=1.0,
-    air='bubbles', air_colour=(226, 180, 250),
+    air='bubbles', air_color=(226, 180, 250),
   ),
 }  # fmt: skip
 
@@ -81,7 +81,7 @@ COATS = ((44, 66, 104), (122, 42, 54), (48, 92, 80), (74, 66, 88), (176, 132, 64
 
 @dataclass(frozen=True)
 class Character:
-  """Who is drawn: colours and a few features. The seed decides."""
+  """Who is drawn: colors and a few features. The seed decides."""
 
   skin: tuple[int, int, int]
   hair: tuple[int, int, int]
@@ -162,8 +162,8 @@ def mouth_shapes(text: str, count: int) -> tuple[np.ndarray, np.ndarray]:
     time += duration * scale
   kernel = np.hanning(int(0.11 * fine))  # lips take about a tenth of a second to get anywhere
   kernel /= kernel.sum()
-  centres = ((np.arange(count) + 0.5) / LIP_RATE * fine).astype(int)
-  return np.convolve(opening, kernel, 'same')[centres], np.convolve(rounding, kernel, 'same')[centres]
+  centers = ((np.arange(count) + 0.5) / LIP_RATE * fine).astype(int)
+  return np.convolve(opening, kernel, 'same')[centers], np.convolve(rounding, kernel, 'same')[centers]
 
 
 def _cast(rng: np.random.Generator) -> Character:
@@ -243,8 +243,8 @@ class _Stage:
     x, y = self._at(*curve.transpose(1, 0, 2).reshape(-1, 2).T)
     return list(zip(x.tolist(), y.tolist(), strict=True))
 
-  def _stroke(self, draw, points, width: float, colour) -> None:
-    """A soft-ended line of a width in portrait units, thinner towards its ends."""
+  def _stroke(self, draw, points, width: float, color) -> None:
+    """A soft-ended line of a width in portrait units, thinner toward its ends."""
     p = np.asarray(points, np.float64)
     t = np.linspace(0, 1, 14)
     knots = np.linspace(0, 1, len(p))
@@ -257,20 +257,20 @@ class _Stage:
       [np.stack([x, y], 1) + normal * half[:, None], (np.stack([x, y], 1) - normal * half[:, None])[::-1]]
     )
     px, py = self._at(*outline.T)
-    draw.polygon(list(zip(px.tolist(), py.tolist(), strict=True)), fill=colour)
+    draw.polygon(list(zip(px.tolist(), py.tolist(), strict=True)), fill=color)
 
-  def _ellipse(self, draw, x, y, rx, ry, colour) -> None:
+  def _ellipse(self, draw, x, y, rx, ry, color) -> None:
     (x0, y0), (x1, y1) = self._at(x - rx, y - ry), self._at(x + rx, y + ry)
-    draw.ellipse((float(x0), float(y0), float(x1), float(y1)), fill=colour)
+    draw.ellipse((float(x0), float(y0), float(x1), float(y1)), fill=color)
 
-  def _soft(self, layer, paint, colour, strength: float, blur: float) -> None:
-    """A blurred patch of colour, only where the layer is already painted."""
+  def _soft(self, layer, paint, color, strength: float, blur: float) -> None:
+    """A blurred patch of color, only where the layer is already painted."""
     from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
     mask = Image.new('L', layer.size)
     paint(ImageDraw.Draw(mask))
     mask = mask.filter(ImageFilter.GaussianBlur(blur * self.big / 2)).point(lambda v: int(v * strength))
-    patch = Image.new('RGBA', layer.size, (*colour, 255))
+    patch = Image.new('RGBA', layer.size, (*color, 255))
     patch.putalpha(ImageChops.multiply(mask, layer.getchannel('A')))
     layer.alpha_composite(patch)
 
@@ -309,20 +309,20 @@ class _Stage:
       for ray in range(14):
         a = turn + ray * math.pi / 7
         corner = [(n / 2 + 2 * n * math.cos(a + e), n * 0.45 + 2 * n * math.sin(a + e)) for e in (-0.11, 0.11)]
-        draw.polygon([(n / 2, n * 0.45), *corner], fill=(*self.mood.air_colour, 60))
+        draw.polygon([(n / 2, n * 0.45), *corner], fill=(*self.mood.air_color, 60))
     for x, y, speed, bulk in self.motes:
       pace = 0.25 + 0.75 * speed
       if kind == 'rain':
         px, py = (x - 0.12 * time * pace) % 1 * n, (y + 1.5 * time * pace) % 1.1 * n
         draw.line(
-          (px, py, px - 0.012 * n, py + (0.05 + 0.05 * bulk) * n), (*self.mood.air_colour, 110), max(1, n // 200)
+          (px, py, px - 0.012 * n, py + (0.05 + 0.05 * bulk) * n), (*self.mood.air_color, 110), max(1, n // 200)
         )
         continue
       rise = {'embers': 0.42, 'bubbles': 0.12, 'rays': 0.3}.get(kind, 0.05)
       px = (x + 0.03 * math.sin(2 * time * pace + 6 * y)) % 1 * n
       py = (y - rise * time * pace) % 1.1 * n
       r = n * {'embers': 0.004 + 0.007 * bulk, 'bubbles': 0.012 + 0.03 * bulk}.get(kind, 0.006 + 0.03 * bulk**2)
-      fill = (*self.mood.air_colour, 200 if kind == 'embers' else 46)
+      fill = (*self.mood.air_color, 200 if kind == 'embers' else 46)
       draw.ellipse((px - r, py - r, px + r, py + r), fill=fill)
     picture.paste(veil, (0, 0), veil)
     return picture
@@ -569,9 +569,9 @@ class _Stage:
     head.paste(self.scratch.crop(box), (left, top), mask)
 
 
-def _scaled(colour, factor: float) -> tuple[int, int, int]:
-  return tuple(int(min(255, c * factor)) for c in colour)
+def _scaled(color, factor: float) -> tuple[int, int, int]:
+  return tuple(int(min(255, c * factor)) for c in color)
 
 
-def _mixed(colour, other, share: float) -> tuple[int, int, int]:
-  return tuple(int(a * (1 - share) + b * share) for a, b in zip(colour, other, strict=True))
+def _mixed(color, other, share: float) -> tuple[int, int, int]:
+  return tuple(int(a * (1 - share) + b * share) for a, b in zip(color, other, strict=True))

@@ -192,7 +192,7 @@ def _sure_words(reading) -> bool:
 
 
 def _within_reach(emotion, last) -> np.ndarray:
-  """The mixture, drawn towards the last line's until it is no further away than TURN."""
+  """The mixture, drawn toward the last line's until it is no further away than TURN."""
   distance = 0.5 * np.abs(emotion - last).sum()
   return emotion if distance <= TURN else last + (emotion - last) * TURN / distance
 
@@ -296,7 +296,7 @@ def _pauses(phonemes, share) -> tuple[tuple[int, float], ...]:
 
 def _emphasis(text, words) -> tuple[float, ...]:
   """1 for words in capitals in a line that is not all capitals, 0 for others; single letters and names that are
-  spelt out are no shout."""
+  spelled out are no shout."""
   written = re.findall(r"[A-Za-z][A-Za-z']*", text)
   loud = [len(word) > 1 and word.isupper() for word in written]
   if not any(loud) or all(up or len(word) == 1 for up, word in zip(loud, written, strict=True)):

@@ -136,7 +136,7 @@ def against_own(guides: Sequence[Guide | None], lines: Sequence[Line]) -> list[G
 
 
 def follow(guide: Guide, direction: Direction, phonemes: Phonemes) -> Direction:
-  """The direction, drawn towards how the original was performed; its emotion is the planner's to weigh."""
+  """The direction, drawn toward how the original was performed; its emotion is the planner's to weigh."""
   changes = {}
   ratios = {'pace': guide.pace_ratio, 'pitch_range': guide.range and guide.range / PLAIN_RANGE}
   for name, ratio in ratios.items():

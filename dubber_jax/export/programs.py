@@ -90,7 +90,7 @@ def programs(config: Config, params, vocoder, frames: int) -> list[Program]:
     return {'mel': mel, 'durations': durations, 'pitch': pitch, 'emotion': emotion}
 
   def vocode(weights, arrays):
-    return {'wave': vocoder.synthesise(weights, arrays)}
+    return {'wave': vocoder.synthesize(weights, arrays)}
 
   shapes, vocoder_shapes = (shapes_of(tree) for tree in (params, vocoder.params))
   return [

@@ -106,10 +106,10 @@ def cut_pieces(wave: np.ndarray) -> list[Piece]:
   from dubber_jax.perception.prosody import track_pitch
   from dubber_jax.script.alignment import RATE as HEARD
   from dubber_jax.script.alignment import align, durations_in_frames
-  from dubber_jax.script.asr import cut, recognise, written
+  from dubber_jax.script.asr import cut, recognize, written
 
   pieces = []
-  for words in cut(recognise(resample(wave, SAMPLE_RATE, HEARD)), LONGEST):
+  for words in cut(recognize(resample(wave, SAMPLE_RATE, HEARD)), LONGEST):
     start, end = max(words[0][0] - AROUND, 0.0), words[-1][1] + AROUND
     part = wave[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)]
     mel = mel_numpy(part)[:FRAMES]
@@ -129,7 +129,7 @@ def _fit(model, voice, pieces: Sequence[Piece], steps, on_step) -> dict[str, np.
   flat = flax.traverse_util.flatten_dict(model.params, sep='/')
   moved = {name: np.zeros_like(flat[name]) for name in fitted_names(model.params)}
   critic = model.critic
-  state, step = optimiser().init(moved), _step(model.module, critic and critic.sizes)
+  state, step = optimizer().init(moved), _step(model.module, critic and critic.sizes)
   rng = np.random.default_rng(0)
   for number in tqdm(range(steps), desc=f'fitted to {voice.name or "the voice"}', unit='step', leave=False):
     chosen = [pieces[(number * size + i) % len(pieces)] for i in range(size)]
@@ -171,7 +171,7 @@ def apart(made_btm: jax.Array, said_btm: jax.Array, durations_bn: jax.Array) -> 
   return (each * weight).sum() / jnp.maximum(weight.sum() * made_btm.shape[-1], 1.0)
 
 
-def optimiser() -> optax.GradientTransformation:
+def optimizer() -> optax.GradientTransformation:
   return optax.chain(optax.normalize_by_update_norm(), optax.trace(MOMENTUM), optax.scale(-RATE))
 
 
@@ -190,7 +190,7 @@ def _step(module, sizes):
 
   def step(moved, state, params, ear, batch):
     value, gradient = jax.value_and_grad(loss)(moved, params, ear, batch)
-    updates, state = optimiser().update(gradient, state)
+    updates, state = optimizer().update(gradient, state)
     return optax.apply_updates(moved, updates), state, value
 
   return jax.jit(step)

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-TARGET_LUFS = -23.0  # EBU R128, section "Programme Loudness"
+TARGET_LUFS = -23.0  # EBU R128, section "Program Loudness"
 CEILING_DB = -1.0  # dB true peak: EBU R128's highest permitted
 BLOCK = 0.4  # s: BS.1770 gating block
 PART = 60  # s of a long wave that are limited at a time

@@ -12,11 +12,11 @@ gelu = partial(nn.gelu, approximate=False)
 
 
 class RelationAttention(nn.Module):
-  """One head: e_ij = leaky_relu(a1.Wh_i + a2.Wh_j + a3[relation_ij]), softmax over the neighbours j.
+  """One head: e_ij = leaky_relu(a1.Wh_i + a2.Wh_j + a3[relation_ij]), softmax over the neighbors j.
 
-  nodes (B, V, F), relations (B, V, V) int with 0 for no edge -> (B, V, width). A node without a neighbour
+  nodes (B, V, F), relations (B, V, V) int with 0 for no edge -> (B, V, width). A node without a neighbor
   gets the norm of zeros, the norm's bias being all that is left; with `isolated_average`, the published
-  behaviour, it averages all nodes.
+  behavior, it averages all nodes.
   """
 
   width: int
@@ -33,11 +33,11 @@ class RelationAttention(nn.Module):
     sender = self.param('sender', init, (self.width,))
     kind = self.param('kind', init, (self.relations,))
     scores = (projected @ receiver)[:, :, None] + (projected @ sender)[:, None, :] + kind[relation_bvv]
-    neighbours = relation_bvv > 0
+    neighbors = relation_bvv > 0
     if self.isolated_average:
-      neighbours |= ~neighbours.any(-1, keepdims=True)
+      neighbors |= ~neighbors.any(-1, keepdims=True)
       scores = jnp.where(relation_bvv > 0, scores, 0.0)
-    weights = masked_softmax(nn.leaky_relu(scores, self.slope), neighbours)
+    weights = masked_softmax(nn.leaky_relu(scores, self.slope), neighbors)
     weights = nn.Dropout(self.dropout, deterministic=not train)(weights)
     return nn.LayerNorm(epsilon=1e-5)(weights @ projected)
 

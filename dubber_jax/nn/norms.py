@@ -37,7 +37,7 @@ class AdaptiveLayerNorm(nn.Module):
 class TimeBatchNorm(nn.Module):
   """Batch norm over the items and the frames that `mask` (B, T) marks, per channel; (B, T, D) -> (B, T, D).
 
-  Training normalises by the biased variance and keeps running averages (collection `batch_stats`, momentum
+  Training normalizes by the biased variance and keeps running averages (collection `batch_stats`, momentum
   0.1) of the mean and of the unbiased variance, as PyTorch does. Otherwise the running averages are used.
   """
 

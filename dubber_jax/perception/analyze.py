@@ -14,7 +14,7 @@ from dubber_jax.perception.extractors import (
 )
 from dubber_jax.perception.face import MiniXception
 from dubber_jax.perception.lips import LandmarkTracker
-from dubber_jax.perception.scene import ColourAndMotion
+from dubber_jax.perception.scene import ColorAndMotion
 from dubber_jax.perception.speaker import SpeakerEncoder
 from dubber_jax.perception.speech_emotion import SoundReader
 from dubber_jax.perception.text import MiniLM
@@ -27,7 +27,7 @@ class Extractors:
   """One backend for each need: the offline ones, unless others are given."""
 
   lips: MouthTracker = field(default_factory=LandmarkTracker)
-  scene: CaptionExtractor = field(default_factory=ColourAndMotion)
+  scene: CaptionExtractor = field(default_factory=ColorAndMotion)
   face: CaptionExtractor = field(default_factory=MiniXception)
   text: TextExtractor = field(default_factory=MiniLM)
   sound: SoundExtractor = field(default_factory=SoundReader)

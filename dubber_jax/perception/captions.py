@@ -2,7 +2,7 @@
 
 A speech corpus has no film, so what a scene, a face or a listener would have shown is written from the emotion
 it was recorded with. The wording is kept apart from that of `read_scene`, `read_face` and `read_text`, so that
-nothing can be learnt by matching phrases; at test the director reads words and pixels, never a label.
+nothing can be learned by matching phrases; at test the director reads words and pixels, never a label.
 """
 
 import numpy as np

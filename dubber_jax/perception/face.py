@@ -87,7 +87,7 @@ def describe_face(probabilities: np.ndarray, track: MouthTrack, height: int) -> 
   near = float(np.mean(boxes[:, 3] - boxes[:, 1])) / height
   caption += ', in close-up.' if near > 0.6 else ', far off.' if near < 0.2 else '.'
   points = lips[:, :80].reshape(-1, 40, 2)
-  rise = -float(points[:, [0, 10], 1].mean())  # of the corners above the mouth's centre
+  rise = -float(points[:, [0, 10], 1].mean())  # of the corners above the mouth's center
   opening = float(np.percentile(lips[:, 80], 95))
   mouth = []
   if opening > WIDE_OPEN or opening < BARELY_OPEN:
@@ -98,23 +98,23 @@ def describe_face(probabilities: np.ndarray, track: MouthTrack, height: int) -> 
 
 
 def _crop(frame, box, heights):
-  """The grey face (64, 64) as the network knows it: a square, `heights` of the face's box."""
+  """The gray face (64, 64) as the network knows it: a square, `heights` of the face's box."""
   cv2 = import_or_explain('cv2', PURPOSE)
   left, top, right, bottom = box
   side = max(heights * (bottom - top), 2.0)
   # whole pixels are cut out and then shrunk by area: a warp would alias a large face
   low = np.floor([(top + bottom - side) / 2, (left + right - side) / 2]).astype(int)
   rows, columns = (np.clip(np.arange(low[i], low[i] + round(side)), 0, frame.shape[i] - 1) for i in range(2))
-  grey = cv2.cvtColor(np.ascontiguousarray(frame[np.ix_(rows, columns)]), cv2.COLOR_RGB2GRAY)
-  return cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+  gray = cv2.cvtColor(np.ascontiguousarray(frame[np.ix_(rows, columns)]), cv2.COLOR_RGB2GRAY)
+  return cv2.resize(gray, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
 
 
-def expression_logits(grey: np.ndarray) -> np.ndarray:
-  """Grey faces (B, 64, 64) uint8 -> (B, 7) logits in the order of LABELS.
+def expression_logits(gray: np.ndarray) -> np.ndarray:
+  """Gray faces (B, 64, 64) uint8 -> (B, 7) logits in the order of LABELS.
 
   In NumPy: the network is so small that compiling it would take longer than running it on a clip.
   """
-  x = (grey[..., None].astype(np.float32) / 255 - 0.5) * 2
+  x = (gray[..., None].astype(np.float32) / 255 - 0.5) * 2
   x = _relu(_norm(_conv(x, _layers()['conv2d_1']['kernel']), 1))
   x = _relu(_norm(_conv(x, _layers()['conv2d_2']['kernel']), 2))
   for number in range(1, 5):
@@ -146,7 +146,7 @@ def _separable(x, number):
 
 
 def _halve(x):
-  """The maximum of each 3x3 neighbourhood, at every other pixel. TensorFlow pads an even side only at its end."""
+  """The maximum of each 3x3 neighborhood, at every other pixel. TensorFlow pads an even side only at its end."""
   odd_h, odd_w = x.shape[1] % 2, x.shape[2] % 2
   x = np.pad(x, ((0, 0), (odd_h, 1), (odd_w, 1), (0, 0)), constant_values=-np.inf)
   height, width = x.shape[1] - 2, x.shape[2] - 2

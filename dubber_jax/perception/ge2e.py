@@ -90,7 +90,7 @@ class GE2ESpeaker:
     return self.embed_speech(spoken_part(wave, sample_rate))
 
   def embed_speech(self, wave: np.ndarray) -> np.ndarray:
-    """The same of a wave at 16 kHz that is nothing but speech, levelled already."""
+    """The same of a wave at 16 kHz that is nothing but speech, leveled already."""
     partials = partial_mels(wave)
     padded = np.zeros((-(-len(partials) // BATCH) * BATCH, PARTIAL, BANDS), np.float32)
     padded[: len(partials)] = partials
@@ -145,8 +145,8 @@ def spoken_part(wave: np.ndarray, sample_rate: int) -> np.ndarray:
 
 def _speech(wave: np.ndarray) -> np.ndarray:
   """(S,) -> whether somebody speaks in each window of 30 ms."""
-  centre = np.arange(len(wave) // SPEECH) * SPEECH + SPEECH // 2
-  return speech_odds(wave)[centre // HEARD] > 0.5
+  center = np.arange(len(wave) // SPEECH) * SPEECH + SPEECH // 2
+  return speech_odds(wave)[center // HEARD] > 0.5
 
 
 @functools.cache

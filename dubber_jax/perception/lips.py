@@ -3,7 +3,7 @@
 Faces are found by an OpenCV Haar cascade on a few key frames, confirmed by the face-landmark network
 (MediaPipe's 468-point mesh, Kartynnik et al. 2019, arXiv 1907.06724, Apache-2.0; only its weights are used,
 through LiteRT), and then followed from frame to frame by their own landmarks. Coordinates do not depend on
-where the head is, how large or how tilted: lip points are relative to the mouth's centre, turned upright, in
+where the head is, how large or how tilted: lip points are relative to the mouth's center, turned upright, in
 eye distances.
 """
 
@@ -141,7 +141,7 @@ def _follow_faces(frames):
 def _find_faces(frame):
   """-> crops of the faces in one frame, each confirmed by the landmark network."""
   crops = []
-  for x, y, side in _haar(frame, 'frontalface_alt2') or _haar(frame, 'frontalface_alt2', equalise=True):
+  for x, y, side in _haar(frame, 'frontalface_alt2') or _haar(frame, 'frontalface_alt2', equalize=True):
     crop, sure = Crop(x, y, side * MARGIN), 0.0
     for _ in range(2):  # the second look is through the first one's landmarks
       points, sure = landmarks(frame, crop)
@@ -153,17 +153,17 @@ def _find_faces(frame):
   return crops
 
 
-def _haar(frame, cascade, equalise=False):
-  """-> (x, y, side) of the squares that look like a face, centre and side in pixels."""
+def _haar(frame, cascade, equalize=False):
+  """-> (x, y, side) of the squares that look like a face, center and side in pixels."""
   cv2 = import_or_explain('cv2', PURPOSE)
-  grey = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
-  scale = min(1.0, SEARCH_SIDE / max(grey.shape))
+  gray = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
+  scale = min(1.0, SEARCH_SIDE / max(gray.shape))
   if scale < 1:
-    grey = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-  if equalise:
-    grey = cv2.equalizeHist(grey)
-  least = max(24, int(SMALLEST * min(grey.shape)))
-  found = _cascade(cascade).detectMultiScale(grey, 1.2, 4, minSize=(least, least))
+    gray = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+  if equalize:
+    gray = cv2.equalizeHist(gray)
+  least = max(24, int(SMALLEST * min(gray.shape)))
+  found = _cascade(cascade).detectMultiScale(gray, 1.2, 4, minSize=(least, least))
   return [((x + w / 2) / scale, (y + h / 2) / scale, w / scale) for x, y, w, h in found]
 
 
@@ -243,15 +243,15 @@ def yaw(points: np.ndarray) -> float:
 
 
 def lip_features(points: np.ndarray) -> np.ndarray:
-  """(468, 3) points -> (82,): 40 lip points x, y from the mouth's centre, opening, width; all in eye distances."""
+  """(468, 3) points -> (82,): 40 lip points x, y from the mouth's center, opening, width; all in eye distances."""
   across = points[list(RIGHT_EYE)].mean(0) - points[list(LEFT_EYE)].mean(0)
   unit = float(np.linalg.norm(across)) + 1e-6  # with depth: a head that turns keeps its measure
   upright = points[:, :2] @ _rotation(np.arctan2(across[1], across[0])) / unit
   mouth = upright[list(LIPS)]
   gap = upright[list(LOWER_INNER), 1] - upright[list(UPPER_INNER), 1]
   width = np.linalg.norm(upright[RIGHT_CORNER] - upright[LEFT_CORNER])
-  centred = mouth - mouth.mean(0)
-  return np.concatenate([centred.ravel(), [max(float(gap.mean()), 0.0), width]]).astype(np.float32)
+  centerd = mouth - mouth.mean(0)
+  return np.concatenate([centerd.ravel(), [max(float(gap.mean()), 0.0), width]]).astype(np.float32)
 
 
 def _steady(crops):
@@ -285,7 +285,7 @@ def _bridged(present):
 
 
 def _bridge(values, present):
-  """Fills the rows of short gaps, in place, on a straight line between their neighbours."""
+  """Fills the rows of short gaps, in place, on a straight line between their neighbors."""
   for t in np.nonzero(_bridged(present) & ~present)[0]:
     before, after = np.nonzero(present[:t])[0][-1], t + np.nonzero(present[t:])[0][0]
     weight = (t - before) / (after - before)

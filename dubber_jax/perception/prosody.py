@@ -41,8 +41,8 @@ def measure_prosody(wave: np.ndarray, sample_rate: int, phonemes: int | Alignmen
   speaking = sum(e - s for s, e in spans)
   measured = {'pace': count / speaking} if count else {}
   pitch = track_pitch(wave, sample_rate)
-  centres = (np.arange(len(pitch)) + 0.5) * HOP / SAMPLE_RATE
-  voiced = pitch[(pitch > 0) & (centres >= start) & (centres <= end)]
+  centers = (np.arange(len(pitch)) + 0.5) * HOP / SAMPLE_RATE
+  voiced = pitch[(pitch > 0) & (centers >= start) & (centers <= end)]
   if len(voiced) >= 10:
     low, middle, high = np.percentile(voiced, (10, 50, 90))
     measured |= {'pitch': float(middle), 'range': float(12 * np.log2(high / low))}
@@ -89,7 +89,7 @@ def track_pitch(wave: np.ndarray, sample_rate: int, num_frames: int | None = Non
   """Fundamental frequency on the mel grid, by swift-f0.
 
   wave (S,) float32 mono -> (T,) float32 Hz, 0 where unvoiced. T is `num_frames`, or what the mel of this
-  sound has: floor(samples at 22,050 Hz / 256). Frame t is centred at sample 256 t + 128, as the mel's are
+  sound has: floor(samples at 22,050 Hz / 256). Frame t is centerd at sample 256 t + 128, as the mel's are
   (specification, section 11). The level does not matter: sound is scaled to its own peak first.
 
   Raises BadInput if swift-f0 is not installed.

@@ -155,7 +155,7 @@ def _noise(power_ft, speech_t):
 def _decay(power_ft):
   """How long sounds take to die away, from the stretches in which a band falls without being spoken into.
 
-  A stretch that is cut short by the next sound counts with the slope it had: to leave it out would favour short ones.
+  A stretch that is cut short by the next sound counts with the slope it had: to leave it out would favor short ones.
   """
   from scipy.ndimage import uniform_filter1d
 
@@ -225,7 +225,7 @@ def _likeness(windows):
   for _ in range(10):
     if not SMALLEST_PART <= second.mean() <= 1 - SMALLEST_PART:
       return np.nan
-    centres = np.stack([windows[~second].mean(axis=0), windows[second].mean(axis=0)])
-    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
-    second = np.argmax(windows @ centres.T, axis=1) == 1
-  return float(centres[0] @ centres[1])
+    centers = np.stack([windows[~second].mean(axis=0), windows[second].mean(axis=0)])
+    centers /= np.linalg.norm(centers, axis=1, keepdims=True)
+    second = np.argmax(windows @ centers.T, axis=1) == 1
+  return float(centers[0] @ centers[1])

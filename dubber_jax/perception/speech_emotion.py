@@ -2,7 +2,7 @@
 
 A small convolutional network on log-mels, trained on RAVDESS actors 01-10 (`experiments/recipes/speech_emotion.py`), is
 ours; it stands where the published system has emotion2vec. Nothing else that judges or steers uses its data,
-features or shape. Level and colouring of the recording are taken out: silence is cut off, and each band is also
+features or shape. Level and coloring of the recording are taken out: silence is cut off, and each band is also
 given relative to its own mean.
 """
 
@@ -22,7 +22,7 @@ WEIGHTS = ASSETS / 'speech_emotion' / 'weights.safetensors'
 WIDTH = 128
 LENGTHS = (128, 256, 512)  # mel frames that are compiled for; longer recordings are read in pieces of the last
 SILENCE = 6.0  # natural log below the loudest frames: 52 dB
-FLOOR = -6.0  # of normalised log-mels
+FLOOR = -6.0  # of normalized log-mels
 
 
 class SoundEmotion(nn.Module):
@@ -41,7 +41,7 @@ class SoundEmotion(nn.Module):
     mask_bt = mask_bt[:, ::2]
     for i in range(self.blocks):
       hidden = nn.LayerNorm()(x) * mask_bt[..., None]
-      hidden = nn.Dense(self.channels)(_neighbours(hidden, self.kernel, 1 if i < 2 else 2))
+      hidden = nn.Dense(self.channels)(_neighbors(hidden, self.kernel, 1 if i < 2 else 2))
       hidden = nn.Dropout(self.dropout, deterministic=not train)(nn.gelu(hidden))
       x = x + hidden
     x = nn.LayerNorm()(x)
@@ -55,7 +55,7 @@ class SoundEmotion(nn.Module):
     return embedding, nn.Dense(len(EMOTIONS), name='logits')(hidden)
 
 
-def _neighbours(x_btc, kernel, dilation):
+def _neighbors(x_btc, kernel, dilation):
   """(B, T, C) -> (B, T, kernel * C): a convolution's input as a matrix, as dilated ones are slow on CPU."""
   reach = kernel // 2 * dilation
   padded = jnp.pad(x_btc, ((0, 0), (reach, reach), (0, 0)))
@@ -121,9 +121,9 @@ def sound_features(mel: np.ndarray) -> np.ndarray:
   """(T, 80) log mel -> (T, 240): relative to the level, relative to each band's mean, and its slope."""
   level = np.log(np.exp(mel).mean())
   relative = np.maximum(mel - level, FLOOR - 2)
-  centred = relative - relative.mean(0)
+  centerd = relative - relative.mean(0)
   slope = np.gradient(relative, axis=0) if len(mel) > 1 else np.zeros_like(mel)
-  return np.concatenate([(relative + 3) / 3, centred / 2, slope * 2], axis=1).astype(np.float32)
+  return np.concatenate([(relative + 3) / 3, centerd / 2, slope * 2], axis=1).astype(np.float32)
 
 
 @lru_cache(maxsize=1)

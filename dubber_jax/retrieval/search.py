@@ -52,7 +52,7 @@ class ExactSearch:
 
 
 class ScannSearch:
-  """Google's ScaNN: a tree of leaves, quantised scores, exact scores for the best candidates.
+  """Google's ScaNN: a tree of leaves, quantized scores, exact scores for the best candidates.
 
   Answers as ExactSearch does, up to its recall (docs/footage.md gives the figures). Build it from rows
   with `build`, keep it with `save`, open it with `load`.
@@ -99,7 +99,7 @@ class ScannSearch:
     opened = np.unique(np.geomspace(max(1, leaves / 64), leaves, 25).round().astype(int))
     depths = [(int(n), REORDERED) for n in opened] + [(leaves, REORDERED * more) for more in (2, 4, 8)]
     for self.leaves_searched, self.reordered in depths:
-      found, similarity = self._neighbours(queries, count + 1)
+      found, similarity = self._neighbors(queries, count + 1)
       similarity = -np.sort(-np.where(found == own[:, None], -np.inf, similarity), axis=1)[:, :count]
       # By similarity, not by row: clips with the same caption are as good as each other.
       if np.mean(similarity >= truth - 10.0**-TIE) >= RECALL:
@@ -133,12 +133,12 @@ class ScannSearch:
     return cls(searcher, rows, leaves_searched, reordered)
 
   def __call__(self, queries: np.ndarray, count: int, allowed: np.ndarray | None = None):
-    """As ExactSearch. A filter is applied to a longer list of neighbours; where that leaves too few of
+    """As ExactSearch. A filter is applied to a longer list of neighbors; where that leaves too few of
     them, the query is searched exactly."""
     queries = np.ascontiguousarray(queries, np.float32)
     total = len(self.rows)
     asked = min(total, count if allowed is None else 16 * count)
-    indices, similarity = self._neighbours(queries, asked)
+    indices, similarity = self._neighbors(queries, asked)
     found = indices < total
     if allowed is not None:
       allowed = np.broadcast_to(allowed, (len(queries), total))
@@ -151,7 +151,7 @@ class ScannSearch:
       )
     return best, score
 
-  def _neighbours(self, queries, asked):
+  def _neighbors(self, queries, asked):
     """A batch of one goes by the single-query path, which is quicker. Missing ones come as index N."""
     depth = (asked, max(asked, self.reordered), self.leaves_searched)
     if len(queries) == 1:

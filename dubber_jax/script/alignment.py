@@ -148,7 +148,7 @@ def _give_back_silence(times, pronunciations, wave):
       last = (heard[-1] + 1) * FRAME + 0.02 if len(heard) else 0.08
       word[-1] = (last_start, min(end, last_start + max(last, 3 * FRAME)))
     trimmed.append(word)
-  for i, word in enumerate(trimmed):  # what dies away before a pause is heard for longer than it is modelled
+  for i, word in enumerate(trimmed):  # what dies away before a pause is heard for longer than it is modeled
     limit = trimmed[i + 1][0][0] if i + 1 < len(trimmed) else len(loud) * FRAME
     last_start, end = word[-1]
     if limit - end >= SHORT_PAUSE:

@@ -17,7 +17,7 @@ LONGEST = 6.5  # s of a piece
 SHORTEST = 1.0  # s of a piece, where the pauses leave a choice
 
 
-def recognise(wave16k: np.ndarray) -> list[Word]:
+def recognize(wave16k: np.ndarray) -> list[Word]:
   """The words heard in (S,) float32 at 16 kHz, in order. Raises BadInput for sound that is silent or broken."""
   raw = to_int16(np.asarray(wave16k, np.float32)).tobytes()
   lock, decoder = _decoder()

@@ -232,9 +232,9 @@ _PARTS = {
   12: 'twelfth', 16: 'sixteenth', 20: 'twentieth', 32: 'thirty second', 64: 'sixty fourth', 100: 'hundredth',
 }  # fmt: skip
 _NUMERALS = ('II', 'III', 'IV', 'V', 'VI', 'VII', 'VIII', 'IX', 'X', 'XI', 'XII', 'XIII', 'XIV', 'XV', 'XVI')
-_SPELT_A = 0xE000  # private use
+_SPELLED_A = 0xE000  # private use
 # Words when in small letters only.
-_SPELT = frozenset(('US', 'IT', 'AI', 'AM', 'PM', 'TV', 'UK', 'UN', 'EU', 'ID', 'PC', 'USA'))
+_SPELLED = frozenset(('US', 'IT', 'AI', 'AM', 'PM', 'TV', 'UK', 'UN', 'EU', 'ID', 'PC', 'USA'))
 _WORD = r"[A-Za-z]+(?:'[A-Za-z]+)*"
 
 
@@ -373,8 +373,8 @@ def _initials(match):
 
 
 def _letters(word):
-  """Marks letters that are to be spelt, by code points that no text may use."""
-  return ''.join(chr(_SPELT_A + ord(letter) - ord('A')) for letter in word.upper())
+  """Marks letters that are to be spelled, by code points that no text may use."""
+  return ''.join(chr(_SPELLED_A + ord(letter) - ord('A')) for letter in word.upper())
 
 
 def _numeral(match):
@@ -423,7 +423,7 @@ def _unit(match):
   if suffix in ('m', 'g') and not unit and not re.match(r'\s*[A-Za-z]', match.string[match.end() :]):
     unit = _SHORT_UNITS[suffix]
   if unit is None:
-    spelt = suffix in ('AD', 'BC') or close and len(suffix) > 1 and suffix.isupper()
+    spelled = suffix in ('AD', 'BC') or close and len(suffix) > 1 and suffix.isupper()
     return f'{last} {_letters(suffix) if spelt else suffix}' + (f'/{per}' if per else '')
   if re.search(r'(?<![\d.,])1$', match.string[: match.start() + 1]):
     unit = _SINGULAR.get(unit) or re.sub('s$', '', unit)
@@ -434,7 +434,7 @@ def _unit(match):
 
 
 def _lower_capitals(text):
-  """GET OUT! is shouted, NASA is a name, and only BBC and US are spelt."""
+  """GET OUT! is shouted, NASA is a name, and only BBC and US are spelled."""
   shouted = not re.search('[a-z]', text) and len(re.findall(_WORD, text)) > 1
 
   def lower(match):
@@ -448,7 +448,7 @@ def _lower_capitals(text):
       return word.lower()
     if word.lower() in _INTERJECTIONS:
       return word.lower()
-    return _letters(word) if word in _SPELT or not _in_dictionary(word) else word.lower()
+    return _letters(word) if word in _SPELLED or not _in_dictionary(word) else word.lower()
 
   return re.sub(_WORD, lower, text)
 
@@ -503,7 +503,7 @@ def _pronounce(text, unspoken, guessed):
     if part == '\u2014':
       tokens.append(('-', None))
     elif '\ue000' <= part <= '\ue019':
-      letter = chr(ord(part) - _SPELT_A + ord('a'))
+      letter = chr(ord(part) - _SPELLED_A + ord('a'))
       tokens.append((letter, tuple('@' + code for code in _LETTERS[letter].split())))
     elif re.fullmatch(r'\.{2,}', part):
       tokens.append(('...', None))

@@ -269,17 +269,17 @@ def load_extra(path, step: int | None = None):
 
 
 def digest(path, step: int | None = None) -> dict[str, int | str]:
-  """{'step', 'parameters', 'optimiser', 'data'}: SHA-256 each, so that two runs can be compared bit for bit.
+  """{'step', 'parameters', 'optimizer', 'data'}: SHA-256 each, so that two runs can be compared bit for bit.
 
   Parameters go with their moving average and what else the network carries. The mesh makes no difference.
   """
-  step, state = _read(path, step, ('step', 'params', 'ema', 'extra', 'optimiser'))
+  step, state = _read(path, step, ('step', 'params', 'ema', 'extra', 'optimizer'))
   position = json.loads((workdir_path(path) / 'checkpoints' / str(step) / 'data' / 'metadata').read_text())
   weights = {name: state.get(name) for name in ('params', 'ema', 'extra')}
   return {
     'step': step,
     'parameters': _hash(weights),
-    'optimiser': _hash(state['optimiser']),
+    'optimizer': _hash(state['optimizer']),
     'data': hashlib.sha256(json.dumps(position, sort_keys=True).encode()).hexdigest(),
   }
 

@@ -134,15 +134,15 @@ def draw_loss(rows, path: Path):
 
   rows = list(rows)
   figure, axis = plt.subplots(figsize=(8, 4), layout='constrained')
-  for name, colour in (('total', 'tab:blue'), ('eval/total', 'tab:red')):
+  for name, color in (('total', 'tab:blue'), ('eval/total', 'tab:red')):
     points = np.array([(r['step'], r[name]) for r in rows if np.isfinite(r.get(name, np.nan))], float).reshape(-1, 2)
     if not len(points):
       continue
     steps, loss = points.T
-    axis.plot(steps, loss, color=colour, alpha=0.35, linewidth=0.8, marker='.' if len(steps) < 30 else '')
+    axis.plot(steps, loss, color=color, alpha=0.35, linewidth=0.8, marker='.' if len(steps) < 30 else '')
     width = max(1, len(loss) // 20)
     mean = np.convolve(np.pad(loss, (width - 1, 0), 'edge'), np.full(width, 1 / width), 'valid')
-    axis.plot(steps, mean, color=colour, label='evaluation' if 'eval' in name else 'training')
+    axis.plot(steps, mean, color=color, label='evaluation' if 'eval' in name else 'training')
   axis.set(xlabel='step', ylabel='loss')
   if axis.get_legend_handles_labels()[0]:
     axis.legend()

@@ -20,7 +20,7 @@ class TrainState:
   step: jax.Array
   params: Any
   ema: Any  # moving average of params: what is evaluated and shipped
-  optimiser: Any
+  optimizer: Any
   extra: Any  # what a network carries besides parameters, as batch statistics; {} where it is stateless
 
 
@@ -46,12 +46,12 @@ def new_state(task: Task, batch, key) -> TrainState:
   made = task.init(key, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), batch))
   params, extra = made if task.stateful else (made, {})
   ema = jax.tree.map(jnp.copy, params)
-  return TrainState(jnp.zeros((), jnp.int32), params, ema, make_optimiser(task).init(params), extra)
+  return TrainState(jnp.zeros((), jnp.int32), params, ema, make_optimizer(task).init(params), extra)
 
 
-def make_optimiser(task: Task) -> optax.GradientTransformation:
-  """The task's optimiser, which passes over a step whose gradient is not finite, and counts it."""
-  return optax.apply_if_finite(task.optimiser(), max_consecutive_errors=jnp.iinfo(jnp.int32).max)
+def make_optimizer(task: Task) -> optax.GradientTransformation:
+  """The task's optimizer, which passes over a step whose gradient is not finite, and counts it."""
+  return optax.apply_if_finite(task.optimizer(), max_consecutive_errors=jnp.iinfo(jnp.int32).max)
 
 
 def jit_step(config: Config, task: Task, mesh: Mesh, shardings: TrainState):
@@ -66,13 +66,13 @@ def jit_step(config: Config, task: Task, mesh: Mesh, shardings: TrainState):
 
 def make_step(config: Config, task: Task, mesh: Mesh | None = None):
   """(state, batch) -> (state, metrics), to be jitted; on a mesh, activations stay with the items they are of."""
-  optimiser = make_optimiser(task)
+  optimizer = make_optimizer(task)
   gradient = make_gradient(task, config.train.accumulate, mesh)
 
   def step(state: TrainState, batch):
     key = jax.random.fold_in(jax.random.key(config.seed), state.step)
     gradients, (metrics, extra) = gradient(state.params, state.extra, batch, key)
-    updates, inner = optimiser.update(gradients, state.optimiser, state.params)
+    updates, inner = optimizer.update(gradients, state.optimizer, state.params)
     params = optax.apply_updates(state.params, updates)
     keep = jnp.minimum(config.train.ema, (1.0 + state.step) / (10.0 + state.step))
     ema = jax.tree.map(lambda old, new: old * keep + new * (1 - keep), state.ema, params)

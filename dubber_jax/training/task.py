@@ -1,4 +1,4 @@
-"""What the one training loop serves: a network with its loss, its optimiser and its samples."""
+"""What the one training loop serves: a network with its loss, its optimizer and its samples."""
 
 import functools
 from collections.abc import Callable
@@ -20,7 +20,7 @@ DISCRIMINATORS = 'discriminators'
 
 @dataclass(frozen=True)
 class Task:
-  """init(key, batch) -> params; loss(params, batch, key) -> (scalar, {name: scalar}); optimiser();
+  """init(key, batch) -> params; loss(params, batch, key) -> (scalar, {name: scalar}); optimizer();
   samples(params, step, folder) draws and plays what has been learned, or None; speech(batch) -> its seconds of speech.
 
   A `stateful` network carries more than parameters, as running averages of its norms: init(key, batch) -> (params,
@@ -32,7 +32,7 @@ class Task:
 
   init: Callable[[jax.Array, dict], Any]
   loss: Callable[..., tuple[jax.Array, Any]]
-  optimiser: Callable[[], optax.GradientTransformation]
+  optimizer: Callable[[], optax.GradientTransformation]
   samples: Callable[[Any, int, Path], None] | None = None
   stateful: bool = False
   speech: Callable[[dict], float] | None = None
@@ -103,7 +103,7 @@ def voice_task(config: Config, samples=None) -> Task:
       losses['total'] += g.weight * losses['guidance']
     return losses['total'], losses
 
-  def optimiser():
+  def optimizer():
     if not c.weight:
       return adamw(config.train)
     groups = {'actor': adamw(config.train), DISCRIMINATORS: optax.chain(adamw(config.train), optax.scale(c.quicker))}
@@ -112,7 +112,7 @@ def voice_task(config: Config, samples=None) -> Task:
   def speech(batch):
     return batch['durations'].sum() * HOP / SAMPLE_RATE
 
-  return Task(init, loss, optimiser, samples, speech=speech, counts=voice_counts)
+  return Task(init, loss, optimizer, samples, speech=speech, counts=voice_counts)
 
 
 def shipped(params: dict) -> dict:

@@ -1,4 +1,4 @@
-"""Weights alone: small enough to carry from machine to machine where a checkpoint, with its optimiser, is not.
+"""Weights alone: small enough to carry from machine to machine where a checkpoint, with its optimizer, is not.
 
 A folder of bfloat16 safetensors files of at most 16 MiB each, with an index. A training that starts from one goes on
 with fresh optimizer moments; where the folder holds moving averages too, at the step and on the schedule it was at.
@@ -166,8 +166,8 @@ def start_from(initial, state, shardings, fresh: tuple[str, ...] = ()):
   state = state.replace(params=params, ema=ema)
   if given.ema is not None:  # with Adam's count so far on, its moments, which are zero, grow into their size
     step = jax.device_put(jnp.asarray(given.step, state.step.dtype), shardings.step)
-    optimizer = jax.tree.map(jnp.copy, optax.tree.set(state.optimiser, count=step))  # copies, since each is donated
-    state = state.replace(step=step, optimiser=optimizer)
+    optimizer = jax.tree.map(jnp.copy, optax.tree.set(state.optimizer, count=step))  # copies, since each is donated
+    state = state.replace(step=step, optimizer=optimizer)
   if not given.extra:
     return state
   return state.replace(extra=jax.device_put(_fitting(given.extra, state.extra), shardings.extra))

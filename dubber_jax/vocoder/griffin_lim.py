@@ -44,15 +44,15 @@ def griffin_lim(mel_btm: jax.Array, phase_btf: jax.Array, iterations: int) -> ja
   frames = mel_btm.shape[1]
   weight = jnp.maximum(overlap_add(jnp.tile(window**2, (1, frames, 1))), 1e-2)
 
-  def synthesise(spectrum):
+  def synthesize(spectrum):
     return overlap_add(jnp.fft.irfft(spectrum, n=WINDOW) * window) / weight
 
-  def analyse(wave):
+  def analyze(wave):
     return jnp.fft.rfft(frame(wave, frames) * window)
 
   def sharpen(_, state):
     spectrum, before = state
-    rebuilt = analyse(synthesise(spectrum))
+    rebuilt = analyze(synthesize(spectrum))
     ahead = rebuilt + 0.99 * (rebuilt - before)
     phase = ahead / jnp.maximum(jnp.abs(ahead), 1e-8)
     return magnitude * phase, rebuilt
@@ -60,7 +60,7 @@ def griffin_lim(mel_btm: jax.Array, phase_btf: jax.Array, iterations: int) -> ja
   angle = 2 * jnp.pi * phase_btf
   start = magnitude * jax.lax.complex(jnp.cos(angle), jnp.sin(angle))
   spectrum, _ = jax.lax.fori_loop(0, iterations, sharpen, (start, jnp.zeros_like(start)))
-  return synthesise(spectrum)[:, PAD : PAD + frames * HOP]
+  return synthesize(spectrum)[:, PAD : PAD + frames * HOP]
 
 
 class GriffinLim:
@@ -77,7 +77,7 @@ class GriffinLim:
     phase = Input((frames, WINDOW // 2 + 1), noise='random')
     return {'mel': Input((frames, MEL_BANDS), fill=LOG_FLOOR), 'phase': phase}
 
-  def synthesise(self, params: dict, arrays: dict) -> jax.Array:
+  def synthesize(self, params: dict, arrays: dict) -> jax.Array:
     return griffin_lim(arrays['mel'], arrays['phase'], self.iterations)
 
   def vocode(self, mel: np.ndarray, seed: int = 0, breathiness: float = 0.0, tremor: float = 0.0) -> np.ndarray:

@@ -4,7 +4,7 @@ Every vocoder has, besides `vocode(mel, seed)` for one take on the host,
 
   params                         nested weights, {} where there are none
   inputs(frames)                 {name: Input} for mels padded to so many frames; 'mel' is among them
-  synthesise(params, arrays)     a pure function of those arrays, batched: wave (B, frames * hop)
+  synthesize(params, arrays)     a pure function of those arrays, batched: wave (B, frames * hop)
   sample_rate, hop               Hz, samples a mel frame
 
 so that it can be exported: the program holds neither weights nor chance.

@@ -38,7 +38,7 @@ class NeuralVocoder:
     self.config = config
     self.module = ARCHITECTURES[name][0](config)
     self.params = jax.tree.map(jax.numpy.asarray, check_shapes(params, expected_shapes(self.module), name))
-    self._synthesise = jax.jit(self.synthesise)
+    self._synthesize = jax.jit(self.synthesize)
 
   @property
   def sample_rate(self) -> int:
@@ -53,7 +53,7 @@ class NeuralVocoder:
     noise = self.module.noise(frames) if hasattr(self.module, 'noise') else {}
     return {'mel': Input((frames, self.config.num_mels), fill=LOG_FLOOR), 'frames': Input((), 'int32'), **noise}
 
-  def synthesise(self, params: dict, arrays: dict) -> jax.Array:
+  def synthesize(self, params: dict, arrays: dict) -> jax.Array:
     noise = {k: v for k, v in arrays.items() if k not in ('mel', 'frames')}
     return self.module.apply({'params': params}, arrays['mel'], arrays['frames'], **noise)
 
@@ -79,7 +79,7 @@ class NeuralVocoder:
     arrays = {'mel': padded, 'frames': np.int32(frames), **draw(given, seed)}
     if 'voice_quality' in given:
       arrays['voice_quality'] = np.array([breathiness, tremor], np.float32)
-    wave = self._synthesise(self.params, {k: v[None] for k, v in arrays.items()})
+    wave = self._synthesize(self.params, {k: v[None] for k, v in arrays.items()})
     return np.array(wave[0, : frames * self.hop])
 
 

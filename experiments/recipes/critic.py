@@ -123,7 +123,7 @@ def listener(sizes):
 
 
 def rotated(*names):
-  """Every item gets its neighbour's: another text, voice or mouth."""
+  """Every item gets its neighbor's: another text, voice or mouth."""
   return lambda batch, rng: batch | {name: np.roll(batch[name], 1, axis=0) for name in names}
 
 
@@ -155,7 +155,7 @@ def measure(config: Config, params) -> tuple[dict[str, tuple[float, float]], dic
   }
   scales, figures = {}, {}
   for name, found in wrong.items():
-    counted = [i for i, item in enumerate(right) if counts(name, item, neighbour(right, i, config.critic.items))]
+    counted = [i for i, item in enumerate(right) if counts(name, item, neighbor(right, i, config.critic.items))]
     good = np.array([item[name] for item in right if can_be_wrong(name, item)])
     bad = np.array([found[i][name] for i in counted])
     scales[name] = (float(np.median(bad)), float(np.median(good)))
@@ -176,7 +176,7 @@ def can_be_wrong(name: str, item: dict) -> bool:
 
 
 def counts(name: str, item: dict, other: dict) -> bool:
-  """Whether an item given another's words or voice is wrong: a neighbour may be the same speaker, or say the same."""
+  """Whether an item given another's words or voice is wrong: a neighbor may be the same speaker, or say the same."""
   if not can_be_wrong(name, item):
     return False
   if name == 'together':
@@ -184,7 +184,7 @@ def counts(name: str, item: dict, other: dict) -> bool:
   return can_be_wrong(name, other) and other['row'][DIFFERS[name]] != item['row'][DIFFERS[name]]
 
 
-def neighbour(found: list[dict], i: int, size: int) -> dict:
+def neighbor(found: list[dict], i: int, size: int) -> dict:
   """The item whose voice or words item i got."""
   first = i - i % size
   chosen = found[first : first + size]

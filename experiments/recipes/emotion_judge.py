@@ -24,7 +24,7 @@ from data_pipelines.recordings import Recording, read_recordings
 from dubber_jax.evaluation.benchmark.plots import draw_confusions
 from dubber_jax.evaluation.bootstrap import interval
 from dubber_jax.evaluation.metrics import egemaps as measures
-from dubber_jax.evaluation.metrics.emotion import JUDGED, SHIPPED, Discriminant, beside, softmax, standardise
+from dubber_jax.evaluation.metrics.emotion import JUDGED, SHIPPED, Discriminant, beside, softmax, standardize
 from dubber_jax.inference.model_directory import SHIPPED as MODEL
 from dubber_jax.inference.model_directory import open_vocoder, sha256, write_manifest
 from dubber_jax.media.loudness import anchor
@@ -35,7 +35,7 @@ from dubber_jax.vocoder.griffin_lim import GriffinLim
 
 CHANGES = ('real', 'griffin_lim', 'vocoder', 'blurred', 'noisy')  # what each clip is heard through
 CALM = '02'  # RAVDESS's third number: counts as neutral, but is no reference
-SHRINKAGE = 0.5  # of the covariance, towards the unit matrix
+SHRINKAGE = 0.5  # of the covariance, toward the unit matrix
 TEMPERATURES = np.arange(1.0, 6.0, 0.1)  # by which logits are divided
 
 
@@ -104,16 +104,16 @@ def pairs(relative: bool) -> list[tuple[str, str | None]]:
 
 def fit(clips: Clips, chosen: np.ndarray, seen: list[tuple], emotion: np.ndarray | None = None) -> Discriminant:
   """Trains on the chosen clips (N,) bool, through every change that is `seen`: linear discriminants with a covariance
-  shrunk towards the unit matrix, all emotions taken to be as likely."""
+  shrunk toward the unit matrix, all emotions taken to be as likely."""
   x = np.concatenate([clips.features(*pair)[chosen] for pair in seen])
   labels = np.tile((clips.emotion if emotion is None else emotion)[chosen], len(seen))
   mean, scale = x.mean(0), x.std(0) + 1e-6
-  x = standardise(x, mean, scale)
-  centres = np.stack([x[labels == e].mean(0) for e in range(len(JUDGED))])
+  x = standardize(x, mean, scale)
+  centers = np.stack([x[labels == e].mean(0) for e in range(len(JUDGED))])
   within = np.mean([np.cov(x[labels == e].T, bias=True) for e in range(len(JUDGED))], axis=0)
   within = (1 - SHRINKAGE) * within + SHRINKAGE * np.trace(within) / len(within) * np.eye(len(within))
-  weights = np.linalg.solve(within, centres.T)
-  return Discriminant(mean, scale, weights, -0.5 * np.einsum('ed,de->e', centres, weights))
+  weights = np.linalg.solve(within, centers.T)
+  return Discriminant(mean, scale, weights, -0.5 * np.einsum('ed,de->e', centers, weights))
 
 
 def held_out(clips: Clips, relative: bool, judged: list[tuple], seen=None, other_sentence=False) -> np.ndarray:
@@ -187,10 +187,10 @@ def same_emotion(test: Clips, logits: np.ndarray) -> float:
   """Area under the curve: how often the embeddings of two actors are more alike in one emotion than in two."""
   from sklearn.metrics import roc_auc_score
 
-  centred = logits - logits.mean(1, keepdims=True)
-  centred /= np.linalg.norm(centred, axis=1, keepdims=True)
+  centerd = logits - logits.mean(1, keepdims=True)
+  centerd /= np.linalg.norm(centerd, axis=1, keepdims=True)
   others = test.speaker[:, None] < test.speaker
-  return float(roc_auc_score((test.emotion[:, None] == test.emotion)[others], (centred @ centred.T)[others]))
+  return float(roc_auc_score((test.emotion[:, None] == test.emotion)[others], (centerd @ centerd.T)[others]))
 
 
 def measure(clips: Clips, test: Clips, discriminants: dict[str, Discriminant]) -> tuple[list[str], np.ndarray]:

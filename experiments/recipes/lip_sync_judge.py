@@ -32,7 +32,7 @@ from dubber_jax.evaluation.metrics.lip_sync import (
   STORED,
   LipSync,
   cut_out,
-  levelled,
+  leveled,
   load_judge,
   log_mels,
   middle,
@@ -163,7 +163,7 @@ def other_sound(mel: np.ndarray, rng) -> np.ndarray:
   warped = mel[:, low] + (mel[:, low + 1] - mel[:, low]) * (place - low)
   tilt = rng.normal(0, 0.3) * np.linspace(-1, 1, BANDS) + rng.normal(0, 0.15, BANDS)
   floor = warped.max() - rng.uniform(2.5, 6.0) + 0.2 * rng.standard_normal(warped.shape)
-  heard = levelled(np.maximum(warped + tilt, floor))
+  heard = leveled(np.maximum(warped + tilt, floor))
   start, width = rng.integers(BANDS), rng.integers(8)
   heard[:, start : start + width] = 0
   return heard
@@ -181,7 +181,7 @@ def curves(params, films: Films, late: int = 0, order=None) -> np.ndarray:
   heard = slice(FINE * (EDGE - late), FINE * (FRAMES - EDGE - late))
   mels = films.mels if order is None else films.mels[order]
   pairs = zip(films.mouths, mels, strict=True)
-  return np.concatenate([np.asarray(curve(params, middle(m[seen])[None], levelled(s[heard])[None])) for m, s in pairs])
+  return np.concatenate([np.asarray(curve(params, middle(m[seen])[None], leveled(s[heard])[None])) for m, s in pairs])
 
 
 def next_of_same(films: Films) -> np.ndarray:
@@ -230,7 +230,7 @@ def table(rows: dict[str, dict]) -> list[str]:
 
 CARD = """# lip_sync_judge
 
-Hears whether a sound goes with a mouth, and how late it is. For evaluation only: two small networks of grey pixels
+Hears whether a sound goes with a mouth, and how late it is. For evaluation only: two small networks of gray pixels
 around the mouth and of log-mels; made by `experiments/recipes/lip_sync_judge.py`, used by
 `dubber_jax/evaluation/metrics/lip_sync.py`.
 

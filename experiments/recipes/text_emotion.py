@@ -57,10 +57,10 @@ def read_sentences(path: Path) -> tuple[list[tuple[str, int]], list[tuple[str, i
 
 
 def fit(x, y, decay):
-  """x (B, 384), y (B,) -> kernel (384, 8) and bias (8,) of the least regularised cross-entropy."""
+  """x (B, 384), y (B,) -> kernel (384, 8) and bias (8,) of the least regularized cross-entropy."""
   head = {'kernel': jnp.zeros((WIDTH, len(EMOTIONS))), 'bias': jnp.zeros(len(EMOTIONS))}
   targets = optax.smooth_labels(jax.nn.one_hot(y, len(EMOTIONS)), SMOOTHING)
-  optimiser = optax.adam(optax.cosine_decay_schedule(0.1, STEPS))
+  optimizer = optax.adam(optax.cosine_decay_schedule(0.1, STEPS))
 
   def loss(head):
     logits = x @ head['kernel'] + head['bias']
@@ -69,10 +69,10 @@ def fit(x, y, decay):
   @jax.jit
   def step(carry, _):
     head, state = carry
-    updates, state = optimiser.update(jax.grad(loss)(head), state)
+    updates, state = optimizer.update(jax.grad(loss)(head), state)
     return (optax.apply_updates(head, updates), state), None
 
-  (head, _), _ = jax.lax.scan(step, (head, optimiser.init(head)), length=STEPS)
+  (head, _), _ = jax.lax.scan(step, (head, optimizer.init(head)), length=STEPS)
   return jax.tree.map(np.asarray, head)
 
 

@@ -20,7 +20,7 @@ from dubber_jax.evaluation.benchmark.benchmark import Results
 from dubber_jax.evaluation.benchmark.evaluate import Evaluation
 from dubber_jax.evaluation.benchmark.finetune_director import emotion_batches, emotion_config, emotion_task
 from dubber_jax.evaluation.benchmark.numeric_features import FaceNumbers, SceneNumbers
-from dubber_jax.evaluation.benchmark.retrieval_variants import unheard, unlabelled, without
+from dubber_jax.evaluation.benchmark.retrieval_variants import unheard, unlabeled, without
 from dubber_jax.evaluation.benchmark.stimuli import read_films, read_lines
 from dubber_jax.evaluation.benchmark.systems import directed
 from dubber_jax.evaluation.benchmark.tables import Ablation, More, write_ablations
@@ -73,7 +73,7 @@ def evaluation(base: Model, steps: int = STEPS) -> Evaluation:
     'row_5': directed('no faces recalled', recall=without('face')),
     'row_6': directed('no texts recalled', recall=without('text')),
     'row_7': directed('nothing recalled', recall=without('scene', 'face', 'text')),
-    'row_8': directed('no labels', recall=unlabelled, director={'indirect': False}),
+    'row_8': directed('no labels', recall=unlabeled, director={'indirect': False}),
     'row_9': directed('no prosody', recall=unheard, director={'direct': False}),
   }
   trained = arms(base.config, steps) if steps else {}

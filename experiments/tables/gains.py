@@ -31,7 +31,7 @@ from dubber_jax.evaluation.benchmark.examples import Example, write_page
 from dubber_jax.evaluation.benchmark.finetune_director import emotion_batches, emotion_config, emotion_task
 from dubber_jax.evaluation.benchmark.plots import draw_confusions, draw_courses, draw_groups
 from dubber_jax.evaluation.benchmark.stimuli import balanced, read_films, read_lines, spread
-from dubber_jax.evaluation.benchmark.systems import best_of, directed, labelled, one_way
+from dubber_jax.evaluation.benchmark.systems import best_of, directed, labeled, one_way
 from dubber_jax.evaluation.benchmark.tables import Comparison, More, write_gains
 from dubber_jax.evaluation.bootstrap import Interval, interval
 from dubber_jax.inference.model_directory import SHIPPED, Model
@@ -83,7 +83,7 @@ def evaluation(base: Model, steps: int = 0) -> Evaluation:
     'off_best_of': best_of(ROUNDS * CANDIDATES, off),
     'on_once': directed(weights=on),
     'on': directed(rounds=ROUNDS, candidates=CANDIDATES, weights=on),
-    'off_label': labelled(on),
+    'off_label': labeled(on),
     'on_rounds_1': directed(rounds=1, candidates=CANDIDATES, weights=on, seeds=1),
     'on_rounds_2': directed(rounds=2, candidates=CANDIDATES, weights=on, seeds=1),
   }

@@ -22,7 +22,7 @@ from dubber_jax.dubbing.line import play_line, shipped_library
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.bootstrap import interval, share
 from dubber_jax.evaluation.metrics.speaker_similarity import likeness, load_judge
-from dubber_jax.evaluation.metrics.wer import Whisper, edits, normalise
+from dubber_jax.evaluation.metrics.wer import Whisper, edits, normalize
 from dubber_jax.inference.model_directory import SHIPPED, Model, load
 from dubber_jax.inference.voices import find_voice
 from dubber_jax.media.mel import mel_numpy
@@ -129,7 +129,7 @@ def speak(model: Model, voice, real: list[np.ndarray], path: Path, count: int) -
     wave = play_line(model, Line(text), voice, library).take.waveform
     spoken = load_judge().embed(wave, SAMPLE_RATE)
     heard = whisper.transcribe(wave, SAMPLE_RATE)
-    said, words = normalise(text).split(), normalise(heard).split()
+    said, words = normalize(text).split(), normalize(heard).split()
     rows.append(
       {
         'text': text,

@@ -15,7 +15,7 @@ from unittest import mock
 import numpy as np
 
 from dubber_jax.actor import duration
-from dubber_jax.evaluation.metrics.wer import Whisper, edits, normalise
+from dubber_jax.evaluation.metrics.wer import Whisper, edits, normalize
 from dubber_jax.inference.model_directory import load
 from dubber_jax.rehearsal import Part, perform, perform_all, vocode
 from dubber_jax.script.g2p import SILENCES, phonemize
@@ -41,7 +41,7 @@ def main():
     for i, text in enumerate(texts):
       for way, rate in [(w, r) for r in RATES for w in WAYS if (i, w, r) not in done]:
         heard = listener.transcribe(spoken_at(model, text, voices[i % len(voices)], rate, *WAYS[way]), SAMPLE_RATE)
-        words = normalise(text).split()
+        words = normalize(text).split()
         rows.append(
           {
             'line': i,
@@ -49,7 +49,7 @@ def main():
             'rate': rate,
             'words': len(words),
             'heard': heard,
-            'errors': edits(words, normalise(heard).split()),
+            'errors': edits(words, normalize(heard).split()),
           }
         )
         print(json.dumps(rows[-1]), file=file, flush=True)

@@ -203,11 +203,11 @@ def draw(path, said, names):
 
   figure, axis = plt.subplots(figsize=(9, 4.2), layout='constrained')
   at = np.arange(len(names))
-  for name, colour in (('distillMOS', '#c2410c'), ('DNSMOS', '#0e7490')):
+  for name, color in (('distillMOS', '#c2410c'), ('DNSMOS', '#0e7490')):
     values = [said[n][name] for n in names]
     middle = np.array([v.value for v in values])
     spread = [middle - [v.low for v in values], np.array([v.high for v in values]) - middle]
-    axis.errorbar(at, middle, np.abs(spread), marker='o', color=colour, label=name, capsize=3)
+    axis.errorbar(at, middle, np.abs(spread), marker='o', color=color, label=name, capsize=3)
   axis.set_ylabel('predicted MOS')
   natural = axis.twinx()
   natural.plot(at, [said[n]['natural'].value for n in names], 's--', color='#4d7c0f', label="critic's `natural`")

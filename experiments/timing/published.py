@@ -237,9 +237,9 @@ def build(network: str, fields: dict):
 
   config = make_config(network, fields)
   if network == 'published':
-    from dubber_jax.authentic_dubber.model import initialise, perform
+    from dubber_jax.authentic_dubber.model import initialize, perform
 
-    return lambda variables, batch: perform(config, variables, batch)['finished'], initialise(config, 0)
+    return lambda variables, batch: perform(config, variables, batch)['finished'], initialize(config, 0)
   from dubber_jax.vocoder.bigvgan import BigVGAN
 
   module = BigVGAN(config)
@@ -290,16 +290,16 @@ def training(fields: dict, batch: dict, precision: str = 'float32'):
   from dubber_jax.config import Config, PublishedConfig, TrainConfig
 
   task = published_task(Config(published=PublishedConfig(**fields), train=TrainConfig(precision=precision)))
-  optimiser = task.optimiser()
+  optimizer = task.optimizer()
 
   def create(key):
     params, extra = task.init(key, batch)
-    return params, extra, optimiser.init(params)
+    return params, extra, optimizer.init(params)
 
   def update(state, batch, key):
     params, extra, inner = state
     gradients, (losses, extra) = jax.grad(task.loss, has_aux=True)(params, extra, batch, key)
-    updates, inner = optimiser.update(gradients, inner, params)
+    updates, inner = optimizer.update(gradients, inner, params)
     return (optax.apply_updates(params, updates), extra, inner), losses['total']
 
   state, number = jax.jit(create)(jax.random.key(0)), 0

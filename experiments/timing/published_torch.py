@@ -385,9 +385,9 @@ class Published(nn.Module):
     log_durations, alignment = self.model.read(text, batch['lips'])
     mel, finished, emotion = self.model.play(styled, batch['durations'], batch)
     rate = alignment.shape[2] / alignment.shape[1]
-    centre, frame = torch.arange(alignment.shape[1])[:, None] * rate, torch.arange(alignment.shape[2])
+    center, frame = torch.arange(alignment.shape[1])[:, None] * rate, torch.arange(alignment.shape[2])
     reach = alignment.shape[2] / 10
-    band = (frame >= (centre - reach).clamp(min=0).trunc()) & (frame < (centre + reach).trunc())
+    band = (frame >= (center - reach).clamp(min=0).trunc()) & (frame < (center + reach).trunc())
     return (
       5 * (mel - batch['mel']).abs().mean()
       + 5 * (finished - batch['mel']).abs().mean()
@@ -476,7 +476,7 @@ class BigVGAN(nn.Module):
     return self.conv_post(self.activation_post(x)).clamp(-1, 1)[:, 0]
 
 
-def optimiser(network):
+def optimizer(network):
   """One Adam, two groups, as the released training has it."""
   return torch.optim.Adam(
     [
@@ -500,7 +500,7 @@ def main():
       network.load(weights)
   training = job['mode'] == 'train'
   network.train(training)
-  adam = optimiser(network) if training else None
+  adam = optimizer(network) if training else None
 
   def run():
     if not training:

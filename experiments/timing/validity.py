@@ -1,4 +1,4 @@
-"""What judges say of real speech of people whom nothing has heard: as it is, through the vocoder, and mislabelled.
+"""What judges say of real speech of people whom nothing has heard: as it is, through the vocoder, and mislabeled.
 
     python experiments/timing/validity.py -o docs              # docs/validity.md and .json; eight minutes of one core
     python experiments/timing/validity.py -o docs --each 2     # does it work?

@@ -7,7 +7,7 @@ import pytest
 
 from dubber_jax.authentic_dubber import checkpoint_names as names
 from dubber_jax.authentic_dubber.losses import published_losses
-from dubber_jax.authentic_dubber.model import PublishedConfig, PublishedDirectorActor, initialise
+from dubber_jax.authentic_dubber.model import PublishedConfig, PublishedDirectorActor, initialize
 from dubber_jax.types import MODALITIES
 
 SMALL = PublishedConfig(
@@ -63,7 +63,7 @@ def run(padding, variables, batch, method=None):
 
 @pytest.fixture(scope='module')
 def variables():
-  return initialise(SMALL, 0)
+  return initialize(SMALL, 0)
 
 
 def differences(a, b, item_a, item_b):

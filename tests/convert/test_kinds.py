@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 
 from dubber_jax.authentic_dubber import checkpoint_names
 from dubber_jax.authentic_dubber.directory import expected_shapes, load_published
-from dubber_jax.authentic_dubber.model import initialise, perform
+from dubber_jax.authentic_dubber.model import initialize, perform
 from dubber_jax.cli.main import main
 from dubber_jax.config import PublishedConfig
 from dubber_jax.convert.checkpoints import write_state_dict
@@ -32,7 +32,7 @@ def fixture():
 
 @pytest.fixture(scope='module')
 def checkpoint(fixture):
-  """As PyTorch would have loaded it: two state dicts and the optimiser's."""
+  """As PyTorch would have loaded it: two state dicts and the optimizer's."""
   both = {'model': {}, 'fusion_model': {}, 'optimizer': {'param_groups': [], 'lr': 1e-4}}
   for key, array in fixture.weights.items():
     both['model' if fixture.parts[key] == 'model' else 'fusion_model'][key] = array
@@ -169,7 +169,7 @@ def test_damaged_checkpoints_end_the_command_with_one_line(tmp_path, capsys):
 @pytest.mark.slow
 def test_whole_published_model_survives_the_way_to_torch_and_back(tmp_path):
   config = PublishedConfig()
-  state = checkpoint_names.to_torch(whole_rules(config), initialise(config, 3))
+  state = checkpoint_names.to_torch(whole_rules(config), initialize(config, 3))
   assert round(sum(v.size for v in state.values()) / 1e6, 1) == 149.1
   write_state_dict(state, tmp_path / 'full.safetensors')
   conversion = survey_checkpoint(tmp_path / 'full.safetensors')

@@ -7,7 +7,7 @@ import pytest
 from dubber_jax.actor.losses import voice_masks
 from dubber_jax.config import ActorConfig, GuidanceConfig
 from dubber_jax.data.batches import DOMAINS, VoiceBatches, shuffled
-from dubber_jax.data.packed import PackedSet, dequantise, quantise, write_packed
+from dubber_jax.data.packed import PackedSet, dequantize, quantize, write_packed
 from dubber_jax.errors import BadInput
 from dubber_jax.script.symbols import SYMBOLS
 from dubber_jax.types import EMOTIONS
@@ -15,7 +15,7 @@ from dubber_jax.types import EMOTIONS
 
 def test_mel_survives_packing_to_a_fortieth_of_a_neper():
   mel = np.random.default_rng(0).uniform(-11.5, 2.4, (50, 80))
-  assert np.abs(dequantise(quantise(mel)) - mel).max() < 0.028
+  assert np.abs(dequantize(quantize(mel)) - mel).max() < 0.028
 
 
 def test_every_item_is_seen_once_an_epoch_and_none_that_is_held_out(packed, config):

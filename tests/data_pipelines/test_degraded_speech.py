@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from data_pipelines import degraded_speech
-from dubber_jax.data.packed import PackedSet, quantise, write_packed
+from dubber_jax.data.packed import PackedSet, quantize, write_packed
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def folder(tmp_path):
   for i in range(22):
     spoken = i < 10 or i >= 20
     features = {
-      'mel': quantise(rng.normal(-5, 2, (30, 80))),
+      'mel': quantize(rng.normal(-5, 2, (30, 80))),
       'pitch': np.full(30, 120.0),
       'phonemes': [20] * spoken,
       'durations': [30] * spoken,
@@ -35,7 +35,7 @@ def folder(tmp_path):
   return tmp_path / 'set'
 
 
-def test_recordings_are_degraded_by_what_their_quality_says_and_without_text_not_towards_the_actor(folder, monkeypatch):
+def test_recordings_are_degraded_by_what_their_quality_says_and_without_text_not_toward_the_actor(folder, monkeypatch):
   monkeypatch.setattr(degraded_speech, 'KINDS', ('smeared', 'gta', 'noisy'))
   packed = PackedSet(folder)
   found = list(degraded_speech.degrade_set(folder, model=None, count=100))

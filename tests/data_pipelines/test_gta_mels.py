@@ -4,7 +4,7 @@ import pytest
 
 from data_pipelines import gta_mels
 from dubber_jax.config import ActorConfig, Config, DirectorConfig
-from dubber_jax.data.packed import PackedSet, quantise, write_packed
+from dubber_jax.data.packed import PackedSet, quantize, write_packed
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.batch import Shape, empty_batch, lay_noise, lay_voice
 from dubber_jax.inference.model_directory import Model
@@ -36,7 +36,7 @@ def folder(tmp_path):
   items = []
   for i, frames in enumerate(LENGTHS):
     features = {
-      'mel': quantise(rng.normal(-5, 2, (frames, 80))),
+      'mel': quantize(rng.normal(-5, 2, (frames, 80))),
       'pitch': np.full(frames, 150.0),
       'phonemes': [1, 20 + i, 1],
       'durations': [3, frames - 6, 3],
@@ -74,7 +74,7 @@ def test_each_recordings_frames_hold_its_own_take(folder, model, monkeypatch):
     lay_noise(batch, 0, frames, rng)
     alone = np.asarray(model.module.apply({'params': model.params}, batch)['finished'][0])
     first, last = packed.rows[i]['spans']['mel']
-    assert np.abs(stored[first:last].astype(int) - quantise(alone)).max() <= 1
+    assert np.abs(stored[first:last].astype(int) - quantize(alone)).max() <= 1
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def shard(tmp_path):
   rng, items = np.random.default_rng(3), []
   for i in range(3):
     features = {
-      'mel': quantise(rng.normal(-5, 2, (30, 80))),
+      'mel': quantize(rng.normal(-5, 2, (30, 80))),
       'pitch': np.full(30, 150.0 + 90 * (i == 2)),
       'phonemes': [] if i == 1 else [1, 20, 1],
       'durations': [] if i == 1 else [3, 24, 3],
@@ -120,7 +120,7 @@ def test_item_without_text_keeps_its_mel_and_the_others_do_not(shard, model, mon
 
 def test_folder_of_sound_alone_is_refused(shard, model, tmp_path):
   row, features = PackedSet(shard).item(1)
-  features['mel'] = quantise(features['mel'])
+  features['mel'] = quantize(features['mel'])
   write_packed(tmp_path / 'sound', [({k: v for k, v in row.items() if k != 'spans'}, features)])
   with pytest.raises(BadInput, match='no recording has a text'):
     gta_mels.write_gta_mels(tmp_path / 'sound', model)

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 from data_pipelines.pack import pack_sources, spread, with_sound
-from dubber_jax.data.packed import quantise, write_packed
+from dubber_jax.data.packed import quantize, write_packed
 from dubber_jax.errors import BadInput
 
 
 def packed(folder, name, count, phonemes=3):
   features = {
-    'mel': quantise(np.zeros((8, 80))),
+    'mel': quantize(np.zeros((8, 80))),
     'pitch': np.zeros(8),
     'phonemes': np.ones(phonemes),
     'durations': np.full(phonemes, 8 // max(phonemes, 1)),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from data_pipelines.speaker_augmentation import augment_set
-from dubber_jax.data.packed import FULL_SCALE, PackedSet, quantise, write_packed
+from dubber_jax.data.packed import FULL_SCALE, PackedSet, quantize, write_packed
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.types import HOP, SAMPLE_RATE
@@ -15,7 +15,7 @@ def packed(tmp_path):
   time = np.arange(frames * HOP) / SAMPLE_RATE
   wave = sum(np.sin(2 * np.pi * 200 * k * time) / k for k in range(1, 20)) * np.where(time < time[-1] / 2, 0.03, 0.12)
   features = {
-    'mel': quantise(mel_numpy(wave.astype(np.float32))),
+    'mel': quantize(mel_numpy(wave.astype(np.float32))),
     'pitch': np.full(frames, 200.0),
     'phonemes': [1, 20, 21, 1],
     'durations': [20, 66, 66, 20],
@@ -51,7 +51,7 @@ def test_packed_set_without_its_sound_is_named(packed):
 def test_recording_without_a_text_becomes_another_speakers_too(packed, monkeypatch, tmp_path):
   folder, wave = packed
   row, features = PackedSet(folder).item(0)
-  features |= {'mel': quantise(features['mel']), 'phonemes': np.zeros(0), 'durations': np.zeros(0)}
+  features |= {'mel': quantize(features['mel']), 'phonemes': np.zeros(0), 'durations': np.zeros(0)}
   sound = {'wave': (wave / FULL_SCALE * 32767).astype(np.int16)}
   write_packed(tmp_path / 'sound', [({k: v for k, v in row.items() if k != 'spans'}, features | sound)])
   monkeypatch.setattr('data_pipelines.speaker_augmentation.embed_speaker', lambda wave, rate: np.zeros(256))

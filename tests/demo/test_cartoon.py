@@ -22,7 +22,7 @@ def test_the_same_seed_draws_the_same_clip_and_another_seed_someone_else():
   assert not np.array_equal(first, other)
 
 
-def test_each_emotion_colours_the_scene_its_own_way():
+def test_each_emotion_colors_the_scene_its_own_way():
   corners = np.array([draw_cartoon(e, LINE, 0.2, 96)[:, :8, :8].mean((0, 1, 2)) for e in EMOTIONS])
   distances = np.linalg.norm(corners[:, None] - corners[None], axis=-1)
   assert distances[~np.eye(len(EMOTIONS), dtype=bool)].min() > 10

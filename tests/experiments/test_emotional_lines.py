@@ -6,7 +6,7 @@ from pathlib import Path
 
 from data_pipelines.teacher_plan import NEAR_TEST_LINES
 from dubber_jax.demo.cartoon import MOODS
-from dubber_jax.evaluation.metrics.wer import normalise
+from dubber_jax.evaluation.metrics.wer import normalize
 from dubber_jax.types import EMOTIONS
 
 REPOSITORY = Path(__file__).parents[2]
@@ -19,10 +19,10 @@ NEAR = 0.6  # of all words of two sentences, this share in both: the same senten
 
 def overlaps(texts) -> list[tuple[str, str]]:
   """Lines of the test that are nearly one of the texts, with it."""
-  others = {frozenset(normalise(text).split()): text for text in texts}
+  others = {frozenset(normalize(text).split()): text for text in texts}
   found = []
   for line in LINES:
-    words = frozenset(normalise(line['text']).split())
+    words = frozenset(normalize(line['text']).split())
     found += [(line['text'], text) for other, text in others.items() if len(words & other) > NEAR * len(words | other)]
   return found
 

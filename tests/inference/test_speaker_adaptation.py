@@ -11,7 +11,7 @@ from dubber_jax.inference import speaker_adaptation
 from dubber_jax.inference.model_directory import fitted_names, read_voices, write_voices
 from dubber_jax.inference.speaker_adaptation import Piece, cut_pieces, fit_voice
 from dubber_jax.rehearsal import Part, perform_all
-from dubber_jax.script.asr import recognise
+from dubber_jax.script.asr import recognize
 from dubber_jax.script.g2p import encode, phonemize
 from dubber_jax.types import SAMPLE_RATE, Direction
 
@@ -82,7 +82,7 @@ def test_pieces_of_real_speech_have_words_that_last_as_long_as_they_do(data_dir)
   from dubber_jax.media.sound import read_sound, resample
 
   wave = read_sound(next((data_dir / 'vctk').glob('**/*.opus')), SAMPLE_RATE)
-  assert len(recognise(resample(wave, SAMPLE_RATE, 16000))) >= 3
+  assert len(recognize(resample(wave, SAMPLE_RATE, 16000))) >= 3
   pieces = cut_pieces(wave)
   assert pieces
   for p in pieces:

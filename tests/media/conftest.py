@@ -27,14 +27,14 @@ SIDES = (96, 64)  # width, height
 CLICKS = (0.2, 0.9, 1.6)  # s
 
 
-def grey(index: int) -> int:
+def gray(index: int) -> int:
   """The shade of picture `index`: one of ten, far enough apart to be told from each other after any codec."""
   return 25 + 22 * (index * 3 % 10)
 
 
 def index_of(frames: np.ndarray) -> list[int]:
   """The last digit of the number of the picture that each frame shows, by its shade."""
-  return [int(np.abs([grey(i) - f.mean() for i in range(10)]).argmin()) for f in frames]
+  return [int(np.abs([gray(i) - f.mean() for i in range(10)]).argmin()) for f in frames]
 
 
 def clicks(seconds: float, rate: int = 48000) -> np.ndarray:
@@ -69,7 +69,7 @@ def film(
   gop=12,
   faststart=False,
 ):
-  """Makes a film whose picture i is of shade grey(i), the tracks after the first darker by one step.
+  """Makes a film whose picture i is of shade gray(i), the tracks after the first darker by one step.
 
   times: seconds of each picture, else `fps` a second. sound: (S,) or (2, S) at 48 kHz, by default clicks.
   delay: seconds by which the sound starts late.
@@ -95,7 +95,7 @@ def film(
     ]
     for number, stream in enumerate(pictures):
       for index, time in enumerate(times):
-        frame = av.VideoFrame.from_ndarray(np.full((sides[1], sides[0], 3), grey(index + number), np.uint8))
+        frame = av.VideoFrame.from_ndarray(np.full((sides[1], sides[0], 3), gray(index + number), np.uint8))
         base = stream.codec_context.time_base or Fraction(1, fps)
         frame.pts, frame.time_base = round(time / base), base
         file.mux(stream.encode(frame))

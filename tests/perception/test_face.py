@@ -27,7 +27,7 @@ def test_ported_network_computes_what_the_packaged_one_does():
     )
     reference.invoke()
     given = reference.get_tensor(reference.get_output_details()[0]['index'])[0]
-    np.testing.assert_allclose(given, expected, atol=0.08)  # it is quantised to 8 bits
+    np.testing.assert_allclose(given, expected, atol=0.08)  # it is quantized to 8 bits
 
 
 def test_without_a_face_nothing_is_read():

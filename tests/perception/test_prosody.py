@@ -17,11 +17,11 @@ def test_pitch_sits_on_the_mel_frames_it_was_sung_in():
   silence = np.zeros(22050 // 2, np.float32)
   pitch = track_pitch(np.concatenate([silence, wave, silence]), 22050)
   assert len(pitch) == int(2.5 * 22050) // 256
-  centres = np.arange(len(pitch)) * 256 + 128 - len(silence)
-  inside = (centres > 2500) & (centres < len(wave) - 2500)
-  truth = hz[np.clip(centres, 0, len(hz) - 1)]
+  centers = np.arange(len(pitch)) * 256 + 128 - len(silence)
+  inside = (centers > 2500) & (centers < len(wave) - 2500)
+  truth = hz[np.clip(centers, 0, len(hz) - 1)]
   assert np.abs(np.log2(pitch[inside] / truth[inside])).max() < 0.25 / 12
-  assert (pitch[(centres < -1500) | (centres > len(wave) + 1500)] == 0).all()
+  assert (pitch[(centers < -1500) | (centers > len(wave) + 1500)] == 0).all()
 
 
 def test_quiet_sound_of_another_rate_gets_the_same_pitch():

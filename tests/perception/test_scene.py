@@ -11,8 +11,8 @@ def _plain(red, green, blue, frames=10):
 
 
 @pytest.mark.parametrize('colour, hue', [((200, 0, 0), 0), ((0, 200, 0), 120), ((0, 0, 200), 240), ((200, 200, 0), 60)])
-def test_hue_of_a_plain_colour(colour, hue):
-  numbers = measure(_plain(*colour))
+def test_hue_of_a_plain_color(color, hue):
+  numbers = measure(_plain(*color))
   assert (numbers['hue'] - hue + 180) % 360 - 180 == pytest.approx(0, abs=0.5)
   assert numbers['saturation'] == pytest.approx(1) and numbers['brightness'] == pytest.approx(200 / 255, abs=1e-3)
 
@@ -34,7 +34,7 @@ def test_motion_is_measured():
   assert measure(frames)['motion'] > 0.02 > measure(_plain(60, 60, 60))['motion']
 
 
-def test_grey_picture_names_no_hue():
+def test_gray_picture_names_no_hue():
   assert 'hardly any colour' in read_scene(_plain(128, 128, 128))[2]
 
 

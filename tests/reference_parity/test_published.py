@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from dubber_jax.authentic_dubber.losses import diagonal_band, published_optimiser
+from dubber_jax.authentic_dubber.losses import diagonal_band, published_optimizer
 from dubber_jax.convert.parity import compare
 
 KEPT = Path(__file__).parents[1] / 'reference_parity' / 'fixtures'
@@ -39,9 +39,9 @@ def test_band_of_the_diagonal_loss_is_cut_exactly_where_float32_says():
   phonemes, lips = (x.ravel() for x in np.meshgrid(np.arange(1, 81), np.arange(1, 121)))
   ours = np.asarray(jax.jit(diagonal_band, static_argnums=(0, 1))(80, 120, jnp.asarray(phonemes), jnp.asarray(lips)))
   one = np.float32
-  centre = (lips.astype(one) / phonemes.astype(one))[:, None] * np.arange(80, dtype=one)
+  center = (lips.astype(one) / phonemes.astype(one))[:, None] * np.arange(80, dtype=one)
   reach = (lips.astype(one) / one(10))[:, None]
-  first, end = np.trunc(np.maximum(centre - reach, 0))[..., None], np.trunc(centre + reach)[..., None]
+  first, end = np.trunc(np.maximum(center - reach, 0))[..., None], np.trunc(center + reach)[..., None]
   frame = np.arange(120)
   spoken = (np.arange(80) < phonemes[:, None])[..., None]
   np.testing.assert_array_equal(ours, (frame >= first) & (frame < end) & spoken)
@@ -49,10 +49,10 @@ def test_band_of_the_diagonal_loss_is_cut_exactly_where_float32_says():
 
 def test_model_gradients_are_clipped_as_pytorch_does_and_those_of_fusion_are_not():
   params = {'lips': jnp.zeros(3), 'mel': jnp.zeros(2), 'fusion': jnp.zeros(3)}
-  optimiser = published_optimiser()
-  state = optimiser.init(params)
+  optimizer = published_optimizer()
+  state = optimizer.init(params)
   grads = {'lips': jnp.full(3, 3.0), 'mel': jnp.full(2, 4.0), 'fusion': jnp.full(3, 3.0)}
-  _, state = optimiser.update(grads, state, params)
+  _, state = optimizer.update(grads, state, params)
   moments = jax.tree.leaves([mu for _, mu in optax.tree_utils.tree_get_all_with_path(state, 'mu')])
   norm = np.sqrt(3 * 9 + 2 * 16)
   largest = sorted({round(float(np.abs(m).max()), 6) for m in moments if np.asarray(m).size})

@@ -302,9 +302,9 @@ def weighted_losses(batch, taken, log_d, utterance, alignment, text_pad, lip_pad
   wanted = (batch['durations'].to(log_d.dtype) + 1).log()
   cosine = F.cosine_similarity(utterance, batch['spk_embedding'], eps=1e-6)
   count, lips = batch['src_len'].float(), batch['face_lens'].float()
-  centre = (lips / count)[:, None] * torch.arange(alignment.shape[1]).float()
+  center = (lips / count)[:, None] * torch.arange(alignment.shape[1]).float()
   reach = (lips / 10)[:, None]
-  first, end = (centre - reach).clamp(min=0).trunc()[..., None], (centre + reach).trunc()[..., None]
+  first, end = (center - reach).clamp(min=0).trunc()[..., None], (center + reach).trunc()[..., None]
   frame = torch.arange(alignment.shape[2])
   band = (frame >= first) & (frame < end)
   heard = alignment.masked_fill(text_pad[..., None] | lip_pad[:, None], 0)

@@ -10,8 +10,8 @@ from dubber_jax.retrieval.search import ExactSearch, ScannSearch, unit_rows
 
 
 def clustered(rng, rows, width=32, kinds=40):
-  centres = rng.standard_normal((kinds, width))
-  return unit_rows(centres[rng.integers(kinds, size=rows)] + 0.4 * rng.standard_normal((rows, width)))
+  centers = rng.standard_normal((kinds, width))
+  return unit_rows(centers[rng.integers(kinds, size=rows)] + 0.4 * rng.standard_normal((rows, width)))
 
 
 def test_text_similarity_is_the_mean_of_both_halves_cosines():

@@ -147,7 +147,7 @@ def test_an_unknown_symbol_is_refused():
     encode(['@QQ'])
 
 
-def test_marks_within_words_are_not_spelt_into_them():
+def test_marks_within_words_are_not_spelled_into_them():
   assert spoken('visit www.foo.org at twelve:thirty') == 'visit w w w dot foo dot org at twelve thirty'
 
 

@@ -30,7 +30,7 @@ TINY = Config(
   director=DirectorConfig(width=16, exemplars=1, dropout=0.0),
   train=TrainConfig(steps=20, warmup_steps=2, decay_steps=0, learning_rate=1e-3),
 )
-# What is compiled is run a few times on little: optimised, it would take twice as long.
+# What is compiled is run a few times on little: optimized, it would take twice as long.
 DEVICES = {
   'XLA_FLAGS': '--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 '
   '--xla_llvm_disable_expensive_passes=true',
@@ -49,7 +49,7 @@ def small_batch(config, dtype=np.float32, items=8):
 
 
 def numpy_task(config, dtype=np.float32):
-  """The voice, its weights drawn by NumPy: the model's own initialisers take long to compile."""
+  """The voice, its weights drawn by NumPy: the model's own initializers take long to compile."""
   from dubber_jax.training.task import voice_task
 
   task = voice_task(config)
@@ -75,7 +75,7 @@ def train_on(say, dtype, meshes):
     task, mesh = numpy_task(config, dtype), make_mesh(mesh_config)
     state, shardings = create_state(config, task, batch, mesh)
     placed = jax.device_put(batch, batch_sharding(mesh))
-    whole = {path_name(p): x.sharding.is_fully_replicated for p, x in jax.tree.leaves_with_path(state.optimiser)}
+    whole = {path_name(p): x.sharding.is_fully_replicated for p, x in jax.tree.leaves_with_path(state.optimizer)}
     if dtype == 'float32':
       gradient = jax.jit(make_gradient(task, mesh=mesh), out_shardings=(shardings.params, None))
       first, (metrics, _) = gradient(state.params, {}, placed, jax.random.key(0))

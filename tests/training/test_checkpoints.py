@@ -13,7 +13,7 @@ from dubber_jax.training import checkpoints
 from dubber_jax.training.checkpoints import Workdir, best_step, digest, last_step, load_weights
 from dubber_jax.training.weight_export import initial_weights, read_weights, write_weights
 
-STATE = {'params': {'w': np.arange(6.0).reshape(2, 3)}, 'ema': {'w': np.ones((2, 3))}, 'optimiser': {'n': np.int32(1)}}
+STATE = {'params': {'w': np.arange(6.0).reshape(2, 3)}, 'ema': {'w': np.ones((2, 3))}, 'optimizer': {'n': np.int32(1)}}
 
 
 @contextlib.contextmanager
@@ -45,11 +45,11 @@ def test_a_step_half_deleted_by_a_kill_does_not_keep_a_run_from_opening(tmp_path
 def test_digest_differs_with_each_of_its_parts_alone(tmp_path):
   fill(tmp_path / 'a', {1: None})
   other = jax.tree.map(np.copy, STATE)
-  other['optimiser']['n'] += 1
+  other['optimizer']['n'] += 1
   with opened(tmp_path / 'b') as run:
     run.save(1, jax.device_put(other), {'next_index': 7})
   a, b = digest(tmp_path / 'a'), digest(tmp_path / 'b')
-  assert [a[k] == b[k] for k in ('parameters', 'optimiser', 'data')] == [True, False, False]
+  assert [a[k] == b[k] for k in ('parameters', 'optimizer', 'data')] == [True, False, False]
 
 
 def test_learning_rate_may_not_change_in_a_run_but_where_and_how_long_may(tmp_path):

@@ -83,7 +83,7 @@ def test_learning_rate_warms_up_holds_and_falls_to_zero(config):
 
 def test_run_whose_gradients_stay_infinite_ends_with_the_batch_that_did_it(packed, config, tmp_path):
   task = small_task(config)
-  broken = Task(task.init, lambda p, b, k: (task.loss(p, b, k)[0] / 0.0, {'total': jnp.inf}), task.optimiser)
+  broken = Task(task.init, lambda p, b, k: (task.loss(p, b, k)[0] / 0.0, {'total': jnp.inf}), task.optimizer)
   with pytest.raises(BadInput, match='not been finite') as told:
     train(steps(config, 60, save_every=100), broken, VoiceBatches(config, [packed]), tmp_path, progress=False)
   kept = np.load(next(tmp_path.glob('nonfinite_*.npz')))
@@ -158,7 +158,7 @@ def test_a_run_that_is_carried_to_another_machine_goes_on_at_its_step(packed, co
   on = run(further, packed, tmp_path / 'second')
   assert int(on.step) == 6
   assert np.abs(on.ema['w'] - first['w']).max() > 0
-  counts = optax.tree.get_all_with_path(on.optimiser, 'count')
+  counts = optax.tree.get_all_with_path(on.optimizer, 'count')
   assert counts and all(int(count) == 6 for _, count in counts)
   assert jax.tree.structure(on) == jax.tree.structure(whole)
 

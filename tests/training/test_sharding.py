@@ -95,9 +95,9 @@ def test_vectors_of_a_stack_are_not_taken_for_matrices():
   from dubber_jax.training.task import adamw
 
   ones = {'decoder': {'block': {'up': {'kernel': jnp.ones((2, 4, 8)), 'bias': jnp.ones((2, 8))}}}}
-  optimiser = adamw(TrainConfig(learning_rate=1.0, warmup_steps=0, weight_decay=0.5))
+  optimizer = adamw(TrainConfig(learning_rate=1.0, warmup_steps=0, weight_decay=0.5))
   zeros = jax.tree.map(jnp.zeros_like, ones)
-  decayed = optimiser.update(zeros, optimiser.init(ones), ones)[0]['decoder']['block']['up']
+  decayed = optimizer.update(zeros, optimizer.init(ones), ones)[0]['decoder']['block']['up']
   assert (decayed['kernel'] == -0.5).all() and (decayed['bias'] == 0).all()
 
 

@@ -34,7 +34,7 @@ from dubber_jax.media.sound import read_sound, wav_bytes
 from dubber_jax.storage.atomic import complete_file
 from dubber_jax.types import EMOTIONS, HOP, LIP_RATE, MODALITIES, SAMPLE_RATE, MouthTrack, Take
 
-COLOURS = {
+COLORS = {
   'angry': '#e5533d',
   'disgust': '#93ab45',
   'fear': '#8f7fe0',
@@ -100,7 +100,7 @@ def write_report(result: dict, out_html: str | Path, assets: ReportAssets, overw
       _line(number, line, arrays, film if not several else None)
       for number, (line, arrays) in enumerate(zip(results, assets.lines, strict=True), 1)
     ],
-    'colours': COLOURS,
+    'colours': COLORS,
   }
   html = _template().render(page)
   with complete_file(out_html, overwrite) as beside:
@@ -133,7 +133,7 @@ def _line(number: int, result: Mapping, arrays: LineAssets, film: dict | None) -
     'when': _when(line, arrays),
     'voice': _voice(result),
     'mood': mood,
-    'colour': COLOURS[mood],
+    'colour': COLORS[mood],
     'player': player,
     'note': direction.get('note') or '',
     'note_zh': direction.get('note_zh') or '',
@@ -292,7 +292,7 @@ def _bars(values) -> list[dict]:
   values = _probabilities(values)
   best = max(values, default=0.0)
   return [
-    {'emotion': emotion, 'percent': round(100 * value), 'colour': COLOURS[emotion], 'best': value == best > 0}
+    {'emotion': emotion, 'percent': round(100 * value), 'colour': COLORS[emotion], 'best': value == best > 0}
     for emotion, value in zip(EMOTIONS, values, strict=False)
   ]
 
@@ -383,7 +383,7 @@ def _exemplars(exemplars: Mapping) -> list[dict]:
           'key': clip.get('key') or '',
           'text': clip.get('text') or '',
           'emotion': clip.get('emotion') or '',
-          'colour': COLOURS.get(clip.get('emotion') or '', COLOURS['neutral']),
+          'colour': COLORS.get(clip.get('emotion') or '', COLORS['neutral']),
           'similarity': f'{similarity:.2f}',
           'percent': round(100 * min(1.0, max(0.0, similarity))),
           'prosody': [
@@ -428,7 +428,7 @@ def _rounds(rounds: Sequence[Mapping]) -> list[dict]:
   return shown
 
 
-STAGE_COLOURS = ('#d9a441', '#6fa8a0', '#c8705a', '#7f8fc9', '#a9b665', '#b983b0', '#8a9aa0', '#d08c60')
+STAGE_COLORS = ('#d9a441', '#6fa8a0', '#c8705a', '#7f8fc9', '#a9b665', '#b983b0', '#8a9aa0', '#d08c60')
 
 
 def _seconds(result: Mapping, slot: float) -> dict | None:
@@ -449,9 +449,9 @@ def _seconds(result: Mapping, slot: float) -> dict | None:
         'name': name.replace('_', ' '),
         'seconds': f'{value:.2f}',
         'percent': round(100 * value / total, 2),
-        'colour': colour,
+        'colour': color,
       }
-      for (name, value), colour in zip(stages.items(), STAGE_COLOURS * (1 + len(stages) // 8), strict=False)
+      for (name, value), color in zip(stages.items(), STAGE_COLORS * (1 + len(stages) // 8), strict=False)
     ],
   }
 

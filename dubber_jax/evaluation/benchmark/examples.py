@@ -80,8 +80,8 @@ def draw_mel(mel: np.ndarray):
   from PIL import Image
 
   level = np.clip((mel.T[::-1] - LOG_FLOOR) / (LOUDEST - LOG_FLOOR), 0, 1)
-  colours = matplotlib.colormaps['magma'](level, bytes=True)[..., :3]
-  return Image.fromarray(np.repeat(colours, TALL, axis=0))
+  colors = matplotlib.colormaps['magma'](level, bytes=True)[..., :3]
+  return Image.fromarray(np.repeat(colors, TALL, axis=0))
 
 
 def _template():

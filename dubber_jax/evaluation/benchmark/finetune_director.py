@@ -51,11 +51,11 @@ def on_path(name: str) -> bool:
 def emotion_task(config: Config) -> Task:
   """As `voice_task`; only the emotion path moves."""
 
-  def optimiser():
+  def optimizer():
     groups = {'path': adamw(config.train), 'rest': optax.set_to_zero()}
     return optax.partition(groups, lambda params: {name: 'path' if on_path(name) else 'rest' for name in params})
 
-  return dataclasses.replace(voice_task(config), optimiser=optimiser)
+  return dataclasses.replace(voice_task(config), optimizer=optimizer)
 
 
 def starting_weights(config: Config, base: Model, anew: bool) -> dict:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.evaluation.metrics.wer import edits, normalise
+from dubber_jax.evaluation.metrics.wer import edits, normalize
 
 
 @dataclass
@@ -128,8 +128,8 @@ def open_judge(name: str) -> Callable[[np.ndarray, int], object]:
 
 def errors(said: str, heard: str, of: Callable = str.split) -> tuple[int, int]:
   """-> errors and words of one clip, as `word_error` counts them; of=tuple: characters and spaces."""
-  said = of(normalise(said))
-  return edits(said, of(normalise(heard))), len(said)
+  said = of(normalize(said))
+  return edits(said, of(normalize(heard))), len(said)
 
 
 def cores() -> int:

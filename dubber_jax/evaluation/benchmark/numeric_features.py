@@ -15,7 +15,7 @@ UNKNOWN = np.full(len(EMOTIONS), 1 / len(EMOTIONS), np.float32)
 
 
 class SceneNumbers:
-  """Hue, colour, light and motion."""
+  """Hue, color, light and motion."""
 
   name = 'scene-numbers'
   version = '1'

@@ -8,7 +8,7 @@ import numpy as np
 from dubber_jax.evaluation.bootstrap import Gain, Interval
 from dubber_jax.storage.atomic import complete_file
 
-COLOURS = ('#3b6ea5', '#c8743c', '#4f8f5b', '#8a5a9e', '#9a9a9a', '#b5484f')
+COLORS = ('#3b6ea5', '#c8743c', '#4f8f5b', '#8a5a9e', '#9a9a9a', '#b5484f')
 TARGET = '#c0392b'
 DOTS = 110  # an inch
 ACROSS = 3  # places side by side
@@ -24,7 +24,7 @@ def draw_gains(path: str | Path, rows: Mapping[str, Sequence[tuple[str, Gain]]],
   for place, (metric, gains) in zip(places, rows.items(), strict=False):
     height = np.arange(len(gains))[::-1]
     for y, (_, gain) in zip(height, gains, strict=True):
-      _point(place, y, gain, COLOURS[0] if gain.told_from_zero else COLOURS[4])
+      _point(place, y, gain, COLORS[0] if gain.told_from_zero else COLORS[4])
     place.axvline(0, color='#888888', linewidth=0.8)
     if metric in targets:
       place.axvline(targets[metric], color=TARGET, linestyle='--', linewidth=1.2)
@@ -47,7 +47,7 @@ def draw_ablations(
   sheet, places = _sheet(1, len(changes), 4.6, 1.1 + 0.34 * len(names))
   height = np.arange(len(names))[::-1]
   for place, (metric, gains) in zip(places, changes.items(), strict=True):
-    place.barh(height, [gain.value for gain in gains], height=0.6, color=COLOURS[0], alpha=0.75)
+    place.barh(height, [gain.value for gain in gains], height=0.6, color=COLORS[0], alpha=0.75)
     for y, gain in zip(height, gains, strict=True):
       place.plot([gain.low, gain.high], [y, y], color='#222222', linewidth=1.2)
     theirs = [(value, y) for value, y in zip(published.get(metric, ()), height, strict=False) if value is not None]
@@ -66,14 +66,14 @@ def draw_courses(
 ) -> None:
   """{arm: [(x, figure)]}: a line an arm with its intervals, as quality against rounds; of one figure, a point."""
   sheet, (place,) = _sheet(1, 1, 5.4, 3.6)
-  for (arm, points), colour in zip(courses.items(), COLOURS * (1 + len(courses) // len(COLOURS)), strict=False):
+  for (arm, points), color in zip(courses.items(), COLORS * (1 + len(courses) // len(COLORS)), strict=False):
     x, values = [p[0] for p in points], [p[1] for p in points]
-    place.plot(x, [v.value for v in values], marker='o', color=colour, label=arm)
+    place.plot(x, [v.value for v in values], marker='o', color=color, label=arm)
     low, high = [v.low for v in values], [v.high for v in values]
     if len(x) > 1:
-      place.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0)
+      place.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
     else:
-      place.vlines(x, low, high, color=colour, linewidth=1.6)
+      place.vlines(x, low, high, color=color, linewidth=1.6)
   place.set(xlabel=across, ylabel=up)
   place.legend(fontsize=8)
   _save(sheet, path)
@@ -87,9 +87,9 @@ def draw_groups(path: str | Path, groups: Mapping[str, Mapping[str, Mapping[str,
     names = list(next(iter(arms.values())))
     for i, (arm, found) in enumerate(arms.items()):
       x = np.arange(len(names)) + 0.8 * (i - (len(arms) - 1) / 2) / len(arms)
-      colour = COLOURS[i % len(COLOURS)]
-      place.vlines(x, [found[n].low for n in names], [found[n].high for n in names], color=colour, linewidth=1.6)
-      place.plot(x, [found[n].value for n in names], 'o', color=colour, markersize=5, label=arm)
+      color = COLORS[i % len(COLORS)]
+      place.vlines(x, [found[n].low for n in names], [found[n].high for n in names], color=color, linewidth=1.6)
+      place.plot(x, [found[n].value for n in names], 'o', color=color, markersize=5, label=arm)
     place.set_xticks(range(len(names)), names, rotation=30, ha='right', fontsize=8)
     place.set_title(heading, fontsize=10)
     place.set_ylabel(across, fontsize=8)
@@ -131,9 +131,9 @@ def _sheet(down, across, width, height):
   return sheet, sheet.subplots(down, across, squeeze=False).flat
 
 
-def _point(place, y, gain, colour):
-  place.plot([gain.low, gain.high], [y, y], color=colour, linewidth=2.4, solid_capstyle='round')
-  place.plot([gain.value], [y], marker='o', color=colour)
+def _point(place, y, gain, color):
+  place.plot([gain.low, gain.high], [y, y], color=color, linewidth=2.4, solid_capstyle='round')
+  place.plot([gain.value], [y], marker='o', color=color)
 
 
 def _percent(value, _):

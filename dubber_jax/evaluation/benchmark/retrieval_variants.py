@@ -25,7 +25,7 @@ def without(*modalities: str):
   return recall
 
 
-def unlabelled(library: Library, reading: Reading, count: int, **options) -> Exemplars:
+def unlabeled(library: Library, reading: Reading, count: int, **options) -> Exemplars:
   """As ever, but the planner is not told which emotion an exemplar plays. For what the graphs get: DirectorConfig."""
   return _changed(library.recall(reading, count, **options), emotion='')
 

@@ -94,7 +94,7 @@ def one_way(weights: str = '') -> Way:
 
 
 def best_of(count: int, weights: str = '') -> Way:
-  """No director, but as many takes as one would ask for, of which the critic's favourite counts. It has no emotion in
+  """No director, but as many takes as one would ask for, of which the critic's favorite counts. It has no emotion in
   mind, so naturalness, words and voice decide, weighed as a review weighs them. The first take is that of `one_way`."""
 
   def play(stage: Stage) -> Played:
@@ -112,7 +112,7 @@ def best_of(count: int, weights: str = '') -> Way:
   return Way(play, f'takes={count}', weights)
 
 
-def labelled(weights: str = '') -> Way:
+def labeled(weights: str = '') -> Way:
   """One take, told the true emotion outright: nothing is read or recalled. What a perfect reader could reach without
   a rehearsal."""
 

@@ -33,7 +33,7 @@ FARTHEST = 4.0  # standard deviations: what lies farther off counts as this, sin
 
 @dataclass(frozen=True)
 class Discriminant:
-  """Logits of standardised features. mean, scale (D,); weights (D, E); bias (E,)."""
+  """Logits of standardized features. mean, scale (D,); weights (D, E); bias (E,)."""
 
   mean: np.ndarray
   scale: np.ndarray
@@ -42,10 +42,10 @@ class Discriminant:
 
   def logits(self, features: np.ndarray) -> np.ndarray:
     """(..., D) -> (..., E)."""
-    return standardise(features, self.mean, self.scale) @ self.weights + self.bias
+    return standardize(features, self.mean, self.scale) @ self.weights + self.bias
 
 
-def standardise(features, mean, scale):
+def standardize(features, mean, scale):
   return np.clip((features - mean) / scale, -FARTHEST, FARTHEST)
 
 
@@ -91,8 +91,8 @@ class EmotionJudge:
 
 def direction(logits: np.ndarray) -> np.ndarray:
   """(E,) -> of unit norm and mean 0, what an embedding is."""
-  centred = logits - logits.mean()
-  return centred / (np.linalg.norm(centred) + 1e-9)
+  centerd = logits - logits.mean()
+  return centerd / (np.linalg.norm(centerd) + 1e-9)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Whether a mouth and a sound go together, and by how much the one is late: the judge of lip sync.
 
-A judge only: nothing that trains, directs or reviews may look with it. It sees grey pixels around the mouth and learned
+A judge only: nothing that trains, directs or reviews may look with it. It sees gray pixels around the mouth and learned
 what goes with them from GRID; the critic's opinion on timing is of lip landmarks, which this never asks for. A mouth is
 cut out by the face's box alone (OpenCV's Haar cascade), and how it looks at rest is taken out, so that what remains is
 how it moves.
@@ -29,7 +29,7 @@ from dubber_jax.types import LIP_RATE
 
 SHIPPED = ASSETS / 'lip_sync_judge'
 STORED, SEEN = 64, 48  # pixels: side of a mouth as it is cut out, and of what the network is shown of it
-PLACE, SHARE = (0.5, 0.8), 0.62  # centre and side of the cut-out, in sides of the face's box
+PLACE, SHARE = (0.5, 0.8), 0.62  # center and side of the cut-out, in sides of the face's box
 SOUND_RATE, BANDS, WINDOW = 16000, 40, 400  # Hz; mel bands; samples
 FINE = 4  # frames of sound for one of pictures: 10 ms each
 SHIFTS = 15  # frames of pictures by which sound is tried, both ways: 0.6 s
@@ -137,7 +137,7 @@ class LipSyncJudge:
     length = min(len(mouths), LENGTHS[-1])
     if length < 2 * SHIFTS + 10:
       raise BadInput(f'{length / LIP_RATE:.2f} s of pictures are too short to judge lip sync by: give 1.6 s or more')
-    features = levelled(log_mels(wave, sample_rate, length + 1))
+    features = leveled(log_mels(wave, sample_rate, length + 1))
     fixed = next(n for n in LENGTHS if n >= length)
     pictures = np.zeros((1, fixed, SEEN, SEEN), np.float32)
     pictures[0, :length] = middle(mouths[:length])
@@ -163,7 +163,7 @@ def _apply():
 
 
 def cut_out(frames: np.ndarray) -> np.ndarray:
-  """frames (L, H, W, 3) uint8 RGB at 25 a second -> (L, 64, 64) uint8 grey: the mouth of the largest face, from where
+  """frames (L, H, W, 3) uint8 RGB at 25 a second -> (L, 64, 64) uint8 gray: the mouth of the largest face, from where
   it is in the median of the film. Raises BadInput where no face is seen."""
   from dubber_jax.perception.extractors import import_or_explain, package_file
 
@@ -171,16 +171,16 @@ def cut_out(frames: np.ndarray) -> np.ndarray:
   finder = cv2.CascadeClassifier(package_file('cv2', 'data/haarcascade_frontalface_default.xml', 'judging lip sync'))
   boxes = []
   for frame in frames[:: max(1, len(frames) // 8)]:
-    grey = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
-    least = min(grey.shape) // 5
-    found = finder.detectMultiScale(grey, 1.1, 4, minSize=(least, least))
+    gray = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
+    least = min(gray.shape) // 5
+    found = finder.detectMultiScale(gray, 1.1, 4, minSize=(least, least))
     boxes += [max(found, key=lambda box: box[2])] if len(found) else []
   if not boxes:
     raise BadInput('no face was seen: lip sync can be judged only where one is')
   x, y, side, _ = np.median(np.array(boxes, float), axis=0)
   scale = STORED / (SHARE * side)
-  centre = np.array([x + PLACE[0] * side, y + PLACE[1] * side])
-  place = np.column_stack([np.eye(2) * scale, STORED / 2 - scale * centre])
+  center = np.array([x + PLACE[0] * side, y + PLACE[1] * side])
+  place = np.column_stack([np.eye(2) * scale, STORED / 2 - scale * center])
   pictures = [
     cv2.warpAffine(f, place, (STORED, STORED), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE) for f in frames
   ]
@@ -217,7 +217,7 @@ def log_mels(wave: np.ndarray, sample_rate: int, pictures: int) -> np.ndarray:
   return np.log10(power.T[:count] + 1e-10)
 
 
-def levelled(mel: np.ndarray) -> np.ndarray:
+def leveled(mel: np.ndarray) -> np.ndarray:
   """(T, 40) log10 mels -> the same, 6 below the loudest at least, each band about its mean: no level is heard, and
   little of microphone and voice."""
   mel = np.maximum(mel, mel.max() - 6.0)

@@ -17,7 +17,7 @@ from dubber_jax.types import SAMPLE_RATE
 
 ORDER = 13
 DECIBELS = 10.0 / np.log(10.0) * np.sqrt(2.0)
-WARP = 0.65  # of the frequency axis towards mel, at 22,050 Hz
+WARP = 0.65  # of the frequency axis toward mel, at 22,050 Hz
 FRAME = 5.0  # ms
 ENVELOPE = 512  # samples of WORLD's FFT
 

@@ -33,14 +33,14 @@ INSTALL = 'uv pip install --no-deps -r requirements-eval.txt && uv pip install "
 def word_error(references: str | Sequence[str], hypotheses: str | Sequence[str]) -> float:
   """Substitutions, insertions and deletions over all reference words: 0 is perfect, above 1 is possible.
 
-  Both sides pass through `normalise`. One sentence or a list of them: a list gives the error of the whole
+  Both sides pass through `normalize`. One sentence or a list of them: a list gives the error of the whole
   list, in which long sentences count for more, and not the mean of the sentences' errors.
   """
   references = [references] if isinstance(references, str) else list(references)
   hypotheses = [hypotheses] if isinstance(hypotheses, str) else list(hypotheses)
   if len(references) != len(hypotheses):
     raise BadInput(f'{len(references)} references but {len(hypotheses)} hypotheses: give one for each')
-  pairs = [(normalise(r).split(), normalise(h).split()) for r, h in zip(references, hypotheses, strict=True)]
+  pairs = [(normalize(r).split(), normalize(h).split()) for r, h in zip(references, hypotheses, strict=True)]
   words = sum(len(reference) for reference, _ in pairs)
   if not words:
     raise BadInput('the references hold no words: there is nothing to count errors against')
@@ -79,7 +79,7 @@ ABBREVIATIONS = {
 }
 
 
-def normalise(text: str) -> str:
+def normalize(text: str) -> str:
   """Lower-case words without punctuation, numbers and common abbreviations spelled out, one space between."""
   text = text.lower().replace('’', "'").replace('‘', "'")
   text = re.sub(r'\[[^\]]*\]|\([^)]*\)', ' ', text)  # [music], (laughs): no one said that

@@ -14,7 +14,7 @@ class Chip:
   flops: float  # a second, bfloat16
   memory: float  # bytes
   bandwidth: float  # bytes a second, of its memory
-  link: float  # bytes a second, out of the chip and into its neighbours
+  link: float  # bytes a second, out of the chip and into its neighbors
   tile: int
   source: str
 

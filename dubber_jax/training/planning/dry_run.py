@@ -40,7 +40,7 @@ class DryRun:
   """Bytes are of one device, FLOPs of the whole step."""
 
   rows: list[Row]
-  bytes: dict[str, int]  # parameters, moving average, optimiser, running averages, gradient, batch
+  bytes: dict[str, int]  # parameters, moving average, optimizer, running averages, gradient, batch
   temporary: int | None  # of the compiled program, activations above all; None where it was not compiled
   product_flops: float  # by hand: products and convolutions, from their shapes
   compiler_flops: float  # by XLA's analysis
@@ -90,7 +90,7 @@ def dry_run(config: Config, task: Task, batch, chip: Chip, compiled: bool = True
   def total(part):
     return sum(size for name, size in held.items() if name.startswith(part))
 
-  names = {'parameters': 'params/', 'moving average': 'ema/', 'optimiser': 'optimiser/', 'running averages': 'extra/'}
+  names = {'parameters': 'params/', 'moving average': 'ema/', 'optimizer': 'optimizer/', 'running averages': 'extra/'}
   sums = {name: total(part) for name, part in names.items()} | {
     'gradient': total('params/'),
     'batch': sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(batch)) // shards,

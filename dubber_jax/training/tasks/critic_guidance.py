@@ -18,7 +18,7 @@ from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.types import EMOTIONS
 
 LEAST = 0.6  # intensity asked for: from that of RAVDESS's normal recordings up
-COLOUR, LEVEL = 0.4, 0.3  # nepers, of a microphone's tilt and of its level: standard deviations
+COLOR, LEVEL = 0.4, 0.3  # nepers, of a microphone's tilt and of its level: standard deviations
 SURE_ENOUGH = 0.1  # what the critic was taught: nobody has to sound surer than recordings do
 WEIGHTS = {'felt': 1.0, 'said': 0.2, 'natural': 1.0}
 
@@ -32,7 +32,7 @@ def guidance_losses(perform: Callable, critic: Listener, batch: dict, key: jax.A
   `said` the negative log likelihood of a phone; `natural` how far from a recording; `guidance` their weighted sum.
   """
   count, frames = len(batch['mel']), batch['mel'].shape[1]
-  which, how, drop, coloured, levelled = jax.random.split(key, 5)
+  which, how, drop, colored, leveled = jax.random.split(key, 5)
   emotion = batch.get('guided_emotion', jax.random.randint(which, (count,), 0, GUIDED_EMOTIONS))
   intensity = jax.random.uniform(how, (count, 1), minval=LEAST)
   silent = {name: jnp.zeros_like(batch[name]) for name in ('present', 'refs_present', 'sounds_present')}
@@ -42,8 +42,8 @@ def guidance_losses(perform: Callable, critic: Listener, batch: dict, key: jax.A
   mel, _, _ = perform(asked, batch['durations'], jnp.zeros((count, 3)).at[:, 1].set(1.0), frames)
   # Heard through another microphone each time, by an ear of which parts are missing: what convinces it still, is there.
   bands = jnp.linspace(-1.0, 1.0, mel.shape[-1])
-  tilt = COLOUR * jax.random.normal(coloured, (count, 1, 1)) * bands
-  tilt += LEVEL * jax.random.normal(levelled, (count, 1, 1))
+  tilt = COLOR * jax.random.normal(colored, (count, 1, 1)) * bands
+  tilt += LEVEL * jax.random.normal(leveled, (count, 1, 1))
   listen = functools.partial(Critic(critic.sizes).apply, {'params': critic.params}, rngs={'dropout': drop})
   heard = listen(batch | {'mel': jnp.maximum(mel + tilt, LOG_FLOOR)}, True)
   plain = batch['reference_plain']

@@ -10,7 +10,7 @@ import optax
 
 from dubber_jax.config import Config
 from dubber_jax.data.batches import TRAINING_SPLITS
-from dubber_jax.data.packed import FULL_SCALE, PackedSet, dequantise
+from dubber_jax.data.packed import FULL_SCALE, PackedSet, dequantize
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR, PAD, filterbank, frame, mel_numpy, mel_of_frames
 from dubber_jax.media.sound import write_wav
@@ -89,7 +89,7 @@ class VocoderBatches:
     if not self.gta:
       return found
     acted = rng.random() < self.config.vocoder.gta
-    mel = dequantise((self.gta[s] if acted else self.sets[s].arrays['mel'])[start : start + frames])
+    mel = dequantize((self.gta[s] if acted else self.sets[s].arrays['mel'])[start : start + frames])
     return found | {'mel': np.maximum(mel + np.log(gain), LOG_FLOOR)}
 
   def iterator(self) -> grain.DatasetIterator:
@@ -111,7 +111,7 @@ def below_8_khz(wave_bs: jax.Array) -> jax.Array:
 
 
 def fill_pitch(pitch: np.ndarray) -> np.ndarray:
-  """(T,) Hz with 0 for unvoiced -> without gaps, linear between the voiced neighbours; 150 Hz where none is voiced."""
+  """(T,) Hz with 0 for unvoiced -> without gaps, linear between the voiced neighbors; 150 Hz where none is voiced."""
   voiced = np.flatnonzero(pitch > 0)
   if not len(voiced):
     return np.full(len(pitch), 150.0, np.float32)
@@ -157,7 +157,7 @@ def vocoder_task(config: Config, samples=None) -> Task:
     losses['total'] = total
     return total, losses
 
-  def optimiser():
+  def optimizer():
     def group(quicker):
       return optax.chain(
         optax.clip_by_global_norm(config.train.clip_norm),
@@ -168,7 +168,7 @@ def vocoder_task(config: Config, samples=None) -> Task:
     groups = {'generator': group(1.0), DISCRIMINATORS: group(2.0)}
     return optax.partition(groups, lambda params: {name: name for name in params})
 
-  return Task(init, loss, optimiser, samples)
+  return Task(init, loss, optimizer, samples)
 
 
 def mel_loss(made_bs, mel_btm, filters) -> jax.Array:
@@ -209,7 +209,7 @@ def energy_distance(one_bs, other_bs, sound_bs) -> jax.Array:
 
 
 def pitch_loss(logits_btc, pitch_bt, voiced_bt) -> jax.Array:
-  """Cross-entropy with the pitch's two neighbouring classes, over voiced frames."""
+  """Cross-entropy with the pitch's two neighboring classes, over voiced frames."""
   place = class_of_pitch(pitch_bt)[..., None]
   wanted = jnp.maximum(1.0 - jnp.abs(jnp.arange(PITCH_CLASSES) - place), 0.0)
   each = optax.softmax_cross_entropy(logits_btc, wanted)

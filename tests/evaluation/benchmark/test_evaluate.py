@@ -251,11 +251,11 @@ def test_the_arms_that_are_trained_differ_in_the_director_alone():
 def test_training_the_emotion_path_leaves_the_voice_alone(model):
   from dubber_jax.evaluation.benchmark.finetune_director import emotion_config, emotion_task, on_path
 
-  optimiser = emotion_task(emotion_config(model.config, 'x', 10)).optimiser()
+  optimizer = emotion_task(emotion_config(model.config, 'x', 10)).optimizer()
   params = {name: {'kernel': np.ones((2, 2), np.float32)} for name in model.params}
-  state = optimiser.init(params)
+  state = optimizer.init(params)
   for _ in range(2):  # the rate of the first step is zero
-    updates, state = optimiser.update(params, state, params)
+    updates, state = optimizer.update(params, state, params)
   moved = {name: bool(np.any(part['kernel'])) for name, part in updates.items()}
   assert moved == {name: on_path(name) for name in params}
   assert moved['graphs'] and moved['emotion'] and not moved['decoder'] and not moved['duration']
@@ -287,7 +287,7 @@ def test_the_upper_mark_names_the_emotion_and_shows_nothing(model, monkeypatch):
 
   monkeypatch.setattr(module, 'perform_all', perform_all)
   monkeypatch.setattr(module, 'vocode', lambda model, take, seed: take)
-  module.labelled().play(Stage(model, None, Line('Go on.'), CAST.voice('ada', None), None, 0, 'fear'))
+  module.labeled().play(Stage(model, None, Line('Go on.'), CAST.voice('ada', None), None, 0, 'fear'))
   part, (direction,) = seen[0]
   assert direction.emotion[2] == 1.0 and sum(direction.emotion) == 1.0 and direction.pitch_shift == 0.0
   assert not part.reading.present.any() and part.exemplars is None

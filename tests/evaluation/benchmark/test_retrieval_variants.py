@@ -9,7 +9,7 @@ from dubber_jax.evaluation.benchmark.retrieval_variants import (
   by_speaker,
   nearest,
   unheard,
-  unlabelled,
+  unlabeled,
   without,
 )
 from dubber_jax.retrieval.library import Library
@@ -36,7 +36,7 @@ def test_what_is_not_recalled_reaches_neither_planner_nor_graphs(library, readin
 
 def test_labels_and_prosody_are_kept_from_the_planner_alone(library, reading):
   whole = library.recall(reading, 3)
-  for recall, part in ((unlabelled, 'emotion'), (unheard, 'prosody')):
+  for recall, part in ((unlabeled, 'emotion'), (unheard, 'prosody')):
     found = recall(library, reading, 3)
     assert all(not getattr(c, part) for m in MODALITIES for c in found.clips[m])
     assert any(getattr(c, part) for m in MODALITIES for c in whole.clips[m])

@@ -13,7 +13,7 @@ from dubber_jax.evaluation.metrics.lip_sync import (
   SHIPPED,
   STORED,
   cut_out,
-  levelled,
+  leveled,
   load_judge,
   log_mels,
   middle,
@@ -65,7 +65,7 @@ def test_a_click_is_heard_where_it_is():
   wave[SAMPLE_RATE : SAMPLE_RATE + 40] += 0.5
   mel = log_mels(wave, SAMPLE_RATE, 60)
   assert mel.shape == (60 * FINE, BANDS) and abs(int(mel.mean(1).argmax()) - 100) <= 2
-  quiet = levelled(mel) - levelled(mel + 2.0)
+  quiet = leveled(mel) - leveled(mel + 2.0)
   assert np.abs(quiet).max() < 1e-5
 
 

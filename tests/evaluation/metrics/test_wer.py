@@ -35,7 +35,7 @@ def test_long_sentences_count_for_more_than_short_ones():
   ],
 )
 def test_numbers_and_marks_are_heard_as_words(written, spoken):
-  assert wer.normalise(written) == spoken
+  assert wer.normalize(written) == spoken
 
 
 def test_nothing_to_count_against_is_refused():

@@ -7,7 +7,7 @@ import pytest
 
 from dubber_jax.config import Config, CriticConfig, DataConfig, TrainConfig
 from dubber_jax.critic.inference import Listener
-from dubber_jax.data.packed import quantise, write_packed
+from dubber_jax.data.packed import quantize, write_packed
 from dubber_jax.errors import BadInput
 from dubber_jax.training.sharding import make_mesh
 from dubber_jax.training.step import create_state, make_step
@@ -30,7 +30,7 @@ def folder(tmp_path_factory):
   rng, items = np.random.default_rng(0), []
   for i in range(9):
     features = {
-      'mel': quantise(rng.normal(-5, 2, (60, 80)) + i % 2),
+      'mel': quantize(rng.normal(-5, 2, (60, 80)) + i % 2),
       'pitch': np.full(60, 120.0),
       'phonemes': [1, 20, 40, 1],
       'durations': [5, 20, 30, 5],
@@ -93,7 +93,7 @@ def strangers(tmp_path_factory):
   for i, frames in enumerate((200, 180, 60)):
     spoken = i == 2
     features = {
-      'mel': quantise(np.arange(frames)[:, None] / 40 - 8 + rng.normal(0, 0.1, (frames, 80))),
+      'mel': quantize(np.arange(frames)[:, None] / 40 - 8 + rng.normal(0, 0.1, (frames, 80))),
       'pitch': np.full(frames, 100.0),
       'phonemes': [1, 20, 1] if spoken else [],
       'durations': [5, 50, 5] if spoken else [],

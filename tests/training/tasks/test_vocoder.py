@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dubber_jax.config import Config, TrainConfig, VocoderConfig
-from dubber_jax.data.packed import quantise, write_packed
+from dubber_jax.data.packed import quantize, write_packed
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import filterbank, frame, mel_numpy, mel_of_frames
 from dubber_jax.training.step import create_state, make_step
@@ -41,7 +41,7 @@ def folder(tmp_path_factory):
     wave = (wave + 0.01 * rng.standard_normal(len(time))).astype(np.float32)
     waves.append(wave)
     features = {
-      'mel': quantise(mel_numpy(wave)),
+      'mel': quantize(mel_numpy(wave)),
       'pitch': np.full(60, pitch),
       'phonemes': np.array([5]),
       'durations': np.array([60]),
