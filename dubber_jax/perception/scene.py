@@ -133,7 +133,7 @@ def describe_scene(numbers: dict[str, float], probabilities: np.ndarray) -> str:
   light = 'dark' if bright < 0.25 else 'dim' if bright < 0.4 else 'bright' if bright > 0.7 else 'evenly lit'
   color = 'strong' if full > 0.55 else 'soft' if full > 0.2 else 'hardly any'
   _, hue, _ = _hue(numbers)
-  tones = f'{colour} {hue} tones' if numbers['colourfulness'] > 0.04 else f'{colour} colour'
+  tones = f'{color} {hue} tones' if numbers['colourfulness'] > 0.04 else f'{color} colour'
   motion = numbers['motion']
   stir = 'nearly still' if motion < 0.004 else 'quietly moving' if motion < 0.02 else 'full of quick movement'
   cuts = f', with {numbers["cuts"]} cuts' if numbers['cuts'] > 1 else ', with a cut' if numbers['cuts'] else ''

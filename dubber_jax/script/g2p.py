@@ -424,7 +424,7 @@ def _unit(match):
     unit = _SHORT_UNITS[suffix]
   if unit is None:
     spelled = suffix in ('AD', 'BC') or close and len(suffix) > 1 and suffix.isupper()
-    return f'{last} {_letters(suffix) if spelt else suffix}' + (f'/{per}' if per else '')
+    return f'{last} {_letters(suffix) if spelled else suffix}' + (f'/{per}' if per else '')
   if re.search(r'(?<![\d.,])1$', match.string[: match.start() + 1]):
     unit = _SINGULAR.get(unit) or re.sub('s$', '', unit)
   if not per:
