@@ -19,7 +19,7 @@ from tqdm import tqdm
 from dubber_jax.data.batches import DOMAIN_OF, USUAL_INTENSITY, is_plain
 from dubber_jax.data.packed import PackedSet, quantize
 from dubber_jax.errors import BadInput
-from dubber_jax.inference.batch import Shape, empty_batch, lay_direction, lay_noise, lay_text, lay_voice, lip_frames
+from dubber_jax.inference.batch import Shape, empty_batch, fill_direction, fill_noise, fill_text, fill_voice, lip_frames
 from dubber_jax.inference.model_directory import Model, load
 from dubber_jax.types import EMOTIONS
 
@@ -50,13 +50,13 @@ def write_gta_mels(folder, model: Model, seed: int = 0) -> Path:
       item, other = packed.features(i), packed.features(int(rng.choice(references[row['speaker']])))
       for name in ('mel', 'pitch', 'durations'):
         batch[name][place, : len(item[name])] = item[name]
-      lay_text(batch, place, model.config, item['phonemes'], row.get('language', 'en'))
+      fill_text(batch, place, model.config, item['phonemes'], row.get('language', 'en'))
       batch['domain'][place] = DOMAIN_OF.get(row['set'], 0) if model.config.actor.domains else 0
-      lay_voice(batch, place, other['speaker'], other['mel'])
+      fill_voice(batch, place, other['speaker'], other['mel'])
       if row['emotion'] != 'neutral':
         emotion = np.eye(len(EMOTIONS))[EMOTIONS.index(row['emotion'])]
-        lay_direction(batch, place, emotion, row.get('intensity', USUAL_INTENSITY))
-      lay_noise(batch, place, len(item['mel']), rng)
+        fill_direction(batch, place, emotion, row.get('intensity', USUAL_INTENSITY))
+      fill_noise(batch, place, len(item['mel']), rng)
     for i, mel in zip(rows, np.asarray(decode(model.params, batch)), strict=False):
       first, last = packed.rows[i]['spans']['mel']
       mels[first:last] = quantize(mel[: last - first])

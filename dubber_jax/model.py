@@ -87,7 +87,7 @@ class DirectorActor(nn.Module):
       stacking,
     )
 
-  def read(self, batch, train: bool = False):
+  def encode(self, batch, train: bool = False):
     """Phonemes, voice, lips -> text (B, N, D), condition (B, C), log durations (B, N), lip weights (B, N, L)."""
     mask_bn = batch['phonemes'] > 0
     text = self.text(batch['phonemes'], mask_bn, train, batch.get('language'))
@@ -106,7 +106,7 @@ class DirectorActor(nn.Module):
     log_durations = self.duration(text, context, mask_bn, condition, train)
     return text + context, condition, log_durations, weights
 
-  def direct(self, batch, train: bool = False):
+  def emotion_nodes(self, batch, train: bool = False):
     """The three sets of emotion nodes with their masks, each (B, V, W) and (B, V)."""
     mask_bv = node_mask(self.config.director, batch['present'], batch['refs_present'], batch['sounds_present'])
     targets = {m: batch[m] for m in MODALITIES}
@@ -114,7 +114,7 @@ class DirectorActor(nn.Module):
     nodes = self.graphs(targets, refs, batch['sounds'], mask_bv, train)
     return [(n, mask_bv[:, : n.shape[1]]) for n in nodes]
 
-  def play(self, text, condition, nodes, durations, num_frames: int, train: bool = False):
+  def decode(self, text, condition, nodes, durations, num_frames: int, train: bool = False):
     """Frames with the director's nodes taken in, stage by stage: frames (B, T, D), mask (B, T), emotion logits."""
     frames, mask_bt = self.regulator(text, durations, num_frames)
     felt = frames
@@ -127,9 +127,9 @@ class DirectorActor(nn.Module):
   def __call__(self, batch, train: bool = False):
     """The teacher-forced pass, with the target's own durations, pitch and energy. -> a dictionary of outputs."""
     num_frames = batch['mel'].shape[1]
-    text, condition, log_durations, lip_weights = self.read(batch, train)
-    nodes = self.direct(batch, train)
-    frames, mask_bt, logits = self.play(text, condition, nodes, batch['durations'], num_frames, train)
+    text, condition, log_durations, lip_weights = self.encode(batch, train)
+    nodes = self.emotion_nodes(batch, train)
+    frames, mask_bt, logits = self.decode(text, condition, nodes, batch['durations'], num_frames, train)
     pitch, voicing, energy = self.prosody(frames, mask_bt, condition, train)
     voiced = (batch['pitch'] > 0).astype(frames.dtype)
     true_pitch, true_energy = scale_pitch(batch['pitch']), energy_of_mel(batch['mel'])
@@ -146,13 +146,13 @@ class DirectorActor(nn.Module):
       'emotion': logits,
     }
 
-  def perform(self, batch, durations, controls, num_frames: int):
+  def synthesize(self, batch, durations, controls, num_frames: int):
     """A take. controls (B, 3): pitch shift in semitones, pitch range ratio, energy shift in nepers (8.7 dB).
 
     Returns mel (B, T, 80), pitch (B, T) Hz with 0 for unvoiced, emotion probabilities (B, 8).
     """
-    text, condition, _, _ = self.read(batch)
-    frames, mask_bt, logits = self.play(text, condition, self.direct(batch), durations, num_frames)
+    text, condition, _, _ = self.encode(batch)
+    frames, mask_bt, logits = self.decode(text, condition, self.emotion_nodes(batch), durations, num_frames)
     pitch, voicing, energy = self.prosody(frames, mask_bt, condition)
     voiced = (voicing > 0).astype(frames.dtype) * mask_bt
     mean_b1 = (pitch * voiced).sum(1, keepdims=True) / jnp.maximum(voiced.sum(1, keepdims=True), 1.0)

@@ -11,10 +11,10 @@ import numpy as np
 
 from dubber_jax.actor.duration import FASTEST, FRAME_RATE, NATURAL, SLOWEST, STRICT, UNHURRIED, fit_to_slot
 from dubber_jax.actor.timing import time_by_lips
-from dubber_jax.director.notes import describe_change
-from dubber_jax.director.review import candidates as propose
-from dubber_jax.director.review import misleading, review, without_wishes
-from dubber_jax.inference.batch import empty_line, lay_direction, lay_lips, lay_noise, lay_text, lay_voice
+from dubber_jax.director.notes.apply import describe_change
+from dubber_jax.director.review import candidate_directions as propose
+from dubber_jax.director.review import conflicting_exemplars, emotion_only, review
+from dubber_jax.inference.batch import empty_line, fill_direction, fill_lips, fill_noise, fill_text, fill_voice
 from dubber_jax.inference.model_directory import Model
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.perception.visual_vad import RATE, VisualSpeech, silent_gaps, speech_window, visual_vad
@@ -54,7 +54,7 @@ def compile_clock() -> CompileClock:
   return CompileClock()
 
 
-def with_pauses(phonemes: Phonemes, pauses) -> tuple[tuple[str, ...], np.ndarray, dict[int, float]]:
+def insert_pauses(phonemes: Phonemes, pauses) -> tuple[tuple[str, ...], np.ndarray, dict[int, float]]:
   """Symbols and word numbers with '@sp' after each word that a pause follows, and {index of symbol: seconds}."""
   symbols, word_of, asked = list(phonemes.symbols), list(phonemes.word_of), {}
   for word, seconds in sorted(pauses, reverse=True):
@@ -71,7 +71,7 @@ def with_pauses(phonemes: Phonemes, pauses) -> tuple[tuple[str, ...], np.ndarray
 
 
 @dataclass(frozen=True)
-class Part:
+class LineInputs:
   """What an actor is given of a line, the same for all its takes.
 
   slot_seconds: takes last as long, to the nearest mel frame; None: as long as the line needs. fit: whether they keep to
@@ -98,7 +98,7 @@ class Part:
     return speech_window(self.seen)
 
 
-def perform(
+def synthesize(
   model: Model,
   phonemes: Phonemes,
   voice: Voice,
@@ -114,19 +114,19 @@ def perform(
   slot_seconds: the take lasts as long, to the nearest mel frame; None: as long as the line needs. seed: takes of
   different seeds differ a little. Raises BadInput where the line cannot be spoken in its slot.
   """
-  part = Part(phonemes, voice, slot_seconds, reading, exemplars, track)
-  return perform_all(model, part, [direction or Direction()], [seed])[0]
+  part = LineInputs(phonemes, voice, slot_seconds, reading, exemplars, track)
+  return synthesize_all(model, part, [direction or Direction()], [seed])[0]
 
 
-def perform_all(
-  model: Model, part: Part, directions: Sequence[Direction], seeds: Sequence[int], alone: Sequence[bool] = ()
+def synthesize_all(
+  model: Model, part: LineInputs, directions: Sequence[Direction], seeds: Sequence[int], alone: Sequence[bool] = ()
 ) -> list[Take]:
-  """A take by each direction and seed, all in one batch; otherwise as `perform`, whose take each is. alone: which are
-  played from the direction alone, by an actor who is not shown what was read and recalled."""
+  """A take by each direction and seed, all in one batch; otherwise as `synthesize`, whose take each is. alone: which
+  are played from the direction alone, by an actor who is not shown what was read and recalled."""
   alone = alone or [False] * len(directions)
   if part.voice.fit:
     model = model.speaking_as(part.voice)
-  texts = [with_pauses(part.phonemes, d.pauses) for d in directions]
+  texts = [insert_pauses(part.phonemes, d.pauses) for d in directions]
   ids = [encode(symbols) for symbols, _, _ in texts]
   lips = part.track if part.track is not None and part.track.usable else None
 
@@ -134,12 +134,12 @@ def perform_all(
     shape = dataclasses.replace(model.shape(frames, max(map(len, ids))), items=len(ids))
     batch = empty_line(model.config, shape)
     for row, direction in enumerate(directions):
-      _lay_part(model, batch, row, part, ids[row], direction, mouth, alone[row])
+      _fill_line(model, batch, row, part, ids[row], direction, mouth, alone[row])
     return batch, shape.frames
 
   slot = round(part.slot_seconds * FRAME_RATE) if part.slot_seconds is not None else None
   # Lips are read over the whole slot; without a slot there are none.
-  read = np.expm1(np.array(model.read(lay(slot or 1, lips)[0])))
+  read = np.expm1(np.array(model.predict_durations(lay(slot or 1, lips)[0])))
   speech = None if part.window is None else tuple(round(time * FRAME_RATE) for time in part.window)
   room = 0
   if slot is not None:  # in whole frames that end within it
@@ -161,10 +161,10 @@ def perform_all(
     durations = timed[row][1].copy()
     durations[-1] -= tails[row]
     padded[row, : len(durations)] = durations
-    lay_noise(batch, row, lengths[row], np.random.default_rng(seeds[row]))
+    fill_noise(batch, row, lengths[row], np.random.default_rng(seeds[row]))
     loud = direction.loudness / 8.686  # dB to nepers; half of it in how the voice is used, all of it in the level
     controls[row] = direction.pitch_shift, direction.pitch_range, 0.5 * loud
-  mels, hertz, emotion = jax.device_get(model.play(batch, padded, controls, played))
+  mels, hertz, emotion = jax.device_get(model.synthesize(batch, padded, controls, played))
   takes = []
   for row, ((symbols, durations, warnings), length, tail) in enumerate(zip(timed, lengths, tails, strict=True)):
     mel = np.concatenate([mels[row, :length], np.full((tail, mels.shape[-1]), LOG_FLOOR, np.float32)])
@@ -173,14 +173,14 @@ def perform_all(
   return takes
 
 
-def _lay_part(model, batch, row, part, ids, direction, lips, alone):
-  lay_text(batch, row, model.config, ids, part.phonemes.language)
-  lay_voice(batch, row, part.voice.embedding, part.voice.reference_mel)
+def _fill_line(model, batch, row, part, ids, direction, lips, alone):
+  fill_text(batch, row, model.config, ids, part.phonemes.language)
+  fill_voice(batch, row, part.voice.embedding, part.voice.reference_mel)
   if lips is not None:
-    lay_lips(batch, row, lips.lips, lips.present)
+    fill_lips(batch, row, lips.lips, lips.present)
   if part.reading is None or not model.config.director.enabled:
     return
-  lay_direction(batch, row, direction.emotion, direction.intensity)
+  fill_direction(batch, row, direction.emotion, direction.intensity)
   if alone:
     return
   batch['present'][row] = part.reading.present
@@ -274,7 +274,7 @@ class Rehearsal:
 
 def rehearse(
   model: Model,
-  part: Part,
+  part: LineInputs,
   goal: Direction,
   rounds: int = 3,
   candidates: int = 4,
@@ -290,13 +290,13 @@ def rehearse(
   """
   began = time.perf_counter()
   if model.critic is None or not model.config.director.enabled:
-    take = perform_all(model, part, [goal], [seed])[0]
-    judged = unheard(take, goal, part.window)
+    take = synthesize_all(model, part, [goal], [seed])[0]
+    judged = review_without_critic(take, goal, part.window)
     only = Round(goal, (goal,), (judged,), 0, '', '', time.perf_counter() - began)
     return Rehearsal(take, goal, judged, (only,), 0.5 * goal.loudness)
 
   direction, done, best = goal, [], None
-  part = without_misleading(part, goal)
+  part = without_conflicting_exemplars(part, goal)
   window = part.window
   felt = emotion_name(goal.emotion) not in ('neutral', 'others')
   for number in range(rounds):
@@ -304,12 +304,12 @@ def rehearse(
     tried = propose(direction, candidates, rng)
     seeds = [seed] + rng.integers(2**31, size=candidates - 1).tolist()
     alone = [felt and (i + number) % 2 == 1 for i in range(candidates)]  # it depends on the line which are better
-    *takes, plain = perform_all(model, part, [*tried, without_wishes(direction)], [*seeds, seed], [*alone, False])
+    *takes, plain = synthesize_all(model, part, [*tried, emotion_only(direction)], [*seeds, seed], [*alone, False])
     if on_take and not number:
       on_take(takes[0])
     *heard, plain = model.critic.hear([*takes, plain], part.voice, part.track)
     reviews = tuple(
-      review(h, plain, d, goal, timing_of(t, window)) for h, d, t in zip(heard, tried, takes, strict=True)
+      review(h, plain, d, goal, timing_score(t, window)) for h, d, t in zip(heard, tried, takes, strict=True)
     )
     place = max(range(len(reviews)), key=lambda i: rank(reviews[i]))
     found = reviews[place]
@@ -336,7 +336,7 @@ def rank(judged: Review) -> tuple[bool, float]:
   return judged.accepted, judged.scores['overall']
 
 
-def without_misleading(part: Part, goal: Direction) -> Part:
+def without_conflicting_exemplars(part: LineInputs, goal: Direction) -> LineInputs:
   """The part, in which exemplars that play another emotion than the goal have given way to those of their modality that
   do not. A modality all of whose exemplars mislead is not shown at all, as long as another one is left."""
   if part.exemplars is None:
@@ -347,7 +347,7 @@ def without_misleading(part: Part, goal: Direction) -> Part:
   hidden, kept = [], False
   for row, m in enumerate(MODALITIES):
     shown = clips.get(m, ())
-    wrong = misleading(goal, shown)
+    wrong = conflicting_exemplars(goal, shown)
     right = [i for i in range(len(shown)) if i not in wrong]
     kept |= bool(right)
     if not wrong or not right:
@@ -371,7 +371,7 @@ def without_misleading(part: Part, goal: Direction) -> Part:
   return dataclasses.replace(part, reading=reading, exemplars=exemplars)
 
 
-def timing_of(take: Take, window: tuple[float, float] | None) -> float | None:
+def timing_score(take: Take, window: tuple[float, float] | None) -> float | None:
   """Does speech lie where the mouth moves: overlap of the two spans over their union; None where no mouth was seen."""
   if window is None:
     return None
@@ -380,11 +380,11 @@ def timing_of(take: Take, window: tuple[float, float] | None) -> float | None:
   return overlap / max(max(end, window[1]) - min(start, window[0]), 1e-6)
 
 
-def unheard(take: Take, direction: Direction, window: tuple[float, float] | None) -> Review:
+def review_without_critic(take: Take, direction: Direction, window: tuple[float, float] | None) -> Review:
   """What can be told of a take without a critic: is the emotion the one asked for, by the actor's own emotion head,
   and does speech lie where the mouth moves."""
   scores = {'emotion': float(take.emotion[int(np.argmax(direction.emotion))])}
-  timing = timing_of(take, window)
+  timing = timing_score(take, window)
   if timing is not None:
     scores['timing'] = timing
   scores['overall'] = float(np.mean(list(scores.values())))

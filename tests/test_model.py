@@ -6,7 +6,7 @@ import pytest
 
 from dubber_jax.config import ActorConfig, Config, DirectorConfig
 from dubber_jax.errors import BadInput
-from dubber_jax.inference.batch import Shape, empty_batch, lay_direction, lay_noise, lay_text
+from dubber_jax.inference.batch import Shape, empty_batch, fill_direction, fill_noise, fill_text
 from dubber_jax.model import DirectorActor
 from dubber_jax.script.g2p import encode
 from dubber_jax.script.symbols import SYMBOLS
@@ -46,8 +46,8 @@ def random_batch(config, items=2, frames=48, phonemes=12, lips=16, reference=20,
     batch['lip_mask'][i, : lips - i] = True
     batch['reference'][i, : reference - i] = rng.normal(-5, 2, (reference - i, 80))
     batch['reference_mask'][i, : reference - i] = True
-    lay_noise(batch, i, t, rng)
-    lay_direction(batch, i, rng.dirichlet(np.ones(8)), 0.1)
+    fill_noise(batch, i, t, rng)
+    fill_direction(batch, i, rng.dirichlet(np.ones(8)), 0.1)
   for name in ('speaker', 'sounds', *MODALITIES, *(f'{m}_refs' for m in MODALITIES)):
     batch[name] = rng.normal(0, 1, batch[name].shape).astype(np.float32)
   for name in ('present', 'refs_present', 'sounds_present'):
@@ -147,7 +147,7 @@ def test_pitch_shift_moves_the_pitch_by_semitones(params):
 
   def hertz(shift):
     controls = np.array([[shift, 1.0, 0.0]] * 2, np.float32)
-    return model.apply({'params': params}, batch, batch['durations'], controls, 48, method='perform')[1]
+    return model.apply({'params': params}, batch, batch['durations'], controls, 48, method='synthesize')[1]
 
   plain, raised = hertz(0.0), hertz(2.0)
   voiced = np.asarray(plain) > 0
@@ -164,7 +164,7 @@ def test_line_is_spoken_in_its_language():
   for row, language in enumerate(('en', 'zh')):
     for name in ('phonemes', 'durations'):
       batch[name][row] = 0
-    lay_text(batch, row, BOTH, ids, language)
+    fill_text(batch, row, BOTH, ids, language)
     batch['durations'][row, : len(ids)] = 9
   batch = {k: v if k in ('language', 'phonemes', 'durations') else np.stack([v[0]] * 2) for k, v in batch.items()}
   one, other = run(BOTH, params, batch)['finished'][:, :45]
@@ -213,11 +213,11 @@ def test_director_off_silences_the_named_emotion_in_the_norms_too(full_params):
 
 def test_symbol_that_the_model_does_not_have_is_refused_by_name():
   batch = empty_batch(TINY, Shape(1, 16, 8, 8, 16))
-  lay_text(batch, 0, TINY, encode(['@sil', '@AA1', '...']))
+  fill_text(batch, 0, TINY, encode(['@sil', '@AA1', '...']))
   with pytest.raises(BadInput, match='zh:ao3.*English only'):
-    lay_text(batch, 0, TINY, encode(['@sil', '@AA1', 'zh:ao3']), 'zh')
+    fill_text(batch, 0, TINY, encode(['@sil', '@AA1', 'zh:ao3']), 'zh')
   with pytest.raises(BadInput, match="'fr'"):
-    lay_text(batch, 0, BOTH, encode(['@sil']), 'fr')
+    fill_text(batch, 0, BOTH, encode(['@sil']), 'fr')
 
 
 def test_shipped_config_fits_its_size():

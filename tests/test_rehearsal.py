@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from dubber_jax.actor.duration import FRAME_RATE
-from dubber_jax.critic.inference import Heard
+from dubber_jax.critic.inference import CriticScores
 from dubber_jax.perception.visual_vad import VisualSpeech
 from dubber_jax.rehearsal import (
-  Part,
-  perform,
-  perform_all,
+  LineInputs,
+  insert_pauses,
   rehearse,
-  with_pauses,
-  without_misleading,
+  synthesize,
+  synthesize_all,
+  without_conflicting_exemplars,
 )
 from dubber_jax.script.g2p import phonemize
 from dubber_jax.script.visemes import NAMES, SILENT
@@ -21,7 +21,7 @@ from dubber_jax.types import MODALITIES, Direction, Exemplar, Exemplars, Reading
 
 def test_pause_is_put_after_its_word():
   phonemes = phonemize('One two, three.')
-  symbols, word_of, asked = with_pauses(phonemes, ((0, 0.3), (1, 0.2)))
+  symbols, word_of, asked = insert_pauses(phonemes, ((0, 0.3), (1, 0.2)))
   assert len(symbols) == len(word_of) == len(phonemes.symbols) + 1
   places = sorted(asked)
   assert [symbols[i] for i in places] == ['@sp', ',']
@@ -39,24 +39,24 @@ class Ear:
     self.takes.append(takes)
     scores = self.rounds[len(self.takes) - 1]
     odds = [np.array([s**2, 0, 0, 0, 1 - s**2, 0, 0, 0]) for s in (*scores, 0.0)]
-    return [Heard(0.95, 0.95, 0.95, None, p, 20.0, 6.0, -20.0, 12.0) for p in odds]
+    return [CriticScores(0.95, 0.95, 0.95, None, p, 20.0, 6.0, -20.0, 12.0) for p in odds]
 
 
 ANGRY = Direction(emotion=(1.0, *[0.0] * 7), intensity=0.6)
 
 
 def rehearsed(model, ear, **options):
-  part = Part(phonemize('We never asked.'), model.voices['ada'], 1.0)
+  part = LineInputs(phonemize('We never asked.'), model.voices['ada'], 1.0)
   return rehearse(dataclasses.replace(model, critic=ear), part, ANGRY, **options)
 
 
 def test_takes_of_one_batch_are_those_performed_alone(model):
   reading = Reading(*(np.ones(w, np.float32) for w in (384, 384, 768)), present=np.ones(3, bool))
-  part = Part(phonemize('We never asked.'), model.voices['ada'], None, reading)
+  part = LineInputs(phonemize('We never asked.'), model.voices['ada'], None, reading)
   directions = [ANGRY, Direction(pace=0.8, pauses=((0, 0.3),)), ANGRY.replace(pitch_shift=2.0, loudness=-6.0)]
-  together = perform_all(model, part, directions, [1, 2, 3])
+  together = synthesize_all(model, part, directions, [1, 2, 3])
   for take, direction, seed in zip(together, directions, [1, 2, 3], strict=True):
-    alone = perform(model, part.phonemes, part.voice, None, direction, reading, seed=seed)
+    alone = synthesize(model, part.phonemes, part.voice, None, direction, reading, seed=seed)
     assert take.phonemes == alone.phonemes
     np.testing.assert_array_equal(take.durations, alone.durations)
     np.testing.assert_allclose(take.mel, alone.mel, rtol=1e-4, atol=1e-4)
@@ -67,7 +67,7 @@ def test_sounds_of_a_take_fall_where_the_mouth_shows_them(model, monkeypatch):
   shown[60:70], shown[70:90] = NAMES.index('bilabial'), NAMES.index('open')
   seen = VisualSpeech((shown != SILENT).astype(float), 4.0 * np.eye(len(NAMES))[shown])
   monkeypatch.setattr('dubber_jax.rehearsal.visual_vad', lambda track: seen)
-  take = perform(model, phonemize('Pa.'), model.voices['ada'], 1.5)
+  take = synthesize(model, phonemize('Pa.'), model.voices['ada'], 1.5)
   start = take.durations[: take.phonemes.index('@P')].sum() / FRAME_RATE
   assert 0.55 < start < 0.9  # the untrained actor's sounds are shorter than the mouth's
   assert take.durations.sum() == round(1.5 * FRAME_RATE) and len(take.durations) == len(take.phonemes)
@@ -105,7 +105,7 @@ def test_same_seed_gives_the_same_rehearsal(model):
 
 
 def test_model_without_a_critic_performs_once(model):
-  kept = rehearse(model, Part(phonemize('We never asked.'), model.voices['ada'], 1.0), ANGRY)
+  kept = rehearse(model, LineInputs(phonemize('We never asked.'), model.voices['ada'], 1.0), ANGRY)
   assert len(kept.rounds) == 1
   assert kept.level == pytest.approx(0.5 * ANGRY.loudness)
 
@@ -116,21 +116,21 @@ def test_exemplars_of_other_emotions_give_way_to_the_right_ones():
   refs = {m: np.arange(8.0).reshape(2, 4) for m in MODALITIES}
   shown = Exemplars(clips, refs, np.arange(24.0).reshape(3, 2, 4), np.ones((3, 2), bool), np.ones((3, 2), bool))
   voice = Voice(np.zeros(256), np.zeros((8, 80)))
-  changed = without_misleading(Part(phonemize('No.'), voice, exemplars=shown), ANGRY).exemplars
+  changed = without_conflicting_exemplars(LineInputs(phonemize('No.'), voice, exemplars=shown), ANGRY).exemplars
   assert [c.key for c in changed.clips['face']] == ['a', 'a']
   assert changed.clips['text'] == () and not changed.refs_present[2].any()  # it has nothing to show
   np.testing.assert_array_equal(changed.refs['scene'], refs['scene'][[0, 0]])
   np.testing.assert_array_equal(changed.sounds[1], shown.sounds[1, [0, 0]])
   clips = {m: clips['text'] for m in MODALITIES}  # where all mislead, they are better than none
-  alike = Part(phonemize('No.'), voice, exemplars=dataclasses.replace(shown, clips=clips))
-  assert without_misleading(alike, ANGRY).exemplars.refs_present.all()
+  alike = LineInputs(phonemize('No.'), voice, exemplars=dataclasses.replace(shown, clips=clips))
+  assert without_conflicting_exemplars(alike, ANGRY).exemplars.refs_present.all()
 
 
 def test_take_that_is_played_alone_is_shown_nothing_that_was_read(model):
   f, rng = model.config.features, np.random.default_rng(3)
   seen = [rng.normal(size=w).astype(np.float32) for w in (f.scene_width, f.face_width, f.text_width)]
-  part = Part(phonemize('We never asked.'), model.voices['ada'], 1.0, Reading(*seen, np.ones(3, bool)))
+  part = LineInputs(phonemize('We never asked.'), model.voices['ada'], 1.0, Reading(*seen, np.ones(3, bool)))
   blank = dataclasses.replace(part, reading=dataclasses.replace(part.reading, present=np.zeros(3, bool)))
-  shown, alone = perform_all(model, part, [ANGRY, ANGRY], [0, 0], [False, True])
-  np.testing.assert_allclose(alone.mel, perform_all(model, blank, [ANGRY], [0])[0].mel, atol=1e-4)
+  shown, alone = synthesize_all(model, part, [ANGRY, ANGRY], [0, 0], [False, True])
+  np.testing.assert_allclose(alone.mel, synthesize_all(model, blank, [ANGRY], [0])[0].mel, atol=1e-4)
   assert np.abs(shown.mel - alone.mel).max() > 1e-3

@@ -19,7 +19,7 @@ PARAMS, STATS = ('params',), ('batch_stats',)
 
 
 @dataclass(frozen=True)
-class Part:
+class StateDictPart:
   """Rows start:stop of a torch tensor, at `path` of our variables; `layer` of a stack, or None.
 
   kind: 'same'; 'linear', (out, in) -> (in, out); 'conv', (out, in, k) -> (k, in, out); 'pointwise',
@@ -36,7 +36,7 @@ class Part:
 @dataclass(frozen=True)
 class Rule:
   key: str
-  parts: tuple[Part, ...]
+  parts: tuple[StateDictPart, ...]
 
   def __str__(self) -> str:
     """Where the tensor goes: 'params/lips/stack/block/up/kernel[2]'."""
@@ -81,7 +81,7 @@ def is_dead(key: str) -> bool:
 
 
 def one(key: str, path: tuple[str, ...], kind: str = 'same', layer: int | None = None) -> Rule:
-  return Rule(key, (Part(path, kind, layer),))
+  return Rule(key, (StateDictPart(path, kind, layer),))
 
 
 def dense(key: str, path: tuple[str, ...], kind: str = 'linear', layer: int | None = None, bias: bool = True):
@@ -112,7 +112,7 @@ def packed_attention(key: str, path: tuple[str, ...], width: int, layer: int | N
   """Projections packed as rows of one matrix: queries, keys, values."""
   for suffix, leaf, kind in (('weight', 'kernel', 'linear'), ('bias', 'bias', 'same')):
     parts = (
-      Part((*path, name, leaf), kind, layer, i * width, (i + 1) * width)
+      StateDictPart((*path, name, leaf), kind, layer, i * width, (i + 1) * width)
       for i, name in enumerate(('query', 'key', 'value'))
     )
     yield Rule(f'{key}.in_proj_{suffix}', tuple(parts))
@@ -204,7 +204,7 @@ def graph_attention(key: str, path: tuple[str, ...], width: int = 256) -> Iterat
     ends = (('receiver', 0, width), ('sender', width, 2 * width), ('kind', 2 * width, None))
     yield Rule(
       f'{key}{torch_name}.a',
-      tuple(Part((*ours, name, leaf), 'column', None, start, stop) for leaf, start, stop in ends),
+      tuple(StateDictPart((*ours, name, leaf), 'column', None, start, stop) for leaf, start, stop in ends),
     )
     yield from norm(f'{key}{torch_name}.layer_norm', (*ours, name, 'LayerNorm_0'))
   yield from dense(f'{key}fc', (*ours, 'mix'))
@@ -249,7 +249,7 @@ def model(config: PublishedConfig) -> Iterator[Rule]:
   yield from dense('proj_fusion', (*PARAMS, 'join'), 'pointwise', bias=False)
 
 
-def whole(config: PublishedConfig) -> list[Rule]:
+def whole_model(config: PublishedConfig) -> list[Rule]:
   """Both state dicts; their keys are disjoint."""
   return [*model(config), *fusion(('fusion',), config)]
 
@@ -257,7 +257,7 @@ def whole(config: PublishedConfig) -> list[Rule]:
 def torch_shapes(rules, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
   """Shape of every torch tensor that the rules name, from those of our flat variables ('params/mel/kernel')."""
 
-  def shape(part: Part):
+  def shape(part: StateDictPart):
     ours = shapes['/'.join(part.path)][part.layer is not None :]
     return SHAPES[part.kind](ours)
 
@@ -286,7 +286,7 @@ def to_ours(rules, weights: Mapping[str, np.ndarray]) -> dict:
 def to_torch(rules, variables: Mapping) -> dict[str, np.ndarray]:
   """The inverse of `to_ours`: torch-named arrays. Raises BadInput where our tree lacks a path."""
 
-  def fetch(part: Part):
+  def fetch(part: StateDictPart):
     node = variables
     for name in part.path:
       if name not in node:

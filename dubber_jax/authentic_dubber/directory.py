@@ -24,7 +24,8 @@ from dubber_jax.inference.model_directory import check_files, flatten, write_man
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-  """An opened directory: `perform(config, variables, batch)` of dubber_jax.authentic_dubber.model makes takes of it."""
+  """An opened directory: `synthesize(config, variables, batch)` of dubber_jax.authentic_dubber.model makes takes of
+  it."""
 
   config: PublishedConfig
   variables: dict  # {'params': ..., 'batch_stats': ...}, float32

@@ -101,7 +101,7 @@ class PublishedDirectorActor(nn.Module):
     self.mel = nn.Dense(MEL_BANDS)
     self.postnet = Postnet(c.width, dropout=0.5 * rate)
 
-  def read(self, batch, train: bool = False) -> dict:
+  def encode(self, batch, train: bool = False) -> dict:
     """Text, style, lips -> what is spoken and how long each phoneme is thought to be."""
     outputs = self.fusion(
       batch['phonemes'], batch['phoneme_length'], batch['reference'], batch['reference_length'], train
@@ -113,17 +113,17 @@ class PublishedDirectorActor(nn.Module):
     log_durations = self.duration(context, mask_bn, train)
     return outputs | {'lips': lips, 'context': context, 'alignment': alignment, 'log_durations': log_durations}
 
-  def direct(self, batch, train: bool = False) -> list:
+  def emotion_nodes(self, batch, train: bool = False) -> list:
     """The three sets of emotion nodes: (B, 3, D), (B, 3 + 3K, D), (B, 3 + 6K, D)."""
     items, _, exemplars = batch['sounds'].shape[:3]
     mask_bv = jnp.ones((items, 3 + 6 * exemplars), bool)
     refs = {m: batch[f'{m}_refs'] for m in MODALITIES}
     return list(self.graphs({m: batch[m] for m in MODALITIES}, refs, batch['sounds'], mask_bv, train))
 
-  def play(self, styled_bnd, durations_bn, mel_length_b, batch, num_frames: int, train: bool = False) -> dict:
+  def decode(self, styled_bnd, durations_bn, mel_length_b, batch, num_frames: int, train: bool = False) -> dict:
     """Frames, the director's nodes taken in stage by stage, and the mel before and after the postnet."""
     frames, regulated_bt = self.regulator(styled_bnd, durations_bn, num_frames)
-    nodes = self.direct(batch, train)
+    nodes = self.emotion_nodes(batch, train)
     felt, stages = frames, []
     for aggregate, stage in zip(self.aggregators, nodes, strict=True):
       felt = aggregate(felt, stage, jnp.ones(stage.shape[:2], bool), train)
@@ -148,47 +148,52 @@ class PublishedDirectorActor(nn.Module):
 
   def __call__(self, batch, train: bool = False) -> dict:
     """The teacher-forced pass, with the target's own durations. -> a dictionary of outputs."""
-    heard = self.read(batch, train)
-    played = self.play(heard['styled'], batch['durations'], batch['mel_length'], batch, batch['mel'].shape[1], train)
+    heard = self.encode(batch, train)
+    played = self.decode(heard['styled'], batch['durations'], batch['mel_length'], batch, batch['mel'].shape[1], train)
     return heard | played
 
-  def perform(self, batch, num_frames: int) -> dict:
+  def synthesize(self, batch, num_frames: int) -> dict:
     """A take of predicted durations that fill about `mel_length` frames. `num_frames`, static, must hold it.
 
     The take's own `length` (B,) differs from mel_length by rounding; where that is more than num_frames,
     the take was cut.
     """
-    paced = self.pace(batch)
-    return paced | self.voice(paced, batch, num_frames)
+    paced = self.predict_durations(batch)
+    return paced | self.decode_predicted(paced, batch, num_frames)
 
-  def pace(self, batch) -> dict:
-    """The first half of `perform`: what is read, and predicted durations (B, N) int32 that spread it over the slot."""
-    heard = self.read(batch)
+  def predict_durations(self, batch) -> dict:
+    """The first half of `synthesize`: what is read, and predicted durations (B, N) int32 that spread it over the
+    slot."""
+    heard = self.encode(batch)
     durations, unrounded = spread_over_slot(heard['log_durations'], batch['mel_length'])
-    return heard | {'durations': durations, 'unrounded_durations': unrounded, 'length': durations.sum(1)}
+    return heard
+    
+        
+                | {'durations': durations, 'unrounded_durations': unrounded,
+                'length': durations.sum(1)}
 
-  def voice(self, paced, batch, num_frames: int) -> dict:
-    """The second half of `perform`."""
+  def decode_predicted(self, paced, batch, num_frames: int) -> dict:
+    """The second half of `synthesize`."""
     length_b = jnp.minimum(paced['length'], num_frames)
-    return self.play(paced['styled'], paced['durations'], length_b, batch, num_frames)
+    return self.decode(paced['styled'], paced['durations'], length_b, batch, num_frames)
 
 
-def perform(config: PublishedConfig, variables, batch: dict, bucket: int = 1) -> dict:
+def synthesize(config: PublishedConfig, variables, batch: dict, bucket: int = 1) -> dict:
   """A take of a whole batch; frames are padded to a multiple of `bucket`, which does not change the take."""
   model = PublishedDirectorActor(config)
-  paced = _pace(model, variables, batch)
+  paced = _predict(model, variables, batch)
   num_frames = max(-(-int(paced['length'].max()) // bucket) * bucket, 1)
-  return paced | _voice(model, variables, paced, batch, num_frames)
+  return paced | _decode(model, variables, paced, batch, num_frames)
 
 
 @partial(jax.jit, static_argnums=0)
-def _pace(model, variables, batch):
-  return model.apply(variables, batch, method='pace')
+def _predict(model, variables, batch):
+  return model.apply(variables, batch, method='predict_durations')
 
 
 @partial(jax.jit, static_argnums=(0, 4))
-def _voice(model, variables, paced, batch, num_frames):
-  return model.apply(variables, paced, batch, num_frames, method='voice')
+def _decode(model, variables, paced, batch, num_frames):
+  return model.apply(variables, paced, batch, num_frames, method='decode_predicted')
 
 
 def initialize(config: PublishedConfig, seed: int | jax.Array) -> dict:

@@ -394,7 +394,7 @@ def run_dub(given):
 
 def run_redo(given):
   from dubber_jax.director.llm_planner import open_planner
-  from dubber_jax.director.notes import parse
+  from dubber_jax.director.notes.apply import parse
   from dubber_jax.dubbing.film import redo
   from dubber_jax.dubbing.project import opened
 
@@ -504,11 +504,11 @@ def run_prepare(given):
 
 
 def run_train(given):
-  from dubber_jax.training.distributed import connect, is_first
+  from dubber_jax.training.distributed import init_distributed, is_primary
   from dubber_jax.training.experiment import read_experiment
 
   if not given.dry_run:
-    connect()
+    init_distributed()
   experiment = read_experiment(given.experiment)
   arms = experiment.arms
   if given.arm and given.arm not in arms:
@@ -523,10 +523,10 @@ def run_train(given):
       _dry_run(name, config, experiment, given)
       continue
     workdir = given.workdir or Path('runs') / Path(given.experiment).stem / name
-    if is_first():
+    if is_primary():
       print(f'training {name} in {workdir}')
     state = _train(config, workdir, experiment, given)
-    if is_first():
+    if is_primary():
       print(f'{name}: at step {int(state.step)}')
 
 
@@ -554,11 +554,11 @@ def _with_options(config, given):
 
 
 def _dry_run(name, config, experiment, given):
-  from dubber_jax.training.planning.accelerators import find_chip
+  from dubber_jax.training.planning.accelerators import find_accelerator
   from dubber_jax.training.planning.dry_run import dry_run, example_batch, report, simulate_devices
   from dubber_jax.training.task import voice_task
 
-  chip = find_chip(given.chip)
+  chip = find_accelerator(given.chip)
   simulate_devices(config.mesh)
   task = experiment.task(config) if experiment.task else voice_task(config)
   batch = example_batch(config, experiment.batches)
@@ -581,7 +581,7 @@ def _train(config, workdir, experiment, given):
     return train(config, experiment.task(config), batches, workdir, initial, on_eval=on_eval)
 
   from data_pipelines.pack import pack_sources
-  from dubber_jax.data.director_inputs import make_readings
+  from dubber_jax.data.director_inputs import make_director_inputs
   from dubber_jax.export import at_start
   from dubber_jax.training.tasks.actor import train_voice
 
@@ -589,7 +589,7 @@ def _train(config, workdir, experiment, given):
   readings = None
   if config.data.readings:
     sentences = Path(given.experiment).with_name('text_emotion.txt')
-    readings = make_readings(config, given.library, sentences if sentences.exists() else None)
+    readings = make_director_inputs(config, given.library, sentences if sentences.exists() else None)
   return train_voice(config, workdir, folders, readings, on_start=at_start(config, workdir))
 
 
@@ -597,10 +597,10 @@ def _on_eval(config, experiment):
   """What training calls to evaluate: every host does it all, on one device, since none holds the batch of another."""
   import jax
 
-  from dubber_jax.training.distributed import whole
+  from dubber_jax.training.distributed import gather_to_host
 
   def on_eval(state, step):
-    variables = whole({'params': state.ema, **state.extra})
+    variables = gather_to_host({'params': state.ema, **state.extra})
     return experiment.evaluate(config, jax.device_put(variables, jax.local_devices()[0]))
 
   return on_eval
@@ -608,9 +608,9 @@ def _on_eval(config, experiment):
 
 def _list_skipped(rows, workdir):
   """Clips that cannot be trained on, with the reasons, in the workdir's skipped.jsonl."""
-  from dubber_jax.training.distributed import is_first
+  from dubber_jax.training.distributed import is_primary
 
-  if rows and is_first():
+  if rows and is_primary():
     import json
 
     path = Path(workdir) / 'skipped.jsonl'
@@ -632,10 +632,10 @@ def run_release(given):
   from dubber_jax.inference.model_directory import Model, load, open_vocoder, write_model_directory
   from dubber_jax.inference.speaker_adaptation import SENTENCE
   from dubber_jax.inference.voices import find_voice
-  from dubber_jax.rehearsal import perform
+  from dubber_jax.rehearsal import synthesize
   from dubber_jax.script.g2p import phonemize
   from dubber_jax.training.checkpoints import best_step, load_weights, read_config
-  from dubber_jax.training.task import shipped
+  from dubber_jax.training.task import drop_discriminators
   from dubber_jax.types import Voice
   from dubber_jax.vocoder.griffin_lim import GriffinLim
 
@@ -647,7 +647,7 @@ def run_release(given):
     config, params, voices = former.config, former.params, dict(former.voices)
   else:
     step, params = load_weights(given.workdir, step=best_step(given.workdir) if given.best else None)
-    config, params = read_config(given.workdir), shipped(params)
+    config, params = read_config(given.workdir), drop_discriminators(params)
     base = Path(config.train.init_from or '.')
     base = base if (base / 'MANIFEST.json').exists() else None  # the model directory that the run went on from
   critic = given.critic or (base and (base / 'critic').is_dir() and base / 'critic')
@@ -660,7 +660,7 @@ def run_release(given):
       raise BadInput(f'--voices {pair}: write NAME=RECORDING')
     voice = find_voice(path, {})
     # The reference that ships is spoken by the model itself, so that no recording goes along.
-    take = perform(model, phonemize(SENTENCE), voice, None)
+    take = synthesize(model, phonemize(SENTENCE), voice, None)
     voices[name] = Voice(voice.embedding, take.mel[: len(voice.reference_mel)], name)
   if base == Path(given.workdir):
     card = (base / 'CARD.md').read_text(encoding='utf-8')

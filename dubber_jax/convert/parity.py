@@ -36,7 +36,7 @@ from dubber_jax.authentic_dubber.losses import (
   published_losses,
   published_optimizer,
 )
-from dubber_jax.authentic_dubber.model import Fusion, PublishedConfig, PublishedDirectorActor, perform
+from dubber_jax.authentic_dubber.model import Fusion, PublishedConfig, PublishedDirectorActor, synthesize
 from dubber_jax.authentic_dubber.postnet import Postnet
 from dubber_jax.authentic_dubber.style import DownsamplingEncoder, MelStyleEncoder, before, utterance_style
 from dubber_jax.config import DirectorConfig
@@ -397,7 +397,7 @@ def _whole(f: Fixture, dtype=np.float32) -> dict:
   if train and f.config.get('dropout', 0):
     raise BadInput(f'dropout {f.config["dropout"]} is drawn at random and cannot be repeated; only 0 can')
   config = published_config(f.config, dropout=not train)
-  rules = names.whole(config)
+  rules = names.whole_model(config)
   variables = jax.tree.map(lambda w: w.astype(dtype), names.to_ours(rules, f.weights))
   batch = jax.tree.map(lambda x: x.astype(dtype) if x.dtype.kind == 'f' else x, published_batch(f.inputs))
   model = PublishedDirectorActor(config)
@@ -442,7 +442,7 @@ def _whole(f: Fixture, dtype=np.float32) -> dict:
     outputs |= {f't_graph{i + 1}': out['nodes'][i], f't_agg{i + 1}': out['felt'][i]}
   outputs |= {f'loss_{theirs}': losses[ours] for theirs, ours in LOSSES.items()}
   if any(name.startswith('i_') for name in f.outputs):
-    take = perform(config, variables, batch)
+    take = synthesize(config, variables, batch)
     outputs |= {
       'i_expanded': take['frames'],
       'i_agg3': take['felt'][2],

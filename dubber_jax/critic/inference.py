@@ -33,7 +33,7 @@ SCALED = ('natural', 'words', 'voice', 'together')  # opinions that are placed b
 
 
 @dataclass(frozen=True)
-class Heard:
+class CriticScores:
   """What the critic hears in a take. The first four are 0 for speech that is wrong and 1 for a recording's middle."""
 
   natural: float
@@ -48,16 +48,16 @@ class Heard:
 
 
 @dataclass(frozen=True)
-class Listener:
+class CriticModel:
   """A critic with its weights. scales: {opinion: (wrong, right)}, raw figures."""
 
   sizes: CriticSizes
   params: dict
   scales: dict[str, tuple[float, float]]
 
-  def hear(self, takes: Sequence[Take], voice: Voice, track: MouthTrack | None = None) -> list[Heard]:
+  def hear(self, takes: Sequence[Take], voice: Voice, track: MouthTrack | None = None) -> list[CriticScores]:
     """What is heard in takes by one voice, in one batch. track: the mouth that they are to go with."""
-    batch = lay_takes(takes, voice, track)
+    batch = collate_takes(takes, voice, track)
     found = jax.device_get(_hear(self.sizes)(self.params, batch))
     return [self._heard(take, {k: v[i] for k, v in found.items()}, track) for i, take in enumerate(takes)]
 
@@ -70,7 +70,7 @@ class Listener:
     scaled = {name: self.scale(name, float(raw[name])) for name in SCALED}
     if track is None or not track.usable:
       scaled['together'] = None
-    return Heard(
+    return CriticScores(
       **scaled,
       emotions=raw['emotion'],
       pitch=float(middle),
@@ -84,7 +84,7 @@ class Listener:
     return float(np.clip((raw - wrong) / (right - wrong), 0.0, 1.0))
 
 
-def lay_takes(takes: Sequence[Take], voice: Voice, track: MouthTrack | None = None) -> dict[str, np.ndarray]:
+def collate_takes(takes: Sequence[Take], voice: Voice, track: MouthTrack | None = None) -> dict[str, np.ndarray]:
   """The batch that Critic takes, of takes by one voice, padded."""
   most = max(len(t.mel) for t in takes)
   frames = -(-most // FRAME_STEP) * FRAME_STEP
@@ -115,7 +115,7 @@ def lay_takes(takes: Sequence[Take], voice: Voice, track: MouthTrack | None = No
   return batch
 
 
-def opinions(sizes: CriticSizes, params, batch) -> dict[str, jax.Array]:
+def raw_scores(sizes: CriticSizes, params, batch) -> dict[str, jax.Array]:
   """Raw figures of a batch, one an item, all of them the greater the better; and the pitch that was heard.
 
   words: the mean log probability of the line's phones, by `phone_log_likelihood`; voice: the cosine of take and
@@ -146,10 +146,10 @@ def phone_log_likelihood(logits_btc, mask_bt, phonemes_bn, durations_bn) -> jax.
 
 @functools.lru_cache(maxsize=4)
 def _hear(sizes):
-  return jax.jit(functools.partial(opinions, sizes))
+  return jax.jit(functools.partial(raw_scores, sizes))
 
 
-def write_critic(listener: Listener, folder: str | Path):
+def write_critic(listener: CriticModel, folder: str | Path):
   """Writes the critic's two files into `folder`, which is made."""
   folder = Path(folder)
   folder.mkdir(parents=True, exist_ok=True)
@@ -160,7 +160,7 @@ def write_critic(listener: Listener, folder: str | Path):
   (folder / 'model.safetensors').chmod(0o644)
 
 
-def read_critic(folder: str | Path) -> Listener:
+def read_critic(folder: str | Path) -> CriticModel:
   """Opens what `write_critic` wrote. Raises BadInput where it is damaged, or of another version."""
   folder = Path(folder)
   try:
@@ -177,10 +177,10 @@ def read_critic(folder: str | Path) -> Listener:
       f'{folder}: {sorted(wrong)[0]} is not what its config.json says ({len(wrong)} in all); '
       'these are the weights of another critic'
     )
-  return Listener(sizes, flax.traverse_util.unflatten_dict(flat, sep='/'), scales)
+  return CriticModel(sizes, flax.traverse_util.unflatten_dict(flat, sep='/'), scales)
 
 
 def _shapes(sizes):
   take = Take(np.zeros((8, MEL_BANDS), np.float32), ('@sil',), np.array([8]), np.zeros(8), np.zeros(len(EMOTIONS)))
-  batch = lay_takes([take], Voice(np.zeros(256, np.float32), np.zeros((8, MEL_BANDS), np.float32)))
+  batch = collate_takes([take], Voice(np.zeros(256, np.float32), np.zeros((8, MEL_BANDS), np.float32)))
   return jax.eval_shape(lambda: Critic(sizes).init(jax.random.key(0), batch)['params'])

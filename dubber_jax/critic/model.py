@@ -59,7 +59,7 @@ class Critic(nn.Module):
   @nn.compact
   def __call__(self, batch, train: bool = False):
     s = self.sizes
-    hear, who = Ear(s.width, s.layers), Pool(s.embedding)
+    hear, who = AcousticEncoder(s.width, s.layers, name='Ear_0'), StatsPooling(s.embedding, name='Pool_0')
     mask_bt = jnp.arange(batch['mel'].shape[1]) < batch['durations'].sum(1, keepdims=True)
     mel_btm = (batch['mel'] + 5.0) / 2.5  # about unit size
     reference_brm = (batch['reference'] + 5.0) / 2.5
@@ -71,9 +71,9 @@ class Critic(nn.Module):
     # The voice's own: its mean spectrum while it speaks, and its pitch.
     spoken = batch['reference_mask'] * nn.sigmoid(4.0 * (reference_brm.mean(-1) + 1.0))
     spectrum = (reference_brm * spoken[..., None]).sum(1) / jnp.maximum(spoken.sum(1), 1.0)[:, None]
-    height = semitones(pitch)
+    height = mean_semitones(pitch)
     voiced, known_voiced = nn.sigmoid(voicing) * half, nn.sigmoid(known_voicing) * known_half
-    at = (semitones(known_pitch) * known_voiced).sum(1) / jnp.maximum(known_voiced.sum(1), 1.0)
+    at = (mean_semitones(known_pitch) * known_voiced).sum(1) / jnp.maximum(known_voiced.sum(1), 1.0)
 
     path_btn = frame_to_phoneme(batch['durations'], mask_bt.shape[1])
     said_bn = jax.nn.one_hot(jnp.asarray(PHONE_OF)[batch['phonemes']], len(PHONES))
@@ -88,18 +88,18 @@ class Critic(nn.Module):
       return x.reshape(x.shape[0], -1, STEP, *x.shape[2:]).mean(2)
 
     rise = (height - at[:, None]) / 6.0
-    told = [pairs(apart_btm) @ cosines(), (rise * voiced)[..., None], (jnp.square(rise) * voiced)[..., None]]
+    told = [pairs(apart_btm) @ dct_basis(), (rise * voiced)[..., None], (jnp.square(rise) * voiced)[..., None]]
     told += [voiced[..., None], pairs(path_btn @ longer_bn[..., None])]
-    emotion = Opinion(s.opinion, len(EMOTIONS), s.dropout, name='emotion')(
+    emotion = ScoreHead(s.opinion, len(EMOTIONS), s.dropout, name='emotion')(
       jnp.concatenate(told, axis=-1), pairs(speech_bt) * half, train
     )
     texture = jnp.concatenate([pairs(mel_btm), pairs(jnp.abs(jnp.diff(mel_btm, axis=1, append=mel_btm[:, -1:])))], -1)
     texture = jnp.concatenate([texture, pairs(jnp.abs(jnp.diff(mel_btm, axis=2))), rise[..., None]], axis=-1)
-    natural = Opinion(s.opinion, 1, s.dropout, name='natural')(texture, half, train)[:, 0]
+    natural = ScoreHead(s.opinion, 1, s.dropout, name='natural')(texture, half, train)[:, 0]
 
-    mouth, seen = mouth_at_ear(batch['lips'], batch['lip_mask'], half.shape[1])
-    heard = jnp.concatenate([pairs(mel_btm) @ cosines(), voiced[..., None], mouth], axis=-1)
-    together = Opinion(s.opinion, 1, s.dropout, reach=9, name='together')(heard, half * seen, train)[:, 0]
+    mouth, seen = mouth_features(batch['lips'], batch['lip_mask'], half.shape[1])
+    heard = jnp.concatenate([pairs(mel_btm) @ dct_basis(), voiced[..., None], mouth], axis=-1)
+    together = ScoreHead(s.opinion, 1, s.dropout, reach=9, name='together')(heard, half * seen, train)[:, 0]
     return {
       'phones': phones,
       'pitch': pitch,
@@ -116,7 +116,7 @@ class Critic(nn.Module):
     }
 
 
-class Ear(nn.Module):
+class AcousticEncoder(nn.Module):
   """mel (B, T, 80) of unit size, mask (B, T) -> hidden (B, T/2, D), logits of phones, of pitch, and of voicing."""
 
   width: int
@@ -134,7 +134,7 @@ class Ear(nn.Module):
     return x, nn.Dense(len(PHONES), name='phones')(x), pitch[..., 1:], pitch[..., 0]
 
 
-class Pool(nn.Module):
+class StatsPooling(nn.Module):
   """(B, T, D), weight (B, T) -> (B, out), of the mean and the spread over time."""
 
   out: int
@@ -148,7 +148,7 @@ class Pool(nn.Module):
     return nn.Dense(self.out, name='out')(jnp.concatenate([mean, spread], axis=-1))
 
 
-class Opinion(nn.Module):
+class ScoreHead(nn.Module):
   """Two convolutions over (B, T, D), pooled where weight (B, T) is, and a layer on top -> (B, out)."""
 
   width: int
@@ -162,10 +162,10 @@ class Opinion(nn.Module):
     x = x_btd
     for i in range(2):
       x = drop(nn.gelu(TimeConv(self.width, self.reach, name=f'conv_{i}')(x)))
-    return nn.Dense(self.out, name='out')(drop(nn.gelu(Pool(self.width, name='pool')(x, weight_bt))))
+    return nn.Dense(self.out, name='out')(drop(nn.gelu(StatsPooling(self.width, name='pool')(x, weight_bt))))
 
 
-def semitones(logits_btc: jax.Array) -> jax.Array:
+def mean_semitones(logits_btc: jax.Array) -> jax.Array:
   """Logits (B, T, 96) of classes of pitch -> its mean, semitones above 50 Hz."""
   return (jax.nn.softmax(logits_btc) * jnp.arange(PITCH_CLASSES)).sum(-1) * SEMITONES
 
@@ -175,14 +175,14 @@ def class_of_pitch(hertz: jax.Array) -> jax.Array:
   return jnp.clip(12 * jnp.log2(jnp.maximum(hertz, 1.0) / LOWEST) / SEMITONES, 0.0, PITCH_CLASSES - 1.0)
 
 
-def cosines() -> jax.Array:
+def dct_basis() -> jax.Array:
   """(80, 12): the first cosines over the bands, the level first."""
   places = np.arange(MEL_BANDS)[:, None] + 0.5
   basis = np.cos(np.pi / MEL_BANDS * places * np.arange(COEFFICIENTS))
   return jnp.asarray(basis / np.sqrt((basis**2).sum(0)), jnp.float32) * 0.5
 
 
-def mouth_at_ear(lips_blc: jax.Array, mask_bl: jax.Array, length: int) -> tuple[jax.Array, jax.Array]:
+def mouth_features(lips_blc: jax.Array, mask_bl: jax.Array, length: int) -> tuple[jax.Array, jax.Array]:
   """Lips at 25 a second -> opening, width and their slopes (B, T/2, 5) at the ear's rate, and where they were seen."""
   at = np.round((np.arange(length) + 0.5) * STEP * HOP / SAMPLE_RATE * LIP_RATE - 0.5).astype(int)
   at = np.clip(at, 0, lips_blc.shape[1] - 1)

@@ -20,11 +20,11 @@ from dubber_jax.errors import BadInput
 from dubber_jax.inference.batch import (
   Shape,
   empty_batch,
-  lay_direction,
-  lay_lips,
-  lay_noise,
-  lay_text,
-  lay_voice,
+  fill_direction,
+  fill_lips,
+  fill_noise,
+  fill_text,
+  fill_voice,
   lip_frames,
 )
 from dubber_jax.media.mel import LOG_FLOOR
@@ -168,10 +168,10 @@ class VoiceBatches:
       rng = np.random.default_rng([self.config.seed, epoch, int(item)])  # keyed by item, not by place
       info = self.lay(batch, row, int(item), self.buckets[bucket], rng)
       if guided:
-        self._lay_guided(batch, row, info['speaker'], rng)
+        self._fill_guided(batch, row, info['speaker'], rng)
     return batch
 
-  def _lay_guided(self, batch, row: int, speaker: str, rng: np.random.Generator):
+  def _fill_guided(self, batch, row: int, speaker: str, rng: np.random.Generator):
     """Draws the emotion that a critic will be asked about, and on half of the items what the director reads of it."""
     emotion = int(rng.integers(GUIDED_EMOTIONS))
     batch['guided_emotion'][row] = emotion
@@ -195,16 +195,16 @@ class VoiceBatches:
     frames, phonemes = len(found['mel']), len(found['phonemes'])
     batch['mel'][row, :frames] = found['mel']
     batch['pitch'][row, :frames] = found['pitch']
-    lay_text(batch, row, self.config, found['phonemes'], info.get('language', 'en'))
+    fill_text(batch, row, self.config, found['phonemes'], info.get('language', 'en'))
     batch['durations'][row, :phonemes] = found['durations']
     if self.config.data.films and len(found['lips']) and rng.random() > 0.2:
-      lay_lips(batch, row, found['lips'], found['lip_present'])
+      fill_lips(batch, row, found['lips'], found['lip_present'])
     start = rng.integers(max(len(reference['mel']) - batch['reference'].shape[1], 0) + 1)
     reference_mel = reference['mel'][start:]
     batch['domain'][row] = DOMAIN_OF.get(info['set'], 0) if self.config.actor.domains else 0
     if self.config.data.reference_damage > rng.random() and info['set'] not in DOMAIN_OF:
       reference_mel = damage_reference(reference_mel, rng)
-    lay_voice(batch, row, reference['speaker'], reference_mel)
+    fill_voice(batch, row, reference['speaker'], reference_mel)
     batch['emotion'][row] = EMOTIONS.index(info['emotion'])
     if self.readings is not None and rng.random() >= self.config.data.director_dropout:
       nodes = self.readings.draw(info, rng)
@@ -214,8 +214,8 @@ class VoiceBatches:
         batch['emotion_known'][row] = True
       if rng.random() < DIRECTED:
         emotion = np.eye(len(EMOTIONS))[batch['emotion'][row]]
-        lay_direction(batch, row, emotion, info.get('intensity', USUAL_INTENSITY))
-    lay_noise(batch, row, frames, rng)
+        fill_direction(batch, row, emotion, info.get('intensity', USUAL_INTENSITY))
+    fill_noise(batch, row, frames, rng)
     return info
 
   def _read(self, item: int, others: np.ndarray, rng: np.random.Generator, names=None):

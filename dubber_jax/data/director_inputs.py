@@ -19,7 +19,7 @@ RECALLED = 24  # library clips kept of each, so that enough are of other speaker
 NEUTRAL_SHARE = 0.5  # of the items without an acted emotion that are given nodes at all
 
 
-class Readings:
+class DirectorInputs:
   """The bank. `draw` gives one item's director inputs, by the names of the batch."""
 
   def __init__(self, config: Config, library: Library, embeddings: dict[str, np.ndarray]):
@@ -54,7 +54,9 @@ class Readings:
     return out | {'sounds': sounds, 'refs_present': refs_present, 'sounds_present': sounds_present}
 
 
-def make_readings(config: Config, library_path: str | None = None, sentences: str | Path | None = None) -> Readings:
+def make_director_inputs(
+  config: Config, library_path: str | None = None, sentences: str | Path | None = None
+) -> DirectorInputs:
   """The bank of an arm: captions from labels, lines from the sentences that the text head was trained on.
 
   `sentences`: a file of lines under [emotion] headings; without one, captions stand for lines too.
@@ -73,7 +75,7 @@ def make_readings(config: Config, library_path: str | None = None, sentences: st
   ]
   vectors = {m: embed_text(c) for m, c in captions.items()}
   vectors['text'] = np.concatenate([embed_text(spoken), vectors['text']], axis=1)
-  return Readings(config, library, {m: v.reshape(len(EMOTIONS), PER_EMOTION, -1) for m, v in vectors.items()})
+  return DirectorInputs(config, library, {m: v.reshape(len(EMOTIONS), PER_EMOTION, -1) for m, v in vectors.items()})
 
 
 def _lines(path) -> dict[str, list[str]]:

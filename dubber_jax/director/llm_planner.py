@@ -25,10 +25,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.director.cues import LIMITS
-from dubber_jax.director.notes import PAUSE_LIMITS, ParsedNote, describe, parse
-from dubber_jax.director.planner import Before, Planner, agreement, by_rules, mixed_emotion, spoken_to
-from dubber_jax.director.source_performance import Guide
+from dubber_jax.director.notes.apply import PAUSE_LIMITS, RevisedDirection, describe, parse
+from dubber_jax.director.notes.lexicon import LIMITS
+from dubber_jax.director.planner import Before, Planner, by_rules, has_addressee, mixed_emotion, modality_agreement
+from dubber_jax.director.source_performance import SourcePerformance
 from dubber_jax.errors import BadInput
 from dubber_jax.script.g2p import Phonemes, phonemize
 from dubber_jax.types import EMOTIONS, MODALITIES, Direction, Exemplars, Line, Reading
@@ -120,7 +120,7 @@ class LanguageModel:
     line: Line,
     phonemes: Phonemes | None = None,
     before: Before = (),
-    guide: Guide | None = None,
+    guide: SourcePerformance | None = None,
   ) -> tuple[Direction, tuple[str, ...]]:
     phonemes = phonemes or phonemize(line.text)
     planned, warnings = by_rules(reading, exemplars, line, phonemes, before, guide)
@@ -132,14 +132,14 @@ class LanguageModel:
     except NoAnswer as why:
       return planned, (*warnings, f'{self.name} {why}: the line is directed by rules')
 
-  def parse(self, note: str, direction: Direction, phonemes: Phonemes) -> ParsedNote:
+  def parse(self, note: str, direction: Direction, phonemes: Phonemes) -> RevisedDirection:
     """`notes.parse` by the language model: what a person's note makes of a direction."""
     asked = {'line': phonemes.words, 'direction': _plain(direction), 'note_of_a_person': note[:2000]}
     try:
-      return ParsedNote(*self._direct(asked, phonemes))
+      return RevisedDirection(*self._direct(asked, phonemes))
     except NoAnswer as why:
       parsed = parse(note, direction, phonemes)
-      return ParsedNote(parsed.direction, (*parsed.warnings, f'{self.name} {why}: the note is read by rules'))
+      return RevisedDirection(parsed.direction, (*parsed.warnings, f'{self.name} {why}: the note is read by rules'))
 
   def _direct(self, asked, phonemes) -> tuple[Direction, tuple[str, ...]]:
     """A direction and what was wrong with it; NoAnswer where none came after all tries."""
@@ -276,7 +276,7 @@ def _line(line, phonemes, before) -> dict:
     'line': line.text,
     'words': phonemes.words,
     'character': line.character,
-    'spoken_to': spoken_to(line, before),
+    'spoken_to': has_addressee(line, before),
     'stage_direction': line.stage_direction,
     'slot_seconds': slot and round(slot, 2),
     'lines_before': earlier,
@@ -306,7 +306,7 @@ def _seen(reading, exemplars) -> dict:
   both = mixed_emotion(reading)
   return {
     'seen': seen,
-    'agreement': round(agreement(reading), 3),
+    'agreement': round(modality_agreement(reading), 3),
     'similar_performances': recalled,
     'face_and_words_differ': dict(zip(('face', 'words'), both, strict=True)) if both else None,
   }

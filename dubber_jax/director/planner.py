@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from dubber_jax.director.asks import emotions_named, hear
-from dubber_jax.director.cues import LIMITS, RATIOS
-from dubber_jax.director.notes import apply, intensity_asked, marks
-from dubber_jax.director.source_performance import Guide, follow
+from dubber_jax.director.notes.apply import apply, intensity_asked, marks
+from dubber_jax.director.notes.lexicon import LIMITS, RATIOS
+from dubber_jax.director.notes.parser import parse_note, requested_emotions
+from dubber_jax.director.source_performance import SourcePerformance, follow
 from dubber_jax.script.g2p import Phonemes, phonemize
 from dubber_jax.types import EMOTIONS, MODALITIES, Direction, Exemplars, Line, Reading
 
@@ -64,7 +64,7 @@ Before = Sequence[tuple[Line, Direction]]  # the lines that went before, in orde
 Planner = Callable[[Reading, Exemplars, Line, Phonemes, Before], tuple[Direction, tuple[str, ...]]]  # and warnings
 
 
-def guided(planner: Planner, guide: Guide | None) -> Planner:
+def with_source_performance(planner: Planner, guide: SourcePerformance | None) -> Planner:
   """The planner, told how the line was performed in the original; as it is where that is not known."""
   return functools.partial(planner, guide=guide) if guide is not None else planner
 
@@ -75,14 +75,14 @@ def by_rules(
   line: Line,
   phonemes: Phonemes | None = None,
   before: Before = (),
-  guide: Guide | None = None,
+  guide: SourcePerformance | None = None,
 ) -> tuple[Direction, tuple[str, ...]]:
   """`plan`, with a warning for each contradiction in the line's stage direction. guide: the original performance."""
   phonemes = phonemes or phonemize(line.text)
-  asks = hear(line.stage_direction, in_script=True).asks
+  asks = parse_note(line.stage_direction, in_script=True).asks
   last = _line_before(line, before)
   emotion = _mixture(reading, exemplars, asks, guide)
-  turned = bool(emotions_named(asks)) or _sure_words(reading) or guide is not None
+  turned = bool(requested_emotions(asks)) or _sure_words(reading) or guide is not None
   if last is not None and not turned:
     emotion = _within_reach(emotion, np.asarray(last.emotion, float))
   intensity = _intensity(emotion, line, asks)
@@ -124,7 +124,7 @@ def plan(
   return by_rules(reading, exemplars, line, phonemes, before)[0]
 
 
-def agreement(reading: Reading) -> float:
+def modality_agreement(reading: Reading) -> float:
   """How far scene, face and text agree on the emotion, 0 to 1: one less the Jensen-Shannon divergence of each pair in
   bits, which counts as far as both are sure. 1 where fewer than two say anything."""
   seen = list(_seen(reading))
@@ -149,7 +149,7 @@ def mixed_emotion(reading: Reading) -> tuple[str, str] | None:
   return (shown, said) if shown and said and shown != said else None
 
 
-def spoken_to(line: Line, before: Before = ()) -> str:
+def has_addressee(line: Line, before: Before = ()) -> str:
   """To whom a line is said: whom the script names ("to Mary"), else who spoke last; '' where nothing tells."""
   named = re.search(r"\bto ([A-Z][\w'-]+(?: [A-Z][\w'-]+)?)", line.stage_direction)
   if named:
@@ -220,7 +220,7 @@ def _mixture(reading, exemplars, asks, guide=None) -> np.ndarray:
   if guide is not None:
     p = np.asarray(guide.emotions)
     total += GUIDE_WEIGHT * _sureness(p) * p * np.where(np.array(EMOTIONS) == 'neutral', GUIDE_NEUTRAL, 1)
-  named = emotions_named(asks)
+  named = requested_emotions(asks)
   for emotion in named:
     total[EMOTIONS.index(emotion)] += SCRIPT_WEIGHT / len(named)
   sharp = (total / total.sum()) ** SHARPNESS

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dubber_jax.critic.inference import Heard
+from dubber_jax.critic.inference import CriticScores
 from dubber_jax.director.planner import LIMITS
 from dubber_jax.types import EMOTIONS, Direction, Review
 
@@ -30,7 +30,9 @@ OTHERS = EMOTIONS.index('others')
 CANDIDATES = {'intensity': 0.12, 'pitch_shift': 0.6, 'pitch_range': 0.1, 'pace': 0.03}  # spread of a round's candidates
 
 
-def review(heard: Heard, plain: Heard | None, direction: Direction, goal: Direction, timing: float | None) -> Review:
+def review(
+  heard: CriticScores, plain: CriticScores | None, direction: Direction, goal: Direction, timing: float | None
+) -> Review:
   """Scores from 0 to 1 of a take by `direction`, accepted or not, and the direction that would bring it to the goal.
 
   plain: the same emotion without the direction's other wishes, against which they are measured. goal: what is wanted
@@ -38,8 +40,8 @@ def review(heard: Heard, plain: Heard | None, direction: Direction, goal: Direct
   """
   scores = {'natural': heard.natural, 'words': heard.words, 'voice': heard.voice}
   if 1 - goal.emotion[OTHERS] >= NAMED:
-    scores['emotion'] = agreement(heard.emotions, goal.emotion)
-  missed = shortfall(heard, plain, goal) if plain is not None else {}
+    scores['emotion'] = emotion_overlap(heard.emotions, goal.emotion)
+  missed = control_errors(heard, plain, goal) if plain is not None else {}
   if missed:
     scores['obedience'] = float(np.mean([math.exp(-abs(by) / TOLERANCE[name]) for name, by in missed.items()]))
   scores |= {k: v for k, v in (('together', heard.together), ('timing', timing)) if v is not None}
@@ -49,13 +51,13 @@ def review(heard: Heard, plain: Heard | None, direction: Direction, goal: Direct
   return Review(scores, bool(accepted), refine(direction, goal, scores, missed))
 
 
-def agreement(heard: np.ndarray, wanted: Sequence[float]) -> float:
+def emotion_overlap(heard: np.ndarray, wanted: Sequence[float]) -> float:
   """Of two mixtures (8,), 0 to 1: Bhattacharyya's coefficient, 'others' left out, which has no sound of its own."""
   p, q = (np.delete(np.asarray(x, float), OTHERS) for x in (heard, wanted))
   return float(np.sqrt(p / (p.sum() + 1e-9) * q / (q.sum() + 1e-9)).sum())
 
 
-def shortfall(heard: Heard, plain: Heard, goal: Direction) -> dict[str, float]:
+def control_errors(heard: CriticScores, plain: CriticScores, goal: Direction) -> dict[str, float]:
   """How far a take is from each wish of its goal that is one: semitones, log range, dB, log pace still to go."""
   measured = {
     'pitch_shift': heard.pitch - plain.pitch,
@@ -97,7 +99,7 @@ def sharpened(emotion: Sequence[float], power: float = 2.0) -> tuple[float, ...]
   return tuple(float(p) for p in raised / raised.sum())
 
 
-def candidates(direction: Direction, count: int, rng: np.random.Generator) -> list[Direction]:
+def candidate_directions(direction: Direction, count: int, rng: np.random.Generator) -> list[Direction]:
   """The direction itself, and others near it, for as many takes of one round."""
   made = [direction]
   plain = direction.emotion[EMOTIONS.index('neutral')] > 0.9
@@ -114,13 +116,13 @@ def candidates(direction: Direction, count: int, rng: np.random.Generator) -> li
   return made
 
 
-def without_wishes(direction: Direction) -> Direction:
+def emotion_only(direction: Direction) -> Direction:
   """The same emotion with nothing else asked for, against which wishes are measured."""
   plain = Direction()
   return plain.replace(emotion=direction.emotion, intensity=direction.intensity, pauses=direction.pauses)
 
 
-def misleading(direction: Direction, clips) -> list[int]:
+def conflicting_exemplars(direction: Direction, clips) -> list[int]:
   """Which of a modality's recalled clips play an emotion that the direction hardly asks for."""
   wanted = dict(zip(EMOTIONS, direction.emotion, strict=True))
   return [i for i, clip in enumerate(clips) if wanted.get(clip.emotion, 1.0) < 0.1]

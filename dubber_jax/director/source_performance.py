@@ -1,8 +1,8 @@
 """The original performance as one more reading: its emotion, pace, pitch course and pauses, never its words or voice.
 
-Nothing but the numbers of `Guide` is taken from the recording. Pace and pitch are told against the same character's
-other lines in it, so that neither the language nor the speaker matters; a character of fewer than LEAST_LINES lines
-has none to compare with, and gives its range, pauses and emotion alone.
+Nothing but the numbers of `SourcePerformance` is taken from the recording. Pace and pitch are told against the same
+character's other lines in it, so that neither the language nor the speaker matters; a character of fewer than
+LEAST_LINES lines has none to compare with, and gives its range, pauses and emotion alone.
 """
 
 import math
@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import find_peaks
 
-from dubber_jax.director.cues import LIMITS
-from dubber_jax.director.notes import PAUSE_LIMITS, breath_place, marks
+from dubber_jax.director.notes.apply import PAUSE_LIMITS, breath_place, marks
+from dubber_jax.director.notes.lexicon import LIMITS
 from dubber_jax.errors import BadInput
 from dubber_jax.media.sound import read_sound, resample
 from dubber_jax.perception.prosody import track_pitch
 from dubber_jax.perception.speech_emotion import sound_emotion
-from dubber_jax.perception.vad import RATE, WINDOW, speech_odds
+from dubber_jax.perception.vad import RATE, WINDOW, speech_probabilities
 from dubber_jax.script.g2p import Phonemes
 from dubber_jax.types import SAMPLE_RATE, Direction, Line
 
@@ -33,7 +33,7 @@ SYLLABLE_DB, SYLLABLE_SECONDS = 2.0, 0.1  # prominence of a syllable's peak, and
 
 
 @dataclass(frozen=True)
-class Guide:
+class SourcePerformance:
   """How one line was performed. What is not known is None."""
 
   emotions: tuple[float, ...]  # (8,) probabilities
@@ -47,13 +47,13 @@ class Guide:
   pitch_shift: float | None = None  # semitones, likewise
 
 
-def read_guide(wave: np.ndarray, sample_rate: int) -> Guide | None:
+def read_performance(wave: np.ndarray, sample_rate: int) -> SourcePerformance | None:
   """wave (S,) float32 mono of one line -> how it was performed; None where next to nothing is spoken."""
   wave = np.asarray(wave, np.float32)
   peak = float(np.abs(wave).max()) if wave.size else 0.0
   if peak < 1e-4 or len(wave) < LEAST_SPEECH * sample_rate:
     return None
-  speaking = speech_odds(resample(wave / peak, sample_rate, RATE)) > 0.5
+  speaking = speech_probabilities(resample(wave / peak, sample_rate, RATE)) > 0.5
   step = WINDOW / RATE
   if speaking.sum() * step < LEAST_SPEECH:
     return None
@@ -70,7 +70,7 @@ def read_guide(wave: np.ndarray, sample_rate: int) -> Guide | None:
     at = np.linspace(voiced[0], voiced[-1], COURSE)
     course = tuple(round(float(s), 2) for s in np.interp(at, voiced, 12 * np.log2(pitch[voiced] / middle)))
   seconds = speaking.sum() * step
-  return Guide(
+  return SourcePerformance(
     tuple(float(p) for p in sound_emotion(part, sample_rate)),
     float(seconds),
     _syllables(part, sample_rate, pitch) / float(seconds),
@@ -101,7 +101,7 @@ def _gaps(speaking, step) -> tuple[tuple[float, float], ...]:
   return tuple((round(float(speaking[:a].sum() / total), 3), round(float((b - a) * step), 2)) for a, b in gaps)
 
 
-def read_guides(source: str | Path, lines: Sequence[Line]) -> tuple[list[Guide | None], list[str]]:
+def read_performances(source: str | Path, lines: Sequence[Line]) -> tuple[list[SourcePerformance | None], list[str]]:
   """How each line was performed in a recording or film whose time is the script's, and warnings.
 
   Raises BadInput for a file without sound that can be read.
@@ -111,7 +111,7 @@ def read_guides(source: str | Path, lines: Sequence[Line]) -> tuple[list[Guide |
   for number, line in enumerate(lines, 1):
     start = line.start or 0.0
     end = len(wave) / SAMPLE_RATE if line.end is None else line.end
-    guides.append(read_guide(wave[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)], SAMPLE_RATE))
+    guides.append(read_performance(wave[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)], SAMPLE_RATE))
     silent += [] if guides[-1] else [number]
   if len(silent) == len(guides):
     raise BadInput(f'{source}: nobody speaks in it within the lines: there is no performance to be guided by')
@@ -119,7 +119,7 @@ def read_guides(source: str | Path, lines: Sequence[Line]) -> tuple[list[Guide |
   return against_own(guides, lines), told
 
 
-def against_own(guides: Sequence[Guide | None], lines: Sequence[Line]) -> list[Guide | None]:
+def against_own(guides: Sequence[SourcePerformance | None], lines: Sequence[Line]) -> list[SourcePerformance | None]:
   """The guides with pace and pitch told against the median of the same character's lines."""
   known = {}
   for guide, line in zip(guides, lines, strict=True):
@@ -135,7 +135,7 @@ def against_own(guides: Sequence[Guide | None], lines: Sequence[Line]) -> list[G
   return told
 
 
-def follow(guide: Guide, direction: Direction, phonemes: Phonemes) -> Direction:
+def follow(guide: SourcePerformance, direction: Direction, phonemes: Phonemes) -> Direction:
   """The direction, drawn toward how the original was performed; its emotion is the planner's to weigh."""
   changes = {}
   ratios = {'pace': guide.pace_ratio, 'pitch_range': guide.range and guide.range / PLAIN_RANGE}

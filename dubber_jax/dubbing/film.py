@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from dubber_jax.actor.duration import NATURAL, STRICT, check_fit, room_after
-from dubber_jax.director.notes import parse
-from dubber_jax.director.planner import Planner, by_rules, guided
-from dubber_jax.director.source_performance import read_guides
+from dubber_jax.director.notes.apply import parse
+from dubber_jax.director.planner import Planner, by_rules, with_source_performance
+from dubber_jax.director.source_performance import read_performances
 from dubber_jax.dubbing.cast import Cast, folded
 from dubber_jax.dubbing.line import Stopwatch, check_script, play_line, read_script, shipped_library, tell, words_of
 from dubber_jax.dubbing.project import (
@@ -31,13 +31,13 @@ from dubber_jax.dubbing.project import (
 from dubber_jax.dubbing.report.page import LineAssets, ReportAssets, write_report
 from dubber_jax.dubbing.timeline import (
   LONGEST_LINE,
-  Heard,
-  anchors,
+  LineAudio,
+  character_levels,
   check_slots,
+  fixed_direction,
   gain_of,
-  lay_dialogue,
-  part_lines,
-  playing,
+  mix_dialogue,
+  separate_lines,
 )
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.model_directory import Model
@@ -117,9 +117,11 @@ def dub(
     for n, line in enumerate(lines, 1)
     if line.end is not None and line.end > info.seconds + 0.1
   ]
-  lines, parted = part_lines(check_slots(lines, info.seconds, film))
+  lines, parted = separate_lines(check_slots(lines, info.seconds, film))
   given, dropped = _given(directions, lines, lexicon)
-  guides, unguided = read_guides(film if guide == 'original' else guide, lines) if guide else ([None] * len(lines), [])
+  guides, unguided = (
+    read_performances(film if guide == 'original' else guide, lines) if guide else ([None] * len(lines), [])
+  )
   voices = [cast.voice_of(line.character) for line in lines]
   hashes = [hash_of_voice(v) for v in voices]
   spoken = list(dict.fromkeys(w for v in voices for w in v.warnings))
@@ -180,7 +182,10 @@ def dub(
     if fit == NATURAL:  # strict takes do not depend on what follows
       room = rooms(lines, info.seconds)
       inputs = [i | {'fit': fit, 'room': round(r, 3)} for i, r in zip(inputs, room, strict=True)]
-    planners = [playing(g) if g else guided(planner, original) for g, original in zip(given, guides, strict=True)]
+    planners = [
+      fixed_direction(g) if g else with_source_performance(planner, original)
+      for g, original in zip(given, guides, strict=True)
+    ]
     pictures = _play_lines(work, lines, voices, inputs, planners, facts['options'], model, library, watch, say)
     return export(work, say, pictures, watch)
 
@@ -267,7 +272,7 @@ def redo(
         raise BadInput('the director is off in this project: nobody would follow the note')
       parsed = read_note(note, direction, read_script(line.text, lexicon))
       direction, warnings = parsed.direction, parsed.warnings
-    options = facts['options'] | {'planner': playing(direction, warnings), 'lexicon': lexicon, 'fit': fit}
+    options = facts['options'] | {'planner': fixed_direction(direction, warnings), 'lexicon': lexicon, 'fit': fit}
     options['room_seconds'] = rooms(work.lines, facts['seconds'])[number - 1]
     options['seed'] = options.get('seed', 0) + (0 if note or fit != as_before else max(work.takes(number)))
     voice, watch = work.voice(facts['voice_of'][number - 1]), Stopwatch()
@@ -307,9 +312,9 @@ def export(work: Project, say=print, pictures=None, watch: Stopwatch | None = No
     for number, (h, (take, dubbed)) in enumerate(zip(heard, chosen, strict=True), 1)
   ]
   target, told = _target(film, info.has_sound, lines)
-  anchor = anchors(first)
+  anchor = character_levels(first)
   gains = [gain_of(h, anchor[folded(h.line.character)], target) for h in heard]
-  dialogue = lay_dialogue(heard, gains, facts['seconds'])
+  dialogue = mix_dialogue(heard, gains, facts['seconds'])
   slots = [h.span for h in heard]
   behind, of_background = read_background(facts['background'], film, facts['seconds'], info.has_sound, slots)
   with watch('encode'):
@@ -364,7 +369,7 @@ def export(work: Project, say=print, pictures=None, watch: Stopwatch | None = No
 class _Shown(Sequence):
   """The arrays of each line for the page, whose pictures are read from the film when their turn comes."""
 
-  def __init__(self, film, heard: list[Heard], takes: list[StoredTake], pictures=None):
+  def __init__(self, film, heard: list[LineAudio], takes: list[StoredTake], pictures=None):
     self.film, self.heard, self.takes, self.pictures = film, heard, takes, pictures
 
   def __len__(self):
@@ -405,8 +410,8 @@ def _given(directions, lines, lexicon) -> tuple[list[Direction | None], list[str
   return read_directions(directions, lines, [read_script(line.text, lexicon).words for line in lines])
 
 
-def _heard(stored: StoredTake, line: Line) -> Heard:
-  return Heard(line, stored.take.waveform, stored.direction.loudness, stored.result.get('overrun_seconds', 0.0))
+def _heard(stored: StoredTake, line: Line) -> LineAudio:
+  return LineAudio(line, stored.take.waveform, stored.direction.loudness, stored.result.get('overrun_seconds', 0.0))
 
 
 def _target(film, has_sound: bool, lines) -> tuple[float, list[str]]:

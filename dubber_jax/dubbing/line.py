@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dubber_jax.actor.duration import FRAME_RATE, STRICT, check_fit, room_after
-from dubber_jax.director.planner import Before, Planner, agreement, by_rules, mixed_emotion
+from dubber_jax.director.planner import Before, Planner, by_rules, mixed_emotion, modality_agreement
 from dubber_jax.dubbing.timeline import LONGEST_LINE, fill
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.model_directory import Model
@@ -19,7 +19,7 @@ from dubber_jax.media.loudness import TARGET_LUFS, integrated, limit_peaks
 from dubber_jax.media.sound import write_wav
 from dubber_jax.perception.analyze import Extractors, follow_mouth, read_clip
 from dubber_jax.rehearsal import (
-  Part,
+  LineInputs,
   Round,
   compile_clock,
   emotion_name,
@@ -138,7 +138,7 @@ def play_line(
     with watch('direction'):
       direction, noted = planner(reading, exemplars, line, phonemes, before)
     warnings += noted
-  part = Part(phonemes, voice, slot_seconds, reading, exemplars, track, fit, min(room_seconds, LONGEST_LINE))
+  part = LineInputs(phonemes, voice, slot_seconds, reading, exemplars, track, fit, min(room_seconds, LONGEST_LINE))
   with watch('rehearsal'):
     rehearsal = rehearse(model, part, direction, rounds, candidates, seed, on_take=on_take)
   with watch('vocoder'):
@@ -153,7 +153,7 @@ def play_line(
     and {
       'captions': reading.captions,
       'emotions': {m: [round(float(p), 4) for p in v] for m, v in reading.emotions.items()},
-      'agreement': round(agreement(reading), 3),
+      'agreement': round(modality_agreement(reading), 3),
       'mixed': mixed_emotion(reading),
     },
     'exemplars': {m: [dataclasses.asdict(e) for e in exemplars.clips.get(m, ())] for m in MODALITIES}

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError
 
-from dubber_jax.director.notes import describe
+from dubber_jax.director.notes.apply import describe
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.model_directory import read_voices, write_voices
 from dubber_jax.media.loudness import TARGET_LUFS, integrated, limit_peaks

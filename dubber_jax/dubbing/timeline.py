@@ -46,7 +46,7 @@ def check_slots(lines, seconds: float, path) -> list[Line]:
   return checked
 
 
-def part_lines(lines) -> tuple[list[Line], list[str]]:
+def separate_lines(lines) -> tuple[list[Line], list[str]]:
   """Lines of which no two of the same character overlap, and warnings.
 
   One that does ends where the character's next begins; lines of several characters are heard at once, which is told.
@@ -61,34 +61,34 @@ def part_lines(lines) -> tuple[list[Line], list[str]]:
         break
       if folded(line.character) != folded(after.character):
         warnings.append(
-          f'lines {i + 1} ({named(line)}) and {j + 1} ({named(after)}) overlap for '
+          f'lines {i + 1} ({character_name(line)}) and {j + 1} ({character_name(after)}) overlap for '
           f'{min(line.end, after.end) - after.start:.2f} s: both are heard'
         )
         continue
       if after.start - line.start < SHORTEST_LINE:
         raise BadInput(
-          f'lines {i + 1} and {j + 1} of {named(line)} begin within {SHORTEST_LINE:g} s of each other, at '
+          f'lines {i + 1} and {j + 1} of {character_name(line)} begin within {SHORTEST_LINE:g} s of each other, at '
           f'{line.start:.2f} s: correct their times, or name who speaks them'
         )
       warnings.append(
-        f'line {i + 1} of {named(line)} ends at {after.start:.2f} s, not {line.end:.2f} s: '
+        f'line {i + 1} of {character_name(line)} ends at {after.start:.2f} s, not {line.end:.2f} s: '
         f'their line {j + 1} begins there'
       )
       parted[i] = dataclasses.replace(line, end=after.start)
   return parted, warnings
 
 
-def named(line: Line) -> str:
+def character_name(line: Line) -> str:
   return line.character or 'nobody by name'
 
 
-def playing(direction: Direction, warnings: tuple[str, ...] = ()) -> Planner:
+def fixed_direction(direction: Direction, warnings: tuple[str, ...] = ()) -> Planner:
   """A planner that has this direction and no other."""
   return lambda *_, **__: (direction, warnings)
 
 
 @dataclass(frozen=True)
-class Heard:
+class LineAudio:
   """A line as it is to be heard. `asked`: dB, its direction's own loudness, which the waveform has; `overrun`: s for
   which it goes on after its slot."""
 
@@ -107,7 +107,7 @@ class Heard:
     return self.waveform / 10 ** (self.asked / 20)
 
 
-def anchors(heard: list[Heard]) -> dict[str, float]:
+def character_levels(heard: list[LineAudio]) -> dict[str, float]:
   """{character: LUFS} of all that each says, without the directions' own loudness, so that a whisper stays one."""
   plain = {}
   for h in heard:
@@ -115,7 +115,7 @@ def anchors(heard: list[Heard]) -> dict[str, float]:
   return {character: integrated(np.concatenate(waves), SAMPLE_RATE) for character, waves in plain.items()}
 
 
-def gain_of(heard: Heard, anchor: float, target: float) -> float:
+def gain_of(heard: LineAudio, anchor: float, target: float) -> float:
   """dB by which a take is raised so that its character, at `anchor` LUFS, comes to `target`; one that lies further
   than EVEN from its character's level is brought that near."""
   if not np.isfinite(anchor):
@@ -125,7 +125,7 @@ def gain_of(heard: Heard, anchor: float, target: float) -> float:
   return float(target - anchor - beside + np.clip(beside, -EVEN, EVEN))
 
 
-def lay_dialogue(heard: list[Heard], gains, seconds: float) -> np.ndarray:
+def mix_dialogue(heard: list[LineAudio], gains, seconds: float) -> np.ndarray:
   """(S,) at SAMPLE_RATE: every take in its own span, raised by its gain in dB; where these overlap, their sum."""
   total = round(max(seconds, *(h.line.end for h in heard)) * SAMPLE_RATE)
   dialogue = np.zeros(total, np.float32)

@@ -1,7 +1,7 @@
 """Opens an artifact: a model whose programs were lowered beforehand, with the interface of any other model.
 
 model = dubber_jax.export.load('artifact')
-take = rehearsal.vocode(model, rehearsal.perform(model, phonemize(text), voice, seconds))
+take = rehearsal.vocode(model, rehearsal.synthesize(model, phonemize(text), voice, seconds))
 """
 
 import dataclasses
@@ -106,14 +106,14 @@ class Artifact(Model):
   def shape(self, frames: float, phonemes: int) -> Shape:
     return self.programs.shape(frames, phonemes)
 
-  def read(self, batch) -> jax.Array:
+  def predict_durations(self, batch) -> jax.Array:
     frames = next(s.frames for s in self.programs.shapes if s.lips == batch['lips'].shape[1])
-    heard = {name: batch[name] for name in self.programs.inputs('read', frames)}
-    return self.programs('read', frames, self.params, heard)['log_durations']
+    heard = {name: batch[name] for name in self.programs.inputs('predict_durations', frames)}
+    return self.programs('predict_durations', frames, self.params, heard)['log_durations']
 
-  def play(self, batch, durations, controls, num_frames: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+  def synthesize(self, batch, durations, controls, num_frames: int) -> tuple[jax.Array, jax.Array, jax.Array]:
     line = batch | {'durations': durations, 'slot': durations.sum(1, dtype=np.int32), 'controls': controls}
-    take = self.programs('perform', num_frames, self.params, line)
+    take = self.programs('synthesize', num_frames, self.params, line)
     return take['mel'], take['pitch'], take['emotion']
 
 

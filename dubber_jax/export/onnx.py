@@ -74,7 +74,7 @@ def convert(program: Program, weights) -> bytes:
 def main():
   parser = argparse.ArgumentParser()
   parser.add_argument('artifact', type=Path)
-  parser.add_argument('names', nargs='*', help='as perform_256; default: all')
+  parser.add_argument('names', nargs='*', help='as synthesize_256; default: all')
   given = parser.parse_args()
   from dubber_jax.inference.model_directory import open_vocoder
 

@@ -1,7 +1,7 @@
 """The programs of an artifact: pure functions of weights and arrays, lowered to StableHLO once for each length bucket.
 
-  read_T     line                  -> log_durations (B, N), of which a rehearsal plans the durations
-  perform_T  line, durations (B, N) int32, slot (B,) int32, controls (B, 3)
+  predict_durations_T  line        -> log_durations (B, N), of which a rehearsal plans the durations
+  synthesize_T  line, durations (B, N) int32, slot (B,) int32, controls (B, 3)
                                    -> mel (B, T, 80), durations (B, N), pitch (B, T) Hz, emotion (B, 8)
   vocode_T   what the vocoder takes (vocoder/inputs.py), noise among it
                                    -> wave (B, T * hop)
@@ -25,7 +25,7 @@ from dubber_jax.model import DirectorActor
 from dubber_jax.vocoder.inputs import Input
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
-# What durations are read from.
+# What durations are predicted from.
 HEARD = ('phonemes', 'language', 'lips', 'lip_mask', 'speaker', 'reference', 'reference_mask', 'directed')
 PORTABLE = {'shape_assertion'}  # custom calls that jax.export itself resolves
 
@@ -77,15 +77,15 @@ def programs(config: Config, params, vocoder, frames: int) -> list[Program]:
     'controls': Input((3,), fill=(0, 1, 0)),
   }
 
-  def read(weights, arrays):
-    return {'log_durations': module.apply({'params': weights}, arrays, method='read')[2]}
+  def predict_durations(weights, arrays):
+    return {'log_durations': module.apply({'params': weights}, arrays, method='encode')[2]}
 
-  def perform(weights, arrays):
+  def synthesize(weights, arrays):
     planned = arrays['durations']
-    own = spread(read(weights, arrays)['log_durations'], arrays['slot'])
+    own = spread(predict_durations(weights, arrays)['log_durations'], arrays['slot'])
     durations = jnp.where((planned > 0).any(axis=1, keepdims=True), planned, own)
     mel, pitch, emotion = module.apply(
-      {'params': weights}, arrays, durations, arrays['controls'], frames, method='perform'
+      {'params': weights}, arrays, durations, arrays['controls'], frames, method='synthesize'
     )
     return {'mel': mel, 'durations': durations, 'pitch': pitch, 'emotion': emotion}
 
@@ -94,8 +94,8 @@ def programs(config: Config, params, vocoder, frames: int) -> list[Program]:
 
   shapes, vocoder_shapes = (shapes_of(tree) for tree in (params, vocoder.params))
   return [
-    Program(f'read_{frames}', read, shapes, {k: line[k] for k in HEARD if k in line}),
-    Program(f'perform_{frames}', perform, shapes, line | plan),
+    Program(f'predict_durations_{frames}', predict_durations, shapes, {k: line[k] for k in HEARD if k in line}),
+    Program(f'synthesize_{frames}', synthesize, shapes, line | plan),
     Program(f'vocode_{frames}', vocode, vocoder_shapes, vocoder.inputs(frames)),
   ]
 

@@ -1,7 +1,7 @@
 """Serves an exported voice with jax, numpy and flatbuffers alone: python serve.py VOICE SECONDS OUT.wav PHONEMES...
 
 artifact = Artifact('artifact')
-takes = artifact.perform([{'phonemes': ['HH', 'AH0', 'L', 'OW1'], 'slot': 100, **artifact.voices['kathleen']}])
+takes = artifact.synthesize([{'phonemes': ['HH', 'AH0', 'L', 'OW1'], 'slot': 100, **artifact.voices['kathleen']}])
 waves = artifact.vocode([take['mel'] for take in takes])
 """
 
@@ -52,7 +52,7 @@ class Artifact:
     voices = read_weights(self.path / 'voices.safetensors').items()
     self.voices = {k: {'speaker': v['embedding'], 'reference': v['reference_mel']} for k, v in voices}
 
-  def perform(self, lines: list[dict]) -> list[dict]:
+  def synthesize(self, lines: list[dict]) -> list[dict]:
     """Mel (slot, 80), durations (N,), pitch (slot,) in Hz and emotion (8,) of each line. A line gives `phonemes`
     (symbols or ids), `slot` (mel frames) and, of the other inputs in programs.json, those that there are."""
     ids = {name: i for i, symbol in enumerate(self.facts['symbols']) for name in (symbol, symbol.removeprefix('@'))}
@@ -60,7 +60,7 @@ class Artifact:
       raise ValueError(f'unknown phoneme {unknown!r}: use those of programs.json, ARPAbet with stress, as AH0')
     lines = [line | {'phonemes': [ids.get(p, p) for p in line['phonemes']]} for line in lines]
     sizes = [(line['slot'], len(line['phonemes'])) for line in lines]
-    takes = zip(self._run('perform', self.weights, lines, sizes), sizes, strict=True)
+    takes = zip(self._run('synthesize', self.weights, lines, sizes), sizes, strict=True)
     return [t | {'mel': t['mel'][:s], 'pitch': t['pitch'][:s], 'durations': t['durations'][:n]} for t, (s, n) in takes]
 
   def vocode(self, mels: list, seed: int = 0) -> list[np.ndarray]:
@@ -94,7 +94,7 @@ if __name__ == '__main__':
   _, name, seconds, out, *phonemes = sys.argv
   artifact = Artifact(Path(__file__).parent)
   line = {'phonemes': phonemes, 'slot': round(float(seconds) * artifact.facts['frame_rate']), **artifact.voices[name]}
-  (sound,) = artifact.vocode([artifact.perform([line])[0]['mel']])
+  (sound,) = artifact.vocode([artifact.synthesize([line])[0]['mel']])
   with wave.open(out, 'wb') as file:
     file.setparams((1, 2, artifact.facts['sample_rate'], 0, 'NONE', ''))
     file.writeframes((sound.clip(-1, 1) * 32767).astype('<i2').tobytes())

@@ -1,8 +1,8 @@
 """Writes an artifact: a model directory and, beside its files, programs and a loader that needs no dubber_jax.
 
 config.json  features.json  model.safetensors  vocoder/  voices.safetensors  CARD.md   as in a model directory
-programs/NAME_T.jaxexport   StableHLO by jax.export: read, perform and vocode, for each bucket of T mel frames
-programs.json               what they take and give, buckets, platforms, versions
+programs/NAME_T.jaxexport   StableHLO by jax.export: predict_durations, synthesize and vocode, for each bucket of T mel
+frames programs.json               what they take and give, buckets, platforms, versions
 serve.py                    the loader
 onnx/NAME_T.onnx            where they were asked for
 MANIFEST.json               sha256 of every other file
@@ -35,10 +35,10 @@ from dubber_jax.inference.model_directory import (
 )
 from dubber_jax.script.symbols import LANGUAGES, SYMBOLS
 from dubber_jax.storage.atomic import complete_folder
-from dubber_jax.training.task import shipped
+from dubber_jax.training.task import drop_discriminators
 from dubber_jax.types import HOP, SAMPLE_RATE
 
-FORMAT = 1  # of programs.json and of what programs take
+FORMAT = 2  # of programs.json and of what programs take
 SHORTEST = 32  # mel frames of a bucket
 
 
@@ -75,7 +75,7 @@ def at_start(config: Config, workdir) -> Callable:
   """
 
   def on_start(state):
-    params = jax.tree.map(_whole, shipped(state.ema))  # by every process: each holds a part
+    params = jax.tree.map(_whole, drop_discriminators(state.ema))  # by every process: each holds a part
     if jax.process_index() == 0:
       home = epath.Path(workdir)
       model = Model(config, params, open_vocoder(SHIPPED / 'vocoder'), {}, home)
@@ -111,7 +111,7 @@ def _of_workdir(workdir) -> Model:
   config = from_json((workdir / 'config.json').read_text(), f'{workdir}/config.json')
   if config.task != 'voice':
     raise BadInput(f'{workdir} trains a {config.task}; only a voice can be exported')
-  return Model(config, shipped(load_weights(workdir)[1]), open_vocoder(SHIPPED / 'vocoder'), {}, workdir)
+  return Model(config, drop_discriminators(load_weights(workdir)[1]), open_vocoder(SHIPPED / 'vocoder'), {}, workdir)
 
 
 def _write(model: Model, folder: Path, buckets, platforms=PLATFORMS, vocoder=None, onnx=None, say=lambda line: None):

@@ -75,7 +75,7 @@ def empty_line(config: Config, shape: Shape) -> dict[str, np.ndarray]:
   return {k: v for k, v in empty_batch(config, shape).items() if k not in targets}
 
 
-def lay_text(batch, row: int, config: Config, ids: np.ndarray, language: str = 'en'):
+def fill_text(batch, row: int, config: Config, ids: np.ndarray, language: str = 'en'):
   """Writes what is said: ids (<= N,) of script/symbols.py, and the language, where the model takes it.
 
   Raises BadInput for symbols that the model does not have, and for another language than LANGUAGES.
@@ -93,7 +93,7 @@ def lay_text(batch, row: int, config: Config, ids: np.ndarray, language: str = '
     batch['language'][row] = LANGUAGES.index(language)
 
 
-def lay_voice(batch, row: int, embedding: np.ndarray, mel: np.ndarray):
+def fill_voice(batch, row: int, embedding: np.ndarray, mel: np.ndarray):
   """Writes whose voice it is: speaker embedding (256,) and reference mel (<= R, 80)."""
   batch['speaker'][row] = embedding
   mel = mel[: batch['reference'].shape[1]]
@@ -101,19 +101,19 @@ def lay_voice(batch, row: int, embedding: np.ndarray, mel: np.ndarray):
   batch['reference_mask'][row, : len(mel)] = True
 
 
-def lay_direction(batch, row: int, emotion, intensity: float):
+def fill_direction(batch, row: int, emotion, intensity: float):
   """Writes the emotion (8,) that a direction names, by its intensity, where the model takes it."""
   if 'directed' in batch:
     batch['directed'][row] = np.asarray(emotion, np.float32) * intensity
 
 
-def lay_noise(batch, row: int, frames: int, rng: np.random.Generator):
+def fill_noise(batch, row: int, frames: int, rng: np.random.Generator):
   """Draws a take's noise, where the model takes any; the first frames do not depend on how many there are."""
   if 'noise' in batch:
     batch['noise'][row, :frames] = rng.standard_normal((frames, batch['noise'].shape[2]), np.float32)
 
 
-def lay_lips(batch, row: int, lips: np.ndarray, present: np.ndarray):
+def fill_lips(batch, row: int, lips: np.ndarray, present: np.ndarray):
   """Writes the mouth: lips (<= L, 82), present (<= L,)."""
   count = min(len(lips), batch['lips'].shape[1])
   batch['lips'][row, :count] = lips[:count]

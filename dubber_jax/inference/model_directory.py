@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
 from dubber_jax.config import Config, from_json
-from dubber_jax.critic.inference import Listener, read_critic
+from dubber_jax.critic.inference import CriticModel, read_critic
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.batch import Shape, empty_batch, padded_shape
 from dubber_jax.media.mel import MAX_FREQUENCY
@@ -43,7 +43,7 @@ class Model:
   vocoder: Any
   voices: dict[str, Voice]  # the voices it ships with, by name
   path: Path
-  critic: Listener | None = None  # what the director listens with
+  critic: CriticModel | None = None  # what the director listens with
 
   @functools.cached_property
   def module(self):
@@ -64,26 +64,26 @@ class Model:
     """The padded lengths in which a line of so many mel frames and phonemes is performed."""
     return padded_shape(frames, phonemes)
 
-  def read(self, batch) -> jax.Array:
+  def predict_durations(self, batch) -> jax.Array:
     """Log durations (B, N), of a batch as `empty_line` lays it out."""
-    return _read(self.module)(self.params, batch)
+    return _predict(self.module)(self.params, batch)
 
-  def play(self, batch, durations, controls, num_frames: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Mel (B, T, 80), pitch (B, T) Hz, emotion (B, 8); see DirectorActor.perform."""
-    return _play(self.module, num_frames)(self.params, batch, durations, controls)
-
-
-@functools.lru_cache(maxsize=64)
-def _read(module):
-  return jax.jit(lambda params, batch: module.apply({'params': params}, batch, method='read')[2])
+  def synthesize(self, batch, durations, controls, num_frames: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Mel (B, T, 80), pitch (B, T) Hz, emotion (B, 8); see DirectorActor.synthesize."""
+    return _synthesize(self.module, num_frames)(self.params, batch, durations, controls)
 
 
 @functools.lru_cache(maxsize=64)
-def _play(module, num_frames: int):
-  def play(params, batch, durations, controls):
-    return module.apply({'params': params}, batch, durations, controls, num_frames, method='perform')
+def _predict(module):
+  return jax.jit(lambda params, batch: module.apply({'params': params}, batch, method='encode')[2])
 
-  return jax.jit(play)
+
+@functools.lru_cache(maxsize=64)
+def _synthesize(module, num_frames: int):
+  def synthesize(params, batch, durations, controls):
+    return module.apply({'params': params}, batch, durations, controls, num_frames, method='synthesize')
+
+  return jax.jit(synthesize)
 
 
 def fitted_names(params) -> list[str]:
@@ -223,7 +223,7 @@ def load(path: str | Path | None = None, check: bool = True) -> Model:
   return Model(config, params, open_vocoder(path / 'vocoder'), voices, path, open_critic(path))
 
 
-def open_critic(path: Path) -> Listener | None:
+def open_critic(path: Path) -> CriticModel | None:
   """The critic of a model directory, or None where it has none."""
   return read_critic(path / 'critic') if (path / 'critic').is_dir() else None
 

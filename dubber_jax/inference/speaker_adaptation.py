@@ -25,7 +25,7 @@ from tqdm import tqdm
 from dubber_jax.actor.losses import WEIGHTS, voice_losses
 from dubber_jax.critic.model import Critic
 from dubber_jax.errors import BadInput
-from dubber_jax.inference.batch import REFERENCE, Shape, empty_batch, lay_voice, lip_frames
+from dubber_jax.inference.batch import REFERENCE, Shape, empty_batch, fill_voice, lip_frames
 from dubber_jax.inference.model_directory import Model, fitted_names, flatten, moved_params, norms_hash
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.nn.alignment import frame_to_phoneme
@@ -60,7 +60,7 @@ class Fit:
   version: int = 1
 
 
-def fit_voice(
+def adapt_voice(
   model: Model, voice: Voice, wave: np.ndarray, steps: int = STEPS, on_step: Callable[[int, float], None] | None = None
 ) -> Voice:
   """The voice with what the model's layers add for it, from a recording (S,) at 22,050 Hz, -23 LUFS.
@@ -93,9 +93,9 @@ def is_known(model: Model, voice: Voice) -> bool:
   """Whether the critic takes what the model performs for the speaker's own already."""
   if model.critic is None:
     return False
-  from dubber_jax.rehearsal import perform
+  from dubber_jax.rehearsal import synthesize
 
-  take = perform(model, phonemize(SENTENCE), voice, None)
+  take = synthesize(model, phonemize(SENTENCE), voice, None)
   return model.critic.hear([take], voice)[0].voice >= KNOWN
 
 
@@ -133,21 +133,23 @@ def _fit(model, voice, pieces: Sequence[Piece], steps, on_step) -> dict[str, np.
   rng = np.random.default_rng(0)
   for number in tqdm(range(steps), desc=f'fitted to {voice.name or "the voice"}', unit='step', leave=False):
     chosen = [pieces[(number * size + i) % len(pieces)] for i in range(size)]
-    batch = lay_pieces(model, voice, chosen, rng)
+    batch = collate_pieces(model, voice, chosen, rng)
     moved, state, loss = step(moved, state, model.params, critic and critic.params, batch)
     if on_step:
       on_step(number + 1, float(loss))
   return {name: np.asarray(value) for name, value in moved.items()}
 
 
-def lay_pieces(model: Model, voice: Voice, pieces: Sequence[Piece], rng: np.random.Generator) -> dict[str, np.ndarray]:
+def collate_pieces(
+  model: Model, voice: Voice, pieces: Sequence[Piece], rng: np.random.Generator
+) -> dict[str, np.ndarray]:
   """The batch of a teacher-forced pass of DirectorActor, with a silent director."""
   batch = empty_batch(model.config, Shape(len(pieces), FRAMES, FRAMES // 4, lip_frames(FRAMES), REFERENCE))
   for row, piece in enumerate(pieces):
     for name in ('mel', 'pitch', 'phonemes', 'durations'):
       value = getattr(piece, name)
       batch[name][row, : len(value)] = value
-    lay_voice(batch, row, voice.embedding, voice.reference_mel)
+    fill_voice(batch, row, voice.embedding, voice.reference_mel)
   if 'noise' in batch:
     batch['noise'] = rng.standard_normal(batch['noise'].shape, np.float32)
   return batch

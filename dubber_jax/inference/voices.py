@@ -49,9 +49,9 @@ def make_voice(
   voice = Voice(mean_voice(windows), mel.astype(np.float32), name, (*warnings, *voice_warnings(report, file)))
   if actor is None or UNFIT.intersection(noticed(report)):
     return voice
-  from dubber_jax.inference.speaker_adaptation import STEPS, fit_voice
+  from dubber_jax.inference.speaker_adaptation import STEPS, adapt_voice
 
-  return fit_voice(actor, voice, wave, STEPS if steps is None else steps)
+  return adapt_voice(actor, voice, wave, STEPS if steps is None else steps)
 
 
 def densest(level: np.ndarray, length: int) -> int:

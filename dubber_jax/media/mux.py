@@ -92,7 +92,7 @@ def write_dubbed(
   with open_media(source) as film:
     pictures = choose_track(film, 'video', source, track)
     warnings += left_out(film, out)
-    part_of = find_part(film, pictures, source, start, end)
+    part_of = find_range(film, pictures, source, start, end)
   reason = why_encode(source, track, kind, part_of)
   seconds = part_of.finish - part_of.start
   given = len(sound) / sample_rate
@@ -143,7 +143,7 @@ def left_out(film, out: Path) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Part:
+class ClipRange:
   """The part of the film to write: seconds from its first picture; packets `first` to `last` hold it, if copied."""
 
   start: float
@@ -153,7 +153,7 @@ class Part:
   why_not_copied: str = ''
 
 
-def find_part(film, pictures, source, start: float | None, end: float | None) -> Part:
+def find_range(film, pictures, source, start: float | None, end: float | None) -> ClipRange:
   """Where the part lies among the packets, all of which are looked through; decoded only where they lack times."""
   zero, usual = time_zero(film), usual_duration(pictures)
   times, keys, finish, untimed = [], [], 0.0, False
@@ -196,10 +196,10 @@ def find_part(film, pictures, source, start: float | None, end: float | None) ->
     last = first + int(late[0])
     if (times[last:] < finish - NEAR).any():
       why = why or f'the pictures around {finish:.3f} s depend on each other'
-  return Part(start, finish, first, last, why)
+  return ClipRange(start, finish, first, last, why)
 
 
-def why_encode(source, track: int | None, kind: ContainerKind, part_of: Part) -> str:
+def why_encode(source, track: int | None, kind: ContainerKind, part_of: ClipRange) -> str:
   """Why the pictures cannot be copied as they are; '' where they can."""
   with open_media(source) as film:
     pictures = choose_track(film, 'video', source, track)
@@ -241,7 +241,7 @@ class OutputFile:
       raise
 
 
-def write_film(source, track, part_of: Part, voice: np.ndarray, beside: Path, kind: ContainerKind, copy: bool):
+def write_film(source, track, part_of: ClipRange, voice: np.ndarray, beside: Path, kind: ContainerKind, copy: bool):
   """Writes pictures and voice (S,) or (S, 2) at SOUND_RATE to the path `beside`. Raises CannotCopy, BadInput."""
   with open_media(source) as film, open(beside, 'wb', buffering=0) as file:
     pictures = choose_track(film, 'video', source, track)
@@ -269,7 +269,7 @@ def write_film(source, track, part_of: Part, voice: np.ndarray, beside: Path, ki
       raise
 
 
-def copied_pictures(film, pictures, stream, part_of: Part) -> Iterator:
+def copied_pictures(film, pictures, stream, part_of: ClipRange) -> Iterator:
   """The packets of the part as they are, timed from its start."""
   packets = (p for p in film.demux(pictures) if p.size)
   before = None
@@ -287,7 +287,7 @@ def copied_pictures(film, pictures, stream, part_of: Part) -> Iterator:
       yield packet
 
 
-def encoded_pictures(film, pictures, dubbed, kind: ContainerKind, source, part_of: Part) -> Iterator:
+def encoded_pictures(film, pictures, dubbed, kind: ContainerKind, source, part_of: ClipRange) -> Iterator:
   """The pictures of the part, upright, encoded at the times they had; the encoder's stream is added at once."""
   shown = decode_pictures(film, pictures, source, part_of.start)
   first = next(shown)

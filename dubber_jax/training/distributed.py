@@ -21,7 +21,7 @@ class HostLost(BadInput):
   """Another process of the run has died; this one cannot go on, nor wait for it."""
 
 
-def connect():
+def init_distributed():
   """Joins the processes of a run; does nothing where there is but one. Call it before anything touches a device.
 
   Who and how many they are is taken from JAX_COORDINATOR_ADDRESS (host:port of process 0), JAX_NUM_PROCESSES and
@@ -113,7 +113,7 @@ def arrange_devices(shape: tuple[int, int, int]) -> np.ndarray:
   return mesh_utils.create_device_mesh(shape, devices)
 
 
-def is_first() -> bool:
+def is_primary() -> bool:
   """Whether this process writes logs and samples."""
   return jax.process_index() == 0
 
@@ -126,7 +126,7 @@ def wait_for_all(what: str):
     multihost.sync_global_processes(what)
 
 
-def whole(tree):
+def gather_to_host(tree):
   """A tree of arrays as NumPy, on every process, wherever their parts lie. All processes must call it."""
   if jax.process_count() == 1:
     return jax.device_get(tree)
@@ -135,7 +135,7 @@ def whole(tree):
   return jax.tree.map(lambda x: np.asarray(multihost_utils.process_allgather(x, tiled=True)), tree)
 
 
-class Agreement:
+class StopVote:
   """Whether all stop now. Every process votes at each step and reads the count of some steps before, which its
   devices have finished: nobody waits, and all stop after the same step."""
 
@@ -159,7 +159,7 @@ class Agreement:
 
 
 @contextlib.contextmanager
-def naming_the_dead(path):
+def host_failure_as_error(path):
   """Turns the failure of a computation that needs all hosts into HostLost, which says so."""
   try:
     yield

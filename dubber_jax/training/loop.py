@@ -12,10 +12,17 @@ import numpy as np
 
 from dubber_jax.config import Config, TrainConfig
 from dubber_jax.errors import BadInput
-from dubber_jax.training.checkpoints import Workdir, naming_a_full_disk
-from dubber_jax.training.distributed import Agreement, host_share, is_first, naming_the_dead, wait_for_all, whole
+from dubber_jax.training.checkpoints import Workdir, full_disk_as_error
+from dubber_jax.training.distributed import (
+  StopVote,
+  gather_to_host,
+  host_failure_as_error,
+  host_share,
+  is_primary,
+  wait_for_all,
+)
 from dubber_jax.training.log import Log
-from dubber_jax.training.planning.accelerators import chip_of
+from dubber_jax.training.planning.accelerators import accelerator_of
 from dubber_jax.training.planning.roofline import products
 from dubber_jax.training.sharding import batch_sharding, make_mesh
 from dubber_jax.training.step import TrainState, create_state, jit_step, make_step
@@ -50,8 +57,8 @@ def train(
   items = batch_sharding(mesh)
   _, hosts = host_share(mesh)
   with contextlib.ExitStack() as stack:
-    stack.enter_context(naming_the_dead(workdir))
-    stack.enter_context(naming_a_full_disk(workdir))
+    stack.enter_context(host_failure_as_error(workdir))
+    stack.enter_context(full_disk_as_error(workdir))
     stop = stack.enter_context(_StopSignals())  # until the last save is whole
     run = stack.enter_context(contextlib.closing(Workdir(workdir, config)))
 
@@ -70,11 +77,11 @@ def train(
 
     step = jit_step(config, task, mesh, where)
     programs, flops = {}, {}  # by the shapes of a batch
-    chip = chip_of(mesh.devices.flat[0].device_kind)
-    agree = Agreement(mesh)
+    chip = accelerator_of(mesh.devices.flat[0].device_kind)
+    agree = StopVote(mesh)
     number = int(state.step)
     end = c.stop or c.steps
-    log = stack.enter_context(contextlib.closing(Log(run.path, number, end, progress, is_first())))
+    log = stack.enter_context(contextlib.closing(Log(run.path, number, end, progress, is_primary())))
     profile = stack.enter_context(_Profile(number + PROFILE_AFTER, c.profile, log))
     ended = number >= end
     while not ended:
@@ -112,7 +119,7 @@ def train(
         with log.spent('showing'):
           _show_samples(task, state, number, log)
     if c.minutes:  # on a machine that is lent: what is carried away
-      weights, extra = whole(state.ema), whole(state.extra)
+      weights, extra = gather_to_host(state.ema), gather_to_host(state.extra)
       if log.active:
         write_weights(log.local / 'weights', weights, extra, number)
   return state
@@ -149,7 +156,7 @@ def _check_best(c: TrainConfig, number: int, values: dict[str, float], evaluates
 
 
 def _show_samples(task: Task, state: TrainState, number: int, log: Log):
-  weights = whole(state.ema)
+  weights = gather_to_host(state.ema)
   if log.active:
     folder = log.local / 'samples' / f'{number:06d}'
     folder.mkdir(parents=True, exist_ok=True)

@@ -78,7 +78,7 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, P(RULES['batch']))
 
 
-def keeping_items(mesh: Mesh, items: int):
+def constrain_batch(mesh: Mesh, items: int):
   """A context in which whatever a Flax module returns stays spread over `data` and `fsdp` by its items.
 
   Left to itself the compiler may follow the parameters instead, and sum activations over `fsdp` where it should gather

@@ -11,7 +11,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from dubber_jax.config import Config
-from dubber_jax.training.sharding import batch_sharding, check_batch, keeping_items, parameter_sharding
+from dubber_jax.training.sharding import batch_sharding, check_batch, constrain_batch, parameter_sharding
 from dubber_jax.training.task import Task
 
 
@@ -93,7 +93,7 @@ def make_loss(task: Task, mesh: Mesh | None = None):
   """(params, extra, batch, key) -> (scalar, (metrics, extra)) of a network with or without running averages."""
 
   def loss(params, extra, batch, key):
-    with keeping_items(mesh, len(next(iter(batch.values())))) if mesh is not None else contextlib.nullcontext():
+    with constrain_batch(mesh, len(next(iter(batch.values())))) if mesh is not None else contextlib.nullcontext():
       if task.stateful:
         return task.loss(params, extra, batch, key)
       value, metrics = task.loss(params, batch, key)

@@ -89,7 +89,7 @@ def voice_task(config: Config, samples=None) -> Task:
     return params | {DISCRIMINATORS: judges.init(key, batch['mel'], prosody, batch['speaker'])['params']}
 
   def loss(params, batch, key):
-    outputs = apply({'params': shipped(params)}, batch, True, rngs={'dropout': key})
+    outputs = apply({'params': drop_discriminators(params)}, batch, True, rngs={'dropout': key})
     losses = voice_losses(outputs, batch)
     if c.weight:
       losses |= adversarial_losses(judges, params[DISCRIMINATORS], outputs, batch)
@@ -98,8 +98,8 @@ def voice_task(config: Config, samples=None) -> Task:
     if critic:
       count = max(1, round(g.share * len(batch['mel'])))
       few = {name: value[:count] for name, value in batch.items() if name != 'counts'}
-      perform = functools.partial(apply, {'params': shipped(params)}, method='perform')
-      losses |= guidance_losses(perform, critic, few, key)
+      synthesize = functools.partial(apply, {'params': drop_discriminators(params)}, method='synthesize')
+      losses |= guidance_losses(synthesize, critic, few, key)
       losses['total'] += g.weight * losses['guidance']
     return losses['total'], losses
 
@@ -115,6 +115,6 @@ def voice_task(config: Config, samples=None) -> Task:
   return Task(init, loss, optimizer, samples, speech=speech, counts=voice_counts)
 
 
-def shipped(params: dict) -> dict:
+def drop_discriminators(params: dict) -> dict:
   """A trained tree without what it was trained against."""
   return {name: part for name, part in params.items() if name != DISCRIMINATORS}

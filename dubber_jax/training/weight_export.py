@@ -26,7 +26,7 @@ from dubber_jax.config import Config
 from dubber_jax.errors import BadInput, exit_code
 from dubber_jax.nn.scan import stack_stored
 from dubber_jax.training.checkpoints import is_workdir, last_step, load_extra, load_weights
-from dubber_jax.training.task import DISCRIMINATORS, shipped
+from dubber_jax.training.task import DISCRIMINATORS, drop_discriminators
 
 LIMIT = 16 * 2**20 - 64 * 1024  # bytes of arrays in a file, with room for its header
 INDEX = 'weights.json'
@@ -159,7 +159,7 @@ def start_from(initial, state, shardings, fresh: tuple[str, ...] = ()):
 
   def fit(tree, drawn):
     judges = {k: tree.get(k, v) for k, v in drawn.items() if k == DISCRIMINATORS}
-    return jax.device_put(_fitting(_without(shipped(tree) | judges, drawn, fresh), drawn), shardings.params)
+    return jax.device_put(_fitting(_without(drop_discriminators(tree) | judges, drawn, fresh), drawn), shardings.params)
 
   params = fit(given.params, state.params)
   ema = jax.tree.map(jnp.copy, params) if given.ema is None else fit(given.ema, state.params)

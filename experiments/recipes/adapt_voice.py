@@ -22,7 +22,7 @@ import jax
 from data_pipelines.single_speaker import pack_voice
 from dubber_jax.config import Config, DataConfig, TrainConfig, TreeConfig
 from dubber_jax.data.batches import Batches, VoiceBatches, bucket_shapes
-from dubber_jax.data.director_inputs import make_readings
+from dubber_jax.data.director_inputs import make_director_inputs
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.model_directory import SHIPPED
 from dubber_jax.training.checkpoints import read_config
@@ -100,7 +100,7 @@ class ByTurns:
 
 def batches(config: Config, host) -> ByTurns:
   own, *replayed = config.data.sources
-  readings = make_readings(config, None, SENTENCES) if config.data.readings else None
+  readings = make_director_inputs(config, None, SENTENCES) if config.data.readings else None
   # The voice is there so many times that a single recording fills a batch.
   voice = VoiceBatches(config, [own] * max(shape.items for shape in bucket_shapes(config)), readings, host=host)
   return ByTurns([voice, *([VoiceBatches(config, replayed, readings, host=host)] if replayed else [])])

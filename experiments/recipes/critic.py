@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from data_pipelines.pack import pack_sound, pack_sources
 from dubber_jax.config import Config, CriticConfig, DataConfig, TrainConfig
-from dubber_jax.critic.inference import Listener, opinions, write_critic
+from dubber_jax.critic.inference import CriticModel, raw_scores, write_critic
 from dubber_jax.data.packed import PackedSet
 from dubber_jax.training.tasks.critic import CriticBatches, critic_sizes, critic_task
 
@@ -119,7 +119,7 @@ def score(config: Config, params, source: CriticBatches, change=None) -> list[di
 
 @functools.cache
 def listener(sizes):
-  return jax.jit(functools.partial(opinions, sizes))
+  return jax.jit(functools.partial(raw_scores, sizes))
 
 
 def rotated(*names):
@@ -213,7 +213,7 @@ def main():
 
   config, params = read_config(given.workdir), load_weights(given.workdir)[1]
   scales, figures = measure(config, params)
-  write_critic(Listener(critic_sizes(config), params, scales), given.out)
+  write_critic(CriticModel(critic_sizes(config), params, scales), given.out)
   (Path(given.out) / 'figures.json').write_text(json.dumps(figures, indent=1) + '\n')
   print(json.dumps({'scales': scales, **figures}, indent=1))
 

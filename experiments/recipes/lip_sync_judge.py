@@ -37,8 +37,8 @@ from dubber_jax.evaluation.metrics.lip_sync import (
   log_mels,
   middle,
   relative,
-  said_of,
   shifted,
+  timing_of_curve,
 )
 from dubber_jax.inference.model_directory import write_manifest
 from dubber_jax.media.sound import read_sound
@@ -205,7 +205,7 @@ def measure(params, films: Films) -> dict:
   sharpness = float(np.exp(params['sharpness']))
 
   def agreements(found):
-    return np.array([said_of(c[None], sharpness).agreement for c in found])
+    return np.array([timing_of_curve(c[None], sharpness).agreement for c in found])
 
   own = curves(params, films)
   presented = {

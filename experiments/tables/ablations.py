@@ -64,7 +64,7 @@ task, batches = emotion_task, emotion_batches
 
 
 def evaluation(base: Model, steps: int = STEPS) -> Evaluation:
-  ways = {
+  systems = {
     'full': directed(),
     'row_1': directed('scene numbers', extractors=Extractors(scene=SceneNumbers())),
     'row_2': directed('face numbers', extractors=Extractors(face=FaceNumbers())),
@@ -77,14 +77,14 @@ def evaluation(base: Model, steps: int = STEPS) -> Evaluation:
     'row_9': directed('no prosody', recall=unheard, director={'direct': False}),
   }
   trained = arms(base.config, steps) if steps else {}
-  ways |= {name: directed(weights=name) for name in trained}
+  systems |= {name: directed(weights=name) for name in trained}
   stimuli = [*read_lines(LINES), *read_films()]
-  return Evaluation(ways, report, stimuli, JUDGED_BY, trained, anew=tuple(trained))
+  return Evaluation(systems, report, stimuli, JUDGED_BY, trained, anew=tuple(trained))
 
 
 def report(results: Results, out: Path, facts: dict[str, str]) -> Path:
   full = {figure: results.summary('full', figure) for figure in FIGURES}
-  shown = [number for number in PAPER if f'row_{number}' in results.bench.ways]
+  shown = [number for number in PAPER if f'row_{number}' in results.bench.systems]
   rows = [row(results, number) for number in shown]
   ranks = {}
   for figure, place in (('emotion_accuracy', 0), ('naturalness', 1)):
@@ -100,7 +100,7 @@ def report(results: Results, out: Path, facts: dict[str, str]) -> Path:
     }
   ]
   tables = {'The director with nothing left out': pictured}
-  if 'anew' in results.bench.ways:
+  if 'anew' in results.bench.systems:
     tables['What rows 10 to 12 are compared with'] = [
       {'name': 'graphs drawn anew, trained as long', **{f: results.summary('anew', f) for f in FIGURES}}
     ]

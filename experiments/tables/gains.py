@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from dubber_jax.config import Config, from_json
-from dubber_jax.evaluation.benchmark.benchmark import Results, lip_figures
+from dubber_jax.evaluation.benchmark.benchmark import Results, lip_sync_figures
 from dubber_jax.evaluation.benchmark.evaluate import Evaluation
 from dubber_jax.evaluation.benchmark.examples import Example, write_page
 from dubber_jax.evaluation.benchmark.finetune_director import emotion_batches, emotion_config, emotion_task
@@ -78,7 +78,7 @@ task, batches = emotion_task, emotion_batches
 
 def evaluation(base: Model, steps: int = 0) -> Evaluation:
   off, on = ('off', 'on') if steps else ('', '')
-  ways = {
+  systems = {
     'off': one_way(off),
     'off_best_of': best_of(ROUNDS * CANDIDATES, off),
     'on_once': directed(weights=on),
@@ -88,7 +88,7 @@ def evaluation(base: Model, steps: int = 0) -> Evaluation:
     'on_rounds_2': directed(rounds=2, candidates=CANDIDATES, weights=on, seeds=1),
   }
   stimuli = [*read_lines(LINES), *read_films()]
-  return Evaluation(ways, report, stimuli, trained=arms(base.config, steps) if steps else {})
+  return Evaluation(systems, report, stimuli, trained=arms(base.config, steps) if steps else {})
 
 
 def report(results: Results, out: Path, facts: dict[str, str]) -> Path:
@@ -105,7 +105,7 @@ def report(results: Results, out: Path, facts: dict[str, str]) -> Path:
     'By voice': rows_by(results, 'speaker'),
   }
   tables = {heading: rows for heading, rows in tables.items() if rows}
-  if not results.bench.ways['off'].weights:
+  if not results.bench.systems['off'].weights:
     facts = {'off': 'the same weights with the director silent, as on one item in ten of their training', **facts}
   pictures = draw(results, out)
   listening = write_items(results).relative_to(results.bench.root)
@@ -140,7 +140,7 @@ def lips(results: Results) -> list[dict]:
     return []
   rows = [{'name': way, **{f: results.summary(way, f, clips) for f in ('lip_sync', 'lip_offset')}} for way in MAIN]
   for name, hear in (('recordings', bench.recorded), ('through the vocoder', bench.vocoded)):
-    said = [lip_figures(hear('lips', bench.filmed(bench.stimuli[i]))) for i in clips]
+    said = [lip_sync_figures(hear('lips', bench.filmed(bench.stimuli[i]))) for i in clips]
     rows.append({'name': name, **{f: interval(np.mean, np.array([s[f] for s in said])) for f in said[0]}})
   return rows
 
@@ -149,7 +149,7 @@ def real_speech(results: Results) -> list[dict]:
   """What the judges say of recordings of the same actors, as they are and through the vocoder: no way can hope for
   more."""
   bench = results.bench
-  rows, names, cast = [], bench.ear.emotions, bench.cast
+  rows, names, cast = [], bench.emotion_classifier.emotions, bench.cast
   chosen = [
     r
     for speaker in sorted({s.speaker for s in bench.stimuli if s.film is None})
@@ -158,8 +158,8 @@ def real_speech(results: Results) -> list[dict]:
   ]
   chosen = spread(chosen, len(bench.stimuli))
   for name, real, hear in (('recordings', True, bench.recorded), ('through the vocoder', False, bench.vocoded)):
-    odds = [bench.odds(hear('functionals', r), r.speaker, real, but=r) for r in chosen]
-    right = np.array([float(names[int(np.argmax(o))] == r.emotion) for o, r in zip(odds, chosen, strict=True)])
+    probabilities = [bench.probabilities(hear('functionals', r), r.speaker, real, but=r) for r in chosen]
+    right = np.array([float(names[int(np.argmax(o))] == r.emotion) for o, r in zip(probabilities, chosen, strict=True)])
     mos = np.array([hear('mos', r) for r in chosen])
     plain = np.array([r.emotion == 'neutral' for r in chosen])
     for part, rows_of in (('', plain | ~plain), (', neutral', plain), (', acted', ~plain)):
@@ -206,7 +206,7 @@ def parts(results: Results, part: str) -> dict[str, list[int]]:
 def draw(results: Results, out: Path) -> dict[str, str]:
   """-> {what it shows: file}."""
   heard = {way: results.heard(way) for way in MAIN}
-  draw_confusions(out / 'gains-confusion.png', results.bench.ear.emotions, heard)
+  draw_confusions(out / 'gains-confusion.png', results.bench.emotion_classifier.emotions, heard)
   for part in ('emotion', 'speaker'):
     groups = {
       figure.replace('_', ' '): {
@@ -249,11 +249,13 @@ def write_items(results: Results) -> Path:
 
 def course(results: Results, figure: str) -> dict[str, list[tuple[float, Interval]]]:
   """By the most takes that a way has, which is rounds times candidates."""
-  ways = {
+  systems = {
     'director': {1: 'on_once', CANDIDATES: 'on_rounds_1', 2 * CANDIDATES: 'on_rounds_2', ROUNDS * CANDIDATES: 'on'},
     'one way': {1: 'off', ROUNDS * CANDIDATES: 'off_best_of'},
   }
-  return {name: [(takes, results.summary(w, figure, seeds=1)) for takes, w in of.items()] for name, of in ways.items()}
+  return {
+    name: [(takes, results.summary(w, figure, seeds=1)) for takes, w in of.items()] for name, of in systems.items()
+  }
 
 
 def against_speed(results: Results, figure: str) -> dict[str, list[tuple[float, Interval]]]:

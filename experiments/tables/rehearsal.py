@@ -31,8 +31,8 @@ def arms() -> dict[str, Config]:
 
 
 def evaluation(base: Model, steps: int = 0) -> Evaluation:
-  ways = {f'r{r}c{c}': directed(rounds=r, candidates=c) for r, c in WAYS}
-  return Evaluation(ways, report, [*read_lines(LINES), *read_films()], ('functionals', 'mos', 'words', 'voice'))
+  systems = {f'r{r}c{c}': directed(rounds=r, candidates=c) for r, c in WAYS}
+  return Evaluation(systems, report, [*read_lines(LINES), *read_films()], ('functionals', 'mos', 'words', 'voice'))
 
 
 def report(results: Results, out: Path, facts: dict[str, str]) -> Path:

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from dubber_jax.config import Config
-from dubber_jax.evaluation.benchmark.benchmark import Results, Stage, Way
+from dubber_jax.evaluation.benchmark.benchmark import Results, System, SystemInput
 from dubber_jax.evaluation.benchmark.evaluate import Evaluation
 from dubber_jax.evaluation.benchmark.plots import draw_gains
-from dubber_jax.evaluation.benchmark.retrieval_variants import agreement, by_speaker, nearest
+from dubber_jax.evaluation.benchmark.retrieval_variants import by_speaker, nearest, retrieval_overlap
 from dubber_jax.evaluation.benchmark.stimuli import read_films, read_lines
 from dubber_jax.evaluation.benchmark.systems import directed
 from dubber_jax.evaluation.benchmark.tables import More, write_rows
@@ -39,22 +39,22 @@ def arms() -> dict[str, Config]:
 
 
 def evaluation(base: Model, steps: int = 0) -> Evaluation:
-  ways = {BASE: directed()}
-  ways |= {f'K = {k}': directed(director={'exemplars': k}) for k in NUMBERS if k != base.config.director.exemplars}
-  ways |= {measure: directed(measure, recall=nearest(measure)) for measure in ('dot', 'euclid')}
-  ways['nearest voice alone'] = nearest_voice()
-  ways['ScaNN'] = directed(search='scann')
-  return Evaluation(ways, report, [*read_lines(LINES), *read_films()], JUDGED_BY)
+  systems = {BASE: directed()}
+  systems |= {f'K = {k}': directed(director={'exemplars': k}) for k in NUMBERS if k != base.config.director.exemplars}
+  systems |= {measure: directed(measure, recall=nearest(measure)) for measure in ('dot', 'euclid')}
+  systems['nearest voice alone'] = nearest_voice()
+  systems['ScaNN'] = directed(search='scann')
+  return Evaluation(systems, report, [*read_lines(LINES), *read_films()], JUDGED_BY)
 
 
-def nearest_voice() -> Way:
+def nearest_voice() -> System:
   """Recalls clips of the library's speaker whose voice is nearest to the line's."""
 
-  def play(stage: Stage):
+  def play(stage: SystemInput):
     chosen = by_speaker(lambda library: nearest_speaker(library, stage.voice))
     return directed(recall=chosen).play(stage)
 
-  return Way(play, 'one take')
+  return System(play, 'one take')
 
 
 def nearest_speaker(library, voice) -> str:
@@ -72,7 +72,7 @@ def voices_of(library) -> dict[str, np.ndarray]:
 
 def report(results: Results, out: Path, facts: dict[str, str]) -> Path:
   rows = []
-  for way in results.bench.ways:
+  for way in results.bench.systems:
     row = {'name': way, **{f: results.summary(way, f) for f in FIGURES}}
     if way != BASE:
       row |= {f'gain in {f}': results.gain(way, BASE, f) for f in COMPARED}
@@ -96,6 +96,6 @@ def alike(results: Results) -> list[dict]:
     return library.recall(reading, count)
 
   return [
-    {'name': measure, 'share': agreement(bench.library, readings, cosine, nearest(measure), k)}
+    {'name': measure, 'share': retrieval_overlap(bench.library, readings, cosine, nearest(measure), k)}
     for measure in ('dot', 'euclid')
   ]

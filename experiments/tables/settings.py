@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from dubber_jax.config import Config
-from dubber_jax.evaluation.benchmark.benchmark import JUDGES, RATIOS, Results, lip_figures
+from dubber_jax.evaluation.benchmark.benchmark import JUDGES, RATIOS, Results, lip_sync_figures
 from dubber_jax.evaluation.benchmark.evaluate import Evaluation
 from dubber_jax.evaluation.benchmark.judgements import errors
 from dubber_jax.evaluation.benchmark.plots import draw_groups
@@ -57,9 +57,9 @@ def arms() -> dict[str, Config]:
 
 
 def evaluation(base: Model, steps: int = 0, settings: Sequence[str] = ('2.0', '3.0')) -> Evaluation:
-  ways = {'off': one_way(), 'on': directed(rounds=ROUNDS, candidates=CANDIDATES)}
+  systems = {'off': one_way(), 'on': directed(rounds=ROUNDS, candidates=CANDIDATES)}
   stimuli = [stimulus for setting in settings for stimulus in clips_of(setting)]
-  return Evaluation(ways, report, stimuli, (*JUDGES, 'recording'))
+  return Evaluation(systems, report, stimuli, (*JUDGES, 'recording'))
 
 
 def clips_of(setting: str) -> list[Stimulus]:
@@ -135,7 +135,7 @@ def real(results: Results, clips) -> dict[str, dict]:
   bench, rows = results.bench, {}
   for name, hear in (('recordings', bench.recorded), ('through the vocoder', bench.vocoded)):
     films = [bench.filmed(bench.stimuli[i]) for i in clips]
-    lips = [lip_figures(hear('lips', film)) for film in films]
+    lips = [lip_sync_figures(hear('lips', film)) for film in films]
     rows[name] = {'clips': len(films)} | {
       figure: interval(np.mean, np.array([row[figure] for row in lips])) for figure in ('lip_sync', 'lip_offset')
     }

@@ -21,7 +21,7 @@ from dubber_jax.cli.main import main as dubber
 from dubber_jax.dubbing.line import play_line, shipped_library
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.bootstrap import interval, share
-from dubber_jax.evaluation.metrics.speaker_similarity import likeness, load_judge
+from dubber_jax.evaluation.metrics.speaker_similarity import load_judge, speaker_similarity
 from dubber_jax.evaluation.metrics.wer import Whisper, edits, normalize
 from dubber_jax.inference.model_directory import SHIPPED, Model, load
 from dubber_jax.inference.voices import find_voice
@@ -80,7 +80,7 @@ def measure(voice: str, rest: list[Recording], held_back: list[Recording], given
     for name, lines in rows.items()
   }
   for name, spoken in (('recordings, vocoded', vocoded), ('recordings', others)):
-    alike = [np.mean([likeness(a, b) for b in real]) for a in spoken]
+    alike = [np.mean([speaker_similarity(a, b) for b in real]) for a in spoken]
     shown[name] = {'likeness': interval(np.mean, alike).show()}
   return shown
 
@@ -135,7 +135,7 @@ def speak(model: Model, voice, real: list[np.ndarray], path: Path, count: int) -
         'text': text,
         'heard': heard,
         'errors': [edits(said, words), len(said)],
-        'likeness': float(np.mean([likeness(spoken, r) for r in real])),
+        'likeness': float(np.mean([speaker_similarity(spoken, r) for r in real])),
       }
     )
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from dubber_jax.evaluation.bootstrap import interval
 from dubber_jax.evaluation.metrics.egemaps import functional_names, functionals
 from dubber_jax.inference.model_directory import load
 from dubber_jax.perception.prosody import track_pitch
-from dubber_jax.rehearsal import Part, perform_all, speech_span, vocode
+from dubber_jax.rehearsal import LineInputs, speech_span, synthesize_all, vocode
 from dubber_jax.script.g2p import SILENCES, phonemize
 from dubber_jax.storage.cache import cache_folder
 from dubber_jax.types import HOP, MODALITIES, SAMPLE_RATE, Direction, Reading
@@ -96,12 +96,12 @@ def run(model, lines, voices) -> list[dict]:
   for voice in tqdm(voices, desc='voices'):
     for text in tqdm(lines, desc=voice, leave=False):
       phonemes = phonemize(text)
-      part = Part(phonemes, model.voices[voice], None, blank)
+      part = LineInputs(phonemes, model.voices[voice], None, blank)
       for control, values in {'plain': (0.0,), **RANGES}.items():
         directions = [asked(control, v, phonemes) if control != 'plain' else Direction() for v in values]
         ends = (0, len(values) - 1)
         for place, (value, direction) in enumerate(zip(values, directions, strict=True)):
-          take = vocode(model, perform_all(model, part, [direction], [0])[0], 0, direction)
+          take = vocode(model, synthesize_all(model, part, [direction], [0])[0], 0, direction)
           found = measure(take, 0.5 * direction.loudness)
           if control == 'plain':
             plain = found

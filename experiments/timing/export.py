@@ -2,8 +2,8 @@
 
     python experiments/timing/export.py [MODEL] [--bucket 256] [--calls 30]        # 2 minutes on two quiet cores
 
-Prints a Markdown table. A call is one line of 2.9 s: `perform` gives its mel with durations given, `vocode` its sound.
-'Compiled before' starts with what the first process left in a compilation cache.
+Prints a Markdown table. A call is one line of 2.9 s: `synthesize` gives its mel with durations given, `vocode` its
+sound. 'Compiled before' starts with what the first process left in a compilation cache.
 """
 
 import argparse
@@ -103,7 +103,7 @@ def packaged(how: str, artifact: str):
   import numpy as np
 
   from dubber_jax.export import load as load_artifact
-  from dubber_jax.inference.batch import empty_line, lay_voice
+  from dubber_jax.inference.batch import empty_line, fill_voice
   from dubber_jax.inference.model_directory import load as load_model
   from dubber_jax.rehearsal import FRAME_RATE
   from dubber_jax.script.g2p import encode, phonemize
@@ -116,13 +116,13 @@ def packaged(how: str, artifact: str):
   batch = empty_line(model.config, shape)
   batch['phonemes'][0, : len(ids)] = ids
   voice = next(iter(model.voices.values()))
-  lay_voice(batch, 0, voice.embedding, voice.reference_mel)
+  fill_voice(batch, 0, voice.embedding, voice.reference_mel)
   durations = np.zeros((1, shape.phonemes), np.int32)
   durations[0, : len(ids)] = frames // len(ids)
   controls = np.array([[0, 1, 0]], np.float32)
 
   def perform():
-    return jax.device_get(model.play(batch, durations, controls, shape.frames)[0])[0, :frames]
+    return jax.device_get(model.synthesize(batch, durations, controls, shape.frames)[0])[0, :frames]
 
   return perform, model.vocoder.vocode, load
 
@@ -139,7 +139,7 @@ def standalone(how: str, artifact: str):
   frames = round(SECONDS * opened.facts['frame_rate'])
   voice = next(iter(opened.voices.values()))
   line = {'phonemes': symbols, 'slot': frames, 'durations': [frames // len(symbols)] * len(symbols), **voice}
-  return lambda: opened.perform([line])[0]['mel'], lambda mel: opened.vocode([mel])[0], load
+  return lambda: opened.synthesize([line])[0]['mel'], lambda mel: opened.vocode([mel])[0], load
 
 
 if __name__ == '__main__':

@@ -17,7 +17,7 @@ import numpy as np
 from dubber_jax.actor import duration
 from dubber_jax.evaluation.metrics.wer import Whisper, edits, normalize
 from dubber_jax.inference.model_directory import load
-from dubber_jax.rehearsal import Part, perform, perform_all, vocode
+from dubber_jax.rehearsal import LineInputs, synthesize, synthesize_all, vocode
 from dubber_jax.script.g2p import SILENCES, phonemize
 from dubber_jax.types import SAMPLE_RATE, Direction
 
@@ -59,11 +59,11 @@ def main():
 def spoken_at(model, text: str, voice, rate: float, yielding: dict, least: dict) -> np.ndarray:
   """The sound of a line in the slot that asks for a speaking rate."""
   phonemes = phonemize(text)
-  plain = perform(model, phonemes, voice, None)
+  plain = synthesize(model, phonemes, voice, None)
   sounds = sum(int(d) for s, d in zip(plain.phonemes, plain.durations, strict=True) if s not in SILENCES)
   slot = duration.frames_needed(sounds, 0, rate) / duration.FRAME_RATE
   with mock.patch.dict(duration.YIELDING, yielding), mock.patch.dict(duration.LEAST, least):
-    take = perform_all(model, Part(phonemes, voice, slot), [Direction()], [0])[0]
+    take = synthesize_all(model, LineInputs(phonemes, voice, slot), [Direction()], [0])[0]
   return vocode(model, take).waveform
 
 

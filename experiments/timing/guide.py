@@ -11,7 +11,7 @@ import numpy as np
 
 from data_pipelines.recordings import read_recordings
 from dubber_jax.director.planner import by_rules
-from dubber_jax.director.source_performance import against_own, read_guide
+from dubber_jax.director.source_performance import against_own, read_performance
 from dubber_jax.evaluation.bootstrap import interval
 from dubber_jax.media.sound import read_sound
 from dubber_jax.perception.analyze import read_clip
@@ -24,7 +24,7 @@ BLACK = Clip(np.zeros((0, 8, 8, 3), np.uint8), 0.0)
 
 
 def guide_of(recording):
-  return read_guide(read_sound(recording.path, SAMPLE_RATE), SAMPLE_RATE)
+  return read_performance(read_sound(recording.path, SAMPLE_RATE), SAMPLE_RATE)
 
 
 def main():

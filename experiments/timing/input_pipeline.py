@@ -22,7 +22,7 @@ import numpy as np
 
 from dubber_jax.config import Config
 from dubber_jax.data.batches import TRAINING_SPLITS, VoiceBatches
-from dubber_jax.data.director_inputs import PER_EMOTION, Readings
+from dubber_jax.data.director_inputs import PER_EMOTION, DirectorInputs
 from dubber_jax.data.packed import PackedSet, write_packed
 from dubber_jax.retrieval.library import Library
 from dubber_jax.training.sharding import make_mesh
@@ -130,11 +130,11 @@ def as_records(folder: Path, out: Path) -> Path:
   return Path(builder.data_dir)
 
 
-def make_up_readings(config: Config) -> Readings:
+def make_up_readings(config: Config) -> DirectorInputs:
   """A bank of readings of random embeddings: what it costs to draw from it does not depend on their values."""
   rng = np.random.default_rng(0)
   widths = {m: getattr(config.features, f'{m}_width') for m in MODALITIES}
-  return Readings(
+  return DirectorInputs(
     config,
     Library.open(None),
     {m: rng.normal(0, 1, (len(EMOTIONS), PER_EMOTION, width)).astype(np.float32) for m, width in widths.items()},

@@ -19,12 +19,12 @@ from tqdm import tqdm
 
 from data_pipelines.audio_damage import echo, noise, telephone
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.benchmark.judgements import Kept, errors, open_judge
+from dubber_jax.evaluation.benchmark.judgements import JsonlCache, errors, open_judge
 from dubber_jax.evaluation.benchmark.speakers import another, neutral, recordings, reference, sound_of, voice
 from dubber_jax.evaluation.bootstrap import interval
 from dubber_jax.evaluation.metrics.egemaps import functionals
 from dubber_jax.evaluation.metrics.emotion import beside, load_judge
-from dubber_jax.evaluation.metrics.speaker_similarity import likeness
+from dubber_jax.evaluation.metrics.speaker_similarity import speaker_similarity
 from dubber_jax.inference.model_directory import load
 from dubber_jax.media.loudness import anchor
 from dubber_jax.media.mel import mel_numpy
@@ -75,7 +75,7 @@ def main():
   parser.add_argument('--work', default='runs/ladder', help='folder for judgements, which the next run finds again')
   given = parser.parse_args()
   out, model = Path(given.out), load(given.model)
-  kept, spoil, rows = Kept(Path(given.work) / 'judged.jsonl'), conditions(model.vocoder), []
+  kept, spoil, rows = JsonlCache(Path(given.work) / 'judged.jsonl'), conditions(model.vocoder), []
   chosen = []
   for speaker in SPEAKERS:
     own = [r for r in recordings(speaker) if r.split in UNSEEN and r != reference(speaker)]
@@ -108,7 +108,7 @@ def main():
           'distillMOS': said['mos'],
           'DNSMOS': said['cleanliness']['overall'],
           'word error': wrong / count,
-          'likeness': float(likeness(np.array(said['voice']), np.array(other))),
+          'likeness': float(speaker_similarity(np.array(said['voice']), np.array(other))),
           'natural': critic.natural,
           'words': critic.words,
           'voice': critic.voice,

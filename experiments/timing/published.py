@@ -143,7 +143,7 @@ def disagreement(network: str, torch: str, folder: Path) -> float:
   }
   infer, variables = build(network, config)
   if network == 'published':
-    exported = checkpoint_names.to_torch(checkpoint_names.whole(make_config(network, config)), variables)
+    exported = checkpoint_names.to_torch(checkpoint_names.whole_model(make_config(network, config)), variables)
   else:
     exported = vocoders.to_torch(jax.tree.map(np.asarray, variables['params']), network, filters=False)
   np.savez(job['batch'], **batch)
@@ -237,9 +237,9 @@ def build(network: str, fields: dict):
 
   config = make_config(network, fields)
   if network == 'published':
-    from dubber_jax.authentic_dubber.model import initialize, perform
+    from dubber_jax.authentic_dubber.model import initialize, synthesize
 
-    return lambda variables, batch: perform(config, variables, batch)['finished'], initialize(config, 0)
+    return lambda variables, batch: synthesize(config, variables, batch)['finished'], initialize(config, 0)
   from dubber_jax.vocoder.bigvgan import BigVGAN
 
   module = BigVGAN(config)

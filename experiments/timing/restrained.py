@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from dubber_jax.demo.cartoon import draw_cartoon
-from dubber_jax.director.notes import describe_change, parse
+from dubber_jax.director.notes.apply import describe_change, parse
 from dubber_jax.dubbing.line import play_line, shipped_library
 from dubber_jax.evaluation.benchmark.examples import Example, write_page
 from dubber_jax.evaluation.metrics.egemaps import functional_names, functionals

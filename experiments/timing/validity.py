@@ -17,7 +17,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
-from dubber_jax.evaluation.benchmark.judgements import Kept, errors, open_judge
+from dubber_jax.evaluation.benchmark.judgements import JsonlCache, errors, open_judge
 from dubber_jax.evaluation.benchmark.speakers import recordings, sound_of
 from dubber_jax.evaluation.benchmark.stimuli import spread
 from dubber_jax.evaluation.benchmark.tables import More, write_rows
@@ -40,7 +40,7 @@ def main():
   parser.add_argument('--each', type=int, default=6, help='recordings of a speaker')
   parser.add_argument('--work', default='runs/validity', help='folder for judgements, which the next run finds again')
   given = parser.parse_args()
-  vocoder, kept = load(given.model).vocoder, Kept(Path(given.work) / 'judged.jsonl')
+  vocoder, kept = load(given.model).vocoder, JsonlCache(Path(given.work) / 'judged.jsonl')
   chosen = [r for speaker in SPEAKERS for r in spread(recordings(speaker), given.each)]
   said = {'recordings': [], 'through the vocoder': []}
   for recording in tqdm(chosen, unit='clip'):

@@ -37,16 +37,16 @@ from dubber_jax.dubbing.line import play_line, shipped_library, speak
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.benchmark.benchmark import model_hash
 from dubber_jax.evaluation.benchmark.examples import Example, write_page
-from dubber_jax.evaluation.benchmark.judgements import Kept, cores, errors, open_judge
+from dubber_jax.evaluation.benchmark.judgements import JsonlCache, cores, errors, open_judge
 from dubber_jax.evaluation.benchmark.plots import draw_confusions
 from dubber_jax.evaluation.benchmark.speakers import neutral, recordings, reference, sound_of, voice
 from dubber_jax.evaluation.bootstrap import Interval, interval, mean_of_means, ratio_of_means, share
-from dubber_jax.evaluation.metrics.speaker_similarity import likeness
+from dubber_jax.evaluation.metrics.speaker_similarity import speaker_similarity
 from dubber_jax.evaluation.metrics.spectral_flatness import CLASSES, flatness_by_class
 from dubber_jax.inference.model_directory import Model, load
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.sound import read_sound, resample, write_wav
-from dubber_jax.rehearsal import perform
+from dubber_jax.rehearsal import synthesize
 from dubber_jax.script.alignment import align, durations_in_frames
 from dubber_jax.storage.atomic import complete_file
 from dubber_jax.types import HOP, SAMPLE_RATE, Line, Voice
@@ -148,7 +148,7 @@ class Bench:
     self.columns, self.count, self.out = columns, count, out
     self.lines = (Path(__file__).parents[1] / 'data' / 'everyday.txt').read_text(encoding='utf-8').splitlines()
     self.folder = out / model_hash(model.path)
-    self.kept = {False: Kept(self.folder / 'judged.jsonl'), True: Kept(out / 'recordings.jsonl')}
+    self.kept = {False: JsonlCache(self.folder / 'judged.jsonl'), True: JsonlCache(out / 'recordings.jsonl')}
 
   @functools.cached_property
   def library(self):
@@ -320,10 +320,12 @@ def likeness_rows(bench: Bench) -> list[Figure]:
     for column in bench.columns:
       spoken = bench.judged('voice', [bench.spoken(column, *c) for c in cast], f'likeness, {name}, {column}')
       pairs = ((v, other(s, i // len(speakers))) for i, ((s, _), v) in enumerate(zip(cast, spoken, strict=True)))
-      cells[column] = interval(np.mean, [likeness(a, b) for a, b in pairs])
-    same = [likeness(other(s, i), other(s, i + 1)) for i in turns for s in speakers]
+      cells[column] = interval(np.mean, [speaker_similarity(a, b) for a, b in pairs])
+    same = [speaker_similarity(other(s, i), other(s, i + 1)) for i in turns for s in speakers]
     cells[REAL] = interval(np.mean, same)
-    apart = [likeness(other(a, i), other(b, i)) for i in turns for a, b in itertools.combinations(speakers, 2)]
+    apart = [
+      speaker_similarity(other(a, i), other(b, i)) for i in turns for a, b in itertools.combinations(speakers, 2)
+    ]
     figures.append(Figure(f'voice likeness, {name}', SCORE, cells, at_least={'director': bar}))
     figures.append(Figure('– different speakers among them', SCORE, {REAL: interval(np.mean, apart)}))
   return figures
@@ -381,7 +383,7 @@ def speed_rows(bench: Bench) -> list[Figure]:
       sound = sum(d.result['slot_seconds'] for d in done)
       began = time.perf_counter()
       for d in done:  # the actor alone: one take of each line
-        perform(bench.models[column], d.phonemes, bench.voice('kathleen'), None, d.direction)
+        synthesize(bench.models[column], d.phonemes, bench.voice('kathleen'), None, d.direction)
       alone = time.perf_counter() - began
       if turn:  # the first one compiles
         runs[column]['actor'].append(alone / sound)

@@ -21,7 +21,7 @@ from dubber_jax.actor.duration import (
   room_after,
   shorten,
 )
-from dubber_jax.director.cues import LIMITS
+from dubber_jax.director.notes.lexicon import LIMITS
 from dubber_jax.errors import BadInput
 
 

@@ -77,9 +77,9 @@ def differences(a, b, item_a, item_b):
 def test_padding_safe_take_does_not_depend_on_its_batch_or_bucket_and_the_published_one_does(variables):
   batch = random_batch()
   alone = pad({name: value[1:] for name, value in batch.items()})
-  safe = differences(*(run('safe', variables, b, 'perform') for b in (batch, alone)), 1, 0)
+  safe = differences(*(run('safe', variables, b, 'synthesize') for b in (batch, alone)), 1, 0)
   assert max(safe.values()) < 2e-5 and safe['durations'] == 0, safe
-  published = differences(*(run('published', variables, b, 'perform') for b in (batch, alone)), 1, 0)
+  published = differences(*(run('published', variables, b, 'synthesize') for b in (batch, alone)), 1, 0)
   assert published['styled'] > 1e-4 and published['finished'] > 1e-4, published
 
 
@@ -114,7 +114,7 @@ def test_gradient_of_the_losses_is_their_slope(variables):
 
 
 def test_every_tensor_survives_the_way_to_torch_and_back(variables):
-  rules = names.whole(SMALL)
+  rules = names.whole_model(SMALL)
   stored = names.to_torch(rules, variables)
   assert len(stored) == len({rule.key for rule in rules})
   back = names.to_ours(rules, stored)
@@ -128,7 +128,7 @@ def test_published_sizes_are_those_of_the_state_dict():
     pytest.skip(f'no list of the published tensors at {path.resolve()}')
   rows = [line.split('\t') for line in path.read_text().splitlines()[1:] if line.count('\t') >= 4]
   trained = {key for _, key, _, _, status in rows if status.startswith('trained')}
-  rules = {rule.key for rule in names.whole(PublishedConfig())}
+  rules = {rule.key for rule in names.whole_model(PublishedConfig())}
   assert trained <= rules
   assert all(names.is_dead(key) for _, key, *_ in rows if key not in rules)
   assert not any(names.is_dead(key) for key in rules)

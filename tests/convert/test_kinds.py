@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 
 from dubber_jax.authentic_dubber import checkpoint_names
 from dubber_jax.authentic_dubber.directory import expected_shapes, load_published
-from dubber_jax.authentic_dubber.model import initialize, perform
+from dubber_jax.authentic_dubber.model import initialize, synthesize
 from dubber_jax.cli.main import main
 from dubber_jax.config import PublishedConfig
 from dubber_jax.convert.checkpoints import write_state_dict
@@ -58,7 +58,7 @@ def test_converted_checkpoint_gives_the_published_mel_and_comes_back_to_the_bit(
   assert 'authentic-dubber' in capsys.readouterr().out
   model = load_published(tmp_path / 'ours')
   assert (model.config.text_layers, model.config.decoder_layers, model.fresh) == (2, 2, ())
-  take = perform(model.config, model.variables, published_batch(fixture.inputs))
+  take = synthesize(model.config, model.variables, published_batch(fixture.inputs))
   np.testing.assert_allclose(take['finished'], fixture.outputs['i_mel_post'], atol=5e-5, rtol=2e-5)
   with pytest.raises(BadInput, match='load_published'):
     load(tmp_path / 'ours')

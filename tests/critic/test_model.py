@@ -6,14 +6,14 @@ import pytest
 
 from dubber_jax.critic.inference import (
   SCALED,
-  Listener,
+  CriticModel,
   _shapes,
-  lay_takes,
+  collate_takes,
   phone_log_likelihood,
   read_critic,
   write_critic,
 )
-from dubber_jax.critic.model import PHONE_OF, PHONES, CriticSizes, class_of_pitch, semitones
+from dubber_jax.critic.model import PHONE_OF, PHONES, CriticSizes, class_of_pitch, mean_semitones
 from dubber_jax.errors import BadInput
 from dubber_jax.script.g2p import encode, phonemize
 from dubber_jax.types import Take, Voice
@@ -33,7 +33,7 @@ def make_take(rng, text='We never asked.', each=6):
 def listener():
   rng = np.random.default_rng(0)
   params = jax.tree.map(lambda s: rng.normal(0, 0.2, s.shape).astype(np.float32), _shapes(SIZES))
-  return Listener(SIZES, params, dict.fromkeys(SCALED, (-50.0, 50.0)))
+  return CriticModel(SIZES, params, dict.fromkeys(SCALED, (-50.0, 50.0)))
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_line_that_was_said_is_likelier_than_another():
 
 def test_pitch_is_read_in_semitones_above_50_hertz():
   place = np.asarray(class_of_pitch(np.array([50.0, 100.0, 220.0])))
-  heard = semitones(200.0 * -np.abs(np.arange(96) - np.round(place)[:, None])[None])
+  heard = mean_semitones(200.0 * -np.abs(np.arange(96) - np.round(place)[:, None])[None])
   np.testing.assert_allclose(np.asarray(heard)[0], 12 * np.log2(np.array([1, 2, 4.4])), atol=0.3)
 
 
@@ -83,7 +83,7 @@ def test_critic_comes_back_from_its_folder(listener, voice, tmp_path):
   take = make_take(np.random.default_rng(4))
   before, after = (critic.hear([take], voice)[0] for critic in (listener, read_critic(tmp_path)))
   np.testing.assert_allclose(after.emotions, before.emotions, atol=0.02)
-  assert lay_takes([take], voice)['mel'].shape[1] % 2 == 0
+  assert collate_takes([take], voice)['mel'].shape[1] % 2 == 0
 
 
 def test_damaged_critic_is_refused(listener, tmp_path):

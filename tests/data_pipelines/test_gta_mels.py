@@ -6,7 +6,7 @@ from data_pipelines import gta_mels
 from dubber_jax.config import ActorConfig, Config, DirectorConfig
 from dubber_jax.data.packed import PackedSet, quantize, write_packed
 from dubber_jax.errors import BadInput
-from dubber_jax.inference.batch import Shape, empty_batch, lay_noise, lay_voice
+from dubber_jax.inference.batch import Shape, empty_batch, fill_noise, fill_voice
 from dubber_jax.inference.model_directory import Model
 from dubber_jax.model import DirectorActor
 
@@ -70,8 +70,8 @@ def test_each_recordings_frames_hold_its_own_take(folder, model, monkeypatch):
     batch = empty_batch(TINY, Shape(1, frames, 3, 8, 256))
     for name in ('mel', 'pitch', 'phonemes', 'durations'):
       batch[name][0] = item[name]
-    lay_voice(batch, 0, other['speaker'], other['mel'])
-    lay_noise(batch, 0, frames, rng)
+    fill_voice(batch, 0, other['speaker'], other['mel'])
+    fill_noise(batch, 0, frames, rng)
     alone = np.asarray(model.module.apply({'params': model.params}, batch)['finished'][0])
     first, last = packed.rows[i]['spans']['mel']
     assert np.abs(stored[first:last].astype(int) - quantize(alone)).max() <= 1

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dubber_jax.director.asks import number
-from dubber_jax.director.cues import LIMITS, RATIOS
-from dubber_jax.director.notes import MIXED, describe, describe_change, parse
+from dubber_jax.director.notes.apply import MIXED, describe, describe_change, parse
+from dubber_jax.director.notes.lexicon import LIMITS, RATIOS
+from dubber_jax.director.notes.parser import number
 from dubber_jax.errors import BadInput
 from dubber_jax.script.g2p import phonemize
 from dubber_jax.types import EMOTIONS, Direction

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from dubber_jax.director.cues import LIMITS
-from dubber_jax.director.notes import describe
-from dubber_jax.director.planner import JUMPS, TURN, agreement, by_rules, mixed_emotion, plan, spoken_to
+from dubber_jax.director.notes.apply import describe
+from dubber_jax.director.notes.lexicon import LIMITS
+from dubber_jax.director.planner import JUMPS, TURN, by_rules, has_addressee, mixed_emotion, modality_agreement, plan
 from dubber_jax.types import EMOTIONS, MODALITIES, Direction, Exemplar, Exemplars, Line, Reading
 
 
@@ -154,11 +154,11 @@ def test_agreement_orders_readings_and_ignores_what_is_unsure():
   same = reading(scene=probabilities(sad=0.8, neutral=0.2), face=probabilities(sad=0.8, neutral=0.2))
   near = reading(face=probabilities(sad=0.8, neutral=0.2), text=probabilities(sad=0.5, neutral=0.5))
   apart = reading(face=probabilities(happy=1.0), text=probabilities(sad=1.0))
-  assert agreement(same) == pytest.approx(1) and agreement(apart) == pytest.approx(0, abs=1e-6)
-  assert agreement(same) > agreement(near) > agreement(apart)
+  assert modality_agreement(same) == pytest.approx(1) and modality_agreement(apart) == pytest.approx(0, abs=1e-6)
+  assert modality_agreement(same) > modality_agreement(near) > modality_agreement(apart)
   unsure = reading(scene=np.full(8, 1 / 8), face=probabilities(happy=1.0))
-  assert agreement(unsure) == pytest.approx(1)
-  assert agreement(reading(face=probabilities(happy=1.0))) == agreement(reading()) == 1
+  assert modality_agreement(unsure) == pytest.approx(1)
+  assert modality_agreement(reading(face=probabilities(happy=1.0))) == modality_agreement(reading()) == 1
 
 
 RAGE = plan(reading(face=probabilities(angry=1)), exemplars(), Line('NO! GET OUT!'))
@@ -205,7 +205,7 @@ def test_words_that_are_sure_may_turn_the_feeling():
 )
 def test_who_is_spoken_to(line, whom):
   before = [(Line('So', character=name), Direction()) for name in ('Ann', 'Ben')]
-  assert spoken_to(line, before) == whom and spoken_to(Line('Go')) == ''
+  assert has_addressee(line, before) == whom and has_addressee(Line('Go')) == ''
 
 
 def test_contradiction_in_a_stage_direction_is_told_and_unknown_words_are_not():

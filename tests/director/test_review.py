@@ -3,9 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dubber_jax.critic.inference import Heard
+from dubber_jax.critic.inference import CriticScores
 from dubber_jax.director.planner import LIMITS
-from dubber_jax.director.review import ENOUGH, candidates, misleading, review, shortfall
+from dubber_jax.director.review import ENOUGH, candidate_directions, conflicting_exemplars, control_errors, review
 from dubber_jax.types import EMOTIONS, Direction, Exemplar
 
 
@@ -14,7 +14,7 @@ def only(emotion):
 
 
 def heard(emotion='angry', **changes):
-  plain = Heard(0.9, 0.9, 0.9, None, np.array(only(emotion)), pitch=20.0, range=6.0, loudness=-20.0, pace=12.0)
+  plain = CriticScores(0.9, 0.9, 0.9, None, np.array(only(emotion)), pitch=20.0, range=6.0, loudness=-20.0, pace=12.0)
   return dataclasses.replace(plain, **changes)
 
 
@@ -58,7 +58,7 @@ def test_emotion_that_is_not_heard_is_asked_for_more_strongly():
 
 
 def test_wishes_that_were_not_made_are_not_measured():
-  assert shortfall(heard(pitch=31.0), heard(), ANGRY) == {}
+  assert control_errors(heard(pitch=31.0), heard(), ANGRY) == {}
 
 
 def test_next_direction_stays_within_limits():
@@ -69,11 +69,11 @@ def test_next_direction_stays_within_limits():
 
 
 def test_candidates_are_the_direction_and_others_near_it_the_same_for_a_seed():
-  made, again = (candidates(ANGRY, 6, np.random.default_rng(3)) for _ in range(2))
+  made, again = (candidate_directions(ANGRY, 6, np.random.default_rng(3)) for _ in range(2))
   assert made == again and made[0] == ANGRY and len(set(made)) == 6
   assert all(0 < d.intensity <= 1 and d.emotion == ANGRY.emotion for d in made)
 
 
 def test_exemplar_of_another_emotion_misleads():
   clips = [Exemplar('a', 0.9, emotion='angry'), Exemplar('b', 0.8, emotion='happy'), Exemplar('c', 0.7)]
-  assert misleading(ANGRY, clips) == [1]
+  assert conflicting_exemplars(ANGRY, clips) == [1]

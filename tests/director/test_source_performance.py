@@ -1,9 +1,16 @@
 import numpy as np
 import pytest
 
-from dubber_jax.director.cues import LIMITS
-from dubber_jax.director.planner import by_rules, guided
-from dubber_jax.director.source_performance import COURSE, Guide, against_own, follow, read_guide, read_guides
+from dubber_jax.director.notes.lexicon import LIMITS
+from dubber_jax.director.planner import by_rules, with_source_performance
+from dubber_jax.director.source_performance import (
+  COURSE,
+  SourcePerformance,
+  against_own,
+  follow,
+  read_performance,
+  read_performances,
+)
 from dubber_jax.errors import BadInput
 from dubber_jax.media.sound import write_wav
 from dubber_jax.script.g2p import phonemize
@@ -18,7 +25,7 @@ def felt(**shares):
 
 def guide(**values):
   plain = dict(emotions=felt(neutral=1.0), seconds=2.0, rate=5.0, pitch=200.0, range=6.2)
-  return Guide(**({'course': (0.0,) * COURSE, 'pauses': ()} | plain | values))
+  return SourcePerformance(**({'course': (0.0,) * COURSE, 'pauses': ()} | plain | values))
 
 
 def nothing_seen():
@@ -69,21 +76,21 @@ def test_single_word_takes_no_pause_from_the_original():
 
 def test_emotion_of_the_original_is_planned_and_the_script_overrules_it():
   line = Line('Go on.')
-  planner = guided(by_rules, guide(emotions=felt(fear=0.9, neutral=0.1)))
+  planner = with_source_performance(by_rules, guide(emotions=felt(fear=0.9, neutral=0.1)))
   direction, _ = planner(*nothing_seen(), line)
   assert EMOTIONS[int(np.argmax(direction.emotion))] == 'fear'
   direction, _ = planner(*nothing_seen(), Line('Go on.', stage_direction='happily, slowly'))
   assert EMOTIONS[int(np.argmax(direction.emotion))] == 'happy' and direction.pace < 0.95
-  assert guided(by_rules, None) is by_rules
+  assert with_source_performance(by_rules, None) is by_rules
 
 
 def test_noise_and_silence_guide_nobody(tmp_path):
   rng = np.random.default_rng(0)
-  assert read_guide(np.zeros(SAMPLE_RATE, np.float32), SAMPLE_RATE) is None
-  assert read_guide(rng.standard_normal(2 * SAMPLE_RATE).astype(np.float32) * 0.1, SAMPLE_RATE) is None
+  assert read_performance(np.zeros(SAMPLE_RATE, np.float32), SAMPLE_RATE) is None
+  assert read_performance(rng.standard_normal(2 * SAMPLE_RATE).astype(np.float32) * 0.1, SAMPLE_RATE) is None
   write_wav(tmp_path / 'silent.wav', np.zeros(2 * SAMPLE_RATE, np.float32), SAMPLE_RATE)
   with pytest.raises(BadInput, match='nobody speaks'):
-    read_guides(tmp_path / 'silent.wav', [Line('Go on.')])
+    read_performances(tmp_path / 'silent.wav', [Line('Go on.')])
 
 
 def test_recording_is_read_for_its_course_and_its_pauses(data_dir):
@@ -93,11 +100,11 @@ def test_recording_is_read_for_its_course_and_its_pauses(data_dir):
   if not path:
     pytest.skip('no recording of RAVDESS actor 19')
   wave = read_sound(path[0], SAMPLE_RATE)
-  read = read_guide(wave, SAMPLE_RATE)
+  read = read_performance(wave, SAMPLE_RATE)
   assert sum(read.emotions) == pytest.approx(1, abs=1e-3) and 1 < read.rate < 10 and len(read.course) == COURSE
   half = len(wave) // 2
   parted = np.concatenate([wave[:half], np.zeros(SAMPLE_RATE // 2, np.float32), wave[half:]])
-  with_pause = read_guide(parted, SAMPLE_RATE)
+  with_pause = read_performance(parted, SAMPLE_RATE)
   assert sum(s for _, s in with_pause.pauses) > sum(s for _, s in read.pauses) + 0.2
-  louder = read_guide(wave * 0.1, SAMPLE_RATE)
+  louder = read_performance(wave * 0.1, SAMPLE_RATE)
   assert louder.pitch == pytest.approx(read.pitch, rel=0.02) and louder.rate == pytest.approx(read.rate, rel=0.2)

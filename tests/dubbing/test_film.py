@@ -22,7 +22,7 @@ from dubber_jax.inference.model_directory import Model
 from dubber_jax.media.mux import SOUND_RATE, write_dubbed
 from dubber_jax.media.sound import read_sound, write_wav
 from dubber_jax.media.video import probe, write_silent_clip
-from dubber_jax.rehearsal import with_pauses
+from dubber_jax.rehearsal import insert_pauses
 from dubber_jax.script.g2p import phonemize
 from dubber_jax.types import EMOTIONS, HOP, SAMPLE_RATE, Direction, Line, Take, Voice
 
@@ -91,7 +91,7 @@ class Actor:
     self.played.append(line.text)
     phonemes = phonemize(line.text, lexicon)
     direction, noted = planner(None, None, line, phonemes, before)
-    symbols, _, _ = with_pauses(phonemes, direction.pauses)
+    symbols, _, _ = insert_pauses(phonemes, direction.pauses)
     frames = int((slot + room_seconds) * FRAME_RATE) if fit == 'natural' else round(slot * FRAME_RATE)
     durations = np.full(len(symbols), frames // len(symbols))
     durations[-1] += frames - durations.sum()

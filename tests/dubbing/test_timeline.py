@@ -4,13 +4,13 @@ import pytest
 from dubber_jax.dubbing.timeline import (
   EDGE,
   EVEN,
-  Heard,
-  anchors,
+  LineAudio,
+  character_levels,
   check_slots,
   fill,
   gain_of,
-  lay_dialogue,
-  part_lines,
+  mix_dialogue,
+  separate_lines,
 )
 from dubber_jax.errors import BadInput
 from dubber_jax.media.loudness import integrated
@@ -52,14 +52,14 @@ def said(character, start, end, text='Yes.'):
 
 
 def test_line_of_a_character_ends_where_their_next_begins():
-  lines, warnings = part_lines([said('Anna', 1.0, 3.0), said('ANNA', 2.5, 4.0), said('Anna', 4.0, 5.0)])
+  lines, warnings = separate_lines([said('Anna', 1.0, 3.0), said('ANNA', 2.5, 4.0), said('Anna', 4.0, 5.0)])
   assert [(line.start, line.end) for line in lines] == [(1.0, 2.5), (2.5, 4.0), (4.0, 5.0)]
   assert len(warnings) == 1 and '2.50 s, not 3.00 s' in warnings[0]
 
 
 def test_characters_may_speak_at_once_and_that_is_told():
   given = [said('Anna', 1.0, 3.0), said('Ben', 2.5, 4.0), said('Anna', 3.0, 3.5)]
-  lines, warnings = part_lines(given)
+  lines, warnings = separate_lines(given)
   assert lines == given
   assert len(warnings) == 2 and all('both are heard' in warning for warning in warnings)
   assert '0.50 s' in warnings[0]
@@ -68,7 +68,7 @@ def test_characters_may_speak_at_once_and_that_is_told():
 @pytest.mark.parametrize('character', ['Anna', ''])
 def test_lines_of_one_character_that_begin_together_are_refused(character):
   with pytest.raises(BadInput, match='lines 1 and 2'):
-    part_lines([said(character, 1.0, 2.0), said(character, 1.1, 2.0)])
+    separate_lines([said(character, 1.0, 2.0), said(character, 1.1, 2.0)])
 
 
 def tone(seconds, level):
@@ -80,32 +80,36 @@ def tone(seconds, level):
 
 def test_every_character_comes_to_the_films_level_and_a_whisper_stays_one():
   lines = [said('Anna', 0, 2), said('Ben', 2, 4), said('Anna', 4, 6)]
-  heard = [Heard(lines[0], tone(2, -20)), Heard(lines[1], tone(2, -35)), Heard(lines[2], tone(2, -29), asked=-9.0)]
-  levels = anchors(heard)
+  heard = [
+    LineAudio(lines[0], tone(2, -20)),
+    LineAudio(lines[1], tone(2, -35)),
+    LineAudio(lines[2], tone(2, -29), asked=-9.0),
+  ]
+  levels = character_levels(heard)
   assert levels == pytest.approx({'anna': -20, 'ben': -35}, abs=0.1)
   gains = [gain_of(h, levels[h.line.character.casefold()], -23.0) for h in heard]
-  dialogue = lay_dialogue(heard, gains, 6.0)
+  dialogue = mix_dialogue(heard, gains, 6.0)
   parts = [integrated(dialogue[round(a.start * SAMPLE_RATE) : round(a.end * SAMPLE_RATE)], SAMPLE_RATE) for a in lines]
   assert parts == pytest.approx([-23, -23, -32], abs=0.2)
 
 
 def test_a_take_that_jumps_out_unasked_is_brought_near_its_character():
-  heard = [Heard(said('Anna', i, i + 1), tone(1, level)) for i, level in enumerate([-23.0, -23.5, -14.0, -40.0])]
+  heard = [LineAudio(said('Anna', i, i + 1), tone(1, level)) for i, level in enumerate([-23.0, -23.5, -14.0, -40.0])]
   moved = [integrated(h.waveform, SAMPLE_RATE) + gain_of(h, -23.0, -23.0) for h in heard]
   assert moved == pytest.approx([-23, -23.5, -23 + EVEN, -23 - EVEN], abs=0.05)
 
 
 def test_silent_takes_are_not_raised():
-  silent = Heard(said('Anna', 0, 1), np.zeros(SAMPLE_RATE, np.float32))
-  assert anchors([silent]) == {'anna': -np.inf}
+  silent = LineAudio(said('Anna', 0, 1), np.zeros(SAMPLE_RATE, np.float32))
+  assert character_levels([silent]) == {'anna': -np.inf}
   assert gain_of(silent, -np.inf, -23.0) == 0.0 and np.isfinite(gain_of(silent, -30.0, -23.0))
 
 
 def test_takes_keep_to_their_slots_to_the_sample_and_add_up_where_these_overlap():
   spans = [(0.1, 0.7331), (0.7331, 1.2), (1.0, 1.9)]
   ones = np.full(3 * SAMPLE_RATE, 0.3, np.float32)
-  heard = [Heard(said(str(i), *span), ones) for i, span in enumerate(spans)]
-  dialogue = lay_dialogue(heard, [0.0] * 3, 2.0)
+  heard = [LineAudio(said(str(i), *span), ones) for i, span in enumerate(spans)]
+  dialogue = mix_dialogue(heard, [0.0] * 3, 2.0)
   assert len(dialogue) == 2 * SAMPLE_RATE
   edges = [round(time * SAMPLE_RATE) for time in (0.1, 0.7331, 1.0, 1.2, 1.9)]
   assert not dialogue[: edges[0]].any() and not dialogue[edges[4] :].any()

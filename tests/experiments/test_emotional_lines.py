@@ -45,12 +45,12 @@ def test_a_sentence_in_another_order_would_be_noticed():
 
 
 def test_no_line_was_heard_or_read_in_training():
-  ear = (REPOSITORY / 'experiments' / 'data' / 'text_emotion.txt').read_text().splitlines()
+  emotion_classifier = (REPOSITORY / 'experiments' / 'data' / 'text_emotion.txt').read_text().splitlines()
   everyday = (REPOSITORY / 'experiments' / 'data' / 'everyday.txt').read_text().splitlines()
   ravdess = ['Kids are talking by the door.', 'Dogs are sitting by the door.']
   library = (REPOSITORY / 'dubber_jax' / 'assets' / 'library' / 'clips.jsonl').read_text().splitlines()
   captions = [caption for row in library for caption in json.loads(row).get('captions', {}).values()]
-  assert overlaps([*ear, *everyday, *ravdess, *captions]) == []
+  assert overlaps([*emotion_classifier, *everyday, *ravdess, *captions]) == []
 
 
 def test_no_line_is_in_a_corpus(data_dir):

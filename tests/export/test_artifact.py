@@ -9,7 +9,7 @@ import pytest
 
 from dubber_jax.errors import BadInput
 from dubber_jax.export import export, load
-from dubber_jax.rehearsal import perform, vocode
+from dubber_jax.rehearsal import synthesize, vocode
 from dubber_jax.script.g2p import encode, phonemize
 from dubber_jax.types import MODALITIES, Direction, Exemplars, MouthTrack, Reading
 from dubber_jax.vocoder.inputs import draw
@@ -43,7 +43,7 @@ def test_takes_and_sound_of_the_artifact_are_the_models(model, artifact):
   direction = Direction(pitch_shift=1.0, pitch_range=1.2, loudness=3.0, pauses=((0, 0.1),))
   reading, exemplars, track = scene(model.config)
   ours, theirs = (
-    perform(m, PHONEMES, m.voices['ada'], 1.0, direction, reading, exemplars, track) for m in (model, opened)
+    synthesize(m, PHONEMES, m.voices['ada'], 1.0, direction, reading, exemplars, track) for m in (model, opened)
   )
   np.testing.assert_array_equal(theirs.durations, ours.durations)
   for name in ('mel', 'pitch', 'emotion'):
@@ -54,7 +54,7 @@ def test_takes_and_sound_of_the_artifact_are_the_models(model, artifact):
 
 
 def test_takes_of_two_seeds_differ_and_of_one_do_not(model):
-  takes = [perform(model, PHONEMES, model.voices['ada'], 1.0, seed=seed).mel for seed in (1, 1, 2)]
+  takes = [synthesize(model, PHONEMES, model.voices['ada'], 1.0, seed=seed).mel for seed in (1, 1, 2)]
   np.testing.assert_array_equal(takes[0], takes[1])
   assert np.abs(takes[0] - takes[2]).max() > 1e-3
 
@@ -72,14 +72,14 @@ def test_standalone_loader_gives_the_models_takes_of_a_batch(model, artifact):
   reading, _, track = scene(model.config)
   seen = {'lips': track.lips, 'scene': reading.scene, 'present': [True, False, False]}
   line = {'phonemes': PHONEMES.symbols, **voice.voices['ada']}
-  takes = voice.perform([line | {'slot': slots[0]}, line | {'slot': slots[1]} | seen])
+  takes = voice.synthesize([line | {'slot': slots[0]}, line | {'slot': slots[1]} | seen])
   waves = voice.vocode([take['mel'] for take in takes], seed=3)
   for take, wave, slot in zip(takes, waves, slots, strict=True):
     assert take['durations'].sum() == slot and len(take['mel']) == slot and len(wave) == slot * 256
 
   opened = load(artifact)
   shape = opened.shape(slots[1], len(ids))
-  arrays = {k: np.zeros((1, *v.shape), v.dtype) for k, v in opened.programs.inputs('perform', shape.frames).items()}
+  arrays = {k: np.zeros((1, *v.shape), v.dtype) for k, v in opened.programs.inputs('synthesize', shape.frames).items()}
   durations = np.zeros((1, shape.phonemes), np.int32)
   durations[0, : len(ids)] = takes[1]['durations']
   arrays['phonemes'][0, : len(ids)] = ids
@@ -88,9 +88,9 @@ def test_standalone_loader_gives_the_models_takes_of_a_batch(model, artifact):
   arrays['reference_mask'][0, :120] = arrays['lip_mask'][0, :25] = arrays['present'][0, 0] = True
   arrays['lips'][0, :25] = track.lips
   arrays['scene'][0] = reading.scene
-  arrays['noise'][0] = draw(opened.programs.inputs('perform', shape.frames), seed=0)['noise']
+  arrays['noise'][0] = draw(opened.programs.inputs('synthesize', shape.frames), seed=0)['noise']
   batch = {k: v for k, v in arrays.items() if k not in ('durations', 'slot', 'controls')}
-  mel, pitch, emotion = model.play(batch, durations, np.array([[0, 1, 0]], np.float32), shape.frames)
+  mel, pitch, emotion = model.synthesize(batch, durations, np.array([[0, 1, 0]], np.float32), shape.frames)
   np.testing.assert_allclose(takes[1]['mel'], mel[0, : slots[1]], rtol=1e-5, atol=1e-5)
   np.testing.assert_allclose(takes[1]['emotion'], emotion[0], rtol=1e-5, atol=1e-5)
   np.testing.assert_allclose(waves[1], opened.vocoder.vocode(takes[1]['mel'], seed=3), atol=1e-5)
@@ -110,7 +110,7 @@ def test_programs_hold_no_weights_and_serve_every_platform(model, artifact):
     assert program.platforms == ('cpu', 'cuda', 'tpu')
     assert program.out_avals[0].shape[0] == program.in_avals[-1].shape[0], 'the batch size is not a symbol'
     assert not isinstance(program.out_avals[0].shape[0], int)
-  read = (artifact / 'programs' / 'read_128.jaxexport').stat().st_size
+  read = (artifact / 'programs' / 'predict_durations_128.jaxexport').stat().st_size
   assert read < 300_000 < weights + 300_000
 
 
@@ -127,10 +127,10 @@ def copy(artifact, tmp_path):
 
 
 def test_changed_file_is_named(copy):
-  path = copy / 'programs' / 'read_128.jaxexport'
+  path = copy / 'programs' / 'predict_durations_128.jaxexport'
   path.write_bytes(path.read_bytes()[:-1] + b'!')
-  assert 'read_128.jaxexport' in refusal(copy)
-  with pytest.raises(ValueError, match='read_128'):
+  assert 'predict_durations_128.jaxexport' in refusal(copy)
+  with pytest.raises(ValueError, match='predict_durations_128'):
     standalone(copy)
 
 
@@ -159,14 +159,14 @@ def test_folder_without_programs_is_no_artifact(model):
 def test_line_too_long_for_every_bucket_is_refused(artifact):
   opened = load(artifact)
   with pytest.raises(BadInput, match='--buckets'):
-    perform(opened, PHONEMES, opened.voices['ada'], 3.0)
+    synthesize(opened, PHONEMES, opened.voices['ada'], 3.0)
   with pytest.raises(ValueError, match='shorter'):
-    standalone(artifact).perform([{'phonemes': PHONEMES.symbols, 'slot': 300}])
+    standalone(artifact).synthesize([{'phonemes': PHONEMES.symbols, 'slot': 300}])
 
 
 def test_unknown_phoneme_is_named(artifact):
   with pytest.raises(ValueError, match='XX'):
-    standalone(artifact).perform([{'phonemes': ['HH', 'XX'], 'slot': 30}])
+    standalone(artifact).synthesize([{'phonemes': ['HH', 'XX'], 'slot': 30}])
 
 
 @pytest.mark.parametrize('options, named', [({'buckets': [8]}, '8'), ({'platforms': ['abacus']}, 'abacus')])

@@ -28,12 +28,12 @@ def test_onnxruntime_gives_the_models_take(model, tmp_path):
   onnxruntime = pytest.importorskip('onnxruntime')
   export(model.path, tmp_path / 'out', onnx=python)
   opened, rng = load(tmp_path / 'out'), np.random.default_rng(0)
-  for name in ('read', 'perform'):
+  for name in ('predict_durations', 'synthesize'):
     given = opened.programs.inputs(name, 128)
     arrays = {k: rng.normal(0, 1, (1, *v.shape)).astype(v.dtype) for k, v in given.items()}
     arrays |= {k: np.ones_like(v) for k, v in arrays.items() if v.dtype == bool}
     arrays['phonemes'] = rng.integers(1, 90, arrays['phonemes'].shape, np.int32)
-    if name == 'perform':
+    if name == 'synthesize':
       arrays |= {'durations': np.zeros_like(arrays['durations']), 'slot': np.int32([100])}
     ours = opened.programs(name, 128, opened.params, arrays)
     session = onnxruntime.InferenceSession(tmp_path / 'out' / 'onnx' / f'{name}_128.onnx')

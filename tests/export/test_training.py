@@ -32,7 +32,7 @@ def test_model_that_cannot_be_exported_is_not_trained(model, tmp_path, monkeypat
   def on_the_host(self, batch, train=False):
     return jax.pure_callback(lambda x: x, jax.ShapeDtypeStruct((), np.float32), jnp.float32(1)) + jnp.zeros((1, 1))
 
-  monkeypatch.setattr(DirectorActor, 'read', on_the_host)
+  monkeypatch.setattr(DirectorActor, 'encode', on_the_host)
   with pytest.raises(BadInput, match='read_128'):
     at_start(model.config, tmp_path)(state_of(model.params))
 

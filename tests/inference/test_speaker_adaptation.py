@@ -9,8 +9,8 @@ import pytest
 from dubber_jax.errors import BadInput
 from dubber_jax.inference import speaker_adaptation
 from dubber_jax.inference.model_directory import fitted_names, read_voices, write_voices
-from dubber_jax.inference.speaker_adaptation import Piece, cut_pieces, fit_voice
-from dubber_jax.rehearsal import Part, perform_all
+from dubber_jax.inference.speaker_adaptation import Piece, adapt_voice, cut_pieces
+from dubber_jax.rehearsal import LineInputs, synthesize_all
 from dubber_jax.script.asr import recognize
 from dubber_jax.script.g2p import encode, phonemize
 from dubber_jax.types import SAMPLE_RATE, Direction
@@ -31,7 +31,7 @@ def fitted(model, piece, monkeypatch):
   monkeypatch.setenv('DUBBER_CACHE', '')
   monkeypatch.setattr(speaker_adaptation, 'cut_pieces', lambda wave: [piece])
   losses = []
-  voice = fit_voice(model, model.voices['ada'], np.zeros(9), 15, lambda step, loss: losses.append(loss))
+  voice = adapt_voice(model, model.voices['ada'], np.zeros(9), 15, lambda step, loss: losses.append(loss))
   return voice, losses
 
 
@@ -39,10 +39,10 @@ def test_a_fitted_voice_comes_nearer_to_its_recording_and_moves_nothing_else(mod
   voice, losses = fitted
   assert len(losses) == 15 and losses[-1] < losses[0] - 0.05
   assert set(voice.fit) == set(fitted_names(model.params)) and voice.fit
-  part = Part(phonemize('Good evening.'), model.voices['ada'], 1.0)
-  plain = perform_all(model, part, [Direction()], [0])[0]
-  own = perform_all(model, dataclasses.replace(part, voice=voice), [Direction()], [0])[0]
-  again = perform_all(model, part, [Direction()], [0])[0]
+  part = LineInputs(phonemize('Good evening.'), model.voices['ada'], 1.0)
+  plain = synthesize_all(model, part, [Direction()], [0])[0]
+  own = synthesize_all(model, dataclasses.replace(part, voice=voice), [Direction()], [0])[0]
+  again = synthesize_all(model, part, [Direction()], [0])[0]
   assert np.abs(own.mel - plain.mel).max() > 0.05
   np.testing.assert_array_equal(plain.mel, again.mel)
 
@@ -65,7 +65,7 @@ def test_the_same_recording_is_fitted_once(model, piece, monkeypatch, tmp_path):
   monkeypatch.setenv('DUBBER_CACHE', str(tmp_path))
   asked = []
   monkeypatch.setattr(speaker_adaptation, 'cut_pieces', lambda wave: asked.append(1) or [piece])
-  first, second = (fit_voice(model, model.voices['ada'], np.zeros(9), 2) for _ in range(2))
+  first, second = (adapt_voice(model, model.voices['ada'], np.zeros(9), 2) for _ in range(2))
   assert len(asked) == 1
   for name, value in first.fit.items():
     np.testing.assert_array_equal(second.fit[name], value)
@@ -74,7 +74,7 @@ def test_the_same_recording_is_fitted_once(model, piece, monkeypatch, tmp_path):
 def test_a_recording_without_words_leaves_the_voice_as_it_is_and_says_so(model, monkeypatch):
   monkeypatch.setenv('DUBBER_CACHE', '')
   monkeypatch.setattr(speaker_adaptation, 'cut_pieces', lambda wave: [])
-  voice = fit_voice(model, model.voices['ada'], np.zeros(9), 2)
+  voice = adapt_voice(model, model.voices['ada'], np.zeros(9), 2)
   assert not voice.fit and 'no words were found' in voice.warnings[-1]
 
 
@@ -93,4 +93,4 @@ def test_pieces_of_real_speech_have_words_that_last_as_long_as_they_do(data_dir)
 def test_an_actor_of_another_assembly_is_left_as_it_is(model):
   other = {'decoder': {'layer': {'gain_shift': {'bias': np.zeros(4)}}}}  # the published system has no such pitch
   assert fitted_names(other) == []
-  assert fit_voice(dataclasses.replace(model, params=other), model.voices['ada'], np.zeros(9)) is model.voices['ada']
+  assert adapt_voice(dataclasses.replace(model, params=other), model.voices['ada'], np.zeros(9)) is model.voices['ada']

@@ -10,7 +10,7 @@ def _plain(red, green, blue, frames=10):
   return np.full((frames, 90, 120, 3), (red, green, blue), np.uint8)
 
 
-@pytest.mark.parametrize('colour, hue', [((200, 0, 0), 0), ((0, 200, 0), 120), ((0, 0, 200), 240), ((200, 200, 0), 60)])
+@pytest.mark.parametrize('color, hue', [((200, 0, 0), 0), ((0, 200, 0), 120), ((0, 0, 200), 240), ((200, 200, 0), 60)])
 def test_hue_of_a_plain_color(color, hue):
   numbers = measure(_plain(*color))
   assert (numbers['hue'] - hue + 180) % 360 - 180 == pytest.approx(0, abs=0.5)

@@ -92,7 +92,7 @@ def exchanges(say):
   """Says the kind and the shape of all that devices exchange for the gradient of a stack of layers on (2, 4, 1), and
   the shapes of its parameters, layer by layer."""
   from dubber_jax.actor.text_encoder import TextEncoder
-  from dubber_jax.training.sharding import batch_sharding, keeping_items, make_mesh, parameter_sharding
+  from dubber_jax.training.sharding import batch_sharding, constrain_batch, make_mesh, parameter_sharding
 
   mesh, encoder = make_mesh(MeshConfig(data=2, fsdp=4)), TextEncoder(96, 64, 4, 2)
   ids, mask = jax.ShapeDtypeStruct((16, 24), np.int32), jax.ShapeDtypeStruct((16, 24), bool)
@@ -100,7 +100,7 @@ def exchanges(say):
   placed, items = parameter_sharding(mesh, params), batch_sharding(mesh)
 
   def loss(params, ids, mask):
-    with keeping_items(mesh, 16):
+    with constrain_batch(mesh, 16):
       return jnp.square(encoder.apply({'params': params['text']}, ids, mask)).mean()
 
   gradient = jax.jit(jax.grad(loss), in_shardings=(placed, items, items), out_shardings=placed)

@@ -7,7 +7,7 @@ from dubber_jax.actor.losses import adversarial_losses
 from dubber_jax.actor.mel_discriminators import MelDiscriminators
 from dubber_jax.errors import BadInput
 from dubber_jax.training.step import TrainState
-from dubber_jax.training.task import DISCRIMINATORS, shipped
+from dubber_jax.training.task import DISCRIMINATORS, drop_discriminators
 from dubber_jax.training.weight_export import start_from
 
 FRAMES, REAL = 24, 17
@@ -71,7 +71,11 @@ def test_run_starts_from_weights_without_discriminators_and_ships_without_them()
   started = start_from({'decoder': {'w': np.ones(3, np.float32)}}, state, where)
   assert started.params['decoder']['w'].tolist() == [1, 1, 1]
   assert started.params[DISCRIMINATORS]['w'].tolist() == [7, 7]
-  again = start_from(started.params, state.replace(params=shipped(params)), where.replace(params=shipped(where.params)))
+  again = start_from(
+    started.params,
+    state.replace(params=drop_discriminators(params)),
+    where.replace(params=drop_discriminators(where.params)),
+  )
   assert set(again.params) == {'decoder'}
   with pytest.raises(BadInput, match='decoder/w is missing'):
     start_from({DISCRIMINATORS: {'w': np.zeros(2)}}, state, where)

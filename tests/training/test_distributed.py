@@ -5,7 +5,7 @@ import pytest
 
 from dubber_jax.errors import BadInput
 from dubber_jax.training import distributed
-from dubber_jax.training.distributed import arrange_devices, connect, naming_the_dead
+from dubber_jax.training.distributed import arrange_devices, host_failure_as_error, init_distributed
 
 
 @pytest.fixture
@@ -41,12 +41,12 @@ def test_a_host_that_does_not_say_who_it_is_is_refused(monkeypatch, given):
   for name, value in given.items():
     monkeypatch.setenv(name, value)
   with pytest.raises(BadInput, match='JAX_'):
-    connect()
+    init_distributed()
 
 
 def test_a_mistake_in_the_program_is_not_blamed_on_another_host(monkeypatch):
   monkeypatch.setattr(distributed.jax, 'process_count', lambda: 2)
-  with pytest.raises(jax.errors.JaxRuntimeError, match='RESOURCE'), naming_the_dead('run'):
+  with pytest.raises(jax.errors.JaxRuntimeError, match='RESOURCE'), host_failure_as_error('run'):
     raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: out of memory')
-  with pytest.raises(BadInput, match='another host .* Gloo'), naming_the_dead('run'):
+  with pytest.raises(BadInput, match='another host .* Gloo'), host_failure_as_error('run'):
     raise jax.errors.JaxRuntimeError('UNKNOWN: Gloo AllReduce failed: Connection closed by peer')

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from dubber_jax.authentic_dubber.batches import bucket, lay_out
-from dubber_jax.authentic_dubber.model import perform
+from dubber_jax.authentic_dubber.model import synthesize
 from dubber_jax.config import Config
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.metrics.mcd import mel_distortion
@@ -46,7 +46,7 @@ def dub_clips(config: Config, variables, tree, usable, lengths, most: int = 0) -
     items = [tree.item(int(i)) for i in usable[first : first + size]]
     longest = lengths[first : first + size].max(0)
     batch = lay_out(items, bucket(longest, len(items)), max(config.tree.exemplars, 1))
-    take = perform(config.published, variables, batch, FRAME_STEP)
+    take = synthesize(config.published, variables, batch, FRAME_STEP)
     for row, item in enumerate(items):
       mel = np.asarray(take['finished'][row, : int(take['length'][row])])
       yield Dub(item['id'], mel, item['mel'], int(item['emotion_id']), int(take['emotion'][row].argmax()))

@@ -22,11 +22,11 @@ from tqdm import tqdm
 
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.benchmark import speakers
-from dubber_jax.evaluation.benchmark.judgements import Kept, cores, errors, open_judge
+from dubber_jax.evaluation.benchmark.judgements import JsonlCache, cores, errors, open_judge
 from dubber_jax.evaluation.benchmark.stimuli import Stimulus
 from dubber_jax.evaluation.bootstrap import Gain, Interval, crossed, paired
 from dubber_jax.evaluation.metrics.emotion import beside, direction, load_judge, softmax
-from dubber_jax.evaluation.metrics.speaker_similarity import likeness
+from dubber_jax.evaluation.metrics.speaker_similarity import speaker_similarity
 from dubber_jax.inference.model_directory import Model
 from dubber_jax.media.loudness import anchor
 from dubber_jax.media.mel import mel_numpy
@@ -56,7 +56,7 @@ PACKAGES = (
 
 
 @dataclass(frozen=True)
-class Stage:
+class SystemInput:
   """All that a way may know of a clip. `label`: its emotion, '' but for ways that are told."""
 
   model: Model
@@ -73,7 +73,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Played:
+class SystemOutput:
   """A take with its waveform, and what the way says of it: numbers by name."""
 
   take: Take
@@ -81,25 +81,25 @@ class Played:
 
 
 @dataclass(frozen=True)
-class Way:
+class System:
   """How a clip is dubbed. `weights`: of which trained arm; '' for the base. settings: what is kept by, beside the name.
   told: it is given the label. seeds: at most so many are performed; 0: all."""
 
-  play: Callable[[Stage], Played]
+  play: Callable[[SystemInput], SystemOutput]
   settings: str = ''
   weights: str = ''
-  told: bool = False
+  sees_label: bool = False
   seeds: int = 0
 
 
-class Bench:
-  """models: the base under '', and trained arms by name. `judge(name)` opens a judge; `ear` hears emotions; `cast` has
-  the functions of the module `speakers`."""
+class Benchmark:
+  """models: the base under '', and trained arms by name. `judge(name)` opens a judge; `emotion_classifier` hears
+  emotions; `cast` has the functions of the module `speakers`."""
 
   def __init__(
     self,
     folder: str | Path,
-    ways: Mapping[str, Way],
+    systems: Mapping[str, System],
     models: Mapping[str, Model],
     library: Library | None,
     stimuli: Sequence[Stimulus],
@@ -107,18 +107,18 @@ class Bench:
     judges: Sequence[str] = JUDGES,
     cast=speakers,
     judge=open_judge,
-    ear=None,
+    emotion_classifier=None,
   ):
-    missing = [name for name, way in ways.items() if way.weights not in models]
+    missing = [name for name, way in systems.items() if way.weights not in models]
     if missing:
-      raise BadInput(f'the way {missing[0]} is played with weights of {ways[missing[0]].weights!r}, which is no arm')
-    self.root, self.ways, self.models, self.library = Path(folder), dict(ways), dict(models), library
+      raise BadInput(f'the way {missing[0]} is played with weights of {systems[missing[0]].weights!r}, which is no arm')
+    self.root, self.systems, self.models, self.library = Path(folder), dict(systems), dict(models), library
     self.stimuli, self.seeds, self.judges, self.cast, self.open = list(stimuli), seeds, tuple(judges), cast, judge
-    self.ear = ear or load_judge()
+    self.emotion_classifier = emotion_classifier or load_judge()
     self.hashes = {name: weights_hash(model) for name, model in self.models.items()}
     self.folder = self.root / self.hashes['']
-    self.kept = {False: Kept(self.folder / 'judged.jsonl'), True: Kept(self.root / 'recordings.jsonl')}
-    self.performed = Kept(self.folder / 'performed.jsonl')
+    self.kept = {False: JsonlCache(self.folder / 'judged.jsonl'), True: JsonlCache(self.root / 'recordings.jsonl')}
+    self.performed = JsonlCache(self.folder / 'performed.jsonl')
 
   def run(self, share: tuple[int, int] = (0, 1)) -> 'Results':
     """Performs and judges all that is missing, or the i-th of n parts of it, with the time that is left."""
@@ -132,7 +132,7 @@ class Bench:
     seen = stimulus.film.name if stimulus.film else f'{stimulus.scene} {stimulus.seconds} {stimulus.seed}'
     seen += f' {stimulus.given.name}' if stimulus.given else ''
     shown = f'{stimulus.text} {seen}'
-    known_by = f'{self.hashes[self.ways[way].weights]} {self.ways[way].settings} {recalled} {shown}'
+    known_by = f'{self.hashes[self.systems[way].weights]} {self.systems[way].settings} {recalled} {shown}'
     known_by = hashlib.sha256(known_by.encode()).hexdigest()
     return f'{way}-{known_by[:8]}/{stimulus.key}/{seed}'
 
@@ -140,7 +140,7 @@ class Bench:
     """(way, stimulus, seed) of everything that is performed, or of a part, whole seeds first."""
     for seed in range(self.seeds):
       for stimulus in self.stimuli[share[0] :: share[1]]:
-        for name, way in self.ways.items():
+        for name, way in self.systems.items():
           if not way.seeds or seed < way.seeds:
             yield name, stimulus, seed
 
@@ -155,7 +155,7 @@ class Bench:
     for name, stimulus, seed in tqdm(missing, desc='performed', unit='take'):
       stage = self._stage(name, stimulus, seed)
       began, compiled = time.perf_counter(), compile_clock().seconds
-      played = self.ways[name].play(stage)
+      played = self.systems[name].play(stage)
       spent = time.perf_counter() - began - (compile_clock().seconds - compiled)
       seconds = len(played.take.waveform) / SAMPLE_RATE
       # All are heard at the same loudness, so that none is better for being louder.
@@ -184,11 +184,13 @@ class Bench:
     return self.performed.has('take', key) and self.sound(key).exists()
 
   def _stage(self, name, stimulus, seed):
-    way = self.ways[name]
-    label = stimulus.emotion if way.told else ''
+    way = self.systems[name]
+    label = stimulus.emotion if way.sees_label else ''
     given = (stimulus.given,) if stimulus.given else ()
     voice = self.cast.voice(stimulus.speaker, self.models[''], *given)  # what arms learn leaves what it is fitted by
-    return Stage(self.models[way.weights], self.library, Line(stimulus.text), voice, self._clip(stimulus), seed, label)
+    return SystemInput(
+      self.models[way.weights], self.library, Line(stimulus.text), voice, self._clip(stimulus), seed, label
+    )
 
   @functools.lru_cache(maxsize=1)  # noqa: B019  a bench lives as long as its process
   def _clip(self, stimulus):
@@ -223,7 +225,7 @@ class Bench:
     sound = self.performed.value('take', self.key(way, stimulus, seed))['sound']
     return f'{sound}/{stimulus.film.name}' if judge in FILMED else sound
 
-  def said(self, judge: str, way: str, stimulus: Stimulus, seed: int):
+  def judgement(self, judge: str, way: str, stimulus: Stimulus, seed: int):
     """What a judge says of a take."""
     return self.kept[False].value(judge, self._judged_by(judge, way, stimulus, seed))
 
@@ -251,7 +253,7 @@ class Bench:
       self.kept[real].add(judge, key, self.open(judge)(wave(), SAMPLE_RATE, *film))
     return self.kept[real].value(judge, key)
 
-  def odds(self, heard, speaker: str, real: bool = False, but=None) -> np.ndarray:
+  def probabilities(self, heard, speaker: str, real: bool = False, but=None) -> np.ndarray:
     """(E,) probabilities of functionals that were heard, beside neutral recordings of the speaker: through the base's
     vocoder, or as they are. but: a recording that is left out."""
     return softmax(self._logits(heard, speaker, real, but))
@@ -271,18 +273,18 @@ class Bench:
   def _logits(self, heard, speaker, real=False, but=None):
     hear = self.recorded if real else self.vocoded
     others = np.mean([hear('functionals', r) for r in self.cast.neutral(speaker) if r != but], axis=0)
-    return self.ear.with_neutral.logits(beside(np.array(heard), others))
+    return self.emotion_classifier.with_neutral.logits(beside(np.array(heard), others))
 
 
 @dataclass(frozen=True)
 class Results:
   """What the judges said. Tables are (clips, seeds), nan where a way was not performed."""
 
-  bench: Bench
+  bench: Benchmark
 
   def table(self, way: str, figure: str) -> np.ndarray:
     b = self.bench
-    seeds = min(b.seeds, b.ways[way].seeds or b.seeds)
+    seeds = min(b.seeds, b.systems[way].seeds or b.seeds)
     rows = [[self._figures(way, i, seed).get(figure, np.nan) for seed in range(seeds)] for i in range(len(b.stimuli))]
     return np.pad(np.array(rows, float), ((0, 0), (0, b.seeds - seeds)), constant_values=np.nan)
 
@@ -309,8 +311,10 @@ class Results:
 
   def heard(self, way: str) -> list[tuple[str, str]]:
     """(label, what is heard) of each take of the way's first seed."""
-    names = self.bench.ear.emotions
-    return [(s.emotion, names[int(np.argmax(self._odds(way, i, 0)))]) for i, s in enumerate(self.bench.stimuli)]
+    names = self.bench.emotion_classifier.emotions
+    return [
+      (s.emotion, names[int(np.argmax(self._probabilities(way, i, 0)))]) for i, s in enumerate(self.bench.stimuli)
+    ]
 
   @property
   def groups(self) -> list[str]:
@@ -330,38 +334,42 @@ class Results:
   @functools.cache  # noqa: B019
   def _figures(self, way, clip, seed) -> dict[str, float]:
     b, stimulus, take = self.bench, self.bench.stimuli[clip], self.take(way, clip, seed)
-    said = {judge: b.said(judge, way, stimulus, seed) for judge in b.judges if b.is_judged(judge, stimulus, seed)}
+    judgement = {
+      judge: b.judgement(judge, way, stimulus, seed) for judge in b.judges if b.is_judged(judge, stimulus, seed)
+    }
     found = {'seconds': take['seconds'], 'lasts': take['lasts'], **take['facts']}
     found |= _of_director(take['facts'], stimulus.emotion)
     found['slot_error'] = np.nan if take['slot_error'] is None else 1000 * take['slot_error']
-    if 'functionals' in said:
-      odds = self._odds(way, clip, seed)
-      found['emotion_probability'] = float(odds[b.ear.emotions.index(stimulus.emotion)])
-      found['emotion_accuracy'] = float(b.ear.emotions[int(np.argmax(odds))] == stimulus.emotion)
-      found['emotion_similarity'] = b.emotion_similarity(said['functionals'], stimulus.speaker, stimulus.emotion)
-    if 'mos' in said:
-      found['naturalness'] = said['mos']
-    if 'cleanliness' in said:
-      found['cleanliness'] = said['cleanliness']['overall']
-    if 'words' in said:
-      found['errors'], found['words'] = errors(stimulus.text, said['words'])
-      found['character_errors'], found['characters'] = errors(stimulus.text, said['words'], of=tuple)
-    if 'lips' in said:
-      found |= lip_figures(said['lips'])
-    found |= said.get('recording', {})
-    if 'voice' in said:
+    if 'functionals' in judgement:
+      probabilities = self._probabilities(way, clip, seed)
+      found['emotion_probability'] = float(probabilities[b.emotion_classifier.emotions.index(stimulus.emotion)])
+      found['emotion_accuracy'] = float(
+        b.emotion_classifier.emotions[int(np.argmax(probabilities))] == stimulus.emotion
+      )
+      found['emotion_similarity'] = b.emotion_similarity(judgement['functionals'], stimulus.speaker, stimulus.emotion)
+    if 'mos' in judgement:
+      found['naturalness'] = judgement['mos']
+    if 'cleanliness' in judgement:
+      found['cleanliness'] = judgement['cleanliness']['overall']
+    if 'words' in judgement:
+      found['errors'], found['words'] = errors(stimulus.text, judgement['words'])
+      found['character_errors'], found['characters'] = errors(stimulus.text, judgement['words'], of=tuple)
+    if 'lips' in judgement:
+      found |= lip_sync_figures(judgement['lips'])
+    found |= judgement.get('recording', {})
+    if 'voice' in judgement:
       other = b.recorded('voice', b.cast.another(stimulus.speaker))
-      found['likeness'] = likeness(np.array(said['voice']), np.array(other))
+      found['likeness'] = speaker_similarity(np.array(judgement['voice']), np.array(other))
     return found
 
-  def _odds(self, way, clip, seed):
+  def _probabilities(self, way, clip, seed):
     heard = self.bench.kept[False].value('functionals', self.take(way, clip, seed)['sound'])
-    return self.bench.odds(heard, self.bench.stimuli[clip].speaker)
+    return self.bench.probabilities(heard, self.bench.stimuli[clip].speaker)
 
 
-def lip_figures(said) -> dict[str, float]:
+def lip_sync_figures(judgement) -> dict[str, float]:
   """Of what the judge of lip sync says: how sure it is of the timing, and by how many ms it would move the sound."""
-  return {'lip_sync': said['agreement'], 'lip_offset': abs(said['late'])}
+  return {'lip_sync': judgement['agreement'], 'lip_offset': abs(judgement['late'])}
 
 
 def _of_director(facts, emotion) -> dict[str, float]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from dubber_jax.config import Config
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.benchmark import speakers
-from dubber_jax.evaluation.benchmark.benchmark import JUDGES, Bench, Results, Way, weights_hash
+from dubber_jax.evaluation.benchmark.benchmark import JUDGES, Benchmark, Results, System, weights_hash
 from dubber_jax.evaluation.benchmark.finetune_director import train_path
 from dubber_jax.evaluation.benchmark.judgements import open_judge
 from dubber_jax.evaluation.benchmark.stimuli import Stimulus, spread
@@ -25,7 +25,7 @@ class Evaluation:
   from the base, by the names under which ways ask for their weights; `anew`: those whose graphs start from nothing.
   report(results, folder, facts) writes it all and returns the report's JSON file."""
 
-  ways: Mapping[str, Way]
+  systems: Mapping[str, System]
   report: Callable[[Results, Path, dict[str, str]], Path]
   stimuli: Sequence[Stimulus]
   judges: tuple[str, ...] = JUDGES
@@ -43,7 +43,7 @@ def evaluate(
   seeds: int = 3,
   cast=speakers,
   judge=open_judge,
-  ear=None,
+  emotion_classifier=None,
   share: tuple[int, int] | None = None,
   first: Callable[[], None] | None = None,
 ) -> Path | None:
@@ -61,7 +61,9 @@ def evaluate(
   if first:
     first()
   stimuli = spread(evaluation.stimuli, limit)
-  bench = Bench(work, evaluation.ways, models, library, stimuli, seeds, evaluation.judges, cast, judge, ear)
+  bench = Benchmark(
+    work, evaluation.systems, models, library, stimuli, seeds, evaluation.judges, cast, judge, emotion_classifier
+  )
   results = bench.run(share or (0, 1))
   if share is not None:
     return None
@@ -85,7 +87,8 @@ def facts(results: Results) -> dict[str, str]:
     'library': f'{len(b.library)} clips, {b.library.hash}' if b.library is not None else 'none',
     'clips': f'{len(b.stimuli)}, of {len({s.speaker for s in b.stimuli})} voices',
     'seeds of takes': ', '.join(map(str, range(b.seeds))),
-    'judge of emotion': f'sha256 {b.ear.digest[:12] or "unknown"}, chance {1 / len(b.ear.emotions):.1%}',
+    'judge of emotion': f'sha256 {b.emotion_classifier.digest[:12] or "unknown"}, chance {
+      1 / len(b.emotion_classifier.emotions):.1%}',
   }
   if any(stimulus.film for stimulus in b.stimuli) and 'lips' in b.judges:
     said['judge of lip sync'] = f'sha256 {load_lip_judge().digest[:12]}'

@@ -76,10 +76,10 @@ def starting_weights(config: Config, base: Model, anew: bool) -> dict:
 def emotion_batches(config: Config, host: tuple[int, int]) -> VoiceBatches:
   """Of the packed features of the config's sources, made if missing; the director's words are captions from labels."""
   from data_pipelines.pack import pack_sources
-  from dubber_jax.data.director_inputs import make_readings
+  from dubber_jax.data.director_inputs import make_director_inputs
 
   sentences = Path(__file__).parents[3] / 'experiments' / 'data' / 'text_emotion.txt'
-  readings = make_readings(config, None, sentences if sentences.exists() else None)
+  readings = make_director_inputs(config, None, sentences if sentences.exists() else None)
   return VoiceBatches(config, pack_sources(config.data.sources, config.data.packed), readings, host=host)
 
 

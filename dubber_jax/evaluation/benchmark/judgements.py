@@ -13,7 +13,7 @@ from dubber_jax.evaluation.metrics.wer import edits, normalize
 
 
 @dataclass
-class Kept:
+class JsonlCache:
   """Values by kind and key in a file of JSON lines."""
 
   path: Path

@@ -85,7 +85,7 @@ def _by(library, reading, count, measure, allowed) -> Exemplars:
   return Exemplars(clips, refs, sounds, refs_present, sounds_present)
 
 
-def agreement(library: Library, readings: Sequence[Reading], a, b, count: int) -> float:
+def retrieval_overlap(library: Library, readings: Sequence[Reading], a, b, count: int) -> float:
   """Share of what `a` recalls that `b` recalls too."""
   shared = total = 0
   for reading in readings:

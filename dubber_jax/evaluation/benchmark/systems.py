@@ -8,9 +8,9 @@ import numpy as np
 from dubber_jax.director.review import WEIGHTS
 from dubber_jax.dubbing.line import play_line, read_script
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.benchmark.benchmark import Played, Stage, Way, without_director
+from dubber_jax.evaluation.benchmark.benchmark import System, SystemInput, SystemOutput, without_director
 from dubber_jax.perception.analyze import Extractors, follow_mouth
-from dubber_jax.rehearsal import Part, perform_all, vocode
+from dubber_jax.rehearsal import LineInputs, synthesize_all, vocode
 from dubber_jax.retrieval.library import Library
 from dubber_jax.types import EMOTIONS, MODALITIES, Direction, Exemplars, Reading
 
@@ -19,7 +19,7 @@ TOLD = 0.8  # intensity of a label: as strong as the rules play what they are su
 
 
 @dataclasses.dataclass(frozen=True)
-class Recalling:
+class RetrievalOverride:
   """A library of which something else is recalled: `recall(library, reading, count, **options)`."""
 
   library: Library
@@ -39,17 +39,17 @@ def directed(
   extractors: Extractors | None = None,
   weights: str = '',
   seeds: int = 0,
-) -> Way:
+) -> System:
   """By the director, as `dubber dub` does it. director: settings of DirectorConfig that differ; recall: see Recalling;
   name: by which what cannot be told from numbers is known."""
 
-  def play(stage: Stage) -> Played:
+  def play(stage: SystemInput) -> SystemOutput:
     model, library = stage.model, stage.library
     if director:
       changed = dataclasses.replace(model.config.director, **director)
       model = dataclasses.replace(model, config=model.config.replace(director=changed))
     if recall:
-      library = Recalling(library, recall)
+      library = RetrievalOverride(library, recall)
     done = play_line(
       model,
       stage.line,
@@ -63,13 +63,13 @@ def directed(
       rounds=rounds,
       candidates=candidates,
     )
-    return Played(done.take, told_of(done.result))
+    return SystemOutput(done.take, rehearsal_facts(done.result))
 
   settings = f'{name} rounds={rounds} candidates={candidates} search={search} {sorted((director or {}).items())}'
-  return Way(play, settings, weights, seeds=seeds)
+  return System(play, settings, weights, seeds=seeds)
 
 
-def told_of(result: dict) -> dict[str, float]:
+def rehearsal_facts(result: dict) -> dict[str, float]:
   """What a rehearsal says of itself, as numbers."""
   rounds = result['rounds']
   facts = {'rounds': len(rounds), 'takes': sum(len(done['takes']) for done in rounds)}
@@ -82,52 +82,52 @@ def told_of(result: dict) -> dict[str, float]:
   return facts
 
 
-def one_way(weights: str = '') -> Way:
+def one_way(weights: str = '') -> System:
   """No director: one take of the line in its slot."""
 
-  def play(stage: Stage) -> Played:
+  def play(stage: SystemInput) -> SystemOutput:
     model = without_director(stage.model)
     done = play_line(model, stage.line, stage.voice, None, stage.clip, stage.slot, seed=stage.seed)
-    return Played(done.take, {'rounds': 1, 'takes': 1})
+    return SystemOutput(done.take, {'rounds': 1, 'takes': 1})
 
-  return Way(play, 'one take', weights)
+  return System(play, 'one take', weights)
 
 
-def best_of(count: int, weights: str = '') -> Way:
+def best_of(count: int, weights: str = '') -> System:
   """No director, but as many takes as one would ask for, of which the critic's favorite counts. It has no emotion in
   mind, so naturalness, words and voice decide, weighed as a review weighs them. The first take is that of `one_way`."""
 
-  def play(stage: Stage) -> Played:
+  def play(stage: SystemInput) -> SystemOutput:
     model = without_director(stage.model)
     if model.critic is None:
       raise BadInput(f'{model.path} has no critic to choose between takes: release it with --critic')
-    part = undirected(stage)
+    part = inputs_without_director(stage)
     drawn = np.random.default_rng([stage.seed, 1]).integers(2**31, size=count - 1)
-    takes = perform_all(model, part, [Direction()] * count, [stage.seed, *drawn.tolist()])
+    takes = synthesize_all(model, part, [Direction()] * count, [stage.seed, *drawn.tolist()])
     heard = model.critic.hear(takes, part.voice, part.track)
     marks = [sum(WEIGHTS[name] * getattr(h, name) for name in ONE_WAY_MARKS) for h in heard]
     chosen = int(np.argmax(marks))
-    return Played(vocode(model, takes[chosen], stage.seed), {'rounds': 1, 'takes': count, 'chosen': chosen})
+    return SystemOutput(vocode(model, takes[chosen], stage.seed), {'rounds': 1, 'takes': count, 'chosen': chosen})
 
-  return Way(play, f'takes={count}', weights)
+  return System(play, f'takes={count}', weights)
 
 
-def labeled(weights: str = '') -> Way:
+def labeled(weights: str = '') -> System:
   """One take, told the true emotion outright: nothing is read or recalled. What a perfect reader could reach without
   a rehearsal."""
 
-  def play(stage: Stage) -> Played:
+  def play(stage: SystemInput) -> SystemOutput:
     f = stage.model.config.features
     blank = (np.zeros(width, np.float32) for width in (f.scene_width, f.face_width, f.text_width))
-    part = dataclasses.replace(undirected(stage), reading=Reading(*blank, np.zeros(3, bool)))
+    part = dataclasses.replace(inputs_without_director(stage), reading=Reading(*blank, np.zeros(3, bool)))
     named = Direction(emotion=tuple(float(e == stage.label) for e in EMOTIONS), intensity=TOLD)
-    take = perform_all(stage.model, part, [named], [stage.seed])[0]
-    return Played(vocode(stage.model, take, stage.seed), {'rounds': 1, 'takes': 1})
+    take = synthesize_all(stage.model, part, [named], [stage.seed])[0]
+    return SystemOutput(vocode(stage.model, take, stage.seed), {'rounds': 1, 'takes': 1})
 
-  return Way(play, f'intensity={TOLD}', weights, told=True)
+  return System(play, f'intensity={TOLD}', weights, sees_label=True)
 
 
-def undirected(stage: Stage) -> Part:
+def inputs_without_director(stage: SystemInput) -> LineInputs:
   """What the actor is given of a clip where nobody directs: words, voice, slot and mouth."""
   track = follow_mouth(stage.clip.frames) if stage.clip else None
-  return Part(read_script(stage.line.text), stage.voice, stage.slot, track=track)
+  return LineInputs(read_script(stage.line.text), stage.voice, stage.slot, track=track)

@@ -23,17 +23,17 @@ DEPTH = 50.0  # dB below the loudest frame: all that is quieter counts as silenc
 
 
 def prosody_distance(reference: np.ndarray, wave: np.ndarray) -> dict[str, float]:
-  """Both (S,) at 22,050 Hz, of any lengths, -> the measures of `pitch_distance` and of `level_distance`.
+  """Both (S,) at 22,050 Hz, of any lengths, -> the measures of `f0_distance` and of `level_distance`.
 
   Raises BadInput for a sound too short for a spectrogram.
   """
   mels = [mel_numpy(np.asarray(w, np.float32)) for w in (reference, wave)]
   place, of = cheapest_path(*(mel_cepstra(mel)[:, 1:] for mel in mels)).T
   first, second = (track_pitch(w, SAMPLE_RATE, len(m)) for w, m in zip((reference, wave), mels, strict=True))
-  return pitch_distance(first[place], second[of]) | level_distance(mels[0][place], mels[1][of])
+  return f0_distance(first[place], second[of]) | level_distance(mels[0][place], mels[1][of])
 
 
-def pitch_distance(reference: np.ndarray, pitch: np.ndarray) -> dict[str, float]:
+def f0_distance(reference: np.ndarray, pitch: np.ndarray) -> dict[str, float]:
   """Both (T,) Hz, 0 where unvoiced, frame beside frame.
 
   pitch_rmse and pitch_shift (mean): semitones; pitch_correlation; gross_pitch_error: a share of the frames voiced in

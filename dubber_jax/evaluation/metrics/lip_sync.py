@@ -130,7 +130,7 @@ class LipSyncJudge:
   def listen(self, mouths: np.ndarray, wave: np.ndarray, sample_rate: int) -> Timing:
     """mouths (L, 64, 64) of `cut_out`, wave (S,) float32 mono from the first picture on. Raises BadInput for films of
     less than 1.6 s."""
-    return said_of(self.curve(mouths, wave, sample_rate), float(np.exp(self.params['sharpness'])))
+    return timing_of_curve(self.curve(mouths, wave, sample_rate), float(np.exp(self.params['sharpness'])))
 
   def curve(self, mouths: np.ndarray, wave: np.ndarray, sample_rate: int) -> np.ndarray:
     """The same -> (4, 31) mean cosines. Row i, column j: sound later by (j - 15) / 25 + i / 100 s."""
@@ -148,7 +148,7 @@ class LipSyncJudge:
     return np.asarray(shifted(seen[:, :length], heard[:, :length], weight[:, :length]))
 
 
-def said_of(curve: np.ndarray, sharpness: float) -> Timing:
+def timing_of_curve(curve: np.ndarray, sharpness: float) -> Timing:
   whole = curve[0] * sharpness
   whole = whole - whole.max()
   fine = curve.T.ravel()  # by rising shift, 10 ms apart

@@ -25,6 +25,6 @@ def load_judge() -> GE2ESpeaker:
   return GE2ESpeaker(params=from_torch(state_dict(read_checkpoint(path), PART, path)))
 
 
-def likeness(a: np.ndarray, b: np.ndarray) -> float:
+def speaker_similarity(a: np.ndarray, b: np.ndarray) -> float:
   """Cosine of two embeddings (256,): 1 is the same voice."""
   return float(np.dot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b)))

@@ -6,7 +6,7 @@ from dubber_jax.errors import BadInput
 
 
 @dataclass(frozen=True)
-class Chip:
+class Accelerator:
   """`tile` is the side of the unit that multiplies matrices: smaller or odd sizes leave part of it idle."""
 
   name: str
@@ -19,25 +19,27 @@ class Chip:
   source: str
 
 
-CHIPS = {
+ACCELERATORS = {
   chip.name: chip
   for chip in (
-    Chip('v5e', 'TPU v5 lite', 197e12, 16e9, 819e9, 200e9, 128, 'https://cloud.google.com/tpu/docs/v5e'),
-    Chip('v5p', 'TPU v5', 459e12, 95e9, 2765e9, 600e9, 128, 'https://cloud.google.com/tpu/docs/v5p'),
-    Chip('v6e', 'TPU v6 lite', 918e12, 32e9, 1600e9, 400e9, 256, 'https://cloud.google.com/tpu/docs/v6e'),
-    Chip('h200', 'NVIDIA H200', 989e12, 141e9, 4800e9, 450e9, 64, 'https://www.nvidia.com/en-us/data-center/h200/'),
+    Accelerator('v5e', 'TPU v5 lite', 197e12, 16e9, 819e9, 200e9, 128, 'https://cloud.google.com/tpu/docs/v5e'),
+    Accelerator('v5p', 'TPU v5', 459e12, 95e9, 2765e9, 600e9, 128, 'https://cloud.google.com/tpu/docs/v5p'),
+    Accelerator('v6e', 'TPU v6 lite', 918e12, 32e9, 1600e9, 400e9, 256, 'https://cloud.google.com/tpu/docs/v6e'),
+    Accelerator(
+      'h200', 'NVIDIA H200', 989e12, 141e9, 4800e9, 450e9, 64, 'https://www.nvidia.com/en-us/data-center/h200/'
+    ),
   )
 }
 
 
-def find_chip(name: str) -> Chip:
+def find_accelerator(name: str) -> Accelerator:
   """Raises BadInput for one that is not known."""
-  if name not in CHIPS:
-    raise BadInput(f'no chip {name!r}: use one of {", ".join(CHIPS)}')
-  return CHIPS[name]
+  if name not in ACCELERATORS:
+    raise BadInput(f'no chip {name!r}: use one of {", ".join(ACCELERATORS)}')
+  return ACCELERATORS[name]
 
 
-def chip_of(device_kind: str) -> Chip | None:
+def accelerator_of(device_kind: str) -> Accelerator | None:
   """The chip that JAX calls so; None where it is not known, as for a CPU."""
-  fitting = [chip for chip in CHIPS.values() if device_kind.startswith(chip.kind)]
+  fitting = [chip for chip in ACCELERATORS.values() if device_kind.startswith(chip.kind)]
   return max(fitting, key=lambda chip: len(chip.kind), default=None)

@@ -14,7 +14,7 @@ from dubber_jax.authentic_dubber.batches import empty_published
 from dubber_jax.config import Config, MeshConfig
 from dubber_jax.data.batches import bucket_shapes
 from dubber_jax.inference.batch import Shape, empty_batch, lip_frames
-from dubber_jax.training.planning.accelerators import Chip
+from dubber_jax.training.planning.accelerators import Accelerator
 from dubber_jax.training.planning.roofline import Estimate, compiler_flops, estimate, products
 from dubber_jax.training.sharding import MESH_AXES, check_batch, logical_axes, parameter_sharding, path_name
 from dubber_jax.training.step import abstract_state, jit_step, make_gradient, make_loss, make_step
@@ -65,7 +65,7 @@ def example_batch(config: Config, batches: Callable | None = None) -> dict:
   return batches(config, (0, 1))[0]
 
 
-def dry_run(config: Config, task: Task, batch, chip: Chip, compiled: bool = True) -> DryRun:
+def dry_run(config: Config, task: Task, batch, chip: Accelerator, compiled: bool = True) -> DryRun:
   """Looks at a step of `task` on batches of `batch`'s shapes, on the mesh of `config`.
 
   Raises BadInput as the run itself would. The program is compiled, for what it needs besides the state, where as many
@@ -126,7 +126,7 @@ def _temporary(config: Config, task: Task, state, batch, sizes: dict[str, int]) 
   return None if analysis is None else analysis.temp_size_in_bytes
 
 
-def report(run: DryRun, config: Config, chip: Chip) -> Iterator[str]:
+def report(run: DryRun, config: Config, chip: Accelerator) -> Iterator[str]:
   """Lines for a person."""
   path, shape, axes = (
     max(len(str(cell)) for cell in column)

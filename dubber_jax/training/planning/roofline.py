@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, jaxpr_as_fun
 
-from dubber_jax.training.planning.accelerators import Chip
+from dubber_jax.training.planning.accelerators import Accelerator
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Product:
   def flops(self) -> float:
     return 2.0 * self.times * self.batch * self.m * self.k * self.n
 
-  def seconds(self, chip: Chip) -> float:
+  def seconds(self, chip: Accelerator) -> float:
     """By the slower of arithmetic, with k and n filled up to the chip's tile, and memory, every operand read and every
     result written once. float32 is multiplied at a quarter of bfloat16's rate."""
     tile = chip.tile
@@ -122,7 +122,7 @@ def estimate(
   params: dict[str, tuple[tuple[int, ...], tuple, int]],
   state_bytes: float,
   mesh: dict[str, int],
-  chip: Chip,
+  chip: Accelerator,
   itemsize: int,
   parts: int = 1,
 ) -> Estimate:

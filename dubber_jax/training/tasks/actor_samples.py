@@ -21,12 +21,12 @@ def voice_samples(config: Config, batch: dict[str, np.ndarray], count: int = 3):
   few = {k: v[:count] for k, v in batch.items()}
   frames = few['mel'].shape[1]
   controls = np.tile(np.array([[0.0, 1.0, 0.0]], np.float32), (count, 1))
-  perform = jax.jit(
-    lambda params, b: model.apply({'params': params}, b, b['durations'], controls, frames, method='perform')
+  synthesize = jax.jit(
+    lambda params, b: model.apply({'params': params}, b, b['durations'], controls, frames, method='synthesize')
   )
 
   def samples(params, step: int, folder: Path):
-    mel, pitch, _ = jax.device_get(perform(params, few))
+    mel, pitch, _ = jax.device_get(synthesize(params, few))
     for i in range(count):
       length = int(few['durations'][i].sum())
       draw(

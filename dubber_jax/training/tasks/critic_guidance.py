@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dubber_jax.critic.inference import Listener, phone_log_likelihood
+from dubber_jax.critic.inference import CriticModel, phone_log_likelihood
 from dubber_jax.critic.model import STEP, Critic
 from dubber_jax.data.batches import GUIDED_EMOTIONS
 from dubber_jax.media.mel import LOG_FLOOR
@@ -23,7 +23,7 @@ SURE_ENOUGH = 0.1  # what the critic was taught: nobody has to sound surer than 
 WEIGHTS = {'felt': 1.0, 'said': 0.2, 'natural': 1.0}
 
 
-def guidance_losses(perform: Callable, critic: Listener, batch: dict, key: jax.Array) -> dict[str, jax.Array]:
+def guidance_losses(synthesize: Callable, critic: CriticModel, batch: dict, key: jax.Array) -> dict[str, jax.Array]:
   """Losses of takes by emotions drawn at random; means over items. perform(batch, durations, controls, num_frames) ->
   mel, pitch, emotion. The emotions, and what the director reads of them, are those that data/batches.py has drawn as
   guided_*; a batch without them has a silent director.
@@ -39,7 +39,7 @@ def guidance_losses(perform: Callable, critic: Listener, batch: dict, key: jax.A
   asked = batch | silent | {k.removeprefix('guided_'): v for k, v in batch.items() if k.startswith('guided_')}
   asked['domain'] = jnp.zeros_like(batch['domain'])
   asked['directed'] = jax.nn.one_hot(emotion, len(EMOTIONS)) * intensity
-  mel, _, _ = perform(asked, batch['durations'], jnp.zeros((count, 3)).at[:, 1].set(1.0), frames)
+  mel, _, _ = synthesize(asked, batch['durations'], jnp.zeros((count, 3)).at[:, 1].set(1.0), frames)
   # Heard through another microphone each time, by an ear of which parts are missing: what convinces it still, is there.
   bands = jnp.linspace(-1.0, 1.0, mel.shape[-1])
   tilt = COLOR * jax.random.normal(colored, (count, 1, 1)) * bands

@@ -12,7 +12,7 @@ import pytest
 
 from dubber_jax.cli.main import main
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.benchmark.benchmark import Bench, Played, Results, Way
+from dubber_jax.evaluation.benchmark.benchmark import Benchmark, Results, System, SystemOutput
 from dubber_jax.evaluation.benchmark.evaluate import Evaluation, evaluate
 from dubber_jax.evaluation.benchmark.stimuli import Stimulus, balanced, read_lines, spread
 from dubber_jax.evaluation.benchmark.tables import Comparison, write_gains
@@ -29,9 +29,9 @@ def tone(number: int, seed: int = 0) -> np.ndarray:
   return (0.1 * np.sin(2 * np.pi * PITCH * (number + 1) * time + seed)).astype(np.float32)
 
 
-def played(wave) -> Played:
+def played(wave) -> SystemOutput:
   take = Take(np.zeros((4, 80), np.float32), ('@sil',), np.array([4]), np.zeros(4), np.zeros(8), wave)
-  return Played(take, {'rounds': 1, 'takes': 1})
+  return SystemOutput(take, {'rounds': 1, 'takes': 1})
 
 
 class Ear:
@@ -76,7 +76,7 @@ CAST = SimpleNamespace(
 )
 
 
-def ways(calls: list) -> dict[str, Way]:
+def systems(calls: list) -> dict[str, System]:
   def flat(stage):
     calls.append(('off', stage.seed, stage.label))
     return played(tone(JUDGED.index('neutral'), stage.seed))
@@ -85,7 +85,7 @@ def ways(calls: list) -> dict[str, Way]:
     calls.append(('on', stage.seed, stage.label))
     return played(tone(JUDGED.index(stage.label)))
 
-  return {'off': Way(flat), 'on': Way(told, told=True), 'once': Way(flat, seeds=1)}
+  return {'off': System(flat), 'on': System(told, told=True), 'once': System(flat, seeds=1)}
 
 
 def report(results: Results, out, facts):
@@ -95,9 +95,17 @@ def report(results: Results, out, facts):
 
 
 def run(folder, calls, asked, model, stimuli=STIMULI, **options):
-  made = Evaluation(ways(calls), report, stimuli)
+  made = Evaluation(systems(calls), report, stimuli)
   return evaluate(
-    made, model, None, folder / 'work', folder / 'report', cast=CAST, judge=judges(asked), ear=Ear(), **options
+    made,
+    model,
+    None,
+    folder / 'work',
+    folder / 'report',
+    cast=CAST,
+    judge=judges(asked),
+    emotion_classifier=Ear(),
+    **options,
   )
 
 
@@ -120,11 +128,19 @@ def test_a_run_that_was_killed_goes_on_where_it_was(model, tmp_path):
     return whole['off'].play(stage)
 
   calls = []
-  whole = ways(calls)
-  broken = Evaluation({'off': Way(stopped), 'on': whole['on'], 'once': whole['once']}, report, STIMULI)
+  whole = systems(calls)
+  broken = Evaluation({'off': System(stopped), 'on': whole['on'], 'once': whole['once']}, report, STIMULI)
   with pytest.raises(KeyboardInterrupt):
     evaluate(
-      broken, model, None, tmp_path / 'work', tmp_path / 'report', seeds=1, cast=CAST, judge=judges([]), ear=Ear()
+      broken,
+      model,
+      None,
+      tmp_path / 'work',
+      tmp_path / 'report',
+      seeds=1,
+      cast=CAST,
+      judge=judges([]),
+      emotion_classifier=Ear(),
     )
   assert not (tmp_path / 'report').exists() and len(calls) == 4 * 3
   run(tmp_path, calls, [], model, seeds=1)
@@ -166,16 +182,22 @@ def test_shares_add_up_to_the_whole(model, tmp_path):
 
 
 def test_other_weights_or_settings_are_performed_anew(model, tmp_path):
-  first = Bench(tmp_path, {'a': Way(played)}, {'': model}, None, STIMULI, 1, cast=CAST, ear=Ear())
+  first = Benchmark(tmp_path, {'a': System(played)}, {'': model}, None, STIMULI, 1, cast=CAST, emotion_classifier=Ear())
   params = {**model.params, 'duration': {k: v for k, v in model.params['duration'].items()}}
   params['emotion'] = {k: {n: v + 1 for n, v in p.items()} for k, p in params['emotion'].items()}
   other = dataclasses.replace(model, params=params, path=tmp_path)
-  second = Bench(tmp_path, {'a': Way(played)}, {'': other}, None, STIMULI, 1, cast=CAST, ear=Ear())
-  third = Bench(tmp_path, {'a': Way(played, 'louder')}, {'': model}, None, STIMULI, 1, cast=CAST, ear=Ear())
+  second = Benchmark(
+    tmp_path, {'a': System(played)}, {'': other}, None, STIMULI, 1, cast=CAST, emotion_classifier=Ear()
+  )
+  third = Benchmark(
+    tmp_path, {'a': System(played, 'louder')}, {'': model}, None, STIMULI, 1, cast=CAST, emotion_classifier=Ear()
+  )
   assert len({b.folder / b.key('a', STIMULI[0], 0) for b in (first, second, third)}) == 3
   assert first.key('a', dataclasses.replace(STIMULI[0], text='Another line.'), 0) != first.key('a', STIMULI[0], 0)
   with pytest.raises(BadInput, match='no arm'):
-    Bench(tmp_path, {'a': Way(played, weights='b')}, {'': model}, None, STIMULI, 1, cast=CAST, ear=Ear())
+    Benchmark(
+      tmp_path, {'a': System(played, weights='b')}, {'': model}, None, STIMULI, 1, cast=CAST, emotion_classifier=Ear()
+    )
 
 
 def test_every_voice_has_as_many_lines_of_each_emotion_with_and_without_a_face():
@@ -216,14 +238,22 @@ def test_the_reports_are_written_of_any_judgements(name, model, tmp_path, monkey
   def play(stage):
     number = int(stage.line.text.split()[-1].strip('.'))
     made = played(tone(number % 7 if number % 2 else 0, stage.seed))
-    return Played(made.take, {**made.facts, 'intended': 3, 'recalled_text_0': 3, 'accepted': 1, 'critic': 0.5})
+    return SystemOutput(made.take, {**made.facts, 'intended': 3, 'recalled_text_0': 3, 'accepted': 1, 'critic': 0.5})
 
-  short = {way: dataclasses.replace(w, play=play) for way, w in real.ways.items()}
+  short = {way: dataclasses.replace(w, play=play) for way, w in real.systems.items()}
   if name == 'retrieval':
     monkeypatch.setattr(module, 'alike', lambda results: [{'name': 'dot', 'share': 1.0}])
-  made = dataclasses.replace(real, ways=short, stimuli=STIMULI)
+  made = dataclasses.replace(real, systems=short, stimuli=STIMULI)
   path = evaluate(
-    made, model, None, tmp_path / 'work', tmp_path / 'report', seeds=2, cast=CAST, judge=judges([]), ear=Ear()
+    made,
+    model,
+    None,
+    tmp_path / 'work',
+    tmp_path / 'report',
+    seeds=2,
+    cast=CAST,
+    judge=judges([]),
+    emotion_classifier=Ear(),
   )
   data = json.loads(path.read_text())
   text = path.with_suffix('.md').read_text()
@@ -276,7 +306,7 @@ def test_a_tree_that_is_another_starts_from_what_fits(model):
 
 def test_the_upper_mark_names_the_emotion_and_shows_nothing(model, monkeypatch):
   from dubber_jax.evaluation.benchmark import systems as module
-  from dubber_jax.evaluation.benchmark.benchmark import Stage
+  from dubber_jax.evaluation.benchmark.benchmark import SystemInput
   from dubber_jax.types import Line
 
   seen = []
@@ -287,7 +317,7 @@ def test_the_upper_mark_names_the_emotion_and_shows_nothing(model, monkeypatch):
 
   monkeypatch.setattr(module, 'perform_all', perform_all)
   monkeypatch.setattr(module, 'vocode', lambda model, take, seed: take)
-  module.labeled().play(Stage(model, None, Line('Go on.'), CAST.voice('ada', None), None, 0, 'fear'))
+  module.labeled().play(SystemInput(model, None, Line('Go on.'), CAST.voice('ada', None), None, 0, 'fear'))
   part, (direction,) = seen[0]
   assert direction.emotion[2] == 1.0 and sum(direction.emotion) == 1.0 and direction.pitch_shift == 0.0
   assert not part.reading.present.any() and part.exemplars is None
@@ -314,8 +344,10 @@ def test_what_is_seen_and_was_said_is_judged_of_real_films_alone(model, tmp_path
 
   film = tmp_path / 'film.mp4'
   stimuli = [STIMULI[0], dataclasses.replace(STIMULI[1], key='film/1/ada', film=film, person='ada')]
-  made = {'a': Way(lambda stage: played(tone(1)))}
-  bench = Bench(tmp_path / 'work', made, {'': model}, None, stimuli, 1, ('lips', 'recording'), CAST, open_judge, Ear())
+  made = {'a': System(lambda stage: played(tone(1)))}
+  bench = Benchmark(
+    tmp_path / 'work', made, {'': model}, None, stimuli, 1, ('lips', 'recording'), CAST, open_judge, Ear()
+  )
   monkey = bench._clip
   bench._clip = lambda stimulus: None if stimulus.film else monkey(stimulus)  # nothing has to be seen here
   results = bench.run()
@@ -325,7 +357,7 @@ def test_what_is_seen_and_was_said_is_judged_of_real_films_alone(model, tmp_path
 
 
 def test_a_voice_of_another_file_is_another_take(model, tmp_path):
-  bench = Bench(tmp_path, {'a': Way(played)}, {'': model}, None, STIMULI, 1, cast=CAST, ear=Ear())
+  bench = Benchmark(tmp_path, {'a': System(played)}, {'': model}, None, STIMULI, 1, cast=CAST, emotion_classifier=Ear())
   given = dataclasses.replace(STIMULI[0], given=tmp_path / 'own.wav')
   assert bench.key('a', given, 0) != bench.key('a', STIMULI[0], 0)
 

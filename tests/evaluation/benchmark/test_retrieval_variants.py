@@ -5,9 +5,9 @@ import pytest
 
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.benchmark.retrieval_variants import (
-  agreement,
   by_speaker,
   nearest,
+  retrieval_overlap,
   unheard,
   unlabeled,
   without,
@@ -66,5 +66,5 @@ def test_agreement_is_the_share_that_both_recall(library, reading):
   def whole(library, reading, count):
     return library.recall(reading, count)
 
-  assert agreement(library, [reading], whole, nearest('dot'), 3) > 0.6
-  assert agreement(library, [reading], whole, without('scene', 'face', 'text'), 3) == 0.0
+  assert retrieval_overlap(library, [reading], whole, nearest('dot'), 3) > 0.6
+  assert retrieval_overlap(library, [reading], whole, without('scene', 'face', 'text'), 3) == 0.0

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.metrics.f0 import level_distance, pitch_distance, prosody_distance
+from dubber_jax.evaluation.metrics.f0 import f0_distance, level_distance, prosody_distance
 
 HERTZ = np.array([0, 100, 110, 120, 130, 0, 0, 200, 190, 180.0])
 
@@ -18,13 +18,13 @@ def spoken(pitch, seconds=1.2, vowels=(700, 400, 900), rate=22050):
 
 
 def test_the_same_melody_is_no_distance_away():
-  found = pitch_distance(HERTZ, HERTZ)
+  found = f0_distance(HERTZ, HERTZ)
   assert found.pop('pitch_correlation') == pytest.approx(1)
   assert set(found.values()) == {0.0}
 
 
 def test_two_semitones_higher_is_two_semitones_away_and_moves_alike():
-  found = pitch_distance(HERTZ, HERTZ * 2 ** (2 / 12))
+  found = f0_distance(HERTZ, HERTZ * 2 ** (2 / 12))
   assert found['pitch_rmse'] == found['pitch_shift'] == pytest.approx(2)
   assert found['pitch_correlation'] == pytest.approx(1) and found['gross_pitch_error'] == 0
 
@@ -32,20 +32,20 @@ def test_two_semitones_higher_is_two_semitones_away_and_moves_alike():
 def test_frames_that_one_alone_voices_count_as_voicing_errors_only():
   heard = HERTZ.copy()
   heard[[0, 5]], heard[1] = 150, 0
-  found = pitch_distance(HERTZ, heard)
+  found = f0_distance(HERTZ, heard)
   assert found['voicing_error'] == found['f0_frame_error'] == pytest.approx(0.3) and found['pitch_rmse'] == 0
 
 
 def test_an_octave_is_a_gross_error():
   heard = HERTZ.copy()
   heard[7] *= 2
-  found = pitch_distance(HERTZ, heard)
+  found = f0_distance(HERTZ, heard)
   assert found['gross_pitch_error'] == pytest.approx(1 / 7) and found['f0_frame_error'] == pytest.approx(0.1)
   assert found['pitch_rmse'] == pytest.approx(12 / np.sqrt(7))
 
 
 def test_a_whisper_has_no_pitch_to_compare():
-  found = pitch_distance(HERTZ, np.zeros(10))
+  found = f0_distance(HERTZ, np.zeros(10))
   assert np.isnan(found['pitch_rmse']) and np.isnan(found['pitch_correlation'])
   assert found['voicing_error'] == pytest.approx(0.7)
 

@@ -18,8 +18,8 @@ from dubber_jax.evaluation.metrics.lip_sync import (
   log_mels,
   middle,
   relative,
-  said_of,
   shifted,
+  timing_of_curve,
 )
 from dubber_jax.types import LIP_RATE, SAMPLE_RATE
 
@@ -35,7 +35,7 @@ def test_sound_that_is_late_agrees_best_when_taken_from_later(late):
   heard = np.roll(seen, late, axis=1)
   curve = np.asarray(shifted(seen, heard, np.full((1, 90), 1 / 90)))[0]
   assert curve.argmax() == SHIFTS + late and curve.max() == pytest.approx(1.0, abs=1e-5)
-  said = said_of(np.stack([curve, *[np.zeros_like(curve)] * (FINE - 1)]), 20.0)
+  said = timing_of_curve(np.stack([curve, *[np.zeros_like(curve)] * (FINE - 1)]), 20.0)
   assert said.offset == pytest.approx(late / LIP_RATE) and said.best == pytest.approx(1.0, abs=1e-5)
   assert (said.agreement > np.log(0.5)) == (late == 0)
 
@@ -50,7 +50,7 @@ def test_moments_without_weight_do_not_count():
 def test_offsets_are_told_to_ten_milliseconds():
   curve = np.zeros((FINE, 2 * SHIFTS + 1))
   curve[3, SHIFTS - 2] = 0.5  # -80 ms and 30 more
-  assert said_of(curve, 10.0).offset == pytest.approx(-0.05)
+  assert timing_of_curve(curve, 10.0).offset == pytest.approx(-0.05)
 
 
 def test_how_a_face_looks_at_rest_is_taken_out():

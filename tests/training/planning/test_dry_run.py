@@ -8,14 +8,14 @@ from meshes import TINY, small_batch
 
 from dubber_jax.config import MeshConfig
 from dubber_jax.errors import BadInput
-from dubber_jax.training.planning.accelerators import find_chip
+from dubber_jax.training.planning.accelerators import find_accelerator
 from dubber_jax.training.planning.dry_run import dry_run, report
 from dubber_jax.training.task import voice_task
 
 
 def test_mesh_of_64_chips_is_looked_at_on_one_cpu():
   config = TINY.replace(mesh=MeshConfig(data=4, fsdp=8, tensor=2))
-  chip = find_chip('v5p')
+  chip = find_accelerator('v5p')
   run = dry_run(config, voice_task(config), small_batch(config, items=32), chip, compiled=False)
   rows = {row.path: row for row in run.rows}
   up = rows['decoder/block/up/kernel']
@@ -32,9 +32,9 @@ def test_mesh_of_64_chips_is_looked_at_on_one_cpu():
 def test_dry_run_refuses_what_the_run_would():
   config = TINY.replace(mesh=MeshConfig(fsdp=32))
   with pytest.raises(BadInput, match="'embed' of 16 does not divide among fsdp=32"):
-    dry_run(config, voice_task(config), small_batch(config, items=32), find_chip('v5e'), compiled=False)
+    dry_run(config, voice_task(config), small_batch(config, items=32), find_accelerator('v5e'), compiled=False)
   with pytest.raises(BadInput, match='no chip'):
-    find_chip('abacus')
+    find_accelerator('abacus')
 
 
 def test_command_prints_and_trains_nothing(tmp_path):

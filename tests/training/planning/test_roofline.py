@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dubber_jax.training.planning.accelerators import CHIPS, chip_of, find_chip
+from dubber_jax.training.planning.accelerators import ACCELERATORS, accelerator_of, find_accelerator
 from dubber_jax.training.planning.roofline import Product, compiler_flops, estimate, products
 
 F32 = np.dtype('float32')
@@ -46,7 +46,7 @@ def test_xla_counts_what_is_counted_by_hand_and_little_more():
 
 
 def test_small_products_wait_for_memory_and_odd_ones_for_their_tile():
-  chip = find_chip('v5e')
+  chip = find_accelerator('v5e')
   thin, square = Product(1, 8, 128, 128, 2, 3), Product(1, 8192, 4096, 4096, 2, 1)
   assert thin.seconds(chip) == pytest.approx(3 * 2 * (8 * 128 + 128 * 128 + 8 * 128) / chip.bandwidth)
   assert square.seconds(chip) == pytest.approx(square.flops / chip.flops)
@@ -55,7 +55,7 @@ def test_small_products_wait_for_memory_and_odd_ones_for_their_tile():
 
 
 def test_estimate_counts_exchange_along_the_axes_there_are():
-  chip = find_chip('v5p')
+  chip = find_accelerator('v5p')
   product = Product(1, 1000, 512, 2048, 2, 6)
   params = {'up/kernel': ((6, 512, 2048), (None, 'fsdp', 'tensor'), 6 * 512 * 2048 * 4 // 8)}
   mesh = {'data': 1, 'fsdp': 4, 'tensor': 2}
@@ -68,5 +68,5 @@ def test_estimate_counts_exchange_along_the_axes_there_are():
 
 def test_devices_are_known_by_what_jax_calls_them():
   names = {'TPU v5 lite': 'v5e', 'TPU v5': 'v5p', 'TPU v5p': 'v5p', 'TPU v6 lite': 'v6e', 'NVIDIA H200': 'h200'}
-  assert {kind: chip_of(kind).name for kind in names} == names and chip_of('cpu') is None
-  assert all(chip.source.startswith('https://') for chip in CHIPS.values())
+  assert {kind: accelerator_of(kind).name for kind in names} == names and accelerator_of('cpu') is None
+  assert all(chip.source.startswith('https://') for chip in ACCELERATORS.values())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dubber_jax.config import Config, CriticConfig, DataConfig, TrainConfig
-from dubber_jax.critic.inference import Listener
+from dubber_jax.critic.inference import CriticModel
 from dubber_jax.data.packed import quantize, write_packed
 from dubber_jax.errors import BadInput
 from dubber_jax.training.sharding import make_mesh
@@ -202,18 +202,18 @@ def test_guidance_moves_what_is_performed_and_leaves_the_critic(folder):
   """A performer whose mel is its weights plus what it is told to feel."""
   batch = CriticBatches(CONFIG, [folder])[0]
   task = critic_task(CONFIG)
-  critic = Listener(critic_sizes(CONFIG), jax.jit(task.init)(jax.random.key(0), batch), {})
+  critic = CriticModel(critic_sizes(CONFIG), jax.jit(task.init)(jax.random.key(0), batch), {})
   nodes = {name: np.ones((4, 3), np.float32) for name in ('present', 'refs_present', 'sounds_present')}
   batch |= nodes | {'reference_plain': np.ones(4, bool), 'domain': np.zeros(4, np.int32)}
   asked = []
 
   def losses(weights):
-    def perform(told, durations, controls, frames):
+    def synthesize(told, durations, controls, frames):
       asked.append(told)
       mel = batch['mel'] + weights[told['directed'].argmax(-1)][:, None]
       return jnp.broadcast_to(mel, (4, frames, 80)), None, None
 
-    return guidance_losses(perform, critic, batch, jax.random.key(1))['guidance']
+    return guidance_losses(synthesize, critic, batch, jax.random.key(1))['guidance']
 
   gradient = jax.jit(jax.grad(losses))(jnp.zeros((len(EMOTIONS), 80)))
   assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, field, replace
 
-from dubber_jax.director.cues import (
+from dubber_jax.director.notes.lexicon import (
   CUES,
   DEGREES,
   DIGITS,
@@ -30,7 +30,7 @@ LONGEST = 2000  # characters of a note; of more no more is read
 
 
 @dataclass
-class Ask:
+class Request:
   """One thing that a text asks for. `axis` is a quantity of LIMITS, 'emotion', 'pauses', 'emphasis', 'reset', or ''
   for a cue that only implies."""
 
@@ -57,15 +57,15 @@ class Ask:
 
 
 @dataclass
-class Heard:
+class ParsedNote:
   """What a text asks for, and the clauses in which nothing was understood."""
 
-  asks: list[Ask] = field(default_factory=list)
+  asks: list[Request] = field(default_factory=list)
   unknown: list[str] = field(default_factory=list)
   understood: bool = False  # at least one word of the table that says something by itself
 
 
-def hear(text: str, in_script: bool = False) -> Heard:
+def parse_note(text: str, in_script: bool = False) -> ParsedNote:
   """What a note asks for, in the order in which it is said. Never raises.
 
   in_script: it stands in the script's brackets, where "sits down" and "beat" say nothing of the voice.
@@ -79,7 +79,7 @@ def hear(text: str, in_script: bool = False) -> Heard:
     return f' {chr(0xE000 + len(quoted) - 1)} '
 
   text = _QUOTED.sub(mask, text)
-  heard = Heard()
+  heard = ParsedNote()
   for said in filter(None, map(str.strip, _CLAUSES.split(text))):
     asks, understood = _Clause(said, heard.asks[-1] if heard.asks else None, quoted, in_script).read()
     heard.asks += asks
@@ -89,7 +89,7 @@ def hear(text: str, in_script: bool = False) -> Heard:
   return heard
 
 
-def emotions_named(asks) -> list[str]:
+def requested_emotions(asks) -> list[str]:
   """The emotions that are asked for, not those that are ruled out, in order."""
   return [e for a in asks if a.cue and not (a.negated or a.flipped) for e in a.cue.emotion.split()]
 
@@ -178,7 +178,7 @@ class _Clause:
   """Puts the words of one clause together. `last`: the ask before it, which a degree or an amount alone ("but only a
   little") still belongs to."""
 
-  def __init__(self, said: str, last: Ask | None, quoted: list[str], in_script: bool):
+  def __init__(self, said: str, last: Request | None, quoted: list[str], in_script: bool):
     tokens = _tokens(said)
     if in_script:
       named = any(kind in ('noun', 'amount') for _, _, kind, _ in tokens)
@@ -191,7 +191,7 @@ class _Clause:
     self.next, self.end = {}, -1  # what is said of the next ask; where the one before ends
     self.all = {'keep': True} if 'keep' in self.kinds else {}  # what is said of all that follow
 
-  def read(self) -> tuple[list[Ask], bool]:
+  def read(self) -> tuple[list[Request], bool]:
     """Its asks, and whether anything in it was understood."""
     names = tuple(self.quoted[value] for _, _, kind, value in self.tokens if kind == 'quoted')
     if names and self.kinds <= {'quoted', 'not'} and self.last is not None and self.last.quoted:
@@ -266,7 +266,7 @@ class _Clause:
     elif unit not in LIMITS and self.asks:
       near = self.asks[min(place, len(self.asks) - 1)]
     elif unit not in LIMITS and self.noun and self.noun[0] in LIMITS:  # a value, as "pace 0.9" or "at half speed"
-      near = Ask(self.said, self.noun[0], clause=self.said)
+      near = Request(self.said, self.noun[0], clause=self.said)
       self.asks.append(near)
       unit, self.noun = 'set' if near.axis in RATIOS else unit, None
     if near is not None and unit != 'pauses':
@@ -283,21 +283,21 @@ class _Clause:
     elif self.noun and not self.asks:
       normal, kept = 'normal' in self.kinds, self.kinds & {'keep', 'same'}
       if normal or kept:
-        self.asks.append(Ask(self.said, _named(self.noun[0]), normal=normal, keep=not normal, clause=self.said))
+        self.asks.append(Request(self.said, _named(self.noun[0]), normal=normal, keep=not normal, clause=self.said))
       elif 'not' in self.all:  # without emotion
         self.asks.append(self._moved(self.noun[0], -1, self.said, {}))
     target = self.asks[-1] if self.asks else self.last
     if target is not None:
       target.degree *= self.next.get('degree', 1.0)
     if 'reset' in self.kinds:
-      self.asks.insert(0, Ask(self.said, 'reset', clause=self.said))
+      self.asks.insert(0, Request(self.said, 'reset', clause=self.said))
 
-  def _ask(self, cue, said, given) -> Ask:
+  def _ask(self, cue, said, given) -> Request:
     relative = bool(_COMPARATIVE.search(said)) or bool(given.get('more'))
     return replace(self._moved(cue.about, 1, said, given), cue=cue, relative=relative, keep=bool(given.get('keep')))
 
-  def _moved(self, noun, sign, said, given) -> Ask:
-    return Ask(
+  def _moved(self, noun, sign, said, given) -> Request:
+    return Request(
       said,
       _named(noun),
       float(sign),
@@ -308,7 +308,7 @@ class _Clause:
       clause=self.said,
     )
 
-  def _stresses(self, names) -> list[Ask]:
+  def _stresses(self, names) -> list[Request]:
     """The words to be stressed and, after a "not" or "instead of", those that are not."""
     ask = self._on_words('emphasis', names)
     kinds = [kind for _, _, kind, _ in self.tokens]
@@ -319,13 +319,13 @@ class _Clause:
       return [ask]
     return [replace(ask, quoted=names[:count]), replace(ask, quoted=names[count:], negated=True)]
 
-  def _on_words(self, axis, names) -> Ask:
+  def _on_words(self, axis, names) -> Request:
     """A pause or a stress: which words, how long."""
     seconds = [v[0] for _, _, kind, v in self.tokens if kind == 'amount' and v[1] == 'pauses']
     first = min(start for start, _, kind, _ in self.tokens if kind in ('pause', 'breath', 'stress'))
     small = any(kind == 'short' or (kind == 'move' and v[0] < 0) for _, _, kind, v in self.tokens)
     large = any(kind == 'long' or (kind == 'move' and v[0] > 0) for _, _, kind, v in self.tokens)
-    return Ask(
+    return Request(
       self.said,
       axis,
       degree=math.prod(v for _, _, kind, v in self.tokens if kind == 'degree'),

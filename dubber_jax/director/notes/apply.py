@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dubber_jax.director.asks import LONGEST, Ask, hear
-from dubber_jax.director.cues import LIMITS, NEUTRAL, RATIOS, STEPS
+from dubber_jax.director.notes.lexicon import LIMITS, NEUTRAL, RATIOS, STEPS
+from dubber_jax.director.notes.parser import LONGEST, Request, parse_note
 from dubber_jax.errors import BadInput
 from dubber_jax.script.g2p import Phonemes
 from dubber_jax.types import EMOTIONS, Direction
@@ -37,14 +37,14 @@ CALLED = {
 
 
 @dataclass(frozen=True)
-class ParsedNote:
+class RevisedDirection:
   """What a note makes of a direction, and a line for each thing in it that was not understood or not followed."""
 
   direction: Direction
   warnings: tuple[str, ...] = ()
 
 
-def parse(note: str, direction: Direction = PLAIN, words: Words = ()) -> ParsedNote:
+def parse(note: str, direction: Direction = PLAIN, words: Words = ()) -> RevisedDirection:
   """The direction that a note makes of `direction`: what it does not speak of stays as it is.
 
   A comparative ("slower", 再慢一点) goes on from the direction given; a plain word ("slow") asks for at least so much,
@@ -58,7 +58,7 @@ def parse(note: str, direction: Direction = PLAIN, words: Words = ()) -> ParsedN
     raise BadInput('the note is empty: say what to change, as "softer, almost a whisper" or “放慢语速”')
   if len(note) > LONGEST:
     raise BadInput(f'the note has {len(note)} characters, the limit is {LONGEST}: a sentence or two is enough')
-  heard = hear(note)
+  heard = parse_note(note)
   if not heard.understood:
     said = ' '.join(note.split())[:60]
     raise BadInput(
@@ -70,10 +70,10 @@ def parse(note: str, direction: Direction = PLAIN, words: Words = ()) -> ParsedN
   clauses = list(dict.fromkeys(heard.unknown))
   more = f' and {len(clauses) - 3} more' * (len(clauses) > 3)
   unknown = f'not understood in the note: {", ".join(repr(clause[:60]) for clause in clauses[:3])}{more}'
-  return ParsedNote(parsed.direction, (*parsed.warnings, unknown) if clauses else parsed.warnings)
+  return RevisedDirection(parsed.direction, (*parsed.warnings, unknown) if clauses else parsed.warnings)
 
 
-def apply(asks: Sequence[Ask], direction: Direction, words: Words = (), skip=()) -> ParsedNote:
+def apply(asks: Sequence[Request], direction: Direction, words: Words = (), skip=()) -> RevisedDirection:
   """What the asks make of a direction. `skip`: 'emotion' or quantities that are left alone."""
   warnings = []
   if any(ask.axis == 'reset' for ask in asks):
@@ -90,13 +90,13 @@ def apply(asks: Sequence[Ask], direction: Direction, words: Words = (), skip=())
   changes['emphasis'] = _emphasis(asks, direction, _plain_words(words), warnings)
   changed = direction.replace(**changes)
   said, said_zh = describe(changed, _plain_words(words), held_back)
-  return ParsedNote(changed.replace(note=said, note_zh=said_zh), tuple(dict.fromkeys(warnings)))
+  return RevisedDirection(changed.replace(note=said, note_zh=said_zh), tuple(dict.fromkeys(warnings)))
 
 
 # Quantities
 
 
-def _steps(axis, asks) -> tuple[list[tuple[Ask, float]], list[tuple[Ask, float]]]:
+def _steps(axis, asks) -> tuple[list[tuple[Request, float]], list[tuple[Request, float]]]:
   """What is said outright about a quantity, and what is implied: each ask with its step, without amounts."""
   outright, implied = [], []
   for ask in asks:
@@ -144,7 +144,7 @@ def _unit(axis):
   return f' {UNITS[axis]}' if axis in UNITS else ''
 
 
-def _settle(axis, outright, warnings) -> tuple[Ask, float]:
+def _settle(axis, outright, warnings) -> tuple[Request, float]:
   """Which of several words about one quantity counts: an amount before a word, of contrary ones the later, of those
   that agree the strongest."""
   meant = [pair for pair in outright if not pair[0].negated or pair[0].held]
