@@ -166,11 +166,8 @@ class PublishedDirectorActor(nn.Module):
     slot."""
     heard = self.encode(batch)
     durations, unrounded = spread_over_slot(heard['log_durations'], batch['mel_length'])
-    return heard
-    
-        
-                | {'durations': durations, 'unrounded_durations': unrounded,
-                'length': durations.sum(1)}
+    spread = {'durations': durations, 'unrounded_durations': unrounded, 'length': durations.sum(1)}
+    return heard | spread
 
   def decode_predicted(self, paced, batch, num_frames: int) -> dict:
     """The second half of `synthesize`."""

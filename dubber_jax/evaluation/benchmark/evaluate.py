@@ -78,6 +78,7 @@ def facts(results: Results) -> dict[str, str]:
   """What a reader of a report has to know. Of when it was measured, not of when it was written."""
   b = results.bench
   origins = results.origins()
+  judge = b.emotion_classifier
   said = {
     'model': f'{b.models[""].path.name}, {b.hashes[""]}; config {b.models[""].config.hash()}',
     'arms trained from it': ', '.join(
@@ -87,8 +88,7 @@ def facts(results: Results) -> dict[str, str]:
     'library': f'{len(b.library)} clips, {b.library.hash}' if b.library is not None else 'none',
     'clips': f'{len(b.stimuli)}, of {len({s.speaker for s in b.stimuli})} voices',
     'seeds of takes': ', '.join(map(str, range(b.seeds))),
-    'judge of emotion': f'sha256 {b.emotion_classifier.digest[:12] or "unknown"}, chance {
-      1 / len(b.emotion_classifier.emotions):.1%}',
+    'judge of emotion': f'sha256 {judge.digest[:12] or "unknown"}, chance {1 / len(judge.emotions):.1%}',
   }
   if any(stimulus.film for stimulus in b.stimuli) and 'lips' in b.judges:
     said['judge of lip sync'] = f'sha256 {load_lip_judge().digest[:12]}'
