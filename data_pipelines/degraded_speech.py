@@ -21,7 +21,8 @@ from tqdm import tqdm
 from data_pipelines.gta_mels import write_gta_mels
 from data_pipelines.pack import spread, with_sound
 from dubber_jax.data.packed import PackedSet, dequantize, quantize, write_packed
-from dubber_jax.inference.model_directory import Model, load
+from dubber_jax.inference.model import Model
+from dubber_jax.inference.model_directory import load
 from dubber_jax.media.mel import LOG_FLOOR, mel_numpy
 from dubber_jax.training.tasks.critic import HEARD_BY_JUDGES
 from dubber_jax.training.tasks.vocoder import fill_pitch

@@ -20,7 +20,8 @@ from dubber_jax.data.batches import DOMAIN_OF, USUAL_INTENSITY, is_plain
 from dubber_jax.data.packed import PackedSet, quantize
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.batch import Shape, empty_batch, fill_direction, fill_noise, fill_text, fill_voice, lip_frames
-from dubber_jax.inference.model_directory import Model, load
+from dubber_jax.inference.model import Model
+from dubber_jax.inference.model_directory import load
 from dubber_jax.types import EMOTIONS
 
 ITEMS, STEP = 8, 128  # of a batch; mel frames that lengths are padded to

@@ -5,15 +5,9 @@ import pytest
 
 from dubber_jax.actor.duration import FRAME_RATE
 from dubber_jax.critic.inference import CriticScores
+from dubber_jax.inference.synthesis import LineInputs, insert_pauses, synthesize, synthesize_all
 from dubber_jax.perception.visual_vad import VisualSpeech
-from dubber_jax.rehearsal import (
-  LineInputs,
-  insert_pauses,
-  rehearse,
-  synthesize,
-  synthesize_all,
-  without_conflicting_exemplars,
-)
+from dubber_jax.rehearsal import rehearse, without_conflicting_exemplars
 from dubber_jax.script.g2p import phonemize
 from dubber_jax.script.visemes import NAMES, SILENT
 from dubber_jax.types import MODALITIES, Direction, Exemplar, Exemplars, Reading, Voice

@@ -7,7 +7,6 @@ import numpy as np
 
 from dubber_jax.errors import BadInput
 from dubber_jax.nn.convolution import ConvNeXtBlock
-from dubber_jax.nn.norms import LayerNorm
 from dubber_jax.nn.scan import Stacking, scan_layers
 from dubber_jax.types import HOP, SAMPLE_RATE
 
@@ -37,34 +36,6 @@ class DurationPredictor(nn.Module):
     block = ConvNeXtBlock(self.kernel, dropout=self.dropout, name='block')
     x = scan_layers(block, self.layers, x, mask_bn, condition_bc, train, stacking=self.stacking)
     return nn.softplus(nn.Dense(1, bias_init=nn.initializers.constant(1.5), name='out')(x)[..., 0]) * mask_bn
-
-
-class PointwiseDurationPredictor(nn.Module):
-  """Lip context (B, N, D), mask (B, N) -> log(frames + 1), (B, N), phoneme by phoneme: the published one (4.3)."""
-
-  width: int = 256
-  dropout: float = 0.5
-
-  @nn.compact
-  def __call__(self, context_bnd, mask_bn, train: bool = False) -> jax.Array:
-    x = context_bnd
-    for i in range(2):
-      x = LayerNorm(name=f'norm_{i}')(nn.relu(nn.Dense(self.width, name=f'dense_{i}')(x)))
-      x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    return jnp.where(mask_bn, nn.softplus(nn.Dense(1, name='out')(x)[..., 0]), 0.0)
-
-
-def spread_over_slot(log_durations_bn: jax.Array, slot_b: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """Predicted log durations, scaled to `slot` (B,) mel frames and each rounded half to even (published, 4.4).
-
-  Returns durations (B, N) int32, whose sum is near the slot but need not equal it, and the same before rounding. Where
-  every prediction is 0, and the released code gives NaN, nothing is spread.
-  """
-  frames_bn = jnp.maximum(jnp.exp(log_durations_bn) - 1.0, 0.0)
-  total_b1 = frames_bn.sum(1, keepdims=True)
-  share_bn = frames_bn / jnp.where(total_b1 > 0, total_b1, 1.0)
-  unrounded_bn = share_bn * slot_b[:, None].astype(frames_bn.dtype)
-  return jnp.round(unrounded_bn).astype(jnp.int32), unrounded_bn
 
 
 def largest_remainder(weights: np.ndarray, total: int) -> np.ndarray:

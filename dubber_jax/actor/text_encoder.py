@@ -4,7 +4,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from dubber_jax.authentic_dubber.fft import FFTStack
 from dubber_jax.nn.attention import Attention
 from dubber_jax.nn.convolution import ConvNeXtBlock
 from dubber_jax.nn.scan import Stacking, scan_layers
@@ -60,22 +59,3 @@ class TextEncoder(nn.Module):
     block = TextBlock(self.heads, self.kernel, self.expansion, self.dropout, name='block')
     x = scan_layers(block, self.layers, x, mask_bn, position, train, stacking=self.stacking)
     return nn.LayerNorm(name='norm')(x) * mask_bn[..., None]
-
-
-class FFTTextEncoder(nn.Module):
-  """ids (B, N) int, mask (B, N) bool -> (B, N, width), zero where masked; no positions (spec section 3.2)."""
-
-  symbols: int = 88
-  width: int = 256
-  layers: int = 12
-  heads: int = 8
-  filter: int = 1024
-  dropout: float = 0.2
-  stacking: Stacking = Stacking()
-
-  @nn.compact
-  def __call__(self, ids_bn: jax.Array, mask_bn: jax.Array, train: bool = False) -> jax.Array:
-    x = nn.Embed(self.symbols, self.width, name='symbols')(ids_bn) * (ids_bn != 0)[..., None]  # row 0 stays untrained
-    x = nn.Dense(self.width, use_bias=False, name='project')(x)
-    stack = FFTStack(self.layers, self.heads, self.filter, 9, self.dropout, self.stacking, name='stack')
-    return stack(x, mask_bn, train=train)

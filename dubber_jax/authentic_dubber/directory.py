@@ -19,7 +19,8 @@ from safetensors.numpy import load_file, save_file
 from dubber_jax.authentic_dubber.model import initialize
 from dubber_jax.config import PublishedConfig
 from dubber_jax.errors import BadInput
-from dubber_jax.inference.model_directory import check_files, flatten, write_manifest
+from dubber_jax.inference.model_directory import flatten
+from dubber_jax.storage.checked_folder import check_files, write_manifest
 
 
 @dataclasses.dataclass(frozen=True)

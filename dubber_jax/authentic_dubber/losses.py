@@ -6,15 +6,13 @@ import numpy as np
 import optax
 
 from dubber_jax.actor.losses import mean_where
+from dubber_jax.authentic_dubber.optimizer import published_optimizer
 from dubber_jax.config import Config, PublishedLossConfig
 from dubber_jax.nn.fast_dropout import dropout_key
 from dubber_jax.nn.scan import Stacking
 from dubber_jax.training.precision import in_precision
 from dubber_jax.training.task import Task
 from dubber_jax.types import HOP, SAMPLE_RATE
-
-PEAK_STEP = 4000
-DROPS = (300_000, 400_000, 500_000)  # updates after which the rate is 0.3 of what it was
 
 
 def published_task(config: Config, samples=None) -> Task:
@@ -97,36 +95,3 @@ def diagonal_share(
   valid_bnl = valid_bnl & (jnp.arange(lips) < lip_length_b[:, None, None])
   attended_bnl = jnp.where(valid_bnl, alignment_bnl, 0.0)
   return (attended_bnl * band_bnl).sum((1, 2)) / attended_bnl.sum((1, 2))
-
-
-def learning_rate(step: jax.Array) -> jax.Array:
-  """The rate of update number `step`, from 1: a rise to 9.88e-5 at 4000, then as one over the root."""
-  step = jnp.asarray(step, jnp.float32)
-  rate = 0.00625 * jnp.minimum(step**-0.5, step * PEAK_STEP**-1.5)
-  return rate * 0.3 ** sum((step > drop).astype(jnp.float32) for drop in DROPS)
-
-
-def clip_by_norm(limit: float = 1.0) -> optax.GradientTransformation:
-  """PyTorch's clipping: by limit / (norm + 1e-6) where that is below 1."""
-
-  def update(updates, state, params=None):
-    scale = jnp.minimum(limit / (optax.tree.norm(updates) + 1e-6), 1.0)
-    return jax.tree.map(lambda g: g * scale, updates), state
-
-  return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
-
-
-def published_optimizer(restore_step: int = 0, clip: float | None = 1.0) -> optax.GradientTransformation:
-  """Two Adams at one rate: gradients of all but `fusion` are clipped and taken with other momenta than `fusion`."""
-
-  def rate(count):
-    return learning_rate(count + 1 + restore_step)
-
-  model = optax.adam(rate, b1=0.9, b2=0.98, eps=1e-9)
-  model = optax.chain(clip_by_norm(clip), model) if clip else model
-  fusion = optax.adam(rate, b1=0.9, b2=0.999, eps=1e-8)
-
-  def groups(params):
-    return {name: 'fusion' if name == 'fusion' else 'model' for name in params}
-
-  return optax.multi_transform({'model': model, 'fusion': fusion}, groups)

@@ -20,15 +20,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dubber_jax.actor.duration import PointwiseDurationPredictor, spread_over_slot
-from dubber_jax.actor.emotion_fusion import ConcatAggregator, EmotionHead
+from dubber_jax.actor.emotion_fusion import EmotionHead
 from dubber_jax.actor.length_regulator import LengthRegulator
-from dubber_jax.actor.text_encoder import FFTTextEncoder
+from dubber_jax.authentic_dubber.aggregator import ConcatAggregator
 from dubber_jax.authentic_dubber.crossmodal import CrossModalTransformer
+from dubber_jax.authentic_dubber.duration import PointwiseDurationPredictor, spread_over_slot
 from dubber_jax.authentic_dubber.fft import FFTStack
 from dubber_jax.authentic_dubber.lip_alignment import FocusedLipTextAttention, PositionedLipEncoder
 from dubber_jax.authentic_dubber.postnet import Postnet
 from dubber_jax.authentic_dubber.style import DownsamplingEncoder, MelStyleEncoder, before, utterance_style
+from dubber_jax.authentic_dubber.text_encoder import FFTTextEncoder
 from dubber_jax.config import DirectorConfig, PublishedConfig
 from dubber_jax.director.graphs import EmotionGraphs
 from dubber_jax.errors import BadInput

@@ -415,7 +415,7 @@ def run_redo(given):
 
 
 def run_speak(given):
-  from dubber_jax.dubbing.line import speak
+  from dubber_jax.dubbing.speak import speak
   from dubber_jax.inference.voices import find_voice
   from dubber_jax.script.subtitles import parse_line, read_lines
   from dubber_jax.storage.atomic import check_output, write_json
@@ -556,7 +556,7 @@ def _with_options(config, given):
 def _dry_run(name, config, experiment, given):
   from dubber_jax.training.planning.accelerators import find_accelerator
   from dubber_jax.training.planning.dry_run import dry_run, example_batch, report, simulate_devices
-  from dubber_jax.training.task import voice_task
+  from dubber_jax.training.tasks.actor import voice_task
 
   chip = find_accelerator(given.chip)
   simulate_devices(config.mesh)
@@ -629,10 +629,11 @@ def run_digest(given):
 def run_release(given):
   import tempfile
 
-  from dubber_jax.inference.model_directory import Model, load, open_vocoder, write_model_directory
+  from dubber_jax.inference.model import Model
+  from dubber_jax.inference.model_directory import load, open_vocoder, write_model_directory
   from dubber_jax.inference.speaker_adaptation import SENTENCE
+  from dubber_jax.inference.synthesis import synthesize
   from dubber_jax.inference.voices import find_voice
-  from dubber_jax.rehearsal import synthesize
   from dubber_jax.script.g2p import phonemize
   from dubber_jax.training.checkpoints import best_step, load_weights, read_config
   from dubber_jax.training.task import drop_discriminators

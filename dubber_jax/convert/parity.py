@@ -15,13 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from flax.errors import FlaxError
 
-from dubber_jax.actor.duration import PointwiseDurationPredictor, spread_over_slot
-from dubber_jax.actor.emotion_fusion import ConcatAggregator
 from dubber_jax.actor.length_regulator import LengthRegulator
-from dubber_jax.actor.text_encoder import FFTTextEncoder
 from dubber_jax.authentic_dubber import checkpoint_names as names
+from dubber_jax.authentic_dubber.aggregator import ConcatAggregator
 from dubber_jax.authentic_dubber.collate import collate
 from dubber_jax.authentic_dubber.crossmodal import CrossModalTransformer
+from dubber_jax.authentic_dubber.duration import PointwiseDurationPredictor, spread_over_slot
 from dubber_jax.authentic_dubber.fft import FFTBlock, FFTStack
 from dubber_jax.authentic_dubber.lip_alignment import (
   FocusedLipTextAttention,
@@ -29,16 +28,12 @@ from dubber_jax.authentic_dubber.lip_alignment import (
   focus_rate,
   interleaved_sinusoids,
 )
-from dubber_jax.authentic_dubber.losses import (
-  diagonal_band,
-  diagonal_share,
-  learning_rate,
-  published_losses,
-  published_optimizer,
-)
+from dubber_jax.authentic_dubber.losses import diagonal_band, diagonal_share, published_losses
 from dubber_jax.authentic_dubber.model import Fusion, PublishedConfig, PublishedDirectorActor, synthesize
+from dubber_jax.authentic_dubber.optimizer import learning_rate, published_optimizer
 from dubber_jax.authentic_dubber.postnet import Postnet
 from dubber_jax.authentic_dubber.style import DownsamplingEncoder, MelStyleEncoder, before, utterance_style
+from dubber_jax.authentic_dubber.text_encoder import FFTTextEncoder
 from dubber_jax.config import DirectorConfig
 from dubber_jax.convert.fixtures import Fixture, read_fixture
 from dubber_jax.convert.vocoders import parity_outputs

@@ -16,7 +16,8 @@ from dubber_jax.director.notes.apply import parse
 from dubber_jax.director.planner import Planner, by_rules, with_source_performance
 from dubber_jax.director.source_performance import read_performances
 from dubber_jax.dubbing.cast import Cast, folded
-from dubber_jax.dubbing.line import Stopwatch, check_script, play_line, read_script, shipped_library, tell, words_of
+from dubber_jax.dubbing.line import check_script, play_line, read_script, shipped_library
+from dubber_jax.dubbing.mix import LineAudio, character_levels, gain_of, mix_dialogue
 from dubber_jax.dubbing.project import (
   Project,
   StoredTake,
@@ -29,23 +30,16 @@ from dubber_jax.dubbing.project import (
   write_index,
 )
 from dubber_jax.dubbing.report.page import LineAssets, ReportAssets, write_report
-from dubber_jax.dubbing.timeline import (
-  LONGEST_LINE,
-  LineAudio,
-  character_levels,
-  check_slots,
-  fixed_direction,
-  gain_of,
-  mix_dialogue,
-  separate_lines,
-)
+from dubber_jax.dubbing.result import tell, words_of
+from dubber_jax.dubbing.timeline import LONGEST_LINE, check_slots, fixed_direction, separate_lines
 from dubber_jax.errors import BadInput
-from dubber_jax.inference.model_directory import Model
+from dubber_jax.inference.model import Model
 from dubber_jax.media.background import NONE, mix, read_background
 from dubber_jax.media.loudness import TARGET_LUFS, integrated, target_of
 from dubber_jax.media.mux import SOUND_RATE, container_kind, write_dubbed, write_stem
 from dubber_jax.media.sound import read_sound, resample
 from dubber_jax.media.video import probe, read_frames
+from dubber_jax.profiling import Stopwatch
 from dubber_jax.retrieval.library import Library
 from dubber_jax.storage.atomic import check_output, write_json
 from dubber_jax.types import SAMPLE_RATE, Clip, Direction, Line, Voice

@@ -27,7 +27,7 @@ from safetensors import SafetensorError
 
 from dubber_jax.director.notes.apply import describe
 from dubber_jax.errors import BadInput
-from dubber_jax.inference.model_directory import read_voices, write_voices
+from dubber_jax.inference.voice_files import read_voices, write_voices
 from dubber_jax.media.loudness import TARGET_LUFS, integrated, limit_peaks
 from dubber_jax.media.sound import write_wav
 from dubber_jax.storage.atomic import complete_file, complete_folder, write_json

@@ -19,8 +19,11 @@ from dubber_jax.config import from_json
 from dubber_jax.errors import BadInput
 from dubber_jax.export.write import FORMAT
 from dubber_jax.inference.batch import Shape
-from dubber_jax.inference.model_directory import Model, check_features, check_files, open_critic, read_voices
+from dubber_jax.inference.model import Model
+from dubber_jax.inference.model_directory import check_features, open_critic
+from dubber_jax.inference.voice_files import read_voices
 from dubber_jax.media.mel import LOG_FLOOR
+from dubber_jax.storage.checked_folder import check_files
 from dubber_jax.vocoder.inputs import Input, draw
 
 

@@ -25,16 +25,11 @@ from dubber_jax.config import Config, from_json
 from dubber_jax.errors import BadInput
 from dubber_jax.export.onnx import check_python, write_onnx
 from dubber_jax.export.programs import PLATFORMS, bucket_shape, programs
-from dubber_jax.inference.model_directory import (
-  SHIPPED,
-  Model,
-  load,
-  open_vocoder,
-  write_manifest,
-  write_model_directory,
-)
+from dubber_jax.inference.model import Model
+from dubber_jax.inference.model_directory import SHIPPED, load, open_vocoder, write_model_directory
 from dubber_jax.script.symbols import LANGUAGES, SYMBOLS
 from dubber_jax.storage.atomic import complete_folder
+from dubber_jax.storage.checked_folder import write_manifest
 from dubber_jax.training.task import drop_discriminators
 from dubber_jax.types import HOP, SAMPLE_RATE
 

@@ -1,0 +1,67 @@
+"""A loaded model: the actor with its weights, vocoder, voices and critic, and how it is called."""
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from dubber_jax.config import Config
+from dubber_jax.critic.inference import CriticModel
+from dubber_jax.errors import BadInput
+from dubber_jax.inference.batch import Shape, padded_shape
+from dubber_jax.inference.fitted_params import moved_params, norms_hash
+from dubber_jax.types import Voice
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+  """A loaded model directory, ready to perform."""
+
+  config: Config
+  params: Any  # of DirectorActor, float32 NumPy arrays
+  vocoder: Any
+  voices: dict[str, Voice]  # the voices it ships with, by name
+  path: Path
+  critic: CriticModel | None = None  # what the director listens with
+
+  @functools.cached_property
+  def module(self):
+    from dubber_jax.model import DirectorActor
+
+    return DirectorActor(self.config)
+
+  def speaking_as(self, voice: Voice) -> 'Model':
+    """The model as a voice that was fitted to it shapes it; itself where none was. Raises BadInput where the voice
+    was fitted to another one."""
+    if not voice.fit:
+      return self
+    if voice.fit_of != norms_hash(self.params):
+      raise BadInput(f'the voice {voice.name!r} was fitted to another model: find it again, with this one')
+    return dataclasses.replace(self, params=moved_params(self.params, voice.fit))
+
+  def shape(self, frames: float, phonemes: int) -> Shape:
+    """The padded lengths in which a line of so many mel frames and phonemes is performed."""
+    return padded_shape(frames, phonemes)
+
+  def predict_durations(self, batch) -> jax.Array:
+    """Log durations (B, N), of a batch as `empty_line` lays it out."""
+    return _predict(self.module)(self.params, batch)
+
+  def synthesize(self, batch, durations, controls, num_frames: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Mel (B, T, 80), pitch (B, T) Hz, emotion (B, 8); see DirectorActor.synthesize."""
+    return _synthesize(self.module, num_frames)(self.params, batch, durations, controls)
+
+
+@functools.lru_cache(maxsize=64)
+def _predict(module):
+  return jax.jit(lambda params, batch: module.apply({'params': params}, batch, method='encode')[2])
+
+
+@functools.lru_cache(maxsize=64)
+def _synthesize(module, num_frames: int):
+  def synthesize(params, batch, durations, controls):
+    return module.apply({'params': params}, batch, durations, controls, num_frames, method='synthesize')
+
+  return jax.jit(synthesize)

@@ -26,7 +26,9 @@ from dubber_jax.actor.losses import WEIGHTS, voice_losses
 from dubber_jax.critic.model import Critic
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.batch import REFERENCE, Shape, empty_batch, fill_voice, lip_frames
-from dubber_jax.inference.model_directory import Model, fitted_names, flatten, moved_params, norms_hash
+from dubber_jax.inference.fitted_params import fitted_names, moved_params, norms_hash
+from dubber_jax.inference.model import Model
+from dubber_jax.inference.model_directory import flatten
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.nn.alignment import frame_to_phoneme
 from dubber_jax.script.g2p import encode, phonemize
@@ -93,7 +95,7 @@ def is_known(model: Model, voice: Voice) -> bool:
   """Whether the critic takes what the model performs for the speaker's own already."""
   if model.critic is None:
     return False
-  from dubber_jax.rehearsal import synthesize
+  from dubber_jax.inference.synthesis import synthesize
 
   take = synthesize(model, phonemize(SENTENCE), voice, None)
   return model.critic.hear([take], voice)[0].voice >= KNOWN

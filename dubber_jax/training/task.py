@@ -1,19 +1,15 @@
 """What the one training loop serves: a network with its loss, its optimizer and its samples."""
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import optax
 
-from dubber_jax.config import Config, TrainConfig
-from dubber_jax.training.precision import in_precision
+from dubber_jax.config import TrainConfig
 from dubber_jax.training.sharding import logical_axes, path_name
-from dubber_jax.types import HOP, SAMPLE_RATE
 
 DISCRIMINATORS = 'discriminators'
 
@@ -65,54 +61,6 @@ def adamw(config: TrainConfig) -> optax.GradientTransformation:
       mask=lambda params: jax.tree.map_with_path(is_matrix, params),
     ),
   )
-
-
-def voice_task(config: Config, samples=None) -> Task:
-  """DirectorActor, trained on batches of data/batches.py, and where the config says so against discriminators, whose
-  weights lie in the same tree under 'discriminators'. Where it names a critic, that one's opinions count too."""
-  from dubber_jax.actor.losses import adversarial_losses, voice_counts, voice_losses
-  from dubber_jax.actor.mel_discriminators import MelDiscriminators
-  from dubber_jax.critic.inference import read_critic
-  from dubber_jax.model import DirectorActor
-  from dubber_jax.training.tasks.critic_guidance import guidance_losses
-
-  model, c, g = DirectorActor(config), config.adversarial, config.guidance
-  critic = read_critic(g.critic) if g.critic else None
-  apply = in_precision(config.train.precision, model.apply)
-  judges = MelDiscriminators(c.width, c.band_width)
-
-  def init(key, batch):
-    params = model.init({'params': key}, batch)['params']
-    if not c.weight:
-      return params
-    prosody = jnp.zeros((*batch['pitch'].shape, 4))
-    return params | {DISCRIMINATORS: judges.init(key, batch['mel'], prosody, batch['speaker'])['params']}
-
-  def loss(params, batch, key):
-    outputs = apply({'params': drop_discriminators(params)}, batch, True, rngs={'dropout': key})
-    losses = voice_losses(outputs, batch)
-    if c.weight:
-      losses |= adversarial_losses(judges, params[DISCRIMINATORS], outputs, batch)
-      losses['total'] += c.weight * losses['adversarial'] + c.feature_weight * losses['features']
-      losses['total'] += losses['discriminators']
-    if critic:
-      count = max(1, round(g.share * len(batch['mel'])))
-      few = {name: value[:count] for name, value in batch.items() if name != 'counts'}
-      synthesize = functools.partial(apply, {'params': drop_discriminators(params)}, method='synthesize')
-      losses |= guidance_losses(synthesize, critic, few, key)
-      losses['total'] += g.weight * losses['guidance']
-    return losses['total'], losses
-
-  def optimizer():
-    if not c.weight:
-      return adamw(config.train)
-    groups = {'actor': adamw(config.train), DISCRIMINATORS: optax.chain(adamw(config.train), optax.scale(c.quicker))}
-    return optax.partition(groups, lambda params: {name: name if name in groups else 'actor' for name in params})
-
-  def speech(batch):
-    return batch['durations'].sum() * HOP / SAMPLE_RATE
-
-  return Task(init, loss, optimizer, samples, speech=speech, counts=voice_counts)
 
 
 def drop_discriminators(params: dict) -> dict:

@@ -26,7 +26,8 @@ from dubber_jax.data.director_inputs import make_director_inputs
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.model_directory import SHIPPED
 from dubber_jax.training.checkpoints import read_config
-from dubber_jax.training.task import Task, voice_task
+from dubber_jax.training.task import Task
+from dubber_jax.training.tasks.actor import voice_task
 
 SENTENCES = Path(__file__).parents[1] / 'data' / 'text_emotion.txt'
 KEPT = ('text', 'lip', 'graphs', 'aggregators', 'emotion')  # beginnings of the parts that know nothing of the voice

@@ -26,10 +26,12 @@ from dubber_jax.evaluation.bootstrap import interval
 from dubber_jax.evaluation.metrics import egemaps as measures
 from dubber_jax.evaluation.metrics.emotion import JUDGED, SHIPPED, Discriminant, beside, softmax, standardize
 from dubber_jax.inference.model_directory import SHIPPED as MODEL
-from dubber_jax.inference.model_directory import open_vocoder, sha256, write_manifest
+from dubber_jax.inference.model_directory import open_vocoder
 from dubber_jax.media.loudness import anchor
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.sound import read_sound
+from dubber_jax.storage.checked_folder import write_manifest
+from dubber_jax.storage.hashing import sha256
 from dubber_jax.types import SAMPLE_RATE
 from dubber_jax.vocoder.griffin_lim import GriffinLim
 

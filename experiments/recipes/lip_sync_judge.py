@@ -40,9 +40,9 @@ from dubber_jax.evaluation.metrics.lip_sync import (
   shifted,
   timing_of_curve,
 )
-from dubber_jax.inference.model_directory import write_manifest
 from dubber_jax.media.sound import read_sound
 from dubber_jax.media.video import read_frames
+from dubber_jax.storage.checked_folder import write_manifest
 from dubber_jax.training.task import Task, adamw
 from dubber_jax.types import LIP_RATE, SAMPLE_RATE
 

@@ -25,7 +25,6 @@ from data_pipelines.recordings import Recording, read_recordings
 from dubber_jax.config import Config, TrainConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.bootstrap import Interval, interval
-from dubber_jax.inference.model_directory import write_manifest
 from dubber_jax.perception.visual_vad import (
   FEATURES,
   FINE,
@@ -43,6 +42,7 @@ from dubber_jax.perception.visual_vad import (
   with_contrast,
 )
 from dubber_jax.script.visemes import NAMES, SILENT, visemes_of
+from dubber_jax.storage.checked_folder import write_manifest
 from dubber_jax.training.task import Task, adamw
 from dubber_jax.types import MouthTrack
 

@@ -25,7 +25,8 @@ from dubber_jax.evaluation.benchmark.stimuli import read_films, read_lines
 from dubber_jax.evaluation.benchmark.systems import directed
 from dubber_jax.evaluation.benchmark.tables import Ablation, More, write_ablations
 from dubber_jax.evaluation.bootstrap import rank_correlation
-from dubber_jax.inference.model_directory import SHIPPED, Model
+from dubber_jax.inference.model import Model
+from dubber_jax.inference.model_directory import SHIPPED
 from dubber_jax.perception.analyze import Extractors
 
 LINES = Path(__file__).parents[1] / 'data' / 'emotional_lines.jsonl'

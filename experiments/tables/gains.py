@@ -34,7 +34,8 @@ from dubber_jax.evaluation.benchmark.stimuli import balanced, read_films, read_l
 from dubber_jax.evaluation.benchmark.systems import best_of, directed, labeled, one_way
 from dubber_jax.evaluation.benchmark.tables import Comparison, More, write_gains
 from dubber_jax.evaluation.bootstrap import Interval, interval
-from dubber_jax.inference.model_directory import SHIPPED, Model
+from dubber_jax.inference.model import Model
+from dubber_jax.inference.model_directory import SHIPPED
 
 LINES = Path(__file__).parents[1] / 'data' / 'emotional_lines.jsonl'
 TARGETS = {'emotion_accuracy': 0.236, 'naturalness': 0.189}

@@ -18,7 +18,8 @@ from dubber_jax.evaluation.benchmark.plots import draw_courses
 from dubber_jax.evaluation.benchmark.stimuli import read_films, read_lines
 from dubber_jax.evaluation.benchmark.systems import directed
 from dubber_jax.evaluation.benchmark.tables import More, write_rows
-from dubber_jax.inference.model_directory import SHIPPED, Model
+from dubber_jax.inference.model import Model
+from dubber_jax.inference.model_directory import SHIPPED
 
 LINES = Path(__file__).parents[1] / 'data' / 'development_lines.jsonl'
 WAYS = ((1, 1), (1, 4), (1, 8), (2, 1), (2, 4), (2, 8), (3, 1), (3, 4), (3, 8))

@@ -22,7 +22,7 @@ from dubber_jax.evaluation.benchmark.retrieval_variants import by_speaker, neare
 from dubber_jax.evaluation.benchmark.stimuli import read_films, read_lines
 from dubber_jax.evaluation.benchmark.systems import directed
 from dubber_jax.evaluation.benchmark.tables import More, write_rows
-from dubber_jax.inference.model_directory import Model
+from dubber_jax.inference.model import Model
 from dubber_jax.perception.analyze import read_clip
 from dubber_jax.types import Clip, Line
 

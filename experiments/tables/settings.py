@@ -26,7 +26,7 @@ from dubber_jax.evaluation.benchmark.stimuli import ACTORS, Stimulus, balanced, 
 from dubber_jax.evaluation.benchmark.systems import directed, one_way
 from dubber_jax.evaluation.benchmark.tables import More, write_rows
 from dubber_jax.evaluation.bootstrap import interval, share
-from dubber_jax.inference.model_directory import Model
+from dubber_jax.inference.model import Model
 
 LINES = Path(__file__).parents[1] / 'data' / 'emotional_lines.jsonl'
 KNOWN = ('ravdess_01', 'ravdess_02', 'ravdess_03', 'ravdess_04')  # not those whom the judge of emotion learned from

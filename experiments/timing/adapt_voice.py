@@ -23,7 +23,8 @@ from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.bootstrap import interval, share
 from dubber_jax.evaluation.metrics.speaker_similarity import load_judge, speaker_similarity
 from dubber_jax.evaluation.metrics.wer import Whisper, edits, normalize
-from dubber_jax.inference.model_directory import SHIPPED, Model, load
+from dubber_jax.inference.model import Model
+from dubber_jax.inference.model_directory import SHIPPED, load
 from dubber_jax.inference.voices import find_voice
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.sound import read_sound

@@ -20,8 +20,8 @@ from dubber_jax.evaluation.benchmark.judgements import errors, open_judge
 from dubber_jax.evaluation.bootstrap import interval
 from dubber_jax.evaluation.metrics.egemaps import functional_names, functionals
 from dubber_jax.inference.model_directory import load
+from dubber_jax.inference.synthesis import LineInputs, speech_span, synthesize_all, vocode
 from dubber_jax.perception.prosody import track_pitch
-from dubber_jax.rehearsal import LineInputs, speech_span, synthesize_all, vocode
 from dubber_jax.script.g2p import SILENCES, phonemize
 from dubber_jax.storage.cache import cache_folder
 from dubber_jax.types import HOP, MODALITIES, SAMPLE_RATE, Direction, Reading

@@ -27,7 +27,7 @@ from dubber_jax.data.packed import PackedSet, write_packed
 from dubber_jax.retrieval.library import Library
 from dubber_jax.training.sharding import make_mesh
 from dubber_jax.training.step import create_state, jit_step
-from dubber_jax.training.task import voice_task
+from dubber_jax.training.tasks.actor import voice_task
 from dubber_jax.types import EMOTIONS, MODALITIES
 
 

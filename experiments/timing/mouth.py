@@ -18,11 +18,13 @@ import numpy as np
 from tqdm import tqdm
 
 from data_pipelines.recordings import Recording, read_recordings
-from dubber_jax.dubbing.line import play_line, words_of
+from dubber_jax.dubbing.line import play_line
+from dubber_jax.dubbing.result import words_of
 from dubber_jax.evaluation.benchmark.benchmark import without_director
 from dubber_jax.evaluation.benchmark.judgements import open_judge
 from dubber_jax.evaluation.bootstrap import interval
-from dubber_jax.inference.model_directory import Model, load
+from dubber_jax.inference.model import Model
+from dubber_jax.inference.model_directory import load
 from dubber_jax.media.loudness import anchor
 from dubber_jax.media.sound import read_sound
 from dubber_jax.media.video import read_frames

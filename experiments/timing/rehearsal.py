@@ -19,6 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
+from dubber_jax.inference.synthesis import vocode
+
 LINES = Path(__file__).parents[1] / 'data' / 'development_lines.jsonl'
 
 
@@ -57,7 +59,7 @@ def main():
       heard = []
 
       def first(take, heard=heard):
-        rehearsal.vocode(model, take)
+        vocode(model, take)
         heard.append(time.perf_counter())
 
       began = time.perf_counter()

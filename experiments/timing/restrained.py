@@ -20,9 +20,9 @@ from dubber_jax.dubbing.line import play_line, shipped_library
 from dubber_jax.evaluation.benchmark.examples import Example, write_page
 from dubber_jax.evaluation.metrics.egemaps import functional_names, functionals
 from dubber_jax.inference.model_directory import load
+from dubber_jax.inference.synthesis import speech_span
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.perception.prosody import track_pitch
-from dubber_jax.rehearsal import speech_span
 from dubber_jax.script.g2p import SILENCES, phonemize
 from dubber_jax.types import EMOTIONS, HOP, SAMPLE_RATE, Clip, Line
 

@@ -18,7 +18,7 @@ from dubber_jax.config import ActorConfig, Config, DirectorConfig, MeshConfig, T
 from dubber_jax.inference.batch import Shape, empty_batch
 from dubber_jax.training.sharding import make_mesh, parameter_sharding
 from dubber_jax.training.step import abstract_state, jit_step
-from dubber_jax.training.task import voice_task
+from dubber_jax.training.tasks.actor import voice_task
 
 
 def main():

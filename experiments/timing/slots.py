@@ -10,7 +10,8 @@ from tqdm import tqdm
 
 from data_pipelines.recordings import Recording, read_recordings
 from dubber_jax.dubbing.film import dub
-from dubber_jax.inference.model_directory import Model, load
+from dubber_jax.inference.model import Model
+from dubber_jax.inference.model_directory import load
 from dubber_jax.media.sound import read_sound
 from dubber_jax.types import HOP, SAMPLE_RATE, Line, Voice
 

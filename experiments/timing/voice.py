@@ -33,7 +33,8 @@ from slots import seconds_apart, unseen_films
 from tqdm import tqdm
 
 from data_pipelines.recordings import Recording, read_recordings
-from dubber_jax.dubbing.line import play_line, shipped_library, speak
+from dubber_jax.dubbing.line import play_line, shipped_library
+from dubber_jax.dubbing.speak import speak
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.benchmark.benchmark import model_hash
 from dubber_jax.evaluation.benchmark.examples import Example, write_page
@@ -43,10 +44,11 @@ from dubber_jax.evaluation.benchmark.speakers import neutral, recordings, refere
 from dubber_jax.evaluation.bootstrap import Interval, interval, mean_of_means, ratio_of_means, share
 from dubber_jax.evaluation.metrics.speaker_similarity import speaker_similarity
 from dubber_jax.evaluation.metrics.spectral_flatness import CLASSES, flatness_by_class
-from dubber_jax.inference.model_directory import Model, load
+from dubber_jax.inference.model import Model
+from dubber_jax.inference.model_directory import load
+from dubber_jax.inference.synthesis import synthesize
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.sound import read_sound, resample, write_wav
-from dubber_jax.rehearsal import synthesize
 from dubber_jax.script.alignment import align, durations_in_frames
 from dubber_jax.storage.atomic import complete_file
 from dubber_jax.types import HOP, SAMPLE_RATE, Line, Voice

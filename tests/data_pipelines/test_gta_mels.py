@@ -7,7 +7,7 @@ from dubber_jax.config import ActorConfig, Config, DirectorConfig
 from dubber_jax.data.packed import PackedSet, quantize, write_packed
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.batch import Shape, empty_batch, fill_noise, fill_voice
-from dubber_jax.inference.model_directory import Model
+from dubber_jax.inference.model import Model
 from dubber_jax.model import DirectorActor
 
 TINY = Config(

@@ -15,14 +15,14 @@ from dubber_jax.config import Config
 from dubber_jax.dubbing import film as film_module
 from dubber_jax.dubbing.cast import Cast
 from dubber_jax.dubbing.film import dub, redo, rooms
-from dubber_jax.dubbing.line import DubbedLine, overrun_of
 from dubber_jax.dubbing.project import opened
+from dubber_jax.dubbing.result import DubbedLine, overrun_of
 from dubber_jax.errors import BadInput
-from dubber_jax.inference.model_directory import Model
+from dubber_jax.inference.model import Model
+from dubber_jax.inference.synthesis import insert_pauses
 from dubber_jax.media.mux import SOUND_RATE, write_dubbed
 from dubber_jax.media.sound import read_sound, write_wav
 from dubber_jax.media.video import probe, write_silent_clip
-from dubber_jax.rehearsal import insert_pauses
 from dubber_jax.script.g2p import phonemize
 from dubber_jax.types import EMOTIONS, HOP, SAMPLE_RATE, Direction, Line, Take, Voice
 

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from dubber_jax.actor.duration import GAP
-from dubber_jax.dubbing.line import check_script, overrun_of, slots_of, take_warnings
+from dubber_jax.dubbing.line import check_script
+from dubber_jax.dubbing.result import overrun_of, take_warnings
+from dubber_jax.dubbing.speak import slots_of
 from dubber_jax.errors import BadInput
 from dubber_jax.types import HOP, SAMPLE_RATE, Line, Take
 

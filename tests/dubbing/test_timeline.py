@@ -1,17 +1,8 @@
 import numpy as np
 import pytest
 
-from dubber_jax.dubbing.timeline import (
-  EDGE,
-  EVEN,
-  LineAudio,
-  character_levels,
-  check_slots,
-  fill,
-  gain_of,
-  mix_dialogue,
-  separate_lines,
-)
+from dubber_jax.dubbing.mix import EDGE, EVEN, LineAudio, character_levels, fill, gain_of, mix_dialogue
+from dubber_jax.dubbing.timeline import check_slots, separate_lines
 from dubber_jax.errors import BadInput
 from dubber_jax.media.loudness import integrated
 from dubber_jax.types import SAMPLE_RATE, Line

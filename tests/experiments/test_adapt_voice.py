@@ -78,7 +78,7 @@ def test_only_what_the_voice_shapes_is_moved(completed, replay, monkeypatch):
   def loss(params, batch, key):  # every parameter has a gradient
     return sum(p.sum() for p in jax.tree.leaves(params)), {}
 
-  monkeypatch.setattr('dubber_jax.training.task.voice_task', lambda config: Task(None, loss, None))
+  monkeypatch.setattr('dubber_jax.training.tasks.actor.voice_task', lambda config: Task(None, loss, None))
   experiment, config = completed(replay)
   batch = empty_batch(config, Shape(1, 16, 8, 8, 16))
   shapes = jax.eval_shape(lambda: DirectorActor(config).init({'params': jax.random.key(0)}, batch)['params'])

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from dubber_jax.export import export
-from dubber_jax.inference.model_directory import write_manifest
+from dubber_jax.storage.checked_folder import write_manifest
 
 
 @pytest.fixture(scope='session')

@@ -9,7 +9,7 @@ import pytest
 
 from dubber_jax.errors import BadInput
 from dubber_jax.export import export, load
-from dubber_jax.rehearsal import synthesize, vocode
+from dubber_jax.inference.synthesis import synthesize, vocode
 from dubber_jax.script.g2p import encode, phonemize
 from dubber_jax.types import MODALITIES, Direction, Exemplars, MouthTrack, Reading
 from dubber_jax.vocoder.inputs import draw

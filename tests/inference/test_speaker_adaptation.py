@@ -8,9 +8,10 @@ import pytest
 
 from dubber_jax.errors import BadInput
 from dubber_jax.inference import speaker_adaptation
-from dubber_jax.inference.model_directory import fitted_names, read_voices, write_voices
+from dubber_jax.inference.fitted_params import fitted_names
 from dubber_jax.inference.speaker_adaptation import Piece, adapt_voice, cut_pieces
-from dubber_jax.rehearsal import LineInputs, synthesize_all
+from dubber_jax.inference.synthesis import LineInputs, synthesize_all
+from dubber_jax.inference.voice_files import read_voices, write_voices
 from dubber_jax.script.asr import recognize
 from dubber_jax.script.g2p import encode, phonemize
 from dubber_jax.types import SAMPLE_RATE, Direction

@@ -6,7 +6,8 @@ import numpy as np
 import optax
 import pytest
 
-from dubber_jax.authentic_dubber.losses import diagonal_band, published_optimizer
+from dubber_jax.authentic_dubber.losses import diagonal_band
+from dubber_jax.authentic_dubber.optimizer import published_optimizer
 from dubber_jax.convert.parity import compare
 
 KEPT = Path(__file__).parents[1] / 'reference_parity' / 'fixtures'

@@ -50,7 +50,7 @@ def small_batch(config, dtype=np.float32, items=8):
 
 def numpy_task(config, dtype=np.float32):
   """The voice, its weights drawn by NumPy: the model's own initializers take long to compile."""
-  from dubber_jax.training.task import voice_task
+  from dubber_jax.training.tasks.actor import voice_task
 
   task = voice_task(config)
   with jax.enable_x64(False):

@@ -78,7 +78,7 @@ def test_every_parameter_of_both_assemblies_has_named_axes():
   from test_published import random_batch
 
   from dubber_jax.authentic_dubber.model import PublishedConfig, PublishedDirectorActor
-  from dubber_jax.training.task import voice_task
+  from dubber_jax.training.tasks.actor import voice_task
 
   published = PublishedDirectorActor(PublishedConfig(text_layers=2, lip_layers=2, cross_layers=2, decoder_layers=2))
   trees = [

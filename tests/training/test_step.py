@@ -12,7 +12,8 @@ from dubber_jax.errors import BadInput
 from dubber_jax.training.planning.roofline import products
 from dubber_jax.training.precision import in_precision
 from dubber_jax.training.step import abstract_state, make_gradient, make_step
-from dubber_jax.training.task import Task, voice_task
+from dubber_jax.training.task import Task
+from dubber_jax.training.tasks.actor import voice_task
 
 
 def test_batch_taken_in_parts_has_the_gradient_of_the_whole():

@@ -27,11 +27,11 @@ from dubber_jax.evaluation.benchmark.stimuli import Stimulus
 from dubber_jax.evaluation.bootstrap import Gain, Interval, crossed, paired
 from dubber_jax.evaluation.metrics.emotion import beside, direction, load_judge, softmax
 from dubber_jax.evaluation.metrics.speaker_similarity import speaker_similarity
-from dubber_jax.inference.model_directory import Model
+from dubber_jax.inference.model import Model
 from dubber_jax.media.loudness import anchor
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.sound import read_sound, write_wav
-from dubber_jax.rehearsal import compile_clock
+from dubber_jax.profiling import compile_clock
 from dubber_jax.retrieval.library import Library
 from dubber_jax.types import EMOTIONS, SAMPLE_RATE, Clip, Line, Take, Voice
 

@@ -16,7 +16,7 @@ from dubber_jax.evaluation.benchmark.finetune_director import train_path
 from dubber_jax.evaluation.benchmark.judgements import open_judge
 from dubber_jax.evaluation.benchmark.stimuli import Stimulus, spread
 from dubber_jax.evaluation.metrics.lip_sync import load_judge as load_lip_judge
-from dubber_jax.inference.model_directory import Model
+from dubber_jax.inference.model import Model
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,10 @@ import optax
 from dubber_jax.config import AdversarialConfig, Config, DataConfig, GuidanceConfig, TrainConfig
 from dubber_jax.data.batches import VoiceBatches
 from dubber_jax.inference.batch import Shape, empty_batch
-from dubber_jax.inference.model_directory import Model, flatten
-from dubber_jax.training.task import Task, adamw, voice_task
+from dubber_jax.inference.model import Model
+from dubber_jax.inference.model_directory import flatten
+from dubber_jax.training.task import Task, adamw
+from dubber_jax.training.tasks.actor import voice_task
 
 PATH = ('graphs', 'aggregators', 'emotion', 'join', 'directed')  # beginnings of names
 ANEW = ('graphs', 'aggregators')  # of these, what is drawn anew for arms whose tree is another

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.inference.model_directory import Model, norms_hash
+from dubber_jax.inference.fitted_params import norms_hash
+from dubber_jax.inference.model import Model
 from dubber_jax.inference.voices import make_voice
 from dubber_jax.media.sound import read_sound
 from dubber_jax.types import SAMPLE_RATE, Voice

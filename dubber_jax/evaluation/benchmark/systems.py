@@ -9,8 +9,8 @@ from dubber_jax.director.review import WEIGHTS
 from dubber_jax.dubbing.line import play_line, read_script
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.benchmark.benchmark import System, SystemInput, SystemOutput, without_director
+from dubber_jax.inference.synthesis import LineInputs, synthesize_all, vocode
 from dubber_jax.perception.analyze import Extractors, follow_mouth
-from dubber_jax.rehearsal import LineInputs, synthesize_all, vocode
 from dubber_jax.retrieval.library import Library
 from dubber_jax.types import EMOTIONS, MODALITIES, Direction, Exemplars, Reading
 

@@ -106,7 +106,7 @@ def load_judge(path: str | Path | None = None) -> EmotionJudge:
 
   Raises BadInput where a file is missing or not the one that was written, and where it knows other functionals.
   """
-  from dubber_jax.inference.model_directory import check_files
+  from dubber_jax.storage.checked_folder import check_files
 
   path = Path(path) if path else SHIPPED
   if not (path / 'MANIFEST.json').exists():

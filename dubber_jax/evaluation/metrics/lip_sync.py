@@ -227,7 +227,7 @@ def leveled(mel: np.ndarray) -> np.ndarray:
 @functools.lru_cache(maxsize=2)
 def load_judge(path: str | Path | None = None) -> LipSyncJudge:
   """The judge that ships, or another folder's. Raises BadInput where a file is missing or not as it was written."""
-  from dubber_jax.inference.model_directory import check_files
+  from dubber_jax.storage.checked_folder import check_files
 
   path = Path(path) if path else SHIPPED
   if not (path / 'MANIFEST.json').exists():

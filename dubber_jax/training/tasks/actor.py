@@ -1,16 +1,22 @@
 """Trains an arm whose task is the voice: features, batches, loop."""
 
+import functools
 from pathlib import Path
+
+import jax.numpy as jnp
+import optax
 
 from dubber_jax.config import Config
 from dubber_jax.data.batches import VoiceBatches
 from dubber_jax.training.distributed import host_share
 from dubber_jax.training.loop import train
+from dubber_jax.training.precision import in_precision
 from dubber_jax.training.sharding import make_mesh
 from dubber_jax.training.step import TrainState
-from dubber_jax.training.task import voice_task
+from dubber_jax.training.task import DISCRIMINATORS, Task, adamw, drop_discriminators
 from dubber_jax.training.tasks.actor_samples import voice_samples
 from dubber_jax.training.weight_export import initial_weights
+from dubber_jax.types import HOP, SAMPLE_RATE
 
 
 def train_voice(config: Config, workdir, folders, readings=None, **options) -> TrainState:
@@ -20,3 +26,51 @@ def train_voice(config: Config, workdir, folders, readings=None, **options) -> T
   batches = VoiceBatches(config, folders, readings, host=host_share(make_mesh(config.mesh)), listing=listing)
   task = voice_task(config, voice_samples(config, batches[0]))
   return train(config, task, batches, workdir, initial_weights(config, workdir), **options)
+
+
+def voice_task(config: Config, samples=None) -> Task:
+  """DirectorActor, trained on batches of data/batches.py, and where the config says so against discriminators, whose
+  weights lie in the same tree under 'discriminators'. Where it names a critic, that one's opinions count too."""
+  from dubber_jax.actor.losses import adversarial_losses, voice_counts, voice_losses
+  from dubber_jax.actor.mel_discriminators import MelDiscriminators
+  from dubber_jax.critic.inference import read_critic
+  from dubber_jax.model import DirectorActor
+  from dubber_jax.training.tasks.critic_guidance import guidance_losses
+
+  model, c, g = DirectorActor(config), config.adversarial, config.guidance
+  critic = read_critic(g.critic) if g.critic else None
+  apply = in_precision(config.train.precision, model.apply)
+  judges = MelDiscriminators(c.width, c.band_width)
+
+  def init(key, batch):
+    params = model.init({'params': key}, batch)['params']
+    if not c.weight:
+      return params
+    prosody = jnp.zeros((*batch['pitch'].shape, 4))
+    return params | {DISCRIMINATORS: judges.init(key, batch['mel'], prosody, batch['speaker'])['params']}
+
+  def loss(params, batch, key):
+    outputs = apply({'params': drop_discriminators(params)}, batch, True, rngs={'dropout': key})
+    losses = voice_losses(outputs, batch)
+    if c.weight:
+      losses |= adversarial_losses(judges, params[DISCRIMINATORS], outputs, batch)
+      losses['total'] += c.weight * losses['adversarial'] + c.feature_weight * losses['features']
+      losses['total'] += losses['discriminators']
+    if critic:
+      count = max(1, round(g.share * len(batch['mel'])))
+      few = {name: value[:count] for name, value in batch.items() if name != 'counts'}
+      synthesize = functools.partial(apply, {'params': drop_discriminators(params)}, method='synthesize')
+      losses |= guidance_losses(synthesize, critic, few, key)
+      losses['total'] += g.weight * losses['guidance']
+    return losses['total'], losses
+
+  def optimizer():
+    if not c.weight:
+      return adamw(config.train)
+    groups = {'actor': adamw(config.train), DISCRIMINATORS: optax.chain(adamw(config.train), optax.scale(c.quicker))}
+    return optax.partition(groups, lambda params: {name: name if name in groups else 'actor' for name in params})
+
+  def speech(batch):
+    return batch['durations'].sum() * HOP / SAMPLE_RATE
+
+  return Task(init, loss, optimizer, samples, speech=speech, counts=voice_counts)

@@ -10,7 +10,7 @@ from dubber_jax.config import MeshConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.training.planning.accelerators import find_accelerator
 from dubber_jax.training.planning.dry_run import dry_run, report
-from dubber_jax.training.task import voice_task
+from dubber_jax.training.tasks.actor import voice_task
 
 
 def test_mesh_of_64_chips_is_looked_at_on_one_cpu():

@@ -11,14 +11,8 @@ from dubber_jax.data.packed import quantize, write_packed
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import filterbank, frame, mel_numpy, mel_of_frames
 from dubber_jax.training.step import create_state, make_step
-from dubber_jax.training.tasks.vocoder import (
-  VocoderBatches,
-  below_8_khz,
-  energy_distance,
-  fill_pitch,
-  is_narrow,
-  vocoder_task,
-)
+from dubber_jax.training.tasks.vocoder import VocoderBatches, below_8_khz, fill_pitch, is_narrow, vocoder_task
+from dubber_jax.vocoder.losses import energy_distance
 
 CONFIG = Config(
   name='small',

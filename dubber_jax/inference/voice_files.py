@@ -1,0 +1,44 @@
+"""Voices as safetensors: speaker embedding, reference mel and adapted parameters by name."""
+
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from dubber_jax.types import Voice
+
+
+def write_voices(voices: dict[str, Voice], path: Path, mel_type=np.float32):
+  """Voices by name in one file: NAME/embedding, NAME/reference_mel and, of fitted ones, NAME/fit/PARAMETER; the actor
+  that they were fitted to stands in its metadata."""
+  arrays, fitted = {}, {}
+  for name, voice in voices.items():
+    arrays[f'{name}/embedding'] = np.float32(voice.embedding)
+    arrays[f'{name}/reference_mel'] = voice.reference_mel.astype(mel_type)
+    arrays |= {f'{name}/fit/{parameter}': np.float32(value) for parameter, value in voice.fit.items()}
+    if voice.fit:
+      fitted[name] = voice.fit_of
+  save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, path, fitted or None)
+
+
+def read_voices(path: Path) -> dict[str, Voice]:
+  """What `write_voices` wrote."""
+  by_name: dict[str, dict] = {}
+  with safe_open(path, 'np') as file:
+    fitted = file.metadata() or {}
+    for key in file.keys():  # noqa: SIM118 (a file is no dictionary)
+      name, fit, part = key.partition('/fit/')
+      if not fit:
+        name, _, part = key.rpartition('/')
+      by_name.setdefault(name, {})[f'{fit[1:]}{part}'] = file.get_tensor(key)
+  return {
+    name: Voice(
+      parts['embedding'],
+      parts['reference_mel'].astype(np.float32),
+      name,
+      fit={k.removeprefix('fit/'): v for k, v in parts.items() if k.startswith('fit/')},
+      fit_of=fitted.get(name, ''),
+    )
+    for name, parts in sorted(by_name.items())
+  }

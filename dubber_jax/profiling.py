@@ -1,0 +1,50 @@
+"""Wall-clock time of stages, with the time that XLA spends compiling told apart."""
+
+import functools
+import time
+from dataclasses import dataclass, field
+
+import jax
+
+
+class CompileClock:
+  """Seconds that XLA has spent compiling in this process, so that they can be told from the work itself."""
+
+  def __init__(self):
+    self.seconds = 0.0
+    jax.monitoring.register_event_duration_secs_listener(self._add)
+
+  def _add(self, event: str, seconds: float, **_):
+    if event.startswith('/jax/core/compile/'):
+      self.seconds += seconds
+
+
+@functools.cache
+def compile_clock() -> CompileClock:
+  return CompileClock()
+
+
+@dataclass
+class Stopwatch:
+  """Seconds by stage, in the order in which the stages first began; compilation counts apart."""
+
+  seconds: dict[str, float] = field(default_factory=dict)
+  compiling: float = 0.0
+
+  def __call__(self, stage: str):
+    return _Lap(self, stage)
+
+
+@dataclass
+class _Lap:
+  watch: Stopwatch
+  stage: str
+
+  def __enter__(self):
+    self.began, self.compiled = time.perf_counter(), compile_clock().seconds
+
+  def __exit__(self, *_):
+    compiling = compile_clock().seconds - self.compiled
+    spent = time.perf_counter() - self.began - compiling
+    self.watch.compiling += compiling
+    self.watch.seconds[self.stage] = self.watch.seconds.get(self.stage, 0.0) + spent
