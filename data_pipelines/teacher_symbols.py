@@ -127,7 +127,7 @@ def map_english(phonemes: str, durations) -> tuple[list[str], np.ndarray]:
 def place(wave: np.ndarray, symbols: list[str], steps: np.ndarray) -> Alignment:
   """When each symbol is heard in the teacher's sound (S,) at 24 kHz.
 
-  The teacher's durations run 60 ms behind its sound (docs/teacher_corpus.md has the measurement), and it counts the
+  The teacher's durations run 60 ms behind its sound (docs/results/teacher_corpus.md), and it counts the
   silence of a pause to the phone before it. So edges between phones are moved by that lag, and pauses are where the
   sound is quiet. A mark without a pause of 60 ms has no length, and '@sp' without one is left out: half of its time
   goes to either side. As in forced alignments, a mark at the end has no length and '@sil' all of the silence.

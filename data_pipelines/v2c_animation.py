@@ -8,7 +8,7 @@ which `dubber_jax.authentic_dubber.collate.collate` makes batches of. GRID is ke
     python -m data_pipelines.v2c_animation --check DIR         # says which clips cannot be used, and why
     python -m data_pipelines.v2c_animation --lists DIR         # makes the retrieval lists
 
-Where the released reader is wrong, the evident intention is done: docs/reproduction.md lists the differences.
+Where the released reader is wrong, the evident intention is done: docs/results/reproduction.md lists the differences.
 """
 
 import argparse
@@ -168,11 +168,12 @@ class FeatureTree:
   ):
     self.root, self.layout, self.exemplars, self.unused = epath.Path(root), layout, exemplars, unused
     if not self.root.is_dir():
-      raise BadInput(f'{self.root}: no such folder of features; see docs/v2c_animation.md for where to get them')
+      raise BadInput(f'{self.root}: no such folder of features; see docs/how-to/v2c_animation.md for where to get them')
     if exemplars and not any((self.root / name).parent.is_dir() for name in layout.scene):
       raise BadInput(
         f'{self.root}: there are no emotion embeddings ({layout.scene[0].split("/")[0]}/ and others, '
-        'docs/v2c_animation.md), which StyleDubber does not have: train arm `silent` (tree.exemplars 0), or add them'
+        'docs/how-to/v2c_animation.md), which StyleDubber does not have: train arm `silent` (tree.exemplars 0), '
+        'or add them'
       )
     self.listing = self.root / listing
     self.entries = read_listing(self.listing, layout)

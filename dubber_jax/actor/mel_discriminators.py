@@ -2,7 +2,8 @@
 
 Trained on distances alone a mel is the mean of all that might be said, and sounds so. One discriminator hears the whole
 spectrum, told who speaks and at what pitch; another hears each band of it by itself, which leaves it the texture.
-Sources: GANSpeech (arXiv 2106.15153), least squares as in HiFi-GAN (arXiv 2010.05646). docs/voice.md has what it gave.
+Sources: GANSpeech (arXiv 2106.15153), least squares as in HiFi-GAN (arXiv 2010.05646).
+Measured effect: docs/results/voice.md.
 """
 
 import flax.linen as nn

@@ -1,4 +1,4 @@
-"""A trained model as an artifact that serves without the training code. See docs/export.md."""
+"""A trained model as an artifact that serves without the training code. See docs/how-to/export.md."""
 
 import importlib
 

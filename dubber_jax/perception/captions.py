@@ -9,7 +9,7 @@ import numpy as np
 
 from dubber_jax.types import EMOTIONS
 
-# How often perception's first guess is wrong, measured (docs/perception.md): training must not trust captions more.
+# How often perception's first guess is wrong (docs/results/perception.md): training must not trust captions more.
 ERROR_RATES = {'scene': 0.8, 'face': 0.5, 'text': 0.3}
 DROP_RATE = 0.1  # a modality that is missing altogether: no face, an off-screen line
 

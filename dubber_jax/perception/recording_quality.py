@@ -1,7 +1,7 @@
 """What is wrong with a recording of a voice: noise, echo, music, a second speaker, a whisper, a child, a telephone.
 
 Each is a number with a threshold, set from the corpora and from what was made worse by known amounts
-(`experiments/timing/voice_quality.py`; the rates stand in docs/dubbing.md).
+(`experiments/timing/voice_quality.py`; the rates stand in docs/results/dubbing.md).
 """
 
 from dataclasses import dataclass

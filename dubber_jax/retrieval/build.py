@@ -61,7 +61,7 @@ def build_library(
 ) -> Library:
   """Reads the clips of `data` and writes a library directory to `out`, complete or not at all.
 
-  data: a .jsonl (rows with id, speaker, file, text, emotion, as docs/footage.md says), a folder of such files,
+  data: a .jsonl (rows with id, speaker, file, text, emotion, as docs/how-to/footage.md says), a folder of such files,
   or a folder of clips with a .txt (the line) or .srt, .vtt, .ass (a line each) of the same name beside them;
   a folder within it names the speaker. only: fields that a row must have, as {'split': 'train_a'}; without it
   rows of a test or validation split are left out. licence: of the clips. portable: for a library that is

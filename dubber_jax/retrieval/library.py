@@ -1,7 +1,7 @@
 """The footage library: reference performances, their embeddings and their prosody, on disk and in memory.
 
-A library directory (docs/footage.md) holds clips.jsonl, one .npy of embeddings for each of scene, face, text
-and sound, prosody.npy, manifest.json and, for large libraries, ScaNN's indices under scann/.
+A library directory (docs/reference/file_formats.md) holds clips.jsonl, one .npy of embeddings for each of scene, face,
+text and sound, prosody.npy, manifest.json and, for large libraries, ScaNN's indices under scann/.
 """
 
 import functools

@@ -54,7 +54,7 @@ class ExactSearch:
 class ScannSearch:
   """Google's ScaNN: a tree of leaves, quantized scores, exact scores for the best candidates.
 
-  Answers as ExactSearch does, up to its recall (docs/footage.md gives the figures). Build it from rows
+  Answers as ExactSearch does, up to its recall (docs/results/footage.md gives the figures). Build it from rows
   with `build`, keep it with `save`, open it with `load`.
   """
 

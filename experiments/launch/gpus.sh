@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Trains an experiment on the GPUs of this machine or, under Slurm, of several: sbatch -N 2 experiments/launch/gpus.sh
 #SBATCH --ntasks-per-node=1 --gres=gpu:8 --signal=TERM@120
-# Edit this block; docs/pods.md explains it. One process drives all GPUs of a node.
+# Edit this block; docs/how-to/pods.md explains it. One process drives all GPUs of a node.
 set -euo pipefail
 RUN=runs/film                # on a disk that all nodes share, or gs://
 EXPERIMENT=experiments/recipes/first_voice.py

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains an experiment on every host of one or more TPU slices. Edit this block; docs/pods.md explains it.
+# Trains an experiment on every host of one or more TPU slices. Edit this block; docs/how-to/pods.md explains it.
 set -euo pipefail
 PROJECT=my-project
 ZONE=us-east5-a

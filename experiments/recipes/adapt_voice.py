@@ -10,7 +10,7 @@ none, only what the voice conditions moves.
 
 200 steps take about four minutes of a quiet CPU core, the first compilation included. Expect a likeness (GE2E) of about
 0.8 from 45 s of a voice, where the model that has not heard it gives 0.5 to 0.7. Measured 2026-11-22 on two voices of
-VCTK, by experiments/timing/adapt_voice.py; docs/adapt_voice.md has the table.
+VCTK, by experiments/timing/adapt_voice.py; docs/results/adapt_voice.md has the table.
 """
 
 import dataclasses

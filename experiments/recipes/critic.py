@@ -13,7 +13,7 @@ always pleases it (training/tasks/critic_guidance.py).
 
 Of RAVDESS they learn from actors 01-10 alone; judges learned from 11-18, and all are measured on 19-22. LibriSpeech
 (251 people of train-clean-100, no texts) teaches speaker similarity and naturalness; the judge of speaker similarity
-learned from none of them (GE2E: train-other-500 and VoxCeleb). Judges: docs/judges.md.
+learned from none of them (GE2E: train-other-500 and VoxCeleb). Judges: docs/results/judges.md.
 """
 
 import argparse

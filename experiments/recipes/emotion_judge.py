@@ -282,7 +282,7 @@ def main():
   parser.add_argument('--cross-validate', action='store_true', help='by actors 11-18 alone; writes nothing')
   parser.add_argument('--cache', type=Path, default=Path('cache/judge'), help='where functionals are kept')
   parser.add_argument('-o', '--out', type=Path, default=SHIPPED)
-  parser.add_argument('--picture', type=Path, default=Path('docs/emotion_judge.png'))
+  parser.add_argument('--picture', type=Path, default=Path('docs/results/emotion_judge.png'))
   options = parser.parse_args()
   clips = Clips('train_b', options.cache)
   if options.cross_validate:

@@ -18,7 +18,7 @@ any.
 
 Features take about 25 minutes on two cores, `speech` 25, `film` 50, `sharp` 100 and `felt` 55, most of it shared with
 other work.
-What each gives is in docs/voice.md; the figures of what ships, in its CARD.md.
+What each gives is in docs/results/voice.md; the figures of what ships, in its CARD.md.
 """
 
 import dataclasses

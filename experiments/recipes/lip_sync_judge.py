@@ -5,7 +5,7 @@
     python experiments/recipes/lip_sync_judge.py --measure     # the judge that ships, once more
 
 Forty minutes of one shared CPU core, of which eight cut mouths out of 971 films (kept in cache/lip_sync). Stopped, the
-same command goes on. What it can tell is in docs/judges.md.
+same command goes on. What it can tell is in docs/results/judges.md.
 """
 
 import argparse

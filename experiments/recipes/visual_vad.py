@@ -5,7 +5,7 @@
 
 Some ten minutes of one CPU core, estimated on a shared one; all but two follow mouths and align words (kept in
 cache/visual_vad). Expect speech told from silence in 0.96 of the frames of s1's films not trained on, and 0.85 of those
-of s2 to s5. What it is worth to a dubbed line: experiments/timing/mouth.py, docs/perception.md.
+of s2 to s5. What it is worth to a dubbed line: experiments/timing/mouth.py, docs/results/perception.md.
 """
 
 import argparse

@@ -7,7 +7,7 @@
 
 `distance` learns by the spectral energy distance alone; a step costs a quarter of one with discriminators. Speech of
 some 300 people: recordings, synthetic voices, and LibriSpeech, whose text is not known. `gta` learns from recordings
-whose text is known, since the actor has to speak them. docs/voice.md has the log.
+whose text is known, since the actor has to speak them. docs/results/voice.md has the log.
 """
 
 import dataclasses

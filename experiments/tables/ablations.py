@@ -1,6 +1,7 @@
 """The twelve rows of the paper's ablation: what each part of the director brings.
 
-    dubber evaluate experiments/tables/ablations.py -o docs/benchmarks --workers 2    # 3 seeds: 50 min of two threads
+    # 3 seeds: 50 min of 2 threads:
+    dubber evaluate experiments/tables/ablations.py -o docs/results/benchmarks --workers 2
     dubber evaluate experiments/tables/ablations.py --limit 6 --seeds 1 --train-steps 4   # does it work?
 
 Every row plays one take, so that a rehearsal does not make up for what is missing. Rows 1 to 9 are switches on the same

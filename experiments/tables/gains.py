@@ -1,9 +1,9 @@
 """What the director brings over one-way dubbing: the two headline gains, with their intervals.
 
-    dubber evaluate experiments/tables/gains.py --workers 2 -o docs/benchmarks  # 118 clips, 3 seeds: an hour of two
-    threads dubber evaluate experiments/tables/gains.py --limit 6 --seeds 1            # does it work?
-    dubber evaluate experiments/tables/gains.py --train-steps 200              # every arm's emotion path trained alike
-    before
+    # 118 clips, 3 seeds: 1 h of 2 threads:
+    dubber evaluate experiments/tables/gains.py -o docs/results/benchmarks --workers 2
+    dubber evaluate experiments/tables/gains.py --limit 6 --seeds 1    # does it work?
+    dubber evaluate experiments/tables/gains.py --train-steps 200      # trains every arm's emotion path alike before
 
 Ways, all with the same weights unless they are trained:
   off          one way: no director, one take
@@ -16,7 +16,7 @@ Ways, all with the same weights unless they are trained:
 Clips: the lines of emotional_lines.jsonl in the voices of RAVDESS actors 19-22, half of them with a drawn face, and the
 six films of CREMA-D in a stranger's voice: all of them people whom nothing has heard, known by another recording of
 theirs (Dub 3.0). The director reads words and pixels, never the label. Targets +23.6 % emotional accuracy and +18.9 %
-predicted MOS; the last measured report is docs/benchmarks/gains.md.
+predicted MOS; the last measured report is docs/results/benchmarks/gains.md.
 """
 
 import json

@@ -1,10 +1,10 @@
 """What rounds and candidates bring: the same clips, rehearsed more and more.
 
-    dubber evaluate experiments/tables/rehearsal.py -o docs/benchmarks --limit 42 --seeds 1
+    dubber evaluate experiments/tables/rehearsal.py -o docs/results/benchmarks --limit 42 --seeds 1
 
 Ways are named rRcC: R rounds at most of C candidates. Clips are like those of experiments/tables/gains.py: emotional
 lines, the ones that the director was developed on, in the voices of RAVDESS actors 19-22. Judges are not the critic.
-The last measured report is docs/benchmarks/rehearsal.md; docs/director.md says what it means.
+The last measured report is docs/results/benchmarks/rehearsal.md; docs/results/director.md says what it means.
 """
 
 from pathlib import Path

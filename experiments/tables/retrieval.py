@@ -1,6 +1,7 @@
 """How the director recalls: how many clips, by which measure, whose, and how they are searched.
 
-    dubber evaluate experiments/tables/retrieval.py -o docs/benchmarks --workers 2    # 3 seeds: 20 min of two threads
+    # 3 seeds: 20 min of 2 threads:
+    dubber evaluate experiments/tables/retrieval.py -o docs/results/benchmarks --workers 2
     dubber evaluate experiments/tables/retrieval.py --limit 6 --seeds 1               # does it work?
 
 One take a clip, without a rehearsal, all rows with the weights of the base, which was trained with K = 3. Embeddings of

@@ -1,8 +1,9 @@
 """Dubbing settings: a voice that the actor knows (Dub 2.0), and a stranger's (Dub 3.0), with and without the director.
 
-    dubber evaluate experiments/tables/settings.py -o docs/benchmarks --workers 2        # 162 clips, 3 seeds: half an
-    hour dubber evaluate experiments/tables/settings.py --settings 1.0 --seeds 1              # a film's own sound as
-    the voice dubber evaluate experiments/tables/settings.py --limit 8 --seeds 1                   # does it work?
+    # 162 clips, 3 seeds: half an hour:
+    dubber evaluate experiments/tables/settings.py -o docs/results/benchmarks --workers 2
+    dubber evaluate experiments/tables/settings.py --settings 1.0 --seeds 1   # the film's own sound as the voice
+    dubber evaluate experiments/tables/settings.py --limit 8 --seeds 1        # does it work?
 
 Of each setting there are emotional lines, as in experiments/tables/gains.py, in voices of RAVDESS actors, and films of
 GRID that nothing was trained on, whose own sound is there to compare with: how far spectrum, pitch and stress are from

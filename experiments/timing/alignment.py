@@ -4,8 +4,8 @@
     python experiments/timing/alignment.py --clips 100
 
 A boundary is the start of a clip's first word or the end of any word. Expect a median of 20 ms (at most 25)
-and a 90th percentile of 60 ms (at most 60). GRID's times were made by a recognizer too; docs/alignment.md says where
-they err.
+and a 90th percentile of 60 ms (at most 60). GRID's times were made by a recognizer too; docs/results/alignment.md
+says where they err.
 """
 
 import argparse

@@ -1,7 +1,6 @@
 """Does the actor obey? Each control over its range, measured on the sound, with word errors at both ends.
 
-    python experiments/timing/controls.py -o docs        # some minutes on two cores: docs/controls.md and
-    docs/controls.png
+    python experiments/timing/controls.py     # writes docs/results/controls.md and .png; some minutes on two cores
 
 Everyday lines in the shipped voices, without a slot, in the sound that `dubber speak` gives but for its last level.
 Everything is measured against the same line in the same voice by a plain direction: pitch by swift-f0 (median and 10th
@@ -170,7 +169,7 @@ def main():
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument('--model', help='model directory (default: the shipped one)')
   parser.add_argument('--lines', type=int, default=20)
-  parser.add_argument('-o', '--out', type=Path, default=Path('docs'))
+  parser.add_argument('-o', '--out', type=Path, default=Path('docs/results'))
   given = parser.parse_args()
   jax.config.update('jax_compilation_cache_dir', str(cache_folder() / 'xla'))
   model = load(given.model)

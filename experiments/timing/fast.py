@@ -4,7 +4,7 @@
     one core
 
 One-way takes without pauses, in slots that ask for each rate; words by Whisper base. Can be stopped and started again:
-what is judged is kept in `--out`. The table stands in docs/dubbing.md.
+what is judged is kept in `--out`. The table stands in docs/results/dubbing.md.
 """
 
 import argparse

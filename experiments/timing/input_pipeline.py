@@ -8,7 +8,7 @@ The same items are read packed and as array_record, with the director's nodes as
 `stage` model at its own size on the same machine, in the same run. Memory is the process's own: file pages that the
 system keeps mapped are counted apart, since it takes them back when it needs them.
 Expect at least 20 items delivered for one trained, and memory flat to 2 % over the second half of the items.
-Measured figures: docs/data.md.
+Measured figures: docs/results/training.md.
 """
 
 import argparse

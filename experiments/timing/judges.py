@@ -1,6 +1,6 @@
 """What judges and critic say of speech that is spoilt by known amounts, and whether they agree.
 
-    python experiments/timing/judges.py -o docs              # docs/ladder.md, .json and .png; ten minutes of one core
+    python experiments/timing/judges.py -o docs/results    # degraded_speech.md, .json and .png; ten minutes of one core
 
 Recordings that nothing was trained on, in ten conditions from as they are to badly damaged, heard by the two predictors
 of naturalness (distillMOS, DNSMOS), by Whisper, by the GE2E judge of likeness, and by the director's critic. A
@@ -72,7 +72,9 @@ def main():
   parser.add_argument('-o', '--out', required=True)
   parser.add_argument('--model')
   parser.add_argument('--each', type=int, default=4, help='recordings of a speaker')
-  parser.add_argument('--work', default='runs/ladder', help='folder for judgements, which the next run finds again')
+  parser.add_argument(
+    '--work', default='runs/degraded_speech', help='folder for judgements, which the next run finds again'
+  )
   given = parser.parse_args()
   out, model = Path(given.out), load(given.model)
   kept, spoil, rows = JsonlCache(Path(given.work) / 'judged.jsonl'), conditions(model.vocoder), []
@@ -174,10 +176,10 @@ def write(out: Path, rows: list[dict], names: list[str], emotions: dict[str, flo
     + ', '.join(f'{name} {value:.3g}' for name, value in emotions.items())
     + '.',
   ]
-  (out / 'ladder.md').write_text('\n'.join(lines) + '\n', encoding='utf-8')
+  (out / 'degraded_speech.md').write_text('\n'.join(lines) + '\n', encoding='utf-8')
   found = {'agreements': agreements, 'emotions': emotions, 'sounds': rows}
-  (out / 'ladder.json').write_text(json.dumps(found, indent=1) + '\n')
-  draw(out / 'ladder.png', said, names)
+  (out / 'degraded_speech.json').write_text(json.dumps(found, indent=1) + '\n')
+  draw(out / 'degraded_speech.png', said, names)
   print('\n'.join(lines))
 
 

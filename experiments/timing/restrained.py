@@ -1,7 +1,6 @@
 """Restrained sadness, directed: the case for which a director is wanted, in three rounds of a person's notes.
 
-    python experiments/timing/restrained.py -o docs/restrained      # a minute: index.html with sound, rounds.png,
-    rounds.md
+    python experiments/timing/restrained.py -o docs/results/restrained  # 1 min: index.html, rounds.png, rounds.md
 
 A line whose words are happy and whose face is sad is played as the director plans it; then two notes are given, as one
 would in a studio, in English and in Chinese, each on top of the round before. What was asked and what can be measured

@@ -6,7 +6,7 @@
 Embeddings of a film library are made up, in two ways. *Footage*: captions of 2,000 kinds of scene whose
 meanings differ in 64 ways, each clip a variation of its kind; queries are new clips of the same kinds. This is
 what the index is for. *Noise*: directions without any structure, the worst case for any index.
-Expect recall@3 of at least 0.99 on footage. Measured figures: docs/footage.md.
+Expect recall@3 of at least 0.99 on footage. Measured figures: docs/results/footage.md.
 """
 
 import argparse

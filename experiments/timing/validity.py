@@ -1,12 +1,13 @@
 """What judges say of real speech of people whom nothing has heard: as it is, through the vocoder, and mislabeled.
 
-    python experiments/timing/validity.py -o docs              # docs/validity.md and .json; eight minutes of one core
-    python experiments/timing/validity.py -o docs --each 2     # does it work?
+    python experiments/timing/validity.py -o docs/results  # validity.md, .json; 8 min of one core
+    python experiments/timing/validity.py -o docs/results --each 2     # does it work?
 
 Words (Whisper base): error against what was said, and against what another clip says. Voice (GE2E): area under the
 curve by which two recordings of one speaker are told from two of different ones, and with speakers shuffled.
 Naturalness (distillMOS, DNSMOS): the mean, and their rank correlation. Emotion and lip sync are measured by the
-experiments that made their judges: docs/judges.md has all of it in one place. 95 % intervals by bootstrap over clips.
+experiments that made their judges: docs/results/judges.md has all of it in one place. 95 % intervals by
+bootstrap over clips.
 """
 
 import argparse

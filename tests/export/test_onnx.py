@@ -24,7 +24,7 @@ def test_python_without_jax2onnx_is_refused_with_the_way_to_install_it(tmp_path)
 def test_onnxruntime_gives_the_models_take(model, tmp_path):
   python = os.environ.get('JAX2ONNX_PYTHON', 'onnx-env/bin/python')
   if not Path(python).exists():
-    pytest.skip('no jax2onnx: set JAX2ONNX_PYTHON to a Python that has it (docs/export.md)')
+    pytest.skip('no jax2onnx: set JAX2ONNX_PYTHON to a Python that has it (docs/how-to/export.md)')
   onnxruntime = pytest.importorskip('onnxruntime')
   export(model.path, tmp_path / 'out', onnx=python)
   opened, rng = load(tmp_path / 'out'), np.random.default_rng(0)

@@ -1,6 +1,6 @@
 """Reports of benchmarks: what was measured as Markdown for people, as JSON for programs, with a picture.
 
-The writers take plain rows and measure nothing. Their JSON is what `docs/benchmarks/` holds: `gains.json` with
+The writers take plain rows and measure nothing. Their JSON is what `docs/results/benchmarks/` holds: `gains.json` with
 METRIC_gain for each headline gain, `ablations.json` with `rows`; every figure is {mean, low, high, ...}, null where it
 is not known. `compare` tells two such files apart.
 """

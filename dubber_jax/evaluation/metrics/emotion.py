@@ -3,8 +3,8 @@
 A judge only: nothing that trains, directs or reviews may listen with it. It shares nothing with the director's ears:
 `perception/speech_emotion.py` is a convolutional network on mels of RAVDESS actors 01-10; this is a linear
 discriminant of functionals of pitch, spectrum and rhythm (`functionals.py`) of actors 11-18. It knows no words: taught
-one sentence, it hears nearly as well in another. `experiments/recipes/emotion_judge.py` trains it; docs/judges.md says
-what it can tell.
+one sentence, it hears nearly as well in another. `experiments/recipes/emotion_judge.py` trains it;
+docs/results/judges.md says what it can tell.
 
 The same numbers mean different things in a high and in a low voice, so it hears better beside neutral speech of the
 same voice. **Benchmarks give `neutral`**: the voice's neutral recordings, through the vocoder that the judged speech

@@ -7,7 +7,7 @@ how it moves.
 
 Two small networks give a vector for each of 25 moments a second, of pictures and of sound; their cosines, shifted
 against each other, say where both agree best (after SyncNet, Chung and Zisserman 2016, and its matching of many shifts,
-Chung et al. 2019). `experiments/recipes/lip_sync_judge.py` trains it; docs/judges.md says what it can tell.
+Chung et al. 2019). `experiments/recipes/lip_sync_judge.py` trains it; docs/results/judges.md says what it can tell.
 """
 
 import functools
