@@ -94,7 +94,7 @@ def run(scene, out, kill_at=''):
     sys.executable,
     '-u',
     '-m',
-    'dubber_jax.cli.main',
+    'dubber_jax.cli',
     'dub',
     'film.mp4',
     '--script',

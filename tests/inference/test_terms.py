@@ -1,21 +1,22 @@
 """What a model may be used for is said once."""
 
-from dubber_jax.cli.main import _tell_terms, main
+from dubber_jax.cli.dub import tell_terms
+from dubber_jax.cli.main import main
 
 
 def test_terms_are_said_at_first_use_and_again_only_when_they_change(tmp_path, monkeypatch, capsys):
   monkeypatch.setenv('DUBBER_CACHE', str(tmp_path / 'cache'))
   model = tmp_path / 'model'
   model.mkdir()
-  _tell_terms(model)  # without a card
+  tell_terms(model)  # without a card
   assert capsys.readouterr().err == ''
   (model / 'CARD.md').write_text('# ada\n\n**Licence.** For non-commercial\nuse.\n\n**Data.** None.\n')
-  _tell_terms(model)
+  tell_terms(model)
   assert capsys.readouterr().err == 'terms of model: For non-commercial use.\n'
-  _tell_terms(model)
+  tell_terms(model)
   assert capsys.readouterr().err == ''
   (model / 'CARD.md').write_text('# ada\n\n**Licence.** For any use.\n')
-  _tell_terms(model)
+  tell_terms(model)
   assert 'For any use.' in capsys.readouterr().err
 
 
@@ -25,5 +26,5 @@ def test_without_a_cache_commands_run_and_terms_are_said_each_time(tmp_path, mon
   (tmp_path / 'CARD.md').write_text('**Licence.** For any use.\n')
   for _ in range(2):
     capsys.readouterr()
-    _tell_terms(tmp_path)
+    tell_terms(tmp_path)
     assert 'For any use.' in capsys.readouterr().err

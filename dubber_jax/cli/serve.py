@@ -1,0 +1,30 @@
+"""The command `export`: serving artifacts."""
+
+
+def add_commands(command):
+  _add_export(command)
+
+
+def _add_export(command):
+  sub = command('export', run_export, 'Make a serving artifact: weights and programs that need no training code.')
+  sub.add_argument('checkpoint', help='a model directory, or the workdir of a training run')
+  sub.add_argument('-o', '--out', required=True, help='the artifact, a folder')
+  sub.add_argument(
+    '--buckets',
+    nargs='*',
+    type=int,
+    default=(),
+    metavar='FRAMES',
+    help="longest lines to compile for, in mel frames of 11.6 ms (default: the config's)",
+  )
+  sub.add_argument('--platforms', nargs='*', default=('cpu', 'cuda', 'tpu'), help='default: cpu cuda tpu')
+  sub.add_argument('--vocoder', help="a vocoder's folder, in place of the model's own")
+  sub.add_argument('--onnx', metavar='PYTHON', help='programs for onnxruntime too, by a Python that has jax2onnx')
+  sub.add_argument('--overwrite', action='store_true')
+
+
+def run_export(given):
+  from dubber_jax.export import export
+
+  export(given.checkpoint, given.out, given.buckets, given.platforms, given.vocoder, given.onnx, given.overwrite, print)
+  print(given.out)

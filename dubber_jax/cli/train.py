@@ -1,0 +1,240 @@
+"""The commands `train`, `digest` and `release`: training runs, and model directories made of them."""
+
+import sys
+from pathlib import Path
+
+from dubber_jax.errors import BadInput
+
+
+def add_commands(command):
+  _add_train(command)
+  _add_digest(command)
+  _add_release(command)
+
+
+def _add_train(command):
+  sub = command('train', run_train, 'Train an experiment, or go on where it was stopped.')
+  sub.add_argument('experiment', help='a file of experiments/')
+  sub.add_argument('--arm', help='one arm (default: all, in order)')
+  sub.add_argument('--workdir', help='default: runs/EXPERIMENT/ARM')
+  sub.add_argument('--steps', type=int, help='train to this step')
+  sub.add_argument('--minutes', type=float, help='stop after so long, and write the weights alone too')
+  sub.add_argument('--init-from', help='start from the weights of a model directory, workdir or folder of weights')
+  sub.add_argument('--profile', type=int, nargs='?', const=5, metavar='N', help='trace N steps (default 5) for XProf')
+  sub.add_argument('--mesh', help="devices along each axis, as data=2,fsdp=4,tensor=1 (default: the experiment's)")
+  sub.add_argument('--dry-run', action='store_true', help='print what a step would take; train nothing')
+  sub.add_argument('--chip', default='v5e', help='for --dry-run: v5e, v5p, v6e or h200')
+  sub.add_argument('--packed', help='folder of packed features; made if missing')
+  sub.add_argument('--data', help='folder of published features, or of recordings, where an experiment asks for them')
+  sub.add_argument('--library', help='footage library whose clips the director recalls (default: the shipped one)')
+  sub.add_argument('--workers', type=int, default=2, help='processes that prepare features')
+
+
+def run_train(given):
+  from dubber_jax.training.distributed import init_distributed, is_primary
+  from dubber_jax.training.experiment import read_experiment
+
+  if not given.dry_run:
+    init_distributed()
+  experiment = read_experiment(given.experiment)
+  arms = experiment.arms
+  if given.arm and given.arm not in arms:
+    raise BadInput(f'{given.experiment} has no arm {given.arm!r}: it has {", ".join(arms)}')
+  if given.workdir and not given.arm and len(arms) > 1:
+    raise BadInput(f'--workdir holds one run: name an --arm of {", ".join(arms)} too')
+  for name in [given.arm] if given.arm else arms:
+    config = _with_options(arms[name], given)
+    if experiment.complete:
+      config = experiment.complete(config)
+    if given.dry_run:
+      _dry_run(name, config, experiment, given)
+      continue
+    workdir = given.workdir or Path('runs') / Path(given.experiment).stem / name
+    if is_primary():
+      print(f'training {name} in {workdir}')
+    state = _train(config, workdir, experiment, given)
+    if is_primary():
+      print(f'{name}: at step {int(state.step)}')
+
+
+def _with_options(config, given):
+  """The config as the command line changes it. The schedule stays, so that N steps and N more are 2 N."""
+  import dataclasses
+
+  for name in ('steps', 'minutes', 'profile'):
+    if getattr(given, name) is not None and getattr(given, name) <= 0:
+      raise BadInput(f'--{name} {getattr(given, name)}: give a number above 0')
+  if (given.steps or 0) > config.train.steps:
+    print(
+      f'the schedule of {config.name} ends at step {config.train.steps}: from there on the rate stays as it is '
+      'there; for a longer schedule set train.steps in the experiment',
+      file=sys.stderr,
+    )
+  wanted = {'stop': given.steps, 'minutes': given.minutes, 'profile': given.profile, 'init_from': given.init_from}
+  changes = {name: value for name, value in wanted.items() if value is not None}
+  if given.mesh:
+    from dubber_jax.training.sharding import read_mesh
+
+    config = config.replace(mesh=read_mesh(given.mesh))
+  data = dataclasses.replace(config.data, packed=given.packed or config.data.packed)
+  return config.with_tree(given.data).replace(data=data, train=dataclasses.replace(config.train, **changes))
+
+
+def _dry_run(name, config, experiment, given):
+  from dubber_jax.training.planning.accelerators import find_accelerator
+  from dubber_jax.training.planning.dry_run import dry_run, example_batch, report, simulate_devices
+  from dubber_jax.training.tasks.actor import voice_task
+
+  chip = find_accelerator(given.chip)
+  simulate_devices(config.mesh)
+  task = experiment.task(config) if experiment.task else voice_task(config)
+  batch = example_batch(config, experiment.batches)
+  print(f'{name}, nothing is trained; a batch of {len(next(iter(batch.values())))} items')
+  for line in report(dry_run(config, task, batch, chip), config, chip):
+    print(line)
+
+
+def _train(config, workdir, experiment, given):
+  if experiment.batches:
+    from dubber_jax.training.distributed import host_share
+    from dubber_jax.training.loop import train
+    from dubber_jax.training.sharding import make_mesh
+    from dubber_jax.training.weight_export import initial_weights
+
+    batches = experiment.batches(config, host_share(make_mesh(config.mesh)))
+    _list_skipped(getattr(batches, 'skipped', ()), workdir)
+    initial = initial_weights(config, workdir)
+    on_eval = _on_eval(config, experiment) if experiment.evaluate else None
+    return train(config, experiment.task(config), batches, workdir, initial, on_eval=on_eval)
+
+  from data_pipelines.pack import pack_sources
+  from dubber_jax.data.director_inputs import make_director_inputs
+  from dubber_jax.export import at_start
+  from dubber_jax.training.tasks.actor import train_voice
+
+  folders = pack_sources(config.data.sources, config.data.packed, given.workers)
+  readings = None
+  if config.data.readings:
+    sentences = Path(given.experiment).with_name('text_emotion.txt')
+    readings = make_director_inputs(config, given.library, sentences if sentences.exists() else None)
+  return train_voice(config, workdir, folders, readings, on_start=at_start(config, workdir))
+
+
+def _on_eval(config, experiment):
+  """What training calls to evaluate: every host does it all, on one device, since none holds the batch of another."""
+  import jax
+
+  from dubber_jax.training.distributed import gather_to_host
+
+  def on_eval(state, step):
+    variables = gather_to_host({'params': state.ema, **state.extra})
+    return experiment.evaluate(config, jax.device_put(variables, jax.local_devices()[0]))
+
+  return on_eval
+
+
+def _list_skipped(rows, workdir):
+  """Clips that cannot be trained on, with the reasons, in the workdir's skipped.jsonl."""
+  from dubber_jax.training.distributed import is_primary
+
+  if rows and is_primary():
+    import json
+
+    path = Path(workdir) / 'skipped.jsonl'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(''.join(json.dumps(row, ensure_ascii=False) + '\n' for row in rows), encoding='utf-8')
+    print(f'{len(rows)} clips are left out, listed in {path}; the first: {rows[0]["why"]}')
+
+
+def _add_digest(command):
+  sub = command('digest', run_digest, 'One hash each of the parameters, optimizer state and data position of a run.')
+  sub.add_argument('workdir')
+  sub.add_argument('--step', type=int, help='a kept step (default: the last)')
+
+
+def run_digest(given):
+  from dubber_jax.training.checkpoints import digest
+
+  for name, value in digest(given.workdir, given.step).items():
+    print(f'{name:10s} {value}')
+
+
+def _add_release(command):
+  sub = command('release', run_release, 'Make a model directory of a training run.')
+  sub.add_argument('workdir', help='of a training run; or a model directory, whose other parts stay')
+  sub.add_argument('-o', '--out', required=True)
+  sub.add_argument('--best', action='store_true', help='the best step by what train.best names, not the last')
+  sub.add_argument('--voices', nargs='*', default=(), metavar='NAME=RECORDING', help='voices to ship with it')
+  sub.add_argument(
+    '--vocoder',
+    help="a vocoder's folder, or the workdir of one (default: that of the model the "
+    'run went on from, else Griffin-Lim, which has no weights)',
+  )
+  sub.add_argument('--critic', help="a critic's folder, for the director to listen with (default: as the vocoder)")
+  sub.add_argument('--card', help='a Markdown file: data, licence, figures')
+  sub.add_argument('--overwrite', action='store_true')
+
+
+def run_release(given):
+  import tempfile
+
+  from dubber_jax.inference.model import Model
+  from dubber_jax.inference.model_directory import load, open_vocoder, write_model_directory
+  from dubber_jax.inference.speaker_adaptation import SENTENCE
+  from dubber_jax.inference.synthesis import synthesize
+  from dubber_jax.inference.voices import find_voice
+  from dubber_jax.script.g2p import phonemize
+  from dubber_jax.training.checkpoints import best_step, load_weights, read_config
+  from dubber_jax.training.task import drop_discriminators
+  from dubber_jax.types import Voice
+  from dubber_jax.vocoder.griffin_lim import GriffinLim
+
+  if Path(given.out).exists() and not given.overwrite:
+    raise BadInput(f'{given.out} exists: give --overwrite to replace it, or another folder')
+  voices = {}
+  if (Path(given.workdir) / 'MANIFEST.json').exists():  # a model directory, of which parts are replaced
+    base, former = Path(given.workdir), load(given.workdir)
+    config, params, voices = former.config, former.params, dict(former.voices)
+  else:
+    step, params = load_weights(given.workdir, step=best_step(given.workdir) if given.best else None)
+    config, params = read_config(given.workdir), drop_discriminators(params)
+    base = Path(config.train.init_from or '.')
+    base = base if (base / 'MANIFEST.json').exists() else None  # the model directory that the run went on from
+  critic = given.critic or (base and (base / 'critic').is_dir() and base / 'critic')
+  scratch = tempfile.TemporaryDirectory()
+  vocoder = _vocoder_folder(given.vocoder, scratch.name) if given.vocoder else base and base / 'vocoder'
+  model = Model(config, params, open_vocoder(Path(vocoder)) if vocoder else GriffinLim(), {}, Path(given.workdir))
+  for pair in given.voices:
+    name, _, path = pair.partition('=')
+    if not path:
+      raise BadInput(f'--voices {pair}: write NAME=RECORDING')
+    voice = find_voice(path, {})
+    # The reference that ships is spoken by the model itself, so that no recording goes along.
+    take = synthesize(model, phonemize(SENTENCE), voice, None)
+    voices[name] = Voice(voice.embedding, take.mel[: len(voice.reference_mel)], name)
+  if base == Path(given.workdir):
+    card = (base / 'CARD.md').read_text(encoding='utf-8')
+  else:
+    card = f'# {config.name}\n\nStep {step}.\n'
+  if base and base != Path(given.workdir):
+    card += f'\nMade from the following model, on its terms.\n\n{(base / "CARD.md").read_text(encoding="utf-8")}'
+  if given.card:
+    card = Path(given.card).read_text(encoding='utf-8')
+  with scratch:
+    write_model_directory(given.out, config, params, voices, card, given.overwrite, vocoder=vocoder, critic=critic)
+  print(given.out)
+
+
+def _vocoder_folder(path, scratch) -> Path:
+  """The folder of a vocoder; of the workdir that one was trained in, it is written into `scratch`."""
+  from dubber_jax.training.checkpoints import is_workdir, load_weights, read_config
+  from dubber_jax.training.tasks.vocoder import generator_config
+  from dubber_jax.vocoder.neural import NeuralVocoder, write_vocoder
+
+  if not is_workdir(path):
+    return Path(path)
+  config, params = read_config(path), load_weights(path)[1]
+  if config.task != 'vocoder':
+    raise BadInput(f'{path} is a run of {config.name}, which is no vocoder')
+  write_vocoder(NeuralVocoder('source-filter', generator_config(config), params['generator']), scratch, 'bfloat16')
+  return Path(scratch)
