@@ -2,7 +2,8 @@
 on.
 
 What is said in them stands in NAME.txt beside NAME.wav, or in the folder's metadata.csv or metadata.jsonl; what has no
-text is written down by Whisper, once. Long recordings are cut in the pauses between words.
+text is transcribed once by pocketsphinx (script/asr.py), never by the Whisper model that judges word error. Long
+recordings are cut in the pauses between words.
 """
 
 import csv
@@ -18,7 +19,7 @@ from data_pipelines.recordings import Recording
 from dubber_jax.data.packed import PackedSet
 from dubber_jax.errors import BadInput
 from dubber_jax.retrieval.build import MEDIA
-from dubber_jax.script.asr import LONGEST, Word, cut, written  # LONGEST fits a training bucket of 640 frames
+from dubber_jax.script.asr import LONGEST, Word, cut, recognize, written  # LONGEST fits a bucket of 640 frames
 from dubber_jax.storage.atomic import complete_file
 from dubber_jax.types import HOP, SAMPLE_RATE
 
@@ -36,7 +37,7 @@ Listener = Callable[[np.ndarray, int], list[Word]]  # (S,) and its rate -> what 
 def pack_voice(folder, out, workers: int = 1, listener: Listener | None = None, say=print) -> Path:
   """Packs the recordings in `folder`, named by it, under `out`, and returns the packed folder.
 
-  `listener` writes down what has no text: Whisper by default. What it heard stays in OUT/NAME.heard.jsonl, where it
+  `listener` transcribes what has no text: pocketsphinx by default. What it heard stays in OUT/NAME.heard.jsonl, where it
   may be corrected. Recordings that cannot be used are said, a line each. Raises BadInput for too little speech.
   """
   folder, out = Path(folder).resolve(), Path(out)
@@ -84,8 +85,6 @@ def find_voice_recordings(folder, heard, listener: Listener | None = None, say=p
         words = aligned(wave, text) if path in texts else at_best(wave, notes.words(path, wave))
         parts = [(*span(part, seconds), written(part)) for part in cut(words)]
     except BadInput as e:
-      if notes.deaf:
-        raise
       say(f'left out: {named(path, e)}')
       continue
     if not parts:
@@ -174,12 +173,23 @@ def span(words: list[Word], seconds: float) -> tuple[float, float]:
   return max(words[0][0] - AROUND, 0.0), min(words[-1][1] + AROUND, seconds)
 
 
+def transcribe(wave: np.ndarray, sample_rate: int) -> list[Word]:
+  """Automatic transcript of (S,), by the recognizer that also serves `--voice FILE`.
+
+  The evaluation's Whisper must not transcribe training data: a voice trained on its errors would be scored by a judge
+  that makes the same ones.
+  """
+  from dubber_jax.media.sound import resample
+  from dubber_jax.script.alignment import RATE
+
+  return recognize(resample(wave, sample_rate, RATE))
+
+
 class Notes:
   """What a listener has heard in recordings, kept in a file so that it listens once, and may be corrected."""
 
   def __init__(self, path: Path, folder: Path, listener: Listener | None, say, count: int):
     self.path, self.folder, self.listener, self.say, self.count = path, folder, listener, say, count
-    self.deaf = False
     try:
       rows = [json.loads(row) for row in path.read_text(encoding='utf-8').splitlines()] if path.exists() else []
       self.rows = {row['file']: row for row in rows}
@@ -200,18 +210,9 @@ class Notes:
 
   def _listen(self, wave):
     if self.listener is None:
-      from dubber_jax.evaluation.metrics.wer import Whisper
-
       self.say(
-        f'{self.count} recordings have no text (NAME.txt beside NAME.wav): Whisper writes down what it hears, '
-        f'in {self.path}, where it may be corrected'
+        f'{self.count} recordings have no text (NAME.txt beside NAME.wav): pocketsphinx transcribes them into '
+        f'{self.path}, where the text may be corrected'
       )
-      try:
-        self.listener = Whisper().words
-      except BadInput as e:
-        self.deaf = True
-        raise BadInput(
-          f'{self.folder}: {self.count} recordings have no text; write NAME.txt beside NAME.wav, or let '
-          f'Whisper listen, but {e}'
-        ) from e
+      self.listener = transcribe
     return self.listener(wave, SAMPLE_RATE)
