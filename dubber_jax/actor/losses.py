@@ -75,7 +75,7 @@ def voice_losses(outputs: dict, batch: dict) -> dict[str, jax.Array]:
 def adversarial_losses(judges, params, outputs: dict, batch: dict) -> dict[str, jax.Array]:
   """What the discriminators say of the finished mels, and what they are taught by: least squares over real frames.
 
-  `adversarial` and `features` move the actor alone, `discriminators` moves them alone; `told_apart` is the share of
+  `adversarial` and `features` move the actor alone, `discriminators` moves them alone; `disc_accuracy` is the share of
   frames they are right about. In a batch taken in parts the scale of the features is that of each part.
   """
   mask_bt = outputs['mask']
@@ -92,7 +92,7 @@ def adversarial_losses(judges, params, outputs: dict, batch: dict) -> dict[str, 
     mask = jnp.expand_dims(mask_bt, (*range(1, values.ndim - 2), -1))
     return (values * mask).sum() / (count * (values.size / mask.size))
 
-  losses = dict.fromkeys(('adversarial', 'features', 'discriminators', 'told_apart'), 0.0)
+  losses = dict.fromkeys(('adversarial', 'features', 'discriminators', 'disc_accuracy'), 0.0)
   held, half = jax.lax.stop_gradient(params), len(made)
   answers = listen(held, made)
   for score, features in answers:
@@ -104,5 +104,5 @@ def adversarial_losses(judges, params, outputs: dict, batch: dict) -> dict[str, 
   for score, _ in listen(params, jax.lax.stop_gradient(made)):
     ours, theirs = score[:half], score[half:]
     losses['discriminators'] += (mean(jnp.square(ours)) + mean(jnp.square(1.0 - theirs))) / len(answers)
-    losses['told_apart'] += (mean(1.0 * (ours < 0.5)) + mean(1.0 * (theirs > 0.5))) / 2 / len(answers)
+    losses['disc_accuracy'] += (mean(1.0 * (ours < 0.5)) + mean(1.0 * (theirs > 0.5))) / 2 / len(answers)
   return losses

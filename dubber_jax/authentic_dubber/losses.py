@@ -7,7 +7,8 @@ import optax
 
 from dubber_jax.actor.losses import mean_where
 from dubber_jax.authentic_dubber.optimizer import published_optimizer
-from dubber_jax.config import Config, PublishedLossConfig
+from dubber_jax.authentic_dubber.config import PublishedLossConfig
+from dubber_jax.config import Config
 from dubber_jax.nn.fast_dropout import dropout_key
 from dubber_jax.nn.scan import Stacking
 from dubber_jax.training.precision import in_precision
@@ -20,18 +21,18 @@ def published_task(config: Config, samples=None) -> Task:
   from dubber_jax.authentic_dubber.model import PublishedDirectorActor, initialize
 
   stacking = Stacking(config.train.remat, config.train.unroll)
-  model = PublishedDirectorActor(config.published, stacking)
+  model = PublishedDirectorActor(config.task.published, stacking)
   apply = in_precision(config.train.precision, model.apply)
 
   def init(key, batch):
-    variables = initialize(config.published, key)
+    variables = initialize(config.task.published, key)
     return variables['params'], {'batch_stats': variables['batch_stats']}
 
-  def loss(params, extra, batch, key):
-    variables = {'params': params, **extra}
-    outputs, extra = apply(variables, batch, True, rngs={'dropout': dropout_key(key)}, mutable=['batch_stats'])
-    losses = published_losses(outputs, batch, config.published_loss)
-    return losses['total'], (losses, extra)
+  def loss(params, collections, batch, key):
+    variables = {'params': params, **collections}
+    outputs, collections = apply(variables, batch, True, rngs={'dropout': dropout_key(key)}, mutable=['batch_stats'])
+    losses = published_losses(outputs, batch, config.task.loss)
+    return losses['total'], (losses, collections)
 
   def speech(batch):
     return batch['mel_length'].sum() * HOP / SAMPLE_RATE

@@ -76,7 +76,7 @@ def _with_options(config, given):
     from dubber_jax.training.sharding import read_mesh
 
     config = config.replace(mesh=read_mesh(given.mesh))
-  data = dataclasses.replace(config.data, packed=given.packed or config.data.packed)
+  data = dataclasses.replace(config.task.data, packed=given.packed or config.task.data.packed)
   return config.with_tree(given.data).replace(data=data, train=dataclasses.replace(config.train, **changes))
 
 
@@ -112,9 +112,9 @@ def _train(config, workdir, experiment, given):
   from dubber_jax.export import at_start
   from dubber_jax.training.tasks.actor import train_voice
 
-  folders = pack_sources(config.data.sources, config.data.packed, given.workers)
+  folders = pack_sources(config.task.data.sources, config.task.data.packed, given.workers)
   readings = None
-  if config.data.readings:
+  if config.task.data.readings:
     sentences = Path(given.experiment).with_name('text_emotion.txt')
     readings = make_director_inputs(config, given.library, sentences if sentences.exists() else None)
   return train_voice(config, workdir, folders, readings, on_start=at_start(config, workdir))
@@ -127,7 +127,7 @@ def _on_eval(config, experiment):
   from dubber_jax.training.distributed import gather_to_host
 
   def on_eval(state, step):
-    variables = gather_to_host({'params': state.ema, **state.extra})
+    variables = gather_to_host({'params': state.ema, **state.collections})
     return experiment.evaluate(config, jax.device_put(variables, jax.local_devices()[0]))
 
   return on_eval

@@ -6,12 +6,9 @@ A workdir holds `config.json`, `checkpoints/STEP/` (atomic: a step is there whol
 
 import contextlib
 import errno
-import fcntl
-import hashlib
 import json
 import logging
 import os
-import tempfile
 
 import jax
 import numpy as np
@@ -21,6 +18,9 @@ from orbax.checkpoint import checkpoint_managers as policies
 
 from dubber_jax.config import Config, difference, from_json
 from dubber_jax.errors import BadInput
+from dubber_jax.storage.atomic import atomic_file
+from dubber_jax.storage.hashing import sha256_json, sha256_named_arrays
+from dubber_jax.storage.locks import acquire_lock
 
 # Settings that may change between two starts of one run: how far, how often, where, on what; never what is computed.
 RUN_ONLY = frozenset((
@@ -61,15 +61,8 @@ class Workdir:
     self.manager = ocp.CheckpointManager(self.path / 'checkpoints', options=options)
 
   def _claim(self):
-    try:
-      self.path.mkdir(parents=True, exist_ok=True)
-      self._lock = open(_lock_file(self.path), 'w')  # noqa: SIM115 (held until the process ends)
-    except OSError as e:
-      raise BadInput(f'{self.path}: cannot be written ({e.strerror or e}); give another --workdir') from e
-    try:
-      fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-      raise BadInput(f'{self.path}: another training run is using this folder; give --workdir another one') from None
+    self._lock = acquire_lock(self.path, 'another training run is using this folder; give --workdir another one')
+    self.path.mkdir(parents=True, exist_ok=True)
     stored = self.path / 'config.json'
     if stored.exists():
       unlike = _unlike(from_json(stored.read_text(), str(stored)), self.config)
@@ -78,7 +71,8 @@ class Workdir:
           f'{self.path} holds a run of another config ({"; ".join(unlike)}, there / here); '
           'give --workdir another folder'
         )
-    _write_whole(stored, self.config.to_json())
+    with atomic_file(stored) as partial:
+      partial.write_text(self.config.to_json())
     self._discard()
 
   def _discard(self):
@@ -144,7 +138,7 @@ class Workdir:
         self.manager.close()
       if self._lock is not None:
         self._discard()
-        self._lock.close()
+        self._lock.release()
 
 
 @contextlib.contextmanager
@@ -172,24 +166,10 @@ def is_local(path) -> bool:
   return '://' not in os.fspath(path)
 
 
-def _lock_file(path) -> str:
-  """A workdir in a bucket is locked against other runs of this host alone: objects know no flock."""
-  if is_local(path):
-    return os.fspath(path / '.lock')
-  name = hashlib.sha256(os.fspath(path).encode()).hexdigest()[:16]
-  return os.path.join(tempfile.gettempdir(), f'dubber-{name}.lock')
-
-
 def _unlike(stored: Config, config: Config) -> list[str]:
   changed = (d.split(':')[0] for d in difference(stored, config))
   fixed = {name for name in changed if name not in RUN_ONLY and not name.startswith('mesh.')}
   return [d for d in difference(stored, config) if d.split(':')[0] in fixed]
-
-
-def _write_whole(path: epath.Path, text: str):
-  beside = path.with_name(f'{path.name}.{os.getpid()}')
-  beside.write_text(text)
-  beside.replace(path)
 
 
 @contextlib.contextmanager
@@ -263,9 +243,9 @@ def load_weights(path, smoothed: bool = True, step: int | None = None):
   return step, found[name]
 
 
-def load_extra(path, step: int | None = None):
+def load_collections(path, step: int | None = None):
   """What a stateful network carries besides its parameters, as NumPy arrays; {} for the others."""
-  return _read(path, step, ('extra',))[1].get('extra') or {}
+  return _read(path, step, ('collections',))[1].get('collections') or {}
 
 
 def digest(path, step: int | None = None) -> dict[str, int | str]:
@@ -273,24 +253,19 @@ def digest(path, step: int | None = None) -> dict[str, int | str]:
 
   Parameters go with their moving average and what else the network carries. The mesh makes no difference.
   """
-  step, state = _read(path, step, ('step', 'params', 'ema', 'extra', 'optimizer'))
+  step, state = _read(path, step, ('step', 'params', 'ema', 'collections', 'optimizer'))
   position = json.loads((workdir_path(path) / 'checkpoints' / str(step) / 'data' / 'metadata').read_text())
-  weights = {name: state.get(name) for name in ('params', 'ema', 'extra')}
+  weights = {name: state.get(name) for name in ('params', 'ema', 'collections')}
   return {
     'step': step,
     'parameters': _hash(weights),
     'optimizer': _hash(state['optimizer']),
-    'data': hashlib.sha256(json.dumps(position, sort_keys=True).encode()).hexdigest(),
+    'data': sha256_json(position),
   }
 
 
 def _hash(tree) -> str:
-  digest = hashlib.sha256()
-  for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-    array = np.ascontiguousarray(leaf)
-    digest.update(f'{jax.tree_util.keystr(path)} {array.dtype} {array.shape}'.encode())
-    digest.update(array.view(np.uint8).data if array.ndim else array.tobytes())
-  return digest.hexdigest()
+  return sha256_named_arrays({jax.tree_util.keystr(k): v for k, v in jax.tree_util.tree_leaves_with_path(tree)})
 
 
 def is_workdir(path) -> bool:

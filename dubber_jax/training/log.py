@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from etils import epath
 from tqdm import tqdm
 
+from dubber_jax.storage.atomic import atomic_file
 from dubber_jax.training.checkpoints import is_local
 
 ROWS, CURVE = 'log.jsonl', 'loss.png'
@@ -37,9 +37,8 @@ class Log:
     if self._remote and (workdir / ROWS).exists():
       (self.local / ROWS).write_bytes((workdir / ROWS).read_bytes())
     kept = [row for row in read_log(self.local) if row['step'] <= start]
-    beside = self.local / f'{ROWS}.{os.getpid()}'
-    beside.write_text(''.join(json.dumps(row) + '\n' for row in kept), encoding='utf-8')
-    os.replace(beside, self.local / ROWS)
+    with atomic_file(self.local / ROWS) as partial:
+      partial.write_text(''.join(json.dumps(row) + '\n' for row in kept), encoding='utf-8')
     self._lines = open(self.local / ROWS, 'a', encoding='utf-8')  # noqa: SIM115 (closed in close)
     from tensorboardX import SummaryWriter
 
@@ -48,11 +47,11 @@ class Log:
   def _reset(self):
     self._since, self._steps = time.monotonic(), 0
     self._done = {'items': 0.0, 'speech': 0.0, 'flops': 0.0}
-    self._spent = dict.fromkeys(('input', 'compiling', 'saving', 'showing'), 0.0)
+    self._spent = dict.fromkeys(('input', 'compiling', 'saving', 'eval'), 0.0)
 
   @contextlib.contextmanager
   def spent(self, on: str):
-    """Counts the time within as spent on input, compiling, saving or showing (evaluation and samples)."""
+    """Counts the time within as spent on input, compiling, saving or eval (evaluation and samples)."""
     began = time.monotonic()
     try:
       yield
@@ -147,7 +146,6 @@ def draw_loss(rows, path: Path):
   if axis.get_legend_handles_labels()[0]:
     axis.legend()
   axis.grid(alpha=0.3)
-  beside = path.with_suffix(f'.{os.getpid()}.png')
-  figure.savefig(beside, dpi=100)
+  with atomic_file(path) as partial:
+    figure.savefig(partial, dpi=100)
   plt.close(figure)
-  os.replace(beside, path)

@@ -10,7 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from dubber_jax.config import Config, TrainConfig
+from dubber_jax.config import Config
+from dubber_jax.training.config import TrainConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.training.checkpoints import Workdir, full_disk_as_error
 from dubber_jax.training.distributed import (
@@ -107,21 +108,21 @@ def train(
         log.write(number, values, chip.flops * mesh.size if chip else 0.0)
         _check_finite(c.max_skips, values, number, local, log)
       if on_eval is not None and (number % c.eval_every == 0 or number == end):
-        with log.spent('showing'):
+        with log.spent('eval'):
           log.show(number, {f'eval/{name}': float(value) for name, value in on_eval(state, number).items()})
       if number % c.save_every == 0 or ended:
         with log.spent('saving'):
           _check_best(c, number, log.values, on_eval is not None)
           run.save(number, state, iterator.get_state(), log.values)
-        with log.spent('showing'):
+        with log.spent('eval'):
           log.publish()
       if task.samples and (number % c.sample_every == 0 or number == end):
-        with log.spent('showing'):
+        with log.spent('eval'):
           _show_samples(task, state, number, log)
     if c.minutes:  # on a machine that is lent: what is carried away
-      weights, extra = gather_to_host(state.ema), gather_to_host(state.extra)
+      weights, collections = gather_to_host(state.ema), gather_to_host(state.collections)
       if log.active:
-        write_weights(log.local / 'weights', weights, extra, number)
+        write_weights(log.local / 'weights', weights, collections, number)
   return state
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from dubber_jax.config import MeshConfig
+from dubber_jax.training.config import MeshConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.training.distributed import arrange_devices
 

@@ -21,7 +21,7 @@ class TrainState:
   params: Any
   ema: Any  # moving average of params: what is evaluated and shipped
   optimizer: Any
-  extra: Any  # what a network carries besides parameters, as batch statistics; {} where it is stateless
+  collections: Any  # what a network carries besides parameters, as batch statistics; {} where it is stateless
 
 
 def create_state(config: Config, task: Task, batch, mesh: Mesh) -> tuple[TrainState, TrainState]:
@@ -44,9 +44,9 @@ def new_state(task: Task, batch, key) -> TrainState:
   """What a run begins with, by a random key and the batch's shapes."""
   # Zeros of the batch's shapes: the compiler drops the pass through the network, of which only shapes are wanted.
   made = task.init(key, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), batch))
-  params, extra = made if task.stateful else (made, {})
+  params, collections = made if task.stateful else (made, {})
   ema = jax.tree.map(jnp.copy, params)
-  return TrainState(jnp.zeros((), jnp.int32), params, ema, make_optimizer(task).init(params), extra)
+  return TrainState(jnp.zeros((), jnp.int32), params, ema, make_optimizer(task).init(params), collections)
 
 
 def make_optimizer(task: Task) -> optax.GradientTransformation:
@@ -71,7 +71,7 @@ def make_step(config: Config, task: Task, mesh: Mesh | None = None):
 
   def step(state: TrainState, batch):
     key = jax.random.fold_in(jax.random.key(config.seed), state.step)
-    gradients, (metrics, extra) = gradient(state.params, state.extra, batch, key)
+    gradients, (metrics, collections) = gradient(state.params, state.collections, batch, key)
     updates, inner = optimizer.update(gradients, state.optimizer, state.params)
     params = optax.apply_updates(state.params, updates)
     keep = jnp.minimum(config.train.ema, (1.0 + state.step) / (10.0 + state.step))
@@ -83,27 +83,27 @@ def make_step(config: Config, task: Task, mesh: Mesh | None = None):
       'skipped': inner.total_notfinite,
       'skipped_in_a_row': inner.notfinite_count,
     }
-    extra = jax.tree.map(lambda new, old: jnp.where(inner.last_finite, new, old), extra, state.extra)
-    return TrainState(state.step + 1, params, ema, inner, extra), metrics
+    collections = jax.tree.map(lambda new, old: jnp.where(inner.last_finite, new, old), collections, state.collections)
+    return TrainState(state.step + 1, params, ema, inner, collections), metrics
 
   return step
 
 
 def make_loss(task: Task, mesh: Mesh | None = None):
-  """(params, extra, batch, key) -> (scalar, (metrics, extra)) of a network with or without running averages."""
+  """(params, collections, batch, key) -> (scalar, (metrics, collections)) of a network with or without running averages."""
 
-  def loss(params, extra, batch, key):
+  def loss(params, collections, batch, key):
     with constrain_batch(mesh, len(next(iter(batch.values())))) if mesh is not None else contextlib.nullcontext():
       if task.stateful:
-        return task.loss(params, extra, batch, key)
+        return task.loss(params, collections, batch, key)
       value, metrics = task.loss(params, batch, key)
-      return value, (metrics, extra)
+      return value, (metrics, collections)
 
   return loss
 
 
 def make_gradient(task: Task, parts: int = 1, mesh: Mesh | None = None):
-  """(params, extra, batch, key) -> (gradient, (metrics, extra)), the batch taken in so many parts, one by one.
+  """(params, collections, batch, key) -> (gradient, (metrics, collections)), the batch taken in so many parts, one by one.
 
   The parts' gradients add up to the whole batch's where the task has `counts`, or its loss is a mean in which all
   items weigh the same. Running averages go from part to part.
@@ -116,18 +116,18 @@ def make_gradient(task: Task, parts: int = 1, mesh: Mesh | None = None):
   def divide(x):  # (B, ...) -> (parts, B / parts, ...); every device keeps the items it has
     return x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1)
 
-  def gradient(params, extra, batch, key):
+  def gradient(params, collections, batch, key):
     counts = {'counts': {name: n / parts for name, n in task.counts(batch).items()}} if task.counts else {}
 
     def add(carry, part):
-      total, extra = carry
+      total, collections = carry
       number, items = part
-      one, (metrics, extra) = whole(params, extra, items | counts, jax.random.fold_in(key, number))
-      return (jax.tree.map(jnp.add, total, one), extra), metrics
+      one, (metrics, collections) = whole(params, collections, items | counts, jax.random.fold_in(key, number))
+      return (jax.tree.map(jnp.add, total, one), collections), metrics
 
-    start = (jax.tree.map(jnp.zeros_like, params), extra)
-    (total, extra), metrics = jax.lax.scan(add, start, (jnp.arange(parts), jax.tree.map(divide, batch)))
+    start = (jax.tree.map(jnp.zeros_like, params), collections)
+    (total, collections), metrics = jax.lax.scan(add, start, (jnp.arange(parts), jax.tree.map(divide, batch)))
     mean = jax.tree.map(lambda m: m.mean(0), metrics)
-    return jax.tree.map(lambda g: g / parts, total), (mean, extra)
+    return jax.tree.map(lambda g: g / parts, total), (mean, collections)
 
   return gradient

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import optax
 
-from dubber_jax.config import TrainConfig
+from dubber_jax.training.config import TrainConfig
 from dubber_jax.training.sharding import logical_axes, path_name
 
 DISCRIMINATORS = 'discriminators'
@@ -20,7 +20,7 @@ class Task:
   samples(params, step, folder) draws and plays what has been learned, or None; speech(batch) -> its seconds of speech.
 
   A `stateful` network carries more than parameters, as running averages of its norms: init(key, batch) -> (params,
-  extra); loss(params, extra, batch, key) -> (scalar, ({name: scalar}, new extra)).
+  collections); loss(params, collections, batch, key) -> (scalar, ({name: scalar}, new collections)).
 
   A loss that is a mean over what differs from item to item says how many there are: counts(batch) -> {name: number};
   it divides by batch['counts'] where that is given. So a batch taken in parts has the gradient of the whole.

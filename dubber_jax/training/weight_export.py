@@ -8,8 +8,6 @@ with fresh optimizer moments; where the folder holds moving averages too, at the
 
 import argparse
 import json
-import os
-import shutil
 import sys
 import tempfile
 from dataclasses import dataclass, field
@@ -22,10 +20,12 @@ import numpy as np
 import optax
 from etils import epath
 
-from dubber_jax.config import Config
+from dubber_jax.config import Config, VocoderTask
 from dubber_jax.errors import BadInput, exit_code
 from dubber_jax.nn.scan import stack_stored
-from dubber_jax.training.checkpoints import is_workdir, last_step, load_extra, load_weights
+from dubber_jax.storage.atomic import atomic_folder
+from dubber_jax.storage.weights import flatten, read_arrays, unflatten, write_arrays
+from dubber_jax.training.checkpoints import is_workdir, last_step, load_collections, load_weights
 from dubber_jax.training.task import DISCRIMINATORS, drop_discriminators
 
 LIMIT = 16 * 2**20 - 64 * 1024  # bytes of arrays in a file, with room for its header
@@ -38,29 +38,20 @@ class Initial:
   moving averages and the step it was at."""
 
   params: dict
-  extra: dict = field(default_factory=dict)
+  collections: dict = field(default_factory=dict)
   ema: dict | None = None
   step: int = 0
 
 
-def write_weights(out, params, extra=None, step: int = 0, ema=None):
+def write_weights(out, params, collections=None, step: int = 0, ema=None):
   """Writes `params`, what else a stateful network carries, and moving averages where they are given, as a folder; it
   appears only when whole."""
-  from flax.traverse_util import flatten_dict
-  from safetensors.numpy import save_file
-
-  out = Path(out)
-  beside = out.with_name(f'{out.name}.{os.getpid()}')
-  beside.mkdir(parents=True)
-  arrays = flatten_dict({'params': params, 'extra': extra or {}, 'ema': ema or {}}, sep='/')
+  arrays = flatten({'params': params, 'collections': collections or {}, 'ema': ema or {}})
   shapes = {name: np.shape(value) for name, value in arrays.items()}
-  for i, part in enumerate(_parts({name: _short(np.asarray(value)) for name, value in arrays.items()})):
-    path = beside / f'weights-{i:04d}.safetensors'
-    save_file(part, path)
-    path.chmod(0o644)  # safetensors writes it for the owner alone
-  (beside / INDEX).write_text(json.dumps({'step': step, 'shapes': shapes}, indent=1))
-  shutil.rmtree(out, ignore_errors=True)
-  os.replace(beside, out)
+  with atomic_folder(out) as folder:
+    for i, part in enumerate(_parts({name: _short(value) for name, value in arrays.items()})):
+      write_arrays(folder / f'weights-{i:04d}.safetensors', part)
+    (folder / INDEX).write_text(json.dumps({'step': step, 'shapes': shapes}, indent=1))
 
 
 def _short(array: np.ndarray) -> np.ndarray:
@@ -92,34 +83,27 @@ def carry_out(workdir, out) -> int:
   """Writes the last checkpoint of a workdir without its optimizer moments, discriminators included, and returns its
   step. Raises BadInput where there is none."""
   step, params = load_weights(workdir, smoothed=False)
-  write_weights(out, params, load_extra(workdir, step), step, load_weights(workdir, step=step)[1])
+  write_weights(out, params, load_collections(workdir, step), step, load_weights(workdir, step=step)[1])
   return step
 
 
 def read_weights(path) -> Initial:
   """Parameters, what else the network carries, and moving averages where there are any, float32, with their step."""
-  from flax.traverse_util import unflatten_dict
-  from safetensors import SafetensorError
-  from safetensors.numpy import load_file
-
   path = epath.Path(path)
   try:
     index = json.loads((path / INDEX).read_text())
     pieces = {}
     with tempfile.TemporaryDirectory() as here:  # safetensors opens local files only
       for stored in path.glob('weights-*.safetensors'):
-        pieces |= load_file(stored.copy(Path(here) / stored.name))
+        pieces |= read_arrays(stored.copy(Path(here) / stored.name))
     by_name: dict[str, list[np.ndarray]] = {}
     for name, number in sorted((n.rpartition('#')[0], int(n.rpartition('#')[2])) for n in pieces):
       by_name.setdefault(name, []).append(pieces[f'{name}#{number}'])
-    arrays = {
-      tuple(name.split('/')): _long(np.concatenate(by_name[name])).reshape(shape)
-      for name, shape in index['shapes'].items()
-    }
-  except (OSError, ValueError, KeyError, SafetensorError) as e:
+    arrays = {name: _long(np.concatenate(by_name[name])).reshape(shape) for name, shape in index['shapes'].items()}
+  except (OSError, ValueError, KeyError) as e:
     raise BadInput(f'{path}: not a whole folder of weights ({type(e).__name__}: {e}); copy it again') from e
-  tree = unflatten_dict(arrays)
-  return Initial(tree['params'], tree.get('extra', {}), tree.get('ema'), index['step'])
+  tree = unflatten(arrays)
+  return Initial(tree['params'], tree.get('collections', {}), tree.get('ema'), index['step'])
 
 
 def initial_weights(config: Config, workdir):
@@ -130,14 +114,14 @@ def initial_weights(config: Config, workdir):
     return None
   if is_workdir(source):
     step, params = load_weights(source)
-    return Initial(params, load_extra(source, step))
+    return Initial(params, load_collections(source, step))
   if (epath.Path(source) / INDEX).exists():
     return read_weights(source)
   if (epath.Path(source) / 'MANIFEST.json').exists():
     from dubber_jax.inference.model_directory import load
 
     model = load(source)
-    if config.task != 'vocoder':
+    if not isinstance(config.task, VocoderTask):
       return Initial(model.params)
     if not hasattr(model.vocoder, 'params'):
       raise BadInput(f'train.init_from: {source} has no trained vocoder to go on from')
@@ -168,9 +152,9 @@ def start_from(initial, state, shardings, fresh: tuple[str, ...] = ()):
     step = jax.device_put(jnp.asarray(given.step, state.step.dtype), shardings.step)
     optimizer = jax.tree.map(jnp.copy, optax.tree.set(state.optimizer, count=step))  # copies, since each is donated
     state = state.replace(step=step, optimizer=optimizer)
-  if not given.extra:
+  if not given.collections:
     return state
-  return state.replace(extra=jax.device_put(_fitting(given.extra, state.extra), shardings.extra))
+  return state.replace(collections=jax.device_put(_fitting(given.collections, state.collections), shardings.collections))
 
 
 def _without(tree, drawn, fresh: tuple[str, ...]):

@@ -75,4 +75,4 @@ def adversarial_losses(judges, params, made, sound) -> dict[str, jax.Array]:
     half = len(score) // 2
     teaching += (jnp.square(score[:half]).mean() + jnp.square(1.0 - score[half:]).mean()) / len(judged)
     right += ((score[:half] < 0.5).mean() + (score[half:] > 0.5).mean()) / 2 / len(judged)
-  return {'adversarial': adversarial, 'features': features, 'discriminators': teaching, 'told_apart': right}
+  return {'adversarial': adversarial, 'features': features, 'discriminators': teaching, 'disc_accuracy': right}

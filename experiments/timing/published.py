@@ -187,7 +187,7 @@ class Side:
 
 def settings(network: str, small: bool) -> dict:
   """The fields of the network's config."""
-  from dubber_jax.config import PublishedConfig
+  from dubber_jax.authentic_dubber.config import PublishedConfig
   from dubber_jax.vocoder.bigvgan import PUBLISHED
 
   full, cut = (PublishedConfig(), SMALL) if network == 'published' else (PUBLISHED[VOCODER], SMALL_VOCODER)
@@ -195,7 +195,7 @@ def settings(network: str, small: bool) -> dict:
 
 
 def make_config(network: str, fields: dict):
-  from dubber_jax.config import PublishedConfig
+  from dubber_jax.authentic_dubber.config import PublishedConfig
   from dubber_jax.vocoder.neural import read_config
 
   return PublishedConfig(**fields) if network == 'published' else read_config('bigvgan', fields, 'the benchmark')
@@ -287,20 +287,22 @@ def training(fields: dict, batch: dict, precision: str = 'float32'):
   import optax
 
   from dubber_jax.authentic_dubber.losses import published_task
-  from dubber_jax.config import Config, PublishedConfig, TrainConfig
+  from dubber_jax.authentic_dubber.config import PublishedConfig
+  from dubber_jax.config import Config, PublishedTask
+  from dubber_jax.training.config import TrainConfig
 
-  task = published_task(Config(published=PublishedConfig(**fields), train=TrainConfig(precision=precision)))
+  task = published_task(Config(task=PublishedTask(published=PublishedConfig(**fields)), train=TrainConfig(precision=precision)))
   optimizer = task.optimizer()
 
   def create(key):
-    params, extra = task.init(key, batch)
-    return params, extra, optimizer.init(params)
+    params, collections = task.init(key, batch)
+    return params, collections, optimizer.init(params)
 
   def update(state, batch, key):
-    params, extra, inner = state
-    gradients, (losses, extra) = jax.grad(task.loss, has_aux=True)(params, extra, batch, key)
+    params, collections, inner = state
+    gradients, (losses, collections) = jax.grad(task.loss, has_aux=True)(params, collections, batch, key)
     updates, inner = optimizer.update(gradients, inner, params)
-    return (optax.apply_updates(params, updates), extra, inner), losses['total']
+    return (optax.apply_updates(params, updates), collections, inner), losses['total']
 
   state, number = jax.jit(create)(jax.random.key(0)), 0
   step = jax.jit(update, donate_argnums=0)

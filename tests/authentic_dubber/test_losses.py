@@ -8,7 +8,9 @@ import pytest
 
 from data_pipelines.v2c_animation import open_setting, training_batches, write_random_tree
 from dubber_jax.authentic_dubber.losses import diagonal_band, published_losses, published_task
-from dubber_jax.config import Config, PublishedConfig, PublishedLossConfig, TrainConfig, TreeConfig
+from dubber_jax.authentic_dubber.config import PublishedConfig, PublishedLossConfig, TreeConfig
+from dubber_jax.config import Config, PublishedTask
+from dubber_jax.training.config import TrainConfig
 from dubber_jax.training.experiment import read_experiment
 
 EXPERIMENTS = Path(__file__).parents[2] / 'experiments' / 'recipes'
@@ -19,17 +21,17 @@ def config(tmp_path_factory):
   folder = tmp_path_factory.mktemp('features') / 'tree'
   write_random_tree(folder, clips=4)
   sizes = PublishedConfig(text_layers=1, lip_layers=1, cross_layers=1, decoder_layers=1, cross_width=32, filter=16)
-  return Config(task='published', published=sizes, tree=TreeConfig(root=str(folder), batch=2))
+  return Config(task=PublishedTask(published=sizes, tree=TreeConfig(root=str(folder), batch=2)))
 
 
 @pytest.mark.parametrize('precision', ['float32', 'bfloat16'])
 def test_loss_takes_a_batch_of_the_tree_and_gives_back_statistics_of_the_same_form(config, precision):
   config = config.replace(train=TrainConfig(precision=precision))
   batch, task = training_batches(config)[0], published_task(config)
-  params, extra = jax.eval_shape(task.init, jax.random.key(0), batch)
-  loss, (losses, moved) = jax.eval_shape(task.loss, params, extra, batch, jax.random.key(1))
-  assert moved == extra
-  assert {a.dtype for a in jax.tree.leaves((params, extra, loss, losses))} == {np.dtype('float32')}
+  params, collections = jax.eval_shape(task.init, jax.random.key(0), batch)
+  loss, (losses, moved) = jax.eval_shape(task.loss, params, collections, batch, jax.random.key(1))
+  assert moved == collections
+  assert {a.dtype for a in jax.tree.leaves((params, collections, loss, losses))} == {np.dtype('float32')}
   assert task.speech(batch) == pytest.approx(batch['mel_length'].sum() * 256 / 22050)
 
 
@@ -37,7 +39,7 @@ def test_loss_takes_a_batch_of_the_tree_and_gives_back_statistics_of_the_same_fo
 def test_experiment_reads_the_layout_it_is_for_in_all_its_settings(config, name, arm):
   experiment = read_experiment(EXPERIMENTS / f'{name}.py')
   whole = experiment.arms[arm]
-  root = config.tree.root + ('/grid' if name == 'grid' else '')
+  root = config.task.tree.root + ('/grid' if name == 'grid' else '')
   tree = dataclasses.replace(whole.tree, root=root, batch=2)
   batch = experiment.batches(whole.replace(tree=tree), (0, 1))[0]
   assert batch['sounds'].any() == (arm == 'published') and batch['mel'].any()

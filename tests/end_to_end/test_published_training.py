@@ -10,7 +10,7 @@ import pytest
 from data_pipelines.v2c_animation import FeatureTree, write_random_tree
 from dubber_jax.cli import main
 from dubber_jax.evaluation.benchmark import authentic_dubber
-from dubber_jax.training.checkpoints import digest, load_extra, load_weights
+from dubber_jax.training.checkpoints import digest, load_collections, load_weights
 from dubber_jax.training.log import read_log
 
 pytestmark = pytest.mark.slow
@@ -19,7 +19,7 @@ EXPERIMENTS = Path(__file__).parents[2] / 'experiments' / 'recipes'
 SMALL = """
 import dataclasses
 import importlib.util
-from dubber_jax.config import PublishedConfig
+from dubber_jax.authentic_dubber.config import PublishedConfig
 
 spec = importlib.util.spec_from_file_location('whole', {path!r})
 whole = importlib.util.module_from_spec(spec)
@@ -30,9 +30,9 @@ task, batches, evaluate = whole.task, whole.batches, whole.evaluate
 def arms():
   arm = whole.arms()[{arm!r}]
   sizes = PublishedConfig(text_layers=1, lip_layers=1, cross_layers=1, decoder_layers=1, cross_width=32, filter=16)
-  tree = dataclasses.replace(arm.tree, batch=2)
+  tree = dataclasses.replace(arm.task.tree, batch=2)
   train = dataclasses.replace(arm.train, log_every=1, save_every=2)
-  return {{'small': arm.replace(published=sizes, tree=tree, train=train)}}
+  return {{'small': arm.replace(train=train).with_task(published=sizes, tree=tree)}}
 """
 
 
@@ -62,10 +62,10 @@ def test_features_are_trained_on_resumed_and_dubbed(experiment, tree, tmp_path, 
   assert '1 clips are left out' in capsys.readouterr().out
   skipped = [json.loads(row) for row in (tmp_path / 'run' / 'skipped.jsonl').read_text().splitlines()]
   assert len(skipped) == 1 and '.npy: missing' in skipped[0]['why']
-  before = load_extra(tmp_path / 'run')
+  before = load_collections(tmp_path / 'run')
   train(experiment, tree, tmp_path / 'run', 3)
   step, _ = load_weights(tmp_path / 'run')
-  after = load_extra(tmp_path / 'run')
+  after = load_collections(tmp_path / 'run')
   assert step == 3
   assert all((a != b).any() for a, b in zip(*map(jax.tree.leaves, (before, after)), strict=True)), 'norms stood still'
   logged = list(read_log(tmp_path / 'run'))

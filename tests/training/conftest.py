@@ -4,7 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dubber_jax.config import Config, DataConfig, TrainConfig
+from dubber_jax.config import ActorTask, Config
+from dubber_jax.data.config import DataConfig
+from dubber_jax.training.config import TrainConfig
 from dubber_jax.data.packed import write_packed
 
 sys.path.append(str(Path(__file__).parent))  # for processes.py, which children import too
@@ -47,6 +49,5 @@ def packed(tmp_path_factory):
 @pytest.fixture
 def config():
   return Config(
-    data=DataConfig(buckets=(32, 64), frames_per_batch=128, reference_frames=16),
-    train=TrainConfig(steps=6, warmup_steps=1, decay_steps=0, log_every=1, save_every=3, sample_every=100),
-  )
+task=ActorTask(data=DataConfig(buckets=(32, 64), frames_per_batch=128, reference_frames=16),), train=TrainConfig(steps=6, warmup_steps=1, decay_steps=0, log_every=1, save_every=3, sample_every=100),
+)

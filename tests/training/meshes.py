@@ -10,11 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dubber_jax.config import ActorConfig, Config, DirectorConfig, MeshConfig, TrainConfig
+from dubber_jax.actor.config import ActorConfig
+from dubber_jax.config import ActorTask, Config
+from dubber_jax.director.config import DirectorConfig
+from dubber_jax.training.config import MeshConfig, TrainConfig
 
 sys.path.append(str(Path(__file__).parents[1]))
 TINY = Config(
-  actor=ActorConfig(
+task=ActorTask(actor=ActorConfig(
     width=16,
     text_layers=2,
     style_width=16,
@@ -26,9 +29,7 @@ TINY = Config(
     decoder_layers=2,
     postnet_width=16,
     postnet_layers=2,
-  ),
-  director=DirectorConfig(width=16, exemplars=1, dropout=0.0),
-  train=TrainConfig(steps=20, warmup_steps=2, decay_steps=0, learning_rate=1e-3),
+  ), director=DirectorConfig(width=16, exemplars=1, dropout=0.0),), train=TrainConfig(steps=20, warmup_steps=2, decay_steps=0, learning_rate=1e-3),
 )
 # What is compiled is run a few times on little: optimized, it would take twice as long.
 DEVICES = {

@@ -20,13 +20,12 @@ def devices(count: int) -> dict[str, str]:
 
 
 def tiny_config(mesh=None, **train):
-  """experiments/recipes/tiny.py with one length of batch, which is compiled once."""
-  from dubber_jax.config import DataConfig, MeshConfig
+  """That of experiments/recipes/tiny.py, otherwise set."""
+  from dubber_jax.training.config import MeshConfig
   from dubber_jax.training.experiment import read_arms
 
   config = read_arms(TINY)['tiny']
-  data = DataConfig(sources=(), buckets=(8,))
-  return config.replace(data=data, train=dataclasses.replace(config.train, **train), mesh=mesh or MeshConfig())
+  return config.replace(train=dataclasses.replace(config.train, **train), mesh=mesh or MeshConfig())
 
 
 class Child:
@@ -94,7 +93,7 @@ def reshard(say, folder):
   """Restores a state of one device on eight, and that of eight on four, saving it each time."""
   import jax
 
-  from dubber_jax.config import MeshConfig
+  from dubber_jax.training.config import MeshConfig
   from dubber_jax.training.checkpoints import Workdir
   from dubber_jax.training.experiment import read_experiment
   from dubber_jax.training.sharding import make_mesh

@@ -58,10 +58,10 @@ def test_what_stands_in_padding_is_not_judged(batch, params):
   )
 
 
-def test_recording_itself_cannot_be_told_apart(batch, params):
+def test_recording_itself_cannot_be_disc_accuracy(batch, params):
   found = losses(params, jnp.asarray(batch['mel']), batch)
   assert float(found['features']) == 0.0
-  assert float(found['told_apart']) == pytest.approx(0.5)
+  assert float(found['disc_accuracy']) == pytest.approx(0.5)
 
 
 def test_run_starts_from_weights_without_discriminators_and_ships_without_them():

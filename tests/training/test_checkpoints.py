@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from processes import Child, devices, reshard, tiny_config
 
-from dubber_jax.config import MeshConfig
+from dubber_jax.training.config import MeshConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.training import checkpoints
 from dubber_jax.training.checkpoints import Workdir, best_step, digest, last_step, load_weights
@@ -92,7 +92,7 @@ def test_weights_of_any_size_survive_small_files(tmp_path, monkeypatch):
   config = tiny_config(init_from=str(tmp_path / 'w'))
   again = initial_weights(config, tmp_path / 'run')
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2**-8), again.params, params)
-  assert again.extra['count'] == 70001 and again.ema is None and read_weights(tmp_path / 'w').step == 9
+  assert again.collections['count'] == 70001 and again.ema is None and read_weights(tmp_path / 'w').step == 9
 
 
 def test_weights_that_lack_a_file_are_refused(tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from processes import devices, start_run, tiny_config
 
-from dubber_jax.config import MeshConfig
+from dubber_jax.training.config import MeshConfig
 from dubber_jax.training.checkpoints import last_step, load_weights
 from dubber_jax.training.log import read_log
 

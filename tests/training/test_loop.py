@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from dubber_jax.config import DataConfig
+from dubber_jax.data.config import DataConfig
 from dubber_jax.data.batches import VoiceBatches
 from dubber_jax.errors import BadInput
 from dubber_jax.training.checkpoints import Workdir, best_step, digest, load_weights
@@ -88,7 +88,7 @@ def test_run_whose_gradients_stay_infinite_ends_with_the_batch_that_did_it(packe
     train(steps(config, 60, save_every=100), broken, VoiceBatches(config, [packed]), tmp_path, progress=False)
   kept = np.load(next(tmp_path.glob('nonfinite_*.npz')))
   assert str(next(tmp_path.glob('nonfinite_*.npz'))) in str(told.value)
-  assert kept['mel'].shape[1] in config.data.buckets
+  assert kept['mel'].shape[1] in config.task.data.buckets
 
 
 class OneBadBatch(VoiceBatches):
@@ -176,6 +176,6 @@ def test_the_voice_itself_goes_on_to_the_same_bits(packed, tmp_path):
   data = DataConfig(buckets=(64,), frames_per_batch=128, reference_frames=16)
   for name, ends in (('whole', (6,)), ('halves', (3, 6))):
     for end in ends:
-      config = steps(TINY.replace(data=data), 20, stop=end, save_every=100)
+      config = steps(TINY.with_task(data=data), 20, stop=end, save_every=100)
       train(config, numpy_task(config), VoiceBatches(config, [packed]), tmp_path / name, progress=False)
   assert digest(tmp_path / 'whole') == digest(tmp_path / 'halves')

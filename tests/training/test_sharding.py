@@ -6,7 +6,8 @@ from jax.sharding import AbstractMesh
 from meshes import DEVICES, created, exchanges, small_batch, train_on
 from processes import Child
 
-from dubber_jax.config import Config, MeshConfig, TrainConfig
+from dubber_jax.config import Config
+from dubber_jax.training.config import MeshConfig, TrainConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.training.sharding import (
   MESH_AXES,
@@ -77,7 +78,8 @@ def test_parameters_come_into_being_in_parts(tmp_path):
 def test_every_parameter_of_both_assemblies_has_named_axes():
   from test_published import random_batch
 
-  from dubber_jax.authentic_dubber.model import PublishedConfig, PublishedDirectorActor
+  from dubber_jax.authentic_dubber.config import PublishedConfig
+  from dubber_jax.authentic_dubber.model import PublishedDirectorActor
   from dubber_jax.training.tasks.actor import voice_task
 
   published = PublishedDirectorActor(PublishedConfig(text_layers=2, lip_layers=2, cross_layers=2, decoder_layers=2))

@@ -7,7 +7,8 @@ import optax
 import pytest
 from meshes import TINY, numpy_task, small_batch
 
-from dubber_jax.config import Config, TrainConfig
+from dubber_jax.config import Config
+from dubber_jax.training.config import TrainConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.training.planning.roofline import products
 from dubber_jax.training.precision import in_precision
@@ -36,9 +37,9 @@ def running_mean_task():
   def init(key, batch):
     return {'w': jnp.zeros(())}, {'seen': jnp.zeros(())}
 
-  def loss(params, extra, batch, key):
+  def loss(params, collections, batch, key):
     error = jnp.square(params['w'] - batch['x']).mean()
-    return error, ({'total': error}, {'seen': extra['seen'] + batch['x'].sum()})
+    return error, ({'total': error}, {'seen': collections['seen'] + batch['x'].sum()})
 
   return Task(init, loss, lambda: optax.sgd(0.1), stateful=True)
 
@@ -50,7 +51,7 @@ def test_running_averages_go_along_with_the_state_but_not_into_the_moving_averag
   state = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), abstract_state(config, task, batch))
   for _ in range(3):
     state, metrics = make_step(config, task)(state, batch)
-  assert float(state.extra['seen']) == 18.0 and set(state.ema) == {'w'}
+  assert float(state.collections['seen']) == 18.0 and set(state.ema) == {'w'}
   assert float(metrics['total']) == pytest.approx(np.square(0.3 * (1 + 0.8) - np.arange(4.0)).mean())
 
 

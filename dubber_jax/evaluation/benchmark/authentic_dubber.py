@@ -41,12 +41,12 @@ def dub_clips(config: Config, variables, tree, usable, lengths, most: int = 0) -
   """Takes of a tree's clips, in the listing's order and batches of `tree.batch`, as released: with padding 'published'
   a take depends on its batch. `most`: of so many clips; 0: of all. Arguments as of TreeBatches."""
   usable, lengths = np.asarray(usable)[: most or None], np.asarray(lengths)[: most or None]
-  size = config.tree.batch
+  size = config.task.tree.batch
   for first in range(0, len(usable), size):
     items = [tree.item(int(i)) for i in usable[first : first + size]]
     longest = lengths[first : first + size].max(0)
-    batch = lay_out(items, bucket(longest, len(items)), max(config.tree.exemplars, 1))
-    take = synthesize(config.published, variables, batch, FRAME_STEP)
+    batch = lay_out(items, bucket(longest, len(items)), max(config.task.tree.exemplars, 1))
+    take = synthesize(config.task.published, variables, batch, FRAME_STEP)
     for row, item in enumerate(items):
       mel = np.asarray(take['finished'][row, : int(take['length'][row])])
       yield Dub(item['id'], mel, item['mel'], int(item['emotion_id']), int(take['emotion'][row].argmax()))
@@ -69,7 +69,7 @@ def measure(dubs: Iterable[Dub]) -> dict[str, float]:
 
 
 def main(arguments=None) -> int:
-  from dubber_jax.training.checkpoints import load_extra, load_weights
+  from dubber_jax.training.checkpoints import load_collections, load_weights
   from dubber_jax.training.experiment import read_experiment
 
   parser = argparse.ArgumentParser(prog='python -m dubber_jax.evaluation.benchmark.authentic_dubber')
@@ -84,10 +84,10 @@ def main(arguments=None) -> int:
     arm = given.arm or next(iter(experiment.arms))
     if arm not in experiment.arms or not experiment.evaluate:
       raise BadInput(f'{given.experiment} has no arm {arm!r} to evaluate: it has {", ".join(experiment.arms)}')
-    config = experiment.arms[arm].with_tree(given.data)
+    config = experiment.arms[arm].with_data(given.data)
     workdir = given.workdir or Path('runs') / Path(given.experiment).stem / arm
     step, params = load_weights(workdir)
-    variables = {'params': params, **load_extra(workdir, step)}
+    variables = {'params': params, **load_collections(workdir, step)}
     print(f'{arm}, step {step}')
     print(f'{"":10}' + ''.join(f'{name:>18}' for name in (*MEASURES, 'clips')))
     for setting in given.settings:

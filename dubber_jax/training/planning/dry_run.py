@@ -11,7 +11,8 @@ import numpy as np
 from jax.sharding import AbstractMesh, AxisType, Mesh
 
 from dubber_jax.authentic_dubber.batches import empty_published
-from dubber_jax.config import Config, MeshConfig
+from dubber_jax.config import ActorTask, Config, PublishedTask
+from dubber_jax.training.config import MeshConfig
 from dubber_jax.data.batches import bucket_shapes
 from dubber_jax.inference.batch import Shape, empty_batch, lip_frames
 from dubber_jax.training.planning.accelerators import Accelerator
@@ -58,10 +59,10 @@ def simulate_devices(mesh: MeshConfig):
 def example_batch(config: Config, batches: Callable | None = None) -> dict:
   """A batch of the run's largest shape, or of 3 s for the published system; of other networks the first that
   `batches(config, host)` gives. Reads no data where the shapes are known without."""
-  if config.task == 'voice':
+  if isinstance(config.task, ActorTask):
     return empty_batch(config, bucket_shapes(config)[-1])
-  if config.task == 'published':
-    return empty_published(Shape(config.tree.batch, 256, 64, lip_frames(256), 256), max(config.tree.exemplars, 1))
+  if isinstance(config.task, PublishedTask):
+    return empty_published(Shape(config.task.tree.batch, 256, 64, lip_frames(256), 256), max(config.task.tree.exemplars, 1))
   return batches(config, (0, 1))[0]
 
 
@@ -90,7 +91,7 @@ def dry_run(config: Config, task: Task, batch, chip: Accelerator, compiled: bool
   def total(part):
     return sum(size for name, size in held.items() if name.startswith(part))
 
-  names = {'parameters': 'params/', 'moving average': 'ema/', 'optimizer': 'optimizer/', 'running averages': 'extra/'}
+  names = {'parameters': 'params/', 'moving average': 'ema/', 'optimizer': 'optimizer/', 'running averages': 'collections/'}
   sums = {name: total(part) for name, part in names.items()} | {
     'gradient': total('params/'),
     'batch': sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(batch)) // shards,
@@ -98,8 +99,8 @@ def dry_run(config: Config, task: Task, batch, chip: Accelerator, compiled: bool
   key = jax.random.key(0)
   local = jax.tree.map(lambda x: jax.ShapeDtypeStruct((x.shape[0] // shards, *x.shape[1:]), x.dtype), batch)
   step = make_step(config, task)
-  forward = jax.make_jaxpr(make_loss(task))(state.params, state.extra, local, key)
-  gradient = jax.make_jaxpr(make_gradient(task, parts))(state.params, state.extra, local, key)
+  forward = jax.make_jaxpr(make_loss(task))(state.params, state.collections, local, key)
+  gradient = jax.make_jaxpr(make_gradient(task, parts))(state.params, state.collections, local, key)
   itemsize = 2 if config.train.precision == 'bfloat16' else 4
   shapes = {row.path: (row.shape, row.spec, row.bytes) for row in rows}
   seconds = estimate(

@@ -37,7 +37,7 @@ def voice_task(config: Config, samples=None) -> Task:
   from dubber_jax.model import DirectorActor
   from dubber_jax.training.tasks.critic_guidance import guidance_losses
 
-  model, c, g = DirectorActor(config), config.adversarial, config.guidance
+  model, c, g = DirectorActor(config), config.task.adversarial, config.task.guidance
   critic = read_critic(g.critic) if g.critic else None
   apply = in_precision(config.train.precision, model.apply)
   judges = MelDiscriminators(c.width, c.band_width)
@@ -67,7 +67,7 @@ def voice_task(config: Config, samples=None) -> Task:
   def optimizer():
     if not c.weight:
       return adamw(config.train)
-    groups = {'actor': adamw(config.train), DISCRIMINATORS: optax.chain(adamw(config.train), optax.scale(c.quicker))}
+    groups = {'actor': adamw(config.train), DISCRIMINATORS: optax.chain(adamw(config.train), optax.scale(c.lr_multiplier))}
     return optax.partition(groups, lambda params: {name: name if name in groups else 'actor' for name in params})
 
   def speech(batch):

@@ -25,7 +25,7 @@ NARROW = 8150.0  # Hz: a recording with nothing above was made at 16 kHz, and do
 
 
 def generator_config(config: Config) -> SourceFilterConfig:
-  c = config.vocoder
+  c = config.task.vocoder
   return SourceFilterConfig(c.width, c.layers, c.kernel, c.expansion, c.window, c.modulated, c.projections)
 
 
@@ -41,8 +41,8 @@ class VocoderBatches:
     self.config, self.host = config, host
     self.sets = [PackedSet(f) for f in folders]
     self.waves = [packed.beside('waves') for packed in self.sets]
-    self.gta = [packed.beside('gta') for packed in self.sets] if config.vocoder.gta else []
-    need = config.vocoder.frames + 8
+    self.gta = [packed.beside('gta') for packed in self.sets] if config.task.vocoder.gta else []
+    need = config.task.vocoder.frames + 8
     self.items = [
       (s, i)
       for s, packed in enumerate(self.sets)
@@ -58,7 +58,7 @@ class VocoderBatches:
     return 1_000_000_000
 
   def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-    c, (number, hosts) = self.config.vocoder, self.host
+    c, (number, hosts) = self.config.task.vocoder, self.host
     if c.items % hosts:
       raise BadInput(f'{hosts} hosts cannot share a batch of {c.items} pieces: change vocoder.items')
     rows = c.items // hosts
@@ -67,7 +67,7 @@ class VocoderBatches:
 
   def piece(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """One piece from anywhere in the recordings, not silent."""
-    frames = self.config.vocoder.frames
+    frames = self.config.task.vocoder.frames
     while True:
       s, i = self.items[np.searchsorted(self.ends, rng.random())]
       first, last = self.sets[s].rows[i]['spans']['mel']
@@ -87,7 +87,7 @@ class VocoderBatches:
     }
     if not self.gta:
       return found
-    acted = rng.random() < self.config.vocoder.gta
+    acted = rng.random() < self.config.task.vocoder.gta
     mel = dequantize((self.gta[s] if acted else self.sets[s].arrays['mel'])[start : start + frames])
     return found | {'mel': np.maximum(mel + np.log(gain), LOG_FLOOR)}
 
@@ -119,12 +119,12 @@ def fill_pitch(pitch: np.ndarray) -> np.ndarray:
 
 def vocoder_task(config: Config, samples=None) -> Task:
   """The generator with its discriminators, trained at once: each sees the other's weights as constants."""
-  c = config.vocoder
+  c = config.task.vocoder
   generator, judges = SourceFilter(generator_config(config)), Discriminators(PERIODS if c.periods else ())
   margin = (c.frames - c.heard) * HOP // 2
 
   def init(key, batch):
-    made = {'generator': generator.init(key, jnp.zeros((1, c.frames, config.mel_bands)))['params']}
+    made = {'generator': generator.init(key, jnp.zeros((1, c.frames, config.task.mel_bands)))['params']}
     if not c.adversarial:
       return made
     return made | {DISCRIMINATORS: judges.init(key, batch['wave'][:1, : c.heard * HOP])['params']}
@@ -157,11 +157,11 @@ def vocoder_task(config: Config, samples=None) -> Task:
     return total, losses
 
   def optimizer():
-    def group(quicker):
+    def group(lr_multiplier):
       return optax.chain(
         optax.clip_by_global_norm(config.train.clip_norm),
         optax.adamw(learning_rate(config.train), b1=0.8, b2=0.99, weight_decay=config.train.weight_decay),
-        optax.scale(quicker),
+        optax.scale(lr_multiplier),
       )
 
     groups = {'generator': group(1.0), DISCRIMINATORS: group(2.0)}

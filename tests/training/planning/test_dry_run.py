@@ -6,7 +6,7 @@ import sys
 import pytest
 from meshes import TINY, small_batch
 
-from dubber_jax.config import MeshConfig
+from dubber_jax.training.config import MeshConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.training.planning.accelerators import find_accelerator
 from dubber_jax.training.planning.dry_run import dry_run, report

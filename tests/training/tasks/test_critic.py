@@ -5,7 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dubber_jax.config import Config, CriticConfig, DataConfig, TrainConfig
+from dubber_jax.config import Config, CriticTask
+from dubber_jax.critic.config import CriticConfig
+from dubber_jax.data.config import SourceConfig
+from dubber_jax.training.config import TrainConfig
 from dubber_jax.critic.inference import CriticModel
 from dubber_jax.data.packed import quantize, write_packed
 from dubber_jax.errors import BadInput
@@ -16,11 +19,7 @@ from dubber_jax.training.tasks.critic_guidance import guidance_losses
 from dubber_jax.types import EMOTIONS
 
 CONFIG = Config(
-  name='small',
-  task='critic',
-  data=DataConfig(sources=('made',)),
-  critic=CriticConfig(width=16, layers=1, opinion=8, embedding=8, items=4, frames=64, shares=(1.0,)),
-  train=TrainConfig(steps=30, learning_rate=3e-3, warmup_steps=2, decay_steps=1),
+name='small', task=CriticTask(data=SourceConfig(sources=('made',)), critic=CriticConfig(width=16, layers=1, opinion=8, embedding=8, items=4, frames=64, shares=(1.0,)),), train=TrainConfig(steps=30, learning_rate=3e-3, warmup_steps=2, decay_steps=1),
 )
 
 
@@ -123,7 +122,7 @@ def test_only_recording_of_a_speaker_is_known_by_another_part_of_itself(stranger
     source.lay(batch, 0, 0, 0, np.random.default_rng(seed), plain=True)
     level, known = batch['mel'][0].mean(-1), batch['reference'][0][batch['reference_mask'][0]].mean(-1)
     assert len(known) >= 64 and (known.max() < level.min() + 0.1 or known.min() > level.max() - 0.1)  # it rises
-    assert not batch['transcribed'][0] and batch['durations'].sum() == CONFIG.critic.frames
+    assert not batch['transcribed'][0] and batch['durations'].sum() == CONFIG.task.critic.frames
 
 
 def test_recording_without_text_teaches_voice_naturalness_and_pitch_alone(strangers):
@@ -181,7 +180,7 @@ def test_part_of_a_long_recording_begins_and_ends_between_phonemes():
 
 
 def test_sources_share_by_their_shares_and_shards_by_their_items(folder, strangers):
-  config = CONFIG.replace(critic=dataclasses.replace(CONFIG.critic, shares=(3.0, 1.0)))
+  config = CONFIG.with_task(critic=dataclasses.replace(CONFIG.task.critic, shares=(3.0, 1.0)))
   source = CriticBatches(config, [folder, [strangers, folder]])
   np.testing.assert_allclose(source.shares, [0.75, 0.25 * 3 / 11, 0.25 * 8 / 11])
 

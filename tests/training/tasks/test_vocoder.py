@@ -6,7 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dubber_jax.config import Config, TrainConfig, VocoderConfig
+from dubber_jax.config import Config, VocoderTask
+from dubber_jax.training.config import TrainConfig
+from dubber_jax.vocoder.config import VocoderConfig
 from dubber_jax.data.packed import quantize, write_packed
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import filterbank, frame, mel_numpy, mel_of_frames
@@ -15,10 +17,7 @@ from dubber_jax.training.tasks.vocoder import VocoderBatches, below_8_khz, fill_
 from dubber_jax.vocoder.losses import energy_distance
 
 CONFIG = Config(
-  name='small',
-  task='vocoder',
-  vocoder=VocoderConfig(width=16, layers=1, items=4, frames=24, heard=16),
-  train=TrainConfig(steps=30, learning_rate=2e-3, warmup_steps=2, decay_steps=1, clip_norm=10.0),
+name='small', task=VocoderTask(vocoder=VocoderConfig(width=16, layers=1, items=4, frames=24, heard=16),), train=TrainConfig(steps=30, learning_rate=2e-3, warmup_steps=2, decay_steps=1, clip_norm=10.0),
 )
 
 
@@ -76,9 +75,9 @@ def test_teacher_forced_mel_goes_with_the_sound_at_its_level(folder, tmp_path):
   for path in folder.iterdir():
     (tmp_path / path.name).write_bytes(path.read_bytes())
   np.save(tmp_path / 'gta.npy', np.load(folder / 'mel.npy'))  # an actor who says it as it was said
-  config = CONFIG.replace(vocoder=dataclasses.replace(CONFIG.vocoder, gta=1.0))
+  config = CONFIG.with_task(vocoder=dataclasses.replace(CONFIG.task.vocoder, gta=1.0))
   batch = VocoderBatches(config, [tmp_path])[3]
-  heard = mel_of_frames(frame(jnp.asarray(batch['wave']), CONFIG.vocoder.frames), filterbank())
+  heard = mel_of_frames(frame(jnp.asarray(batch['wave']), CONFIG.task.vocoder.frames), filterbank())
   assert np.abs(heard - batch['mel']).mean() < 0.05
 
 
@@ -89,7 +88,7 @@ def test_gaps_in_pitch_are_bridged():
 
 @pytest.mark.parametrize('adversarial', [False, True])
 def test_training_brings_the_sound_nearer_and_moves_the_right_weights(folder, adversarial):
-  config = CONFIG.replace(vocoder=dataclasses.replace(CONFIG.vocoder, adversarial=adversarial))
+  config = CONFIG.with_task(vocoder=dataclasses.replace(CONFIG.task.vocoder, adversarial=adversarial))
   batches, task = VocoderBatches(config, [folder]), vocoder_task(config)
   from dubber_jax.training.sharding import make_mesh
 
@@ -109,8 +108,8 @@ def test_training_brings_the_sound_nearer_and_moves_the_right_weights(folder, ad
 
 def test_a_generator_with_projections_learns_by_the_energy_distance(folder):
   settings = {'window': 512, 'modulated': True, 'projections': 1}
-  c = dataclasses.replace(CONFIG.vocoder, adversarial=False, energy_distance=True, **settings)
-  config = CONFIG.replace(vocoder=c)
+  c = dataclasses.replace(CONFIG.task.vocoder, adversarial=False, energy_distance=True, **settings)
+  config = CONFIG.with_task(vocoder=c)
   batches, task = VocoderBatches(config, [folder]), vocoder_task(config)
   params = jax.jit(task.init)(jax.random.key(0), batches[0])
   values = jax.jit(jax.grad(lambda p: task.loss(p, batches[0], jax.random.key(1))[0]))(params)
