@@ -6,7 +6,6 @@ or, shorter, `dubber prepare GRID --set grid -o prepared`. Records hold features
 of dubber_jax.data.packed; dubber_jax.data.records reads them.
 """
 
-import hashlib
 import json
 
 import numpy as np
@@ -18,11 +17,12 @@ from data_pipelines.extract import VERSION, Work, WorkFolder, content_name, extr
 from data_pipelines.pack import describe
 from data_pipelines.recordings import Recording
 from data_pipelines.v2c_animation import FeatureTree
-from dubber_jax.config import FeatureConfig
 from dubber_jax.data.packed import KINDS, MEL_STEP
 from dubber_jax.data.records import PublishedRecords, Records, RecordSet
 from dubber_jax.errors import BadInput
+from dubber_jax.perception.config import FeatureConfig
 from dubber_jax.script.symbols import SYMBOLS
+from dubber_jax.storage.hashing import sha256_text
 from dubber_jax.types import EMOTIONS, MEL_BANDS
 
 SHAPES = {
@@ -215,10 +215,10 @@ BUILDERS = {
 def features_digest(root) -> str:
   """Names a tree of published features, by its listings."""
   texts = [(epath.Path(root) / name).read_text() for name in LISTINGS.values() if (epath.Path(root) / name).exists()]
-  return hashlib.sha256('\n'.join(texts).encode()).hexdigest()[:16]
+  return sha256_text('\n'.join(texts))[:16]
 
 
 def listing_digest(recordings: list[Recording]) -> str:
   """Names what a data set was made of."""
   rows = sorted(json.dumps([content_name(r), r.emotion, r.split, *r.details.items()]) for r in recordings)
-  return hashlib.sha256('\n'.join(rows).encode()).hexdigest()[:16]
+  return sha256_text('\n'.join(rows))[:16]

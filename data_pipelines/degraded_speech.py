@@ -20,11 +20,11 @@ from tqdm import tqdm
 
 from data_pipelines.gta_mels import write_gta_mels
 from data_pipelines.pack import spread, with_sound
+from dubber_jax.data.batches import HEARD_BY_JUDGES
 from dubber_jax.data.packed import PackedSet, dequantize, quantize, write_packed
 from dubber_jax.inference.model import Model
 from dubber_jax.inference.model_directory import load
 from dubber_jax.media.mel import LOG_FLOOR, mel_numpy
-from dubber_jax.training.tasks.critic import HEARD_BY_JUDGES
 from dubber_jax.training.tasks.vocoder import fill_pitch
 from dubber_jax.types import HOP
 

@@ -6,12 +6,9 @@ was. A recording that cannot be used leaves the reason instead.
 
 import contextlib
 import dataclasses
-import fcntl
 import functools
-import hashlib
 import json
 import operator
-import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -21,9 +18,12 @@ from etils import epath
 from tqdm import tqdm
 
 from data_pipelines.recordings import Recording
-from dubber_jax.config import FeatureConfig
 from dubber_jax.data.packed import quantize, quantize_wave
 from dubber_jax.errors import BadInput
+from dubber_jax.perception.config import FeatureConfig
+from dubber_jax.storage.atomic import atomic_file
+from dubber_jax.storage.hashing import sha256_text
+from dubber_jax.storage.locks import locked
 from dubber_jax.types import LIP_RATE, SAMPLE_RATE
 
 VERSION = 2  # raised when what is extracted changes
@@ -141,7 +141,7 @@ class WorkFolder:
     self.path, self.name = epath.Path(path), name or operator.attrgetter('key')
 
   def file(self, recording: Recording) -> epath.Path:
-    return self.path / f'{hashlib.sha256(self.name(recording).encode()).hexdigest()[:16]}.npz'
+    return self.path / f'{sha256_text(self.name(recording))[:16]}.npz'
 
   def reason(self, recording: Recording) -> epath.Path:
     return self.file(recording).with_suffix('.skipped.json')
@@ -177,16 +177,11 @@ class Work:
     except Exception as e:  # noqa: BLE001 (one broken film must not end the work on an archive)
       why = str(e) if isinstance(e, BadInput) else f'{type(e).__name__}: {e}'
       row = {'key': recording.key, 'file': str(recording.path), 'why': why}
-      _write_whole(self.folder.reason(recording), lambda f: f.write(json.dumps(row, ensure_ascii=False).encode()))
+      with atomic_file(self.folder.reason(recording)) as partial:
+        partial.write_text(json.dumps(row, ensure_ascii=False))
     else:
-      _write_whole(self.folder.file(recording), lambda f: np.savez(f, **features))
-
-
-def _write_whole(path: epath.Path, write):
-  beside = path.with_name(f'{path.name}.{os.uname().nodename}.{os.getpid()}')
-  with beside.open('wb') as file:
-    write(file)
-  beside.replace(path)
+      with atomic_file(self.folder.file(recording)) as partial, partial.open('wb') as file:
+        np.savez(file, **features)
 
 
 def extract_all(recordings: list[Recording], work: Work, workers: int = 1, beam: str | None = None) -> list[dict]:
@@ -197,28 +192,14 @@ def extract_all(recordings: list[Recording], work: Work, workers: int = 1, beam:
   can be used, or another process is at work in the folder.
   """
   work.folder.path.mkdir(parents=True, exist_ok=True)
-  lock = _lock(work.folder.path)
-  left = [r for r in recordings if not work.folder.done(r)]
-  if left:
-    _by_processes(recordings, left, work, workers) if beam is None else _by_beam(recordings, left, work, beam)
-  if lock:
-    lock.close()
+  with locked(work.folder.path, 'another process is extracting into this folder; wait for it'):
+    left = [r for r in recordings if not work.folder.done(r)]
+    if left:
+      _by_processes(recordings, left, work, workers) if beam is None else _by_beam(recordings, left, work, beam)
   skipped = work.folder.skipped(recordings)
   if len(skipped) == len(recordings):
     raise BadInput(f'none of {len(recordings)} recordings can be used; the first: {skipped[0]["why"]}')
   return skipped
-
-
-def _lock(folder: epath.Path):
-  """A lock that ends with the process; folders in a bucket have none."""
-  if '://' in str(folder):
-    return None
-  lock = open(folder / '.lock', 'w')  # noqa: SIM115 (held until the work is done)
-  try:
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-  except OSError:
-    raise BadInput(f'{folder}: another process is extracting into this folder; wait for it') from None
-  return lock
 
 
 def _by_processes(recordings, left, work, workers):
@@ -230,7 +211,8 @@ def _by_processes(recordings, left, work, workers):
     for r, value in zip(new, do(loudness, new), strict=True):
       measured.setdefault(r.speaker, []).append(value)
     gains |= {speaker: speaker_gain(values) for speaker, values in measured.items()}
-    _write_whole(stored, lambda f: f.write(json.dumps(gains).encode()))
+    with atomic_file(stored) as partial:
+      partial.write_text(json.dumps(gains))
     jobs = do(work, left, [gains[r.speaker] for r in left])
     for _ in tqdm(jobs, total=len(recordings), initial=len(recordings) - len(left), desc='features', unit='clip'):
       pass

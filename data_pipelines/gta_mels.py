@@ -9,7 +9,6 @@ neutral. Some minutes an hour of speech. (Finetuning a vocoder on them: Tacotron
 """
 
 import argparse
-import os
 from pathlib import Path
 
 import jax
@@ -22,6 +21,7 @@ from dubber_jax.errors import BadInput
 from dubber_jax.inference.batch import Shape, empty_batch, fill_direction, fill_noise, fill_text, fill_voice, lip_frames
 from dubber_jax.inference.model import Model
 from dubber_jax.inference.model_directory import load
+from dubber_jax.storage.atomic import atomic_file
 from dubber_jax.types import EMOTIONS
 
 ITEMS, STEP = 8, 128  # of a batch; mel frames that lengths are padded to
@@ -52,7 +52,7 @@ def write_gta_mels(folder, model: Model, seed: int = 0) -> Path:
       for name in ('mel', 'pitch', 'durations'):
         batch[name][place, : len(item[name])] = item[name]
       fill_text(batch, place, model.config, item['phonemes'], row.get('language', 'en'))
-      batch['domain'][place] = DOMAIN_OF.get(row['set'], 0) if model.config.actor.domains else 0
+      batch['domain'][place] = DOMAIN_OF.get(row['set'], 0) if model.config.task.actor.domains else 0
       fill_voice(batch, place, other['speaker'], other['mel'])
       if row['emotion'] != 'neutral':
         emotion = np.eye(len(EMOTIONS))[EMOTIONS.index(row['emotion'])]
@@ -62,9 +62,8 @@ def write_gta_mels(folder, model: Model, seed: int = 0) -> Path:
       first, last = packed.rows[i]['spans']['mel']
       mels[first:last] = quantize(mel[: last - first])
   out = packed.folder / 'gta.npy'
-  beside = packed.folder / f'gta.{os.getpid()}.npy'
-  np.save(beside, mels)
-  os.replace(beside, out)
+  with atomic_file(out) as partial:
+    np.save(partial, mels)
   return out
 
 

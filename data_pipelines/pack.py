@@ -1,6 +1,5 @@
 """From recordings to packed features, the format that experiments read. Resumable, an item at a time."""
 
-import hashlib
 import json
 import math
 import os
@@ -12,6 +11,7 @@ from data_pipelines.extract import VERSION, Work, WorkFolder, extract, extract_a
 from data_pipelines.recordings import Recording, read_recordings
 from dubber_jax.data.packed import PackedSet, write_packed
 from dubber_jax.errors import BadInput
+from dubber_jax.storage.hashing import sha256_text
 
 
 def pack_set(name: str, out, films: bool = True, root=None, workers: int = 1) -> Path:
@@ -80,7 +80,7 @@ def pack_recordings(
   computes those of one recording: `extract` or `extract_sound`."""
   films = films and any(r.has_video for r in recordings)
   listing = '\n'.join(called(r) if called else f'{r.key} {r.text}' for r in recordings)
-  digest = hashlib.sha256(f'{VERSION} {films} {listing}'.encode()).hexdigest()[:8]
+  digest = sha256_text(f'{VERSION} {films} {listing}')[:8]
   folder = Path(out) / f'{name}-{digest}'
   if (folder / 'items.jsonl').exists():
     return folder

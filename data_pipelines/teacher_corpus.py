@@ -14,9 +14,7 @@ import argparse
 import contextlib
 import dataclasses
 import errno
-import fcntl
 import json
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,12 +28,14 @@ from data_pipelines.teacher_mandarin import mandarin_phonemes, map_mandarin
 from data_pipelines.teacher_plan import Row, english_plan, mandarin_plan, plan_hash
 from data_pipelines.teacher_speech import RATE, VOICES_FILE, Teacher, accent_of, clean_text, english_phonemes
 from data_pipelines.teacher_symbols import map_english, place
-from dubber_jax.config import FeatureConfig
 from dubber_jax.data.packed import FULL_SCALE, quantize, quantize_wave, write_packed
 from dubber_jax.errors import BadInput, exit_code
+from dubber_jax.perception.config import FeatureConfig
 from dubber_jax.script.alignment import Alignment, durations_in_frames
-from dubber_jax.script.g2p import SILENCES, encode
-from dubber_jax.storage.atomic import complete_file, write_json
+from dubber_jax.script.g2p import encode
+from dubber_jax.script.symbols import SILENCES
+from dubber_jax.storage.atomic import complete_file, remove_partials, write_json
+from dubber_jax.storage.locks import locked
 from dubber_jax.types import SAMPLE_RATE
 
 VERSION = 1  # raised when what is made of a row changes
@@ -106,19 +106,12 @@ class Corpus:
   @contextlib.contextmanager
   def _alone(self):
     """Holds the folder's lock, after a look at whose corpus it is; takes away what a killed process left half done."""
-    self.out.mkdir(parents=True, exist_ok=True)
-    with open(self.out / '.lock', 'w') as lock:
-      try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-      except OSError:
-        raise BadInput(f'{self.out}: another process is building this corpus; wait for it') from None
+    with locked(self.out, 'another process is building this corpus; wait for it'):
       self._check_plan()
-      for half_done in self.out.glob('shard_????.*'):
-        shutil.rmtree(half_done)
+      remove_partials(self.out)
       for work in (self.sounds, self.features):
         work.folder.path.mkdir(parents=True, exist_ok=True)
-        for half_done in work.folder.path.glob('*.npz.*'):
-          half_done.unlink()
+        remove_partials(work.folder.path)
       yield
 
   def _check_plan(self):
@@ -137,12 +130,7 @@ class Corpus:
       for row in bar:
         self._do(row)
     done = ((row, self.features.folder.load(row)) for row in rows)
-    try:
-      write_packed(self.shard(number), ((describe(row), features) for row, features in done if features is not None))
-    except BaseException:
-      for half_done in self.out.glob(f'{self.shard(number).name}.*'):
-        shutil.rmtree(half_done)
-      raise
+    write_packed(self.shard(number), ((describe(row), features) for row, features in done if features is not None))
     self._note_skipped(rows)
     if not self.keep:
       for work in (self.sounds, self.features):

@@ -7,7 +7,6 @@ first rows of a plan are a balanced corpus, however many they are. Mandarin has 
 
 import dataclasses
 import functools
-import hashlib
 import json
 import random
 from collections import Counter, defaultdict, deque
@@ -18,6 +17,7 @@ from data_pipelines import teacher_mandarin
 from data_pipelines.recordings import data_root
 from data_pipelines.teacher_speech import Edit
 from dubber_jax.errors import BadInput
+from dubber_jax.storage.hashing import sha256_bytes, sha256_text
 
 SEED = 20261130
 ENGLISH_ROWS = 8250
@@ -128,10 +128,8 @@ def mandarin_plan(root=None) -> list[Row]:
 
 def plan_hash(rows: list[Row]) -> str:
   """sha256 of all that the rows say. Two machines with one hash make the same corpus."""
-  digest = hashlib.sha256()
-  for row in rows:
-    digest.update(json.dumps(dataclasses.asdict(row), ensure_ascii=False, sort_keys=True).encode())
-  return digest.hexdigest()
+  texts = (json.dumps(dataclasses.asdict(row), ensure_ascii=False, sort_keys=True) for row in rows)
+  return sha256_bytes(*(text.encode() for text in texts))
 
 
 # Voices
@@ -250,7 +248,7 @@ def _seed(name: str) -> int:
 @functools.cache
 def _order(name: str) -> str:
   """Names sorted by this are shuffled, the same way everywhere."""
-  return hashlib.sha256(f'{SEED} {name}'.encode()).hexdigest()
+  return sha256_text(f'{SEED} {name}')
 
 
 def _listing(folder: Path, name: str) -> list[dict]:

@@ -7,7 +7,6 @@ package kokoro-js. The graph is cut in three: symbols -> durations; durations ->
 
 import ctypes
 import functools
-import hashlib
 import io
 import json
 import re
@@ -20,6 +19,7 @@ import numpy as np
 
 from dubber_jax.errors import BadInput
 from dubber_jax.perception.extractors import import_or_explain, package_file
+from dubber_jax.storage.hashing import sha256_bytes
 
 RATE = 24000  # Hz
 STEP = 600  # samples a step of a duration: 25 ms; pitch and energy have two values a step
@@ -162,7 +162,7 @@ def read_voices(path) -> dict[str, np.ndarray]:
 
 
 def _check(content: bytes, sha256: str, name: str, remedy: str):
-  found = hashlib.sha256(content).hexdigest()
+  found = sha256_bytes(content)
   if found != sha256:
     raise BadInput(f'{name} has the sha256 {found[:12]}... and not {sha256[:12]}...: it is another version; {remedy}')
 

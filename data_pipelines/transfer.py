@@ -8,15 +8,15 @@ Nothing is lost: each file comes back byte for byte, which its hash proves. A me
 """
 
 import argparse
-import hashlib
 import json
 import lzma
 import sys
 from pathlib import Path
 
-from dubber_jax.config import FeatureConfig
 from dubber_jax.errors import BadInput
+from dubber_jax.perception.config import FeatureConfig
 from dubber_jax.storage.atomic import complete_folder
+from dubber_jax.storage.hashing import sha256_bytes, sha256_file
 from dubber_jax.types import MEL_BANDS
 
 LARGEST = 24  # MiB a part
@@ -34,14 +34,13 @@ def split(folder, out, largest: float = LARGEST) -> Path:
     stream = _Parts(beside, int(largest * 2**20))
     rows = []
     for path in files:
-      begin, digest = stream.position, hashlib.sha256()
+      begin = stream.position
       packer = lzma.LZMACompressor(filters=_filters(path.name))
       with path.open('rb') as file:
         while piece := file.read(PIECE):
-          digest.update(piece)
           stream.write(packer.compress(piece))
       stream.write(packer.flush())
-      rows.append({'name': path.name, 'sha256': digest.hexdigest(), 'begin': begin, 'end': stream.position})
+      rows.append({'name': path.name, 'sha256': sha256_file(path), 'begin': begin, 'end': stream.position})
     (beside / 'manifest.json').write_text(json.dumps({'files': rows, 'parts': stream.close()}, indent=2))
   return out
 
@@ -59,17 +58,15 @@ def join(parts, out) -> Path:
   if lost:
     raise BadInput(f'{parts}: {len(lost)} of {len(pieces)} parts are missing ({", ".join(lost)}); carry them too')
   for p in pieces:
-    if hashlib.sha256((parts / p['name']).read_bytes()).hexdigest() != p['sha256']:
+    if sha256_file(parts / p['name']) != p['sha256']:
       raise BadInput(f'{parts / p["name"]}: damaged on the way; carry it again')
   with complete_folder(out, overwrite=True) as beside:
     for row in files:
-      unpacker, digest = lzma.LZMADecompressor(), hashlib.sha256()
+      unpacker = lzma.LZMADecompressor()
       with (beside / row['name']).open('wb') as file:
         for piece in _stretch(parts, pieces, row['begin'], row['end']):
-          data = unpacker.decompress(piece)
-          digest.update(data)
-          file.write(data)
-      if digest.hexdigest() != row['sha256']:
+          file.write(unpacker.decompress(piece))
+      if sha256_file(beside / row['name']) != row['sha256']:
         raise BadInput(f'{parts}: {row["name"]} comes out damaged; split it again')
   return out
 
@@ -101,7 +98,7 @@ class _Parts:
     data, name = bytes(self.held[:count]), f'{len(self.parts):03d}.xz'
     del self.held[:count]
     (self.folder / name).write_bytes(data)
-    self.parts.append({'name': name, 'bytes': count, 'sha256': hashlib.sha256(data).hexdigest()})
+    self.parts.append({'name': name, 'bytes': count, 'sha256': sha256_bytes(data)})
 
 
 def _stretch(folder: Path, parts: list[dict], begin: int, end: int):

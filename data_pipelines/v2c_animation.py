@@ -24,11 +24,13 @@ import numpy as np
 from etils import epath
 
 from dubber_jax.authentic_dubber.batches import TreeBatches
+from dubber_jax.authentic_dubber.config import TreeConfig
 from dubber_jax.authentic_dubber.retrieval_lists import LISTED, list_name, read_list, recall_names, write_lists
-from dubber_jax.config import Config, TreeConfig
+from dubber_jax.config import Config
 from dubber_jax.data.records import PublishedRecords
 from dubber_jax.errors import BadInput
-from dubber_jax.script.g2p import ARPABET_87, published_ids
+from dubber_jax.script.g2p import published_ids
+from dubber_jax.script.symbols import ARPABET_87
 from dubber_jax.types import EMOTIONS, HOP, LIP_RATE, MEL_BANDS, MODALITIES, SAMPLE_RATE
 
 FRAMES_PER_LIP = SAMPLE_RATE / HOP / LIP_RATE  # 3.45
@@ -403,8 +405,8 @@ def survey(tree: FeatureTree, threads: int = 8) -> Survey:
 
 
 def training_batches(config: Config, host=(0, 1)) -> TreeBatches:
-  """Batches of the clips that `config.tree` names for training; those that cannot be used are left out."""
-  c = config.tree
+  """Batches of the clips that `config.task.tree` names for training; those that cannot be used are left out."""
+  c = config.task.tree
   open_setting(c, 'dub1')  # better refused now than after the first thousands of steps
   if is_prepared(c.root):
     tree, found = open_prepared(c, 'train')

@@ -13,14 +13,12 @@ from pathlib import Path
 import flax.traverse_util
 import jax
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
+from dubber_jax.authentic_dubber.config import PublishedConfig
 from dubber_jax.authentic_dubber.model import initialize
-from dubber_jax.config import PublishedConfig
 from dubber_jax.errors import BadInput
-from dubber_jax.inference.model_directory import flatten
 from dubber_jax.storage.checked_folder import check_files, write_manifest
+from dubber_jax.storage.weights import check_shapes, flatten, read_arrays, unflatten, write_arrays
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +39,7 @@ def write_published(folder: str | Path, model: Published, card: str) -> None:
   (folder / 'config.json').write_text(json.dumps(settings, indent=2) + '\n')
   (folder / 'CARD.md').write_text(card)
   for name, arrays in (('model', flatten(model.variables)), ('dead', model.dead)):
-    save_file({k: np.asarray(v, order='C') for k, v in arrays.items()}, folder / f'{name}.safetensors')
-    (folder / f'{name}.safetensors').chmod(0o644)  # safetensors writes them for the owner alone
+    write_arrays(folder / f'{name}.safetensors', arrays)
   write_manifest(folder)
 
 
@@ -58,15 +55,11 @@ def load_published(folder: str | Path, check: bool = True) -> Published:
     if settings.get('assembly') != 'published':
       raise BadInput(f'{folder} is not of the published system; give a folder that `dubber convert` made of it')
     config, fresh = PublishedConfig(**settings['config']), tuple(settings['fresh'])
-    flat, dead = (load_file(folder / f'{name}.safetensors') for name in ('model', 'dead'))
-  except (OSError, AttributeError, KeyError, TypeError, json.JSONDecodeError, SafetensorError) as e:
+  except (OSError, AttributeError, KeyError, TypeError, json.JSONDecodeError) as e:
     raise BadInput(f'{folder} cannot be read ({e}); copy it again, or convert the checkpoint again') from e
-  expected = expected_shapes(config)
-  wrong = sorted({k: v.shape for k, v in flat.items()}.items() ^ expected.items())
-  if wrong:
-    raise BadInput(f'{folder}/model.safetensors: {wrong[0][0]} is not as its config.json says; convert it again')
-  variables = flax.traverse_util.unflatten_dict({tuple(k.split('/')): v for k, v in flat.items()})
-  return Published(config, variables, dead, fresh)
+  flat, dead = (read_arrays(folder / f'{name}.safetensors') for name in ('model', 'dead'))
+  check_shapes(flat, expected_shapes(config), folder / 'model.safetensors', 'convert the checkpoint again')
+  return Published(config, unflatten(flat), dead, fresh)
 
 
 def expected_shapes(config: PublishedConfig) -> dict[str, tuple[int, ...]]:

@@ -7,7 +7,6 @@ made them; `write_lists` makes them as the paper says: cosine similarity, clips 
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,6 +15,7 @@ from etils import epath
 from dubber_jax.errors import BadInput
 from dubber_jax.retrieval.library import HALVES
 from dubber_jax.retrieval.search import ExactSearch, unit_rows
+from dubber_jax.storage.atomic import atomic_file
 
 LISTED = 100
 LIST_NAMES = {
@@ -86,7 +86,5 @@ def write_lists(folder, recalled: Mapping[str, list[list[tuple[str, float]]]], n
   for m, lists in recalled.items():
     for name, found in zip(names, lists, strict=True):
       rows = [{'file_name': f'{clip}{ENDINGS[m]}.npy', 'similarity': round(score, 6)} for clip, score in found]
-      path = folder / list_name(m, name)
-      beside = folder / f'.{path.name}.{os.getpid()}'
-      beside.write_text(json.dumps(rows, indent=1))
-      beside.replace(path)
+      with atomic_file(folder / list_name(m, name)) as partial:
+        partial.write_text(json.dumps(rows, indent=1))

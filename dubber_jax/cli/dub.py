@@ -46,41 +46,34 @@ def _add_dub(command):
 def run_dub(given):
   from dubber_jax.dubbing.cast import cast_lines, read_cast, read_names
   from dubber_jax.dubbing.film import dub
+  from dubber_jax.dubbing.request import DubOptions, DubRequest
   from dubber_jax.inference.voices import find_voice
   from dubber_jax.script.subtitles import parse_line, read_lines
 
   if not (given.voice or given.cast):
     raise BadInput('nobody speaks: give --voice, or a --cast')
-  how = _rehearsal(given)
+  planner = _planner(given)
   lines = [parse_line(given.text)] if given.text is not None else list(read_lines(given.script, overlap=True))
   if given.cast:
     lines = cast_lines(lines, read_names(given.cast))
-  lexicon = _lexicon(given)
+  options = DubOptions(
+    lines=_line_options(given, face=given.face, fit=given.fit),
+    background=given.background,
+    guide=given.guide,
+    directions=given.directions,
+    report=not given.no_report,
+    overwrite=given.overwrite,
+  )
   model, library = _open(given)
   voice = find_voice(given.voice, model.voices, model, given.fit_steps) if given.voice else None
   if given.cast:
     voice = read_cast(given.cast, lines, model.voices, voice, model, given.fit_steps)
-  result = dub(
-    given.film,
-    lines,
-    voice,
-    given.out,
-    model,
-    library,
-    given.overwrite,
-    given.json,
-    not given.no_report,
-    given.face,
-    lexicon,
-    given.search,
-    background=given.background,
-    project=given.project,
-    directions=given.directions,
-    guide=given.guide,
-    fit=given.fit,
-    **how,
-  )
-  for path in result['files'].values():
+  request = DubRequest.of(given.film, lines, voice, given.out, options, given.project, given.json)
+  _print_files(dub(request, model, library, planner))
+
+
+def _print_files(result):
+  for path in result.files.values():
     print(path)
 
 
@@ -98,23 +91,21 @@ def _add_redo(command):
 def run_redo(given):
   from dubber_jax.director.llm_planner import open_planner
   from dubber_jax.director.notes.apply import parse
-  from dubber_jax.dubbing.film import redo
-  from dubber_jax.dubbing.project import opened
+  from dubber_jax.dubbing.project import open_project
+  from dubber_jax.dubbing.redo import RedoRequest, redo
 
   read_note = getattr(open_planner(given.planner, given.planner_model), 'parse', parse)
-
-  with opened(given.project) as project:
-    facts = project.facts
+  request = RedoRequest(Path(given.project), given.line, given.note, given.take, given.fit)
+  with open_project(given.project) as project:
+    state = project.state
     project.check_line(given.line)
   model = library = None
   if given.take is None:
     options = argparse.Namespace(
-      model=facts['model'], library=facts['library'] or None, director='on' if facts['director'] else 'off'
+      model=state.model, library=state.library or None, director='on' if state.director else 'off'
     )
     model, library = _open(options)
-  result = redo(given.project, given.line, model, library, given.note, given.take, read_note, fit=given.fit)
-  for path in result['files'].values():
-    print(path)
+  _print_files(redo(request, model, library, read_note))
 
 
 def _add_speak(command):
@@ -130,12 +121,12 @@ def _add_speak(command):
 
 
 def run_speak(given):
-  from dubber_jax.dubbing.speak import speak
+  from dubber_jax.dubbing.speak import SpeakRequest, speak
   from dubber_jax.inference.voices import find_voice
   from dubber_jax.script.subtitles import parse_line, read_lines
   from dubber_jax.storage.atomic import check_output, write_json
 
-  how = _rehearsal(given)
+  planner = _planner(given)
   if given.text is not None:
     lines, outs = [parse_line(given.text)], [Path(given.out)]
   else:
@@ -144,12 +135,13 @@ def run_speak(given):
     outs = [Path(given.out) / f'{i:03d}.wav' for i in range(1, len(lines) + 1)]
   if given.json:
     check_output(Path(given.json), given.overwrite)
-  lexicon = _lexicon(given)
+  options = _line_options(given)
   model, library = _open(given)
   voice = find_voice(given.voice, model.voices, model, given.fit_steps)
   if given.lines:
     Path(given.out).mkdir(parents=True, exist_ok=True)
-  results = speak(lines, voice, outs, model, library, given.overwrite, lexicon, given.emotion, fit=given.fit, **how)
+  request = SpeakRequest(tuple(lines), voice, tuple(outs), options, given.emotion, given.fit, given.overwrite)
+  results = [result.to_json() for result in speak(request, model, library, planner)]
   if given.json:
     write_json(results[0] if given.text is not None else {'lines': results}, given.json, given.overwrite)
 
@@ -177,10 +169,11 @@ def _add_demo(command):
 def run_demo(given):
   from dubber_jax.demo.cartoon import draw_cartoon
   from dubber_jax.dubbing.film import dub
+  from dubber_jax.dubbing.request import DubOptions, DubRequest
   from dubber_jax.inference.voices import find_voice
   from dubber_jax.media.video import write_silent_clip
   from dubber_jax.storage.atomic import check_output
-  from dubber_jax.types import EMOTIONS, Line
+  from dubber_jax.types import EMOTIONS
 
   if given.emotion not in EMOTIONS:
     raise BadInput(f'no emotion {given.emotion!r}: use one of {", ".join(EMOTIONS)}')
@@ -193,20 +186,8 @@ def run_demo(given):
   voice = find_voice(given.voice or next(iter(model.voices)), model.voices, model, given.fit_steps)
   print(f'drawing a {given.emotion} character')
   write_silent_clip(clip, draw_cartoon(given.emotion, given.text), overwrite=given.overwrite)
-  result = dub(
-    clip,
-    [Line(given.text)],
-    voice,
-    dubbed,
-    model,
-    library,
-    given.overwrite,
-    given.json,
-    lexicon=_lexicon(given),
-    search=given.search,
-  )
-  for path in result['files'].values():
-    print(path)
+  options = DubOptions(_line_options(given), overwrite=given.overwrite)
+  _print_files(dub(DubRequest.of(clip, given.text, voice, dubbed, options, json=given.json), model, library))
 
 
 def _add_planner_options(sub):
@@ -276,10 +257,10 @@ def _open(given):
   model = load(given.model)
   tell_terms(model.path)
   if given.director == 'off':
-    director = dataclasses.replace(model.config.director, enabled=False)
-    model = dataclasses.replace(model, config=model.config.replace(director=director))
+    director = dataclasses.replace(model.config.task.director, enabled=False)
+    model = dataclasses.replace(model, config=model.config.with_task(director=director))
   library = None
-  if model.config.director.enabled:
+  if model.config.task.director.enabled:
     library = Library.open(given.library, library_features())
   return model, library
 
@@ -289,10 +270,11 @@ def tell_terms(path):
   import contextlib
 
   from dubber_jax.inference.model_directory import terms
-  from dubber_jax.storage.cache import cache_folder, digest
+  from dubber_jax.storage.cache import cache_folder
+  from dubber_jax.storage.hashing import content_key
 
   said, folder = terms(path), cache_folder()
-  told = folder and folder / 'terms' / digest(said)
+  told = folder and folder / 'terms' / content_key(said)
   if not said or (told and told.exists()):
     return
   print(f'terms of {path.name}: {said}', file=sys.stderr)
@@ -302,18 +284,24 @@ def tell_terms(path):
       told.touch()
 
 
-def _rehearsal(given) -> dict:
-  """How a line is rehearsed, as the options say."""
+def _planner(given):
+  """The planner that the options name; numbers out of range are refused before anything is opened."""
   for name, least, most in (('rounds', 1, 20), ('candidates', 1, 64), ('fit_steps', 0, 1000)):
     if not least <= getattr(given, name) <= most:
       raise BadInput(f'--{name.replace("_", "-")} {getattr(given, name)}: give a number from {least} to {most}')
   from dubber_jax.director.llm_planner import open_planner
 
-  planner = open_planner(given.planner, given.planner_model)
-  return {'rounds': given.rounds, 'candidates': given.candidates, 'planner': planner}
+  return open_planner(given.planner, given.planner_model)
+
+
+def _line_options(given, **more):
+  """How lines are rehearsed, as the options say."""
+  from dubber_jax.dubbing.request import LineOptions
+
+  return LineOptions(given.rounds, given.candidates, search=given.search, lexicon=_lexicon(given), **more)
 
 
 def _lexicon(given):
-  from dubber_jax.script.g2p import read_lexicon
+  from dubber_jax.script.lexicon import read_lexicon
 
   return read_lexicon(given.lexicon) if given.lexicon else None

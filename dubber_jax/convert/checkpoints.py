@@ -4,7 +4,6 @@ Neither safetensors files nor pickles (.pt, .pth, or no suffix at all) need PyTo
 rebuilds weights is called (`torch_file.py`). A caller who says that the file is trusted has PyTorch open it whole.
 """
 
-import json
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -14,6 +13,8 @@ import numpy as np
 
 from dubber_jax.convert.torch_file import DamagedFile, UnsafePickle, read_torch_file
 from dubber_jax.errors import BadInput
+from dubber_jax.storage.atomic import complete_file
+from dubber_jax.storage.weights import read_arrays, write_arrays
 
 
 def read_checkpoint(path: str | Path, trust_pickle: bool = False) -> dict:
@@ -52,20 +53,8 @@ def state_dict(checkpoint: Mapping, part: str | None, path: str | Path) -> dict[
 
 def write_state_dict(state: Mapping[str, np.ndarray], path: str | Path) -> None:
   """Writes a flat state dict as safetensors, which PyTorch reads too; the file appears only when complete."""
-  import os
-
-  from safetensors.numpy import save_file
-
-  path = Path(path)
-  beside = path.with_name(f'{path.name}.{os.getpid()}')
-  try:
-    save_file({k: np.asarray(v, order='C') for k, v in state.items()}, beside)
-    beside.chmod(0o644)
-    os.replace(beside, path)
-  except OSError as e:
-    raise BadInput(f'{path}: cannot be written ({e.strerror or e})') from e
-  finally:
-    beside.unlink(missing_ok=True)
+  with complete_file(path, overwrite=True) as partial:
+    write_arrays(partial, state)
 
 
 def survey(state: Mapping[str, np.ndarray], expected: Mapping[str, tuple], dead=lambda key: False) -> list[tuple]:
@@ -96,13 +85,7 @@ def require_all(rows: list[tuple], path: str | Path) -> None:
 
 
 def _read_safetensors(path: Path) -> dict:
-  from safetensors import SafetensorError, safe_open
-
-  try:
-    with safe_open(path, 'np') as f:
-      return {k: _as_array(f.get_tensor(k)) for k in f.keys()}
-  except (SafetensorError, OSError, ValueError, json.JSONDecodeError) as e:
-    raise BadInput(f'{path} is not a whole safetensors file ({e}); download it again') from e
+  return {name: _as_array(array) for name, array in read_arrays(path, remedy='download it again').items()}
 
 
 def _as_array(array: np.ndarray) -> np.ndarray:

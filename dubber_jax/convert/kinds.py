@@ -17,17 +17,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file
 
 from dubber_jax.authentic_dubber import checkpoint_names as names
+from dubber_jax.authentic_dubber.config import PublishedConfig
 from dubber_jax.authentic_dubber.directory import Published, expected_shapes, load_published, write_published
 from dubber_jax.authentic_dubber.model import initialize
-from dubber_jax.config import PublishedConfig
 from dubber_jax.convert import speaker_encoder, vocoders
 from dubber_jax.convert.checkpoints import read_checkpoint, require_all, state_dict, survey, write_state_dict
 from dubber_jax.errors import BadInput
 from dubber_jax.perception import ge2e
 from dubber_jax.storage.atomic import check_output, complete_file, complete_folder
+from dubber_jax.storage.weights import read_arrays
 from dubber_jax.vocoder import neural
 
 # The first kind with a key that matches is the checkpoint's.
@@ -220,7 +220,7 @@ def torch_state(folder: str | Path) -> tuple[str, dict[str, np.ndarray]]:
     return 'authentic-dubber', {k: v for k, v in state.items() if k not in model.fresh} | model.dead
   if name == 'ge2e':
     speaker = ge2e.GE2ESpeaker(folder)
-    dead = load_file(folder / 'dead.safetensors') if (folder / 'dead.safetensors').exists() else {}
+    dead = read_arrays(folder / 'dead.safetensors') if (folder / 'dead.safetensors').exists() else {}
     return name, speaker_encoder.state_of(speaker.params) | dead
   if name in vocoders.CONVERTIBLE:
     return name, vocoders.to_torch(neural.read_vocoder(folder).params, name)

@@ -34,14 +34,15 @@ from dubber_jax.authentic_dubber.optimizer import learning_rate, published_optim
 from dubber_jax.authentic_dubber.postnet import Postnet
 from dubber_jax.authentic_dubber.style import DownsamplingEncoder, MelStyleEncoder, before, utterance_style
 from dubber_jax.authentic_dubber.text_encoder import FFTTextEncoder
-from dubber_jax.config import DirectorConfig
 from dubber_jax.convert.fixtures import Fixture, read_fixture
 from dubber_jax.convert.vocoders import parity_outputs
+from dubber_jax.director.config import DirectorConfig
 from dubber_jax.director.graphs import EmotionGraphs, relations
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import filterbank, mel_spectrogram
 from dubber_jax.nn.graph_attention import RelationalGraphAttention
-from dubber_jax.script.g2p import ARPABET_87, published_ids
+from dubber_jax.script.g2p import published_ids
+from dubber_jax.script.symbols import ARPABET_87
 from dubber_jax.types import MODALITIES
 
 

@@ -1,8 +1,7 @@
-"""The critic at work: takes in, what is heard in them out, and the folder that its weights lie in.
+"""Critic inference: scores of takes, and the folder that a critic is stored in.
 
-config.json        sizes of the networks; `scales`, what each raw figure is like in speech that is wrong and in speech
-                   that is right
-model.safetensors  weights
+config.json        sizes of the networks; `scales`, the medians of each raw score on wrong and on right speech
+model.safetensors  weights, bfloat16
 """
 
 import dataclasses
@@ -12,152 +11,152 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import optax
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
-from dubber_jax.critic.model import OPENING, PHONE_OF, STEP, Critic, CriticSizes
+from dubber_jax.critic.model import PHONE_OF, SUBSAMPLING, Critic, CriticSizes
 from dubber_jax.errors import BadInput
+from dubber_jax.inference.batch import empty_critic_batch, fill_lips, fill_reference
 from dubber_jax.media.mel import LOG_FLOOR
-from dubber_jax.script.g2p import SILENCES, encode
-from dubber_jax.types import EMOTIONS, HOP, MEL_BANDS, SAMPLE_RATE, MouthTrack, Take, Voice
+from dubber_jax.script.g2p import encode
+from dubber_jax.script.symbols import SILENCES
+from dubber_jax.storage.weights import flatten, read_params, write_arrays
+from dubber_jax.types import HOP, SAMPLE_RATE, MouthTrack, Take, Voice
 
-FRAME_STEP, PHONEME_STEP = 128, 64  # lengths are padded to multiples, so that few shapes are compiled
-REFERENCE = 256  # mel frames of a voice
-SCALED = ('natural', 'words', 'voice', 'together')  # opinions that are placed between wrong and right
+FRAME_STEP, PHONEME_STEP, LIP_STEP = 128, 64, 32  # lengths are padded to multiples of these, to compile few shapes
+MIN_VOICED = 5  # voiced steps, from which on F0 statistics are given
+# Scores that are scaled between wrong and right speech, and their keys in config.json, which stored critics have.
+SCALED = {
+  'naturalness': 'natural',
+  'intelligibility': 'words',
+  'speaker_similarity': 'voice',
+  'av_sync': 'together',
+}
 
 
 @dataclass(frozen=True)
 class CriticScores:
-  """What the critic hears in a take. The first four are 0 for speech that is wrong and 1 for a recording's middle."""
+  """Scores and prosody measurements of one take. The first four are 0 for wrong speech and 1 for a median recording."""
 
-  natural: float
-  words: float
-  voice: float
-  together: float | None  # with the mouth; None where none was seen
+  naturalness: float
+  intelligibility: float
+  speaker_similarity: float
+  av_sync: float | None  # None where no mouth was tracked
   emotions: np.ndarray  # (8,) probabilities
-  pitch: float  # median, semitones above 50 Hz
-  range: float  # semitones from the 10th to the 90th percentile of pitch
-  loudness: float  # dB, of the mel's power while somebody speaks
-  pace: float  # phonemes a second, pauses left out
+  pitch: float  # median F0, semitones above 50 Hz; nan where hardly anything is voiced
+  range: float  # semitones from the 10th to the 90th percentile of F0
+  loudness: float  # dB, of the mel's mean power in speech
+  pace: float  # phonemes a second of speech, pauses left out
 
 
 @dataclass(frozen=True)
 class CriticModel:
-  """A critic with its weights. scales: {opinion: (wrong, right)}, raw figures."""
+  """A critic with its weights. scales: {score: (median of wrong speech, median of right speech)}, raw scores."""
 
   sizes: CriticSizes
   params: dict
   scales: dict[str, tuple[float, float]]
 
-  def hear(self, takes: Sequence[Take], voice: Voice, track: MouthTrack | None = None) -> list[CriticScores]:
-    """What is heard in takes by one voice, in one batch. track: the mouth that they are to go with."""
+  def score(self, takes: Sequence[Take], voice: Voice, track: MouthTrack | None = None) -> list[CriticScores]:
+    """Scores of takes by one voice, computed in one batch. track: the mouth that they are to be in sync with."""
     batch = collate_takes(takes, voice, track)
-    found = jax.device_get(_hear(self.sizes)(self.params, batch))
-    return [self._heard(take, {k: v[i] for k, v in found.items()}, track) for i, take in enumerate(takes)]
+    raw = jax.device_get(_jitted_scores(self.sizes)(self.params, batch))
+    return [self._scores(take, {k: v[i] for k, v in raw.items()}, track) for i, take in enumerate(takes)]
 
-  def _heard(self, take, raw, track):
+  def _scores(self, take: Take, raw: dict[str, np.ndarray], track: MouthTrack | None) -> CriticScores:
     spoken = np.repeat([s not in SILENCES for s in take.phonemes], take.durations)
-    half = spoken[: len(spoken) // STEP * STEP : STEP]
-    sung = raw['height'][: len(half)][half & (raw['voiced'][: len(half)] > 0.5)]
-    low, middle, high = np.percentile(sung, (10, 50, 90)) if len(sung) >= 5 else (np.nan,) * 3
+    half = spoken[: len(spoken) // SUBSAMPLING * SUBSAMPLING : SUBSAMPLING]
+    f0 = raw['f0_semitones'][: len(half)][half & (raw['voiced'][: len(half)] > 0.5)]
+    low, median, high = np.percentile(f0, (10, 50, 90)) if len(f0) >= MIN_VOICED else (np.nan,) * 3
     level = np.log(np.exp(2 * take.mel[spoken]).mean() + 1e-10) if spoken.any() else LOG_FLOOR
     scaled = {name: self.scale(name, float(raw[name])) for name in SCALED}
     if track is None or not track.usable:
-      scaled['together'] = None
+      scaled['av_sync'] = None
     return CriticScores(
       **scaled,
       emotions=raw['emotion'],
-      pitch=float(middle),
+      pitch=float(median),
       range=float(high - low),
       loudness=float(10 / np.log(10) * level),
       pace=float(sum(s not in SILENCES for s in take.phonemes) / max(spoken.sum() * HOP / SAMPLE_RATE, 1e-3)),
     )
 
   def scale(self, name: str, raw: float) -> float:
+    """A raw score, linearly from 0 at the median of wrong speech to 1 at that of right speech, clipped."""
     wrong, right = self.scales[name]
     return float(np.clip((raw - wrong) / (right - wrong), 0.0, 1.0))
 
 
 def collate_takes(takes: Sequence[Take], voice: Voice, track: MouthTrack | None = None) -> dict[str, np.ndarray]:
-  """The batch that Critic takes, of takes by one voice, padded."""
-  most = max(len(t.mel) for t in takes)
-  frames = -(-most // FRAME_STEP) * FRAME_STEP
-  phonemes = -(-max(len(t.phonemes) for t in takes) // PHONEME_STEP) * PHONEME_STEP
-  seen = track is not None and track.usable
-  lips = len(track.lips) if seen else 1
-  lips = -(-lips // 32) * 32
-  count = len(takes)
-  batch = {
-    'mel': np.full((count, frames, MEL_BANDS), LOG_FLOOR, np.float32),
-    'phonemes': np.zeros((count, phonemes), np.int32),
-    'durations': np.zeros((count, phonemes), np.int32),
-    'reference': np.full((count, REFERENCE, MEL_BANDS), LOG_FLOOR, np.float32),
-    'reference_mask': np.zeros((count, REFERENCE), bool),
-    'lips': np.zeros((count, lips, 82), np.float32),
-    'lip_mask': np.zeros((count, lips), bool),
-  }
-  reference = voice.reference_mel[:REFERENCE]
-  batch['reference'][:, : len(reference)] = reference
-  batch['reference_mask'][:, : len(reference)] = True
+  """The padded batch that Critic takes, of takes by one voice."""
+  tracked = track is not None and track.usable
+  batch = empty_critic_batch(
+    len(takes),
+    frames=_padded(max(len(t.mel) for t in takes), FRAME_STEP),
+    phonemes=_padded(max(len(t.phonemes) for t in takes), PHONEME_STEP),
+    lips=_padded(len(track.lips) if tracked else 1, LIP_STEP),
+  )
   for row, take in enumerate(takes):
     batch['mel'][row, : len(take.mel)] = take.mel
     batch['phonemes'][row, : len(take.phonemes)] = encode(take.phonemes)
     batch['durations'][row, : len(take.durations)] = take.durations
-    if seen:
-      batch['lips'][row, : len(track.lips), OPENING:] = track.lips[:, OPENING:]
-      batch['lip_mask'][row, : len(track.present)] = track.present
+    fill_reference(batch, row, voice.reference_mel)
+    if tracked:
+      fill_lips(batch, row, track.lips, track.present)
   return batch
 
 
-def raw_scores(sizes: CriticSizes, params, batch) -> dict[str, jax.Array]:
-  """Raw figures of a batch, one an item, all of them the greater the better; and the pitch that was heard.
+def _padded(length: int, step: int) -> int:
+  return -(-length // step) * step
 
-  words: the mean log probability of the line's phones, by `phone_log_likelihood`; voice: the cosine of take and
-  reference; together: a logit.
+
+def raw_scores(sizes: CriticSizes, params, batch) -> dict[str, jax.Array]:
+  """Raw scores of a batch, (B,) each, greater is better; emotion probabilities (B, 8); F0 and voicing (B, T/2).
+
+  naturalness: probability; intelligibility: mean log likelihood of the line's phones, by `phone_log_likelihood`;
+  speaker_similarity: cosine of the embeddings of take and reference; av_sync: a logit.
   """
-  heard = Critic(sizes).apply({'params': params}, batch)
+  outputs = Critic(sizes).apply({'params': params}, batch)
   mask = jnp.arange(batch['mel'].shape[1]) < batch['durations'].sum(1, keepdims=True)
   return {
-    'natural': jax.nn.sigmoid(heard['natural']),
-    'words': phone_log_likelihood(heard['phones'], mask[:, ::STEP], batch['phonemes'], batch['durations']),
-    'voice': (heard['voice'] * heard['reference_voice']).sum(-1),
-    'together': heard['together'],
-    'emotion': jax.nn.softmax(heard['emotion']),
-    'height': heard['height'],
-    'voiced': heard['voiced'],
+    'naturalness': jax.nn.sigmoid(outputs['naturalness']),
+    'intelligibility': phone_log_likelihood(
+      outputs['phones'], mask[:, ::SUBSAMPLING], batch['phonemes'], batch['durations']
+    ),
+    'speaker_similarity': (outputs['speaker_embedding'] * outputs['reference_embedding']).sum(-1),
+    'av_sync': outputs['av_sync'],
+    'emotion': jax.nn.softmax(outputs['emotion']),
+    'f0_semitones': outputs['f0_semitones'],
+    'voiced': outputs['voiced'],
   }
 
 
 def phone_log_likelihood(logits_btc, mask_bt, phonemes_bn, durations_bn) -> jax.Array:
-  """(B,) log likelihood of the phones that are spoken, over all alignments, divided by their number."""
+  """(B,) CTC log likelihood of the spoken phones, over all alignments, divided by their number."""
   phones = jnp.asarray(PHONE_OF)[phonemes_bn]
   spoken = (phones > 0) & (durations_bn > 0)
-  order = jnp.argsort(~spoken, axis=1, stable=True)  # those first, as they follow each other
+  order = jnp.argsort(~spoken, axis=1, stable=True)  # spoken phones first, in their order
   labels = jnp.take_along_axis(phones, order, axis=1)
   padding = 1.0 - jnp.take_along_axis(spoken, order, axis=1)
   return -optax.ctc_loss(logits_btc, 1.0 - mask_bt, labels, padding) / jnp.maximum(spoken.sum(1), 1)
 
 
 @functools.lru_cache(maxsize=4)
-def _hear(sizes):
+def _jitted_scores(sizes):
   return jax.jit(functools.partial(raw_scores, sizes))
 
 
-def write_critic(listener: CriticModel, folder: str | Path):
+def write_critic(critic: CriticModel, folder: str | Path):
   """Writes the critic's two files into `folder`, which is made."""
   folder = Path(folder)
   folder.mkdir(parents=True, exist_ok=True)
-  settings = {'sizes': dataclasses.asdict(listener.sizes), 'scales': listener.scales}
+  scales = {SCALED[name]: scale for name, scale in critic.scales.items()}
+  settings = {'sizes': dataclasses.asdict(critic.sizes), 'scales': scales}
   (folder / 'config.json').write_text(json.dumps(settings, indent=2) + '\n')
-  flat = flax.traverse_util.flatten_dict(listener.params, sep='/')
-  save_file({k: np.asarray(v).astype(ml_dtypes.bfloat16) for k, v in flat.items()}, folder / 'model.safetensors')
-  (folder / 'model.safetensors').chmod(0o644)
+  write_arrays(folder / 'model.safetensors', flatten(critic.params), ml_dtypes.bfloat16)
 
 
 def read_critic(folder: str | Path) -> CriticModel:
@@ -166,21 +165,14 @@ def read_critic(folder: str | Path) -> CriticModel:
   try:
     settings = json.loads((folder / 'config.json').read_text())
     sizes = CriticSizes(**settings['sizes'])
-    scales = {name: tuple(map(float, settings['scales'][name])) for name in SCALED}
-    flat = {k: v.astype(np.float32) for k, v in load_file(folder / 'model.safetensors').items()}
-  except (OSError, SafetensorError, KeyError, TypeError, ValueError) as e:
+    scales = {name: tuple(map(float, settings['scales'][key])) for name, key in SCALED.items()}
+  except (OSError, KeyError, TypeError, ValueError) as e:
     raise BadInput(f'{folder}: the critic cannot be read ({e}); copy it again') from e
-  expected = flax.traverse_util.flatten_dict(_shapes(sizes), sep='/')
-  wrong = [k for k in {*expected, *flat} if k not in flat or k not in expected or flat[k].shape != expected[k].shape]
-  if wrong:
-    raise BadInput(
-      f'{folder}: {sorted(wrong)[0]} is not what its config.json says ({len(wrong)} in all); '
-      'these are the weights of another critic'
-    )
-  return CriticModel(sizes, flax.traverse_util.unflatten_dict(flat, sep='/'), scales)
+  params = read_params(folder / 'model.safetensors', param_shapes(sizes), 'these are the weights of another critic')
+  return CriticModel(sizes, params, scales)
 
 
-def _shapes(sizes):
-  take = Take(np.zeros((8, MEL_BANDS), np.float32), ('@sil',), np.array([8]), np.zeros(8), np.zeros(len(EMOTIONS)))
-  batch = collate_takes([take], Voice(np.zeros(256, np.float32), np.zeros((8, MEL_BANDS), np.float32)))
+def param_shapes(sizes: CriticSizes):
+  """The nested shape structs of a critic's parameters."""
+  batch = empty_critic_batch(1, FRAME_STEP, PHONEME_STEP, LIP_STEP)
   return jax.eval_shape(lambda: Critic(sizes).init(jax.random.key(0), batch)['params'])

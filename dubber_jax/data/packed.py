@@ -9,8 +9,6 @@ actor's teacher-forced mels (data_pipelines/gta_mels.py).
 """
 
 import json
-import os
-import shutil
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +17,8 @@ import numpy as np
 
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR
-from dubber_jax.script.g2p import SYMBOLS
+from dubber_jax.script.symbols import SYMBOLS
+from dubber_jax.storage.atomic import atomic_folder
 from dubber_jax.types import HOP
 
 MEL_STEP = 0.055  # natural-log units a level; 256 levels reach from 1e-5 to e^2.5
@@ -56,9 +55,6 @@ def quantize_wave(wave: np.ndarray, frames: int) -> np.ndarray:
 
 def write_packed(folder, items: Iterable[tuple[dict, dict[str, np.ndarray]]]):
   """Writes (row, features) pairs as one packed folder; it appears only when whole."""
-  folder = Path(folder)
-  beside = folder.with_name(f'{folder.name}.{os.getpid()}')
-  beside.mkdir(parents=True)
   ends = {'mel': 0, 'phonemes': 0, 'lips': 0}
   parts = {name: [] for name in (*KINDS, 'waves')}
   rows = []
@@ -72,14 +68,12 @@ def write_packed(folder, items: Iterable[tuple[dict, dict[str, np.ndarray]]]):
       parts[name].append(np.asarray(features[name]).astype(kind))
     if 'wave' in features:
       parts['waves'].append(np.asarray(features['wave'], np.int16))
-  for name, arrays in parts.items():
-    if arrays:
-      np.save(beside / f'{name}.npy', np.stack(arrays) if name == 'speaker' else np.concatenate(arrays))
-  symbols = json.dumps({'symbols': SYMBOLS})
-  (beside / 'format.json').write_text(symbols)
-  (beside / 'items.jsonl').write_text(''.join(json.dumps(r, ensure_ascii=False) + '\n' for r in rows))
-  shutil.rmtree(folder, ignore_errors=True)
-  os.replace(beside, folder)
+  with atomic_folder(folder) as partial:
+    for name, arrays in parts.items():
+      if arrays:
+        np.save(partial / f'{name}.npy', np.stack(arrays) if name == 'speaker' else np.concatenate(arrays))
+    (partial / 'format.json').write_text(json.dumps({'symbols': SYMBOLS}))
+    (partial / 'items.jsonl').write_text(''.join(json.dumps(r, ensure_ascii=False) + '\n' for r in rows))
 
 
 class PackedSet:

@@ -5,7 +5,6 @@ speakers and splits, so that training need not read every record to fill its buc
 """
 
 import json
-import os
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 from dubber_jax.data.packed import KINDS, MEL_STEP, unpack
 from dubber_jax.errors import BadInput
 from dubber_jax.script.symbols import SYMBOLS
+from dubber_jax.storage.atomic import atomic_file
 from dubber_jax.types import EMOTIONS
 
 REMEDY = "run 'dubber prepare --overwrite' to make the data set again"
@@ -115,10 +115,9 @@ class Records:
         rows.append(tuple(kind() for kind in self.columns.values()))
         splits[i] = ''
     columns = {name: np.array([row[c] for row in rows], kind) for c, (name, kind) in enumerate(self.columns.items())}
-    beside = path.with_suffix(f'.{os.getpid()}.npz')
     try:
-      np.savez(beside, **columns, splits=splits, unreadable=json.dumps(unreadable, ensure_ascii=False))
-      os.replace(beside, path)
+      with atomic_file(path) as partial:
+        np.savez(partial, **columns, splits=splits, unreadable=json.dumps(unreadable, ensure_ascii=False))
     except OSError as e:
       raise BadInput(f'{path} cannot be written ({e.strerror}); open the data set once where it can be') from e
 

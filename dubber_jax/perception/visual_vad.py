@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.errors import BadInput
 from dubber_jax.script.visemes import NAMES, SILENT
 from dubber_jax.storage.assets import ASSETS
 from dubber_jax.types import LIP_RATE, MouthTrack
@@ -167,13 +166,7 @@ def silent_gaps(speaking: np.ndarray) -> list[tuple[float, float]]:
 @functools.lru_cache(maxsize=2)
 def load_network(path: str | Path | None = None) -> dict[str, np.ndarray]:
   """The weights that ship, or those of another folder. Raises BadInput where they are missing or not as written."""
-  import ml_dtypes  # noqa: F401  NumPy reads bfloat16 by it
-  from safetensors import SafetensorError
-  from safetensors.numpy import load_file
+  from dubber_jax.storage.weights import read_arrays
 
   path = Path(path) if path else SHIPPED
-  try:
-    arrays = load_file(path / 'weights.safetensors')
-  except (OSError, SafetensorError) as e:
-    raise BadInput(f'{path} cannot be read as a visual VAD ({e}): experiments/recipes/visual_vad.py writes one') from e
-  return {name: np.asarray(value, np.float32) for name, value in arrays.items()}
+  return read_arrays(path / 'weights.safetensors', np.float32, 'experiments/recipes/visual_vad.py writes it')

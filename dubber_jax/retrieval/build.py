@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import hashlib
 import json
 import os
 import time
@@ -17,6 +16,8 @@ from etils import epath
 from dubber_jax.errors import BadInput
 from dubber_jax.perception.prosody import measure_prosody
 from dubber_jax.retrieval.library import EMBEDDINGS, Library, LibraryClip, check_absent, extractor_identity
+from dubber_jax.storage.atomic import atomic_file
+from dubber_jax.storage.hashing import sha256_json, sha256_text
 from dubber_jax.types import EMOTIONS, MODALITIES, SAMPLE_RATE, Clip, Line
 
 MEDIA = frozenset('.mp4 .mkv .mov .mpg .mpeg .webm .flv .avi .m4v .wav .flac .opus .ogg .mp3 .m4a'.split())
@@ -215,7 +216,7 @@ class FootageReader:
         return {}, {}
       embedding, _, reaction = read_text(footage.text)
       return {'text': reaction}, {'text': embedding}
-    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(footage.key.encode()).digest()[:8], 'little'))
+    rng = np.random.default_rng(int.from_bytes(bytes.fromhex(sha256_text(footage.key)[:16]), 'little'))
     captions = {m: label_captions(footage.emotion, m, rng) for m in MODALITIES if m != 'text' or footage.text}
     vectors = {m: _embed(caption) for m, caption in captions.items()}
     if footage.text:
@@ -234,7 +235,8 @@ def _spoken(footage, wave):
   """The Alignment of the line in its sound, or how many phonemes it has where it is not found there."""
   from dubber_jax.media.sound import resample
   from dubber_jax.script.alignment import align
-  from dubber_jax.script.g2p import SILENCES, phonemize
+  from dubber_jax.script.g2p import phonemize
+  from dubber_jax.script.symbols import SILENCES
 
   if not footage.text:
     return None
@@ -254,7 +256,7 @@ class _WorkFolder:
   def __init__(self, folder: epath.Path, extractors: Mapping, found: list[Footage]):
     self.folder = folder
     files = [(f.key, f.text, f.emotion, f.start, f.end, *_stamp(f.path)) for f in found]
-    identity = hashlib.sha256(json.dumps([extractors, files], sort_keys=True).encode()).hexdigest()
+    identity = sha256_json([extractors, files])
     stated = folder / 'identity'
     if folder.exists() and (not stated.exists() or stated.read_text() != identity):
       folder.rmtree()
@@ -282,10 +284,8 @@ class _WorkFolder:
     rows = {'entries': [(vars(e.clip), e.prosody) for e in entries], 'skipped': skipped}
     arrays = {f'{i}/{m}': e.embeddings[m] for i, e in enumerate(entries) for m in e.clip.present}
     path = self.folder / f'part-{self.parts:05}.npz'
-    beside = self.folder / 'writing'
-    with beside.open('wb') as file:
+    with atomic_file(path) as partial, partial.open('wb') as file:
       np.savez(file, rows=np.array(json.dumps(rows)), **arrays)
-    beside.replace(path)
     self.parts += 1
 
   def remove(self) -> None:

@@ -4,8 +4,8 @@ A library directory (docs/reference/file_formats.md) holds clips.jsonl, one .npy
 text and sound, prosody.npy, manifest.json and, for large libraries, ScaNN's indices under scann/.
 """
 
+import contextlib
 import functools
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -19,6 +19,9 @@ from dubber_jax.errors import BadInput
 from dubber_jax.perception.prosody import PROSODY
 from dubber_jax.retrieval.search import SMALL_LIBRARY, ExactSearch, ScannSearch, unit_rows
 from dubber_jax.storage.assets import ASSETS
+from dubber_jax.storage.atomic import atomic_folder
+from dubber_jax.storage.checked_folder import changed_file
+from dubber_jax.storage.hashing import sha256_file, sha256_json, sha256_text
 from dubber_jax.types import MODALITIES, Exemplar, Exemplars, Reading
 
 FORMAT = 1
@@ -66,7 +69,7 @@ class Library:
   @property
   def hash(self) -> str:
     """Twelve hex digits that name the library's contents. Exemplars computed beforehand are kept under it."""
-    return hashlib.sha256(json.dumps(self.manifest['files'], sort_keys=True).encode()).hexdigest()[:12]
+    return sha256_json(self.manifest['files'])[:12]
 
   @classmethod
   def open(cls, path: str | os.PathLike | None = None, features: Mapping | None = None) -> 'Library':
@@ -79,11 +82,8 @@ class Library:
     folder = epath.Path(path or SHIPPED)
     manifest = _read_manifest(folder)
     check_extractors(manifest['extractors'], features or {}, folder)
-    for name, digest in manifest['files'].items():
-      if not (folder / name).exists():
-        raise _broken(folder, f'{name} is missing')
-      if (folder / name).stat().length <= CHECKED_BYTES and _sha256(folder / name) != digest:
-        raise _broken(folder, f'{name} was changed or cut off')
+    if fault := changed_file(folder, manifest['files'], CHECKED_BYTES):
+      raise _broken(folder, fault)
     try:
       rows = (folder / 'clips.jsonl').read_text().splitlines()
       clips = [LibraryClip(**{**row, 'present': tuple(row['present'])}) for row in map(json.loads, rows)]
@@ -129,13 +129,11 @@ class Library:
       twice = next(key for key in keys if keys.count(key) > 1)
       raise BadInput(f'two clips have the key {twice}: keys are set/speaker/id and stand for one clip each')
     # Equal similarities go to the lower row: an order by hash gives them to no speaker in particular.
-    order = sorted(range(len(clips)), key=lambda i: hashlib.sha256(keys[i].encode()).digest())
+    order = sorted(range(len(clips)), key=lambda i: sha256_text(keys[i]))
     arrays = {m: np.asarray(embeddings[m], np.float16)[order] for m in EMBEDDINGS}
     arrays['prosody'] = np.array([[prosody[i].get(p, np.nan) for p in PROSODY] for i in order], np.float32)
 
-    partial = folder.parent / f'.{folder.name}.{os.getpid()}.part'
-    try:
-      partial.mkdir(parents=True, exist_ok=True)
+    with _write_errors(folder), atomic_folder(folder) as partial:
       rows = [json.dumps(_lean(asdict(clips[i])), ensure_ascii=False) for i in order]
       (partial / 'clips.jsonl').write_text('\n'.join(rows) + '\n')
       for name, array in arrays.items():
@@ -147,7 +145,7 @@ class Library:
         'extractors': {m: extractor_identity(extractors[m]) for m in EMBEDDINGS},
         'licence': licence,
         'media_root': str(media_root),
-        'files': {f'{name}': _sha256(partial / name) for name in ('clips.jsonl', *(f'{n}.npy' for n in arrays))},
+        'files': {f'{name}': sha256_file(partial / name) for name in ('clips.jsonl', *(f'{n}.npy' for n in arrays))},
       }
       (partial / 'manifest.json').write_text(json.dumps(manifest, indent=2) + '\n')
       if skipped:
@@ -156,14 +154,6 @@ class Library:
         for m in MODALITIES:
           rows = unit_rows(arrays[m], HALVES.get(m, 1))
           ScannSearch.build(rows).save(Path(partial) / 'scann' / m)
-      if folder.exists():
-        folder.rmtree()
-      partial.rename(folder)
-    except OSError as error:
-      raise BadInput(f'cannot write the library {folder}: {error.strerror or error}') from None
-    finally:
-      if partial.exists():
-        partial.rmtree()
     return cls.open(folder)
 
   def recall(
@@ -386,6 +376,14 @@ def _read_manifest(folder) -> dict:
     raise _broken(folder, f'manifest.json cannot be read ({error})') from None
 
 
+@contextlib.contextmanager
+def _write_errors(folder):
+  try:
+    yield
+  except OSError as error:
+    raise BadInput(f'cannot write the library {folder}: {error.strerror or error}') from None
+
+
 def _broken(folder, reason) -> BadInput:
   return BadInput(f'broken library {folder}: {reason}; build it again with `dubber index`')
 
@@ -395,11 +393,6 @@ def _load_array(path) -> np.ndarray:
     return np.load(path, mmap_mode='r', allow_pickle=False)
   with path.open('rb') as file:
     return np.load(file, allow_pickle=False)
-
-
-def _sha256(path) -> str:
-  with path.open('rb') as file:
-    return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def _lean(row: dict) -> dict:

@@ -5,13 +5,13 @@ All searchers take unit rows and answer alike, so that the library need not know
 """
 
 import os
-import shutil
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
 from dubber_jax.errors import BadInput
+from dubber_jax.storage.atomic import atomic_folder
 
 SMALL_LIBRARY = 4096  # rows under which ScaNN's tree has nothing to win; it then compares with every row
 ROWS_A_LEAF = 200  # rows in a leaf of the tree on average
@@ -107,15 +107,10 @@ class ScannSearch:
 
   def save(self, folder: str | os.PathLike) -> None:
     """Writes the index to a folder, which appears only when it is complete."""
-    folder = Path(folder)
-    partial = folder.with_name(folder.name + '.partial')
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    # Relative paths: the folder can be moved.
-    self.searcher.serialize(str(partial), relative_path=True)
-    (partial / DEPTH_FILE).write_text(f'{self.leaves_searched} {self.reordered}\n')
-    shutil.rmtree(folder, ignore_errors=True)
-    os.replace(partial, folder)
+    with atomic_folder(folder) as partial:
+      # Relative paths: the folder can be moved.
+      self.searcher.serialize(str(partial), relative_path=True)
+      (partial / DEPTH_FILE).write_text(f'{self.leaves_searched} {self.reordered}\n')
 
   @classmethod
   def load(cls, folder: str | os.PathLike, rows: np.ndarray) -> 'ScannSearch':

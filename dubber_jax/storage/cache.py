@@ -1,43 +1,31 @@
-"""What perception found, kept by the hash of what it looked at: the same clip is read once.
+"""Cache of extracted features on disk, keyed by the extractor and by the content that it was given.
 
-Entries lie under the folder DUBBER_CACHE (default ~/.cache/dubber_jax; empty: nothing is kept). An extractor's
-name and version are part of the key, so a new version never meets an old result. A damaged entry is computed
-afresh, and a folder that cannot be written is done without.
+Entries are .npz files under the folder DUBBER_CACHE (default ~/.cache/dubber_jax; empty: no cache). An extractor's
+name and version are part of the key, so that a new version never reads an old result. A damaged entry is computed
+again; where the folder cannot be written, nothing is stored.
 """
 
 import contextlib
-import hashlib
 import os
-import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-
-def digest(*parts) -> str:
-  """Arrays, strings and numbers -> a hash of their content, shapes and types."""
-  state = hashlib.blake2b(digest_size=20)
-  for part in parts:
-    if isinstance(part, np.ndarray):
-      state.update(f'{part.dtype}{part.shape}'.encode())
-      state.update(np.ascontiguousarray(part).data)
-    else:
-      state.update(f'{type(part).__name__}:{part!r}'.encode())
-    state.update(b'\0')
-  return state.hexdigest()
+from dubber_jax.storage.atomic import atomic_file
+from dubber_jax.storage.hashing import content_key
 
 
 def cached(extractor, parts: tuple, compute: Callable[[], dict]) -> dict:
-  """`compute()`, or what it gave for the same extractor and the same `parts` before.
+  """`compute()`, or its stored result for the same extractor and the same `parts`.
 
-  compute -> {name: array, number or string}; strings and numbers come back as they were.
+  compute -> {name: array, number or string}; strings and numbers come back with their types.
   """
   folder = cache_folder()
   if folder is None:
     return compute()
-  path = folder / extractor.name / f'{digest(extractor.name, extractor.version, *parts)}.npz'
+  path = folder / extractor.name / f'{content_key(extractor.name, extractor.version, *parts)}.npz'
   found = _load(path)
   if found is None:
     found = compute()
@@ -46,7 +34,7 @@ def cached(extractor, parts: tuple, compute: Callable[[], dict]) -> dict:
 
 
 def cache_folder() -> Path | None:
-  """Where results are kept, or None where they are not."""
+  """The cache's folder, or None where DUBBER_CACHE is set to nothing."""
   named = os.environ.get('DUBBER_CACHE')
   if named == '':
     return None
@@ -62,13 +50,7 @@ def _load(path):
 
 
 def _save(path, values):
-  with contextlib.suppress(OSError):  # a cache is a convenience: no room, no right to write, no matter
+  with contextlib.suppress(OSError):  # the cache is optional: a full or read-only disk is no error
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, fresh = tempfile.mkstemp(suffix='.npz', dir=path.parent)
-    try:
-      with os.fdopen(handle, 'wb') as file:
-        np.savez(file, **values)
-      os.replace(fresh, path)
-    except OSError:
-      os.unlink(fresh)
-      raise
+    with atomic_file(path) as partial:
+      np.savez(partial, **values)

@@ -1,29 +1,66 @@
-"""Folders with a manifest of SHA-256 hashes: written once, checked when opened."""
+"""Folders with a manifest of SHA-256 hashes: written as a whole, checked when opened."""
 
+import contextlib
 import json
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from etils import epath
+
 from dubber_jax.errors import BadInput
-from dubber_jax.storage.hashing import sha256
+from dubber_jax.storage.atomic import atomic_folder
+from dubber_jax.storage.hashing import sha256_file
+
+MANIFEST = 'MANIFEST.json'
 
 
-def write_manifest(folder: Path):
-  """MANIFEST.json: the sha256 of every other file of the folder."""
-  files = sorted(p for p in folder.rglob('*') if p.is_file() and p != folder / 'MANIFEST.json')
-  hashes = {str(p.relative_to(folder)): sha256(p) for p in files}
-  (folder / 'MANIFEST.json').write_text(json.dumps(hashes, indent=2) + '\n')
+@contextlib.contextmanager
+def new_checked_folder(path: str | os.PathLike) -> Iterator[Path]:
+  """Yields an empty folder to fill, which gets its manifest and replaces `path` when the block ends without an
+  error."""
+  with atomic_folder(path) as folder:
+    yield folder
+    write_manifest(folder)
 
 
-def check_files(path: Path, hashes: bool = True):
-  """Raises BadInput where a file of the manifest is missing or, with `hashes`, not the one that was written."""
-  if not (path / 'MANIFEST.json').exists():
-    raise BadInput(f'{path} is not a model directory (no MANIFEST.json): give the folder that `dubber release` wrote')
+def write_manifest(folder: Path) -> None:
+  """Writes MANIFEST.json: the sha256 of every other file of the folder."""
+  files = sorted(p for p in folder.rglob('*') if p.is_file() and p != folder / MANIFEST)
+  hashes = {str(p.relative_to(folder)): sha256_file(p) for p in files}
+  (folder / MANIFEST).write_text(json.dumps(hashes, indent=2) + '\n')
+
+
+def check_files(
+  folder: Path, hashes: bool = True, kind: str = 'a model directory', made_by: str = '`dubber release`'
+) -> dict[str, str]:
+  """The manifest {file: sha256} of a folder, its files checked against it unless `hashes` is false.
+
+  Raises BadInput where there is no manifest or a damaged one, and where a file is missing or not the one that was
+  written. `kind` and `made_by` say in the message what was expected and what writes it.
+  """
+  if not (folder / MANIFEST).exists():
+    raise BadInput(f'{folder} is not {kind} (no {MANIFEST}): give the folder that {made_by} wrote')
   try:
-    manifest = json.loads((path / 'MANIFEST.json').read_text())
-  except json.JSONDecodeError as e:
-    raise BadInput(f'{path}/MANIFEST.json is damaged: {e.msg}') from e
-  for name, digest in manifest.items() if hashes else ():
-    if not (path / name).exists():
-      raise BadInput(f'{path}/{name} is missing; copy the model directory again')
-    if sha256(path / name) != digest:
-      raise BadInput(f'{path}/{name} is not the file that was released (its hash differs); copy it again')
+    manifest = dict(json.loads((folder / MANIFEST).read_text()))
+  except (ValueError, TypeError) as e:
+    raise BadInput(f'{folder}/{MANIFEST} is damaged ({e}); copy the folder again') from e
+  if hashes and (fault := changed_file(folder, manifest)):
+    raise BadInput(f'{folder}/{fault}; copy the folder again')
+  return manifest
+
+
+def changed_file(folder: os.PathLike, hashes: Mapping[str, str], largest: int | None = None) -> str | None:
+  """'NAME is missing' or 'NAME was changed or cut off ...' of the first such file, or None.
+
+  Files of more than `largest` bytes are only asked whether they exist.
+  """
+  folder = epath.Path(folder)
+  for name, digest in hashes.items():
+    if not (folder / name).exists():
+      return f'{name} is missing'
+    if largest is not None and (folder / name).stat().length > largest:
+      continue
+    if sha256_file(folder / name) != digest:
+      return f'{name} was changed or cut off (its hash differs)'
+  return None

@@ -12,11 +12,10 @@ from pathlib import Path
 import flax
 import jax
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR
+from dubber_jax.storage.weights import flatten, read_arrays, unflatten, write_arrays
 from dubber_jax.vocoder.bigvgan import BigVGAN, BigVGANConfig
 from dubber_jax.vocoder.hifigan import HiFiGAN, HiFiGANConfig
 from dubber_jax.vocoder.inputs import Input, draw
@@ -156,9 +155,7 @@ def write_vocoder(vocoder: NeuralVocoder, folder: str | Path, dtype: str = 'floa
   folder = Path(folder)
   settings = {'name': vocoder.name, 'config': dataclasses.asdict(vocoder.config)}
   (folder / 'config.json').write_text(json.dumps(settings, indent=2) + '\n')
-  flat = flax.traverse_util.flatten_dict(vocoder.params, sep='/')
-  save_file({k: np.asarray(v).astype(jax.numpy.dtype(dtype)) for k, v in flat.items()}, folder / 'model.safetensors')
-  (folder / 'model.safetensors').chmod(0o644)
+  write_arrays(folder / 'model.safetensors', flatten(vocoder.params), jax.numpy.dtype(dtype))
 
 
 def read_vocoder(folder: str | Path) -> NeuralVocoder:
@@ -167,11 +164,9 @@ def read_vocoder(folder: str | Path) -> NeuralVocoder:
   try:
     settings = json.loads((folder / 'config.json').read_text())
     name, fields = settings['name'], settings['config']
-    flat = {k: v.astype(np.float32) for k, v in load_file(folder / 'model.safetensors').items()}
-  except (OSError, SafetensorError, KeyError, TypeError, ValueError) as e:
+  except (OSError, KeyError, TypeError, ValueError) as e:
     raise BadInput(f'{folder}: the vocoder cannot be read ({e}); copy it again') from e
   if name not in ARCHITECTURES:
     raise BadInput(f'{folder}/config.json: no vocoder {name!r}, only {", ".join(ARCHITECTURES)}')
   config = read_config(name, fields, f'{folder}/config.json')
-  params = flax.traverse_util.unflatten_dict({tuple(k.split('/')): v for k, v in flat.items()})
-  return NeuralVocoder(name, config, params)
+  return NeuralVocoder(name, config, unflatten(read_arrays(folder / 'model.safetensors', np.float32)))

@@ -20,17 +20,20 @@ from pathlib import Path
 import jax
 
 from data_pipelines.single_speaker import pack_voice
-from dubber_jax.config import Config, DataConfig, TrainConfig, TreeConfig
+from dubber_jax.config import ActorTask, AdaptationTask, Config, difference
 from dubber_jax.data.batches import Batches, VoiceBatches, bucket_shapes
+from dubber_jax.data.config import DataConfig
 from dubber_jax.data.director_inputs import make_director_inputs
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.model_directory import SHIPPED
 from dubber_jax.training.checkpoints import read_config
+from dubber_jax.training.config import TrainConfig
 from dubber_jax.training.task import Task
 from dubber_jax.training.tasks.actor import voice_task
 
 SENTENCES = Path(__file__).parents[1] / 'data' / 'text_emotion.txt'
 KEPT = ('text', 'lip', 'graphs', 'aggregators', 'emotion')  # beginnings of the parts that know nothing of the voice
+OWN = ('task.recordings', *(f'task.data.{n}' for n in ('packed', 'buckets', 'frames', 'reference_d', 'director_d')))
 CONDITIONING = ('style', 'gain_shift', 'discriminators')  # what moves without replay, and is of the voice alone
 
 
@@ -47,27 +50,36 @@ def arms() -> dict[str, Config]:
     save_every=50,
     init_from=str(SHIPPED),
   )
-  return {'voice': Config(name='adapt_voice', data=data, train=train, tree=TreeConfig(root=''))}
+  return {'voice': Config(name='adapt_voice', task=AdaptationTask(data=data), train=train)}
 
 
 def complete(config: Config) -> Config:
   """The network is that of the model to start from; of the sources the voice comes first, then what is replayed."""
-  if not config.tree.root:
+  if not config.task.recordings:
     raise BadInput('say where the recordings of the voice are: --data FOLDER')
+  check_overrides(config)
   base = read_config(config.train.init_from)
-  own = pack_voice(config.tree.root, config.data.packed)
-  replayed = find_packed(config.data.packed, base.data.sources)
+  own = pack_voice(config.task.recordings, config.task.data.packed)
+  replayed = find_packed(config.task.data.packed, base.task.data.sources)
   print('replayed: ' + (', '.join(p.name for p in replayed) or 'nothing, so that only what the voice conditions moves'))
   data = dataclasses.replace(
-    config.data,
+    config.task.data,
     sources=(str(own), *map(str, replayed)),
-    films=base.data.films,
-    readings=base.data.readings and bool(replayed),
-    reference_frames=base.data.reference_frames,
+    films=base.task.data.films,
+    readings=base.task.data.readings and bool(replayed),
+    reference_frames=base.task.data.reference_frames,
   )
-  return base.replace(
-    name=config.name, data=data, train=config.train, tree=config.tree, mesh=config.mesh, seed=config.seed
-  )
+  network = {f.name: getattr(base.task, f.name) for f in dataclasses.fields(ActorTask)}
+  task = AdaptationTask(**network | {'data': data}, recordings=config.task.recordings)
+  return config.replace(task=task)
+
+
+def check_overrides(config: Config):
+  """Raises BadInput for settings of the command line that `complete` would replace."""
+  for changed in difference(arms()['voice'], config):
+    if changed.startswith('task.') and not changed.startswith(OWN):
+      name = changed.partition(':')[0]
+      raise BadInput(f'{name} follows from the model to start from and the recordings: leave --{name} out')
 
 
 def find_packed(folder, names) -> list[Path]:
@@ -100,8 +112,8 @@ class ByTurns:
 
 
 def batches(config: Config, host) -> ByTurns:
-  own, *replayed = config.data.sources
-  readings = make_director_inputs(config, None, SENTENCES) if config.data.readings else None
+  own, *replayed = config.task.data.sources
+  readings = make_director_inputs(config, None, SENTENCES) if config.task.data.readings else None
   # The voice is there so many times that a single recording fills a batch.
   voice = VoiceBatches(config, [own] * max(shape.items for shape in bucket_shapes(config)), readings, host=host)
   return ByTurns([voice, *([VoiceBatches(config, replayed, readings, host=host)] if replayed else [])])
@@ -109,7 +121,7 @@ def batches(config: Config, host) -> ByTurns:
 
 def task(config: Config) -> Task:
   """The voice's own task, in which some parts stay as they are."""
-  whole, alone = voice_task(config), len(config.data.sources) == 1
+  whole, alone = voice_task(config), len(config.task.data.sources) == 1
 
   def moves(path) -> bool:
     names = [key.key for key in path]

@@ -27,9 +27,12 @@ import numpy as np
 from tqdm import tqdm
 
 from data_pipelines.pack import pack_sound, pack_sources
-from dubber_jax.config import Config, CriticConfig, DataConfig, TrainConfig
-from dubber_jax.critic.inference import CriticModel, raw_scores, write_critic
+from dubber_jax.config import Config, CriticTask
+from dubber_jax.critic.config import CriticConfig
+from dubber_jax.critic.inference import SCALED, CriticModel, raw_scores, write_critic
+from dubber_jax.data.config import SourceConfig
 from dubber_jax.data.packed import PackedSet
+from dubber_jax.training.config import TrainConfig
 from dubber_jax.training.tasks.critic import CriticBatches, critic_sizes, critic_task
 
 AUGMENTED, DEGRADED = 'cache/packed/augmented_speakers', 'cache/packed/degraded_speech'
@@ -48,25 +51,27 @@ SHARES = {
 WITHOUT_TEXT = ('librispeech',)
 UNSEEN = ('validation', 'test', 'test_unseen')
 EACH = 240  # unseen recordings of a data set that are measured, at most
-DIFFERS = {'voice': 'speaker', 'words': 'text'}  # what differs in speech that is wrong
-WORST = 0.4  # quality below which degraded speech stands for speech that is wrong
+DIFFERS = {'speaker_similarity': 'speaker', 'intelligibility': 'text'}  # what differs between wrong and right items
+NEEDS = {'intelligibility': 'transcribed', 'av_sync': 'mouth_known'}  # what an item must have for a score
+WORST = 0.4  # quality below which degraded speech counts as wrong
 
 
 def arms() -> dict[str, Config]:
   training = Config(
     name='critic/training_critic',
-    task='critic',
-    data=DataConfig(sources=tuple(SHARES)),
-    critic=CriticConfig(shares=tuple(SHARES.values())),
+    task=CriticTask(
+      critic=CriticConfig(shares=tuple(SHARES.values())),
+      data=SourceConfig(sources=tuple(SHARES)),
+    ),
     train=TrainConfig(steps=2400, learning_rate=2e-3, warmup_steps=100, decay_steps=1400, ema=0.995, save_every=250),
   )
-  other = dataclasses.replace(training.critic, width=144, opinion=48, dropout=0.4)
-  return {'training_critic': training, 'critic': training.replace(name='critic/critic', critic=other, seed=1)}
+  other = dataclasses.replace(training.task.critic, width=144, opinion=48, dropout=0.4)
+  return {'training_critic': training, 'critic': training.replace(name='critic/critic', seed=1).with_task(critic=other)}
 
 
 def folders(names, config: Config) -> list[list]:
   """The packed folders of each source."""
-  packed = config.data.packed
+  packed = config.task.data.packed
   return [
     [pack_sound(name, packed, workers=2)] if name in WITHOUT_TEXT else pack_sources([name], packed, workers=2)
     for name in names
@@ -74,7 +79,7 @@ def folders(names, config: Config) -> list[list]:
 
 
 def batches(config: Config, host) -> CriticBatches:
-  return CriticBatches(config, folders(config.data.sources, config), host=host)
+  return CriticBatches(config, folders(config.task.data.sources, config), host=host)
 
 
 def task(config: Config):
@@ -83,7 +88,7 @@ def task(config: Config):
 
 def evenly(config: Config, groups: list, splits=None) -> CriticBatches:
   """Recordings of `splits` (None: of the training) of packed folders, in groups that count the same."""
-  config = config.replace(critic=dataclasses.replace(config.critic, shares=(1.0,) * len(groups)))
+  config = config.with_task(critic=dataclasses.replace(config.task.critic, shares=(1.0,) * len(groups)))
   return CriticBatches(config, groups, splits=splits)
 
 
@@ -99,18 +104,18 @@ def chosen_items(source: CriticBatches) -> list[tuple[int, int]]:
 def score(config: Config, params, source: CriticBatches, change=None) -> list[dict]:
   """Raw scores of the chosen items of `source`. change(batch, rng) -> another batch."""
   listen = listener(critic_sizes(config))
-  c, rng, found = config.critic, np.random.default_rng(0), []
+  c, rng, found = config.task.critic, np.random.default_rng(0), []
   items = chosen_items(source)
   for start in tqdm(range(0, len(items), c.items), desc='scores', unit='batch', leave=False):
     chosen = items[start : start + c.items]
     filled = (chosen * c.items)[: c.items]
     batch = source.empty(c.items)
     for row, (s, i) in enumerate(filled):
-      source.lay(batch, row, s, i, np.random.default_rng([1, s, i]), plain=True)
+      source.fill_item(batch, row, s, i, np.random.default_rng([1, s, i]), plain=True)
     batch = change(batch, rng) if change else batch
     raw = jax.device_get(listen(params, batch))
     for row, (s, i) in enumerate(chosen):
-      scores = {name: float(raw[name][row]) for name in ('natural', 'words', 'voice', 'together')}
+      scores = {name: float(raw[name][row]) for name in SCALED}
       known = {name: bool(batch[name][row]) for name in ('acted', 'mouth_known', 'transcribed', 'edited')}
       emotion = {'emotion': int(batch['emotion'][row]), 'heard': int(raw['emotion'][row].argmax())}
       found.append(scores | known | emotion | {'row': source.sets[s].rows[i], 'quality': float(batch['quality'][row])})
@@ -144,26 +149,26 @@ def late(batch, rng):
 
 def measure(config: Config, params) -> tuple[dict[str, tuple[float, float]], dict]:
   """The scales of the scores, and figures, all on speech that the critic has not heard."""
-  names = [name for name in config.data.sources if name not in (AUGMENTED, DEGRADED)]
+  names = [name for name in config.task.data.sources if name not in (AUGMENTED, DEGRADED)]
   groups = [[f for f in group if has_unseen(f)] for group in folders(names, config)]
   source = evenly(config, [group for group in groups if group], UNSEEN)
   right = score(config, params, source)
   wrong = {
-    'words': score(config, params, source, other_words),
-    'voice': score(config, params, source, rotated('reference', 'reference_mask')),
-    'together': score(config, params, source, late),
+    'intelligibility': score(config, params, source, other_words),
+    'speaker_similarity': score(config, params, source, rotated('reference', 'reference_mask')),
+    'av_sync': score(config, params, source, late),
   }
   scales, figures = {}, {}
   for name, found in wrong.items():
-    counted = [i for i, item in enumerate(right) if counts(name, item, neighbor(right, i, config.critic.items))]
+    counted = [i for i, item in enumerate(right) if counts(name, item, neighbor(right, i, config.task.critic.items))]
     good = np.array([item[name] for item in right if can_be_wrong(name, item)])
     bad = np.array([found[i][name] for i in counted])
     scales[name] = (float(np.median(bad)), float(np.median(good)))
     figures[f'{name}: area under the curve, right against wrong'] = auc(good, bad)
   degraded = score(config, params, evenly(config, folders([DEGRADED], config)))
-  worst = [item['natural'] for item in degraded if item['quality'] < WORST]
-  unedited = [item['natural'] for item in right if not item['edited']]
-  scales['natural'] = (float(np.median(worst)), float(np.median(unedited)))
+  worst = [item['naturalness'] for item in degraded if item['quality'] < WORST]
+  unedited = [item['naturalness'] for item in right if not item['edited']]
+  scales['naturalness'] = (float(np.median(worst)), float(np.median(unedited)))
   figures['emotion: accuracy, RAVDESS 19-22'] = accuracy([item for item in right if item['acted']])
   others = evenly(config, folders(['ravdess'], config), ('train_b',))
   figures['emotion: accuracy, RAVDESS 11-18'] = accuracy(score(config, params, others))
@@ -171,15 +176,15 @@ def measure(config: Config, params) -> tuple[dict[str, tuple[float, float]], dic
 
 
 def can_be_wrong(name: str, item: dict) -> bool:
-  """Whether a score says anything of an item: words need a text, and the mouth has to be seen."""
-  return item[{'words': 'transcribed', 'together': 'mouth_known'}[name]] if name != 'voice' else True
+  """Whether a score is defined for an item: intelligibility needs a transcript, AV sync tracked lips."""
+  return item[NEEDS[name]] if name in NEEDS else True
 
 
 def counts(name: str, item: dict, other: dict) -> bool:
   """Whether an item given another's words or voice is wrong: a neighbor may be the same speaker, or say the same."""
   if not can_be_wrong(name, item):
     return False
-  if name == 'together':
+  if name == 'av_sync':
     return True
   return can_be_wrong(name, other) and other['row'][DIFFERS[name]] != item['row'][DIFFERS[name]]
 

@@ -11,10 +11,7 @@ recall 0.64, chance 0.14), 0.64 (0.62) through the shipped vocoder, beside neutr
 """
 
 import argparse
-import hashlib
 import json
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +27,10 @@ from dubber_jax.inference.model_directory import open_vocoder
 from dubber_jax.media.loudness import anchor
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.sound import read_sound
-from dubber_jax.storage.checked_folder import write_manifest
-from dubber_jax.storage.hashing import sha256
+from dubber_jax.storage.atomic import atomic_file
+from dubber_jax.storage.checked_folder import new_checked_folder
+from dubber_jax.storage.hashing import sha256_bytes, sha256_file
+from dubber_jax.storage.weights import write_arrays
 from dubber_jax.types import SAMPLE_RATE
 from dubber_jax.vocoder.griffin_lim import GriffinLim
 
@@ -44,10 +43,10 @@ TEMPERATURES = np.arange(1.0, 6.0, 0.1)  # by which logits are divided
 def hear(clips: list[Recording], change: str, cache: Path) -> np.ndarray:
   """(N, F) functionals of the clips, changed in one of the ways of CHANGES. Kept in `cache`."""
   probe = np.sin(np.cumsum(np.linspace(0.02, 0.2, SAMPLE_RATE))) * np.hanning(SAMPLE_RATE)
-  stamp = hashlib.sha256(measures.functionals(probe, SAMPLE_RATE).tobytes() + repr([c.key for c in clips]).encode())
+  content = [measures.functionals(probe, SAMPLE_RATE).tobytes(), repr([c.key for c in clips]).encode()]
   if change in ('vocoder', 'blurred'):
-    stamp.update(sha256(MODEL / 'vocoder' / 'model.safetensors').encode())
-  path = cache / f'{change}-{stamp.hexdigest()[:12]}.npy'
+    content.append(sha256_file(MODEL / 'vocoder' / 'model.safetensors').encode())
+  path = cache / f'{change}-{sha256_bytes(*content)[:12]}.npy'
   if not path.exists():
     vocoder = GriffinLim() if change == 'griffin_lim' else open_vocoder(MODEL / 'vocoder')
     heard = []
@@ -56,9 +55,8 @@ def hear(clips: list[Recording], change: str, cache: Path) -> np.ndarray:
       if i % 60 == 59:
         print(f'{change}: {i + 1} of {len(clips)}', flush=True)
     cache.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'{path.stem}.{os.getpid()}.npy')
-    np.save(part, np.stack(heard))
-    os.replace(part, path)
+    with atomic_file(path) as partial:
+      np.save(partial, np.stack(heard))
   return np.load(path)
 
 
@@ -260,21 +258,14 @@ model are for comparing systems on the same lines and voices, not for their own 
 
 def write(clips: Clips, discriminants: dict[str, Discriminant], figures: list[str], out: Path):
   """Writes the judge's folder as a whole or not at all."""
-  from safetensors.numpy import save_file
-
-  partial = out.with_name(f'{out.name}.{os.getpid()}')
-  partial.mkdir(parents=True)
-  arrays = {f'{n}/{part}': v.astype(np.float32) for n, d in discriminants.items() for part, v in vars(d).items()}
-  save_file(arrays, partial / 'weights.safetensors')
-  (partial / 'weights.safetensors').chmod(0o644)  # safetensors writes them for the owner alone
-  names, vocoder = measures.functional_names(), sha256(MODEL / 'vocoder' / 'model.safetensors')[:12]
+  arrays = {f'{n}/{part}': v for n, d in discriminants.items() for part, v in vars(d).items()}
+  names, vocoder = measures.functional_names(), sha256_file(MODEL / 'vocoder' / 'model.safetensors')[:12]
   settings = {'emotions': JUDGED, 'functionals': names, 'trained_on': sorted(set(clips.speaker))}
-  (partial / 'judge.json').write_text(json.dumps(settings, indent=1) + '\n')
   card = CARD.format(emotions=', '.join(JUDGED), count=len(names), figures='\n'.join(figures), vocoder=vocoder)
-  (partial / 'CARD.md').write_text(card)
-  write_manifest(partial)
-  shutil.rmtree(out, ignore_errors=True)
-  os.replace(partial, out)
+  with new_checked_folder(out) as folder:
+    write_arrays(folder / 'weights.safetensors', arrays, np.float32)
+    (folder / 'judge.json').write_text(json.dumps(settings, indent=1) + '\n')
+    (folder / 'CARD.md').write_text(card)
 
 
 def main():

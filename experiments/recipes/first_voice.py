@@ -23,9 +23,12 @@ What each gives is in docs/results/voice.md; the figures of what ships, in its C
 
 import dataclasses
 
-from dubber_jax.config import ActorConfig, AdversarialConfig, Config, DataConfig, GuidanceConfig, TrainConfig
+from dubber_jax.actor.config import ActorConfig, AdversarialConfig, GuidanceConfig
+from dubber_jax.config import ActorTask, Config
 from dubber_jax.data.batches import DOMAINS
+from dubber_jax.data.config import DataConfig
 from dubber_jax.script.symbols import LANGUAGES, SYMBOLS
+from dubber_jax.training.config import TrainConfig
 
 SPEECH = ('kathleen', 'teacher', 'ljspeech', 'asterisk', 'grid', 'cache/teacher')
 
@@ -33,19 +36,21 @@ SPEECH = ('kathleen', 'teacher', 'ljspeech', 'asterisk', 'grid', 'cache/teacher'
 def arms() -> dict[str, Config]:
   speech = Config(
     name='first_voice/speech',
-    actor=ActorConfig(
-      width=224, text_layers=4, text_heads=4, style_width=160, condition_width=192, timbre_heads=4,
-      prosody_width=160, noise_width=16, domains=DOMAINS, directed=True, directed_condition=True,
-      symbols=len(SYMBOLS), languages=len(LANGUAGES),
+    task=ActorTask(
+      actor=ActorConfig(
+        width=224, text_layers=4, text_heads=4, style_width=160, condition_width=192, timbre_heads=4,
+        prosody_width=160, noise_width=16, domains=DOMAINS, directed=True, directed_condition=True,
+        symbols=len(SYMBOLS), languages=len(LANGUAGES),
+      ),
+      data=DataConfig(sources=SPEECH, buckets=(320, 576), frames_per_batch=5120, reference_damage=0.4),
     ),
-    data=DataConfig(sources=SPEECH, buckets=(320, 576), frames_per_batch=5120, reference_damage=0.4),
     train=TrainConfig(
       steps=4000, learning_rate=8e-4, warmup_steps=200, decay_steps=0, save_every=200, sample_every=500, unroll=True,
     ),
   )  # fmt: skip
   sharp = speech.replace(
     name='first_voice/sharp',
-    adversarial=AdversarialConfig(weight=0.3, feature_weight=0.5),
+    task=dataclasses.replace(speech.task, adversarial=AdversarialConfig(weight=0.3, feature_weight=0.5)),
     train=TrainConfig(
       steps=12000,
       learning_rate=5e-4,
@@ -60,14 +65,18 @@ def arms() -> dict[str, Config]:
   )
   acted = sharp.replace(
     name='first_voice/acted',
-    data=dataclasses.replace(sharp.data, sources=(*SPEECH, *('ravdess',) * 4)),
+    task=dataclasses.replace(
+      sharp.task, data=dataclasses.replace(sharp.task.data, sources=(*SPEECH, *('ravdess',) * 4))
+    ),
     train=dataclasses.replace(
       sharp.train, steps=3000, learning_rate=4e-4, decay_steps=1000, init_from='runs/first_voice/sharp'
     ),
   )
   felt = acted.replace(
     name='first_voice/felt',
-    guidance=GuidanceConfig(critic='runs/training_critic', weight=0.1, share=0.25),
+    task=dataclasses.replace(
+      acted.task, guidance=GuidanceConfig(critic='runs/training_critic', weight=0.1, share=0.25)
+    ),
     train=dataclasses.replace(
       acted.train, steps=1200, learning_rate=3e-4, warmup_steps=30, decay_steps=700, init_from='runs/first_voice/acted'
     ),

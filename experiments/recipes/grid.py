@@ -18,9 +18,11 @@ checkpoint is of step 72,500. Score to expect (StyleDubber's, as others report i
 """
 
 from data_pipelines.v2c_animation import open_setting, training_batches
+from dubber_jax.authentic_dubber.config import PublishedConfig, PublishedLossConfig, TreeConfig
 from dubber_jax.authentic_dubber.losses import published_task
-from dubber_jax.config import Config, PublishedConfig, PublishedLossConfig, TrainConfig, TreeConfig
+from dubber_jax.config import Config, PublishedTask
 from dubber_jax.evaluation.benchmark.authentic_dubber import dub_clips, measure
+from dubber_jax.training.config import TrainConfig
 
 task, batches = published_task, training_batches
 WATCHED = 128  # validation clips dubbed while training; for the table all are
@@ -29,17 +31,18 @@ WATCHED = 128  # validation clips dubbed while training; for the table all are
 def arms() -> dict[str, Config]:
   published = Config(
     name='grid/published',
-    task='published',
-    published=PublishedConfig(cross_layers=12, decoder_heads=8),
-    published_loss=PublishedLossConfig(mel=6.5, finished=6.5, diagonal=2.0, emotion=0.1, band=4),
-    tree=TreeConfig(root='data/grid', layout='grid', dub3='', batch=64),
+    task=PublishedTask(
+      published=PublishedConfig(cross_layers=12, decoder_heads=8),
+      loss=PublishedLossConfig(mel=6.5, finished=6.5, diagonal=2.0, emotion=0.1, band=4),
+      tree=TreeConfig(root='data/grid', layout='grid', dub3='', batch=64),
+    ),
     train=TrainConfig(steps=1_000_000, ema=0.0, log_every=100, save_every=5000, eval_every=5000, keep=3),
   )
   tree = TreeConfig(root='data/grid', layout='grid', dub3='', batch=64, exemplars=0)
-  return {'silent': published.replace(name='grid/silent', tree=tree), 'published': published}
+  return {'silent': published.replace(name='grid/silent').with_task(tree=tree), 'published': published}
 
 
 def evaluate(config: Config, variables, setting: str = '') -> dict[str, float]:
   """dub1 or dub2 of all clips; without a setting dub1 of a few."""
-  tree, found = open_setting(config.tree, setting or 'dub1')
+  tree, found = open_setting(config.task.tree, setting or 'dub1')
   return measure(dub_clips(config, variables, tree, found.usable, found.lengths, 0 if setting else WATCHED))

@@ -9,8 +9,6 @@ same command goes on. What it can tell is in docs/results/judges.md.
 """
 
 import argparse
-import os
-import shutil
 from pathlib import Path
 
 import grain
@@ -21,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
 from data_pipelines.recordings import read_recordings
-from dubber_jax.config import Config, TrainConfig
+from dubber_jax.config import Config, ExperimentTask
 from dubber_jax.evaluation.bootstrap import interval
 from dubber_jax.evaluation.metrics.lip_sync import (
   BANDS,
@@ -42,7 +40,10 @@ from dubber_jax.evaluation.metrics.lip_sync import (
 )
 from dubber_jax.media.sound import read_sound
 from dubber_jax.media.video import read_frames
-from dubber_jax.storage.checked_folder import write_manifest
+from dubber_jax.storage.atomic import atomic_file
+from dubber_jax.storage.checked_folder import new_checked_folder
+from dubber_jax.storage.weights import write_arrays
+from dubber_jax.training.config import TrainConfig
 from dubber_jax.training.task import Task, adamw
 from dubber_jax.types import LIP_RATE, SAMPLE_RATE
 
@@ -58,7 +59,7 @@ def arms() -> dict[str, Config]:
   train = TrainConfig(
     steps=2400, learning_rate=2e-3, warmup_steps=100, decay_steps=1800, weight_decay=0.05, ema=0.995, save_every=200
   )
-  return {'lip_sync': Config(name='lip_sync', task='lip_sync', train=train)}
+  return {'lip_sync': Config(name='lip_sync', task=ExperimentTask('lip_sync'), train=train)}
 
 
 def task(config: Config) -> Task:
@@ -104,9 +105,8 @@ class Films:
       mouths = cut_out(frames[:FRAMES])
       mouths = np.concatenate([mouths, mouths[-1:].repeat(FRAMES - len(mouths), 0)])
       cache.mkdir(parents=True, exist_ok=True)
-      part = path.with_name(f'{path.stem}.{os.getpid()}.npz')
-      np.savez(part, mouths=mouths, mel=mel.astype(np.float16))
-      os.replace(part, path)
+      with atomic_file(path) as partial:
+        np.savez(partial, mouths=mouths, mel=mel.astype(np.float16))
     with np.load(path) as kept:
       return kept['mouths'], kept['mel'].astype(np.float32)
 
@@ -251,17 +251,10 @@ table shows: a figure of theirs is for comparing systems on the same films.
 def write(params, figures: list[str], out: Path):
   """Writes the judge's folder as a whole or not at all."""
   from flax.traverse_util import flatten_dict
-  from safetensors.flax import save_file
 
-  partial = out.with_name(f'{out.name}.{os.getpid()}')
-  partial.mkdir(parents=True)
-  arrays = {'.'.join(name): jnp.asarray(value, jnp.bfloat16) for name, value in flatten_dict(params).items()}
-  save_file(arrays, partial / 'weights.safetensors')
-  (partial / 'weights.safetensors').chmod(0o644)
-  (partial / 'CARD.md').write_text(CARD.format(figures='\n'.join(figures)))
-  write_manifest(partial)
-  shutil.rmtree(out, ignore_errors=True)
-  os.replace(partial, out)
+  with new_checked_folder(out) as folder:
+    write_arrays(folder / 'weights.safetensors', flatten_dict(params, sep='.'), jnp.bfloat16)
+    (folder / 'CARD.md').write_text(CARD.format(figures='\n'.join(figures)))
 
 
 def main():

@@ -18,8 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from dubber_jax.config import Config, TrainConfig
+from dubber_jax.config import Config, ExperimentTask
 from dubber_jax.perception.speech_emotion import LENGTHS, WEIGHTS, SoundEmotion, sound_features, speech_mel
+from dubber_jax.storage.atomic import atomic_file
+from dubber_jax.storage.weights import write_arrays
+from dubber_jax.training.config import TrainConfig
 from dubber_jax.training.task import Task, adamw
 from dubber_jax.types import EMOTIONS
 
@@ -36,8 +39,8 @@ def arms() -> dict[str, Config]:
     steps=1200, learning_rate=2e-3, warmup_steps=60, decay_steps=900, weight_decay=0.05, ema=0.99, save_every=500
   )
   return {
-    'final': Config(name='sound_emotion', task='sound_emotion', train=train),
-    'held_out': Config(name='sound_emotion_held_out', task='sound_emotion', train=train),
+    'final': Config(name='sound_emotion', task=ExperimentTask('sound_emotion'), train=train),
+    'held_out': Config(name='sound_emotion_held_out', task=ExperimentTask('sound_emotion'), train=train),
   }
 
 
@@ -144,14 +147,10 @@ def evaluate(params, clips) -> float:
 
 def write_weights(params, path: Path):
   from flax.traverse_util import flatten_dict
-  from safetensors.flax import save_file
 
   path.parent.mkdir(parents=True, exist_ok=True)
-  small = {'.'.join(name): jnp.asarray(value, jnp.bfloat16) for name, value in flatten_dict(params).items()}
-  fresh = path.with_suffix('.new')
-  save_file(small, fresh)
-  fresh.chmod(0o644)
-  os.replace(fresh, path)
+  with atomic_file(path) as partial:
+    write_arrays(partial, flatten_dict(params, sep='.'), jnp.bfloat16)
 
 
 def main():

@@ -7,16 +7,16 @@ dubber_jax/assets/text_emotion/head.safetensors. Expect 0.73 in cross-validation
 (chance 0.125). All were written by one author; a film's own lines are harder.
 """
 
-import os
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from safetensors.numpy import save_file
 
 from dubber_jax.perception.text import HEAD, WIDTH, embed_text
+from dubber_jax.storage.atomic import atomic_file
+from dubber_jax.storage.weights import write_arrays
 from dubber_jax.types import EMOTIONS
 
 SENTENCES = Path(__file__).parents[1] / 'data' / 'text_emotion.txt'
@@ -38,9 +38,8 @@ def main():
   for e, name in enumerate(EMOTIONS):
     print(f'  {name:9s} {np.mean(guess[y == e] == e):.2f}', np.bincount(guess[y == e], minlength=len(EMOTIONS)))
   HEAD.parent.mkdir(parents=True, exist_ok=True)
-  save_file(head, HEAD.with_suffix('.new'))
-  HEAD.with_suffix('.new').chmod(0o644)
-  os.replace(HEAD.with_suffix('.new'), HEAD)
+  with atomic_file(HEAD) as partial:
+    write_arrays(partial, head)
 
 
 def read_sentences(path: Path) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:

@@ -13,18 +13,19 @@ import grain
 import jax.numpy as jnp
 import numpy as np
 
-from dubber_jax.config import Config, DataConfig, TrainConfig
+from dubber_jax.config import Config, ExperimentTask
+from dubber_jax.training.config import TrainConfig
 from dubber_jax.training.task import Task, adamw
 
 ITEMS, SYMBOLS, BANDS = 16, 40, 80
+LENGTHS = (8, 12)  # phonemes
 
 
 def arms() -> dict[str, Config]:
   train = TrainConfig(
     steps=200, learning_rate=1e-2, warmup_steps=10, decay_steps=50, ema=0.9, log_every=10, save_every=20
   )
-  data = DataConfig(sources=(), buckets=(8, 12))  # phonemes
-  return {'tiny': Config(name='tiny', task='tiny', data=data, train=train)}
+  return {'tiny': Config(name='tiny', task=ExperimentTask('tiny'), train=train)}
 
 
 class Spectra(nn.Module):
@@ -54,8 +55,8 @@ def task(config: Config) -> Task:
 class Batches:
   """Batch i is drawn by its number alone; lengths take turns."""
 
-  def __init__(self, config: Config, host):
-    self.seed, self.lengths, (self.host, self.hosts) = config.seed, config.data.buckets, host
+  def __init__(self, config: Config, host, lengths):
+    self.seed, self.lengths, (self.host, self.hosts) = config.seed, lengths, host
     self.spectra = np.random.default_rng(0).normal(size=(SYMBOLS, BANDS)).astype(np.float32)
 
   def __len__(self):
@@ -72,5 +73,5 @@ class Batches:
     return iter(grain.MapDataset.source(self).to_iter_dataset(options))
 
 
-def batches(config: Config, host) -> Batches:
-  return Batches(config, host)
+def batches(config: Config, host, lengths=LENGTHS) -> Batches:
+  return Batches(config, host, lengths)

@@ -29,9 +29,11 @@ sound; what evaluation prints here, MCD of mels and the model's own emotion head
 import dataclasses
 
 from data_pipelines.v2c_animation import open_setting, training_batches
+from dubber_jax.authentic_dubber.config import TreeConfig
 from dubber_jax.authentic_dubber.losses import published_task
-from dubber_jax.config import Config, TrainConfig, TreeConfig
+from dubber_jax.config import Config, PublishedTask
 from dubber_jax.evaluation.benchmark.authentic_dubber import dub_clips, measure
+from dubber_jax.training.config import TrainConfig
 
 task, batches = published_task, training_batches
 WATCHED = 128  # validation clips dubbed while training; for the table all are
@@ -39,8 +41,8 @@ WATCHED = 128  # validation clips dubbed while training; for the table all are
 
 def arms() -> dict[str, Config]:
   train = TrainConfig(steps=1_000_000, ema=0.0, log_every=100, save_every=5000, eval_every=5000, keep=3)
-  published = Config(name='v2c_animation/published', task='published', train=train)
-  silent = published.replace(name='v2c_animation/silent', tree=TreeConfig(exemplars=0))
+  published = Config(name='v2c_animation/published', task=PublishedTask(), train=train)
+  silent = published.replace(name='v2c_animation/silent', task=PublishedTask(tree=TreeConfig(exemplars=0)))
   bfloat16 = dataclasses.replace(train, precision='bfloat16')
   faster = published.replace(name='v2c_animation/bfloat16', train=bfloat16)
   return {'published': published, 'silent': silent, 'bfloat16': faster}
@@ -48,5 +50,5 @@ def arms() -> dict[str, Config]:
 
 def evaluate(config: Config, variables, setting: str = '') -> dict[str, float]:
   """dub1, dub2 or dub3 of all clips; without a setting dub1 of a few."""
-  tree, found = open_setting(config.tree, setting or 'dub1')
+  tree, found = open_setting(config.task.tree, setting or 'dub1')
   return measure(dub_clips(config, variables, tree, found.usable, found.lengths, 0 if setting else WATCHED))

@@ -9,8 +9,6 @@ of s2 to s5. What it is worth to a dubbed line: experiments/timing/mouth.py, doc
 """
 
 import argparse
-import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +20,7 @@ from scipy.ndimage import gaussian_filter1d
 from tqdm import tqdm
 
 from data_pipelines.recordings import Recording, read_recordings
-from dubber_jax.config import Config, TrainConfig
+from dubber_jax.config import Config, ExperimentTask
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.bootstrap import Interval, interval
 from dubber_jax.perception.visual_vad import (
@@ -42,7 +40,10 @@ from dubber_jax.perception.visual_vad import (
   with_contrast,
 )
 from dubber_jax.script.visemes import NAMES, SILENT, visemes_of
-from dubber_jax.storage.checked_folder import write_manifest
+from dubber_jax.storage.atomic import atomic_file
+from dubber_jax.storage.checked_folder import new_checked_folder
+from dubber_jax.storage.weights import write_arrays
+from dubber_jax.training.config import TrainConfig
 from dubber_jax.training.task import Task, adamw
 from dubber_jax.types import MouthTrack
 
@@ -58,7 +59,7 @@ def arms() -> dict[str, Config]:
   train = TrainConfig(
     steps=1200, learning_rate=2e-3, warmup_steps=100, decay_steps=1000, weight_decay=0.05, ema=0.99, save_every=400
   )
-  return {'visual_vad': Config(name='visual_vad', task='visual_vad', train=train)}
+  return {'visual_vad': Config(name='visual_vad', task=ExperimentTask('visual_vad'), train=train)}
 
 
 def initial(key) -> dict:
@@ -127,9 +128,8 @@ def read_film(recording: Recording, cache: Path) -> Film | None:
     except BadInput:
       aligned = {}
     cache.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'{path.stem}.{os.getpid()}.npz')
-    np.savez(partial, lips=track.lips, opening=track.opening, present=track.present, boxes=track.boxes, **aligned)
-    os.replace(partial, path)
+    with atomic_file(path) as partial:
+      np.savez(partial, lips=track.lips, opening=track.opening, present=track.present, boxes=track.boxes, **aligned)
   with np.load(path) as kept:
     track = MouthTrack(kept['lips'], kept['opening'], kept['present'], kept['boxes'])
     if 'phonemes' not in kept or not track.usable:
@@ -252,17 +252,10 @@ movement of the mouth, as chewing and laughing, is not in the data. A mouth that
 
 def write(params: dict, figures: list[str], films: int, out: Path):
   """Writes the folder as a whole or not at all."""
-  from safetensors.flax import save_file
-
-  partial = out.with_name(f'{out.name}.{os.getpid()}')
-  partial.mkdir(parents=True)
-  save_file({name: jnp.asarray(value, jnp.bfloat16) for name, value in params.items()}, partial / 'weights.safetensors')
-  (partial / 'weights.safetensors').chmod(0o644)
   size = f'{sum(v.size for v in params.values()):,}'
-  (partial / 'CARD.md').write_text(CARD.format(figures='\n'.join(figures), films=films, size=size))
-  write_manifest(partial)
-  shutil.rmtree(out, ignore_errors=True)
-  os.replace(partial, out)
+  with new_checked_folder(out) as folder:
+    write_arrays(folder / 'weights.safetensors', params, jnp.bfloat16)
+    (folder / 'CARD.md').write_text(CARD.format(figures='\n'.join(figures), films=films, size=size))
 
 
 def main():

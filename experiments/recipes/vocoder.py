@@ -14,8 +14,11 @@ import dataclasses
 import os
 
 from data_pipelines.pack import pack_sound, pack_sources
-from dubber_jax.config import Config, DataConfig, TrainConfig, VocoderConfig
+from dubber_jax.config import Config, VocoderTask
+from dubber_jax.data.config import SourceConfig
+from dubber_jax.training.config import TrainConfig
 from dubber_jax.training.tasks.vocoder import VocoderBatches, vocoder_samples, vocoder_task
+from dubber_jax.vocoder.config import VocoderConfig
 
 SPEECH = ('teacher', 'kathleen', 'ljspeech', 'ljspeech', 'asterisk', 'ravdess', 'cache/teacher', 'librispeech', 'grid')
 SPOKEN = ('teacher', 'kathleen', 'ljspeech', 'ljspeech', 'asterisk', 'ravdess', 'cache/teacher', 'grid')
@@ -24,11 +27,12 @@ SPOKEN = ('teacher', 'kathleen', 'ljspeech', 'ljspeech', 'asterisk', 'ravdess', 
 def arms() -> dict[str, Config]:
   distance = Config(
     name='vocoder/distance',
-    task='vocoder',
-    data=DataConfig(sources=SPEECH),
-    vocoder=VocoderConfig(
-      window=512, modulated=True, projections=2, energy_distance=True, adversarial=False, mel_weight=5.0,
-      spectral_weight=5.0,
+    task=VocoderTask(
+      vocoder=VocoderConfig(
+        window=512, modulated=True, projections=2, energy_distance=True, adversarial=False, mel_weight=5.0,
+        spectral_weight=5.0,
+      ),
+      data=SourceConfig(sources=SPEECH),
     ),
     train=TrainConfig(
       steps=9000, learning_rate=1e-3, warmup_steps=200, decay_steps=3000, clip_norm=10.0, ema=0.998, save_every=250,
@@ -36,7 +40,9 @@ def arms() -> dict[str, Config]:
   )  # fmt: skip
   adversarial = distance.replace(
     name='vocoder/adversarial',
-    vocoder=dataclasses.replace(distance.vocoder, adversarial=True, periods=False),
+    task=dataclasses.replace(
+      distance.task, vocoder=dataclasses.replace(distance.task.vocoder, adversarial=True, periods=False)
+    ),
     train=TrainConfig(
       steps=12000,
       learning_rate=3e-4,
@@ -50,8 +56,7 @@ def arms() -> dict[str, Config]:
   )
   gta = adversarial.replace(
     name='vocoder/gta',
-    data=dataclasses.replace(adversarial.data, sources=SPOKEN),
-    vocoder=dataclasses.replace(adversarial.vocoder, gta=0.5),
+    task=VocoderTask(vocoder=dataclasses.replace(adversarial.task.vocoder, gta=0.5), data=SourceConfig(sources=SPOKEN)),
     train=dataclasses.replace(
       adversarial.train, steps=6000, learning_rate=2e-4, decay_steps=2000, init_from='runs/vocoder/adversarial'
     ),
@@ -61,10 +66,10 @@ def arms() -> dict[str, Config]:
 
 def sound(config: Config) -> list:
   """The packed folders of the sets, with their texts where the actor's mels are wanted, else of sound alone."""
-  c, names = config.data, tuple(dict.fromkeys(config.data.sources))
+  c, names = config.task.data, tuple(dict.fromkeys(config.task.data.sources))
   found = {}
   for name in names:
-    spoken = config.vocoder.gta or os.sep in name
+    spoken = config.task.vocoder.gta or os.sep in name
     found[name] = pack_sources([name], c.packed, 2) if spoken else [pack_sound(name, c.packed, workers=2)]
   return [folder for name in c.sources for folder in found[name]]
 

@@ -19,7 +19,6 @@ clip is held back, so that its column `recordings` has clips of the training, wh
 import argparse
 import dataclasses
 import functools
-import hashlib
 import itertools
 import json
 import os
@@ -33,8 +32,9 @@ from slots import seconds_apart, unseen_films
 from tqdm import tqdm
 
 from data_pipelines.recordings import Recording, read_recordings
-from dubber_jax.dubbing.line import play_line, shipped_library
-from dubber_jax.dubbing.speak import speak
+from dubber_jax.dubbing.line import dub_line, shipped_library
+from dubber_jax.dubbing.request import LineTask
+from dubber_jax.dubbing.speak import SpeakRequest, speak
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.benchmark.benchmark import model_hash
 from dubber_jax.evaluation.benchmark.examples import Example, write_page
@@ -51,6 +51,7 @@ from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.sound import read_sound, resample, write_wav
 from dubber_jax.script.alignment import align, durations_in_frames
 from dubber_jax.storage.atomic import complete_file
+from dubber_jax.storage.hashing import sha256_text
 from dubber_jax.types import HOP, SAMPLE_RATE, Line, Voice
 from dubber_jax.vocoder.griffin_lim import GriffinLim
 
@@ -141,10 +142,10 @@ class Bench:
   """A model in its columns, the recordings, and the judges, each opened when first needed."""
 
   def __init__(self, model: Model, columns: tuple[str, ...], count: int, out: Path):
-    one_way = dataclasses.replace(model.config.director, enabled=False)
+    one_way = dataclasses.replace(model.config.task.director, enabled=False)
     self.models = {
       'director': model,
-      'one-way': dataclasses.replace(model, config=model.config.replace(director=one_way)),
+      'one-way': dataclasses.replace(model, config=model.config.with_task(director=one_way)),
       'griffin-lim': dataclasses.replace(model, vocoder=GriffinLim()),
     }
     self.columns, self.count, self.out = columns, count, out
@@ -179,14 +180,15 @@ class Bench:
   def spoken(self, column: str, speaker: str, text: str, emotion: str = '') -> Sound:
     """A line as `dubber speak` writes it. One-way, no emotion can be asked for."""
     emotion = '' if column == 'one-way' else emotion
-    name = hashlib.sha256(f'{reference(speaker).key} {text} {emotion}'.encode()).hexdigest()[:12]
+    name = sha256_text(f'{reference(speaker).key} {text} {emotion}')[:12]
     path = self.folder / column / speaker / f'{name}.wav'
 
     def wave():
       if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         library = None if column == 'one-way' else self.library
-        speak([Line(text)], self.voice(speaker), [path], self.models[column], library, emotion=emotion, say=_silent)
+        request = SpeakRequest((Line(text),), self.voice(speaker), (path,), emotion=emotion)
+        speak(request, self.models[column], library)
       return read_sound(path, SAMPLE_RATE)
 
     return Sound(f'{column}/{speaker}/{name}', wave)
@@ -217,10 +219,6 @@ class Bench:
     for sound in tqdm(missing, desc=f'{what} ({judge})', unit='clip') if missing else ():
       kept[sound.real].add(judge, sound.key, open_judge(judge)(sound.wave(), SAMPLE_RATE))
     return [kept[s.real].value(judge, s.key) for s in sounds]
-
-
-def _silent(*_):
-  pass
 
 
 # The rows
@@ -381,8 +379,8 @@ def speed_rows(bench: Bench) -> list[Figure]:
   for turn in tqdm(range(1 + repeats), desc='speed', unit='turn'):
     for column in bench.columns:
       library = None if column == 'one-way' else bench.library
-      done = [play_line(bench.models[column], Line(t), bench.voice('kathleen'), library) for t in texts]
-      sound = sum(d.result['slot_seconds'] for d in done)
+      done = [dub_line(bench.models[column], library, LineTask(Line(t), bench.voice('kathleen'))) for t in texts]
+      sound = sum(d.result.slot_seconds for d in done)
       began = time.perf_counter()
       for d in done:  # the actor alone: one take of each line
         synthesize(bench.models[column], d.phonemes, bench.voice('kathleen'), None, d.direction)
@@ -390,7 +388,7 @@ def speed_rows(bench: Bench) -> list[Figure]:
       if turn:  # the first one compiles
         runs[column]['actor'].append(alone / sound)
         for stage in ('vocoder', 'rehearsal'):
-          runs[column][stage].append(sum(d.result['seconds'][stage] for d in done) / sound)
+          runs[column][stage].append(sum(d.result.seconds[stage] for d in done) / sound)
         runs[column]['actor and vocoder'].append(runs[column]['actor'][-1] + runs[column]['vocoder'][-1])
   where = f'{cores()} cores, load {os.getloadavg()[0]:.1f}'
   return [

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from dubber_jax.storage.cache import cached, digest
+from dubber_jax.storage.cache import cached
+from dubber_jax.storage.hashing import content_key
 
 
 class Counting:
@@ -57,4 +58,15 @@ def test_folder_that_cannot_be_written_is_done_without(tmp_path, monkeypatch):
 
 def test_shape_and_type_are_part_of_the_content():
   flat = np.zeros(4, np.uint8)
-  assert len({digest(flat), digest(flat.reshape(2, 2)), digest(flat.view(np.int8)), digest('0'), digest(0)}) == 5
+  assert (
+    len(
+      {
+        content_key(flat),
+        content_key(flat.reshape(2, 2)),
+        content_key(flat.view(np.int8)),
+        content_key('0'),
+        content_key(0),
+      }
+    )
+    == 5
+  )

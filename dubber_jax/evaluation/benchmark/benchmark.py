@@ -7,7 +7,6 @@ same sound are judged once. The code is not part of these: after a change to it,
 
 import dataclasses
 import functools
-import hashlib
 import json
 import platform
 import subprocess
@@ -33,6 +32,7 @@ from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.sound import read_sound, write_wav
 from dubber_jax.profiling import compile_clock
 from dubber_jax.retrieval.library import Library
+from dubber_jax.storage.hashing import sha256_bytes, sha256_json, sha256_text
 from dubber_jax.types import EMOTIONS, SAMPLE_RATE, Clip, Line, Take, Voice
 
 JUDGES = ('functionals', 'mos', 'cleanliness', 'words', 'voice', 'lips')
@@ -133,8 +133,7 @@ class Benchmark:
     seen += f' {stimulus.given.name}' if stimulus.given else ''
     shown = f'{stimulus.text} {seen}'
     known_by = f'{self.hashes[self.systems[way].weights]} {self.systems[way].settings} {recalled} {shown}'
-    known_by = hashlib.sha256(known_by.encode()).hexdigest()
-    return f'{way}-{known_by[:8]}/{stimulus.key}/{seed}'
+    return f'{way}-{sha256_text(known_by)[:8]}/{stimulus.key}/{seed}'
 
   def takes(self, share: tuple[int, int] = (0, 1)):
     """(way, stimulus, seed) of everything that is performed, or of a part, whole seeds first."""
@@ -160,7 +159,7 @@ class Benchmark:
       seconds = len(played.take.waveform) / SAMPLE_RATE
       # All are heard at the same loudness, so that none is better for being louder.
       wave = anchor(played.take.waveform, SAMPLE_RATE)
-      known_by = hashlib.sha256(np.round(wave * 32767).astype('<i2').tobytes()).hexdigest()[:16]
+      known_by = sha256_bytes(np.round(wave * 32767).astype('<i2').tobytes())[:16]
       path = self.folder / 'sounds' / f'{known_by}.wav'
       path.parent.mkdir(parents=True, exist_ok=True)
       if not path.exists():
@@ -204,7 +203,7 @@ class Benchmark:
   def _origin(self) -> str:
     """A name of what made a take: code, machine and packages."""
     facts = origin()
-    name = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:8]
+    name = sha256_json(facts)[:8]
     if not self.performed.has('origin', name):
       self.performed.add('origin', name, facts)
     return name
@@ -383,27 +382,27 @@ def _of_director(facts, emotion) -> dict[str, float]:
 
 def without_director(model: Model) -> Model:
   """The same weights, one-way."""
-  director = dataclasses.replace(model.config.director, enabled=False)
-  return dataclasses.replace(model, config=model.config.replace(director=director))
+  director = dataclasses.replace(model.config.task.director, enabled=False)
+  return dataclasses.replace(model, config=model.config.with_task(director=director))
 
 
 def weights_hash(model: Model) -> str:
   """Twelve hex digits of what a model computes: of its directory where it is one, else of its weights."""
   if (model.path / 'MANIFEST.json').exists():
     return model_hash(model.path)
-  from dubber_jax.inference.model_directory import flatten
+  from dubber_jax.storage.weights import flatten
 
-  state = hashlib.sha256(model.config.hash().encode())
-  for name, value in sorted(flatten(model.params).items()):
-    state.update(name.encode() + np.ascontiguousarray(value).tobytes())
-  return state.hexdigest()[:12]
+  parts = (
+    name.encode() + np.ascontiguousarray(value).tobytes() for name, value in sorted(flatten(model.params).items())
+  )
+  return sha256_bytes(model.config.hash().encode(), *parts)[:12]
 
 
 def model_hash(folder: Path) -> str:
   """Twelve hex digits of what a model directory computes: of its manifest without the card."""
   files = json.loads((folder / 'MANIFEST.json').read_text())
   files.pop('CARD.md', None)
-  return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:12]
+  return sha256_json(files)[:12]
 
 
 def origin() -> dict[str, str]:

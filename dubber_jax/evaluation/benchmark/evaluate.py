@@ -1,6 +1,5 @@
 """`dubber evaluate`: whatever an experiment lacks is trained, performed and judged, then there is one report."""
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from dubber_jax.evaluation.benchmark.judgements import open_judge
 from dubber_jax.evaluation.benchmark.stimuli import Stimulus, spread
 from dubber_jax.evaluation.metrics.lip_sync import load_judge as load_lip_judge
 from dubber_jax.inference.model import Model
+from dubber_jax.storage.hashing import sha256_text
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def evaluate(
 
 
 def _of(base, config) -> str:
-  return hashlib.sha256(f'{weights_hash(base)} {config.hash()}'.encode()).hexdigest()[:8]
+  return sha256_text(f'{weights_hash(base)} {config.hash()}')[:8]
 
 
 def facts(results: Results) -> dict[str, str]:

@@ -11,11 +11,14 @@ import jax
 import numpy as np
 import optax
 
-from dubber_jax.config import AdversarialConfig, Config, DataConfig, GuidanceConfig, TrainConfig
+from dubber_jax.actor.config import AdversarialConfig, GuidanceConfig
+from dubber_jax.config import Config
 from dubber_jax.data.batches import VoiceBatches
+from dubber_jax.data.config import DataConfig
 from dubber_jax.inference.batch import Shape, empty_batch
 from dubber_jax.inference.model import Model
-from dubber_jax.inference.model_directory import flatten
+from dubber_jax.storage.weights import flatten
+from dubber_jax.training.config import TrainConfig
 from dubber_jax.training.task import Task, adamw
 from dubber_jax.training.tasks.actor import voice_task
 
@@ -29,8 +32,15 @@ def emotion_config(base: Config, name: str, steps: int, init_from: str = '', **d
   the base's folder, for `dubber train`, which is not handed the base itself."""
   return base.replace(
     name=name,
-    director=dataclasses.replace(base.director, **director),
-    data=DataConfig(sources=SOURCES, buckets=(320,), frames_per_batch=3200, films=False, packed=base.data.packed),
+    task=dataclasses.replace(
+      base.task,
+      director=dataclasses.replace(base.task.director, **director),
+      data=DataConfig(
+        sources=SOURCES, buckets=(320,), frames_per_batch=3200, films=False, packed=base.task.data.packed
+      ),
+      adversarial=AdversarialConfig(),
+      guidance=GuidanceConfig(),
+    ),
     train=TrainConfig(
       steps=steps,
       learning_rate=1e-3,
@@ -41,8 +51,6 @@ def emotion_config(base: Config, name: str, steps: int, init_from: str = '', **d
       sample_every=10**9,
       init_from=init_from,
     ),
-    adversarial=AdversarialConfig(),
-    guidance=GuidanceConfig(),
   )
 
 
@@ -82,7 +90,7 @@ def emotion_batches(config: Config, host: tuple[int, int]) -> VoiceBatches:
 
   sentences = Path(__file__).parents[3] / 'experiments' / 'data' / 'text_emotion.txt'
   readings = make_director_inputs(config, None, sentences if sentences.exists() else None)
-  return VoiceBatches(config, pack_sources(config.data.sources, config.data.packed), readings, host=host)
+  return VoiceBatches(config, pack_sources(config.task.data.sources, config.task.data.packed), readings, host=host)
 
 
 def train_path(config: Config, base: Model, workdir: str | Path, anew: bool = False) -> Model:

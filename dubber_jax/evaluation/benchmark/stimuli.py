@@ -42,11 +42,11 @@ class Stimulus:
     """Its silent pictures; what has to be drawn is drawn once, into `folder`."""
     from dubber_jax.demo.cartoon import draw_cartoon
     from dubber_jax.media.video import read_frames, write_silent_clip
-    from dubber_jax.storage.cache import digest
+    from dubber_jax.storage.hashing import content_key
 
     path = self.film
     if self.scene:
-      drawn = digest(self.scene, self.text, self.seconds, SIDE, self.seed)[:16]
+      drawn = content_key(self.scene, self.text, self.seconds, SIDE, self.seed)[:16]
       path = folder / f'{drawn}.mp4'  # says nothing of the mood
       if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)

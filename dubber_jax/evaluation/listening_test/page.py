@@ -11,7 +11,6 @@ them: who is not listening cannot pass them. Their answers are in the key too.
 """
 
 import base64
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from dubber_jax.errors import BadInput
 from dubber_jax.media.loudness import anchor
 from dubber_jax.media.sound import read_sound, wav_bytes
 from dubber_jax.storage.atomic import check_output, complete_file, complete_folder
+from dubber_jax.storage.hashing import sha256_bytes
 from dubber_jax.types import EMOTIONS, SAMPLE_RATE
 
 SECTIONS = ('naturalness', 'emotion', 'preference')
@@ -135,7 +135,7 @@ def write_test(
 
   heard = [[_leveled(read_sound(item.sounds[system])) for system in systems] for item in items]
   rows = [{'text': item.text, 'emotion': item.emotion} for item in items]
-  test = hashlib.sha256(json.dumps([seed, systems, rows]).encode() + b''.join(sum(heard, []))).hexdigest()[:12]
+  test = sha256_bytes(json.dumps([seed, systems, rows]).encode(), *sum(heard, []))[:12]
   names = _names(test, len(items) * len(systems) + BEEPS)
   checks = {next(names): count for count in range(1, BEEPS + 1)}
   samples = {next(names): {'line': n, 'system': system} for n in range(len(items)) for system in systems}

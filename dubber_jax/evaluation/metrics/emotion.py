@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.metrics.egemaps import functional_names, functionals
@@ -107,20 +105,19 @@ def load_judge(path: str | Path | None = None) -> EmotionJudge:
   Raises BadInput where a file is missing or not the one that was written, and where it knows other functionals.
   """
   from dubber_jax.storage.checked_folder import check_files
+  from dubber_jax.storage.weights import read_arrays
 
   path = Path(path) if path else SHIPPED
-  if not (path / 'MANIFEST.json').exists():
-    raise BadInput(f'{path} is no emotion judge (no MANIFEST.json): experiments/recipes/emotion_judge.py writes one')
-  check_files(path)
+  manifest = check_files(path, kind='an emotion judge', made_by='experiments/recipes/emotion_judge.py')
+  arrays = read_arrays(path / 'weights.safetensors')
   try:
-    arrays = load_file(path / 'weights.safetensors')
     settings = json.loads((path / 'judge.json').read_text())
     discriminants = (
       Discriminant(*(arrays[f'{name}/{part}'].astype(np.float64) for part in ('mean', 'scale', 'weights', 'bias')))
       for name in ('alone', 'with_neutral')
     )
-    judge = EmotionJudge(*discriminants, json.loads((path / 'MANIFEST.json').read_text())['weights.safetensors'])
-  except (OSError, KeyError, ValueError, SafetensorError) as e:
+    judge = EmotionJudge(*discriminants, manifest['weights.safetensors'])
+  except (OSError, KeyError, ValueError) as e:
     raise BadInput(f'{path} cannot be read as an emotion judge ({e}): copy the folder again') from e
   if tuple(settings['functionals']) != functional_names() or tuple(settings['emotions']) != JUDGED:
     raise BadInput(f'{path} knows other measures or emotions than this version: train it again by its experiment')

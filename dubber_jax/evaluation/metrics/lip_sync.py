@@ -11,7 +11,6 @@ Chung et al. 2019). `experiments/recipes/lip_sync_judge.py` trains it; docs/resu
 """
 
 import functools
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +19,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import unflatten_dict
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from dubber_jax.errors import BadInput
 from dubber_jax.storage.assets import ASSETS
@@ -228,16 +225,9 @@ def leveled(mel: np.ndarray) -> np.ndarray:
 def load_judge(path: str | Path | None = None) -> LipSyncJudge:
   """The judge that ships, or another folder's. Raises BadInput where a file is missing or not as it was written."""
   from dubber_jax.storage.checked_folder import check_files
+  from dubber_jax.storage.weights import read_arrays
 
   path = Path(path) if path else SHIPPED
-  if not (path / 'MANIFEST.json').exists():
-    raise BadInput(
-      f'{path} is no judge of lip sync (no MANIFEST.json): experiments/recipes/lip_sync_judge.py writes one'
-    )
-  check_files(path)
-  try:
-    arrays = load_file(path / 'weights.safetensors')
-  except (OSError, SafetensorError) as e:
-    raise BadInput(f'{path} cannot be read as a judge of lip sync ({e}): copy the folder again') from e
-  params = unflatten_dict({name: np.asarray(value, np.float32) for name, value in arrays.items()}, sep='.')
-  return LipSyncJudge(params, json.loads((path / 'MANIFEST.json').read_text())['weights.safetensors'])
+  manifest = check_files(path, kind='a lip-sync judge', made_by='experiments/recipes/lip_sync_judge.py')
+  params = unflatten_dict(read_arrays(path / 'weights.safetensors', np.float32), sep='.')
+  return LipSyncJudge(params, manifest['weights.safetensors'])

@@ -7,18 +7,18 @@ nothing that trains or directs may listen with it.
 Whisper base misses words in real speech too, so quote a figure beside the same figure for real recordings.
 """
 
-import hashlib
 import importlib.util
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from dubber_jax.errors import BadInput
+from dubber_jax.storage.atomic import atomic_folder
+from dubber_jax.storage.hashing import sha256_file
 
 WHISPER_RATE = 16000  # Hz
 PARTS = (
@@ -159,28 +159,16 @@ def join_weights(cache: str | Path | None = None) -> Path:
   missing = [part.name for part in parts if not part.exists()]
   if missing:
     raise BadInput(f'the weights of Whisper base are not installed ({", ".join(missing)}): {INSTALL}')
-  cache.mkdir(parents=True, exist_ok=True)
-  beside = Path(tempfile.mkdtemp(dir=cache, prefix='whisper-'))
-  try:
-    digest = hashlib.sha256()
-    with open(beside / 'model.bin', 'wb') as out:
+  with atomic_folder(folder) as partial:
+    with open(partial / 'model.bin', 'wb') as out:
       for part in parts:
         with open(part, 'rb') as source:
-          while block := source.read(1 << 22):
-            digest.update(block)
-            out.write(block)
-    if digest.hexdigest() != MODEL_SHA256:
-      found = digest.hexdigest()[:12]
-      raise BadInput(f'the weights of Whisper base are damaged (sha256 {found}): install again: {INSTALL}')
+          shutil.copyfileobj(source, out, 1 << 22)
+    found = sha256_file(partial / 'model.bin')
+    if found != MODEL_SHA256:
+      raise BadInput(f'the weights of Whisper base are damaged (sha256 {found[:12]}): install again: {INSTALL}')
     for name in SIDE_FILES:
-      shutil.copyfile(parts[1].parent / name, beside / name)
-    try:
-      os.replace(beside, folder)
-    except OSError:
-      if not folder.is_dir():  # else another process was quicker, and its copy is as good
-        raise
-  finally:
-    shutil.rmtree(beside, ignore_errors=True)
+      shutil.copyfile(parts[1].parent / name, partial / name)
   return folder
 
 

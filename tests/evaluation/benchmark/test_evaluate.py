@@ -294,7 +294,7 @@ def test_training_the_emotion_path_leaves_the_voice_alone(model):
 @pytest.mark.slow
 def test_a_tree_that_is_another_starts_from_what_fits(model):
   from dubber_jax.evaluation.benchmark.finetune_director import emotion_config, starting_weights
-  from dubber_jax.inference.model_directory import flatten
+  from dubber_jax.storage.weights import flatten
 
   config = emotion_config(model.config, 'x', 10, build_then_encode=False)
   started, base = flatten(starting_weights(config, model, anew=False)), flatten(model.params)
