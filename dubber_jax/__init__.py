@@ -1,8 +1,7 @@
 """Movie dubbing with a director: script, silent clip and a voice in; speech in time with the lips out.
 
 model = load()
-voice = find_voice('voice.wav', model.voices, model)
-dub('clip.mp4', [Line('We never asked for any of this.')], voice, 'dubbed.mp4', model)
+model.dub('clip.mp4', 'We never asked for any of this.', voice=model.voice('voice.wav'), out='dubbed.mp4')
 """
 
 import importlib
@@ -13,10 +12,15 @@ _WHERE = {
   'find_voice': 'inference.voices',
   'make_voice': 'inference.voices',
   'dub': 'dubbing.film',
-  'redo': 'dubbing.film',
+  'redo': 'dubbing.redo',
+  'RedoRequest': 'dubbing.redo',
+  **dict.fromkeys(('DubRequest', 'DubOptions', 'LineOptions', 'LineTask'), 'dubbing.request'),
+  **dict.fromkeys(('DubResult', 'LineResult'), 'dubbing.result'),
+  'Film': 'media.film',
   'Cast': 'dubbing.cast',
   'read_cast': 'dubbing.cast',
-  'speak': 'dubbing.line',
+  'speak': 'dubbing.speak',
+  'SpeakRequest': 'dubbing.speak',
   'Library': 'retrieval.library',
   'Config': 'config',
   'BadInput': 'errors',

@@ -1,6 +1,7 @@
 """The command `dubber`: the parser of its commands, and their errors as exit codes."""
 
 import argparse
+import logging
 import os
 import sys
 
@@ -16,6 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
   try:
     given = make_parser().parse_args(arguments)
     _use_compilation_cache()
+    _log_to_terminal()
     return given.run(given) or 0
   except BadInput as e:
     print(f'dubber: {e}', file=sys.stderr)
@@ -35,6 +37,20 @@ def _use_compilation_cache():
     return
   jax.config.update('jax_compilation_cache_dir', str(cache_folder() / 'xla'))
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.3)
+
+
+def _log_to_terminal():
+  """What the library logs goes to stdout: progress as it is, warnings marked as such."""
+
+  class Lines(logging.Formatter):
+    def format(self, record):
+      return f'  warning: {record.getMessage()}' if record.levelno >= logging.WARNING else record.getMessage()
+
+  logger = logging.getLogger('dubber_jax')
+  handler = logging.StreamHandler(sys.stdout)
+  handler.setFormatter(Lines())
+  logger.handlers, logger.propagate = [handler], False
+  logger.setLevel(logging.INFO)
 
 
 def make_parser() -> argparse.ArgumentParser:

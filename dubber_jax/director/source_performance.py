@@ -1,8 +1,8 @@
-"""The original performance as one more reading: its emotion, pace, pitch course and pauses, never its words or voice.
+"""Prosody and emotion of the original performance, and a direction interpolated toward them.
 
-Nothing but the numbers of `SourcePerformance` is taken from the recording. Pace and pitch are told against the same
-character's other lines in it, so that neither the language nor the speaker matters; a character of fewer than
-LEAST_LINES lines has none to compare with, and gives its range, pauses and emotion alone.
+Nothing but the numbers of `SourcePerformance` is taken from the recording: neither words nor voice. Pace and F0 are
+relative to the median of the same character's lines, which makes them independent of language and speaker; a character
+of fewer than LEAST_LINES lines has no median, and gives its pitch range, pauses and emotion alone.
 """
 
 import math
@@ -13,42 +13,42 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import find_peaks
 
-from dubber_jax.director.notes.apply import PAUSE_LIMITS, breath_place, marks
-from dubber_jax.director.notes.lexicon import LIMITS
+from dubber_jax.director.limits import clipped, clipped_pause
+from dubber_jax.director.notes.line_words import breath_place, marks
 from dubber_jax.errors import BadInput
-from dubber_jax.media.sound import read_sound, resample
+from dubber_jax.media.sound import resample
 from dubber_jax.perception.prosody import track_pitch
 from dubber_jax.perception.speech_emotion import sound_emotion
 from dubber_jax.perception.vad import RATE, WINDOW, speech_probabilities
 from dubber_jax.script.g2p import Phonemes
 from dubber_jax.types import SAMPLE_RATE, Direction, Line
 
-LEAST_SPEECH = 0.4  # s of a line; with less there is nothing to follow
-LEAST_LINES = 3  # of a character, from which on its own median is known
-PLAIN_RANGE = 6.2  # semitones, 10th to 90th percentile: median of the 120 neutral clips of the shipped library
+LEAST_SPEECH = 0.4  # s of speech in a line; with less nothing is measured
+LEAST_LINES = 3  # of a character, from which on its median is taken
+NEUTRAL_RANGE = 6.2  # semitones, 10th to 90th percentile: median of the 120 neutral clips of the shipped library
 PAUSE = 0.2  # s from which on a gap in speech is a pause
-FOLLOWED = 0.5  # how far the original's pace, pitch and range are followed, the rest being the plan
-COURSE = 16  # points of a pitch course
-SYLLABLE_DB, SYLLABLE_SECONDS = 2.0, 0.1  # prominence of a syllable's peak, and the least time between two
+FOLLOWED = 0.5  # weight of the original's pace, pitch and range against the plan's, geometric for ratios
+COURSE = 16  # points of an F0 contour
+SYLLABLE_DB, SYLLABLE_SECONDS = 2.0, 0.1  # least prominence of a syllable's intensity peak, and least time between two
 
 
 @dataclass(frozen=True)
 class SourcePerformance:
-  """How one line was performed. What is not known is None."""
+  """Measured performance of one line. What could not be measured is None."""
 
   emotions: tuple[float, ...]  # (8,) probabilities
-  seconds: float  # of speech, pauses left out
+  seconds: float  # of speech, without pauses
   rate: float  # syllables a second of speech
-  pitch: float | None  # Hz, median; only to compare a character's lines
+  pitch: float | None  # median F0 in Hz, to compare a character's lines
   range: float | None  # semitones, 10th to 90th percentile
-  course: tuple[float, ...]  # (COURSE,) semitones about its own median, from the first to the last voiced sound
-  pauses: tuple[tuple[float, float], ...]  # (share of the speech that goes before, seconds)
-  pace_ratio: float | None = None  # against the character's other lines
-  pitch_shift: float | None = None  # semitones, likewise
+  course: tuple[float, ...]  # (COURSE,) F0 contour in semitones about its median, from the first to the last voiced frame
+  pauses: tuple[tuple[float, float], ...]  # (share of the line's speech before it, seconds)
+  pace_ratio: float | None = None  # to the character's median
+  pitch_shift: float | None = None  # semitones from the character's median
 
 
 def read_performance(wave: np.ndarray, sample_rate: int) -> SourcePerformance | None:
-  """wave (S,) float32 mono of one line -> how it was performed; None where next to nothing is spoken."""
+  """Measures one line's performance, from its wave (S,) float32 mono; None where hardly anything is spoken."""
   wave = np.asarray(wave, np.float32)
   peak = float(np.abs(wave).max()) if wave.size else 0.0
   if peak < 1e-4 or len(wave) < LEAST_SPEECH * sample_rate:
@@ -82,7 +82,7 @@ def read_performance(wave: np.ndarray, sample_rate: int) -> SourcePerformance | 
 
 
 def _syllables(wave, sample_rate, pitch) -> int:
-  """Peaks of intensity in voiced sound (after de Jong and Wempe 2009)."""
+  """Number of syllables: intensity peaks in voiced sound (after de Jong and Wempe 2009)."""
   hop = round(0.01 * sample_rate)
   frames = wave[: len(wave) // hop * hop].reshape(-1, hop)
   level = 10 * np.log10(np.square(frames, dtype=np.float64).mean(1) + 1e-10)
@@ -95,18 +95,20 @@ def _syllables(wave, sample_rate, pitch) -> int:
 
 
 def _gaps(speaking, step) -> tuple[tuple[float, float], ...]:
+  """(share of the speech before it, seconds) of each gap of PAUSE or more; speaking (W,) bool, step s."""
   edges = np.flatnonzero(np.diff(np.concatenate([[True], speaking, [True]]).astype(int)))
   gaps = [(a, b) for a, b in edges.reshape(-1, 2) if (b - a) * step >= PAUSE]
   total = max(int(speaking.sum()), 1)
   return tuple((round(float(speaking[:a].sum() / total), 3), round(float((b - a) * step), 2)) for a, b in gaps)
 
 
-def read_performances(source: str | Path, lines: Sequence[Line]) -> tuple[list[SourcePerformance | None], list[str]]:
+def read_performances(
+  wave: np.ndarray, lines: Sequence[Line], source: str | Path = 'the recording'
+) -> tuple[list[SourcePerformance | None], list[str]]:
   """How each line was performed in a recording or film whose time is the script's, and warnings.
 
   Raises BadInput for a file without sound that can be read.
   """
-  wave = read_sound(source, SAMPLE_RATE)
   guides, silent = [], []
   for number, line in enumerate(lines, 1):
     start = line.start or 0.0
@@ -120,7 +122,7 @@ def read_performances(source: str | Path, lines: Sequence[Line]) -> tuple[list[S
 
 
 def against_own(guides: Sequence[SourcePerformance | None], lines: Sequence[Line]) -> list[SourcePerformance | None]:
-  """The guides with pace and pitch told against the median of the same character's lines."""
+  """The performances with pace and pitch relative to the median of the same character's lines."""
   known = {}
   for guide, line in zip(guides, lines, strict=True):
     if guide is not None and guide.pitch is not None and guide.rate > 0:
@@ -136,25 +138,25 @@ def against_own(guides: Sequence[SourcePerformance | None], lines: Sequence[Line
 
 
 def follow(guide: SourcePerformance, direction: Direction, phonemes: Phonemes) -> Direction:
-  """The direction, drawn toward how the original was performed; its emotion is the planner's to weigh."""
+  """The direction interpolated toward the original's pace, pitch, range and pauses; its emotion stays."""
   changes = {}
-  ratios = {'pace': guide.pace_ratio, 'pitch_range': guide.range and guide.range / PLAIN_RANGE}
+  ratios = {'pace': guide.pace_ratio, 'pitch_range': guide.range and guide.range / NEUTRAL_RANGE}
   for name, ratio in ratios.items():
     if ratio:
       changes[name] = getattr(direction, name) ** (1 - FOLLOWED) * ratio**FOLLOWED
   if guide.pitch_shift is not None:
     changes['pitch_shift'] = (1 - FOLLOWED) * direction.pitch_shift + FOLLOWED * guide.pitch_shift
-  changes = {name: round(float(np.clip(value, *LIMITS[name])), 3) for name, value in changes.items()}
+  changes = {name: clipped(name, value) for name, value in changes.items()}
   pauses = dict(direction.pauses)
   for share, seconds in guide.pauses:
     word = _word_at(share, phonemes)
     if word is not None:
-      pauses[word] = round(float(np.clip(seconds, *PAUSE_LIMITS)), 2)
+      pauses[word] = clipped_pause(seconds)
   return direction.replace(pauses=tuple(sorted(pauses.items())), **changes)
 
 
 def _word_at(share, phonemes) -> int | None:
-  """The word after which so much of the line's sounds has been said; a mark of punctuation near by is preferred."""
+  """Index of the word after which this share of the line's phonemes has been spoken, preferring marks of punctuation."""
   words = phonemes.word_of[phonemes.word_of >= 0]
   if breath_place(phonemes) is None:
     return None

@@ -1,14 +1,19 @@
-"""Speech without a film: lines to wave files."""
+"""Speech without a film: each line into a wave file of its own."""
 
 import dataclasses
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from dubber_jax.actor.duration import check_fit, room_after
 from dubber_jax.director.planner import Planner, by_rules
-from dubber_jax.dubbing.line import STAGE_DIRECTIONS, check_script, play_line, shipped_library
+from dubber_jax.dubbing.line import check_script, dub_line, shipped_library
 from dubber_jax.dubbing.mix import fill
+from dubber_jax.dubbing.request import LineOptions, LineTask
+from dubber_jax.dubbing.result import LineResult
 from dubber_jax.dubbing.timeline import LONGEST_LINE
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.model import Model
@@ -18,70 +23,92 @@ from dubber_jax.retrieval.library import Library
 from dubber_jax.storage.atomic import check_output
 from dubber_jax.types import EMOTIONS, SAMPLE_RATE, Line, Voice
 
+logger = logging.getLogger(__name__)
+
+# How a script would say it in brackets; the planner and the text reader know these words.
+STAGE_DIRECTIONS = {
+  'angry': 'angrily',
+  'disgust': 'disgusted',
+  'fear': 'frightened',
+  'happy': 'happily',
+  'neutral': 'calmly',
+  'sad': 'sadly',
+  'surprise': 'surprised',
+  'others': 'hesitantly',
+}
+
+
+@dataclass(frozen=True)
+class SpeakRequest:
+  """Lines to be spoken by one voice, and the wave file for each.
+
+  emotion: one of EMOTIONS, which goes to the director as a stage direction. fit: lines that have times are spoken in
+  these, as in a film, the last one with no end of a film after it; None: they last as long as they need.
+  """
+
+  lines: tuple[Line, ...]
+  voice: Voice
+  outs: tuple[Path, ...]
+  options: LineOptions = field(default_factory=LineOptions)
+  emotion: str = ''
+  fit: str | None = None
+  overwrite: bool = False
+
+  def __post_init__(self):
+    if self.emotion and self.emotion not in EMOTIONS:
+      raise BadInput(f'no emotion {self.emotion!r}: use one of {", ".join(EMOTIONS)}')
+
 
 def speak(
-  lines: list[Line],
-  voice: Voice,
-  outs: list[Path],
-  model: Model,
-  library: Library | None = None,
-  overwrite: bool = False,
-  lexicon: dict | None = None,
-  emotion: str = '',
-  planner: Planner = by_rules,
-  say=print,
-  fit: str | None = None,
-  **options,
-) -> list[dict]:
-  """Speaks each line into a wav of its own. `emotion`, one of EMOTIONS, goes to the director as a stage direction;
-  fit: lines that have times are spoken in these, as by `dub`, the last one with no end of a film after it; None: they
-  last as long as they need. options: of `play_line`."""
-  if emotion and emotion not in EMOTIONS:
-    raise BadInput(f'no emotion {emotion!r}: use one of {", ".join(EMOTIONS)}')
-  for out in outs:
-    check_output(out, overwrite)
-  check_script(lines, lexicon)
-  slots = [{}] * len(lines) if fit is None else slots_of(lines, fit, 'slot_seconds' in options)
+  request: SpeakRequest, model: Model, library: Library | None = None, planner: Planner = by_rules
+) -> list[LineResult]:
+  """Speaks each line into its wave file, all at one loudness. Raises BadInput, before anything is written, for what
+  cannot be used."""
+  for out in request.outs:
+    check_output(out, request.overwrite)
+  check_script(request.lines, request.options.lexicon)
+  options = dataclasses.replace(request.options, fit=request.fit or request.options.fit)
+  tasks = timed_tasks(request.lines, request.voice, request.fit)
   library = library or shipped_library(model)
-  for warning in voice.warnings:
-    say(f'warning: {warning}')
+  for warning in request.voice.warnings:
+    logger.warning(warning)
   results, before = [], []
-  for line, out, slot in zip(lines, outs, slots, strict=True):
-    if emotion:
-      line = dataclasses.replace(line, stage_direction=STAGE_DIRECTIONS[emotion])
-    how = options | slot | {'lexicon': lexicon, 'planner': planner, 'before': before}
-    done = play_line(model, line, voice, library, **how)
+  for task, out in zip(tasks, request.outs, strict=True):
+    line = task.line
+    if request.emotion:
+      line = dataclasses.replace(line, stage_direction=STAGE_DIRECTIONS[request.emotion])
+    done = dub_line(model, library, dataclasses.replace(task, line=line, before=tuple(before)), options, planner)
     before.append((line, done.direction))
     wave = fill(done.take.waveform, len(done.take.waveform))
-    level = integrated(wave, SAMPLE_RATE) - done.result['direction']['loudness']
+    level = integrated(wave, SAMPLE_RATE) - done.direction.loudness
     if np.isfinite(level):
       wave = limit_peaks(wave * 10 ** ((TARGET_LUFS - level) / 20), SAMPLE_RATE)
-    write_wav(out, wave, SAMPLE_RATE, overwrite)
-    say(f'{out}: {line.text}')
-    for warning in done.result['warnings']:
-      say(f'  warning: {warning}')
-    warnings = [*voice.warnings, *done.result['warnings']]
-    results.append(done.result | {'warnings': warnings, 'files': {'sound': str(out)}})
+    write_wav(out, wave, SAMPLE_RATE, request.overwrite)
+    logger.info(f'{out}: {line.text}')
+    for warning in done.result.warnings:
+      logger.warning(warning)
+    warnings = (*request.voice.warnings, *done.result.warnings)
+    results.append(dataclasses.replace(done.result, warnings=warnings, files={'sound': str(out)}))
   return results
 
 
-def slots_of(lines: list[Line], fit: str, given: bool = False) -> list[dict]:
-  """How `play_line` is to fit each of the lines to its own times, where it has some; `given`: a slot is given besides.
+def timed_tasks(lines: Sequence[Line], voice: Voice, fit: str | None) -> list[LineTask]:
+  """A task a line: with its own times as its slot, and the silence after it, where `fit` asks for these.
 
-  Raises BadInput where none has, and there is nothing to fit to.
+  Raises BadInput where no line has times, and there is nothing to fit to.
   """
+  if fit is None:
+    return [LineTask(line, voice) for line in lines]
   check_fit(fit)
-  spans = [(line.start, line.end) for line in lines if line.start is not None and line.end is not None]
-  if not spans and not given:
+  timed = [line for line in lines if line.start is not None and line.end is not None]
+  if not timed:
     raise BadInput(f'--fit {fit}: the lines have no times, so that each lasts as long as it needs; leave it out')
-  slots = []
-  for i, line in enumerate(lines):
-    slot = {'fit': fit, 'room_seconds': LONGEST_LINE}
-    if line.start is not None and line.end is not None:
-      others = [(o.start, o.end) for o in lines[:i] + lines[i + 1 :] if o.start is not None and o.end is not None]
-      slot |= {
-        'slot_seconds': line.end - line.start,
-        'room_seconds': room_after((line.start, line.end), others, line.end + LONGEST_LINE),
-      }
-    slots.append(slot)
-  return slots
+  tasks = []
+  for line in lines:
+    if line.start is None or line.end is None:
+      tasks.append(LineTask(line, voice, room_seconds=LONGEST_LINE))
+      continue
+    others = [(other.start, other.end) for other in timed if other is not line]
+    room = room_after((line.start, line.end), others, line.end + LONGEST_LINE)
+    tasks.append(LineTask(line, voice, slot_seconds=line.end - line.start, room_seconds=room))
+  return tasks

@@ -2,8 +2,9 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 
@@ -12,7 +13,13 @@ from dubber_jax.critic.inference import CriticModel
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.batch import Shape, padded_shape
 from dubber_jax.inference.fitted_params import moved_params, norms_hash
-from dubber_jax.types import Voice
+from dubber_jax.types import Line, Voice
+
+if TYPE_CHECKING:
+  from dubber_jax.dubbing.cast import Cast
+  from dubber_jax.dubbing.request import DubOptions
+  from dubber_jax.dubbing.result import DubResult
+  from dubber_jax.retrieval.library import Library
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +59,30 @@ class Model:
   def synthesize(self, batch, durations, controls, num_frames: int) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Mel (B, T, 80), pitch (B, T) Hz, emotion (B, 8); see DirectorActor.synthesize."""
     return _synthesize(self.module, num_frames)(self.params, batch, durations, controls)
+
+  def voice(self, recording: str | Path, steps: int | None = None) -> Voice:
+    """A voice of a recording (or of one that ships with the model, by name), to which the actor is adapted in so many
+    steps. Raises BadInput for a recording that cannot be used."""
+    from dubber_jax.inference.voices import find_voice
+
+    return find_voice(str(recording), self.voices, self, steps)
+
+  def dub(
+    self,
+    film: str | Path,
+    lines: 'str | Sequence[Line]',
+    *,
+    voice: 'Voice | Cast',
+    out: str | Path,
+    options: 'DubOptions | None' = None,
+    library: 'Library | None' = None,
+    project: str | Path | None = None,
+  ) -> 'DubResult':
+    """Dubs a film: one line's text, or lines with their times, into `out`; see dubbing/film.py."""
+    from dubber_jax.dubbing.film import dub
+    from dubber_jax.dubbing.request import DubRequest
+
+    return dub(DubRequest.of(film, lines, voice, out, options, project), self, library)
 
 
 @functools.lru_cache(maxsize=64)

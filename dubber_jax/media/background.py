@@ -1,12 +1,13 @@
 """What is heard behind the dialogue: the film's own sound around its lines, or a music-and-effects track."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from dubber_jax.errors import BadInput
+from dubber_jax.media.film import SOUND_RATE, Film
 from dubber_jax.media.loudness import integrated, limit_peaks
-from dubber_jax.media.mux import SOUND_RATE
 from dubber_jax.media.sound import lasting, read_sound
 
 KEEP, DUCK, NONE = 'keep', 'duck', 'none'
@@ -15,9 +16,7 @@ FADES = {KEEP: 0.03, DUCK: 0.15}  # s, before and after a line
 UNEQUAL = 1.0  # s that a track may be shorter than its film
 
 
-def read_background(
-  what: str, film, seconds: float, has_sound: bool, slots: list[tuple[float, float]]
-) -> tuple[np.ndarray | None, list[str]]:
+def read_background(what: str, film: Film, slots: Sequence[tuple[float, float]]) -> tuple[np.ndarray | None, list[str]]:
   """The sound to go under the dialogue, (S,) or (S, 2) at SOUND_RATE from the film's start, or None; and warnings.
 
   what: `keep`: the film's own sound, muted in the `slots` (start s, end s) of the lines; `duck`: lowered there;
@@ -27,12 +26,12 @@ def read_background(
   if what == NONE:
     return None, []
   if what in LOWERED:
-    if not has_sound:
-      return None, [f'{Path(film).name} has no sound of its own: there is no background to {what}']
-    wave = lasting(read_sound(film, SOUND_RATE, stereo=True), round(seconds * SOUND_RATE))
+    if not film.info.has_sound:
+      return None, [f'{film.path.name} has no sound of its own: there is no background to {what}']
+    wave = lasting(film.sound, round(film.seconds * SOUND_RATE))
     return (wave.T * gain_around(slots, len(wave), SOUND_RATE, LOWERED[what], FADES[what])).T, []
   wave = read_sound(what, SOUND_RATE, stereo=True)
-  lasts = len(wave) / SOUND_RATE
+  lasts, seconds = len(wave) / SOUND_RATE, film.seconds
   if not np.isfinite(integrated(wave, SOUND_RATE)):
     raise BadInput(f'{what}: is silent; give a track of music and effects, or --background none')
   if lasts < seconds - UNEQUAL:

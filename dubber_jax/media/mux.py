@@ -19,11 +19,11 @@ from dubber_jax.media.container import (
   open_media,
   time_zero,
 )
+from dubber_jax.media.film import SOUND_RATE
 from dubber_jax.media.sound import MAX_SECONDS, lasting, resample, write_wav
 from dubber_jax.media.video import decode_pictures, rotation_of, upright_rgb, usual_duration
 from dubber_jax.storage.atomic import check_output, complete_file
 
-SOUND_RATE = 48_000  # Hz, of the dubbed film and of the stem
 BIT_RATE = {'mono': 128_000, 'stereo': 192_000}  # bits a second of the sound
 CHUNK = 1 << 14  # samples handed to the encoder at a time
 PICTURE_CLOCK = Fraction(1, 90_000)  # s, of encoded pictures: MPEG's own, which any rate fits

@@ -18,7 +18,8 @@ import numpy as np
 
 from data_pipelines.recordings import Recording, read_recordings
 from dubber_jax.cli.main import main as dubber
-from dubber_jax.dubbing.line import play_line, shipped_library
+from dubber_jax.dubbing.line import dub_line, shipped_library
+from dubber_jax.dubbing.request import LineTask
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.bootstrap import interval, share
 from dubber_jax.evaluation.metrics.speaker_similarity import load_judge, speaker_similarity
@@ -127,7 +128,7 @@ def speak(model: Model, voice, real: list[np.ndarray], path: Path, count: int) -
   library = shipped_library(model)
   whisper = Whisper() if len(rows) < len(texts) else None
   for text in texts[len(rows) :]:
-    wave = play_line(model, Line(text), voice, library).take.waveform
+    wave = dub_line(model, library, LineTask(Line(text), voice)).take.waveform
     spoken = load_judge().embed(wave, SAMPLE_RATE)
     heard = whisper.transcribe(wave, SAMPLE_RATE)
     said, words = normalize(text).split(), normalize(heard).split()

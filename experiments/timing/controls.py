@@ -21,7 +21,8 @@ from dubber_jax.evaluation.metrics.egemaps import functional_names, functionals
 from dubber_jax.inference.model_directory import load
 from dubber_jax.inference.synthesis import LineInputs, speech_span, synthesize_all, vocode
 from dubber_jax.perception.prosody import track_pitch
-from dubber_jax.script.g2p import SILENCES, phonemize
+from dubber_jax.script.g2p import phonemize
+from dubber_jax.script.symbols import SILENCES
 from dubber_jax.storage.cache import cache_folder
 from dubber_jax.types import HOP, MODALITIES, SAMPLE_RATE, Direction, Reading
 
@@ -89,7 +90,7 @@ def run(model, lines, voices) -> list[dict]:
   """A row for each control and value: what came out, and what else moved."""
   reader = open_judge('words')
   blank = Reading(
-    *(np.zeros(getattr(model.config.features, f'{m}_width'), np.float32) for m in MODALITIES), np.zeros(3, bool)
+    *(np.zeros(getattr(model.config.task.features, f'{m}_width'), np.float32) for m in MODALITIES), np.zeros(3, bool)
   )
   rows = {}
   for voice in tqdm(voices, desc='voices'):

@@ -29,9 +29,9 @@ def main():
 
   from dubber_jax.demo.cartoon import draw_cartoon
   from dubber_jax.dubbing.film import dub
+  from dubber_jax.dubbing.request import DubOptions, DubRequest
   from dubber_jax.inference.model_directory import load
   from dubber_jax.media.video import write_silent_clip
-  from dubber_jax.types import Line
 
   model = load(given.model)
   voice = next(iter(model.voices.values()))
@@ -42,7 +42,7 @@ def main():
     runs = []
     for i in range(given.repeats + 1):
       out = Path(folder) / f'{i}.mp4'
-      runs.append(dub(film, [Line(TEXT)], voice, out, model, report=False, say=lambda *_: None))
+      runs.append(dub(DubRequest.of(film, TEXT, voice, out, DubOptions(report=False)), model).to_json())
   slot = runs[0]['slot_seconds']
   stages = list(runs[0]['seconds'])
   factors = {s: float(np.median([r['seconds'][s] for r in runs[1:]])) / slot for s in stages}

@@ -18,7 +18,8 @@ from dubber_jax.actor import duration
 from dubber_jax.evaluation.metrics.wer import Whisper, edits, normalize
 from dubber_jax.inference.model_directory import load
 from dubber_jax.inference.synthesis import LineInputs, synthesize, synthesize_all, vocode
-from dubber_jax.script.g2p import SILENCES, phonemize
+from dubber_jax.script.g2p import phonemize
+from dubber_jax.script.symbols import SILENCES
 from dubber_jax.types import SAMPLE_RATE, Direction
 
 RATES = (1.35, 1.5, 1.65, 1.8)

@@ -133,7 +133,7 @@ def as_records(folder: Path, out: Path) -> Path:
 def make_up_readings(config: Config) -> DirectorInputs:
   """A bank of readings of random embeddings: what it costs to draw from it does not depend on their values."""
   rng = np.random.default_rng(0)
-  widths = {m: getattr(config.features, f'{m}_width') for m in MODALITIES}
+  widths = {m: getattr(config.task.features, f'{m}_width') for m in MODALITIES}
   return DirectorInputs(
     config,
     Library.open(None),

@@ -100,7 +100,7 @@ def main():
           kept.add(judge, f'{r.key} {name}', open_judge(judge)(sound, SAMPLE_RATE))
       heard = mel_numpy(np.pad(sound, (0, max(0, len(wave) - len(sound)))))[: len(mel)]
       takes.append(Take(heard, alignment.phonemes, durations, np.zeros(len(mel)), np.zeros(len(EMOTIONS))))
-    for name, critic in zip(spoil, model.critic.hear(takes, voice(r.speaker)), strict=True):
+    for name, critic in zip(spoil, model.critic.score(takes, voice(r.speaker)), strict=True):
       said = {j: kept.value(j, f'{r.key} {name}') for j in ('mos', 'cleanliness', 'words', 'voice')}
       wrong, count = errors(r.text, said['words'])
       rows.append(
@@ -111,9 +111,9 @@ def main():
           'DNSMOS': said['cleanliness']['overall'],
           'word error': wrong / count,
           'likeness': float(speaker_similarity(np.array(said['voice']), np.array(other))),
-          'natural': critic.natural,
-          'words': critic.words,
-          'voice': critic.voice,
+          'natural': critic.naturalness,
+          'words': critic.intelligibility,
+          'voice': critic.speaker_similarity,
         }
       )
   write(out, rows, list(spoil), emotions_heard(model))
@@ -137,7 +137,7 @@ def emotions_heard(model, each: int = 12) -> dict[str, float]:
       take = Take(
         mel, alignment.phonemes, durations_in_frames(alignment, len(mel)), np.zeros(len(mel)), np.zeros(len(EMOTIONS))
       )
-      odds = model.critic.hear([take], voice(actor))[0].emotions
+      odds = model.critic.score([take], voice(actor))[0].emotions
       critic = max(judge.emotions, key=lambda e, odds=odds: odds[EMOTIONS.index(e)])
       against = beside(np.array(functionals(wave, SAMPLE_RATE)), np.mean(plain, axis=0))
       heard = judge.emotions[int(np.argmax(judge.with_neutral.logits(against)))]

@@ -18,7 +18,8 @@ import numpy as np
 from tqdm import tqdm
 
 from data_pipelines.recordings import Recording, read_recordings
-from dubber_jax.dubbing.line import play_line
+from dubber_jax.dubbing.line import dub_line
+from dubber_jax.dubbing.request import LineTask
 from dubber_jax.dubbing.result import words_of
 from dubber_jax.evaluation.benchmark.benchmark import without_director
 from dubber_jax.evaluation.benchmark.judgements import open_judge
@@ -74,8 +75,8 @@ def measured(model: Model, film: Recording, judge) -> Timed:
   for system in SYSTEMS:
     as_it_was = mock.patch('dubber_jax.rehearsal.time_by_lips', lambda symbols, _, durations, *__: (symbols, durations))
     with as_it_was if system == 'window' else contextlib.nullcontext():
-      done = play_line(model, Line(film.text), voice, None, Clip(frames, seconds, str(film.path)), seconds)
-    words[system] = 1000 * np.array([a[0] - b[0] for a, b in zip(words_of(done), own, strict=True)])
+      done = dub_line(model, None, LineTask(Line(film.text), voice, Clip(frames, seconds, str(film.path)), seconds))
+    words[system] = 1000 * np.array([a[0] - b[0] for a, b in zip(words_of(done.take, done.phonemes), own, strict=True)])
     offset[system] = heard(done.take.waveform)
   return Timed(1000 * apart, words, offset, heard(read_sound(film.path, SAMPLE_RATE)))
 

@@ -39,7 +39,8 @@ def main():
   import jax
 
   from dubber_jax import rehearsal
-  from dubber_jax.dubbing.line import play_line, shipped_library
+  from dubber_jax.dubbing.line import dub_line, shipped_library
+  from dubber_jax.dubbing.request import LineOptions, LineTask
   from dubber_jax.inference.model_directory import load
   from dubber_jax.perception.analyze import Extractors
   from dubber_jax.types import Line
@@ -63,26 +64,24 @@ def main():
         heard.append(time.perf_counter())
 
       began = time.perf_counter()
-      done = play_line(
+      done = dub_line(
         model,
-        Line(text),
-        voice,
         library,
+        LineTask(Line(text), voice),
+        LineOptions(given.rounds, given.candidates),
         extractors=extractors,
-        rounds=given.rounds,
-        candidates=given.candidates,
         on_take=first,
       )
       over = time.perf_counter()
     result = done.result
-    lasts = result['slot_seconds']
+    lasts = result.slot_seconds
     found.append(
       {
         'of real time': (over - began) / lasts,
         'first sound, ms': 1000 * (heard[0] - began),
-        'rounds': len(result['rounds']),
-        'compiling, s': result['compile_seconds'],
-        **{f'{stage}, ms': 1000 * seconds for stage, seconds in result['seconds'].items()},
+        'rounds': len(result.rounds),
+        'compiling, s': result.compile_seconds,
+        **{f'{stage}, ms': 1000 * seconds for stage, seconds in result.seconds.items()},
       }
     )
   table = {}

@@ -14,15 +14,18 @@ from pathlib import Path
 import numpy as np
 
 from dubber_jax.demo.cartoon import draw_cartoon
-from dubber_jax.director.notes.apply import describe_change, parse
-from dubber_jax.dubbing.line import play_line, shipped_library
+from dubber_jax.director.notes.apply import parse
+from dubber_jax.director.notes.describe import describe_change
+from dubber_jax.dubbing.line import dub_line, shipped_library
+from dubber_jax.dubbing.request import LineOptions, LineTask
 from dubber_jax.evaluation.benchmark.examples import Example, write_page
 from dubber_jax.evaluation.metrics.egemaps import functional_names, functionals
 from dubber_jax.inference.model_directory import load
 from dubber_jax.inference.synthesis import speech_span
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.perception.prosody import track_pitch
-from dubber_jax.script.g2p import SILENCES, phonemize
+from dubber_jax.script.g2p import phonemize
+from dubber_jax.script.symbols import SILENCES
 from dubber_jax.types import EMOTIONS, HOP, SAMPLE_RATE, Clip, Line
 
 TEXT = 'I am so happy for you, I really am, and I hope that you will write to me.'
@@ -51,12 +54,12 @@ def main():
     if note:
       wanted = parse(note, direction, words).direction
       asked['planner'] = lambda *_, wanted=wanted: (wanted, ())
-    done = play_line(model, Line(TEXT), voice, library, clip, SECONDS, rounds=1, **asked)
+    done = dub_line(model, library, LineTask(Line(TEXT), voice, clip, SECONDS), LineOptions(rounds=1), **asked)
     change = describe_change(direction, done.direction, words.words)[0] if note else done.direction.note
     direction = done.direction
     rounds.append({'round': number + 1, 'note': note or '(the plan)', 'asked': change, **measured(done)})
-    rounds[-1] |= {'critic': done.result['rounds'][-1]['best_score'], 'take': done.take}
-    rounds[-1]['mixed'] = done.result['reading']['mixed']
+    rounds[-1] |= {'critic': done.result.rounds[-1].best_score, 'take': done.take}
+    rounds[-1]['mixed'] = done.result.reading.mixed
   takes = [r.pop('take') for r in rounds]
   draw(out / 'rounds.png', rounds, takes)
   groups = [Example(f'round {r["round"]}: {r["note"]}', t.waveform) for r, t in zip(rounds, takes, strict=True)]

@@ -14,8 +14,11 @@ import time
 
 import jax
 
-from dubber_jax.config import ActorConfig, Config, DirectorConfig, MeshConfig, TrainConfig
+from dubber_jax.actor.config import ActorConfig
+from dubber_jax.config import ActorTask, Config
+from dubber_jax.director.config import DirectorConfig
 from dubber_jax.inference.batch import Shape, empty_batch
+from dubber_jax.training.config import MeshConfig, TrainConfig
 from dubber_jax.training.sharding import make_mesh, parameter_sharding
 from dubber_jax.training.step import abstract_state, jit_step
 from dubber_jax.training.tasks.actor import voice_task
@@ -39,19 +42,21 @@ def main():
 
 def row(depth: int, devices: int, width: int, train: TrainConfig) -> str:
   config = Config(
-    actor=ActorConfig(
-      width=width,
-      text_layers=depth,
-      style_width=width,
-      condition_width=width,
-      lip_width=width,
-      lip_layers=depth,
-      prosody_layers=depth,
-      prosody_width=width,
-      decoder_layers=depth,
-      postnet_width=width,
+    task=ActorTask(
+      actor=ActorConfig(
+        width=width,
+        text_layers=depth,
+        style_width=width,
+        condition_width=width,
+        lip_width=width,
+        lip_layers=depth,
+        prosody_layers=depth,
+        prosody_width=width,
+        decoder_layers=depth,
+        postnet_width=width,
+      ),
+      director=DirectorConfig(width=width),
     ),
-    director=DirectorConfig(width=width),
     mesh=MeshConfig(fsdp=devices),
     train=train,
   )

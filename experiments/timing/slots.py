@@ -10,10 +10,11 @@ from tqdm import tqdm
 
 from data_pipelines.recordings import Recording, read_recordings
 from dubber_jax.dubbing.film import dub
+from dubber_jax.dubbing.request import DubOptions, DubRequest
 from dubber_jax.inference.model import Model
 from dubber_jax.inference.model_directory import load
 from dubber_jax.media.sound import read_sound
-from dubber_jax.types import HOP, SAMPLE_RATE, Line, Voice
+from dubber_jax.types import HOP, SAMPLE_RATE, Voice
 
 
 def main():
@@ -32,10 +33,10 @@ def seconds_apart(model: Model, voice: Voice, film: Recording) -> float:
   """The larger of the differences of the sound's length and of its durations' sum from the film's slot."""
   with tempfile.TemporaryDirectory() as folder:
     out = Path(folder) / 'dubbed.mkv'
-    result = dub(film.path, [Line('She is not here.')], voice, out, model, report=False, say=lambda *_: None)
+    (result,) = dub(DubRequest.of(film.path, 'She is not here.', voice, out, DubOptions(report=False)), model).lines
     seconds = len(read_sound(out.with_name('dubbed.dialogue.wav'), 48000)) / 48000
-  frames = sum(result['take']['durations'])
-  return max(abs(seconds - result['slot_seconds']), abs(frames * HOP / SAMPLE_RATE - result['slot_seconds']))
+  frames = sum(result.take.durations)
+  return max(abs(seconds - result.slot_seconds), abs(frames * HOP / SAMPLE_RATE - result.slot_seconds))
 
 
 if __name__ == '__main__':

@@ -12,15 +12,19 @@ import pytest
 
 from dubber_jax.actor.duration import FRAME_RATE, GAP
 from dubber_jax.config import Config
+from dubber_jax.dubbing import export as export_module
 from dubber_jax.dubbing import film as film_module
 from dubber_jax.dubbing.cast import Cast
-from dubber_jax.dubbing.film import dub, redo, rooms
-from dubber_jax.dubbing.project import opened
-from dubber_jax.dubbing.result import DubbedLine, overrun_of
+from dubber_jax.dubbing.film import dub, rooms
+from dubber_jax.dubbing.project import open_project
+from dubber_jax.dubbing.redo import RedoRequest, redo
+from dubber_jax.dubbing.request import DubOptions, DubRequest, LineOptions
+from dubber_jax.dubbing.result import DubbedLine, LineResult, TakeResult, overrun_of
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.model import Model
 from dubber_jax.inference.synthesis import insert_pauses
-from dubber_jax.media.mux import SOUND_RATE, write_dubbed
+from dubber_jax.media.film import SOUND_RATE
+from dubber_jax.media.mux import write_dubbed
 from dubber_jax.media.sound import read_sound, write_wav
 from dubber_jax.media.video import probe, write_silent_clip
 from dubber_jax.script.g2p import phonemize
@@ -59,43 +63,29 @@ def model(tmp_path):
 
 
 class Actor:
-  """Stands in for `play_line`. Stops as a killed process would after `lives` lines; cannot say what is in `cannot`. By
+  """Stands in for `dub_line`. Stops as a killed process would after `lives` lines; cannot say what is in `cannot`. By
   a natural fit it uses all the room that there is."""
 
   def __init__(self):
     self.played, self.lives, self.cannot, self.pictures = [], 10**6, (), []
 
-  def __call__(
-    self,
-    model,
-    line,
-    voice,
-    library,
-    clip,
-    slot,
-    planner,
-    before=(),
-    seed=0,
-    lexicon=None,
-    fit='strict',
-    room_seconds=0.0,
-    **options,
-  ):
+  def __call__(self, model, library, task, options, planner):
+    line, voice, slot, fit = task.line, task.voice, task.slot_seconds, options.fit
     assert not any(pictures() is not None for pictures in self.pictures), 'pictures of an earlier line are still held'
-    self.pictures.append(weakref.ref(clip.frames))
+    self.pictures.append(weakref.ref(task.clip.frames))
     if not self.lives:
       raise KeyboardInterrupt
     self.lives -= 1
     if line.text in self.cannot:
       raise BadInput('it does not fit its slot')
     self.played.append(line.text)
-    phonemes = phonemize(line.text, lexicon)
-    direction, noted = planner(None, None, line, phonemes, before)
+    phonemes = phonemize(line.text, options.lexicon)
+    direction, noted = planner(None, None, line, phonemes, task.before)
     symbols, _, _ = insert_pauses(phonemes, direction.pauses)
-    frames = int((slot + room_seconds) * FRAME_RATE) if fit == 'natural' else round(slot * FRAME_RATE)
+    frames = int((slot + task.room_seconds) * FRAME_RATE) if fit == 'natural' else round(slot * FRAME_RATE)
     durations = np.full(len(symbols), frames // len(symbols))
     durations[-1] += frames - durations.sum()
-    pitch = 100 + zlib.crc32(f'{line.text}{voice.name}{seed}{direction.pitch_shift}'.encode()) % 200
+    pitch = 100 + zlib.crc32(f'{line.text}{voice.name}{options.seed}{direction.pitch_shift}'.encode()) % 200
     time = np.arange(frames * HOP) / SAMPLE_RATE
     wave = 0.1 * np.sin(2 * np.pi * pitch * time) * 10 ** (direction.loudness / 20)
     take = Take(
@@ -106,31 +96,26 @@ class Actor:
       np.eye(8)[4],
       wave.astype(np.float32),
     )
-    result = {
-      'line': dataclasses.asdict(line),
-      'voice': voice.name,
-      'reading': None,
-      'exemplars': {},
-      'direction': dataclasses.asdict(direction),
-      'rounds': [],
-      'slot_seconds': slot,
-      'speech_seconds': slot,
-      'take': {'phonemes': list(symbols), 'durations': durations.tolist(), 'emotion': 'neutral'},
-      'fit': fit,
-      'overrun_seconds': overrun_of(take, slot),
-      'speech_start': 0.0,
-      'rehearsal_seconds': 0.1,
-      'compile_seconds': 0.0,
-      'seconds': {},
-      'warnings': list(noted),
-    }
-    return DubbedLine(line, take, result, phonemes, direction, None, clip.frames)
+    result = LineResult(
+      line=line,
+      voice=voice.name,
+      direction=direction,
+      take=TakeResult(tuple(symbols), tuple(durations.tolist()), 'neutral'),
+      slot_seconds=slot,
+      fit=fit,
+      speech_seconds=slot,
+      speech_start=0.0,
+      overrun_seconds=overrun_of(take, slot),
+      rehearsal_seconds=0.1,
+      warnings=tuple(noted),
+    )
+    return DubbedLine(line, take, result, phonemes, None, task.clip.frames)
 
 
 @pytest.fixture
 def actor(monkeypatch):
   stand_in = Actor()
-  monkeypatch.setattr(film_module, 'play_line', stand_in)
+  monkeypatch.setattr(film_module, 'dub_line', stand_in)
   return stand_in
 
 
@@ -145,11 +130,19 @@ def scene(silent, model, actor, tmp_path):
   """Dubs the scene in a project folder, again and again: -> (result, bytes of its dialogue)."""
 
   def run(lines=LINES, cast=CAST, film=silent, out='dubbed.mp4', project='project', model=model, **options):
-    options = {'report': False, 'planner': planned, 'say': lambda *_: None} | options
-    result = dub(film, lines, cast, tmp_path / out, model, LIBRARY, project=project and tmp_path / project, **options)
+    planner = options.pop('planner', planned)
+    of_lines = {name: options.pop(name) for name in ('fit', 'face', 'lexicon') if name in options}
+    options = DubOptions(LineOptions(**of_lines), **({'report': False} | options))
+    request = DubRequest.of(film, lines, cast, tmp_path / out, options, project and tmp_path / project)
+    result = dub(request, model, LIBRARY, planner).to_json()
     return result, (tmp_path / out).with_suffix('.dialogue.wav').read_bytes()
 
   return run
+
+
+def again(project, line, model=None, note='', take=None, fit=None):
+  """`redo`, with its result as JSON."""
+  return json.loads(json.dumps(redo(RedoRequest(project, line, note, take, fit), model, LIBRARY).to_json()))
 
 
 def wave_of(tmp_path, out='dubbed.mp4'):
@@ -209,7 +202,7 @@ def test_only_what_changed_is_played_again(scene, actor):
 def test_redo_changes_its_line_and_no_sample_of_another(scene, actor, model, tmp_path):
   scene()
   before = wave_of(tmp_path)
-  result = redo(tmp_path / 'project', 3, model, LIBRARY, 'softer, almost a whisper', say=lambda *_: None)
+  result = again(tmp_path / 'project', 3, model, 'softer, almost a whisper')
   after, (start, end) = wave_of(tmp_path), (round(2.0 * SOUND_RATE), round(2.8 * SOUND_RATE))
   asked = result['lines'][2]['direction']
   assert asked['loudness'] < -3 and actor.played[len(LINES) :] == ['Only me.']
@@ -222,7 +215,7 @@ def test_redo_changes_its_line_and_no_sample_of_another(scene, actor, model, tmp
   assert (takes / 'take_1' / 'take.wav').exists() and (takes / 'take_2' / 'take.wav').exists()
   scene()  # the same dub again keeps what was redone
   np.testing.assert_array_equal(wave_of(tmp_path), after)
-  redo(tmp_path / 'project', 3, take=1, say=lambda *_: None)
+  again(tmp_path / 'project', 3, take=1)
   np.testing.assert_array_equal(wave_of(tmp_path), before)
 
 
@@ -268,17 +261,17 @@ def test_films_own_speech_is_not_heard_under_a_line_that_runs_on(scene, silent, 
 
 def test_redo_fits_a_line_as_before_or_as_it_is_told(scene, actor, model, tmp_path):
   scene(APART, fit='natural')
-  project, quiet = tmp_path / 'project', {'say': lambda *_: None}
-  kept = redo(project, 1, model, LIBRARY, 'softer', **quiet)['lines'][0]
+  project = tmp_path / 'project'
+  kept = again(project, 1, model, 'softer')['lines'][0]
   assert kept['fit'] == 'natural' and kept['overrun_seconds'] == pytest.approx(0.5, abs=0.02)
-  changed = redo(project, 1, model, LIBRARY, fit='strict', **quiet)['lines'][0]
+  changed = again(project, 1, model, fit='strict')['lines'][0]
   assert changed['fit'] == 'strict' and changed['overrun_seconds'] == 0 and not speaks(tmp_path, 1.0, 1.6)
   assert changed['direction'] == kept['direction']
-  assert redo(project, 1, model, LIBRARY, 'softer', **quiet)['lines'][0]['fit'] == 'strict'
-  back = redo(project, 1, take=1, **quiet)['lines'][0]
+  assert again(project, 1, model, 'softer')['lines'][0]['fit'] == 'strict'
+  back = again(project, 1, take=1)['lines'][0]
   assert back['fit'] == 'natural' and speaks(tmp_path, 1.0, 1.4)
   with pytest.raises(BadInput, match='leave --fit out'):
-    redo(project, 1, take=2, fit='strict', **quiet)
+    again(project, 1, take=2, fit='strict')
 
 
 def test_natural_line_is_played_again_when_less_silence_is_left_after_it(scene, actor):
@@ -302,16 +295,16 @@ def test_fit_that_is_none_is_refused_before_anything_is_written(scene, tmp_path)
 
 def test_redo_pronounces_names_as_the_dub_did(scene, actor, model, tmp_path):
   first, _ = scene(lexicon={'good': ('ZH', 'IH0'), 'day': ('V', 'AA1')})
-  again = redo(tmp_path / 'project', 1, model, LIBRARY, 'softer', say=lambda *_: None)
-  assert first['lines'][0]['take']['phonemes'] == again['lines'][0]['take']['phonemes']
-  assert any('ZH' in symbol for symbol in again['lines'][0]['take']['phonemes'])
+  other = again(tmp_path / 'project', 1, model, 'softer')
+  assert first['lines'][0]['take']['phonemes'] == other['lines'][0]['take']['phonemes']
+  assert any('ZH' in symbol for symbol in other['lines'][0]['take']['phonemes'])
 
 
 def test_redo_without_a_note_is_another_take_of_the_same_direction(scene, actor, model, tmp_path):
   first, _ = scene()
   before = wave_of(tmp_path)
-  again = redo(tmp_path / 'project', 1, model, LIBRARY, say=lambda *_: None)
-  assert again['lines'][0]['direction'] == first['lines'][0]['direction']
+  other = again(tmp_path / 'project', 1, model)
+  assert other['lines'][0]['direction'] == first['lines'][0]['direction']
   assert not np.array_equal(wave_of(tmp_path), before)
 
 
@@ -322,13 +315,13 @@ def test_redo_that_was_stopped_before_the_film_was_written_goes_on(scene, actor,
     raise KeyboardInterrupt
 
   with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-    patch.setattr(film_module, 'write_dubbed', stop)
-    redo(tmp_path / 'project', 1, model, LIBRARY, 'softer', say=lambda *_: None)
+    patch.setattr(export_module, 'write_dubbed', stop)
+    again(tmp_path / 'project', 1, model, 'softer')
   played = len(actor.played)
-  redo(tmp_path / 'project', 1, model, LIBRARY, 'softer', say=lambda *_: None)
+  again(tmp_path / 'project', 1, model, 'softer')
   assert len(actor.played) == played
-  redo(tmp_path / 'project', 1, model, LIBRARY, 'softer', say=lambda *_: None)  # and softer still
-  with opened(tmp_path / 'project') as project:
+  again(tmp_path / 'project', 1, model, 'softer')  # and softer still
+  with open_project(tmp_path / 'project') as project:
     assert project.takes(1) == [1, 2, 3]
     assert project.load(1, 3).direction.loudness < project.load(1, 2).direction.loudness < -3
 
@@ -337,7 +330,7 @@ def test_redo_that_was_stopped_before_the_film_was_written_goes_on(scene, actor,
 def test_broken_project_is_refused(scene, tmp_path, broken):
   scene()
   (tmp_path / 'project' / 'project.json').write_text(broken)
-  for attempt in (scene, lambda: redo(tmp_path / 'project', 1, take=1)):
+  for attempt in (scene, lambda: again(tmp_path / 'project', 1, take=1)):
     with pytest.raises(BadInput, match=r'project\.json'):
       attempt()
 
@@ -348,14 +341,14 @@ def test_redo_over_a_film_that_has_changed_is_refused(scene, silent, model, tmp_
   scene(film=film)
   write_silent_clip(film, np.zeros((100, 32, 32, 3), np.uint8), overwrite=True)
   with pytest.raises(BadInput, match='put that one back'):
-    redo(tmp_path / 'project', 1, model, LIBRARY, 'softer')
+    again(tmp_path / 'project', 1, model, 'softer')
 
 
 @pytest.mark.parametrize(('line', 'take', 'said'), [(0, None, '1 to 4'), (9, None, '1 to 4'), (2, 7, 'no whole take')])
 def test_line_or_take_that_does_not_exist_is_refused(scene, model, tmp_path, line, take, said):
   _, dialogue = scene()
   with pytest.raises(BadInput, match=said):
-    redo(tmp_path / 'project', line, model, LIBRARY, 'softer', take)
+    again(tmp_path / 'project', line, model, 'softer', take)
   assert (tmp_path / 'dubbed.dialogue.wav').read_bytes() == dialogue
 
 
@@ -366,7 +359,7 @@ def test_project_of_another_film_or_model_is_refused(scene, silent, model, tmp_p
   with pytest.raises(BadInput, match='another film'):
     scene(film=other)
   (model.path / 'MANIFEST.json').write_text('{"model.safetensors": "2"}')
-  for attempt in (scene, lambda: redo(tmp_path / 'project', 1, model, LIBRARY, 'softer')):
+  for attempt in (scene, lambda: again(tmp_path / 'project', 1, model, 'softer')):
     with pytest.raises(BadInput, match='model'):
       attempt()
 
@@ -377,13 +370,13 @@ def test_folder_that_is_no_project_is_refused_and_left_alone(scene, tmp_path):
   with pytest.raises(BadInput, match='no project'):
     scene(project='photos')
   with pytest.raises(BadInput, match='no project'):
-    redo(tmp_path / 'photos', 1)
+    again(tmp_path / 'photos', 1)
   assert [path.name for path in (tmp_path / 'photos').iterdir()] == ['cat.jpg']
 
 
 def test_project_is_one_processs_at_a_time(scene, tmp_path):
   scene()
-  with opened(tmp_path / 'project'), pytest.raises(BadInput, match='another dubber'):
+  with open_project(tmp_path / 'project'), pytest.raises(BadInput, match='another dubber'):
     scene()
 
 
@@ -400,7 +393,7 @@ def test_lines_that_do_not_fit_are_told_when_the_others_are_done(scene, actor, t
     scene()
   assert not (tmp_path / 'dubbed.mp4').exists() and actor.played == [LINES[1].text, LINES[3].text]
   with pytest.raises(BadInput, match=r'not all lines were played yet \(1, 3\)'):
-    redo(tmp_path / 'project', 2, take=1)
+    again(tmp_path / 'project', 2, take=1)
 
 
 def test_character_without_a_voice_is_told_before_anything_is_written(scene, tmp_path):
@@ -454,14 +447,14 @@ def test_background_is_heard_between_the_lines_and_not_on_the_stem(scene, silent
   assert not (tmp_path / 'short').exists()
 
 
-def test_five_hundred_lines_are_dubbed_with_one_lines_pictures_in_memory(scene, actor, tmp_path):
+def test_five_hundred_lines_are_dubbed_with_one_lines_pictures_in_memory(scene, actor, tmp_path, caplog):
   film = tmp_path / 'long.mp4'
   write_silent_clip(film, np.random.default_rng(0).integers(0, 255, (500, 16, 16, 3), np.uint8), fps=5)
   lines = [Line('Yes.' if i % 3 else 'No.', 0.2 * i, 0.2 * i + 0.2, 'Ben' if i % 2 else 'Anna') for i in range(500)]
-  said = []
-  result, _ = scene(lines, film=film, report=True, say=said.append)
+  with caplog.at_level('INFO', 'dubber_jax'):
+    result, _ = scene(lines, film=film, report=True)
   assert len(result['lines']) == len(actor.played) == 500 and 'report' not in result['files']
-  assert any('line 400 of 500' in row and 'left' in row for row in said)
+  assert any('line 400 of 500' in row and 'left' in row for row in caplog.messages)
   page = (tmp_path / 'project' / 'index.html').read_text()
   assert page.count('<article') == 500 and 'lines/500/take_1/take.wav' in page
 

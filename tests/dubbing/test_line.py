@@ -6,9 +6,11 @@ import pytest
 from dubber_jax.actor.duration import GAP
 from dubber_jax.dubbing.line import check_script
 from dubber_jax.dubbing.result import overrun_of, take_warnings
-from dubber_jax.dubbing.speak import slots_of
+from dubber_jax.dubbing.speak import timed_tasks
 from dubber_jax.errors import BadInput
-from dubber_jax.types import HOP, SAMPLE_RATE, Line, Take
+from dubber_jax.types import HOP, SAMPLE_RATE, Line, Take, Voice
+
+VOICE = Voice(np.zeros(256, np.float32), np.zeros((8, 80), np.float32))
 
 
 @pytest.mark.parametrize('text', ['', '☃', 'word ' * 400, 'x' * 10**6, '1234567890' * 40])
@@ -36,12 +38,13 @@ def test_overrun_is_what_a_take_lasts_beyond_its_slot(take):
 
 
 def test_spoken_lines_are_fitted_to_the_times_that_they_have():
-  first, _, last = slots_of([Line('One.', 1.0, 2.0), Line('Two.'), Line('Three.', 2.5, 3.0)], 'natural')
-  assert first == {'fit': 'natural', 'slot_seconds': 1.0, 'room_seconds': pytest.approx(0.5 - GAP)}
-  assert last['slot_seconds'] == 0.5 and last['room_seconds'] > 10
+  lines = [Line('One.', 1.0, 2.0), Line('Two.'), Line('Three.', 2.5, 3.0)]
+  first, second, last = timed_tasks(lines, VOICE, 'natural')
+  assert first.slot_seconds == 1.0 and first.room_seconds == pytest.approx(0.5 - GAP)
+  assert second.slot_seconds is None and last.slot_seconds == 0.5 and last.room_seconds > 10
   with pytest.raises(BadInput, match='have no times'):
-    slots_of([Line('One.')], 'strict')
-  assert slots_of([Line('One.')], 'natural', given=True)[0]['fit'] == 'natural'
+    timed_tasks([Line('One.')], VOICE, 'strict')
+  assert [task.slot_seconds for task in timed_tasks(lines, VOICE, None)] == [None] * 3
 
 
 @pytest.mark.parametrize('level', [0.0, 1e-3, np.nan])

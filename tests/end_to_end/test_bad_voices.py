@@ -8,7 +8,8 @@ import pytest
 from data_pipelines import audio_damage
 from dubber_jax.cli.main import main
 from dubber_jax.demo.cartoon import draw_cartoon
-from dubber_jax.dubbing.line import play_line, shipped_library
+from dubber_jax.dubbing.line import dub_line, shipped_library
+from dubber_jax.dubbing.request import LineTask
 from dubber_jax.inference.model_directory import load
 from dubber_jax.inference.voices import make_voice
 from dubber_jax.media.loudness import integrated, limit_peaks
@@ -67,7 +68,7 @@ def delivered(take):
 def test_bad_voice_speaks(kind, model, library, recordings):
   voice = make_voice(WORSE[kind](*recordings), SAMPLE_RATE, 'bad', actor=model)
   assert voice.warnings or kind == 'two at once'
-  wave = delivered(play_line(model, Line('Is anybody there? I can hardly see a thing.'), voice, library).take)
+  wave = delivered(dub_line(model, library, LineTask(Line('Is anybody there? I can hardly see a thing.'), voice)).take)
   check_speech(wave)
   pitch = track_pitch(wave, SAMPLE_RATE)
   assert (pitch > 0).mean() > 0.3 and 60 < np.median(pitch[pitch > 0]) < 450
@@ -76,7 +77,7 @@ def test_bad_voice_speaks(kind, model, library, recordings):
 @pytest.mark.parametrize('text', ['No.', 'Oh!', 'Привет, 5.', 'brb', 'Ich weiss nicht, was soll es bedeuten.'])
 def test_odd_line_speaks(text, model, library):
   voice = next(iter(model.voices.values()))
-  check_speech(delivered(play_line(model, Line(text), voice, library).take))
+  check_speech(delivered(dub_line(model, library, LineTask(Line(text), voice)).take))
 
 
 def test_all_that_is_wrong_stands_in_the_result_and_on_the_page(recordings, tmp_path):

@@ -12,7 +12,8 @@ import pytest
 
 from dubber_jax.cli.main import main
 from dubber_jax.demo.cartoon import draw_cartoon
-from dubber_jax.media.mux import SOUND_RATE, write_dubbed
+from dubber_jax.media.film import SOUND_RATE
+from dubber_jax.media.mux import write_dubbed
 from dubber_jax.media.sound import read_sound, write_wav
 from dubber_jax.media.video import read_frames, write_silent_clip
 from dubber_jax.types import HOP, SAMPLE_RATE

@@ -3,9 +3,10 @@ import pytest
 
 from dubber_jax.errors import BadInput
 from dubber_jax.media.background import gain_around, mix, read_background
+from dubber_jax.media.film import SOUND_RATE, Film
 from dubber_jax.media.loudness import integrated
-from dubber_jax.media.mux import SOUND_RATE
 from dubber_jax.media.sound import write_wav
+from dubber_jax.media.video import write_silent_clip
 
 RATE = SOUND_RATE
 
@@ -14,11 +15,11 @@ RATE = SOUND_RATE
 def film(tmp_path):
   """A sound of 4 s that stands for a film's own."""
   write_wav(tmp_path / 'film.wav', np.full(4 * RATE, 0.25, np.float32), RATE)
-  return tmp_path / 'film.wav'
+  return Film(tmp_path / 'film.wav')
 
 
 def test_kept_sound_is_muted_inside_lines_and_untouched_outside(film):
-  wave, warnings = read_background('keep', film, 4.0, True, [(1.0, 2.0), (2.02, 3.0)])
+  wave, warnings = read_background('keep', film, [(1.0, 2.0), (2.02, 3.0)])
   assert len(wave) == 4 * RATE and not warnings
   assert not wave[RATE : 2 * RATE].any() and np.abs(wave[2 * RATE : 3 * RATE]).max() < 0.1
   np.testing.assert_allclose(wave[: round(0.96 * RATE)], 0.25, atol=1e-4)
@@ -27,22 +28,23 @@ def test_kept_sound_is_muted_inside_lines_and_untouched_outside(film):
 
 
 def test_ducked_sound_is_18_db_lower_inside_lines(film):
-  wave, _ = read_background('duck', film, 4.0, True, [(1.0, 2.0)])
+  wave, _ = read_background('duck', film, [(1.0, 2.0)])
   assert 20 * np.log10(wave[round(1.5 * RATE)] / 0.25) == pytest.approx(-18, abs=0.05)
   np.testing.assert_allclose(wave[round(2.2 * RATE) :], 0.25, atol=1e-4)
 
 
-def test_film_without_sound_has_no_background_and_says_so(film):
-  wave, (warning,) = read_background('keep', film, 4.0, False, [])
+def test_film_without_sound_has_no_background_and_says_so(film, tmp_path):
+  write_silent_clip(tmp_path / 'silent.mp4', np.zeros((25, 16, 16, 3), np.uint8))
+  wave, (warning,) = read_background('keep', Film(tmp_path / 'silent.mp4'), [])
   assert wave is None and 'no sound' in warning
-  assert read_background('none', film, 4.0, True, []) == (None, [])
+  assert read_background('none', film, []) == (None, [])
 
 
 def test_track_of_another_rate_and_two_channels_fits_the_film_and_keeps_both(tmp_path, film):
   from scipy.io import wavfile
 
   wavfile.write(tmp_path / 'music.wav', 32000, np.tile(np.int16([8192, -4096]), (6 * 32000, 1)))
-  wave, (warning,) = read_background(str(tmp_path / 'music.wav'), film, 4.0, True, [(1.0, 2.0)])
+  wave, (warning,) = read_background(str(tmp_path / 'music.wav'), film, [(1.0, 2.0)])
   assert wave.shape == (4 * RATE, 2) and '6.00 s' in warning
   np.testing.assert_allclose(wave[RATE : 2 * RATE], np.tile([0.25, -0.125], (RATE, 1)), atol=1e-3)
 
@@ -66,7 +68,7 @@ def test_track_that_is_no_background_is_refused(tmp_path, film, fault):
   elif fault != 'missing':
     write_wav(path, np.full((2 if fault == 'short' else 4) * RATE, 0.1 * (fault == 'short'), np.float32), RATE)
   with pytest.raises(BadInput, match='music.wav'):
-    read_background(str(path), film, 4.0, True, [])
+    read_background(str(path), film, [])
 
 
 def test_gain_at_the_films_ends_is_that_of_the_lines_there():

@@ -6,7 +6,9 @@ from collections.abc import Callable
 import numpy as np
 
 from dubber_jax.director.review import WEIGHTS
-from dubber_jax.dubbing.line import play_line, read_script
+from dubber_jax.dubbing.line import dub_line, read_script
+from dubber_jax.dubbing.request import LineOptions, LineTask
+from dubber_jax.dubbing.result import LineResult
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.benchmark.benchmark import System, SystemInput, SystemOutput, without_director
 from dubber_jax.inference.synthesis import LineInputs, synthesize_all, vocode
@@ -14,7 +16,7 @@ from dubber_jax.perception.analyze import Extractors, follow_mouth
 from dubber_jax.retrieval.library import Library
 from dubber_jax.types import EMOTIONS, MODALITIES, Direction, Exemplars, Reading
 
-ONE_WAY_MARKS = ('natural', 'words', 'voice')  # of the critic's: those that need no goal
+ONE_WAY_SCORES = ('naturalness', 'intelligibility', 'speaker_similarity')  # of the critic: those that need no goal
 TOLD = 0.8  # intensity of a label: as strong as the rules play what they are sure of
 
 
@@ -46,39 +48,29 @@ def directed(
   def play(stage: SystemInput) -> SystemOutput:
     model, library = stage.model, stage.library
     if director:
-      changed = dataclasses.replace(model.config.director, **director)
-      model = dataclasses.replace(model, config=model.config.replace(director=changed))
+      changed = dataclasses.replace(model.config.task.director, **director)
+      model = dataclasses.replace(model, config=model.config.with_task(director=changed))
     if recall:
       library = RetrievalOverride(library, recall)
-    done = play_line(
-      model,
-      stage.line,
-      stage.voice,
-      library,
-      stage.clip,
-      stage.slot,
-      search=search,
-      extractors=extractors,
-      seed=stage.seed,
-      rounds=rounds,
-      candidates=candidates,
-    )
+    task = LineTask(stage.line, stage.voice, stage.clip, stage.slot)
+    options = LineOptions(rounds, candidates, stage.seed, search)
+    done = dub_line(model, library, task, options, extractors=extractors)
     return SystemOutput(done.take, rehearsal_facts(done.result))
 
   settings = f'{name} rounds={rounds} candidates={candidates} search={search} {sorted((director or {}).items())}'
   return System(play, settings, weights, seeds=seeds)
 
 
-def rehearsal_facts(result: dict) -> dict[str, float]:
-  """What a rehearsal says of itself, as numbers."""
-  rounds = result['rounds']
-  facts = {'rounds': len(rounds), 'takes': sum(len(done['takes']) for done in rounds)}
-  facts['critic'] = max(done['best_score'] for done in rounds)
-  facts['accepted'] = any(done['accepted'] for done in rounds)
-  facts['intended'] = int(np.argmax(result['direction']['emotion']))
+def rehearsal_facts(result: LineResult) -> dict[str, float]:
+  """What a rehearsal says of itself, as numbers: rounds, takes, the critic's score, emotions meant and retrieved."""
+  rounds = result.rounds
+  facts = {'rounds': len(rounds), 'takes': sum(len(done.takes) for done in rounds)}
+  facts['critic'] = max(done.best_score for done in rounds)
+  facts['accepted'] = any(done.accepted for done in rounds)
+  facts['intended'] = int(np.argmax(result.direction.emotion))
   for m in MODALITIES:
-    recalled = [EMOTIONS.index(e['emotion']) for e in result['exemplars'].get(m, ()) if e['emotion'] in EMOTIONS]
-    facts |= {f'recalled_{m}_{i}': e for i, e in enumerate(recalled)}
+    retrieved = [EMOTIONS.index(e.emotion) for e in result.exemplars.get(m, ()) if e.emotion in EMOTIONS]
+    facts |= {f'recalled_{m}_{i}': e for i, e in enumerate(retrieved)}
   return facts
 
 
@@ -87,7 +79,9 @@ def one_way(weights: str = '') -> System:
 
   def play(stage: SystemInput) -> SystemOutput:
     model = without_director(stage.model)
-    done = play_line(model, stage.line, stage.voice, None, stage.clip, stage.slot, seed=stage.seed)
+    done = dub_line(
+      model, None, LineTask(stage.line, stage.voice, stage.clip, stage.slot), LineOptions(seed=stage.seed)
+    )
     return SystemOutput(done.take, {'rounds': 1, 'takes': 1})
 
   return System(play, 'one take', weights)
@@ -104,9 +98,9 @@ def best_of(count: int, weights: str = '') -> System:
     part = inputs_without_director(stage)
     drawn = np.random.default_rng([stage.seed, 1]).integers(2**31, size=count - 1)
     takes = synthesize_all(model, part, [Direction()] * count, [stage.seed, *drawn.tolist()])
-    heard = model.critic.hear(takes, part.voice, part.track)
-    marks = [sum(WEIGHTS[name] * getattr(h, name) for name in ONE_WAY_MARKS) for h in heard]
-    chosen = int(np.argmax(marks))
+    scores = model.critic.score(takes, part.voice, part.track)
+    overall = [sum(WEIGHTS[name] * getattr(s, name) for name in ONE_WAY_SCORES) for s in scores]
+    chosen = int(np.argmax(overall))
     return SystemOutput(vocode(model, takes[chosen], stage.seed), {'rounds': 1, 'takes': count, 'chosen': chosen})
 
   return System(play, f'takes={count}', weights)
@@ -117,7 +111,7 @@ def labeled(weights: str = '') -> System:
   a rehearsal."""
 
   def play(stage: SystemInput) -> SystemOutput:
-    f = stage.model.config.features
+    f = stage.model.config.task.features
     blank = (np.zeros(width, np.float32) for width in (f.scene_width, f.face_width, f.text_width))
     part = dataclasses.replace(inputs_without_director(stage), reading=Reading(*blank, np.zeros(3, bool)))
     named = Direction(emotion=tuple(float(e == stage.label) for e in EMOTIONS), intensity=TOLD)

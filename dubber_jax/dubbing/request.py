@@ -1,0 +1,86 @@
+"""What is asked of a dub: a film, its lines and voices, and how they are to be rehearsed and written."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dubber_jax.actor.duration import STRICT, check_fit
+from dubber_jax.director.planner import Before
+from dubber_jax.dubbing.cast import Cast
+from dubber_jax.errors import BadInput
+from dubber_jax.media.background import NONE
+from dubber_jax.types import Clip, Line, Voice
+
+ROUNDS, CANDIDATES = 3, 4  # of a rehearsal
+EXACT = 'exact'
+Lexicon = dict[str, tuple[str, ...]]  # a word -> its phonemes
+
+
+@dataclass(frozen=True)
+class LineOptions:
+  """How one line is rehearsed."""
+
+  rounds: int = ROUNDS  # rehearsal rounds at most
+  candidates: int = CANDIDATES  # takes of a round, of which the best counts
+  seed: int = 0  # another one, another take
+  search: str = EXACT  # of the library: 'exact' or 'scann'
+  face: int | None = None  # which face speaks, from 0, left to right; None: the one that moves
+  lexicon: Lexicon | None = None  # pronunciations that go before the dictionary's
+  fit: str = STRICT  # 'strict': as long as the slot; 'natural': may run on rather than hurry (actor/duration.py)
+
+  def __post_init__(self):
+    check_fit(self.fit)
+    if self.rounds < 1 or self.candidates < 1:
+      raise BadInput(f'{self.rounds} rounds of {self.candidates} takes: give at least 1 of each')
+
+
+@dataclass(frozen=True)
+class LineTask:
+  """One line to be dubbed: what is said, by which voice, over which pictures, and for how long.
+
+  slot_seconds: None where the take lasts as long as it needs. room_seconds: of silence after the slot, for a natural
+  fit. before: the lines that went before it, each with its direction, the last one last.
+  """
+
+  line: Line
+  voice: Voice
+  clip: Clip | None = None
+  slot_seconds: float | None = None
+  room_seconds: float = 0.0
+  before: Before = ()
+
+
+@dataclass(frozen=True)
+class DubOptions:
+  """How a film is dubbed and written."""
+
+  lines: LineOptions = LineOptions()
+  background: str = NONE  # 'keep', 'duck', 'none', or a file of music and effects (media/background.py)
+  guide: str | None = None  # 'original' or a recording on the film's time, whose performance the planner is told of
+  directions: str | None = None  # another project, or its directions.json, whose directions are played
+  report: bool = True  # a report page beside the film
+  overwrite: bool = False  # replace files that exist
+
+
+@dataclass(frozen=True)
+class DubRequest:
+  """A film to be dubbed.
+
+  project: folder for every line's takes; by default OUT.project beside the film where there are several lines. json:
+  where the result goes as JSON, too.
+  """
+
+  film: Path
+  lines: tuple[Line, ...]
+  cast: Cast
+  out: Path
+  options: DubOptions = field(default_factory=DubOptions)
+  project: Path | None = None
+  json: Path | None = None
+
+  @classmethod
+  def of(cls, film, lines, voice, out, options: DubOptions | None = None, project=None, json=None) -> 'DubRequest':
+    """The same from paths as strings, one line's text, and one voice for all lines."""
+    lines = (Line(lines),) if isinstance(lines, str) else tuple(lines)
+    cast = voice if isinstance(voice, Cast) else Cast(default=voice, warnings=voice.warnings)
+    paths = (Path(path) if path is not None else None for path in (project, json))
+    return cls(Path(film), lines, cast, Path(out), options or DubOptions(), *paths)
