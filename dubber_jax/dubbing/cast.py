@@ -1,4 +1,4 @@
-"""Who speaks whom: a voice for each character of a script.
+"""The cast: a voice for each character of a script.
 
 A cast is a TOML file; paths in it are counted from its own folder:
 
@@ -10,10 +10,12 @@ A cast is a TOML file; paths in it are counted from its own folder:
 
 import re
 import tomllib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dubber_jax.errors import BadInput
+from dubber_jax.inference.model import Model
 from dubber_jax.inference.voices import find_voice
 from dubber_jax.types import Line, Voice
 
@@ -31,7 +33,7 @@ class Cast:
   def voice_of(self, character: str) -> Voice:
     return self.voices.get(folded(character)) or self.default
 
-  def check(self, lines):
+  def check(self, lines: Sequence[Line]):
     """Raises BadInput that names every character without a voice, and every line that names nobody."""
     if self.default is not None:
       return
@@ -52,7 +54,7 @@ def folded(character: str) -> str:
   return ' '.join(character.split()).casefold()
 
 
-def read_names(path) -> dict[str, str]:
+def read_names(path: str | Path) -> dict[str, str]:
   """{name as written: recording or name of a voice}, of a cast file. Raises BadInput for one that is broken."""
   path = Path(path)
   try:
@@ -74,7 +76,12 @@ def read_names(path) -> dict[str, str]:
 
 
 def read_cast(
-  path, lines, shipped: dict[str, Voice], default: Voice | None = None, actor=None, steps: int | None = None
+  path: str | Path,
+  lines: Sequence[Line],
+  shipped: dict[str, Voice],
+  default: Voice | None = None,
+  actor: Model | None = None,
+  steps: int | None = None,
 ) -> Cast:
   """The cast of a file for the `lines` of a script; `default` where the file has none; `actor` and `steps` as of
   `voices.make_voice`.
@@ -106,7 +113,7 @@ def read_cast(
   return Cast(voices, default, tuple(warnings))
 
 
-def cast_lines(lines, names) -> list[Line]:
+def cast_lines(lines: Sequence[Line], names: Iterable[str]) -> list[Line]:
   """Lines whose text begins with a name of the cast, however it is written ("Anna: Come here."), given to it."""
   known, given = {folded(name) for name in names} - {DEFAULT}, []
   for line in lines:

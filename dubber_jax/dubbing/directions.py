@@ -17,7 +17,7 @@ from dubber_jax.types import EMOTIONS, Direction, Line
 FORMAT = 1
 
 
-def direction_from(fields: Mapping[str, Any], where) -> Direction:
+def direction_from(fields: Mapping[str, Any], where: str | Path) -> Direction:
   """A Direction of its JSON. Raises BadInput where that is not one."""
   known = {field.name for field in dataclasses.fields(Direction)}
   try:

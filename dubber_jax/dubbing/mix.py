@@ -1,5 +1,6 @@
 """The dialogue track: each take in its slot, every character at one loudness."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,7 +53,7 @@ def gain_of(heard: LineAudio, anchor: float, target: float) -> float:
   return float(target - anchor - beside + np.clip(beside, -EVEN, EVEN))
 
 
-def mix_dialogue(heard: list[LineAudio], gains, seconds: float) -> np.ndarray:
+def mix_dialogue(heard: Sequence[LineAudio], gains: Sequence[float], seconds: float) -> np.ndarray:
   """(S,) at SAMPLE_RATE: every take in its own span, raised by its gain in dB; where these overlap, their sum."""
   total = round(max(seconds, *(h.line.end for h in heard)) * SAMPLE_RATE)
   dialogue = np.zeros(total, np.float32)

@@ -1,11 +1,12 @@
 """One line of a project again: by a note, as another take, or an earlier take chosen; then the film is exported."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from dubber_jax.actor.duration import check_fit
-from dubber_jax.director.notes.apply import parse
+from dubber_jax.director.notes.apply import RevisedDirection, parse
 from dubber_jax.dubbing.export import export
 from dubber_jax.dubbing.film import hash_of_model, play_line, rooms
 from dubber_jax.dubbing.line import read_script
@@ -18,8 +19,12 @@ from dubber_jax.inference.model import Model
 from dubber_jax.media.film import Film
 from dubber_jax.profiling import Stopwatch
 from dubber_jax.retrieval.library import Library
+from dubber_jax.script.g2p import Phonemes
+from dubber_jax.types import Direction
 
 logger = logging.getLogger(__name__)
+
+NoteReader = Callable[[str, Direction, Phonemes], RevisedDirection]
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class RedoRequest:
 
 
 def redo(
-  request: RedoRequest, model: Model | None = None, library: Library | None = None, read_note=parse
+  request: RedoRequest, model: Model | None = None, library: Library | None = None, read_note: NoteReader = parse
 ) -> DubResult:
   """Plays one line of a project again and exports the film; what is not that line stays as it was, to the sample.
 
@@ -95,7 +100,9 @@ def _check_same(work: Project, state: ProjectState, model: Model | None) -> Film
   return film
 
 
-def _revised(request: RedoRequest, state: ProjectState, last: StoredTake, read_note):
+def _revised(
+  request: RedoRequest, state: ProjectState, last: StoredTake, read_note: NoteReader
+) -> tuple[Direction, tuple[str, ...]]:
   """The direction of the line's next take, and warnings."""
   if not request.note:
     return last.direction, ()

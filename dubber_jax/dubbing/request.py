@@ -1,5 +1,6 @@
 """What is asked of a dub: a film, its lines and voices, and how they are to be rehearsed and written."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,7 +79,16 @@ class DubRequest:
   json: Path | None = None
 
   @classmethod
-  def of(cls, film, lines, voice, out, options: DubOptions | None = None, project=None, json=None) -> 'DubRequest':
+  def of(
+    cls,
+    film: str | Path,
+    lines: str | Sequence[Line],
+    voice: Voice | Cast,
+    out: str | Path,
+    options: DubOptions | None = None,
+    project: str | Path | None = None,
+    json: str | Path | None = None,
+  ) -> 'DubRequest':
     """The same from paths as strings, one line's text, and one voice for all lines."""
     lines = (Line(lines),) if isinstance(lines, str) else tuple(lines)
     cast = voice if isinstance(voice, Cast) else Cast(default=voice, warnings=voice.warnings)

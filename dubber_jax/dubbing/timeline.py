@@ -1,6 +1,8 @@
-"""The lines of a film together: whose slots may overlap, and how loud each is."""
+"""The timeline of a film: the slots of its lines, and which of them may overlap."""
 
 import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
 
 from dubber_jax.director.planner import Planner
 from dubber_jax.dubbing.cast import folded
@@ -11,7 +13,7 @@ LONGEST_LINE = 60.0  # s
 SHORTEST_LINE = 0.2  # s: what a line has to keep when the character's next one begins
 
 
-def check_slots(lines, seconds: float, path) -> list[Line]:
+def check_slots(lines: Sequence[Line], seconds: float, path: str | Path) -> list[Line]:
   """Lines with their slots filled in: the whole film where none is given.
 
   Raises BadInput where one begins outside of it, ends before it begins, or is longer than a line may be.
@@ -40,7 +42,7 @@ def check_slots(lines, seconds: float, path) -> list[Line]:
   return checked
 
 
-def separate_lines(lines) -> tuple[list[Line], list[str]]:
+def separate_lines(lines: Sequence[Line]) -> tuple[list[Line], list[str]]:
   """Lines of which no two of the same character overlap, and warnings.
 
   One that does ends where the character's next begins; lines of several characters are heard at once, which is told.
