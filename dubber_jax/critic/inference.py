@@ -21,6 +21,7 @@ from dubber_jax.critic.model import PHONE_OF, SUBSAMPLING, Critic, CriticSizes
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.batch import empty_critic_batch, fill_lips, fill_reference
 from dubber_jax.media.mel import LOG_FLOOR
+from dubber_jax.nn.masks import frame_mask
 from dubber_jax.script.g2p import encode
 from dubber_jax.script.symbols import SILENCES
 from dubber_jax.storage.weights import flatten, read_params, write_arrays
@@ -120,7 +121,7 @@ def raw_scores(sizes: CriticSizes, params, batch) -> dict[str, jax.Array]:
   speaker_similarity: cosine of the embeddings of take and reference; av_sync: a logit.
   """
   outputs = Critic(sizes).apply({'params': params}, batch)
-  mask = jnp.arange(batch['mel'].shape[1]) < batch['durations'].sum(1, keepdims=True)
+  mask = frame_mask(batch['durations'], batch['mel'].shape[1])
   return {
     'naturalness': jax.nn.sigmoid(outputs['naturalness']),
     'intelligibility': phone_log_likelihood(

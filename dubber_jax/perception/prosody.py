@@ -7,7 +7,7 @@ import numpy as np
 from dubber_jax.errors import BadInput
 from dubber_jax.media.loudness import integrated
 from dubber_jax.script.alignment import Alignment
-from dubber_jax.script.g2p import SILENCES
+from dubber_jax.script.symbols import SILENCES
 from dubber_jax.types import HOP, SAMPLE_RATE
 
 PITCH_FLOOR = 60.0  # Hz: below the lowest male speech; keeps subharmonics out

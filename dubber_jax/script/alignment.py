@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dubber_jax.errors import BadInput
-from dubber_jax.script.g2p import SILENCES, Phonemes, phonemize
+from dubber_jax.script.g2p import Phonemes, phonemize
+from dubber_jax.script.symbols import SILENCES
 from dubber_jax.types import HOP, SAMPLE_RATE
 
 RATE = 16000  # Hz, of the acoustic model

@@ -1,23 +1,30 @@
-"""Lines of script from subtitles (srt, vtt, ass) and Fountain screenplays."""
+"""Reading lines of script from subtitles (SubRip, WebVTT, SubStation Alpha) and Fountain screenplays.
+
+pysubs2 reads SubStation Alpha, and holds, times and strips the cues of all three.
+"""
 
 import html
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
 
+import pysubs2
+
 from dubber_jax.errors import BadInput
 from dubber_jax.types import Line
 
-LARGEST_FILE = 20_000_000  # bytes: the longest films have well under 1 MB of subtitles
+LARGEST_FILE = 20_000_000  # bytes; subtitles of the longest films are under 1 MB
+_SPEAKER = re.compile(r"([^\W\d_][\w .'\u2019\-]{0,30}?) ?(\([^()]*\)|\[[^\[\]]*\])?: ?(?=\S)")
 
 
-def read_lines(path, overlap: bool = False) -> tuple[Line, ...]:
+def read_lines(path: str | os.PathLike, overlap: bool = False) -> tuple[Line, ...]:
   """The spoken lines of a file, in order.
 
-  Lines of subtitles have `start` and `end`; those of a screenplay have None. What stands in brackets at a
-  line's head becomes its stage direction; cues without a spoken word ("[door slams]") are left out. A cue of
-  several speakers, each named, is a line for each, its time shared by their letters. Raises BadInput for a file
-  that cannot be read, for times that run backward or, without `overlap`, overlap, and for no line at all.
+  Lines of subtitles have `start` and `end` in s; those of a screenplay None. Brackets at the beginning of a line are
+  its stage direction; cues without a spoken word ("[door slams]") are skipped. A cue of several named speakers gives
+  one line for each, with times in proportion to the lengths of their texts. Raises BadInput for a file that cannot be
+  read, for times that run backward or, without `overlap`, overlap, and for a file without a line.
   """
   path = Path(path)
   reader = READERS.get(path.suffix.lower())
@@ -31,9 +38,10 @@ def read_lines(path, overlap: bool = False) -> tuple[Line, ...]:
 
 
 def parse_line(text: str, start: float | None = None, end: float | None = None, character: str = '') -> Line:
-  """A Line from text as it stands in a script: "MARY: [whispering, angry] Come here!".
+  """Text of a script -> Line: "MARY: [whispering, angry] Come here!".
 
-  The character's name, in capitals before a colon, and brackets at the head are taken off the text.
+  The speaker's name, in capitals before a colon, becomes `character`, brackets at the beginning `stage_direction`;
+  brackets further on are sounds and are removed.
   """
   rows = [re.sub(r'^[-\u2013\u2014]\s*(?=\S)', '', row.strip()) for row in text.splitlines()]
   text = re.sub(r'\s+', ' ', ' '.join(rows)).strip()
@@ -43,19 +51,17 @@ def parse_line(text: str, start: float | None = None, end: float | None = None, 
     character = character or named[1].strip().title()
     text, more = _take_directions(f'{named[2] or ""} {text[named.end() :]}'.strip())
     directions += more
-  text = re.sub(r'\s+', ' ', re.sub(r'\[[^\[\]]*\]', ' ', text)).strip()  # a sound, as "[door slams]"
+  text = re.sub(r'\s+', ' ', re.sub(r'\[[^\[\]]*\]', ' ', text)).strip()  # sounds, as "[door slams]"
   return Line(text, start, end, character, ', '.join(directions))
 
 
-_SPEAKER = re.compile(r"([^\W\d_][\w .'\u2019\-]{0,30}?) ?(\([^()]*\)|\[[^\[\]]*\])?: ?(?=\S)")
-
-
 def _is_name(text):
-  """Whether it is in capitals, of which two stand together: no time of day, and no 'I'."""
+  """Whether a prefix is a name: in capitals, two of them adjacent (excludes times of day and 'I')."""
   return text == text.upper() and bool(re.search(r'[^\W\d_]{2}', text))
 
 
 def _take_directions(text):
+  """Text -> (text without brackets at its beginning, their contents)."""
   directions = []
   while match := re.match(r'(?:\(([^()]*)\)|\[([^\[\]]*)\])\s*', text):
     direction = (match[1] or match[2] or '').strip()
@@ -89,22 +95,41 @@ def _read_text(path):
 
 _TIME = r'(?:(\d{1,3}):)?([0-5]\d):([0-5]\d)[,.](\d{1,3})'
 _TIMES = re.compile(rf'\s*{_TIME}\s*-->\s*{_TIME}(?:\s.*)?$')
+_VOICE = re.compile(r'<v(?:\.[^\s>]*)?\s+([^>]+)>')  # WebVTT voice span: the speaker's name
 
 
 def _read_srt(text, path, overlap):
-  return _from_cues(_cues(text.split('\n'), 1, path), path, overlap)
+  return _lines_of_cues(_cues(text.split('\n'), 1, path), path, overlap)
 
 
 def _read_vtt(text, path, overlap):
   rows = text.split('\n')
   if not re.match(r'WEBVTT(?:\s|$)', rows[0]):
     raise BadInput(f'{path}: does not begin with WEBVTT: not a vtt file, or damaged')
-  first = next((i for i, row in enumerate(rows) if not row.strip()), len(rows))  # the header may go on
-  return _from_cues(_cues(rows[first:], first + 1, path), path, overlap)
+  first = next((i for i, row in enumerate(rows) if not row.strip()), len(rows))  # end of the header
+  return _lines_of_cues(_cues(rows[first:], first + 1, path), path, overlap)
+
+
+def _read_ass(text, path, overlap):
+  written = len(re.findall(r'(?m)^Dialogue:', text))
+  try:
+    file = pysubs2.SSAFile.from_string(text, format_='ass')
+  except Exception as error:  # the parser has no exception of its own for damaged files
+    raise BadInput(f'{path}: damaged subtitles: {" ".join(str(error).split())[:80]}') from None
+  events = [event for event in file.events if not event.is_comment]
+  if len(events) != written:
+    raise BadInput(f'{path}: only {len(events)} of {written} dialogue rows could be read: the file is damaged')
+  # The format does not require rows in order of time.
+  cues = sorted(((str(number), event) for number, event in enumerate(events, 1)), key=lambda cue: cue[1].start)
+  return _lines_of_cues([cue for cue in cues if not cue[1].is_drawing], path, overlap)
 
 
 def _cues(rows, first_row, path):
-  """(cue's number or name, start s, end s, rows of text) for each block between blank rows."""
+  """Rows of SRT or WebVTT -> (cue's number, event) for each block between blank rows.
+
+  The blocks are split here, not by pysubs2: its reader appends WebVTT identifiers and comments to the text of the
+  cue before, starts a cue at a row with two inline timestamps, and drops a last row that is a number.
+  """
   block, cues = [], []
   for number, row in enumerate([*rows, ''], first_row):
     if row.strip():
@@ -124,37 +149,32 @@ def _cue(block, ordinal, row, path):
     raise BadInput(f'{path}, cue {name} (row {row}): no times, as 00:00:01,000 --> 00:00:02,500')
   if any('-->' in text for text in block[at + 1 :]):
     raise BadInput(f'{path}, cue {name} (row {row}): another cue begins in its text: put an empty row between')
-  return name, _seconds(times.groups()[:4]), _seconds(times.groups()[4:]), block[at + 1 :]
+  parts = [part or '0' for part in times.groups()]
+  start, end = pysubs2.time.timestamp_to_ms(parts[:4]), pysubs2.time.timestamp_to_ms(parts[4:])
+  return name, pysubs2.SSAEvent(start, end, '\\N'.join(block[at + 1 :]))
 
 
-def _seconds(parts):
-  hours, minutes, seconds, fraction = parts
-  return int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds) + int(fraction) / 10 ** len(fraction)
+def _lines_of_cues(cues, path, overlap):
+  _check_times([(name, event.start / 1000, event.end / 1000) for name, event in cues], path, overlap)
+  return [line for _, event in cues for line in _lines_of_event(event)]
 
 
-_VOICE = re.compile(r'<v(?:\.[^\s>]*)?\s+([^>]+)>')  # of vtt: who speaks
-
-
-def _from_cues(cues, path, overlap):
-  _check_times([(name, start, end) for name, start, end, _ in cues], path, overlap)
-  return [line for _, start, end, rows in cues for line in _spoken(rows, start, end)]
-
-
-def _spoken(rows, start, end):
-  """The lines of a cue: one for each speaker whom a row of it names."""
+def _lines_of_event(event):
+  """The lines of a cue: one for each speaker named in it; its time is divided by the lengths of their texts."""
   parts = []  # [speaker, text]
-  for row in re.sub(rf'(?={_VOICE.pattern})', '\n', '\n'.join(rows)).split('\n'):
+  for row in re.sub(rf'(?={_VOICE.pattern})', '\n', event.plaintext).split('\n'):
     voice = _VOICE.search(row)
-    text = html.unescape(re.sub(r'</?[a-zA-Z][^<>]*>|<[\d:.]+>|</>|\{\\[^{}]*\}', '', row))
-    text = re.sub('[\u200e\u200f\u2066-\u2069]', '', text.replace('\xa0', ' '))
+    text = html.unescape(re.sub(r'</?[a-zA-Z][^<>]*>|<[\d:.]+>|</>', '', row))
+    text = re.sub('[\u200e\u200f\u2066-\u2069]', '', text.replace('\xa0', ' '))  # direction marks
     named = _SPEAKER.match(re.sub(r'^\W+', '', text) + '.')
     if not parts or ((voice or (named and _is_name(named[1]))) and parse_line(parts[-1][1]).text):
-      parts.append(['', ''])
+      parts.append(['' if parts else event.name.strip(), ''])
     parts[-1][0] = voice[1].strip() if voice else parts[-1][0]
     parts[-1][1] += f'\n{text}'
   letters = [0]
   for _, text in parts:
     letters.append(letters[-1] + max(1, len(parse_line(text).text)))
+  start, end = event.start / 1000, event.end / 1000
   times = [round(start + (end - start) * share / letters[-1], 3) for share in letters]
   return [parse_line(text, *times[i : i + 2], speaker) for i, (speaker, text) in enumerate(parts)]
 
@@ -174,24 +194,6 @@ def _check_times(cues, path, overlap):
     previous = (name, start, end)
 
 
-def _read_ass(text, path, overlap):
-  import pysubs2
-
-  written = len(re.findall(r'(?m)^Dialogue:', text))
-  try:
-    file = pysubs2.SSAFile.from_string(text, format_='ass')
-  except Exception as error:  # the parser has no error of its own for damaged files
-    raise BadInput(f'{path}: damaged subtitles: {" ".join(str(error).split())[:80]}') from None
-  events = [event for event in file.events if not event.is_comment]
-  if len(events) != written:
-    raise BadInput(f'{path}: only {len(events)} of {written} dialogue rows could be read: the file is damaged')
-  # The format leaves the order of its rows free.
-  events = sorted(((number, event) for number, event in enumerate(events, 1)), key=lambda e: e[1].start)
-  events = [(number, event) for number, event in events if not event.is_drawing]
-  _check_times([(number, event.start / 1000, event.end / 1000) for number, event in events], path, overlap)
-  return [parse_line(event.plaintext, event.start / 1000, event.end / 1000, event.name.strip()) for _, event in events]
-
-
 # Screenplays
 
 
@@ -201,7 +203,7 @@ def _read_fountain(text, path, overlap):
   parser = Parser()
   try:
     parser.add_text(text)
-  except Exception as error:  # the parser has no error of its own for damaged files
+  except Exception as error:  # the parser has no exception of its own for damaged files
     raise BadInput(f'{path}: damaged screenplay: {" ".join(str(error).split())[:80]}') from None
   lines, character, direction = [], '', ''
   for element in parser.script.elements:

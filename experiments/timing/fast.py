@@ -24,7 +24,7 @@ from dubber_jax.types import SAMPLE_RATE, Direction
 
 RATES = (1.35, 1.5, 1.65, 1.8)
 ALIKE = {'vowel': 1.0, 'consonant': 1.0}, {'vowel': 0.0, 'consonant': 0.0}
-WAYS = {'alike': ALIKE, 'vowels more': (duration.YIELDING.copy(), duration.LEAST.copy())}
+WAYS = {'alike': ALIKE, 'vowels more': (duration.COMPRESSION.copy(), duration.MIN_FRAMES.copy())}
 
 
 def main():
@@ -63,7 +63,7 @@ def spoken_at(model, text: str, voice, rate: float, yielding: dict, least: dict)
   plain = synthesize(model, phonemes, voice, None)
   sounds = sum(int(d) for s, d in zip(plain.phonemes, plain.durations, strict=True) if s not in SILENCES)
   slot = duration.frames_needed(sounds, 0, rate) / duration.FRAME_RATE
-  with mock.patch.dict(duration.YIELDING, yielding), mock.patch.dict(duration.LEAST, least):
+  with mock.patch.dict(duration.COMPRESSION, yielding), mock.patch.dict(duration.MIN_FRAMES, least):
     take = synthesize_all(model, LineInputs(phonemes, voice, slot), [Direction()], [0])[0]
   return vocode(model, take).waveform
 

@@ -6,7 +6,8 @@ import pytest
 from dubber_jax.errors import BadInput
 from dubber_jax.media.sound import read_sound
 from dubber_jax.script.alignment import RATE, Alignment, align, durations_in_frames
-from dubber_jax.script.g2p import SILENCES, encode, phonemize
+from dubber_jax.script.g2p import encode, phonemize
+from dubber_jax.script.symbols import SILENCES
 
 
 @pytest.fixture(scope='module')

@@ -129,6 +129,24 @@ def test_a_name_on_a_row_of_its_own_and_brackets_before_it_are_no_lines(tmp_path
   assert read(tmp_path, srt, 'srt') == (Line('Come here.', 1.0, 3.0, 'Anna', 'softly'),)
 
 
+def test_inline_times_and_numbers_stay_in_the_cue(tmp_path):
+  vtt = (
+    'WEBVTT\n\n00:01.000 --> 00:03.000\nwe<00:01.500><c> are</c><00:02.000><c> here</c>\n\n'
+    'NOTE a\nb\n\nlast\n00:03.000 --> 00:04.000\n12\n'
+  )
+  assert [line.text for line in read(tmp_path, vtt, 'vtt')] == ['we are here', '12']
+
+
+def test_override_tags_are_removed_and_short_times_read(tmp_path):
+  srt = '1\n00:01,5 --> 100:00:03,25\n{\\an8}How\\Nmany?\n'
+  assert read(tmp_path, srt, 'srt') == (Line('How many?', 1.5, 360003.25),)
+
+
+def test_rows_of_an_ass_cue_may_have_their_own_speakers(tmp_path):
+  lines = read(tmp_path, ASS.replace('Later,\\Nthen.', 'Later.\\NANNA: Then.'), 'ass')
+  assert [(line.text, line.character) for line in lines] == [('Now.', ''), ('Later.', 'Bob'), ('Then.', 'Anna')]
+
+
 def test_lines_of_a_scene_may_overlap(tmp_path):
   (tmp_path / 'film.srt').write_text(SRT.replace('00:01:00,250', '00:00:03,999').replace('[door slams]', 'Now!'))
   assert [line.start for line in read_lines(tmp_path / 'film.srt', overlap=True)] == [1.0, 2.5, 3.999]
