@@ -1,4 +1,4 @@
-"""From frames to mel: pitch and energy first, then the spectrum, then the postnet's finish."""
+"""Prosody predictor and mel decoder: F0, voicing and energy of frames, then the mel and its postnet residual."""
 
 import flax.linen as nn
 import jax
@@ -13,9 +13,9 @@ SEMITONE = 0.05776  # natural log of 2 ** (1 / 12)
 
 
 class ProsodyPredictor(nn.Module):
-  """Frames (B, T, D), mask, condition (B, C) -> pitch, voicing logit, energy, each (B, T).
+  """F0, voicing and energy per frame: frames (B, T, D), mask, condition (B, C) -> pitch, voicing logit, energy, (B, T).
 
-  Pitch is (ln Hz - 5.2) / 0.35; energy the mean of the mel's bands, standardized (see `energy_of_mel`).
+  Pitch is (ln Hz - 5.2) / 0.35; energy is that of `energy_of_mel`.
   """
 
   width: int
@@ -34,25 +34,28 @@ class ProsodyPredictor(nn.Module):
 
 
 def energy_of_mel(mel_btm: jax.Array) -> jax.Array:
-  """(..., T, 80) natural-log mel -> (..., T): its mean over bands, moved and scaled to about unit size."""
+  """Frame energy of a natural-log mel (..., T, 80) -> (..., T): mean over bands, shifted and scaled to about unit
+  variance."""
   return (mel_btm.mean(-1) + 6.0) / 2.0
 
 
 def join_prosody(pitch_bt, voiced_bt, energy_bt) -> jax.Array:
-  """(B, T, 4), as the decoder and the discriminators take it; pitch counts where there is voice."""
+  """Prosody features (B, T, 4) of the decoder and the discriminators: pitch and its square, zero where unvoiced,
+  voicing, energy."""
   return jnp.stack([pitch_bt * voiced_bt, jnp.square(pitch_bt) * voiced_bt, voiced_bt, energy_bt], axis=-1)
 
 
 def scale_pitch(hertz_bt: jax.Array) -> jax.Array:
-  """Hz -> (ln Hz - 5.2) / 0.35; 0 Hz, unvoiced, gives some finite value."""
+  """Standardized log F0: Hz -> (ln Hz - 5.2) / 0.35; finite for 0 Hz, unvoiced."""
   return (jnp.log(jnp.maximum(hertz_bt, 1.0)) - PITCH_CENTER) / PITCH_SCALE
 
 
 class MelDecoder(nn.Module):
-  """Frames (B, T, D), pitch, voiced (0 to 1) and energy (B, T) -> mel before and after the postnet, (B, T, 80).
+  """Mel decoder: frames (B, T, D), pitch, voicing (0 to 1) and energy (B, T) -> mel (B, T, 80) before and after the
+  postnet.
 
-  Blocks adapt to the condition (B, C), as in StyleSpeech. Padding frames come out as silence. `noise` (B, T, any),
-  where given, is what one take has and another has not.
+  Blocks are modulated by the condition (B, C), as in StyleSpeech. Padding frames are zero. `noise` (B, T, any) is the
+  random input by which takes of a line differ.
   """
 
   bands: int
@@ -77,10 +80,10 @@ class MelDecoder(nn.Module):
     x = scan_layers(block, self.layers, x, mask_bt, condition_bc, train, stacking=self.stacking)
     bias = nn.initializers.constant(-5.0)
     mel = nn.Dense(self.bands, bias_init=bias, name='mel')(nn.LayerNorm()(x)) * mask_bt[..., None]
-    finish = mel
+    residual = mel
     for i in range(self.postnet_layers):
       out = self.bands if i == self.postnet_layers - 1 else self.postnet_width
-      finish = nn.Conv(out, (5,), name=f'postnet_{i}')(finish * mask_bt[..., None])
+      residual = nn.Conv(out, (5,), name=f'postnet_{i}')(residual * mask_bt[..., None])
       if out != self.bands:
-        finish = nn.Dropout(self.dropout, deterministic=not train)(jnp.tanh(finish))
-    return mel, (mel + finish) * mask_bt[..., None]
+        residual = nn.Dropout(self.dropout, deterministic=not train)(jnp.tanh(residual))
+    return mel, (mel + residual) * mask_bt[..., None]

@@ -1,4 +1,4 @@
-"""How long each phoneme lasts, and how that is made to fill the slot."""
+"""Duration predictor, and the fit of predicted durations to a line's time slot."""
 
 import flax.linen as nn
 import jax
@@ -10,19 +10,19 @@ from dubber_jax.nn.convolution import ConvNeXtBlock
 from dubber_jax.nn.scan import Stacking, scan_layers
 from dubber_jax.types import HOP, SAMPLE_RATE
 
-# Limits of the speaking rate, against the durations that are predicted. A direction asks for SLOWEST to UNHURRIED;
-# what lies beyond is only spoken where a slot is short, up to FASTEST: so fast do actors speak lines in films.
+# Limits of the speaking rate, relative to the predicted durations. A direction may ask for SLOWEST to UNHURRIED; higher
+# rates, up to FASTEST, the fastest lines of actors in films, are used only where a slot is short.
 SLOWEST, UNHURRIED, FASTEST = 0.75, 1.35, 1.8
-STRICT, NATURAL = FITS = ('strict', 'natural')  # a line keeps to its slot, or to an unhurried rate
-GAP = 0.1  # s of silence kept between a line that runs on and the next one
-EDGE = 2.0  # mel frames kept for the first and the last breath of silence
+STRICT, NATURAL = FITS = ('strict', 'natural')  # keep to the slot, or to UNHURRIED
+GAP = 0.1  # s of silence between a line that runs on and the next line
+EDGE = 2.0  # mel frames of silence kept before and after speech
 FRAME_RATE = SAMPLE_RATE / HOP  # mel frames a second
-LEAST = {'vowel': 3.0, 'consonant': 4.0}  # mel frames, of a sound that is spoken faster than UNHURRIED
-YIELDING = {'vowel': 1.0, 'consonant': 0.3}  # how much of the shortening each takes, beyond UNHURRIED
+MIN_FRAMES = {'vowel': 3.0, 'consonant': 4.0}  # of a sound spoken faster than UNHURRIED
+COMPRESSION = {'vowel': 1.0, 'consonant': 0.3}  # exponent of the common factor, beyond UNHURRIED
 
 
 class DurationPredictor(nn.Module):
-  """text (B, N, D), lip context (B, N, D), condition (B, C) -> log(frames + 1), (B, N)."""
+  """Duration predictor: text (B, N, D), lip context (B, N, D), condition (B, C) -> log(frames + 1), (B, N)."""
 
   width: int
   layers: int
@@ -39,7 +39,8 @@ class DurationPredictor(nn.Module):
 
 
 def largest_remainder(weights: np.ndarray, total: int) -> np.ndarray:
-  """Integers in proportion to `weights` (N,) that add up to `total` exactly; every boundary is off by less than 1."""
+  """Integers in proportion to `weights` (N,) that add up to `total`, by rounding of the cumulative sums: every boundary
+  is off by less than 1."""
   ends = np.cumsum(np.asarray(weights, np.float64))
   if not len(ends) or ends[-1] <= 0:
     raise BadInput('the line has no sound to spread over its slot')
@@ -57,21 +58,21 @@ def fit_to_slot(
   room: int = 0,
   vowels: np.ndarray | None = None,
 ) -> tuple[np.ndarray, float, list[str]]:
-  """Durations that fill the slot exactly or, in natural fit, run on into the silence after it.
+  """Phoneme durations scaled to fill a time slot exactly or, in natural fit, to run on into the silence after it.
 
   frames: (N,) predicted mel frames at rate 1, first and last being silence; silent: (N,) bool, the pauses; slot: mel
-  frames in all; pace: the speaking rate asked for; speech: (first, last) frame between which the mouth moves, or None;
-  fit: STRICT or NATURAL; room: mel frames of silence after the slot; vowels: (N,) bool, None where it is not known.
+  frames in all; pace: the speaking rate asked for; speech: (first, last) frame of mouth movement, or None; fit: STRICT
+  or NATURAL; room: mel frames of silence after the slot; vowels: (N,) bool, None if unknown.
 
-  Speech starts when the mouth does and, where the rate that takes lies between SLOWEST and UNHURRIED, ends when it
-  does; the rest is silence. Without a mouth, speech goes at the pace asked for from about a tenth of a second in. A
-  line that is longer gives up its pauses first, then is spoken at up to UNHURRIED. What is longer still is spoken in
-  its slot at up to FASTEST by a strict fit, vowels shortened more than consonants (`shorten`), and runs on by a
-  natural one, by as little as it can and never by more than `room`.
+  Speech starts with the mouth and ends with it where the rate needed lies between SLOWEST and UNHURRIED; the rest is
+  silence. Without a mouth, speech starts after about a tenth of a second at the pace asked for. A line too long for
+  the slot first loses its pauses, then is spoken at up to UNHURRIED. If still too long, it is spoken in the slot at up
+  to FASTEST in strict fit, vowels shortened more than consonants (`shorten`); in natural fit it runs on, as little as
+  possible and by `room` at most.
 
-  Returns durations (N,) int32 that add up to `slot`, or more where the line runs on; the rate that came out, spoken
-  frames predicted over those that were given; and warnings. Raises BadInput where the line does not fit, naming the
-  rate that would take and what to do.
+  Returns durations (N,) int32 whose sum is `slot`, or more where the line runs on; the resulting speaking rate,
+  predicted frames of speech over given ones; and warnings. Raises BadInput where the line does not fit, with the rate
+  that would be needed and what to do.
   """
   frames = np.maximum(np.asarray(frames, np.float64), 0.0)
   silent = np.asarray(silent, bool)
@@ -80,76 +81,84 @@ def fit_to_slot(
   spoken, pauses = inner[sounds].sum(), inner[~sounds].sum()
   if spoken <= 0:
     raise BadInput('the line has no sound to spread over its slot')
-  fastest, most = (UNHURRIED, slot + room) if fit == NATURAL else (FASTEST, slot)
-  if frames_needed(spoken, sounds.sum(), fastest) > most:
-    raise BadInput(_too_long(spoken, sounds.sum(), slot, fit, room))
+  fastest, longest = (UNHURRIED, slot + room) if fit == NATURAL else (FASTEST, slot)
+  if frames_needed(spoken, sounds.sum(), fastest) > longest:
+    raise BadInput(_does_not_fit(spoken, sounds.sum(), slot, fit, room))
 
-  wanted = float(np.clip(pace, SLOWEST, UNHURRIED))
-  first = min(0.1 * FRAME_RATE, max(EDGE, (slot - (spoken + pauses) / wanted) / 2))
-  if speech is not None:
-    # Rather begun before the mouth than hurried.
-    first = float(np.clip(speech[0], EDGE, max(EDGE, slot - EDGE - spoken / UNHURRIED)))
-    window = max(speech[1] - first, 1.0)
-    # The mouth says how long speech lasts; the direction leans on it either way.
-    wanted = float(np.clip((spoken + pauses) / window * pace, SLOWEST, UNHURRIED))
+  first, wanted = _start_and_rate(spoken, pauses, slot, pace, speech)
   rate, total, warnings = wanted, slot, []
   space = slot - EDGE - first
   if spoken / wanted > space:
     rate = spoken / space if space > 0 else np.inf
-    if abs(rate - UNHURRIED) < 1e-9:  # rounding; a line that just fits is not hurried
+    if abs(rate - UNHURRIED) < 1e-9:  # rounding: a line that just fits counts as unhurried
       rate = UNHURRIED
     if rate > UNHURRIED and fit == NATURAL:
       rate = UNHURRIED
       total = max(slot, int(np.ceil(frames_needed(spoken, sounds.sum(), rate) - 1e-6)))
     rate = min(rate, FASTEST)
-    warnings = _told(rate, wanted, total - slot)
+    warnings = _short_slot_warnings(rate, wanted, total - slot)
     space = total - EDGE - first
   if rate > UNHURRIED and vowels is not None:
     inner[sounds] = shorten(inner[sounds], np.asarray(vowels, bool)[body][sounds], spoken / rate)
   else:
     inner[sounds] /= rate
-  if pauses > 0:  # they give way before speech does
+  if pauses > 0:  # pauses get what speech leaves of the space
     inner[~sounds] *= min(pauses / rate, max(space - spoken / rate, 0.0)) / pauses
   last = max(total - first - inner.sum(), 0.0)
-  # Rounding of the inner boundaries to whole frames; both ends take what is left.
   durations = largest_remainder(np.concatenate([[first], inner, [last]]), total)
-  starved = np.flatnonzero((durations == 0) & ~silent)
-  for i in starved:  # every sound gets at least a frame, from the longest
-    longest = int(np.argmax(durations))
-    durations[longest] -= 1
+  return _at_least_one_frame(durations, silent).astype(np.int32), rate, warnings
+
+
+def _start_and_rate(spoken, pauses, slot, pace, speech) -> tuple[float, float]:
+  """Frames of silence before speech, and the speaking rate wanted, from the mouth's movement where it is known."""
+  wanted = float(np.clip(pace, SLOWEST, UNHURRIED))
+  if speech is None:
+    return min(0.1 * FRAME_RATE, max(EDGE, (slot - (spoken + pauses) / wanted) / 2)), wanted
+  # Speech starts before the mouth does where it would otherwise exceed UNHURRIED.
+  first = float(np.clip(speech[0], EDGE, max(EDGE, slot - EDGE - spoken / UNHURRIED)))
+  window = max(speech[1] - first, 1.0)
+  # The rate that fills the mouth's window, times the pace asked for.
+  return first, float(np.clip((spoken + pauses) / window * pace, SLOWEST, UNHURRIED))
+
+
+def _at_least_one_frame(durations: np.ndarray, silent: np.ndarray) -> np.ndarray:
+  """Durations (N,) in which every sound that rounding left without a frame takes one from the longest phoneme."""
+  for i in np.flatnonzero((durations == 0) & ~silent):
+    durations[int(np.argmax(durations))] -= 1
     durations[i] += 1
-  return durations.astype(np.int32), rate, warnings
+  return durations
 
 
 def frames_needed(spoken: float, sounds: int, rate: float) -> float:
-  """Mel frames in which so many, predicted, of so many sounds can be spoken at a rate, without pauses: a frame each at
-  least, and EDGE on either side."""
+  """Mel frames that speech without pauses needs: `spoken` predicted frames of `sounds` phonemes at a speaking rate, at
+  least one frame each, with EDGE of silence on either side."""
   return max(spoken / rate, float(sounds)) + 2 * EDGE
 
 
 def shorten(frames: np.ndarray, vowels: np.ndarray, total: float) -> np.ndarray:
-  """Durations (N,) of sounds, shortened to `total` frames in all: vowels more than consonants.
+  """Durations (N,) of sounds compressed to `total` frames, vowels more than consonants.
 
-  In fast speech vowels give more of their length than consonants do (Gay 1978; Klatt 1976), whose closures and bursts
-  are heard by their timing. Up to the rate UNHURRIED all are shortened alike; from there on each by the same factor to
-  the power of its YIELDING, but none to less than LEAST frames, or than it has where that is less. Where the least of
-  all are more than `total`, all are shortened alike.
+  In fast speech vowels are compressed more than consonants (Gay 1978; Klatt 1976), whose closures and bursts are
+  recognized by their timing. Up to the rate UNHURRIED all are compressed alike; beyond it each by a common factor to
+  the power of its COMPRESSION, but to no less than MIN_FRAMES, or its duration at UNHURRIED where that is less. Where
+  these minima add up to more than `total`, all are compressed alike.
   """
-  plain = frames * max(total / frames.sum(), 1 / UNHURRIED)
-  least = np.minimum(np.where(vowels, LEAST['vowel'], LEAST['consonant']), plain)
-  yielding = np.where(vowels, YIELDING['vowel'], YIELDING['consonant'])
-  if plain.sum() <= total or least.sum() >= total:
+  unhurried = frames * max(total / frames.sum(), 1 / UNHURRIED)
+  least = np.minimum(np.where(vowels, MIN_FRAMES['vowel'], MIN_FRAMES['consonant']), unhurried)
+  exponent = np.where(vowels, COMPRESSION['vowel'], COMPRESSION['consonant'])
+  if unhurried.sum() <= total or least.sum() >= total:
     return frames * total / frames.sum()
-  low, high = -20.0, 0.0  # of the factor's logarithm
+  low, high = -20.0, 0.0  # bisection over the logarithm of the common factor
   for _ in range(60):
     middle = (low + high) / 2
-    low, high = (low, middle) if np.maximum(plain * np.exp(middle * yielding), least).sum() > total else (middle, high)
-  shortened = np.maximum(plain * np.exp(low * yielding), least)
+    too_long = np.maximum(unhurried * np.exp(middle * exponent), least).sum() > total
+    low, high = (low, middle) if too_long else (middle, high)
+  shortened = np.maximum(unhurried * np.exp(low * exponent), least)
   return shortened * total / shortened.sum()
 
 
-def _too_long(spoken, sounds, slot, fit, room) -> str:
-  """Why a line does not fit, and what would help."""
+def _does_not_fit(spoken, sounds, slot, fit, room) -> str:
+  """Error message: the rate that the line would need, and what would help."""
 
   def seconds(frames):
     return f'{frames / FRAME_RATE:.2f} s'
@@ -159,21 +168,21 @@ def _too_long(spoken, sounds, slot, fit, room) -> str:
   space = slot + beyond - 2 * EDGE
   rate = spoken / space if space > 0 else np.inf
   after = f', with {seconds(room) if room else "no"} silence after it' if natural else ''
-  ways = []
+  remedies = []
   if natural and frames_needed(spoken, sounds, FASTEST) <= slot:
-    ways = [f'give --fit strict, which may go up to {FASTEST}']
+    remedies = [f'give --fit strict, which may go up to {FASTEST}']
   if not natural and frames_needed(spoken, sounds, UNHURRIED) <= slot + room:
-    ways = ['give --fit natural, which may run on into the silence after the slot']
-  ways += ['shorten the line', f'give it {seconds(np.ceil(frames_needed(spoken, sounds, limit)) - beyond)}']
+    remedies = ['give --fit natural, which may run on into the silence after the slot']
+  remedies += ['shorten the line', f'give it {seconds(np.ceil(frames_needed(spoken, sounds, limit)) - beyond)}']
   return (
     f'the line needs {seconds(spoken)} at its natural pace and its slot is {seconds(slot)}{after}; it would have to be '
     f'spoken {rate:.2f} times as fast, and {limit} is the limit{" of --fit natural" if natural else ""}: '
-    f'{", ".join(ways[:-1])} or {ways[-1]}'
+    f'{", ".join(remedies[:-1])} or {remedies[-1]}'
   )
 
 
-def _told(rate, wanted, overrun) -> list[str]:
-  """What is said of a line that is longer than its slot."""
+def _short_slot_warnings(rate, wanted, overrun) -> list[str]:
+  """Warnings about a line that is longer than its slot at the rate wanted."""
   if overrun > 0:
     return [
       f'the slot is short: at {rate:.2f} times its natural pace the line runs on for '
@@ -188,14 +197,14 @@ def _told(rate, wanted, overrun) -> list[str]:
 
 
 def room_after(span: tuple[float, float], others, end: float) -> float:
-  """Seconds that a line of the span (start s, end s) may run on: to GAP before the next of the `others`, spans alike,
-  and to the film's `end` at most. 0 where another one has begun and is still spoken."""
+  """Seconds by which a line spoken in `span` (start s, end s) may run on: up to GAP before the next of the `others`,
+  spans alike, and to the film's `end` at most. 0 where another line overlaps the span's end."""
   following = [start - GAP for start, finish in others if finish > span[1]]
   return max(min([end, *following]) - span[1], 0.0)
 
 
-def check_fit(fit: str):
-  """Raises BadInput for what is not a way to fit a line to its slot."""
+def check_fit(fit: str) -> None:
+  """Raises BadInput where `fit` is not one of FITS."""
   if fit not in FITS:
     steps = f'; the steps that fit the actor to a voice are --fit-steps {fit}' if fit.strip('-').isdigit() else ''
     raise BadInput(f'--fit {fit}: give {" or ".join(FITS)}{steps}')

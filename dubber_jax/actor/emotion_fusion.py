@@ -1,4 +1,4 @@
-"""How the actor takes in the director's nodes, and what it shows of them."""
+"""Fusion of the director's emotion nodes into the actor's frames, and the emotion classifier on the result."""
 
 import flax.linen as nn
 import jax
@@ -8,9 +8,9 @@ from dubber_jax.nn.attention import Attention
 
 
 class Aggregator(nn.Module):
-  """Frames (B, T, D) look at nodes (B, V, W) with mask (B, V) -> (B, T, D).
+  """Cross-attention from frames (B, T, D) to nodes (B, V, W) with mask (B, V) -> (B, T, D).
 
-  The spec's aggregator (section 4.6) with a residual: where every node is masked, frames pass unchanged.
+  The aggregator of spec section 4.6 with a residual: where every node is masked, frames pass unchanged.
   """
 
   heads: int = 2
@@ -20,12 +20,13 @@ class Aggregator(nn.Module):
   def __call__(self, frames_btd, nodes_bvw, mask_bv, train: bool = False) -> jax.Array:
     width = frames_btd.shape[-1]
     attention = Attention(self.heads, width, width, self.dropout)
-    looked_btd, _ = attention(nn.LayerNorm()(frames_btd), nodes_bvw, mask_bv, train=train)
-    return frames_btd + looked_btd
+    attended_btd, _ = attention(nn.LayerNorm()(frames_btd), nodes_bvw, mask_bv, train=train)
+    return frames_btd + attended_btd
 
 
 class EmotionHead(nn.Module):
-  """Mean over real frames, then a linear map: (B, T, D), (B, T) -> logits (B, 8) in the order of EMOTIONS."""
+  """Emotion classifier: mean over unmasked frames, then a linear map: (B, T, D), mask (B, T) -> logits (B, 8) in the
+  order of EMOTIONS."""
 
   emotions: int = 8
 

@@ -1,4 +1,4 @@
-"""What the mouth does, and which phoneme it does it for."""
+"""Lip encoder, and the attention from phonemes to lip frames."""
 
 import flax.linen as nn
 import jax
@@ -10,7 +10,7 @@ from dubber_jax.nn.scan import Stacking, scan_layers
 
 
 class LipEncoder(nn.Module):
-  """Lip features at 25 a second (B, L, 82), mask (B, L) -> (B, L, width); zero where masked."""
+  """Lip features at 25 frames a second (B, L, 82), mask (B, L) -> encodings (B, L, width); zero where masked."""
 
   width: int
   layers: int
@@ -22,7 +22,7 @@ class LipEncoder(nn.Module):
   @nn.compact
   def __call__(self, lips_bld: jax.Array, mask_bl: jax.Array, train: bool = False) -> jax.Array:
     weight = mask_bl[..., None].astype(lips_bld.dtype)
-    # Mouths differ; movement is what matters. So each clip's own mean is taken off and kept beside.
+    # Movement matters more than the shape of the mouth: the clip's mean is subtracted and appended.
     mean = (lips_bld * weight).sum(1, keepdims=True) / jnp.maximum(weight.sum(1, keepdims=True), 1.0)
     moving = jnp.concatenate([(lips_bld - mean) * 10.0, jnp.broadcast_to(mean, lips_bld.shape)], axis=-1)
     x = nn.Dense(self.width)(moving) * weight
@@ -32,10 +32,10 @@ class LipEncoder(nn.Module):
 
 
 class LipTextAttention(nn.Module):
-  """Each phoneme looks for its lip frames: (B, N, D), (B, L, E) -> context (B, N, D), weights (B, N, L).
+  """Cross-attention from phonemes (B, N, D) to lip frames (B, L, E) -> context (B, N, D), weights (B, N, L).
 
-  Both carry rotary positions in lip frames, phonemes as if spread evenly over the clip, so that the
-  diagonal is where the search starts. Without lips the context is zero. Weights are the heads' mean.
+  Rotary positions are in lip frames, those of phonemes as if spread evenly over the clip, which favors the diagonal.
+  Without lips the context is zero. Weights are the mean over heads.
   """
 
   heads: int

@@ -1,4 +1,4 @@
-"""What the actor and the director are trained by: a dictionary of named losses, each a mean over real elements."""
+"""Training losses of the actor and the director's graphs: named terms, each a mean over unpadded elements."""
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +6,7 @@ import optax
 
 from dubber_jax.actor.decoder import energy_of_mel, join_prosody, scale_pitch
 from dubber_jax.media.mel import LOG_FLOOR
+from dubber_jax.nn.masks import frame_mask
 from dubber_jax.types import HOP, LIP_RATE, SAMPLE_RATE
 
 WEIGHTS = {
@@ -20,89 +21,86 @@ WEIGHTS = {
 }
 
 
-def mean_where(values: jax.Array, mask: jax.Array) -> jax.Array:
-  """Mean over the elements where `mask` (broadcastable) holds; 0 where it holds nowhere."""
-  weight = jnp.broadcast_to(mask, values.shape).astype(values.dtype)
-  return (values * weight).sum() / jnp.maximum(weight.sum(), 1.0)
-
-
-def lip_span(durations_bn: jax.Array, lip_frames: int) -> jax.Array:
-  """(B, N, L) bool: the lip frames during which a phoneme sounds, and one on either side for what the mouth does
-  before it is heard."""
+def lip_alignment_mask(durations_bn: jax.Array, lip_frames: int) -> jax.Array:
+  """Durations (B, N) mel frames -> (B, N, L) bool: the lip frames of each phoneme, widened by one on either side,
+  since articulation precedes sound."""
   ends = jnp.cumsum(durations_bn, axis=1) * (HOP / SAMPLE_RATE * LIP_RATE)
   starts = ends - durations_bn * (HOP / SAMPLE_RATE * LIP_RATE)
   frame_l = jnp.arange(lip_frames)
   return (frame_l >= jnp.floor(starts)[..., None] - 1) & (frame_l <= jnp.floor(ends)[..., None] + 1)
 
 
-def voice_masks(batch: dict) -> dict[str, jax.Array]:
-  """Where each of `voice_losses` counts: (B, T) frames, (B, N) phonemes or (B,) items, bool."""
+def loss_masks(batch: dict) -> dict[str, jax.Array]:
+  """Mask of each term of `actor_losses`: (B, T) frames, (B, N) phonemes or (B,) items, bool."""
   spoken_bn = batch['phonemes'] > 0
-  frames_bt = jnp.arange(batch['mel'].shape[1]) < batch['durations'].sum(1, keepdims=True)
+  frames_bt = frame_mask(batch['durations'], batch['mel'].shape[1])
   masks = dict.fromkeys(('mel', 'finished', 'voicing', 'energy'), frames_bt)
   masks['duration'] = spoken_bn
-  predictable = ~batch['edited'][:, None]  # F0 and energy as the speaker has them
-  masks['pitch'] = frames_bt & (batch['pitch'] > 0) & predictable
-  masks['energy'] = frames_bt & predictable
+  unedited = ~batch['edited'][:, None]  # F0 and energy are the speaker's own
+  masks['pitch'] = frames_bt & (batch['pitch'] > 0) & unedited
+  masks['energy'] = frames_bt & unedited
   masks['lips'] = spoken_bn & (batch['durations'] > 0) & batch['lip_mask'].any(-1, keepdims=True)
   masks['emotion'] = batch['emotion_known']
   return masks
 
 
-def voice_counts(batch: dict) -> dict[str, jax.Array]:
-  """How many frames, phonemes or items each of `voice_losses` is a mean over."""
-  return {name: jnp.maximum(mask.sum(), 1) for name, mask in voice_masks(batch).items()}
+def loss_counts(batch: dict) -> dict[str, jax.Array]:
+  """Number of frames, phonemes or items over which each term of `actor_losses` is a mean."""
+  return {name: jnp.maximum(mask.sum(), 1) for name, mask in loss_masks(batch).items()}
 
 
-def voice_losses(outputs: dict, batch: dict) -> dict[str, jax.Array]:
-  """Named losses of a teacher-forced pass of DirectorActor; `total` is their weighted sum."""
+def actor_losses(outputs: dict, batch: dict) -> dict[str, jax.Array]:
+  """Named losses of a teacher-forced pass of DirectorActor; `total` is their sum weighted by WEIGHTS."""
   errors = {name: jnp.abs(outputs[name] - batch['mel']).mean(-1) for name in ('mel', 'finished')}
   errors['duration'] = jnp.square(outputs['log_durations'] - jnp.log(batch['durations'] * batch['pace'][:, None] + 1.0))
   errors['pitch'] = jnp.abs(outputs['pitch'] - scale_pitch(batch['pitch']))
   voiced = (batch['pitch'] > 0).astype(jnp.float32)
   errors['voicing'] = optax.sigmoid_binary_cross_entropy(outputs['voicing'], voiced)
   errors['energy'] = jnp.abs(outputs['energy'] - energy_of_mel(batch['mel']))
-  # A phoneme's attention should lie where its mouth shape is; the diagonal loss of the paper, with the true path.
-  span = lip_span(batch['durations'], batch['lips'].shape[1])
-  errors['lips'] = -jnp.log((outputs['lip_weights'] * span).sum(-1) + 1e-4)
+  # The paper's diagonal attention loss, with the true alignment in place of a diagonal band.
+  aligned = lip_alignment_mask(batch['durations'], batch['lips'].shape[1])
+  errors['lips'] = -jnp.log((outputs['lip_weights'] * aligned).sum(-1) + 1e-4)
   errors['emotion'] = optax.softmax_cross_entropy_with_integer_labels(outputs['emotion'], batch['emotion'])
-  masks, counts = voice_masks(batch), batch['counts'] if 'counts' in batch else voice_counts(batch)
+  masks, counts = loss_masks(batch), batch['counts'] if 'counts' in batch else loss_counts(batch)
   losses = {name: (error * masks[name]).sum() / counts[name] for name, error in errors.items()}
   losses['total'] = sum(weight * losses[name] for name, weight in WEIGHTS.items())
   return losses
 
 
-def adversarial_losses(judges, params, outputs: dict, batch: dict) -> dict[str, jax.Array]:
-  """What the discriminators say of the finished mels, and what they are taught by: least squares over real frames.
+def adversarial_losses(discriminators, params, outputs: dict, batch: dict) -> dict[str, jax.Array]:
+  """Least-squares GAN and feature-matching losses of MelDiscriminators on the finished mels, over real frames.
 
-  `adversarial` and `features` move the actor alone, `discriminators` moves them alone; `disc_accuracy` is the share of
-  frames they are right about. In a batch taken in parts the scale of the features is that of each part.
+  `adversarial` and `features` have gradients in the actor alone, `discriminators` in the discriminators alone, whose
+  parameters are `params`; `disc_accuracy` is the share of frames that they classify correctly. In a batch accumulated
+  in parts, feature matching is normalized in each part.
   """
   mask_bt = outputs['mask']
   count = batch['counts']['finished'] if 'counts' in batch else jnp.maximum(mask_bt.sum(), 1)
   voiced = (batch['pitch'] > 0).astype(jnp.float32)
   prosody = join_prosody(scale_pitch(batch['pitch']), voiced, energy_of_mel(batch['mel']))
-  made = jnp.where(mask_bt[..., None], outputs['finished'], LOG_FLOOR)
+  generated = jnp.where(mask_bt[..., None], outputs['finished'], LOG_FLOOR)
 
-  def listen(weights, made):
-    mels, *told = (jnp.concatenate(x) for x in ((made, batch['mel']), (prosody,) * 2, (batch['speaker'],) * 2))
-    return judges.apply({'params': weights}, mels, *told)
+  def discriminate(params, generated):
+    """Scores and features of the generated mels, in the first half of the batch, and of the recorded ones."""
+    mels = jnp.concatenate([generated, batch['mel']])
+    conditions = (jnp.concatenate([x, x]) for x in (prosody, batch['speaker']))
+    return discriminators.apply({'params': params}, mels, *conditions)
 
   def mean(values):  # (B, T, D) or (B, bands, T, D)
     mask = jnp.expand_dims(mask_bt, (*range(1, values.ndim - 2), -1))
     return (values * mask).sum() / (count * (values.size / mask.size))
 
   losses = dict.fromkeys(('adversarial', 'features', 'discriminators', 'disc_accuracy'), 0.0)
-  held, half = jax.lax.stop_gradient(params), len(made)
-  answers = listen(held, made)
-  for score, features in answers:
-    losses['adversarial'] += mean(jnp.square(1.0 - score[:half])) / len(answers)
+  half = len(generated)
+  judged = discriminate(jax.lax.stop_gradient(params), generated)
+  for score, features in judged:
+    losses['adversarial'] += mean(jnp.square(1.0 - score[:half])) / len(judged)
     for layer in features:
       real = jax.lax.stop_gradient(layer[half:])
-      apart = mean(jnp.abs(layer[:half] - real)) / (mean(jnp.abs(real)) + 1e-3)
-      losses['features'] += apart / len(features) / len(answers)
-  for score, _ in listen(params, jax.lax.stop_gradient(made)):
-    ours, theirs = score[:half], score[half:]
-    losses['discriminators'] += (mean(jnp.square(ours)) + mean(jnp.square(1.0 - theirs))) / len(answers)
-    losses['disc_accuracy'] += (mean(1.0 * (ours < 0.5)) + mean(1.0 * (theirs > 0.5))) / 2 / len(answers)
+      distance = mean(jnp.abs(layer[:half] - real)) / (mean(jnp.abs(real)) + 1e-3)
+      losses['features'] += distance / len(features) / len(judged)
+  for score, _ in discriminate(params, jax.lax.stop_gradient(generated)):
+    fake, real = score[:half], score[half:]
+    losses['discriminators'] += (mean(jnp.square(fake)) + mean(jnp.square(1.0 - real))) / len(judged)
+    losses['disc_accuracy'] += (mean(1.0 * (fake < 0.5)) + mean(1.0 * (real > 0.5))) / 2 / len(judged)
   return losses

@@ -1,9 +1,9 @@
-"""What the actor's mels are trained against, so that they are as sharp as recordings.
+"""Mel discriminators of the actor: one full-band, conditioned on speaker and prosody, and one sub-band.
 
-Trained on distances alone a mel is the mean of all that might be said, and sounds so. One discriminator hears the whole
-spectrum, told who speaks and at what pitch; another hears each band of it by itself, which leaves it the texture.
-Sources: GANSpeech (arXiv 2106.15153), least squares as in HiFi-GAN (arXiv 2010.05646).
-Measured effect: docs/results/voice.md.
+Reconstruction losses alone give over-smoothed mels, the mean of all plausible ones. The sub-band discriminator sees
+16 bands at a time, without the condition, and so judges spectral texture. Sources: GANSpeech (arXiv 2106.15153),
+least squares as in HiFi-GAN (arXiv 2010.05646). Measured effect:
+docs/results/voice.md.
 """
 
 import flax.linen as nn
@@ -12,13 +12,13 @@ import jax.numpy as jnp
 
 from dubber_jax.nn.convolution import TimeConv
 
-BAND, STEP = 16, 8  # mel bands that are heard at once, and from one such band to the next
+BAND, STEP = 16, 8  # width and hop of the sub-bands, mel bands
 
 
 class MelDiscriminators(nn.Module):
-  """Mels (B, T, 80), prosody (B, T, 4), speaker (B, 256) -> two of (scores, features of every layer).
+  """Mels (B, T, 80), prosody (B, T, 4), speaker (B, 256) -> [(scores, features of every layer), ...] of both.
 
-  Scores are (B, T, 1) of the whole spectrum and (B, 9, T, 1) of its bands; 1 means a recording.
+  Scores are (B, T, 1) of the full band and (B, 9, T, 1) of the sub-bands; 1 means a recording.
   """
 
   width: int = 128
@@ -27,9 +27,9 @@ class MelDiscriminators(nn.Module):
   @nn.compact
   def __call__(self, mel_btm, prosody_bt4, speaker_bs):
     mel_btm = (mel_btm + 5.0) / 2.5  # about unit size
-    who = nn.Dense(self.width, name='speaker')(speaker_bs)[:, None]
-    whole = TimeConv(self.width, 5, name='enter')(jnp.concatenate([mel_btm, prosody_bt4], axis=-1)) + who
-    answers = [Tower(self.width, 3, name='whole')(leaky(whole))]
+    speaker = nn.Dense(self.width, name='speaker')(speaker_bs)[:, None]
+    full_band = TimeConv(self.width, 5, name='enter')(jnp.concatenate([mel_btm, prosody_bt4], axis=-1)) + speaker
+    outputs = [Tower(self.width, 3, name='whole')(leaky(full_band))]
 
     batch, length, bands = mel_btm.shape
     starts = range(0, bands - BAND + 1, STEP)
@@ -39,11 +39,11 @@ class MelDiscriminators(nn.Module):
     strips = leaky(strips.reshape(batch, len(starts), length, -1) + place[:, None])
     score, features = Tower(self.band_width, 2, name='band')(strips.reshape(-1, length, self.band_width))
     unfold = (batch, len(starts), length, -1)
-    return [*answers, (score.reshape(unfold), [x.reshape(unfold) for x in features])]
+    return [*outputs, (score.reshape(unfold), [x.reshape(unfold) for x in features])]
 
 
 class Tower(nn.Module):
-  """(B, T, D) -> score (B, T, 1), features of every layer, its input first."""
+  """Convolutional discriminator over time: (B, T, D) -> scores (B, T, 1), features of every layer, the input first."""
 
   width: int
   layers: int

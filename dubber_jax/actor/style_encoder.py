@@ -1,4 +1,4 @@
-"""How a voice sounds, from a mel of it and its speaker embedding."""
+"""Style encoder: condition vector of a voice from a reference mel and a speaker embedding."""
 
 import flax.linen as nn
 import jax
@@ -6,10 +6,6 @@ import jax.numpy as jnp
 
 from dubber_jax.nn.attention import Attention
 from dubber_jax.nn.convolution import ConvGLU
-
-
-def mish(x: jax.Array) -> jax.Array:
-  return x * jnp.tanh(nn.softplus(x))
 
 
 class StyleEncoder(nn.Module):
@@ -29,13 +25,13 @@ class StyleEncoder(nn.Module):
     drop = nn.Dropout(self.dropout, deterministic=not train)
     x = (mel_brm + 5.0) / 3.0  # about zero mean and unit variance for speech
     for i in range(2):
-      x = drop(mish(nn.Dense(self.width, name=f'spectral_{i}')(x)))
+      x = drop(jax.nn.mish(nn.Dense(self.width, name=f'spectral_{i}')(x)))
     for i in range(2):
       x = ConvGLU(dropout=self.dropout, name=f'temporal_{i}')(x, mask_br, train)
     x = x + Attention(self.heads, self.width, self.width, self.dropout)(x, x, mask_br, train=train)[0]
     weight_br1 = mask_br[..., None].astype(x.dtype)
     style = (x * weight_br1).sum(1) / jnp.maximum(weight_br1.sum(1), 1.0)
-    # A unit vector of 256 numbers is tiny in each; scaled to unit variance.
+    # A unit vector of 256 numbers, scaled to unit variance.
     speaker = nn.Dense(self.width, name='speaker')(speaker_bs * jnp.sqrt(speaker_bs.shape[-1]))
     joined = nn.LayerNorm()(jnp.concatenate([style, drop(speaker)], axis=-1))
-    return nn.Dense(self.out, name='out')(mish(nn.Dense(self.out, name='join')(joined))), x
+    return nn.Dense(self.out, name='out')(jax.nn.mish(nn.Dense(self.out, name='join')(joined))), x

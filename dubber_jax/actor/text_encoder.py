@@ -1,4 +1,4 @@
-"""Phonemes in context."""
+"""Text encoder: contextual phoneme encodings."""
 
 import flax.linen as nn
 import jax
@@ -11,7 +11,7 @@ from dubber_jax.script.symbols import BASE_OF, NUM_TONES, TONE_OF
 
 
 class TextBlock(nn.Module):
-  """A ConvNeXt block, then pre-norm self-attention with rotary positions (B, N): x (B, N, D), mask (B, N)."""
+  """ConvNeXt block, then pre-norm self-attention with rotary positions (B, N): x (B, N, D), mask (B, N)."""
 
   heads: int
   kernel: int = 7
@@ -28,11 +28,11 @@ class TextBlock(nn.Module):
 
 
 class TextEncoder(nn.Module):
-  """ids (B, N) int, mask (B, N) bool -> (B, N, width); zero where masked.
+  """Symbol ids (B, N) int, mask (B, N) bool -> encodings (B, N, width); zero where masked.
 
-  languages: 0, or how many there are; then every symbol has the embedding of its line's language, language (B,) int,
-  added to its own, and the embeddings of its base and its tone (script/symbols.py), which the stresses of a vowel and
-  the tones of a final share.
+  languages: number of languages, or 0 for a model of one. With several, embeddings of the line's language (B,) int, of
+  the symbol's base and of its tone are added (script/symbols.py): stress variants of a vowel share a base, as do tone
+  variants of a Mandarin final.
   """
 
   symbols: int

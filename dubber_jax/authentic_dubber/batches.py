@@ -33,22 +33,22 @@ class TreeBatches:
   def __init__(self, config: Config, tree, usable, lengths, skipped=(), host=(0, 1)):
     self.config, self.tree, self.host = config, tree, host
     self.usable, self.lengths, self.skipped = np.asarray(usable), np.asarray(lengths), list(skipped)
-    size = config.tree.batch
+    size = config.task.tree.batch
     self.per_epoch = len(self.usable) // size
     if not self.per_epoch:
       raise BadInput(
-        f'{config.tree.root}: {len(self.usable)} clips can be used, and a batch takes {size}: '
-        'give more, or a smaller tree.batch'
+        f'{config.task.tree.root}: {len(self.usable)} clips can be used, and a batch takes {size}: '
+        'give more, or a smaller task.tree.batch'
       )
     if size % host[1]:
-      raise BadInput(f'{host[1]} hosts cannot share a batch of {size} clips: change tree.batch')
+      raise BadInput(f'{host[1]} hosts cannot share a batch of {size} clips: change task.tree.batch')
 
   def __len__(self) -> int:
     return self.per_epoch * 1_000_000  # epochs without end
 
   def members(self, index: int) -> np.ndarray:
     """Which of `usable` batch `index` holds, on every host; the longest in phonemes first."""
-    size, drawn = self.config.tree.batch, self.config.tree.drawn
+    size, drawn = self.config.task.tree.batch, self.config.task.tree.drawn
     epoch, place = divmod(int(index), self.per_epoch)
     group, part = divmod(place, drawn)
     chosen = self._order(epoch)[group * size * drawn : (group + 1) * size * drawn]
@@ -62,7 +62,7 @@ class TreeBatches:
     """Padded lengths of batch `index`."""
     members = self.members(index)
     longest = self.lengths[members].max(0)
-    return bucket(longest, len(members)) if self.config.tree.buckets else _exact(longest, len(members))
+    return bucket(longest, len(members)) if self.config.task.tree.buckets else _exact(longest, len(members))
 
   def __getitem__(self, index: int) -> dict[str, np.ndarray]:
     members, shape = self.members(index), self.shape(index)
@@ -70,7 +70,7 @@ class TreeBatches:
     rows = len(members) // count
     mine = self.usable[members[number * rows : (number + 1) * rows]]
     items = [self.tree.item(int(i), np.random.default_rng([self.config.seed, epoch, int(i)])) for i in mine]
-    return lay_out(items, shape, max(self.config.tree.exemplars, 1))
+    return lay_out(items, shape, max(self.config.task.tree.exemplars, 1))
 
   def iterator(self, workers: int = 0) -> Batches:
     """All batches from the first; its state can be saved and restored."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dubber_jax.authentic_dubber.model import PublishedConfig
+from dubber_jax.authentic_dubber.config import PublishedConfig
 from dubber_jax.errors import BadInput
 
 PARAMS, STATS = ('params',), ('batch_stats',)

@@ -30,7 +30,7 @@ class FFTBlock(nn.Module):
     def finish(name, y):
       y = LayerNorm(name=f'{name}_norm')(y)
       if condition_bc is not None:
-        y = AdaptiveLayerNorm(around=0.0, name=f'{name}_style')(y, condition_bc)
+        y = AdaptiveLayerNorm(gain_offset=0.0, name=f'{name}_style')(y, condition_bc)
       return jnp.where(mask_bt[..., None], y, 0.0)
 
     looked, _ = Attention(self.heads, width, width, out_bias=True, name='attention')(x_btd, x_btd, mask_bt, train=train)

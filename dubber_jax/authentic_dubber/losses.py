@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from dubber_jax.actor.losses import mean_where
-from dubber_jax.authentic_dubber.optimizer import published_optimizer
 from dubber_jax.authentic_dubber.config import PublishedLossConfig
+from dubber_jax.authentic_dubber.optimizer import published_optimizer
 from dubber_jax.config import Config
 from dubber_jax.nn.fast_dropout import dropout_key
+from dubber_jax.nn.masks import length_mask, masked_mean
 from dubber_jax.nn.scan import Stacking
 from dubber_jax.training.precision import in_precision
 from dubber_jax.training.task import Task
@@ -47,12 +47,12 @@ def published_losses(outputs: dict, batch: dict, weights: PublishedLossConfig | 
   it is 5 ln 8, and it cannot fall below 6.37.
   """
   weights = weights or PublishedLossConfig()
-  valid_bt1 = (jnp.arange(batch['mel'].shape[1]) < batch['mel_length'][:, None])[..., None]
-  losses = {name: mean_where(jnp.abs(outputs[name] - batch['mel']), valid_bt1) for name in ('mel', 'finished')}
+  valid_bt1 = length_mask(batch['mel_length'], batch['mel'].shape[1])[..., None]
+  losses = {name: masked_mean(jnp.abs(outputs[name] - batch['mel']), valid_bt1) for name in ('mel', 'finished')}
   losses['speaker'] = (1.0 - cosine(outputs['utterance_style'], batch['speaker'])).mean()
-  spoken_bn = jnp.arange(batch['durations'].shape[1]) < batch['phoneme_length'][:, None]
+  spoken_bn = length_mask(batch['phoneme_length'], batch['durations'].shape[1])
   log_durations = jnp.log(batch['durations'] + 1.0)
-  losses['duration'] = mean_where(jnp.square(outputs['log_durations'] - log_durations), spoken_bn)
+  losses['duration'] = masked_mean(jnp.square(outputs['log_durations'] - log_durations), spoken_bn)
   rate_b = diagonal_share(outputs['alignment'], batch['phoneme_length'], batch['lip_length'], weights.band)
   losses['diagonal'] = -jnp.log(rate_b.mean())
   entropy = optax.softmax_cross_entropy_with_integer_labels(outputs['emotion'], batch['emotion'])
@@ -82,7 +82,7 @@ def diagonal_band(
   first_bn = jnp.trunc(jnp.maximum(center_bn - reach_b1, 0.0))[..., None]
   end_bn = jnp.trunc(center_bn + reach_b1)[..., None]
   frame_l = jnp.arange(lips)
-  spoken_bn1 = (jnp.arange(phonemes) < phoneme_length_b[:, None])[..., None]
+  spoken_bn1 = length_mask(phoneme_length_b, phonemes)[..., None]
   return (frame_l >= first_bn) & (frame_l < end_bn) & spoken_bn1
 
 
@@ -92,7 +92,7 @@ def diagonal_share(
   """(B,): how much of the attention lies in the band."""
   phonemes, lips = alignment_bnl.shape[1:]
   band_bnl = diagonal_band(phonemes, lips, phoneme_length_b, lip_length_b, part)
-  valid_bnl = (jnp.arange(phonemes) < phoneme_length_b[:, None])[..., None]
-  valid_bnl = valid_bnl & (jnp.arange(lips) < lip_length_b[:, None, None])
+  valid_bnl = length_mask(phoneme_length_b, phonemes)[..., None]
+  valid_bnl = valid_bnl & length_mask(lip_length_b, lips)[:, None]
   attended_bnl = jnp.where(valid_bnl, alignment_bnl, 0.0)
   return (attended_bnl * band_bnl).sum((1, 2)) / attended_bnl.sum((1, 2))

@@ -23,17 +23,19 @@ import numpy as np
 from dubber_jax.actor.emotion_fusion import EmotionHead
 from dubber_jax.actor.length_regulator import LengthRegulator
 from dubber_jax.authentic_dubber.aggregator import ConcatAggregator
+from dubber_jax.authentic_dubber.config import PublishedConfig
 from dubber_jax.authentic_dubber.crossmodal import CrossModalTransformer
 from dubber_jax.authentic_dubber.duration import PointwiseDurationPredictor, spread_over_slot
 from dubber_jax.authentic_dubber.fft import FFTStack
 from dubber_jax.authentic_dubber.lip_alignment import FocusedLipTextAttention, PositionedLipEncoder
 from dubber_jax.authentic_dubber.postnet import Postnet
-from dubber_jax.authentic_dubber.style import DownsamplingEncoder, MelStyleEncoder, before, utterance_style
+from dubber_jax.authentic_dubber.style import DownsamplingEncoder, MelStyleEncoder, utterance_style
 from dubber_jax.authentic_dubber.text_encoder import FFTTextEncoder
-from dubber_jax.config import DirectorConfig, PublishedConfig
+from dubber_jax.director.config import DirectorConfig
 from dubber_jax.director.graphs import EmotionGraphs
 from dubber_jax.errors import BadInput
 from dubber_jax.nn.fast_dropout import dropout_key
+from dubber_jax.nn.masks import length_mask
 from dubber_jax.nn.scan import Stacking
 from dubber_jax.types import MEL_BANDS, MODALITIES
 
@@ -62,7 +64,7 @@ class Fusion(nn.Module):
       dropout=0.2 * rate,
       stacking=self.stacking,
       name='text',
-    )(ids_bn, before(length_b, ids_bn.shape[1]), train)
+    )(ids_bn, length_mask(length_b, ids_bn.shape[1]), train)
     extent_b = extent(c, reference_length_b)
     style = MelStyleEncoder(c.width, dropout=0.1 * rate, name='style')(
       reference_brm, reference_length_b, extent_b, train
@@ -107,8 +109,8 @@ class PublishedDirectorActor(nn.Module):
     outputs = self.fusion(
       batch['phonemes'], batch['phoneme_length'], batch['reference'], batch['reference_length'], train
     )
-    mask_bn = before(batch['phoneme_length'], batch['phonemes'].shape[1])
-    lip_mask_bl = before(batch['lip_length'], batch['lips'].shape[1])
+    mask_bn = length_mask(batch['phoneme_length'], batch['phonemes'].shape[1])
+    lip_mask_bl = length_mask(batch['lip_length'], batch['lips'].shape[1])
     lips = self.lips(batch['lips'], lip_mask_bl, train)
     context, alignment, _ = self.lip_text(outputs['text'], mask_bn, lips, lip_mask_bl, train)
     log_durations = self.duration(context, mask_bn, train)
@@ -130,11 +132,11 @@ class PublishedDirectorActor(nn.Module):
       felt = aggregate(felt, stage, jnp.ones(stage.shape[:2], bool), train)
       stages.append(felt)
     emotion = jax.nn.softmax(self.emotion(felt, regulated_bt))
-    mask_bt = before(mel_length_b, num_frames)
+    mask_bt = length_mask(mel_length_b, num_frames)
     joined = self.join(jnp.concatenate([frames, felt], axis=-1))
     decoded = self.decoder(joined, mask_bt, batch['speaker'], train)
     mel = self.mel(decoded)
-    exists_bt = before(extent(self.config, mel_length_b), num_frames)
+    exists_bt = length_mask(extent(self.config, mel_length_b), num_frames)
     finished = self.postnet(mel, batch['speaker'], exists_bt, train)
     return {
       'frames': frames,

@@ -23,7 +23,7 @@ class Postnet(nn.Module):
   def __call__(self, mel_btm, speaker_bc, exists_bt, train: bool = False) -> jax.Array:
     bands = mel_btm.shape[-1]
     drop = nn.Dropout(self.dropout, deterministic=not train)
-    style = AdaptiveLayerNorm(around=0.0, name='style')
+    style = AdaptiveLayerNorm(gain_offset=0.0, name='style')
     x = mel_btm
     for i in range(self.layers):
       last = i == self.layers - 1

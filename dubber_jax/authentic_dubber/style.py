@@ -4,15 +4,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from dubber_jax.actor.style_encoder import mish
 from dubber_jax.nn.attention import Attention
 from dubber_jax.nn.convolution import ConvGLU
+from dubber_jax.nn.masks import length_mask
 from dubber_jax.nn.norms import TimeBatchNorm
-
-
-def before(length_b: jax.Array, size: int) -> jax.Array:
-  """(B,) int -> (B, size) bool: the positions below each length."""
-  return jnp.arange(size) < length_b[:, None]
 
 
 class MelStyleEncoder(nn.Module):
@@ -31,13 +26,13 @@ class MelStyleEncoder(nn.Module):
   def __call__(self, mel_brm, length_b, extent_b, train: bool = False) -> jax.Array:
     frames = mel_brm.shape[1]
     drop = nn.Dropout(self.dropout, deterministic=not train)
-    exists = before(extent_b, frames)
+    exists = length_mask(extent_b, frames)
     x = mel_brm
     for i in range(2):
-      x = drop(mish(nn.Dense(self.width, name=f'spectral_{i}')(x)))
+      x = drop(jax.nn.mish(nn.Dense(self.width, name=f'spectral_{i}')(x)))
     for i in range(2):
       x = ConvGLU(self.kernel, self.dropout, name=f'temporal_{i}')(x, exists, train)
-    mask_br = before(length_b, frames)
+    mask_br = length_mask(length_b, frames)
     x = jnp.where(mask_br[..., None], x, 0.0)
     # Divided by the root of the whole width, not of a head's, as in the released code.
     attention = Attention(
@@ -59,7 +54,7 @@ class DownsamplingEncoder(nn.Module):
   def __call__(self, style_brd, extent_b, train: bool = False) -> tuple[jax.Array, jax.Array]:
     x = style_brd
     for i, width in enumerate(self.widths):
-      exists = before(extent_b, x.shape[1])
+      exists = length_mask(extent_b, x.shape[1])
       x = nn.relu(nn.Conv(width, (self.kernel,), name=f'conv_{i}')(x * exists[..., None]))
       x = TimeBatchNorm(name=f'norm_{i}')(x, exists, train)
       x = nn.Dropout(self.dropout, deterministic=not train)(x)
@@ -72,5 +67,5 @@ class DownsamplingEncoder(nn.Module):
 def utterance_style(local_bvd: jax.Array, length_b: jax.Array) -> jax.Array:
   """Mean of the local style over the item's own frames (16 a step, at least one step): (B, V, D) -> (B, D)."""
   steps_b = jnp.maximum(length_b // 16, 1)
-  weight = before(steps_b, local_bvd.shape[1])[..., None]
+  weight = length_mask(steps_b, local_bvd.shape[1])[..., None]
   return (local_bvd * weight).sum(1) / steps_b[:, None]

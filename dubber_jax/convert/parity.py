@@ -32,7 +32,7 @@ from dubber_jax.authentic_dubber.losses import diagonal_band, diagonal_share, pu
 from dubber_jax.authentic_dubber.model import Fusion, PublishedConfig, PublishedDirectorActor, synthesize
 from dubber_jax.authentic_dubber.optimizer import learning_rate, published_optimizer
 from dubber_jax.authentic_dubber.postnet import Postnet
-from dubber_jax.authentic_dubber.style import DownsamplingEncoder, MelStyleEncoder, before, utterance_style
+from dubber_jax.authentic_dubber.style import DownsamplingEncoder, MelStyleEncoder, utterance_style
 from dubber_jax.authentic_dubber.text_encoder import FFTTextEncoder
 from dubber_jax.convert.fixtures import Fixture, read_fixture
 from dubber_jax.convert.vocoders import parity_outputs
@@ -41,13 +41,14 @@ from dubber_jax.director.graphs import EmotionGraphs, relations
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import filterbank, mel_spectrogram
 from dubber_jax.nn.graph_attention import RelationalGraphAttention
+from dubber_jax.nn.masks import length_mask
 from dubber_jax.script.g2p import published_ids
 from dubber_jax.script.symbols import ARPABET_87
 from dubber_jax.types import MODALITIES
 
 
 @dataclasses.dataclass(frozen=True)
-class Row:
+class OutputComparison:
   """One output: the largest difference, and by how much of the tolerance (1 or less is within)."""
 
   output: str
@@ -60,7 +61,7 @@ class Row:
     return self.share <= 1.0
 
 
-def compare(path: str | Path) -> list[Row]:
+def compare(path: str | Path) -> list[OutputComparison]:
   """Computes what the fixture's stem names and compares every output that it holds.
 
   Integers, booleans and text must be equal. Raises BadInput for a damaged fixture and for one of a module or with
@@ -75,7 +76,7 @@ def compare(path: str | Path) -> list[Row]:
     raise BadInput(f'{path}: no module is called {stem!r}; known are {", ".join(sorted(MODULES))}')
   if not fixture.outputs:
     raise BadInput(f'{path}: no outputs (out/...) are in it; the file is damaged')
-  fixture = dataclasses.replace(fixture, config=PUBLISHED.get(module, {}) | fixture.config)
+  fixture = dataclasses.replace(fixture, config=PUBLISHED_SETTINGS.get(module, {}) | fixture.config)
   try:
     with jax.default_matmul_precision('highest'):
       computed = MODULES[module](fixture)
@@ -93,16 +94,16 @@ def compare(path: str | Path) -> list[Row]:
   atol, rtol = TOLERANCES[f'{module}_full' if full else module]
   margins = _gradient_margins(fixture)
   rows = [
-    _row(name, np.asarray(computed[name]), reference, margins.get(name, atol + rtol * _magnitude(reference)))
+    _compare_output(name, np.asarray(computed[name]), reference, margins.get(name, atol + rtol * _magnitude(reference)))
     for name, reference in fixture.outputs.items()
     if name != 'grad_names'
   ]
   if any(row.output in margins and not row.within for row in rows):
     with jax.default_matmul_precision('highest'), jax.enable_x64(True):
-      exact = _whole(fixture, np.float64)
+      exact = _whole_model(fixture, np.float64)
     for i, row in enumerate(rows):
       if row.output in margins and not row.within:
-        share = _row(row.output, np.asarray(exact[row.output]), fixture.outputs[row.output], margins[row.output]).share
+        share = _compare_output(row.output, np.asarray(exact[row.output]), fixture.outputs[row.output], margins[row.output]).share
         rows[i] = dataclasses.replace(row, exact_share=share)
   return rows
 
@@ -137,22 +138,22 @@ def _gradient_names(fixture: Fixture) -> list[str]:
   return [n.decode() if isinstance(n, bytes) else str(n) for n in names_given]
 
 
-def _row(name: str, ours: np.ndarray, reference: np.ndarray, margin) -> Row:
+def _compare_output(name: str, ours: np.ndarray, reference: np.ndarray, margin) -> OutputComparison:
   if ours.shape != reference.shape:
-    return Row(f'{name}: shape {ours.shape}, not {reference.shape}', np.inf, np.inf)
+    return OutputComparison(f'{name}: shape {ours.shape}, not {reference.shape}', np.inf, np.inf)
   if not reference.size:
-    return Row(name, 0.0, 0.0)
+    return OutputComparison(name, 0.0, 0.0)
   if reference.dtype.kind == 'U':
     wrong = float((ours != reference).sum())
-    return Row(name, wrong, np.inf if wrong else 0.0)
+    return OutputComparison(name, wrong, np.inf if wrong else 0.0)
   error = np.abs(np.float64(ours) - np.float64(reference))
   if reference.dtype.kind in 'iub':
-    return Row(name, float(error.max()), np.inf if error.any() else 0.0)
+    return OutputComparison(name, float(error.max()), np.inf if error.any() else 0.0)
   share = error / np.maximum(margin, 1e-30)
-  return Row(name, float(error.max()), float(share.max()) if np.isfinite(share).all() else np.inf)
+  return OutputComparison(name, float(error.max()), float(share.max()) if np.isfinite(share).all() else np.inf)
 
 
-def _layer(variables: dict, name: str, number: int) -> dict:
+def _layer_params(variables: dict, name: str, number: int) -> dict:
   return {'params': jax.tree.map(lambda w: w[number], variables['params'][name])}
 
 
@@ -205,8 +206,8 @@ def _aggregator(f: Fixture) -> dict:
 
 def _lip_text_attention(f: Fixture) -> dict:
   variables = names.to_ours(list(names.lip_text_attention('', ())), f.weights)
-  text_mask = before(jnp.asarray(f.inputs['src_len']), f.inputs['text'].shape[1])
-  lip_mask = before(jnp.asarray(f.inputs['lip_len']), f.inputs['lip'].shape[1])
+  text_mask = length_mask(jnp.asarray(f.inputs['src_len']), f.inputs['text'].shape[1])
+  lip_mask = length_mask(jnp.asarray(f.inputs['lip_len']), f.inputs['lip'].shape[1])
   context, alignment, heads = FocusedLipTextAttention(f.config['n_head']).apply(
     variables, f.inputs['text'], text_mask, f.inputs['lip'], lip_mask
   )
@@ -223,14 +224,14 @@ def _lip_text_attention(f: Fixture) -> dict:
 
 def _lip_encoder(f: Fixture) -> dict:
   variables = names.to_ours(list(names.lip_encoder('', (), f.config['layers'])), f.weights)
-  mask = before(jnp.asarray(f.inputs['lip_len']), f.inputs['lip'].shape[1])
+  mask = length_mask(jnp.asarray(f.inputs['lip_len']), f.inputs['lip'].shape[1])
   y = PositionedLipEncoder(layers=f.config['layers']).apply(variables, f.inputs['lip'], mask)
   return {'y': y, 'pos_first4': interleaved_sinusoids(4, f.config['d'])}
 
 
 def _duration_length(f: Fixture) -> dict:
   variables = names.to_ours(list(names.duration_predictor('duration_predictor.', ())), f.weights)
-  mask = before(jnp.asarray(f.inputs['src_len']), f.inputs['x'].shape[1])
+  mask = length_mask(jnp.asarray(f.inputs['src_len']), f.inputs['x'].shape[1])
   log_d = PointwiseDurationPredictor().apply(variables, f.inputs['ctx'], mask)
   durations, unrounded = spread_over_slot(log_d, jnp.asarray(f.inputs['mel_len']))
   regulator = LengthRegulator(place=False)
@@ -252,7 +253,7 @@ def _duration_length(f: Fixture) -> dict:
 
 def _first_block(variables, heads, x, mask, condition=None) -> dict:
   """What the first block of a stack gives, and its attention sublayer (padding not yet zeroed) and style norm."""
-  block = _layer(variables, 'block', 0)
+  block = _layer_params(variables, 'block', 0)
   filters = block['params']['up']['bias'].shape[0]
   y, state = FFTBlock(heads, filters).apply(block, x, mask, condition, capture_intermediates=True)
   inner = state['intermediates']
@@ -264,7 +265,7 @@ def _first_block(variables, heads, x, mask, condition=None) -> dict:
 
 def _text_encoder(f: Fixture) -> dict:
   variables = names.to_ours(list(names.text_encoder('', (), f.config['layers'])), f.weights)
-  mask = before(jnp.asarray(f.inputs['src_len']), f.inputs['ids'].shape[1])
+  mask = length_mask(jnp.asarray(f.inputs['src_len']), f.inputs['ids'].shape[1])
   encoder = FFTTextEncoder(layers=f.config['layers'], heads=f.config['heads'])
   y, state = encoder.apply(variables, f.inputs['ids'], mask, capture_intermediates=True)
   x = state['intermediates']['project']['__call__'][0]
@@ -275,7 +276,7 @@ def _text_encoder(f: Fixture) -> dict:
 def _decoder_saln(f: Fixture) -> dict:
   variables = names.to_ours(list(names.fft_stack('', (), f.config['layers'], style=True)), f.weights)
   x, speaker = f.inputs['x'], jnp.asarray(f.inputs['spk'])
-  mask = before(jnp.asarray(f.inputs['mel_len']), x.shape[1])
+  mask = length_mask(jnp.asarray(f.inputs['mel_len']), x.shape[1])
   stack = FFTStack(f.config['layers'], f.config['heads'], f.config['filter'])
   y = stack.apply(variables, x, mask, speaker)
   return {'y': y} | _first_block(variables, f.config['heads'], x, mask, speaker)
@@ -305,7 +306,7 @@ def _mel_style(f: Fixture) -> dict:
   inner = state['intermediates']
   local, _ = DownsamplingEncoder().apply({c: tree['local'] for c, tree in variables.items()}, style, extent)
   temporal = inner['temporal_1']['__call__'][0]
-  masked = jnp.where(before(length, mel.shape[1])[..., None], temporal, 0.0)
+  masked = jnp.where(length_mask(length, mel.shape[1])[..., None], temporal, 0.0)
   return {
     'style': style,
     'local': local,
@@ -347,7 +348,7 @@ def _fusion(f: Fixture) -> dict:
   )
   return {
     'feature': out['styled'],
-    'src_mask': ~before(length, f.inputs['text'].shape[1]),
+    'src_mask': ~length_mask(length, f.inputs['text'].shape[1]),
     'utterance_style': out['utterance_style'],
     'text_encoder': out['text'],
     'cross_time_first': out['cross'].swapaxes(0, 1),
@@ -377,7 +378,7 @@ def published_batch(inputs: dict) -> dict:
   return batch
 
 
-LOSSES = {
+LOSS_NAMES = {
   'total': 'total',
   'mel': 'mel',
   'mel_post': 'finished',
@@ -388,7 +389,7 @@ LOSSES = {
 }
 
 
-def _whole(f: Fixture, dtype=np.float32) -> dict:
+def _whole_model(f: Fixture, dtype=np.float32) -> dict:
   train = f.config.get('mode') == 'train'
   if train and f.config.get('dropout', 0):
     raise BadInput(f'dropout {f.config["dropout"]} is drawn at random and cannot be repeated; only 0 can')
@@ -431,12 +432,12 @@ def _whole(f: Fixture, dtype=np.float32) -> dict:
     'mel_mask': ~out['mask'],
     'attn': out['alignment'],
     'emotion_probs': out['emotion'],
-    'src_mask': ~before(batch['phoneme_length'], batch['phonemes'].shape[1]),
-    'lip_mask': ~before(batch['lip_length'], batch['lips'].shape[1]),
+    'src_mask': ~length_mask(batch['phoneme_length'], batch['phonemes'].shape[1]),
+    'lip_mask': ~length_mask(batch['lip_length'], batch['lips'].shape[1]),
   }
   for i in range(3):
     outputs |= {f't_graph{i + 1}': out['nodes'][i], f't_agg{i + 1}': out['felt'][i]}
-  outputs |= {f'loss_{theirs}': losses[ours] for theirs, ours in LOSSES.items()}
+  outputs |= {f'loss_{theirs}': losses[ours] for theirs, ours in LOSS_NAMES.items()}
   if any(name.startswith('i_') for name in f.outputs):
     take = synthesize(config, variables, batch)
     outputs |= {
@@ -475,7 +476,7 @@ def _losses(f: Fixture) -> dict:
 
   outputs = {ours[name]: given[name] for name in ours}
   grads, losses = jax.jit(jax.grad(total, has_aux=True))(outputs)
-  outputs = {theirs: losses[name] for theirs, name in LOSSES.items()}
+  outputs = {theirs: losses[name] for theirs, name in LOSS_NAMES.items()}
   return outputs | {f'grad_{theirs}': grads[name] for theirs, name in ours.items()}
 
 
@@ -579,7 +580,7 @@ MODULES: dict[str, Callable[[Fixture], dict]] = {
   'mel_style': _mel_style,
   'crossmodal': _crossmodal,
   'fusion': _fusion,
-  'whole': _whole,
+  'whole': _whole_model,
   'losses': _losses,
   'diagonal_loss': _diagonal_loss,
   'optimizer': _optimizer,
@@ -590,7 +591,7 @@ MODULES: dict[str, Callable[[Fixture], dict]] = {
 }
 
 # What a cfg that does not say otherwise means. Depths of fusion and whole stand in PublishedConfig.
-PUBLISHED = {
+PUBLISHED_SETTINGS = {
   'rgat': {'heads': 2, 'num_relation': 4},
   'graphs': {'K': [3]},
   'lip_text_attention': {'n_head': 8},

@@ -1,12 +1,13 @@
-"""The critic: what the director hears in a take, from its mel, before any of it is made sound.
+"""Critic: CTC phone recognizer with five score heads (emotion, naturalness, speaker similarity, AV sync,
+intelligibility), differentiable in the mel.
 
-One small convolutional ear writes down what was said (connectionist temporal classification) and at what pitch. On it
-rest five opinions: the emotion, how natural it is, whether it is this voice, whether it goes with the mouth, and the
-words themselves. All of them are differentiable.
+One small convolutional encoder gives phone posteriors (connectionist temporal classification) and F0 classes; the heads
+use its outputs and the mel. The director ranks takes by the scores before any take is vocoded.
 
-The emotion is heard in how far each phoneme departs from how this voice says it plainly: in its spectrum, pitch,
-loudness and length. What the words are is taken out beforehand, since an ear taught two sentences would otherwise know
-emotions by words. No judge of `evaluation` has these features, this form, or speakers that it learned from.
+The emotion head sees residuals alone: how far each phoneme's spectrum, F0, level and duration are from a neutral
+template of the same phoneme in the same voice. Without that, an encoder trained on acted corpora of two sentences would
+predict the emotion from the text. No judge in `evaluation` shares these features, this architecture or training
+speakers.
 """
 
 from dataclasses import dataclass
@@ -18,40 +19,47 @@ import numpy as np
 
 from dubber_jax.nn.alignment import frame_to_phoneme
 from dubber_jax.nn.convolution import ConvNeXtBlock, TimeConv
+from dubber_jax.nn.masks import frame_mask
+from dubber_jax.nn.pitch_classes import PitchClasses
 from dubber_jax.script.symbols import ARPABET_87, SILENCES, SYMBOLS
 from dubber_jax.types import EMOTIONS, HOP, LIP_RATE, MEL_BANDS, SAMPLE_RATE
 
-STEP = 2  # mel frames that the ear takes at once
-PHONES = ('',) + tuple(sorted({s.rstrip('012') for s in ARPABET_87 if s not in SILENCES}))  # the blank first
-PHONE_OF = np.array([PHONES.index(s.rstrip('012')) if s[0] == '@' and s not in SILENCES else 0 for s in SYMBOLS])
-COEFFICIENTS = 12  # of a cosine transform, by which a departure from the usual spectrum is described
-LOWEST, PITCH_CLASSES, SEMITONES = 50.0, 96, 0.5  # Hz of the first class of pitch; how many; how wide each is
-OPENING = 80  # where lips (82,) have the mouth's opening; its width is next
+SUBSAMPLING = 2  # mel frames for each encoder step
+PHONES = ('',) + tuple(sorted({s.rstrip('012') for s in ARPABET_87 if s not in SILENCES}))  # the CTC blank first
+PHONE_OF = np.array(  # (symbols,): phone class of each symbol, 0 for silence and punctuation
+  [PHONES.index(s.rstrip('012')) if s[0] == '@' and s not in SILENCES else 0 for s in SYMBOLS]
+)
+DCT_COEFFICIENTS = 12  # of a spectral residual
+PITCH = PitchClasses(per_octave=24.0)  # half a semitone each, 50 to 777 Hz
+OPENING = 80  # index of the mouth opening in lips (82,); the mouth width follows it
 
 
 @dataclass(frozen=True)
 class CriticSizes:
-  """Of the networks. `embedding` is that of a voice."""
+  """Sizes of the networks: encoder width and depth, width of a score head, and of the speaker embedding.
+
+  The field names are the keys of config.json.
+  """
 
   width: int = 128
   layers: int = 4
-  opinion: int = 64
+  opinion: int = 64  # width of each score head
   embedding: int = 96
   dropout: float = 0.3
 
 
 class Critic(nn.Module):
-  """What is heard in takes. `batch` has, for B items of T mel frames (even) and N phonemes,
+  """Scores, phone logits and F0 of takes. `batch` has, for B items of T mel frames (even) and N phonemes,
 
     mel (B, T, 80)          phonemes, durations (B, N) int, 0 is padding; durations add up to the item's frames
-    reference (B, R, 80), reference_mask (B, R): plain speech of the voice, R even
-    lips (B, L, 82), lip_mask (B, L): the mouth at 25 frames a second, where it was seen
+    reference (B, R, 80), reference_mask (B, R): neutral speech of the same voice, R even
+    lips (B, L, 82), lip_mask (B, L): lip landmarks at 25 frames a second, and where they were tracked
 
   -> a dictionary: `phones` logits (B, T/2, 40), blank first; `pitch` logits (B, T/2, 96) and `voicing` logit;
-  `emotion` logits (B, 8); `natural` (B,), 1 for a recording and 0 for one spoilt altogether; `voice` and
-  `reference_voice` (B, 96), unit vectors; `together` (B,), a logit of mouth and sound going together; `usual`
-  (B, T, 80) and `usual_length` (B, N), how the voice would have said each phoneme plainly; `height` (B, T/2) of the
-  pitch, semitones above 50 Hz, and `voiced`, from 0 to 1.
+  `emotion` logits (B, 8); `naturalness` (B,), logit of recorded against fully degraded speech; `speaker_embedding` and
+  `reference_embedding` (B, 96), unit vectors; `av_sync` (B,), logit of lips and sound being in sync; `neutral_template`
+  (B, T, 80) log mel and `neutral_log_duration` (B, N), of the same phonemes in neutral speech of this voice;
+  `f0_semitones` (B, T/2) above 50 Hz, and `voiced`, the probability of voicing.
   """
 
   sizes: CriticSizes = CriticSizes()
@@ -59,65 +67,77 @@ class Critic(nn.Module):
   @nn.compact
   def __call__(self, batch, train: bool = False):
     s = self.sizes
-    hear, who = AcousticEncoder(s.width, s.layers, name='Ear_0'), StatsPooling(s.embedding, name='Pool_0')
-    mask_bt = jnp.arange(batch['mel'].shape[1]) < batch['durations'].sum(1, keepdims=True)
-    mel_btm = (batch['mel'] + 5.0) / 2.5  # about unit size
+    # Parameter names are those of stored checkpoints: Ear_0, Pool_0, natural, together, usual_*.
+    encoder, pool = AcousticEncoder(s.width, s.layers, name='Ear_0'), StatsPooling(s.embedding, name='Pool_0')
+    mask_bt = frame_mask(batch['durations'], batch['mel'].shape[1])
+    mel_btm = (batch['mel'] + 5.0) / 2.5  # to about unit variance
     reference_brm = (batch['reference'] + 5.0) / 2.5
-    hidden, phones, pitch, voicing = hear(mel_btm, mask_bt)
-    known, _, known_pitch, known_voicing = hear(reference_brm, batch['reference_mask'])
-    half, known_half = mask_bt[:, ::STEP], batch['reference_mask'][:, ::STEP]
-    voice, reference_voice = (unit(nn.tanh(who(x, m))) for x, m in ((hidden, half), (known, known_half)))
+    hidden, phones, pitch, voicing = encoder(mel_btm, mask_bt)
+    reference_hidden, _, reference_pitch, reference_voicing = encoder(reference_brm, batch['reference_mask'])
+    half, reference_half = mask_bt[:, ::SUBSAMPLING], batch['reference_mask'][:, ::SUBSAMPLING]
+    speaker_embedding = unit(nn.tanh(pool(hidden, half)))
+    reference_embedding = unit(nn.tanh(pool(reference_hidden, reference_half)))
 
-    # The voice's own: its mean spectrum while it speaks, and its pitch.
+    # Speaker normalization: mean spectrum and mean F0 of the reference while it is spoken.
     spoken = batch['reference_mask'] * nn.sigmoid(4.0 * (reference_brm.mean(-1) + 1.0))
     spectrum = (reference_brm * spoken[..., None]).sum(1) / jnp.maximum(spoken.sum(1), 1.0)[:, None]
-    height = mean_semitones(pitch)
-    voiced, known_voiced = nn.sigmoid(voicing) * half, nn.sigmoid(known_voicing) * known_half
-    at = (mean_semitones(known_pitch) * known_voiced).sum(1) / jnp.maximum(known_voiced.sum(1), 1.0)
+    f0_semitones = PITCH.expected_semitones(pitch)
+    voiced, reference_voiced = nn.sigmoid(voicing) * half, nn.sigmoid(reference_voicing) * reference_half
+    reference_f0 = (PITCH.expected_semitones(reference_pitch) * reference_voiced).sum(1)
+    reference_f0 = reference_f0 / jnp.maximum(reference_voiced.sum(1), 1.0)
 
     path_btn = frame_to_phoneme(batch['durations'], mask_bt.shape[1])
-    said_bn = jax.nn.one_hot(jnp.asarray(PHONE_OF)[batch['phonemes']], len(PHONES))
-    usual_spectrum = self.param('usual_spectrum', nn.initializers.zeros, (len(PHONES), MEL_BANDS))
-    usual_length = said_bn @ self.param('usual_length', nn.initializers.constant(2.0), (len(PHONES),))
-    usual_btm = spectrum[:, None] + path_btn @ (said_bn @ usual_spectrum)
-    apart_btm = jnp.clip(mel_btm - jax.lax.stop_gradient(usual_btm), -2.0, 2.0) * mask_bt[..., None]
-    longer_bn = jnp.log(batch['durations'] + 1.0) - jax.lax.stop_gradient(usual_length)
-    speech_bt = (path_btn @ (1.0 - said_bn[..., :1]))[..., 0]
+    phone_bnp = jax.nn.one_hot(jnp.asarray(PHONE_OF)[batch['phonemes']], len(PHONES))
+    template_spectrum = self.param('usual_spectrum', nn.initializers.zeros, (len(PHONES), MEL_BANDS))
+    template_log_duration = phone_bnp @ self.param('usual_length', nn.initializers.constant(2.0), (len(PHONES),))
+    template_btm = spectrum[:, None] + path_btn @ (phone_bnp @ template_spectrum)
+    residual_btm = jnp.clip(mel_btm - jax.lax.stop_gradient(template_btm), -2.0, 2.0) * mask_bt[..., None]
+    log_duration_residual_bn = jnp.log(batch['durations'] + 1.0) - jax.lax.stop_gradient(template_log_duration)
+    speech_bt = (path_btn @ (1.0 - phone_bnp[..., :1]))[..., 0]
 
-    def pairs(x):  # (B, T, ...) -> (B, T/2, ...)
-      return x.reshape(x.shape[0], -1, STEP, *x.shape[2:]).mean(2)
+    def subsample(x):  # (B, T, ...) -> (B, T/2, ...), means
+      return x.reshape(x.shape[0], -1, SUBSAMPLING, *x.shape[2:]).mean(2)
 
-    rise = (height - at[:, None]) / 6.0
-    told = [pairs(apart_btm) @ dct_basis(), (rise * voiced)[..., None], (jnp.square(rise) * voiced)[..., None]]
-    told += [voiced[..., None], pairs(path_btn @ longer_bn[..., None])]
+    relative_f0 = (f0_semitones - reference_f0[:, None]) / 6.0
+    features = [
+      subsample(residual_btm) @ dct_basis(),
+      (relative_f0 * voiced)[..., None],
+      (jnp.square(relative_f0) * voiced)[..., None],
+      voiced[..., None],
+      subsample(path_btn @ log_duration_residual_bn[..., None]),
+    ]
     emotion = ScoreHead(s.opinion, len(EMOTIONS), s.dropout, name='emotion')(
-      jnp.concatenate(told, axis=-1), pairs(speech_bt) * half, train
+      jnp.concatenate(features, axis=-1), subsample(speech_bt) * half, train
     )
-    texture = jnp.concatenate([pairs(mel_btm), pairs(jnp.abs(jnp.diff(mel_btm, axis=1, append=mel_btm[:, -1:])))], -1)
-    texture = jnp.concatenate([texture, pairs(jnp.abs(jnp.diff(mel_btm, axis=2))), rise[..., None]], axis=-1)
-    natural = ScoreHead(s.opinion, 1, s.dropout, name='natural')(texture, half, train)[:, 0]
+    slopes = (jnp.diff(mel_btm, axis=1, append=mel_btm[:, -1:]), jnp.diff(mel_btm, axis=2))  # over time, over bands
+    texture = [subsample(x) for x in (mel_btm, *map(jnp.abs, slopes))]
+    slopes = (jnp.diff(mel_btm, axis=1, append=mel_btm[:, -1:]), jnp.diff(mel_btm, axis=2))  # over time, over bands
+    texture = [subsample(x) for x in (mel_btm, *map(jnp.abs, slopes))]
+    texture = jnp.concatenate([*texture, relative_f0[..., None]], axis=-1)
+    naturalness = ScoreHead(s.opinion, 1, s.dropout, name='natural')(texture, half, train)[:, 0]
 
-    mouth, seen = mouth_features(batch['lips'], batch['lip_mask'], half.shape[1])
-    heard = jnp.concatenate([pairs(mel_btm) @ dct_basis(), voiced[..., None], mouth], axis=-1)
-    together = ScoreHead(s.opinion, 1, s.dropout, reach=9, name='together')(heard, half * seen, train)[:, 0]
+    mouth, tracked = mouth_features(batch['lips'], batch['lip_mask'], half.shape[1])
+    sync = jnp.concatenate([subsample(mel_btm) @ dct_basis(), voiced[..., None], mouth], axis=-1)
+    av_sync = ScoreHead(s.opinion, 1, s.dropout, kernel=9, name='together')(sync, half * tracked, train)[:, 0]
     return {
       'phones': phones,
       'pitch': pitch,
       'voicing': voicing,
       'emotion': emotion,
-      'natural': natural,
-      'voice': voice,
-      'reference_voice': reference_voice,
-      'together': together,
-      'usual': usual_btm * 2.5 - 5.0,
-      'usual_length': usual_length,
-      'height': height,
+      'naturalness': naturalness,
+      'speaker_embedding': speaker_embedding,
+      'reference_embedding': reference_embedding,
+      'av_sync': av_sync,
+      'neutral_template': template_btm * 2.5 - 5.0,
+      'neutral_log_duration': template_log_duration,
+      'f0_semitones': f0_semitones,
       'voiced': voiced,
     }
 
 
 class AcousticEncoder(nn.Module):
-  """mel (B, T, 80) of unit size, mask (B, T) -> hidden (B, T/2, D), logits of phones, of pitch, and of voicing."""
+  """ConvNeXt encoder: normalized mel (B, T, 80), mask (B, T) -> hidden (B, T/2, D), logits of phones (B, T/2, 40), of
+  F0 classes (B, T/2, 96) and of voicing (B, T/2)."""
 
   width: int
   layers: int
@@ -125,17 +145,18 @@ class AcousticEncoder(nn.Module):
   @nn.compact
   def __call__(self, mel_btm, mask_bt):
     batch, length, bands = mel_btm.shape
-    half = mask_bt[:, ::STEP]
-    x = nn.Dense(self.width, name='enter')(mel_btm.reshape(batch, length // STEP, STEP * bands)) * half[..., None]
+    half = mask_bt[:, ::SUBSAMPLING]
+    stacked = mel_btm.reshape(batch, length // SUBSAMPLING, SUBSAMPLING * bands)
+    x = nn.Dense(self.width, name='enter')(stacked) * half[..., None]
     for i in range(self.layers):
       x = ConvNeXtBlock(7, 2, name=f'block_{i}')(x, half)
     x = nn.LayerNorm()(x)
-    pitch = nn.Dense(PITCH_CLASSES + 1, name='pitch')(x)
+    pitch = nn.Dense(PITCH.count + 1, name='pitch')(x)
     return x, nn.Dense(len(PHONES), name='phones')(x), pitch[..., 1:], pitch[..., 0]
 
 
 class StatsPooling(nn.Module):
-  """(B, T, D), weight (B, T) -> (B, out), of the mean and the spread over time."""
+  """Statistics pooling: x (B, T, D), weight (B, T) -> (B, out), linear in the weighted mean and deviation over time."""
 
   out: int
 
@@ -144,55 +165,47 @@ class StatsPooling(nn.Module):
     weight = weight_bt[..., None].astype(x_btd.dtype)
     count = jnp.maximum(weight.sum(1), 1.0)
     mean = (x_btd * weight).sum(1) / count
-    spread = jnp.sqrt((jnp.square(x_btd - mean[:, None]) * weight).sum(1) / count + 1e-4)
-    return nn.Dense(self.out, name='out')(jnp.concatenate([mean, spread], axis=-1))
+    deviation = jnp.sqrt((jnp.square(x_btd - mean[:, None]) * weight).sum(1) / count + 1e-4)
+    return nn.Dense(self.out, name='out')(jnp.concatenate([mean, deviation], axis=-1))
 
 
 class ScoreHead(nn.Module):
-  """Two convolutions over (B, T, D), pooled where weight (B, T) is, and a layer on top -> (B, out)."""
+  """Score head: two convolutions over x (B, T, D), statistics pooling with weight (B, T), linear -> logits (B, out)."""
 
   width: int
   out: int
   dropout: float
-  reach: int = 5
+  kernel: int = 5  # width of the convolutions, in steps
 
   @nn.compact
   def __call__(self, x_btd, weight_bt, train):
     drop = nn.Dropout(self.dropout, deterministic=not train)
     x = x_btd
     for i in range(2):
-      x = drop(nn.gelu(TimeConv(self.width, self.reach, name=f'conv_{i}')(x)))
+      x = drop(nn.gelu(TimeConv(self.width, self.kernel, name=f'conv_{i}')(x)))
     return nn.Dense(self.out, name='out')(drop(nn.gelu(StatsPooling(self.width, name='pool')(x, weight_bt))))
 
 
-def mean_semitones(logits_btc: jax.Array) -> jax.Array:
-  """Logits (B, T, 96) of classes of pitch -> its mean, semitones above 50 Hz."""
-  return (jax.nn.softmax(logits_btc) * jnp.arange(PITCH_CLASSES)).sum(-1) * SEMITONES
-
-
-def class_of_pitch(hertz: jax.Array) -> jax.Array:
-  """Hz -> place among the classes of pitch, a fraction."""
-  return jnp.clip(12 * jnp.log2(jnp.maximum(hertz, 1.0) / LOWEST) / SEMITONES, 0.0, PITCH_CLASSES - 1.0)
-
-
 def dct_basis() -> jax.Array:
-  """(80, 12): the first cosines over the bands, the level first."""
+  """(80, 12): DCT-II basis over the mel bands, lowest coefficients, the level first; columns of norm 0.5."""
   places = np.arange(MEL_BANDS)[:, None] + 0.5
-  basis = np.cos(np.pi / MEL_BANDS * places * np.arange(COEFFICIENTS))
+  basis = np.cos(np.pi / MEL_BANDS * places * np.arange(DCT_COEFFICIENTS))
   return jnp.asarray(basis / np.sqrt((basis**2).sum(0)), jnp.float32) * 0.5
 
 
 def mouth_features(lips_blc: jax.Array, mask_bl: jax.Array, length: int) -> tuple[jax.Array, jax.Array]:
-  """Lips at 25 a second -> opening, width and their slopes (B, T/2, 5) at the ear's rate, and where they were seen."""
-  at = np.round((np.arange(length) + 0.5) * STEP * HOP / SAMPLE_RATE * LIP_RATE - 0.5).astype(int)
+  """Mouth opening, width, their slopes and the mask, centered: lips (B, L, 82) at 25 a second -> (B, T/2, 5) at the
+  encoder's rate, and the mask (B, T/2)."""
+  at = np.round((np.arange(length) + 0.5) * SUBSAMPLING * HOP / SAMPLE_RATE * LIP_RATE - 0.5).astype(int)
   at = np.clip(at, 0, lips_blc.shape[1] - 1)
   shape = lips_blc[..., OPENING : OPENING + 2] * mask_bl[..., None]
   count = jnp.maximum(mask_bl.sum(1), 1)[:, None, None]
   shape = (shape - shape.sum(1, keepdims=True) / count) * mask_bl[..., None] * 5.0
   slope = jnp.diff(shape, axis=1, prepend=shape[:, :1])
-  seen = mask_bl.astype(shape.dtype)
-  return jnp.concatenate([shape, slope, seen[..., None]], axis=-1)[:, at], seen[:, at]
+  tracked = mask_bl.astype(shape.dtype)
+  return jnp.concatenate([shape, slope, tracked[..., None]], axis=-1)[:, at], tracked[:, at]
 
 
 def unit(x: jax.Array) -> jax.Array:
+  """x (..., D) scaled to unit Euclidean norm over its last axis."""
   return x / jnp.sqrt(jnp.square(x).sum(-1, keepdims=True) + 1e-8)

@@ -22,7 +22,7 @@ import numpy as np
 import optax
 from tqdm import tqdm
 
-from dubber_jax.actor.losses import WEIGHTS, voice_losses
+from dubber_jax.actor.losses import WEIGHTS, actor_losses
 from dubber_jax.critic.model import Critic
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.batch import REFERENCE, Shape, empty_batch, fill_voice, lip_frames
@@ -183,7 +183,7 @@ def optimizer() -> optax.GradientTransformation:
 def _step(module, sizes):
   def loss(moved, params, ear, batch):
     outputs = module.apply({'params': moved_params(params, moved)}, batch)
-    losses = voice_losses(outputs, batch)
+    losses = actor_losses(outputs, batch)
     total = sum(WEIGHTS[name] * losses[name] for name in ('pitch', 'energy'))
     total += 2.0 * apart(outputs['finished'], batch['mel'], batch['durations'])
     if ear is not None:

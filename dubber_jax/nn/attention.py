@@ -1,4 +1,8 @@
-"""Multi-head attention with masks that may leave nothing to attend to."""
+"""Multi-head attention with masks that may leave a query no key.
+
+Written out, not `jax.nn.dot_product_attention`: that one has no dropout of the attention weights and gives a query
+without a key the mean of all values, where the modules here rely on zeros.
+"""
 
 import flax.linen as nn
 import jax
@@ -6,13 +10,13 @@ import jax.numpy as jnp
 
 
 def masked_softmax(scores: jax.Array, mask: jax.Array) -> jax.Array:
-  """Softmax over the last axis where `mask` is true, in float32 or wider. A row with nothing to attend to is zeros."""
+  """Softmax over the last axis where `mask` is true, in float32 or wider. A row without a true entry is zeros."""
   wide = jnp.where(mask, scores.astype(jnp.promote_types(scores.dtype, jnp.float32)), -1e9)
   return jnp.where(mask, jax.nn.softmax(wide, axis=-1), 0.0).astype(scores.dtype)
 
 
-def rotate(x_bhtd: jax.Array, position_bt: jax.Array) -> jax.Array:
-  """Rotary positions (arXiv 2104.09864) on (B, H, T, D), D even; positions may be fractions."""
+def rotary_embedding(x_bhtd: jax.Array, position_bt: jax.Array) -> jax.Array:
+  """Rotary position embedding (arXiv 2104.09864) of (B, H, T, D), D even, at positions (B, T), int or float."""
   half = x_bhtd.shape[-1] // 2
   frequency = 10000.0 ** (-jnp.arange(half) / half)
   angle = position_bt[:, None, :, None] * frequency
@@ -22,11 +26,11 @@ def rotate(x_bhtd: jax.Array, position_bt: jax.Array) -> jax.Array:
 
 
 class Attention(nn.Module):
-  """Queries (B, Q, D) look at keys (B, K, E) where mask, (B, K) or (B, Q, K), -> (B, Q, out), weights (B, H, Q, K).
+  """Multi-head scaled dot-product attention: queries (B, Q, D), keys (B, K, E) -> (B, Q, out), weights (B, H, Q, K).
 
-  The output has no bias, so attention over no key is exactly zero, unless `out_bias`. `query_position`
-  (B, Q) and `key_position` (B, K), given together, add rotary positions. `values` (B, K, E), where given, are
-  what is fetched instead of the keys.
+  mask, (B, K) or (B, Q, K): the keys that a query may attend to. The output has no bias, so attention over no key is
+  exactly zero, unless `out_bias`. `query_position` (B, Q) and `key_position` (B, K), given together, add rotary
+  position embeddings. `values` (B, K, E): what is averaged; None: the keys.
   """
 
   heads: int
@@ -34,7 +38,7 @@ class Attention(nn.Module):
   out: int
   dropout: float = 0.0
   out_bias: bool = False
-  scale: float | None = None  # of the scores; None: one over the root of a head's width
+  scale: float | None = None  # of the scores; None: 1 / sqrt(width of a head)
 
   @nn.compact
   def __call__(
@@ -47,20 +51,20 @@ class Attention(nn.Module):
     key = split(nn.Dense(self.width, name='key')(keys_bkd))
     value = split(nn.Dense(self.width, name='value')(keys_bkd if values_bkd is None else values_bkd))
     if query_position is not None:
-      query, key = rotate(query, query_position), rotate(key, key_position)
+      query, key = rotary_embedding(query, query_position), rotary_embedding(key, key_position)
     if mask.ndim == 2:
       mask = mask[:, None]
 
     drop = nn.Dropout(self.dropout, deterministic=not train)
 
-    def look(query, key, value):
+    def attend(query, key, value):
       scores_bhqk = jnp.einsum('bhqd,bhkd->bhqk', query, key)
       scores_bhqk = scores_bhqk * self.scale if self.scale else scores_bhqk / jnp.sqrt(self.width / self.heads)
       weights_bhqk = masked_softmax(scores_bhqk, mask[:, None])
       return jnp.einsum('bhqk,bhkd->bqhd', drop(weights_bhqk), value), weights_bhqk
 
     if train and not self.dropout:
-      look = jax.checkpoint(look)  # weights are as long as they are wide: made again for the gradient, not kept
-    heads_bqhd, weights_bhqk = look(query, key, value)
+      attend = jax.checkpoint(attend)  # rematerialize the (Q, K) weights for the gradient
+    heads_bqhd, weights_bhqk = attend(query, key, value)
     heads_bqd = heads_bqhd.reshape(*query_bqd.shape[:2], self.width)
     return nn.Dense(self.out, use_bias=self.out_bias, name='out')(heads_bqd), weights_bhqk

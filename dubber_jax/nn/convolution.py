@@ -1,4 +1,4 @@
-"""Convolutions over time that never see padding."""
+"""Convolutions over time whose output does not depend on padding."""
 
 import flax.linen as nn
 import jax
@@ -8,9 +8,9 @@ from dubber_jax.nn.norms import AdaptiveLayerNorm
 
 
 class DepthwiseConv(nn.Module):
-  """(B, T, D) -> (B, T, D), one filter a channel, "same" padding by zeros.
+  """Depthwise convolution, (B, T, D) -> (B, T, D), "same" zero padding.
 
-  Written as shifted multiply-adds: on a CPU, eight times as fast with its gradient as a grouped convolution.
+  Written as shifted multiply-adds: on a CPU, eight times as fast, gradient included, as a grouped convolution.
   """
 
   kernel: int
@@ -26,10 +26,10 @@ class DepthwiseConv(nn.Module):
 
 @jax.custom_vjp
 def convolve(x_btd: jax.Array, kernel_kdf: jax.Array) -> jax.Array:
-  """(B, T, D) by (K, D, F), K odd -> (B, T, F), zeros around.
+  """Convolution of (B, T, D) with a kernel (K, D, F), K odd -> (B, T, F), "same" zero padding.
 
-  Its gradient is written out as a convolution and matrix products: left to itself, XLA makes of it, inside a scan on
-  a CPU, convolutions that take 25 times as long.
+  The gradient is written out as a convolution and matrix products: inside a scan on a CPU, XLA's own gradient takes
+  25 times as long.
   """
   reach = kernel_kdf.shape[0] // 2
   return jax.lax.conv_general_dilated(
@@ -41,19 +41,20 @@ def _convolve_forward(x_btd, kernel_kdf):
   return convolve(x_btd, kernel_kdf), (x_btd, kernel_kdf)
 
 
-def _convolve_backward(kept, up_btf):
-  x_btd, kernel_kdf = kept
+def _convolve_backward(residuals, gradient_btf):
+  x_btd, kernel_kdf = residuals
   size, length = kernel_kdf.shape[0], x_btd.shape[1]
   padded = jnp.pad(x_btd, ((0, 0), (size // 2, size // 2), (0, 0)))
-  shifts = [jnp.einsum('btd,btf->df', padded[:, i : i + length], up_btf) for i in range(size)]
-  return convolve(up_btf, kernel_kdf[::-1].swapaxes(1, 2)), jnp.stack(shifts)
+  shifts = [jnp.einsum('btd,btf->df', padded[:, i : i + length], gradient_btf) for i in range(size)]
+  return convolve(gradient_btf, kernel_kdf[::-1].swapaxes(1, 2)), jnp.stack(shifts)
 
 
 convolve.defvjp(_convolve_forward, _convolve_backward)
 
 
 class TimeConv(nn.Module):
-  """(B, T, D) -> (B, T, features), zeros around, odd kernel; parameters as those of nn.Conv. Fit for a scan."""
+  """Convolution over time, (B, T, D) -> (B, T, features), odd kernel, "same" zero padding; parameters as those of
+  nn.Conv. Uses `convolve`, whose gradient is fast inside a scan."""
 
   features: int
   kernel: int
@@ -68,9 +69,9 @@ class TimeConv(nn.Module):
 
 
 class ConvNeXtBlock(nn.Module):
-  """Depthwise convolution, norm, pointwise up and down, residual (arXiv 2201.03545, over time).
+  """ConvNeXt block (arXiv 2201.03545) over time: depthwise convolution, layer norm, inverted bottleneck, residual.
 
-  x (B, T, D), mask (B, T); `condition` (B, C) or None adapts the norm. Padding stays zero.
+  x (B, T, D), mask (B, T); `condition` (B, C) or None modulates the norm. Padding stays zero.
   """
 
   kernel: int = 7

@@ -12,15 +12,15 @@ gelu = partial(nn.gelu, approximate=False)
 
 
 class RelationAttention(nn.Module):
-  """One head: e_ij = leaky_relu(a1.Wh_i + a2.Wh_j + a3[relation_ij]), softmax over the neighbors j.
+  """One head of graph attention with relation types: e_ij = leaky_relu(a1.Wh_i + a2.Wh_j + a3[relation_ij]), softmax
+  over the neighbors j.
 
-  nodes (B, V, F), relations (B, V, V) int with 0 for no edge -> (B, V, width). A node without a neighbor
-  gets the norm of zeros, the norm's bias being all that is left; with `isolated_average`, the published
-  behavior, it averages all nodes.
+  nodes (B, V, F), relations (B, V, V) int with 0 for no edge -> (B, V, width). An isolated node aggregates zeros, of
+  which layer norm leaves its bias; with `isolated_average`, the published behavior, it averages all nodes.
   """
 
   width: int
-  relations: int  # how many kinds, no edge included
+  relations: int  # number of relation types, "no edge" included
   slope: float = 0.2
   dropout: float = 0.0
   isolated_average: bool = False
@@ -43,7 +43,7 @@ class RelationAttention(nn.Module):
 
 
 class RelationalGraphAttention(nn.Module):
-  """Several heads, an output layer and a residual: (B, V, D) -> (B, V, D)."""
+  """Multi-head relational graph attention with an output layer and a residual: (B, V, D) -> (B, V, D)."""
 
   heads: int
   relations: int

@@ -1,4 +1,4 @@
-"""Layer norm, plain or shaped by a condition."""
+"""Normalization layers: layer norm, style-adaptive layer norm, masked batch norm."""
 
 from functools import partial
 
@@ -6,18 +6,18 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-LayerNorm = partial(nn.LayerNorm, epsilon=1e-5, use_fast_variance=False)  # to the last bit what PyTorch's gives
+LayerNorm = partial(nn.LayerNorm, epsilon=1e-5, use_fast_variance=False)  # bit for bit as PyTorch's
 
 
 class AdaptiveLayerNorm(nn.Module):
-  """LN(x) * (around + gain) + shift, both linear in the condition (B, C); with None, an ordinary layer norm.
+  """Style-adaptive layer norm (StyleSpeech, arXiv 2106.03153): LN(x) * (gain_offset + gain) + shift.
 
-  x (B, T, D). The style-adaptive norm of StyleSpeech (arXiv 2106.03153), started at the identity.
-  With `around` 0 the gain is what the linear map says, whose bias starts at 1: the published form.
+  x (B, T, D); gain and shift are linear in the condition (B, C). With None, an ordinary layer norm. Initialized to the
+  identity. `gain_offset` 0 is the published form: the linear map gives the whole gain and its bias starts at 1.
   """
 
   epsilon: float = 1e-5
-  around: float = 1.0
+  gain_offset: float = 1.0
 
   @nn.compact
   def __call__(self, x_btd: jax.Array, condition_bc: jax.Array | None = None) -> jax.Array:
@@ -28,14 +28,14 @@ class AdaptiveLayerNorm(nn.Module):
     small = nn.initializers.variance_scaling(0.1, 'fan_in', 'normal')
 
     def identity(key, shape, dtype=jnp.float32):
-      return jnp.concatenate([jnp.full((width,), 1.0 - self.around, dtype), jnp.zeros((width,), dtype)])
+      return jnp.concatenate([jnp.full((width,), 1.0 - self.gain_offset, dtype), jnp.zeros((width,), dtype)])
 
     both = nn.Dense(2 * width, kernel_init=small, bias_init=identity, name='gain_shift')(condition_bc)[:, None]
-    return y * (self.around + both[..., :width]) + both[..., width:]
+    return y * (self.gain_offset + both[..., :width]) + both[..., width:]
 
 
 class TimeBatchNorm(nn.Module):
-  """Batch norm over the items and the frames that `mask` (B, T) marks, per channel; (B, T, D) -> (B, T, D).
+  """Batch norm per channel over the frames of all items that `mask` (B, T) marks; (B, T, D) -> (B, T, D).
 
   Training normalizes by the biased variance and keeps running averages (collection `batch_stats`, momentum
   0.1) of the mean and of the unbiased variance, as PyTorch does. Otherwise the running averages are used.

@@ -1,4 +1,4 @@
-"""Stacks of blocks of one shape, scanned, so that compile time does not grow with depth."""
+"""Stacks of equal blocks as a scan over layers, so that compile time does not grow with depth."""
 
 import re
 from typing import NamedTuple
@@ -8,17 +8,17 @@ import numpy as np
 
 
 class Stacking(NamedTuple):
-  """How a stack is computed; neither changes its parameters."""
+  """How a stack of layers is computed; neither field changes its parameters."""
 
-  remat: bool = False  # what a layer computes is computed again for its gradient, not kept
-  unroll: bool = False  # written out layer by layer
+  remat: bool = False  # rematerialize activations for the gradient
+  unroll: bool = False  # unroll the scan
 
 
 SCANNED = Stacking()
 
 
 def scan_layers(block: nn.Module, layers: int, x, *inputs, stacking: Stacking = SCANNED):
-  """x -> block(x, *inputs), `layers` times, each with parameters of its own, stacked on a first axis."""
+  """Applies x -> block(x, *inputs) `layers` times, each with its own parameters, stacked on a first axis."""
 
   def layer(block, x, _):
     return block(x, *inputs), None
@@ -35,16 +35,16 @@ def scan_layers(block: nn.Module, layers: int, x, *inputs, stacking: Stacking = 
 
 
 def stack_stored(stored: dict, expected) -> dict:
-  """Weights by path, where layers lie one by one ('lips/conv_0/up/kernel'), as the scanned model has them
-  ('lips/block/up/kernel'). What is stacked, or not in `expected`, passes through."""
+  """Weights by path, with the layers stored one by one ('lips/conv_0/up/kernel') stacked as the scanned model has them
+  ('lips/block/up/kernel'). Paths that are stacked already, or not in `expected`, pass through."""
   stacked = dict(stored)
   for path in expected:
     stack, found, rest = path.partition('/block/')
     if not found or path in stored:
       continue
     first, _, last = rest.partition('/')
-    for one in (rf'{stack}/conv_(\d+)/{rest}', rf'{stack}/{first}_(\d+)/{last}'):
-      layers = {int(m[1]): name for name in stacked if (m := re.fullmatch(one, name))}
+    for pattern in (rf'{stack}/conv_(\d+)/{rest}', rf'{stack}/{first}_(\d+)/{last}'):
+      layers = {int(m[1]): name for name in stacked if (m := re.fullmatch(pattern, name))}
       if layers:
         stacked[path] = np.stack([stacked.pop(layers[i]) for i in sorted(layers)])
         break

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dubber_jax.nn.masks import zero_padding
+
 # A Kaiser-windowed sinc at a quarter of the doubled rate (attenuation 51 dB), to the last bit as the published
 # code rounds it in float32: computed afresh, it would differ by up to 8 units in the last place.
 _HALF = ('0x1.09f0c2p-9', '0x1.33ac8cp-7', '-0x1.a28108p-6', '-0x1.d8544cp-5', '0x1.075110p-3', '0x1.c5d8cap-2')
@@ -99,22 +101,15 @@ class AntiAliasedSnake(nn.Module):
     end_bpc = jnp.where((place_bw < length_b[:, None])[..., None, None], end_bpc, last_b1pc)
     near_b = jnp.maximum(length_b - REACH, 0)
     near_br = near_b[:, None] + jnp.arange(min(REACH, window))
-    end_brc = silence_end(_window(halve(end_bpc), near_br - start_b[:, None]), length_b - near_b)
+    end_brc = zero_padding(_window(halve(end_bpc), near_br - start_b[:, None]), length_b - near_b)
 
     def put(item, y):
       end_1rc = jax.lax.dynamic_slice_in_dim(end_brc, item, 1)
       return jax.lax.dynamic_update_slice(y, end_1rc, (item, near_b[item], 0))
 
     # A loop, since a scatter would copy the whole array several times.
-    return jax.lax.fori_loop(0, x_btc.shape[0], put, silence_end(y_btc, length_b))
+    return jax.lax.fori_loop(0, x_btc.shape[0], put, zero_padding(y_btc, length_b))
 
 
 def _window(x_btc: jax.Array, place_bw: jax.Array) -> jax.Array:
   return jnp.take_along_axis(x_btc, place_bw[..., None], axis=1)
-
-
-def silence_end(x_btc: jax.Array, length_b: jax.Array | None) -> jax.Array:
-  """Zeros after each item's end."""
-  if length_b is None:
-    return x_btc
-  return jnp.where(jnp.arange(x_btc.shape[1])[:, None] < length_b[:, None, None], x_btc, 0)

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from dubber_jax.errors import BadInput
-from dubber_jax.vocoder.antialiasing import AntiAliasedSnake, silence_end
+from dubber_jax.nn.masks import zero_padding
+from dubber_jax.vocoder.antialiasing import AntiAliasedSnake
 from dubber_jax.vocoder.upsampling import TransposedConv
 
 
@@ -93,11 +94,11 @@ class BigVGAN(nn.Module):
     if mel_btm.shape[-1] != config.num_mels:
       raise BadInput(f'this BigVGAN takes mels of {config.num_mels} bands, not {mel_btm.shape[-1]}')
     length_b, width = frames_b, config.upsample_initial_channel
-    x = nn.Conv(width, (7,), name='conv_pre')(silence_end(mel_btm, length_b))
+    x = nn.Conv(width, (7,), name='conv_pre')(zero_padding(mel_btm, length_b))
     blocks = list(zip(config.resblock_kernel_sizes, config.resblock_dilation_sizes, strict=True))
     for stage, (rate, kernel) in enumerate(zip(config.upsample_rates, config.upsample_kernel_sizes, strict=True)):
       width //= 2
-      x = TransposedConv(width, kernel, rate, name=f'ups_{stage}')(silence_end(x, length_b))
+      x = TransposedConv(width, kernel, rate, name=f'ups_{stage}')(zero_padding(x, length_b))
       length_b = None if length_b is None else length_b * rate
       x = sum(
         AMPBlock(size, dilations, config.snake_logscale, name=f'resblocks_{stage * len(blocks) + i}')(x, length_b)
@@ -106,4 +107,4 @@ class BigVGAN(nn.Module):
     x = AntiAliasedSnake(config.snake_logscale, name='activation_post')(x, length_b)
     wave_btc = nn.Conv(1, (7,), use_bias=config.use_bias_at_final, name='conv_post')(x)
     wave_btc = jnp.tanh(wave_btc) if config.use_tanh_at_final else jnp.clip(wave_btc, -1.0, 1.0)
-    return silence_end(wave_btc, length_b)[..., 0]
+    return zero_padding(wave_btc, length_b)[..., 0]

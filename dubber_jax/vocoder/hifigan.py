@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from dubber_jax.errors import BadInput
-from dubber_jax.vocoder.antialiasing import silence_end
+from dubber_jax.nn.masks import zero_padding
 from dubber_jax.vocoder.upsampling import TransposedConv
 
 SLOPE = 0.1  # of the leaky ReLUs, but for the last, which has 0.01
@@ -64,10 +64,10 @@ class ResBlock(nn.Module):
     width = x_btc.shape[-1]
     for i, dilation in enumerate(self.dilations):
       name = f'convs1_{i}' if self.second else f'convs_{i}'
-      y = silence_end(nn.leaky_relu(x_btc, SLOPE), length_b)
+      y = zero_padding(nn.leaky_relu(x_btc, SLOPE), length_b)
       y = nn.Conv(width, (self.kernel,), kernel_dilation=dilation, name=name)(y)
       if self.second:
-        y = silence_end(nn.leaky_relu(y, SLOPE), length_b)
+        y = zero_padding(nn.leaky_relu(y, SLOPE), length_b)
         y = nn.Conv(width, (self.kernel,), name=f'convs2_{i}')(y)
       x_btc = x_btc + y
     return x_btc
@@ -84,16 +84,16 @@ class HiFiGAN(nn.Module):
     if mel_btm.shape[-1] != config.num_mels:
       raise BadInput(f'this HiFi-GAN takes mels of {config.num_mels} bands, not {mel_btm.shape[-1]}')
     length_b, width = frames_b, config.upsample_initial_channel
-    x = nn.Conv(width, (7,), name='conv_pre')(silence_end(mel_btm, length_b))
+    x = nn.Conv(width, (7,), name='conv_pre')(zero_padding(mel_btm, length_b))
     blocks = list(zip(config.resblock_kernel_sizes, config.resblock_dilation_sizes, strict=True))
     for stage, (rate, kernel) in enumerate(zip(config.upsample_rates, config.upsample_kernel_sizes, strict=True)):
       width //= 2
-      x = silence_end(nn.leaky_relu(x, SLOPE), length_b)
+      x = zero_padding(nn.leaky_relu(x, SLOPE), length_b)
       x = TransposedConv(width, kernel, rate, name=f'ups_{stage}')(x)
       length_b = None if length_b is None else length_b * rate
       x = sum(
         ResBlock(size, dilations, config.resblock == '1', name=f'resblocks_{stage * len(blocks) + i}')(x, length_b)
         for i, (size, dilations) in enumerate(blocks)
       ) / len(blocks)
-    x = silence_end(nn.leaky_relu(x, 0.01), length_b)
-    return silence_end(jnp.tanh(nn.Conv(1, (7,), name='conv_post')(x)), length_b)[..., 0]
+    x = zero_padding(nn.leaky_relu(x, 0.01), length_b)
+    return zero_padding(jnp.tanh(nn.Conv(1, (7,), name='conv_post')(x)), length_b)[..., 0]

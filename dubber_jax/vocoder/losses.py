@@ -6,7 +6,7 @@ import optax
 
 from dubber_jax.media.mel import PAD, frame, mel_of_frames
 from dubber_jax.vocoder.discriminators import log_magnitude
-from dubber_jax.vocoder.source_filter import PITCH_CLASSES, class_of_pitch
+from dubber_jax.vocoder.source_filter import PITCH
 
 QUIETEST = -8.0  # nepers: magnitudes below count as this
 
@@ -52,9 +52,7 @@ def energy_distance(one_bs, other_bs, sound_bs) -> jax.Array:
 
 def pitch_loss(logits_btc, pitch_bt, voiced_bt) -> jax.Array:
   """Cross-entropy with the pitch's two neighboring classes, over voiced frames."""
-  place = class_of_pitch(pitch_bt)[..., None]
-  wanted = jnp.maximum(1.0 - jnp.abs(jnp.arange(PITCH_CLASSES) - place), 0.0)
-  each = optax.softmax_cross_entropy(logits_btc, wanted)
+  each = optax.softmax_cross_entropy(logits_btc, PITCH.soft_targets(pitch_bt))
   return (each * voiced_bt).sum() / jnp.maximum(voiced_bt.sum(), 1)
 
 

@@ -16,12 +16,13 @@ import numpy as np
 
 from dubber_jax.media.mel import LOG_FLOOR, MAX_FREQUENCY, PAD, WINDOW, filterbank, frame, hann, inverse_filterbank
 from dubber_jax.nn.convolution import ConvNeXtBlock
+from dubber_jax.nn.masks import length_mask
+from dubber_jax.nn.pitch_classes import PitchClasses
 from dubber_jax.types import HOP, MEL_BANDS, SAMPLE_RATE
 from dubber_jax.vocoder.griffin_lim import overlap_add
 from dubber_jax.vocoder.inputs import Input
 
-LOWEST, HIGHEST = 50.0, 800.0  # Hz, of the pitch
-PITCH_CLASSES = 96  # half a semitone each
+PITCH = PitchClasses(per_octave=23.75)  # about half a semitone each, 50 to 800 Hz
 NOISE_LEVEL = float(np.sqrt(np.square(hann()).sum()))  # magnitude of windowed white noise of unit power
 TREMOR_HERTZ, TREMOR_SEMITONES, TREMOR_NEPERS = (5.3, 11.9), 0.9, 0.25  # of a whole tremor
 OVERLAP = 1.5  # what squared Hann windows at a quarter's hop add up to
@@ -76,7 +77,7 @@ class SourceFilter(nn.Module):
     """
     c = self.config
     batch, length, _ = mel_btm.shape
-    mask_bt = jnp.ones((batch, length), bool) if frames_b is None else jnp.arange(length) < frames_b[:, None]
+    mask_bt = jnp.ones((batch, length), bool) if frames_b is None else length_mask(frames_b, length)
     kept = mask_bt[..., None]
     mel_btm = jnp.where(kept, mel_btm, LOG_FLOOR)
 
@@ -84,13 +85,13 @@ class SourceFilter(nn.Module):
     heard = nn.Dense(c.width // 2, name='hear')(mel_btm * 0.25 + 1.0) * kept
     for i in range(2):
       heard = ConvNeXtBlock(c.kernel, 2, name=f'hear_{i}')(heard, mask_bt)
-    logits = nn.Dense(PITCH_CLASSES, name='pitch')(nn.LayerNorm(name='hear_norm')(heard))
+    logits = nn.Dense(PITCH.count, name='pitch')(nn.LayerNorm(name='hear_norm')(heard))
     if pitch_bt is None:
-      pitch_bt = pitch_of_logits(logits, mask_bt)
+      pitch_bt = PITCH.smoothed_hertz(logits, mask_bt)
     breathy, trembling = (0.0, 0.0) if voice_quality is None else jnp.split(voice_quality[..., None], 2, axis=1)
     wavering = waver(length)[None, :, None] * trembling  # (B, T, 1)
     pitch_bt = pitch_bt * 2.0 ** (TREMOR_SEMITONES / 12 * jnp.broadcast_to(wavering, (batch, length, 1))[..., 0])
-    pitch_bt = jnp.clip(pitch_bt, LOWEST, HIGHEST)
+    pitch_bt = jnp.clip(pitch_bt, PITCH.lowest, PITCH.highest)
     if frames_b is not None:  # the source goes on into the last window at the last frame's pitch
       pitch_bt = jnp.where(mask_bt, pitch_bt, jnp.take_along_axis(pitch_bt, frames_b[:, None] - 1, axis=1))
 
@@ -218,30 +219,3 @@ def envelope(mel_btm: jax.Array, window: int = WINDOW) -> jax.Array:
   weights_mf = np.stack([np.interp(places, centers, row) for row in np.eye(len(filters))])
   above = np.maximum(places * SAMPLE_RATE / WINDOW - MAX_FREQUENCY, 0.0) / 1000.0
   return level_btm @ weights_mf.astype(np.float32) - 0.5 * above.astype(np.float32)
-
-
-def class_of_pitch(pitch: jax.Array) -> jax.Array:
-  """Hz -> place among the classes, a fraction."""
-  share = jnp.log(jnp.clip(pitch, LOWEST, HIGHEST) / LOWEST) / np.log(HIGHEST / LOWEST)
-  return share * (PITCH_CLASSES - 1)
-
-
-def pitch_of_logits(logits_btc: jax.Array, mask_bt: jax.Array) -> jax.Array:
-  """(B, T, 96) -> Hz (B, T): the mean around the likeliest class, smoothed over seven frames by how sure each is.
-
-  Frames outside the mask (B, T) say nothing and come out as 50 Hz.
-  """
-  best = jnp.argmax(logits_btc, axis=-1)[..., None]
-  near = jnp.abs(jnp.arange(PITCH_CLASSES) - best) <= 3
-  weight = jax.nn.softmax(logits_btc) * near
-  sure = weight.sum(-1)
-  place = (weight * jnp.arange(PITCH_CLASSES)).sum(-1) / sure
-  trust = (sure**4 + 1e-6) * mask_bt
-  reach = jnp.asarray([0.02, 0.1, 0.5, 1.0, 0.5, 0.1, 0.02])
-
-  def smooth(x_bt):
-    padded = jnp.pad(x_bt, ((0, 0), (3, 3)))
-    return sum(padded[:, i : i + x_bt.shape[1]] * reach[i] for i in range(7))
-
-  place = smooth(place * trust) / jnp.maximum(smooth(trust), 1e-9) * mask_bt
-  return LOWEST * jnp.exp(place / (PITCH_CLASSES - 1) * np.log(HIGHEST / LOWEST))

@@ -9,7 +9,7 @@ from dubber_jax.actor.duration import (
   FITS,
   FRAME_RATE,
   GAP,
-  LEAST,
+  MIN_FRAMES,
   NATURAL,
   SLOWEST,
   STRICT,
@@ -21,7 +21,7 @@ from dubber_jax.actor.duration import (
   room_after,
   shorten,
 )
-from dubber_jax.director.notes.lexicon import LIMITS
+from dubber_jax.director.limits import LIMITS
 from dubber_jax.errors import BadInput
 
 
@@ -86,7 +86,7 @@ def test_vowels_give_more_of_their_length_than_consonants(sounds, rate):
   short = shorten(frames, vowels, frames.sum() / rate)
   assert short.sum() == pytest.approx(frames.sum() / rate)
   assert (short <= frames + 1e-9).all()
-  shares, least = short / frames, np.where(vowels, LEAST['vowel'], LEAST['consonant'])
+  shares, least = short / frames, np.where(vowels, MIN_FRAMES['vowel'], MIN_FRAMES['consonant'])
   free = short > np.minimum(least, frames / UNHURRIED) + 1e-6
   if rate <= UNHURRIED:
     assert shares == pytest.approx(1 / rate)
@@ -97,7 +97,7 @@ def test_vowels_give_more_of_their_length_than_consonants(sounds, rate):
 def test_sounds_spoken_fast_keep_their_least_frames():
   frames, vowels = np.array([6.0, 14.0, 5.0, 20.0, 6.0, 16.0]), np.array([False, True] * 3)
   short = shorten(frames, vowels, frames.sum() / FASTEST)
-  assert (short[~vowels] >= np.minimum(LEAST['consonant'], frames[~vowels] / UNHURRIED) - 1e-6).all()
+  assert (short[~vowels] >= np.minimum(MIN_FRAMES['consonant'], frames[~vowels] / UNHURRIED) - 1e-6).all()
   assert (short[~vowels] / frames[~vowels]).min() > (short[vowels] / frames[vowels]).max()
 
 

@@ -13,7 +13,7 @@ from dubber_jax.critic.inference import (
   read_critic,
   write_critic,
 )
-from dubber_jax.critic.model import PHONE_OF, PHONES, CriticSizes, class_of_pitch, mean_semitones
+from dubber_jax.critic.model import PHONE_OF, PHONES, PITCH, CriticSizes
 from dubber_jax.errors import BadInput
 from dubber_jax.script.g2p import encode, phonemize
 from dubber_jax.types import Take, Voice
@@ -66,8 +66,8 @@ def test_line_that_was_said_is_likelier_than_another():
 
 
 def test_pitch_is_read_in_semitones_above_50_hertz():
-  place = np.asarray(class_of_pitch(np.array([50.0, 100.0, 220.0])))
-  heard = mean_semitones(200.0 * -np.abs(np.arange(96) - np.round(place)[:, None])[None])
+  place = np.asarray(PITCH.index_of(np.array([50.0, 100.0, 220.0])))
+  heard = PITCH.expected_semitones(200.0 * -np.abs(np.arange(96) - np.round(place)[:, None])[None])
   np.testing.assert_allclose(np.asarray(heard)[0], 12 * np.log2(np.array([1, 2, 4.4])), atol=0.3)
 
 

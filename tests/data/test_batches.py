@@ -4,8 +4,8 @@ import json
 import numpy as np
 import pytest
 
-from dubber_jax.actor.losses import voice_masks
-from dubber_jax.config import ActorConfig, GuidanceConfig
+from dubber_jax.actor.config import ActorConfig, GuidanceConfig
+from dubber_jax.actor.losses import loss_masks
 from dubber_jax.data.batches import DOMAINS, VoiceBatches, shuffled
 from dubber_jax.data.packed import PackedSet, dequantize, quantize, write_packed
 from dubber_jax.errors import BadInput
@@ -56,7 +56,7 @@ def test_iterator_goes_on_from_its_saved_position(packed, config):
 
 @pytest.mark.parametrize('count', [2, 4])
 def test_hosts_parts_are_the_batch(packed, config, count):
-  config = config.replace(data=dataclasses.replace(config.data, buckets=(64,), frames_per_batch=256))
+  config = config.with_task(data=dataclasses.replace(config.task.data, buckets=(64,), frames_per_batch=256))
   whole = VoiceBatches(config, [packed])
   parts = [VoiceBatches(config, [packed], host=(h, count)) for h in range(count)]
   for i in (0, 7, 23):
@@ -72,7 +72,7 @@ def test_mandarin_keeps_its_symbols_and_language_into_the_batch(packed, config, 
     for i, (r, x) in enumerate(zip(rows, items, strict=True))
   )
   write_packed(tmp_path / 'both', spoken)
-  both = config.replace(actor=ActorConfig(symbols=len(SYMBOLS), languages=2))
+  both = config.with_task(actor=ActorConfig(symbols=len(SYMBOLS), languages=2))
   batches = VoiceBatches(both, [tmp_path / 'both'])
   for i in range(batches.per_epoch):
     np.testing.assert_array_equal(batches[i]['language'], batches[i]['phonemes'].max(1) == len(SYMBOLS) - 1)
@@ -130,7 +130,7 @@ class OneReading:
   """Director inputs that are the same for every item of an emotion."""
 
   def __init__(self, config):
-    self.exemplars = config.director.exemplars
+    self.exemplars = config.task.director.exemplars
 
   def draw(self, row, rng):
     shape = (3, self.exemplars)
@@ -139,7 +139,7 @@ class OneReading:
 
 
 def test_half_of_what_a_critic_is_asked_about_has_a_reading_of_the_emotion_asked_for(packed, config):
-  config = config.replace(guidance=GuidanceConfig(critic='some'))
+  config = config.with_task(guidance=GuidanceConfig(critic='some'))
   batches = VoiceBatches(config, [packed], OneReading(config))
   asked, read = [], []
   for i in range(4 * batches.per_epoch):
@@ -170,7 +170,7 @@ def test_changed_recordings_are_no_plain_reference_and_keep_their_rate(packed, c
 
 def test_prosody_that_was_changed_teaches_neither_pitch_nor_energy(packed, config):
   batch = VoiceBatches(config, [packed])[0]
-  masks = voice_masks(batch | {'edited': np.arange(len(batch['mel'])) == 0})
+  masks = loss_masks(batch | {'edited': np.arange(len(batch['mel'])) == 0})
   assert not masks['pitch'][0].any() and not masks['energy'][0].any() and masks['voicing'][0].any()
   assert masks['energy'][1].any()
 
@@ -180,9 +180,9 @@ def test_kinds_of_recording_are_told_apart_and_studio_references_are_damaged(pac
   sets = ('teacher', 'ravdess')
   named = ((r | {'set': sets[i % 2], 'speaker': sets[i % 2]}, x) for i, (r, x) in enumerate(items))
   write_packed(tmp_path / 'two', named)
-  config = config.replace(actor=ActorConfig(domains=DOMAINS))
+  config = config.with_task(actor=ActorConfig(domains=DOMAINS))
   clean = VoiceBatches(config, [tmp_path / 'two'])
-  damaged = config.replace(data=dataclasses.replace(config.data, reference_damage=1.0))
+  damaged = config.with_task(data=dataclasses.replace(config.task.data, reference_damage=1.0))
   damaged = VoiceBatches(damaged, [tmp_path / 'two'])
   for i in range(clean.per_epoch):
     a, b = clean[i], damaged[i]

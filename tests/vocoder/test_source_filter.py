@@ -7,13 +7,9 @@ from dubber_jax.perception.prosody import track_pitch
 from dubber_jax.types import SAMPLE_RATE
 from dubber_jax.vocoder.neural import NeuralVocoder, read_vocoder, write_vocoder
 from dubber_jax.vocoder.source_filter import (
-  HIGHEST,
-  LOWEST,
-  PITCH_CLASSES,
+  PITCH,
   SourceFilter,
   SourceFilterConfig,
-  class_of_pitch,
-  pitch_of_logits,
   project,
   pulse_train,
 )
@@ -90,10 +86,10 @@ def test_same_seed_same_sound_other_seed_other_breath(vocoder, vowel):
 
 
 def test_pitch_is_read_back_from_its_classes():
-  pitch = np.geomspace(LOWEST * 1.2, HIGHEST / 1.2, 50, dtype=np.float32)[None]
-  place = np.asarray(class_of_pitch(pitch))[..., None]
-  logits = -4 * np.square(np.arange(PITCH_CLASSES) - place)
-  found = np.asarray(pitch_of_logits(logits, np.ones((1, 50), bool)))[0, 4:-4]
+  pitch = np.geomspace(PITCH.lowest * 1.2, PITCH.highest / 1.2, 50, dtype=np.float32)[None]
+  place = np.asarray(PITCH.index_of(pitch))[..., None]
+  logits = -4 * np.square(np.arange(PITCH.count) - place)
+  found = np.asarray(PITCH.smoothed_hertz(logits, np.ones((1, 50), bool)))[0, 4:-4]
   assert np.abs(12 * np.log2(found / pitch[0, 4:-4])).max() < 0.2
 
 

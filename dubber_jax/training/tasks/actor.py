@@ -31,7 +31,7 @@ def train_voice(config: Config, workdir, folders, readings=None, **options) -> T
 def voice_task(config: Config, samples=None) -> Task:
   """DirectorActor, trained on batches of data/batches.py, and where the config says so against discriminators, whose
   weights lie in the same tree under 'discriminators'. Where it names a critic, that one's opinions count too."""
-  from dubber_jax.actor.losses import adversarial_losses, voice_counts, voice_losses
+  from dubber_jax.actor.losses import adversarial_losses, loss_counts, actor_losses
   from dubber_jax.actor.mel_discriminators import MelDiscriminators
   from dubber_jax.critic.inference import read_critic
   from dubber_jax.model import DirectorActor
@@ -51,7 +51,7 @@ def voice_task(config: Config, samples=None) -> Task:
 
   def loss(params, batch, key):
     outputs = apply({'params': drop_discriminators(params)}, batch, True, rngs={'dropout': key})
-    losses = voice_losses(outputs, batch)
+    losses = actor_losses(outputs, batch)
     if c.weight:
       losses |= adversarial_losses(judges, params[DISCRIMINATORS], outputs, batch)
       losses['total'] += c.weight * losses['adversarial'] + c.feature_weight * losses['features']
@@ -73,4 +73,4 @@ def voice_task(config: Config, samples=None) -> Task:
   def speech(batch):
     return batch['durations'].sum() * HOP / SAMPLE_RATE
 
-  return Task(init, loss, optimizer, samples, speech=speech, counts=voice_counts)
+  return Task(init, loss, optimizer, samples, speech=speech, counts=loss_counts)

@@ -14,6 +14,7 @@ from dubber_jax.critic.inference import CriticModel, phone_log_likelihood
 from dubber_jax.critic.model import SUBSAMPLING, Critic
 from dubber_jax.data.batches import GUIDED_EMOTIONS
 from dubber_jax.media.mel import LOG_FLOOR
+from dubber_jax.nn.masks import frame_mask
 from dubber_jax.types import EMOTIONS
 
 MIN_INTENSITY = 0.6  # of the drawn emotion: that of RAVDESS's recordings of normal intensity
@@ -49,7 +50,7 @@ def guidance_losses(synthesize: Callable, critic: CriticModel, batch: dict, key:
   neutral = batch['reference_plain']
   target = optax.smooth_labels(jax.nn.one_hot(emotion, len(EMOTIONS)), LABEL_SMOOTHING)
   cross_entropy = optax.softmax_cross_entropy(outputs['emotion'], target)
-  mask = jnp.arange(frames) < batch['durations'].sum(1, keepdims=True)
+  mask = frame_mask(batch['durations'], frames)
   likelihood = phone_log_likelihood(outputs['phones'], mask[:, ::SUBSAMPLING], batch['phonemes'], batch['durations'])
   losses = {
     'emotion': (cross_entropy * neutral).sum() / jnp.maximum(neutral.sum(), 1),
