@@ -17,8 +17,9 @@ from data_pipelines.extract import VERSION, Work, WorkFolder, content_name, extr
 from data_pipelines.pack import describe
 from data_pipelines.recordings import Recording
 from data_pipelines.v2c_animation import FeatureTree
+from dubber_jax.authentic_dubber.records import PublishedRecords
 from dubber_jax.data.packed import KINDS, MEL_STEP
-from dubber_jax.data.records import PublishedRecords, Records, RecordSet
+from dubber_jax.data.records import Records, RecordSet
 from dubber_jax.errors import BadInput
 from dubber_jax.perception.config import FeatureConfig
 from dubber_jax.script.symbols import SYMBOLS
@@ -140,7 +141,7 @@ class Cremad(RecordingsBuilder):
 
 class V2cAnimation(RecordingsBuilder):
   """V2C-Animation: lines of 26 animated films. `clips` are extracted as any others; `features` are the published ones,
-  of which data/records.py's PublishedRecords gives items."""
+  which authentic_dubber/records.py reads."""
 
   URL = 'https://github.com/chenqi008/V2C'
   BUILDER_CONFIGS = [

@@ -25,9 +25,9 @@ from etils import epath
 
 from dubber_jax.authentic_dubber.batches import TreeBatches
 from dubber_jax.authentic_dubber.config import TreeConfig
-from dubber_jax.authentic_dubber.retrieval_lists import LISTED, list_name, read_list, recall_names, write_lists
+from dubber_jax.authentic_dubber.records import PublishedRecords
+from dubber_jax.authentic_dubber.retrieval_lists import LISTED, list_name, read_list, retrieve, write_lists
 from dubber_jax.config import Config
-from dubber_jax.data.records import PublishedRecords
 from dubber_jax.errors import BadInput
 from dubber_jax.script.g2p import published_ids
 from dubber_jax.script.symbols import ARPABET_87
@@ -465,8 +465,8 @@ def make_lists(tree: FeatureTree, pool: FeatureTree, folder=None, count: int = L
     part = tree.entries[first : first + 256]
     names, speakers = [e.name for e in part], [e.speaker for e in part]
     queries = {m: np.concatenate([tree.vector(m, e.name, e.speaker) for e in part]) for m in MODALITIES}
-    recalled = recall_names(queries, names, speakers, pooled, pool_names, pool_speakers, count)
-    write_lists(folder or tree.root / tree.layout.lists[0], recalled, names)
+    retrieved = retrieve(queries, names, speakers, pooled, pool_names, pool_speakers, count)
+    write_lists(folder or tree.root / tree.layout.lists[0], retrieved, names)
 
 
 def write_random_tree(folder, clips: int = 12, seed: int = 0, layout: Layout = V2C, frames: tuple = (40, 90)) -> None:

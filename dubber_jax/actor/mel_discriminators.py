@@ -29,7 +29,7 @@ class MelDiscriminators(nn.Module):
     mel_btm = (mel_btm + 5.0) / 2.5  # about unit size
     speaker = nn.Dense(self.width, name='speaker')(speaker_bs)[:, None]
     full_band = TimeConv(self.width, 5, name='enter')(jnp.concatenate([mel_btm, prosody_bt4], axis=-1)) + speaker
-    outputs = [Tower(self.width, 3, name='whole')(leaky(full_band))]
+    outputs = [ConvDiscriminator(self.width, 3, name='whole')(leaky(full_band))]
 
     batch, length, bands = mel_btm.shape
     starts = range(0, bands - BAND + 1, STEP)
@@ -37,12 +37,12 @@ class MelDiscriminators(nn.Module):
     place = self.param('place', nn.initializers.normal(0.1), (len(starts), self.band_width))
     strips = TimeConv(self.band_width, 5, name='enter_band')(strips_bktm.reshape(-1, length, BAND))
     strips = leaky(strips.reshape(batch, len(starts), length, -1) + place[:, None])
-    score, features = Tower(self.band_width, 2, name='band')(strips.reshape(-1, length, self.band_width))
+    score, features = ConvDiscriminator(self.band_width, 2, name='band')(strips.reshape(-1, length, self.band_width))
     unfold = (batch, len(starts), length, -1)
     return [*outputs, (score.reshape(unfold), [x.reshape(unfold) for x in features])]
 
 
-class Tower(nn.Module):
+class ConvDiscriminator(nn.Module):
   """Convolutional discriminator over time: (B, T, D) -> scores (B, T, 1), features of every layer, the input first."""
 
   width: int

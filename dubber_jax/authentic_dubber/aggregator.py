@@ -8,9 +8,9 @@ from dubber_jax.nn.attention import Attention
 
 
 class ConcatAggregator(nn.Module):
-  """Frames (B, T, D) look at nodes (B, V, W), mask (B, V); [frames; what they found] mapped to (B, T, D).
+  """Cross-attention from frames (B, T, D) to nodes (B, V, W), mask (B, V); [frames; attended] mapped to (B, T, D).
 
-  The published form (spec section 4.6): one head, no residual, no norm.
+  One head, no residual, no norm.
   """
 
   heads: int = 1
@@ -20,5 +20,5 @@ class ConcatAggregator(nn.Module):
   def __call__(self, frames_btd, nodes_bvw, mask_bv, train: bool = False) -> jax.Array:
     width = frames_btd.shape[-1]
     attention = Attention(self.heads, width, width, self.dropout, out_bias=True, name='attention')
-    looked_btd, _ = attention(frames_btd, nodes_bvw, mask_bv, train=train)
-    return nn.Dense(width, use_bias=False, name='out')(jnp.concatenate([frames_btd, looked_btd], axis=-1))
+    attended_btd, _ = attention(frames_btd, nodes_bvw, mask_bv, train=train)
+    return nn.Dense(width, use_bias=False, name='out')(jnp.concatenate([frames_btd, attended_btd], axis=-1))

@@ -1,7 +1,7 @@
-"""Batches of the published features, drawn, sorted and cut as the released loader does (spec section 7).
+"""Batches of the published features, grouped by length as in the released loader (spec section 7).
 
-128 clips are drawn, sorted by their number of phonemes and cut into four batches of 32; what does not fill a batch is
-dropped. A batch is a function of its number: whatever was read before, on however many hosts, it is the same.
+128 clips are drawn, sorted by their number of phonemes and cut into four batches of 32; the remainder is dropped. A
+batch is a function of its index alone, whatever was read before and on however many hosts.
 """
 
 import functools
@@ -26,8 +26,8 @@ class TreeBatches:
   """A random-access source of whole batches.
 
   tree: `item(i, rng)` gives clip i with the published item's fields (data_pipelines.v2c_animation.FeatureTree).
-  usable (M,): the clips to take. lengths (M, 4): their phonemes, lip frames, mel frames and reference frames. `skipped`
-  lists the clips that cannot be used. host = (its number, how many): each lays out its own rows.
+  usable (M,): indices of the clips to use. lengths (M, 4): their phonemes, lip frames, mel frames and reference frames.
+  `skipped` lists the clips that cannot be used. host = (its number, number of hosts): each collates its own rows.
   """
 
   def __init__(self, config: Config, tree, usable, lengths, skipped=(), host=(0, 1)):
@@ -44,10 +44,10 @@ class TreeBatches:
       raise BadInput(f'{host[1]} hosts cannot share a batch of {size} clips: change task.tree.batch')
 
   def __len__(self) -> int:
-    return self.per_epoch * 1_000_000  # epochs without end
+    return self.per_epoch * 1_000_000  # practically endless
 
   def members(self, index: int) -> np.ndarray:
-    """Which of `usable` batch `index` holds, on every host; the longest in phonemes first."""
+    """Positions in `usable` of the clips of batch `index`, of all hosts, by descending number of phonemes."""
     size, drawn = self.config.task.tree.batch, self.config.task.tree.drawn
     epoch, place = divmod(int(index), self.per_epoch)
     group, part = divmod(place, drawn)
@@ -59,7 +59,7 @@ class TreeBatches:
     return _permutation(len(self.usable), self.config.seed, epoch)
 
   def shape(self, index: int) -> Shape:
-    """Padded lengths of batch `index`."""
+    """Padded shape of batch `index`."""
     members = self.members(index)
     longest = self.lengths[members].max(0)
     return bucket(longest, len(members)) if self.config.task.tree.buckets else _exact(longest, len(members))
@@ -70,15 +70,15 @@ class TreeBatches:
     rows = len(members) // count
     mine = self.usable[members[number * rows : (number + 1) * rows]]
     items = [self.tree.item(int(i), np.random.default_rng([self.config.seed, epoch, int(i)])) for i in mine]
-    return lay_out(items, shape, max(self.config.task.tree.exemplars, 1))
+    return collate_to_shape(items, shape, max(self.config.task.tree.exemplars, 1))
 
   def iterator(self, workers: int = 0) -> Batches:
-    """All batches from the first; its state can be saved and restored."""
+    """Iterator over all batches, whose state can be saved and restored."""
     return Batches(self, workers)
 
 
-def lay_out(items: list[dict], shape: Shape, exemplars: int) -> dict[str, np.ndarray]:
-  """What PublishedDirectorActor takes in, of items padded to `shape`; integers are int32."""
+def collate_to_shape(items: list[dict], shape: Shape, exemplars: int) -> dict[str, np.ndarray]:
+  """Batch of PublishedDirectorActor from items, padded to `shape`; integers are int32."""
   sizes = {
     'phonemes': shape.phonemes,
     'durations': shape.phonemes,
@@ -92,7 +92,7 @@ def lay_out(items: list[dict], shape: Shape, exemplars: int) -> dict[str, np.nda
 
 
 def empty_published(shape: Shape, exemplars: int) -> dict[str, np.ndarray]:
-  """Zeros of the shapes that `lay_out` gives, in its order."""
+  """Batch of zeros with the arrays of `collate_to_shape`, in its order."""
   widths = {'scene': 1024, 'face': 1024, 'text': 2048}
   shapes = {
     'phonemes': (shape.phonemes,),
@@ -112,7 +112,7 @@ def empty_published(shape: Shape, exemplars: int) -> dict[str, np.ndarray]:
 
 
 def bucket(longest, items: int) -> Shape:
-  """The smallest fixed shape that holds so many phonemes, lip frames, mel frames and reference frames."""
+  """Smallest bucket that holds the given numbers of phonemes, lip frames, mel frames and reference frames."""
   phonemes, lips, frames, reference = map(int, longest)
   needed, size, half = max(frames, reference, FRAMES_PER_PHONEME * phonemes), SHORTEST, False
   while size < needed or lip_frames(size) < lips:

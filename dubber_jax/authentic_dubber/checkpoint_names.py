@@ -1,9 +1,9 @@
-"""Weights of the published system, from its PyTorch names to ours and back.
+"""Name and layout map between the PyTorch state dicts of the published system and our variables, in both directions.
 
-A `Rule` says where the parts of one torch tensor live in our tree of variables; most tensors have one part,
-packed projections and the graphs' `a` several. Layers of a stack share one array of ours, with the layer's
-number on its first axis. The lists of rules are made per module, so that a part of the system can be converted
-by itself. Dead tensors, which no output depends on, have no rule: `is_dead` tells them from unknown ones.
+A `Rule` maps the parts of one torch tensor to paths of our variables; most tensors have one part, packed projections
+and the graphs' `a` several. The layers of a stack share one array of ours, the layer being its first axis. There is a
+list of rules a module, so that parts of the system can be converted alone. Dead tensors, on which no output depends,
+have no rule: `is_dead` distinguishes them from unknown ones.
 """
 
 import re
@@ -39,7 +39,7 @@ class Rule:
   parts: tuple[StateDictPart, ...]
 
   def __str__(self) -> str:
-    """Where the tensor goes: 'params/lips/stack/block/up/kernel[2]'."""
+    """Destination of the tensor, as 'params/lips/stack/block/up/kernel[2]'."""
     return ', '.join('/'.join(p.path) + ('' if p.layer is None else f'[{p.layer}]') for p in self.parts)
 
 
@@ -76,7 +76,7 @@ DEAD = re.compile(
 
 
 def is_dead(key: str) -> bool:
-  """Whether a torch key of the whole checkpoint names a tensor that no output depends on."""
+  """Whether a torch key of the whole checkpoint names a tensor on which no output depends."""
   return DEAD.match(key) is not None
 
 
@@ -102,14 +102,14 @@ def batch_norm(key: str, path: tuple[str, ...]) -> Iterator[Rule]:
 
 
 def attention(key: str, path: tuple[str, ...], layer: int | None = None, out: str | None = None) -> Iterator[Rule]:
-  """Three separate projections, and `out`, by default `fc`, back."""
+  """Attention with separate query, key and value projections; `out`: key of the output projection, by default `fc`."""
   for torch_name, name in (('w_qs', 'query'), ('w_ks', 'key'), ('w_vs', 'value')):
     yield from dense(f'{key}{torch_name}', (*path, name), layer=layer)
   yield from dense(out or f'{key}fc', (*path, 'out'), layer=layer)
 
 
 def packed_attention(key: str, path: tuple[str, ...], width: int, layer: int | None = None) -> Iterator[Rule]:
-  """Projections packed as rows of one matrix: queries, keys, values."""
+  """Attention with query, key and value projections packed as rows of one matrix."""
   for suffix, leaf, kind in (('weight', 'kernel', 'linear'), ('bias', 'bias', 'same')):
     parts = (
       StateDictPart((*path, name, leaf), kind, layer, i * width, (i + 1) * width)
@@ -169,7 +169,7 @@ def cross_modal(key: str, path: tuple[str, ...], layers: int, width: int = 128) 
 
 
 def fusion(path: tuple[str, ...], config: PublishedConfig) -> Iterator[Rule]:
-  """The second state dict, `fusion_model`."""
+  """Rules of the second state dict, `fusion_model`."""
   yield from style_encoder('style_encoder.', (*path, 'style'))
   yield from downsampling_encoder('ds_speaker_encoder.', (*path, 'local'))
   yield from text_encoder('encoder.', (*path, 'text'), config.text_layers)
@@ -235,7 +235,7 @@ def postnet(key: str, path: tuple[str, ...]) -> Iterator[Rule]:
 
 
 def model(config: PublishedConfig) -> Iterator[Rule]:
-  """The first state dict, `model`."""
+  """Rules of the first state dict, `model`."""
   yield from duration_predictor('variance_adaptor.duration_predictor.', ('duration',))
   yield from fft_stack('decoder_Condition.', ('decoder',), config.decoder_layers, style=True)
   yield from dense('mel_linear', (*PARAMS, 'mel'))
@@ -250,12 +250,12 @@ def model(config: PublishedConfig) -> Iterator[Rule]:
 
 
 def whole_model(config: PublishedConfig) -> list[Rule]:
-  """Both state dicts; their keys are disjoint."""
+  """Rules of both state dicts, whose keys are disjoint."""
   return [*model(config), *fusion(('fusion',), config)]
 
 
 def torch_shapes(rules, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-  """Shape of every torch tensor that the rules name, from those of our flat variables ('params/mel/kernel')."""
+  """Shapes of the torch tensors of the rules, from those of our flat variables ('params/mel/kernel')."""
 
   def shape(part: StateDictPart):
     ours = shapes['/'.join(part.path)][part.layer is not None :]

@@ -1,4 +1,4 @@
-"""Items of the published feature layout, made into a batch of PublishedDirectorActor (spec section 8)."""
+"""Collation of items in the published feature layout into a batch of PublishedDirectorActor (spec section 8)."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,7 +7,7 @@ import numpy as np
 from dubber_jax.errors import BadInput
 from dubber_jax.types import MODALITIES
 
-# Ours: the published item's field. Padded with zeros at the end of the first axis to the longest item.
+# Our name: the published item's field. Padded with zeros at the end of the first axis to the longest item.
 SEQUENCES = {
   'phonemes': 'text',
   'durations': 'duration',
@@ -29,7 +29,7 @@ LENGTHS = {
 }
 VECTORS = {'speaker': 'spk_embedding', 'emotion_features': 'emos_embedding'}
 NUMBERS = {'speaker_number': 'speaker', 'emotion': 'emotion_id'}
-# Fields that the model makes nothing of, and that items may do without.
+# Fields that the model does not use and that items may lack.
 UNUSED = (
   'pitch',
   'energy',
@@ -42,10 +42,11 @@ UNUSED = (
 
 
 def collate(items: Sequence[dict], sizes: Mapping[str, int] | None = None) -> dict[str, np.ndarray]:
-  """A batch in the items' order; integers are int64, all else float32. Raises BadInput for a field of no fit.
+  """Batch of items in their order; integers are int64, all else float32. Raises BadInput where a field is missing
+  or has another shape than that of the first item.
 
-  An item with fewer exemplars than another is given zero vectors, as in the released code. `sizes` are padded lengths
-  where they are to be more than the longest item's: of phonemes, durations, lips, mel, reference, and of exemplars.
+  Missing exemplars are zero vectors, as in the released code. `sizes`: padded lengths of phonemes, durations, lips,
+  mel, reference and exemplars, by default those of the longest item.
   """
   if not items:
     raise BadInput('a batch needs at least one item')

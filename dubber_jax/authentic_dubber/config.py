@@ -21,7 +21,7 @@ class PublishedConfig:
   width: int = 256  # of everything else
   filter: int = 1024  # width of the feed-forward layers
   dropout: bool = True  # False: no dropout anywhere, in training too
-  padding: str = 'published'  # or safe
+  padding: str = 'published'  # published or safe: whether padding influences the output
 
   def __post_init__(self):
     if self.padding not in ('published', 'safe'):

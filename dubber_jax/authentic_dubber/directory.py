@@ -1,8 +1,8 @@
-"""The published system on disk, as `dubber convert` makes it of a checkpoint. Checked by hash when opened.
+"""Directory of the published system, as `dubber convert` writes it from a checkpoint; hashes are checked on loading.
 
 config.json         {'assembly': 'published', 'config': sizes, 'fresh': PyTorch names of weights drawn at random}
 model.safetensors   'params/...' and 'batch_stats/...', float32
-dead.safetensors    tensors of the checkpoint that nothing depends on, by their PyTorch names
+dead.safetensors    tensors of the checkpoint on which no output depends, by their PyTorch names
 CARD.md  MANIFEST.json (sha256 of every other file)
 """
 
@@ -23,8 +23,7 @@ from dubber_jax.storage.weights import check_shapes, flatten, read_arrays, unfla
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-  """An opened directory: `synthesize(config, variables, batch)` of dubber_jax.authentic_dubber.model makes takes of
-  it."""
+  """A loaded directory, for `synthesize(config, variables, batch)` of dubber_jax.authentic_dubber.model."""
 
   config: PublishedConfig
   variables: dict  # {'params': ..., 'batch_stats': ...}, float32
@@ -44,9 +43,9 @@ def write_published(folder: str | Path, model: Published, card: str) -> None:
 
 
 def load_published(folder: str | Path, check: bool = True) -> Published:
-  """Opens what `write_published` wrote.
+  """Loads a directory of `write_published`.
 
-  Raises BadInput where it is another directory, a file's hash is not the manifest's or the weights do not fit.
+  Raises BadInput where it is another kind of directory, a file's hash is not the manifest's or the weights do not fit.
   """
   folder = Path(folder)
   check_files(folder, hashes=check)
@@ -63,6 +62,6 @@ def load_published(folder: str | Path, check: bool = True) -> Published:
 
 
 def expected_shapes(config: PublishedConfig) -> dict[str, tuple[int, ...]]:
-  """{'params/mel/kernel': (256, 80), ...}, without making the weights."""
+  """Shapes of the variables, {'params/mel/kernel': (256, 80), ...}, without initializing them."""
   tree = jax.eval_shape(lambda key: initialize(config, key), jax.random.key(0))
   return {k: tuple(v.shape) for k, v in flax.traverse_util.flatten_dict(tree, sep='/').items()}

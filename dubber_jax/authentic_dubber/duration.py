@@ -1,4 +1,4 @@
-"""The published duration predictor, and durations that fill a slot (spec sections 4.3 and 4.4)."""
+"""Duration predictor, and scaling of predicted durations to a slot (spec sections 4.3 and 4.4)."""
 
 import flax.linen as nn
 import jax
@@ -8,7 +8,7 @@ from dubber_jax.nn.norms import LayerNorm
 
 
 class PointwiseDurationPredictor(nn.Module):
-  """Lip context (B, N, D), mask (B, N) -> log(frames + 1), (B, N), phoneme by phoneme: the published one (4.3)."""
+  """Lip context (B, N, D), mask (B, N) -> log(frames + 1), (B, N); no phoneme depends on others (spec 4.3)."""
 
   width: int = 256
   dropout: float = 0.5
@@ -23,10 +23,10 @@ class PointwiseDurationPredictor(nn.Module):
 
 
 def spread_over_slot(log_durations_bn: jax.Array, slot_b: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """Predicted log durations, scaled to `slot` (B,) mel frames and each rounded half to even (published, 4.4).
+  """Durations from predicted log durations, scaled to `slot` (B,) mel frames and rounded half to even (spec 4.4).
 
   Returns durations (B, N) int32, whose sum is near the slot but need not equal it, and the same before rounding. Where
-  every prediction is 0, and the released code gives NaN, nothing is spread.
+  every prediction is 0, for which the released code gives NaN, they are 0.
   """
   frames_bn = jnp.maximum(jnp.exp(log_durations_bn) - 1.0, 0.0)
   total_b1 = frames_bn.sum(1, keepdims=True)

@@ -11,10 +11,10 @@ from dubber_jax.nn.scan import Stacking, scan_layers
 
 
 class FFTBlock(nn.Module):
-  """Self-attention, then a convolution of `kernel` up to `filter` channels and a pointwise one back.
+  """FFT block: self-attention, then a convolution of `kernel` to `filter` channels and a pointwise one back.
 
   x (B, T, D), mask (B, T) bool, `condition` (B, C) or None; with a condition each of the two norms is followed
-  by a style-adaptive one. Padding is zeroed before the convolution and at the end, so it is never seen.
+  by a style-adaptive one. Padding is zeroed before the convolution and at the end, so no output depends on it.
   """
 
   heads: int
@@ -33,14 +33,16 @@ class FFTBlock(nn.Module):
         y = AdaptiveLayerNorm(gain_offset=0.0, name=f'{name}_style')(y, condition_bc)
       return jnp.where(mask_bt[..., None], y, 0.0)
 
-    looked, _ = Attention(self.heads, width, width, out_bias=True, name='attention')(x_btd, x_btd, mask_bt, train=train)
-    y = finish('attention', drop(looked) + x_btd)
+    attended, _ = Attention(self.heads, width, width, out_bias=True, name='attention')(
+      x_btd, x_btd, mask_bt, train=train
+    )
+    y = finish('attention', drop(attended) + x_btd)
     inner = nn.relu(TimeConv(self.filter, self.kernel, name='up')(y))
     return finish('feed', drop(nn.Dense(width, name='down')(inner)) + y)
 
 
 class FFTStack(nn.Module):
-  """`layers` blocks of one shape, scanned: parameters are stacked on a first axis, and compile time does not grow."""
+  """`layers` FFT blocks as a scan, with parameters stacked on a first axis."""
 
   layers: int
   heads: int

@@ -1,4 +1,4 @@
-"""How the published system is trained: its losses, its schedule, its two Adams (spec sections 6 and 7)."""
+"""Training task of the published system: its losses and its optimizer (spec sections 6 and 7)."""
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from dubber_jax.types import HOP, SAMPLE_RATE
 
 
 def published_task(config: Config, samples=None) -> Task:
-  """PublishedDirectorActor, trained on batches of authentic_dubber/batches.py."""
+  """Training task of PublishedDirectorActor, on batches of authentic_dubber/batches.py."""
   from dubber_jax.authentic_dubber.model import PublishedDirectorActor, initialize
 
   stacking = Stacking(config.train.remat, config.train.unroll)
@@ -43,8 +43,8 @@ def published_task(config: Config, samples=None) -> Task:
 def published_losses(outputs: dict, batch: dict, weights: PublishedLossConfig | None = None) -> dict[str, jax.Array]:
   """Named, weighted losses of a teacher-forced pass of PublishedDirectorActor; `total` is their sum.
 
-  Means run over the batch's valid elements. `emotion` takes probabilities for logits, as released: at chance
-  it is 5 ln 8, and it cannot fall below 6.37.
+  Each is a mean over the batch's valid elements. `emotion` takes probabilities as logits, as released: at chance it is
+  5 ln 8, and its minimum is 6.37.
   """
   weights = weights or PublishedLossConfig()
   valid_bt1 = length_mask(batch['mel_length'], batch['mel'].shape[1])[..., None]
@@ -62,7 +62,7 @@ def published_losses(outputs: dict, batch: dict, weights: PublishedLossConfig | 
 
 
 def cosine(a_bd: jax.Array, b_bd: jax.Array) -> jax.Array:
-  """(B,), each norm at least 1e-6."""
+  """Cosine similarity (B,), each norm at least 1e-6."""
   norms = (jnp.maximum(jnp.linalg.norm(x, axis=-1), 1e-6) for x in (a_bd, b_bd))
   return (a_bd * b_bd).sum(-1) / (next(norms) * next(norms))
 
@@ -70,9 +70,10 @@ def cosine(a_bd: jax.Array, b_bd: jax.Array) -> jax.Array:
 def diagonal_band(
   phonemes: int, lips: int, phoneme_length_b: jax.Array, lip_length_b: jax.Array, part: int = 10
 ) -> jax.Array:
-  """(B, N, L) bool: lip frames within one `part` of the clip of where a phoneme lies, were all as long.
+  """Diagonal band (B, N, L) bool: lip frames within 1 / `part` of the clip from each phoneme's position, phonemes being
+  spread evenly over the clip.
 
-  Edges are cut toward zero from float32 values, product and sum each rounded.
+  Edges are truncated toward zero from float32 values, product and sum each rounded.
   """
   count_b1 = jnp.maximum(phoneme_length_b, 1).astype(jnp.float32)[:, None]
   lip_b1 = lip_length_b.astype(jnp.float32)[:, None]
@@ -89,7 +90,7 @@ def diagonal_band(
 def diagonal_share(
   alignment_bnl: jax.Array, phoneme_length_b: jax.Array, lip_length_b: jax.Array, part: int = 10
 ) -> jax.Array:
-  """(B,): how much of the attention lies in the band."""
+  """Share of the attention that lies in the diagonal band, (B,)."""
   phonemes, lips = alignment_bnl.shape[1:]
   band_bnl = diagonal_band(phonemes, lips, phoneme_length_b, lip_length_b, part)
   valid_bnl = length_mask(phoneme_length_b, phonemes)[..., None]

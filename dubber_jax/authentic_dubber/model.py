@@ -1,6 +1,6 @@
-"""PublishedDirectorActor: the published system, 149.1 M parameters, from the same blocks as `stage`.
+"""PublishedDirectorActor: the published system, 149.1 M parameters.
 
-Everything works on a batch, a dictionary of arrays with these names (B items; N, L, T, R padded lengths):
+Its methods take a batch, a dictionary of arrays with these names (B items; N, L, T, R padded lengths):
 
   phonemes (B, N) int, 0 is padding         durations (B, N) int mel frames
   lips (B, L, 512)   speaker (B, 256)       reference (B, R, 80) natural-log mel, at least 16 frames
@@ -8,9 +8,9 @@ Everything works on a batch, a dictionary of arrays with these names (B items; N
   scene, face (B, 1024), text (B, 2048)     scene_refs, face_refs (B, K, 1024), text_refs (B, K, 2048)
   sounds (B, 3, K, 1024)                    for training also mel (B, T, 80) and emotion (B,) int
 
-The published system's output depends on how far its batch was padded (spec section 14). With padding
-'published' that is kept: what counts is the longest item of the batch, whatever the arrays' own sizes, so
-that buckets change nothing. With padding 'safe' every item is what it would be alone.
+The published system's output depends on the padding of its batch (spec section 14). With padding 'published' that is
+kept: the longest item of the batch counts, not the arrays' own sizes, so that buckets change nothing. With padding
+'safe' every item is what it would be alone.
 """
 
 from functools import partial
@@ -40,13 +40,14 @@ from dubber_jax.nn.scan import Stacking
 from dubber_jax.types import MEL_BANDS, MODALITIES
 
 
-def extent(config: PublishedConfig, length_b: jax.Array) -> jax.Array:
-  """(B,): the positions of each item that layers without a mask see."""
+def visible_length(config: PublishedConfig, length_b: jax.Array) -> jax.Array:
+  """Number of positions of each item, (B,), that layers without a mask see: its own, or the longest of the batch."""
   return length_b if config.padding == 'safe' else jnp.full_like(length_b, length_b.max())
 
 
 class Fusion(nn.Module):
-  """Phonemes and a reference mel -> text (B, N, D), styled text (B, N, D), utterance style (B, D) (spec section 3)."""
+  """Fusion of text and reference style (spec section 3): phonemes and a reference mel -> text (B, N, D), styled text
+  (B, N, D), utterance style (B, D)."""
 
   config: PublishedConfig
   stacking: Stacking = Stacking()
@@ -65,25 +66,25 @@ class Fusion(nn.Module):
       stacking=self.stacking,
       name='text',
     )(ids_bn, length_mask(length_b, ids_bn.shape[1]), train)
-    extent_b = extent(c, reference_length_b)
+    visible_b = visible_length(c, reference_length_b)
     style = MelStyleEncoder(c.width, dropout=0.1 * rate, name='style')(
-      reference_brm, reference_length_b, extent_b, train
+      reference_brm, reference_length_b, visible_b, train
     )
-    local, steps_b = DownsamplingEncoder(out=c.width, dropout=0.2 * rate, name='local')(style, extent_b, train)
+    local, steps_b = DownsamplingEncoder(out=c.width, dropout=0.2 * rate, name='local')(style, visible_b, train)
     query = nn.Dropout(0.25 * rate, deterministic=not train)(text)
     query = nn.Dense(c.cross_width, use_bias=False, name='query')(query)
     key = nn.Dense(c.cross_width, use_bias=False, name='key')(local)
     transformer = CrossModalTransformer(
       c.cross_layers, c.cross_heads, 0.25 * rate, 0.1 * rate, self.stacking, name='cross'
     )
-    cross = transformer(query, key, extent(c, length_b), jnp.maximum(steps_b, 1), train)
+    cross = transformer(query, key, visible_length(c, length_b), jnp.maximum(steps_b, 1), train)
     styled = (nn.Dense(c.width, name='out')(cross) + text) / 2
     utterance = utterance_style(local, reference_length_b)
     return {'text': text, 'styled': styled, 'utterance_style': utterance, 'cross': cross, 'local_style': local}
 
 
 class PublishedDirectorActor(nn.Module):
-  """The `published` assembly. Parameters under `fusion` are the checkpoint's second state dict, the rest its first."""
+  """The published system. Parameters under `fusion` are the checkpoint's second state dict, the rest its first."""
 
   config: PublishedConfig
   stacking: Stacking = Stacking()
@@ -105,7 +106,7 @@ class PublishedDirectorActor(nn.Module):
     self.postnet = Postnet(c.width, dropout=0.5 * rate)
 
   def encode(self, batch, train: bool = False) -> dict:
-    """Text, style, lips -> what is spoken and how long each phoneme is thought to be."""
+    """Text, style and lips -> encodings, alignment and log durations, by name."""
     outputs = self.fusion(
       batch['phonemes'], batch['phoneme_length'], batch['reference'], batch['reference_length'], train
     )
@@ -124,24 +125,24 @@ class PublishedDirectorActor(nn.Module):
     return list(self.graphs({m: batch[m] for m in MODALITIES}, refs, batch['sounds'], mask_bv, train))
 
   def decode(self, styled_bnd, durations_bn, mel_length_b, batch, num_frames: int, train: bool = False) -> dict:
-    """Frames, the director's nodes taken in stage by stage, and the mel before and after the postnet."""
+    """Frames, fused with the emotion nodes stage by stage, and the mel before and after the postnet, by name."""
     frames, regulated_bt = self.regulator(styled_bnd, durations_bn, num_frames)
     nodes = self.emotion_nodes(batch, train)
-    felt, stages = frames, []
+    fused, stages = frames, []
     for aggregate, stage in zip(self.aggregators, nodes, strict=True):
-      felt = aggregate(felt, stage, jnp.ones(stage.shape[:2], bool), train)
-      stages.append(felt)
-    emotion = jax.nn.softmax(self.emotion(felt, regulated_bt))
+      fused = aggregate(fused, stage, jnp.ones(stage.shape[:2], bool), train)
+      stages.append(fused)
+    emotion = jax.nn.softmax(self.emotion(fused, regulated_bt))
     mask_bt = length_mask(mel_length_b, num_frames)
-    joined = self.join(jnp.concatenate([frames, felt], axis=-1))
+    joined = self.join(jnp.concatenate([frames, fused], axis=-1))
     decoded = self.decoder(joined, mask_bt, batch['speaker'], train)
     mel = self.mel(decoded)
-    exists_bt = length_mask(extent(self.config, mel_length_b), num_frames)
-    finished = self.postnet(mel, batch['speaker'], exists_bt, train)
+    visible_bt = length_mask(visible_length(self.config, mel_length_b), num_frames)
+    finished = self.postnet(mel, batch['speaker'], visible_bt, train)
     return {
       'frames': frames,
       'nodes': nodes,
-      'felt': stages,
+      'fused': stages,
       'decoded': decoded,
       'mel': mel,
       'finished': finished,
@@ -150,40 +151,40 @@ class PublishedDirectorActor(nn.Module):
     }
 
   def __call__(self, batch, train: bool = False) -> dict:
-    """The teacher-forced pass, with the target's own durations. -> a dictionary of outputs."""
-    heard = self.encode(batch, train)
-    played = self.decode(heard['styled'], batch['durations'], batch['mel_length'], batch, batch['mel'].shape[1], train)
-    return heard | played
+    """Teacher-forced pass, with the target's own durations -> outputs by name."""
+    encoded = self.encode(batch, train)
+    decoded = self.decode(
+      encoded['styled'], batch['durations'], batch['mel_length'], batch, batch['mel'].shape[1], train
+    )
+    return encoded | decoded
 
   def synthesize(self, batch, num_frames: int) -> dict:
-    """A take of predicted durations that fill about `mel_length` frames. `num_frames`, static, must hold it.
+    """A take with predicted durations, scaled to `mel_length` frames, padded to the static `num_frames`.
 
-    The take's own `length` (B,) differs from mel_length by rounding; where that is more than num_frames,
-    the take was cut.
+    The take's `length` (B,) differs from mel_length by rounding; a take longer than num_frames is cut.
     """
-    paced = self.predict_durations(batch)
-    return paced | self.decode_predicted(paced, batch, num_frames)
+    predicted = self.predict_durations(batch)
+    return predicted | self.decode_predicted(predicted, batch, num_frames)
 
   def predict_durations(self, batch) -> dict:
-    """The first half of `synthesize`: what is read, and predicted durations (B, N) int32 that spread it over the
-    slot."""
-    heard = self.encode(batch)
-    durations, unrounded = spread_over_slot(heard['log_durations'], batch['mel_length'])
-    spread = {'durations': durations, 'unrounded_durations': unrounded, 'length': durations.sum(1)}
-    return heard | spread
+    """First half of `synthesize`: the outputs of `encode` and predicted durations (B, N) int32, scaled to the slot."""
+    encoded = self.encode(batch)
+    durations, unrounded = spread_over_slot(encoded['log_durations'], batch['mel_length'])
+    scaled = {'durations': durations, 'unrounded_durations': unrounded, 'length': durations.sum(1)}
+    return encoded | scaled
 
-  def decode_predicted(self, paced, batch, num_frames: int) -> dict:
-    """The second half of `synthesize`."""
-    length_b = jnp.minimum(paced['length'], num_frames)
-    return self.decode(paced['styled'], paced['durations'], length_b, batch, num_frames)
+  def decode_predicted(self, predicted, batch, num_frames: int) -> dict:
+    """Second half of `synthesize`: the outputs of `decode` at the predicted durations."""
+    length_b = jnp.minimum(predicted['length'], num_frames)
+    return self.decode(predicted['styled'], predicted['durations'], length_b, batch, num_frames)
 
 
 def synthesize(config: PublishedConfig, variables, batch: dict, bucket: int = 1) -> dict:
-  """A take of a whole batch; frames are padded to a multiple of `bucket`, which does not change the take."""
+  """Takes of a batch, jitted; frames are padded to a multiple of `bucket`, which does not change a take."""
   model = PublishedDirectorActor(config)
-  paced = _predict(model, variables, batch)
-  num_frames = max(-(-int(paced['length'].max()) // bucket) * bucket, 1)
-  return paced | _decode(model, variables, paced, batch, num_frames)
+  predicted = _predict(model, variables, batch)
+  num_frames = max(-(-int(predicted['length'].max()) // bucket) * bucket, 1)
+  return predicted | _decode(model, variables, predicted, batch, num_frames)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -192,13 +193,13 @@ def _predict(model, variables, batch):
 
 
 @partial(jax.jit, static_argnums=(0, 4))
-def _decode(model, variables, paced, batch, num_frames):
-  return model.apply(variables, paced, batch, num_frames, method='decode_predicted')
+def _decode(model, variables, predicted, batch, num_frames):
+  return model.apply(variables, predicted, batch, num_frames, method='decode_predicted')
 
 
 def initialize(config: PublishedConfig, seed: int | jax.Array) -> dict:
-  """Fresh variables, float32, drawn as the released code draws them (spec section 12): as NumPy arrays by an integer
-  seed, as JAX arrays by a key, which may be traced."""
+  """Initial variables, float32, from the distributions of the released code (spec section 12): NumPy arrays from an
+  integer seed, JAX arrays from a key, which may be traced."""
   batch = {
     name: jnp.zeros((1, *shape), jnp.int32 if len(shape) < 2 and name != 'speaker' else jnp.float32)
     for name, shape in {
@@ -230,10 +231,10 @@ def initialize(config: PublishedConfig, seed: int | jax.Array) -> dict:
 
 
 class _KeyedDraws:
-  """A NumPy generator's draws from a JAX key, so that weights come into being on the devices they live on."""
+  """A NumPy generator's methods on a JAX key, so that weights are drawn on their own devices."""
 
   def __init__(self, key: jax.Array):
-    self.key, self.drawn = dropout_key(key), 0  # 300 draws of the usual kind take minutes to compile
+    self.key, self.drawn = dropout_key(key), 0  # 300 draws by threefry take minutes to compile
 
   def _next(self):
     self.drawn += 1

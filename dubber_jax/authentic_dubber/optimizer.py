@@ -1,22 +1,22 @@
-"""The published schedule and its two Adams (spec section 7)."""
+"""Learning-rate schedule and optimizer of the published system (spec section 7)."""
 
 import jax
 import jax.numpy as jnp
 import optax
 
 PEAK_STEP = 4000
-DROPS = (300_000, 400_000, 500_000)  # updates after which the rate is 0.3 of what it was
+DROPS = (300_000, 400_000, 500_000)  # updates after which the rate is multiplied by 0.3
 
 
 def learning_rate(step: jax.Array) -> jax.Array:
-  """The rate of update number `step`, from 1: a rise to 9.88e-5 at 4000, then as one over the root."""
+  """Learning rate of update `step`, counted from 1: linear warmup to 9.88e-5 at 4000, then inverse square root."""
   step = jnp.asarray(step, jnp.float32)
   rate = 0.00625 * jnp.minimum(step**-0.5, step * PEAK_STEP**-1.5)
   return rate * 0.3 ** sum((step > drop).astype(jnp.float32) for drop in DROPS)
 
 
 def clip_by_norm(limit: float = 1.0) -> optax.GradientTransformation:
-  """PyTorch's clipping: by limit / (norm + 1e-6) where that is below 1."""
+  """Gradient clipping as PyTorch's clip_grad_norm_: by limit / (norm + 1e-6) where that is below 1."""
 
   def update(updates, state, params=None):
     scale = jnp.minimum(limit / (optax.tree.norm(updates) + 1e-6), 1.0)
@@ -26,7 +26,7 @@ def clip_by_norm(limit: float = 1.0) -> optax.GradientTransformation:
 
 
 def published_optimizer(restore_step: int = 0, clip: float | None = 1.0) -> optax.GradientTransformation:
-  """Two Adams at one rate: gradients of all but `fusion` are clipped and taken with other momenta than `fusion`."""
+  """Two Adam optimizers with one schedule: for `fusion`, and for all else, with clipping and other coefficients."""
 
   def rate(count):
     return learning_rate(count + 1 + restore_step)

@@ -1,7 +1,7 @@
-"""Retrieval lists as the published system keeps them: one JSON file a clip and modality (spec section 9).
+"""Retrieval lists of the published system: one JSON file a clip and modality (spec section 9).
 
-Each is a list of objects, best first, of which only "file_name" counts. The release came without the program that
-made them; `write_lists` makes them as the paper says: cosine similarity, clips of other speakers, 100 of them.
+Each is a list of objects, best first, of which only "file_name" is read. The release has no program for making them;
+`retrieve` and `write_lists` follow the paper: cosine similarity, 100 clips of other speakers.
 
     python -m data_pipelines.v2c_animation --lists TREE      # for a tree of the published features
 """
@@ -48,7 +48,7 @@ def read_list(path, modality: str) -> list[str]:
   return names
 
 
-def recall_names(
+def retrieve(
   queries: Mapping[str, np.ndarray],
   names: Sequence[str],
   speakers: Sequence[str],
@@ -57,33 +57,34 @@ def recall_names(
   pool_speakers: Sequence[str],
   count: int = LISTED,
 ) -> dict[str, list[list[tuple[str, float]]]]:
-  """By modality, for each of B queries the `count` likest clips of the pool by other speakers, with similarities.
+  """Exact nearest-neighbor retrieval: by modality, for each of B queries the `count` most similar clips of the pool by
+  other speakers, with similarities.
 
-  queries (B, D) and pool (N, D) by modality. For text the halves' cosines are averaged, as in the paper. The clip
-  itself is never among them. Raises BadInput where a clip has no other speakers to recall.
+  queries (B, D) and pool (N, D) by modality. For text the cosines of the halves are averaged, as in the paper. The clip
+  itself is excluded. Raises BadInput where a clip has no other speakers to retrieve from.
   """
   own = np.array(speakers)[:, None] == np.array(pool_speakers)[None]
   own |= np.array(names)[:, None] == np.array(pool_names)[None]
   if own.all(1).any():
     alone = names[int(own.all(1).argmax())]
-    raise BadInput(f'{alone}: there are no clips of other speakers to recall; give a pool with more speakers')
-  recalled = {}
+    raise BadInput(f'{alone}: there are no clips of other speakers to retrieve; give a pool with more speakers')
+  retrieved = {}
   for m in queries:
     halves = HALVES.get(m, 1)
     search = ExactSearch(unit_rows(pool[m], halves))
     rows, scores = search(unit_rows(queries[m], halves), min(count, len(pool_names)), ~own)
-    recalled[m] = [
+    retrieved[m] = [
       [(pool_names[j], float(score)) for j, score in zip(row, near, strict=True) if j >= 0]
       for row, near in zip(rows, scores, strict=True)
     ]
-  return recalled
+  return retrieved
 
 
-def write_lists(folder, recalled: Mapping[str, list[list[tuple[str, float]]]], names: Sequence[str]) -> None:
-  """Writes the lists that `recall_names` found for the clips `names`; each file appears only when it is whole."""
+def write_lists(folder, retrieved: Mapping[str, list[list[tuple[str, float]]]], names: Sequence[str]) -> None:
+  """Writes the lists that `retrieve` found for the clips `names`; each file is written atomically."""
   folder = epath.Path(folder)
   folder.mkdir(parents=True, exist_ok=True)
-  for m, lists in recalled.items():
+  for m, lists in retrieved.items():
     for name, found in zip(names, lists, strict=True):
       rows = [{'file_name': f'{clip}{ENDINGS[m]}.npy', 'similarity': round(score, 6)} for clip, score in found]
       with atomic_file(folder / list_name(m, name)) as partial:

@@ -1,4 +1,4 @@
-"""How a voice sounds from moment to moment: the published style encoders (spec sections 3.3 and 3.4)."""
+"""Style encoders: frame-level style of a reference mel, and its downsampled local style (spec sections 3.3, 3.4)."""
 
 import flax.linen as nn
 import jax
@@ -13,8 +13,8 @@ from dubber_jax.nn.norms import TimeBatchNorm
 class MelStyleEncoder(nn.Module):
   """Reference mel (B, R, 80) -> style of every frame (B, R, width) (StyleSpeech, arXiv 2106.03153, without pooling).
 
-  length (B,): the item's own frames, the keys of the attention. extent (B,): the frames that the convolutions
-  see, the batch's longest in the published system, whose padding is not silent here.
+  length (B,): the item's own frames, the keys of the attention. visible (B,): the frames that the convolutions see, the
+  batch's longest in the published system.
   """
 
   width: int = 256
@@ -23,15 +23,15 @@ class MelStyleEncoder(nn.Module):
   dropout: float = 0.1
 
   @nn.compact
-  def __call__(self, mel_brm, length_b, extent_b, train: bool = False) -> jax.Array:
+  def __call__(self, mel_brm, length_b, visible_b, train: bool = False) -> jax.Array:
     frames = mel_brm.shape[1]
     drop = nn.Dropout(self.dropout, deterministic=not train)
-    exists = length_mask(extent_b, frames)
+    visible = length_mask(visible_b, frames)
     x = mel_brm
     for i in range(2):
       x = drop(jax.nn.mish(nn.Dense(self.width, name=f'spectral_{i}')(x)))
     for i in range(2):
-      x = ConvGLU(self.kernel, self.dropout, name=f'temporal_{i}')(x, exists, train)
+      x = ConvGLU(self.kernel, self.dropout, name=f'temporal_{i}')(x, visible, train)
     mask_br = length_mask(length_b, frames)
     x = jnp.where(mask_br[..., None], x, 0.0)
     # Divided by the root of the whole width, not of a head's, as in the released code.
@@ -43,7 +43,7 @@ class MelStyleEncoder(nn.Module):
 
 
 class DownsamplingEncoder(nn.Module):
-  """Style of frames (B, R, D) -> local style (B, R // 16, out) and how many of its steps exist (B,)."""
+  """Style of frames (B, R, D) -> local style (B, R // 16, out) and how many of its steps are visible (B,)."""
 
   widths: tuple[int, ...] = (128, 256, 512, 512)
   kernel: int = 3
@@ -51,21 +51,22 @@ class DownsamplingEncoder(nn.Module):
   dropout: float = 0.2
 
   @nn.compact
-  def __call__(self, style_brd, extent_b, train: bool = False) -> tuple[jax.Array, jax.Array]:
+  def __call__(self, style_brd, visible_b, train: bool = False) -> tuple[jax.Array, jax.Array]:
     x = style_brd
     for i, width in enumerate(self.widths):
-      exists = length_mask(extent_b, x.shape[1])
-      x = nn.relu(nn.Conv(width, (self.kernel,), name=f'conv_{i}')(x * exists[..., None]))
-      x = TimeBatchNorm(name=f'norm_{i}')(x, exists, train)
+      visible = length_mask(visible_b, x.shape[1])
+      x = nn.relu(nn.Conv(width, (self.kernel,), name=f'conv_{i}')(x * visible[..., None]))
+      x = TimeBatchNorm(name=f'norm_{i}')(x, visible, train)
       x = nn.Dropout(self.dropout, deterministic=not train)(x)
       half = x.shape[1] // 2
       x = x[:, : 2 * half].reshape(len(x), half, 2, width).mean(2)
-      extent_b = extent_b // 2
-    return jnp.tanh(nn.Dense(self.out, name='out')(x)), extent_b
+      visible_b = visible_b // 2
+    return jnp.tanh(nn.Dense(self.out, name='out')(x)), visible_b
 
 
 def utterance_style(local_bvd: jax.Array, length_b: jax.Array) -> jax.Array:
-  """Mean of the local style over the item's own frames (16 a step, at least one step): (B, V, D) -> (B, D)."""
+  """Utterance style, the mean of local style over the item's own steps (16 frames each, at least one): (B, V, D) ->
+  (B, D)."""
   steps_b = jnp.maximum(length_b // 16, 1)
   weight = length_mask(steps_b, local_bvd.shape[1])[..., None]
   return (local_bvd * weight).sum(1) / steps_b[:, None]

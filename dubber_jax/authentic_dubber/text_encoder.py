@@ -1,4 +1,4 @@
-"""The published text encoder (spec section 3.1)."""
+"""Text encoder (spec section 3.1)."""
 
 import flax.linen as nn
 import jax
@@ -8,7 +8,8 @@ from dubber_jax.nn.scan import Stacking
 
 
 class FFTTextEncoder(nn.Module):
-  """ids (B, N) int, mask (B, N) bool -> (B, N, width), zero where masked; no positions (spec section 3.2)."""
+  """Symbol ids (B, N) int, mask (B, N) bool -> encodings (B, N, width), zero where masked; no position embedding (spec
+  section 3.2)."""
 
   symbols: int = 88
   width: int = 256
@@ -20,7 +21,7 @@ class FFTTextEncoder(nn.Module):
 
   @nn.compact
   def __call__(self, ids_bn: jax.Array, mask_bn: jax.Array, train: bool = False) -> jax.Array:
-    x = nn.Embed(self.symbols, self.width, name='symbols')(ids_bn) * (ids_bn != 0)[..., None]  # row 0 stays untrained
+    x = nn.Embed(self.symbols, self.width, name='symbols')(ids_bn) * (ids_bn != 0)[..., None]  # row 0 is not trained
     x = nn.Dense(self.width, use_bias=False, name='project')(x)
     stack = FFTStack(self.layers, self.heads, self.filter, 9, self.dropout, self.stacking, name='stack')
     return stack(x, mask_bn, train=train)

@@ -1,7 +1,8 @@
-"""Our outputs beside the reference's, for any parity fixture: `compare(path)` -> one row per output.
+"""Numerical comparison with the published system: the outputs of a parity fixture computed here (`dubber check`).
 
-The module is the part of the file's name before `_small` or `_full`. Where a fixture's cfg is silent, the
-published value counts. Everything is computed in float32, matrix products in full.
+`compare(path)` gives one row an output. The fixture's file name, up to `_small` or `_full`, names the module that
+computes it (MODULES). A setting that its cfg does not give has the published value. All is computed in float32 with
+matrix products in full precision.
 """
 
 import dataclasses
@@ -49,29 +50,29 @@ from dubber_jax.types import MODALITIES
 
 @dataclasses.dataclass(frozen=True)
 class OutputComparison:
-  """One output: the largest difference, and by how much of the tolerance (1 or less is within)."""
+  """The largest absolute error of one output, and the largest ratio of an element's error to its tolerance."""
 
   output: str
-  error: float
-  share: float
-  exact_share: float | None = None  # the same computed in float64, for a gradient that float32 has beyond tolerance
+  max_error: float
+  tolerance_ratio: float
+  float64_ratio: float | None = None  # recomputed in float64, of a gradient beyond its tolerance in float32
 
   @property
   def within(self) -> bool:
-    return self.share <= 1.0
+    """Whether every element is within its tolerance."""
+    return self.tolerance_ratio <= 1.0
 
 
 def compare(path: str | Path) -> list[OutputComparison]:
-  """Computes what the fixture's stem names and compares every output that it holds.
+  """Computes every output that a fixture holds and compares it, within the module's TOLERANCES.
 
-  Integers, booleans and text must be equal. Raises BadInput for a damaged fixture and for one of a module or with
-  an output that is not known here.
+  Integers, booleans and text must be equal. Raises BadInput for a damaged fixture, and for an unknown module or output.
   """
   fixture = read_fixture(path)
   stem = re.split('_(?:small|full)', fixture.name)[0]
   module = max((name for name in MODULES if stem == name or stem.startswith(f'{name}_')), key=len, default=None)
   if module is None and 'grad_names' in fixture.outputs:
-    module = 'whole'  # only its gradients are ever listed
+    module = 'whole'  # fixtures of other modules list no gradients
   if module is None:
     raise BadInput(f'{path}: no module is called {stem!r}; known are {", ".join(sorted(MODULES))}')
   if not fixture.outputs:
@@ -103,8 +104,9 @@ def compare(path: str | Path) -> list[OutputComparison]:
       exact = _whole_model(fixture, np.float64)
     for i, row in enumerate(rows):
       if row.output in margins and not row.within:
-        share = _compare_output(row.output, np.asarray(exact[row.output]), fixture.outputs[row.output], margins[row.output]).share
-        rows[i] = dataclasses.replace(row, exact_share=share)
+        output = np.asarray(exact[row.output])
+        again = _compare_output(row.output, output, fixture.outputs[row.output], margins[row.output])
+        rows[i] = dataclasses.replace(row, float64_ratio=again.tolerance_ratio)
   return rows
 
 
@@ -113,7 +115,8 @@ def _magnitude(reference: np.ndarray):
 
 
 def _gradient_margins(fixture: Fixture) -> dict:
-  """1e-4 + 2e-4 of the parameter's own norm, or of a thousandth of the norm of all, whichever is larger."""
+  """Tolerances of gradients: 1e-4 + 2e-4 of the larger of the parameter's own gradient norm and a thousandth of the
+  global norm."""
   if 'grad_norms' not in fixture.outputs:
     return {}
   norms = fixture.outputs['grad_norms'] = _without_gradient(fixture.outputs['grad_norms'])
@@ -123,13 +126,13 @@ def _gradient_margins(fixture: Fixture) -> dict:
 
 
 def _without_gradient(norms: np.ndarray) -> np.ndarray:
-  """Norms in float64; a parameter that has no gradient, whose norm may stand as NaN or -1, has zero."""
+  """Norms in float64, zero for a parameter without a gradient (stored as NaN or -1)."""
   norms = norms.astype(np.float64)
   return np.where(norms > 0, norms, 0.0)
 
 
 def _gradient_names(fixture: Fixture) -> list[str]:
-  """The parameters' names: an array of text, or one text in JSON."""
+  """Names of the parameters whose gradients are listed: stored as an array of text, or as one text in JSON."""
   if 'grad_names' not in fixture.outputs:
     raise BadInput(f'{fixture.name}: grad_norms are in it without grad_names; the file is damaged')
   names_given = fixture.outputs['grad_names']
@@ -252,7 +255,7 @@ def _duration_length(f: Fixture) -> dict:
 
 
 def _first_block(variables, heads, x, mask, condition=None) -> dict:
-  """What the first block of a stack gives, and its attention sublayer (padding not yet zeroed) and style norm."""
+  """Output of a stack's first FFT block, of its attention sublayer (before padding is zeroed) and of its style norm."""
   block = _layer_params(variables, 'block', 0)
   filters = block['params']['up']['bias'].shape[0]
   y, state = FFTBlock(heads, filters).apply(block, x, mask, condition, capture_intermediates=True)
@@ -299,12 +302,12 @@ def _mel_style(f: Fixture) -> dict:
   rules = [*names.style_encoder('style_encoder.', ('style',)), *names.downsampling_encoder('ds.', ('local',))]
   variables = names.to_ours(rules, f.weights)
   mel, length = f.inputs['ref_mel'], jnp.asarray(f.inputs['ref_len'])
-  extent = jnp.full_like(length, mel.shape[1])
+  visible = jnp.full_like(length, mel.shape[1])
   style, state = MelStyleEncoder().apply(
-    {'params': variables['params']['style']}, mel, length, extent, capture_intermediates=True
+    {'params': variables['params']['style']}, mel, length, visible, capture_intermediates=True
   )
   inner = state['intermediates']
-  local, _ = DownsamplingEncoder().apply({c: tree['local'] for c, tree in variables.items()}, style, extent)
+  local, _ = DownsamplingEncoder().apply({c: tree['local'] for c, tree in variables.items()}, style, visible)
   temporal = inner['temporal_1']['__call__'][0]
   masked = jnp.where(length_mask(length, mel.shape[1])[..., None], temporal, 0.0)
   return {
@@ -329,7 +332,7 @@ def _crossmodal(f: Fixture) -> dict:
 
 
 def published_config(config: dict, **changes) -> PublishedConfig:
-  """The fixture's depths in our names; an empty config is the published one."""
+  """The config of a fixture's cfg, whose depths have the released code's names; of an empty one, the published."""
   ours = {
     'encoder_layer': 'text_layers',
     'decoder_layer': 'decoder_layers',
@@ -357,7 +360,7 @@ def _fusion(f: Fixture) -> dict:
 
 
 def published_batch(inputs: dict) -> dict:
-  """The whole model's inputs in our names."""
+  """A fixture's inputs of the whole model as a batch of dubber_jax.authentic_dubber.model."""
   same = {
     'phonemes': 'text',
     'phoneme_length': 'src_len',
@@ -436,13 +439,13 @@ def _whole_model(f: Fixture, dtype=np.float32) -> dict:
     'lip_mask': ~length_mask(batch['lip_length'], batch['lips'].shape[1]),
   }
   for i in range(3):
-    outputs |= {f't_graph{i + 1}': out['nodes'][i], f't_agg{i + 1}': out['felt'][i]}
+    outputs |= {f't_graph{i + 1}': out['nodes'][i], f't_agg{i + 1}': out['fused'][i]}
   outputs |= {f'loss_{theirs}': losses[ours] for theirs, ours in LOSS_NAMES.items()}
   if any(name.startswith('i_') for name in f.outputs):
     take = synthesize(config, variables, batch)
     outputs |= {
       'i_expanded': take['frames'],
-      'i_agg3': take['felt'][2],
+      'i_agg3': take['fused'][2],
       'i_mel_post': take['finished'],
       'i_mel_len': take['length'],
       'i_dur_unrounded': take['unrounded_durations'],
@@ -496,9 +499,9 @@ def _optimizer(f: Fixture) -> dict:
   outputs = {'lr': jax.vmap(learning_rate)(jnp.asarray(f.inputs['steps']))}
   params = {}
   for group, a in (('model', 'a'), ('fusion', 'c')):
-    # The fixture's gradients and weights are those of a run that started from its stored weights times
-    # 0.89547 (a) and 0.95480 (c). Where the run did start is got back from the weights after its first update,
-    # which with Adam is the rate times the gradient's sign; so what is compared is every later update.
+    # The run of the fixture did not start from its stored weights but from these times 0.89547 (a) and 0.95480 (c).
+    # Its start is reconstructed from the weights after its first update, which with Adam is the learning rate times
+    # the gradient's sign; every later update is compared.
     sign = np.sign(f.outputs[f'grad_{a}_w_0'])
     start = f.outputs[f'{a}_w_1'] + np.float32(learning_rate(3991)) * sign
     params[group] = {'w': jnp.asarray(start), 'b': jnp.asarray(f.inputs[f'{a}_b'])}
@@ -508,7 +511,7 @@ def _optimizer(f: Fixture) -> dict:
     second = x @ p['fusion']['w'].T + p['fusion']['b']
     return (first**2).mean() + (second**3).mean()
 
-  optimizer = published_optimizer(restore_step=3990, clip=None)  # the fixture leaves clipping out
+  optimizer = published_optimizer(restore_step=3990, clip=None)  # the fixture does not clip
   state = optimizer.init(params)
   for k in range(7):
     grads = jax.grad(loss)(params)
@@ -590,7 +593,7 @@ MODULES: dict[str, Callable[[Fixture], dict]] = {
   'text_symbols': _text_symbols,
 }
 
-# What a cfg that does not say otherwise means. Depths of fusion and whole stand in PublishedConfig.
+# Defaults of a fixture's cfg. Depths of fusion and whole are those of PublishedConfig.
 PUBLISHED_SETTINGS = {
   'rgat': {'heads': 2, 'num_relation': 4},
   'graphs': {'K': [3]},
@@ -601,7 +604,7 @@ PUBLISHED_SETTINGS = {
   'crossmodal': {'layers': 16, 'heads': 8},
 }
 
-# Absolute and relative, on every element of a float output.
+# Absolute and relative tolerance of every element of a float output.
 TOLERANCES = {
   'rgat': (3e-5, 1e-5),
   'graphs': (3e-5, 1e-5),

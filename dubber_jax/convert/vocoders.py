@@ -1,7 +1,7 @@
-"""BigVGAN and HiFi-GAN checkpoints of PyTorch to ours, and back.
+"""Conversion of PyTorch BigVGAN and HiFi-GAN generators to this package's parameters, and back.
 
-Weight norm (w = g v / |v|, the norm over all axes but the first) is folded on the way in; on the way back the
-weights stay folded, as the published code has them after `remove_weight_norm`.
+Weight norm (w = g v / |v|, the norm over all axes but the first) is folded into the weights; on the way back they
+stay folded, as in the published code after `remove_weight_norm`.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ import numpy as np
 from dubber_jax.convert.checkpoints import read_checkpoint, require_all, state_dict, survey
 from dubber_jax.errors import BadInput
 from dubber_jax.vocoder import bigvgan, hifigan
-from dubber_jax.vocoder.antialiasing import FILTER, AntiAliasedSnake, double, halve, squared_sine
+from dubber_jax.vocoder.antialiasing import FILTER, AntiAliasedSnake, downsample, squared_sine, upsample
 from dubber_jax.vocoder.neural import ARCHITECTURES, NeuralVocoder, expected_shapes, read_config
 
 CONV = (2, 1, 0)  # ours (k, in, out) <-> torch (out, in, k); its own inverse
@@ -32,7 +32,7 @@ PUBLISHED = {
 def read_torch_vocoder(
   checkpoint: str | Path, config: str | Path | None = None, trust_pickle: bool = False
 ) -> NeuralVocoder:
-  """A published generator checkpoint as a vocoder.
+  """The vocoder of a published generator checkpoint.
 
   `config` is a config.json, or a name of PUBLISHED; by default the config.json beside the checkpoint. Raises
   BadInput where a file is missing or damaged, or where the weights are those of another config.
@@ -45,7 +45,7 @@ def read_torch_vocoder(
 def survey_torch_vocoder(
   checkpoint: str | Path, config: str | Path | None = None, trust_pickle: bool = False
 ) -> list[tuple]:
-  """What `read_torch_vocoder` would do: rows (key, status, detail) as `checkpoints.survey` gives them."""
+  """Rows (key, status, detail) of a generator checkpoint's folded tensors, as `checkpoints.survey` gives them."""
   name, config = find_config(checkpoint, config)
   state = state_dict(read_checkpoint(checkpoint, trust_pickle), 'generator', checkpoint)
   return survey(fold_weight_norm(state, checkpoint), torch_shapes(name, config), is_filter)
@@ -69,7 +69,10 @@ def find_config(checkpoint: str | Path, config: str | Path | None = None) -> tup
 
 
 def fold_weight_norm(state: Mapping[str, np.ndarray], path: str | Path = 'state dict') -> dict[str, np.ndarray]:
-  """Each pair weight_g, weight_v (or its newer spelling) as one weight; everything else as it is."""
+  """A state dict with each pair weight_g, weight_v (or parametrizations.weight.original0, 1) folded into one weight.
+
+  Raises BadInput where one of a pair is missing or their shapes do not fit.
+  """
   folded = {}
   for key, array in state.items():
     old = re.fullmatch(r'(.*\.)?weight_(g|v)', key)
@@ -81,10 +84,10 @@ def fold_weight_norm(state: Mapping[str, np.ndarray], path: str | Path = 'state 
     if which in 'g0':
       other = f'{prefix}weight_v' if old else f'{prefix}parametrizations.weight.original1'
       if other not in state:
-        raise BadInput(f'{path}: {key} is there without {other}; the checkpoint is not whole')
+        raise BadInput(f'{path}: {key} is there without {other}; the checkpoint is incomplete')
       folded[f'{prefix}weight'] = _fold(array, state[other], f'{path}: {key}')
     elif (f'{prefix}weight_g' if old else f'{prefix}parametrizations.weight.original0') not in state:
-      raise BadInput(f'{path}: {key} is there without its scale; the checkpoint is not whole')
+      raise BadInput(f'{path}: {key} is there without its scale; the checkpoint is incomplete')
   return folded
 
 
@@ -108,11 +111,12 @@ def torch_key(path: str, name: str) -> str:
 
 
 def folded_key(key: str) -> str:
-  """The weight that a part of a weight norm belongs to; any other key as it is."""
+  """The weight that a factor of weight norm belongs to; any other key unchanged."""
   return re.sub(r'weight_[gv]$|parametrizations\.weight\.original[01]$', 'weight', key)
 
 
 def expected_paths(name: str, config) -> list[str]:
+  """Flattened names of a generator's parameters."""
   return list(expected_shapes(ARCHITECTURES[name][0](config)))
 
 
@@ -129,12 +133,12 @@ def _order(path: str) -> tuple[int, int, int]:
 
 
 def is_filter(key: str) -> bool:
-  """Buffers that hold the fixed low-pass filters."""
+  """Whether a key names a buffer of BigVGAN's fixed low-pass filters."""
   return key.endswith(('.upsample.filter', '.downsample.lowpass.filter'))
 
 
 def from_torch(state: Mapping[str, np.ndarray], name: str, config, path: str | Path = 'state dict') -> dict:
-  """A generator's state dict, folded or not -> our nested parameters. Raises BadInput if it does not fit."""
+  """Nested parameters of a generator's state dict, folded or not. Raises BadInput where it does not fit."""
   folded = fold_weight_norm(state, path)
   require_all(survey(folded, torch_shapes(name, config), is_filter), path)
   for key, array in folded.items():
@@ -150,9 +154,9 @@ def from_torch(state: Mapping[str, np.ndarray], name: str, config, path: str | P
 
 
 def to_torch(params: dict, name: str, filters: bool = True) -> dict[str, np.ndarray]:
-  """Our nested parameters -> the state dict that the published code loads after `remove_weight_norm`.
+  """The state dict of nested parameters, as the published code loads it after `remove_weight_norm`.
 
-  With `filters`, BigVGAN's fixed filters are in it, as a strict load wants them.
+  With `filters` it contains BigVGAN's fixed filters, which a strict load requires.
   """
   state = {}
   for path, array in flax.traverse_util.flatten_dict(params, sep='/').items():
@@ -166,9 +170,9 @@ def to_torch(params: dict, name: str, filters: bool = True) -> dict[str, np.ndar
 
 
 def parity_outputs(inputs: Mapping, weights: Mapping, settings: Mapping) -> dict[str, np.ndarray]:
-  """What the bigvgan parity fixtures hold, in PyTorch's layouts: every output that `inputs` and `weights` allow.
+  """Outputs of a bigvgan parity fixture in PyTorch's layouts, as far as `inputs` and `weights` determine them.
 
-  `settings` is the fixture's cfg; an empty one means the published v2 for 22 kHz and 8 kHz.
+  `settings` is the fixture's cfg; an empty one stands for the published v2 for 22 kHz and 8 kHz.
   """
   config = bigvgan.PUBLISHED['bigvgan_v2_22khz_80band_fmax8k_256x']
   if settings:
@@ -189,8 +193,8 @@ def parity_outputs(inputs: Mapping, weights: Mapping, settings: Mapping) -> dict
     snake = x_btc + squared_sine(x_btc * alpha) / (beta + 1e-9)
     batch, length, width = x_btc.shape
     even = np.pad(x_btc, ((0, 0), (0, length % 2), (0, 0)), mode='edge').reshape(batch, -1, 2, width)
-    up = double(x_btc).reshape(batch, 2 * length, width)
-    rows = {'act_in_block0': act, 'snakebeta_only': snake, 'up2': up, 'down2': halve(even)}
+    up = upsample(x_btc).reshape(batch, 2 * length, width)
+    rows = {'act_in_block0': act, 'snakebeta_only': snake, 'up2': up, 'down2': downsample(even)}
     outputs |= {k: np.asarray(v).transpose(0, 2, 1) for k, v in rows.items()}
   return outputs
 

@@ -156,64 +156,6 @@ class RecordSet(Records):
     return len(record['mel']), len(record['phonemes']), record['voice'].decode()
 
 
-class PublishedRecords(Records):
-  """One split of V2C-Animation's published features. `item(i, rng)` is as that of a FeatureTree.
-
-  exemplars: how many are taken of each modality; 0: the director sees zeros only; None: all that were prepared.
-  """
-
-  columns = {'phonemes': int, 'lips': int, 'frames': int}
-  expected = {'published': True}
-
-  def __init__(self, folder, split: str = 'train', exemplars: int | None = None):
-    super().__init__(folder)
-    self.split, self.exemplars, self.root = split, exemplars, self.folder
-    there = json.loads((self.folder / 'metadata.json').read_text())['exemplars']
-    if (exemplars or 0) > there:
-      raise BadInput(
-        f'{folder}: prepared with {there} exemplars a modality, and {exemplars} are asked for: prepare it '
-        'from features that have them, or train an arm without'
-      )
-    self.chosen = np.flatnonzero(self.splits == split)
-    if not len(self.chosen):
-      raise BadInput(f'{folder} has no split {split!r}: it has {", ".join(self._names)}')
-    self.lengths = np.stack([self.index[n][self.chosen] for n in (*self.columns, 'frames')], 1)  # the last: reference
-
-  def __len__(self) -> int:
-    return len(self.chosen) if hasattr(self, 'chosen') else super().__len__()
-
-  def item(self, i: int, rng: np.random.Generator | None = None) -> dict[str, np.ndarray]:
-    """The published item's fields. `rng` shuffles the phonemes of the reference, which is the clip itself."""
-    record = self.read(self.chosen[i])
-    ids, durations = record.pop('phonemes'), record['duration']
-    order = np.arange(len(ids)) if rng is None else rng.permutation(len(ids))
-    pieces = np.split(record['mel'], np.cumsum(durations)[:-1])
-    item = {n: self._cut(n, x) for n, x in record.items() if n not in ('key', 'voice', 'text', 'emotion')}
-    return item | {
-      'id': record['key'].decode(),
-      'text': ids,
-      'emotion_id': np.int64(record['emotion']),
-      'ref_mel': np.concatenate([pieces[k] for k in order]),
-      'Ref_reordered_array': ids[order],
-      'ref_linguistic': np.repeat(ids[order], durations[order]),
-    }
-
-  def _cut(self, name: str, value: np.ndarray) -> np.ndarray:
-    if self.exemplars == 0 and name.endswith(('_emo_embedding', '_refs', '_ref_audios')):
-      return np.zeros((1, value.shape[1]), np.float32)
-    return value[: self.exemplars] if name.endswith(('_refs', '_ref_audios')) else value
-
-  def _fit(self, record):
-    if len(record['phonemes']) != len(record['duration']) or record['duration'].sum() != len(record['mel']):
-      raise ValueError('its parts do not fit together')
-
-  def _summary(self, record):
-    return len(record['phonemes']), len(record['lip_embedding']), len(record['mel'])
-
-  def __reduce__(self):
-    return type(self), (self.folder, self.split, self.exemplars)
-
-
 def _check_shard(path: Path, records: int):
   from array_record.python.array_record_module import ArrayRecordReader
 

@@ -1,4 +1,4 @@
-"""BigVGAN: mel to waveform, any of the published configs (arXiv 2206.04658 and its second version; spec section 11).
+"""BigVGAN vocoder (arXiv 2206.04658, versions 1 and 2; spec section 11), in any of the published configs.
 
 Weight norm is folded: parameters are the plain convolution kernels. `dubber_jax.convert.vocoders` reads the
 published checkpoints.
@@ -26,7 +26,7 @@ class BigVGANConfig:
   resblock_kernel_sizes: tuple[int, ...] = (3, 7, 11)
   resblock_dilation_sizes: tuple[tuple[int, ...], ...] = ((1, 3, 5),) * 3
   snake_logscale: bool = True
-  use_tanh_at_final: bool = True  # else the wave is cut at -1 and 1
+  use_tanh_at_final: bool = True  # else the waveform is clipped to -1..1
   use_bias_at_final: bool = True
   num_mels: int = 80
   sampling_rate: int = 22050  # Hz
@@ -80,10 +80,9 @@ class AMPBlock(nn.Module):
 
 
 class BigVGAN(nn.Module):
-  """Natural-log mel (B, T, bands) -> wave (B, T * hop) within -1..1.
+  """Natural-log mel (B, T, bands) -> waveform (B, T * hop) within -1..1.
 
-  With `frames_b` (B,) ints >= 1, each item is exactly what it would be alone and cut to its length, and zero
-  after it: filters and convolutions never see the padding.
+  With lengths `frames_b` (B,) ints >= 1, each item is exactly what it would be alone, and zero after its length.
   """
 
   config: BigVGANConfig

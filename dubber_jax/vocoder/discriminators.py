@@ -1,7 +1,7 @@
-"""What a vocoder is trained against: multi-period and multi-resolution discriminators.
+"""Discriminators of the vocoder: multi-period (HiFi-GAN, arXiv 2010.05646) and multi-resolution (UnivNet, arXiv
+2106.07889).
 
-Sources: HiFi-GAN (arXiv 2010.05646) for periods, UnivNet (arXiv 2106.07889) for resolutions. Narrower than there, and
-written as matrix products, so that a step takes about a second on one CPU core.
+Narrower than published, and written as matrix products, so that a step takes about a second on one CPU core.
 """
 
 import flax.linen as nn
@@ -11,13 +11,13 @@ import numpy as np
 
 PERIODS = (2, 3, 5, 7, 11)
 RESOLUTIONS = ((256, 64), (512, 128), (1024, 256), (2048, 512))  # FFT and hop, samples
-LOUDER = 8.0  # brings speech at -23 LUFS to about unit size
+INPUT_GAIN = 8.0  # brings speech at -23 LUFS to about unit variance
 
 
 class Discriminators(nn.Module):
-  """Sound (B, S) -> a list of (scores, features) of each discriminator; features are of every layer.
+  """Waveforms (B, S) -> [(scores, features of every layer), ...], one pair a discriminator.
 
-  Those of periods are for the last polish, against a metallic tail; they cost as much as those of resolutions.
+  The multi-period ones remove metallic artifacts late in training, at the cost of the multi-resolution ones again.
   """
 
   periods: tuple[int, ...] = PERIODS
@@ -25,22 +25,24 @@ class Discriminators(nn.Module):
   resolution_width: int = 32
 
   @nn.compact
-  def __call__(self, sound_bs):
-    answers = [Period(p, self.period_widths, name=f'period_{p}')(sound_bs) for p in self.periods]
-    answers += [Resolution(f, h, self.resolution_width, name=f'resolution_{f}')(sound_bs) for f, h in RESOLUTIONS]
-    return answers
+  def __call__(self, wave_bs):
+    outputs = [PeriodDiscriminator(p, self.period_widths, name=f'period_{p}')(wave_bs) for p in self.periods]
+    outputs += [
+      ResolutionDiscriminator(f, h, self.resolution_width, name=f'resolution_{f}')(wave_bs) for f, h in RESOLUTIONS
+    ]
+    return outputs
 
 
-class Period(nn.Module):
-  """Hears the sound folded at a period: every p-th sample side by side."""
+class PeriodDiscriminator(nn.Module):
+  """Discriminator on the waveform reshaped at a period p, so that convolutions run over every p-th sample."""
 
   period: int
   widths: tuple[int, ...]
 
   @nn.compact
-  def __call__(self, sound_bs):
-    whole = sound_bs.shape[1] // self.period * self.period
-    x = LOUDER * sound_bs[:, :whole].reshape(len(sound_bs), -1, self.period).swapaxes(1, 2)
+  def __call__(self, wave_bs):
+    whole = wave_bs.shape[1] // self.period * self.period
+    x = INPUT_GAIN * wave_bs[:, :whole].reshape(len(wave_bs), -1, self.period).swapaxes(1, 2)
     x = x.reshape(-1, x.shape[2], 1)  # (B p, S / p, 1)
     features = []
     for i, width in enumerate(self.widths):
@@ -50,7 +52,8 @@ class Period(nn.Module):
 
 
 class StridedConv(nn.Module):
-  """(B, T, D) -> (B, ceil(T / stride), features), zeros around, as one matrix product over shifted copies."""
+  """Strided convolution, (B, T, D) -> (B, ceil(T / stride), features), zero padding, as one matrix product over shifted
+  copies."""
 
   features: int
   kernel: int
@@ -66,28 +69,28 @@ class StridedConv(nn.Module):
     return nn.Dense(self.features)(jnp.concatenate(shifted, axis=-1))
 
 
-class Resolution(nn.Module):
-  """Hears the log magnitudes of one STFT as a picture, cut into overlapping patches of 16 bins."""
+class ResolutionDiscriminator(nn.Module):
+  """Discriminator on the log-magnitude spectrogram of one STFT, in overlapping patches of 16 bins."""
 
   fft: int
   hop: int
   width: int
 
   @nn.compact
-  def __call__(self, sound_bs):
-    picture = (log_magnitude(sound_bs, self.fft, self.hop)[..., :-1] + 6.0) / 3.0  # (B, T, F), about unit size
-    strips = picture.reshape(*picture.shape[:2], -1, 8)
+  def __call__(self, wave_bs):
+    scaled = (log_magnitude(wave_bs, self.fft, self.hop)[..., :-1] + 6.0) / 3.0  # (B, T, F), about unit variance
+    strips = scaled.reshape(*scaled.shape[:2], -1, 8)
     patches = jnp.concatenate([strips[:, :, :-1], strips[:, :, 1:]], axis=-1)
     features = []
     x = patches
     for i, (height, stride) in enumerate(((1, 1), (3, 2), (3, 1))):
-      x = nn.leaky_relu(PictureConv(self.width, height, stride, name=f'conv_{i}')(x), 0.1)
+      x = nn.leaky_relu(SpectrogramConv(self.width, height, stride, name=f'conv_{i}')(x), 0.1)
       features.append(x)
-    return PictureConv(1, 3, 1, name='score')(x), features
+    return SpectrogramConv(1, 3, 1, name='score')(x), features
 
 
-class PictureConv(nn.Module):
-  """(B, T, F, D) -> (B, T, ceil(F / stride), features), over three frames and `height` places, as a matrix product."""
+class SpectrogramConv(nn.Module):
+  """2-D convolution, (B, T, F, D) -> (B, T, ceil(F / stride), features), kernel (3, height), as one matrix product."""
 
   features: int
   height: int
@@ -103,11 +106,12 @@ class PictureConv(nn.Module):
     return nn.Dense(self.features)(jnp.concatenate(shifted, axis=-1))
 
 
-def log_magnitude(sound_bs: jax.Array, fft: int, hop: int) -> jax.Array:
-  """(B, S) -> natural log magnitudes (B, 1 + (S - fft) // hop, fft / 2 + 1), Hann window, floor about 1e-5."""
-  count = 1 + (sound_bs.shape[1] - fft) // hop
+def log_magnitude(wave_bs: jax.Array, fft: int, hop: int) -> jax.Array:
+  """Log-magnitude STFT, (B, S) -> natural logs (B, 1 + (S - fft) // hop, fft / 2 + 1), Hann window, floor
+  about 1e-5."""
+  count = 1 + (wave_bs.shape[1] - fft) // hop
   parts = fft // hop
-  blocks = sound_bs[:, : (count + parts - 1) * hop].reshape(len(sound_bs), -1, hop)
+  blocks = wave_bs[:, : (count + parts - 1) * hop].reshape(len(wave_bs), -1, hop)
   windows = jnp.concatenate([blocks[:, i : i + count] for i in range(parts)], axis=-1)
   hann = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(fft) / fft)).astype(np.float32)
   spectrum = jnp.fft.rfft(windows * hann) / np.float32(np.sqrt(np.square(hann).sum()))

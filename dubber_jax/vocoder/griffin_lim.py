@@ -1,4 +1,6 @@
-"""Mel to waveform without learning: non-negative inversion of the mel filters, then fast Griffin-Lim, jitted.
+"""Griffin-Lim vocoder: non-negative inversion of the mel filters, then fast Griffin-Lim, jitted.
+
+Kept by hand, in JAX: it runs batched on any device and can be exported, which librosa's NumPy version cannot.
 
 Sources: Griffin and Lim 1984; Perraudin, Balazs and Søndergaard 2013 (the fast variant); Lee and Seung 2000
 (the multiplicative updates).
@@ -16,7 +18,7 @@ from dubber_jax.vocoder.inputs import Input, draw
 
 
 def invert_filters(mel_btm: jax.Array, iterations: int = 40) -> jax.Array:
-  """Natural-log mel (B, T, 80) -> magnitudes (B, T, 513) >= 0 whose mel is nearest."""
+  """Natural-log mel (B, T, 80) -> non-negative STFT magnitudes (B, T, 513) with the nearest mel."""
   filters_mf = jnp.asarray(filterbank())
   target = jnp.exp(mel_btm)
   start = jnp.maximum(target @ jnp.asarray(inverse_filterbank().T), 0.0) + 1e-3 * target.mean(-1, keepdims=True)
@@ -29,7 +31,7 @@ def invert_filters(mel_btm: jax.Array, iterations: int = 40) -> jax.Array:
 
 
 def overlap_add(windows_btw: jax.Array) -> jax.Array:
-  """Windows (B, T, W) at a hop of W / 4 -> (B, (T + 3) * W / 4) samples."""
+  """Overlap-add of windows (B, T, W) at a hop of W / 4 -> (B, (T + 3) * W / 4) samples."""
   batch, frames, _ = windows_btw.shape
   hops = WINDOW // HOP
   parts = windows_btw.reshape(batch, frames, hops, -1)
@@ -38,7 +40,7 @@ def overlap_add(windows_btw: jax.Array) -> jax.Array:
 
 @functools.partial(jax.jit, static_argnames='iterations')
 def griffin_lim(mel_btm: jax.Array, phase_btf: jax.Array, iterations: int) -> jax.Array:
-  """Natural-log mel (B, T, 80), phases to start from (B, T, 513) in cycles -> wave (B, T * 256)."""
+  """Natural-log mel (B, T, 80), initial phases (B, T, 513) in cycles -> waveform (B, T * 256)."""
   magnitude = invert_filters(mel_btm)
   window = jnp.asarray(hann())
   frames = mel_btm.shape[1]
@@ -50,21 +52,21 @@ def griffin_lim(mel_btm: jax.Array, phase_btf: jax.Array, iterations: int) -> ja
   def analyze(wave):
     return jnp.fft.rfft(frame(wave, frames) * window)
 
-  def sharpen(_, state):
-    spectrum, before = state
+  def iterate(_, state):
+    spectrum, previous = state
     rebuilt = analyze(synthesize(spectrum))
-    ahead = rebuilt + 0.99 * (rebuilt - before)
-    phase = ahead / jnp.maximum(jnp.abs(ahead), 1e-8)
+    accelerated = rebuilt + 0.99 * (rebuilt - previous)
+    phase = accelerated / jnp.maximum(jnp.abs(accelerated), 1e-8)
     return magnitude * phase, rebuilt
 
   angle = 2 * jnp.pi * phase_btf
   start = magnitude * jax.lax.complex(jnp.cos(angle), jnp.sin(angle))
-  spectrum, _ = jax.lax.fori_loop(0, iterations, sharpen, (start, jnp.zeros_like(start)))
+  spectrum, _ = jax.lax.fori_loop(0, iterations, iterate, (start, jnp.zeros_like(start)))
   return synthesize(spectrum)[:, PAD : PAD + frames * HOP]
 
 
 class GriffinLim:
-  """The vocoder that needs no weights."""
+  """Griffin-Lim as a vocoder (see vocoder/inputs.py), without weights."""
 
   name = 'griffin-lim'
   params = {}
@@ -81,8 +83,8 @@ class GriffinLim:
     return griffin_lim(arrays['mel'], arrays['phase'], self.iterations)
 
   def vocode(self, mel: np.ndarray, seed: int = 0, breathiness: float = 0.0, tremor: float = 0.0) -> np.ndarray:
-    """(T, 80) natural-log mel -> (T * 256,) float32 at 22,050 Hz, silence where the mel is at its floor. It has no say
-    in breathiness and tremor.
+    """(T, 80) natural-log mel -> (T * 256,) float32 at 22,050 Hz, silence where the mel is at its floor. Breathiness
+    and tremor are ignored.
 
     Lengths are padded to a multiple of 128 frames, so that few shapes are compiled.
     """

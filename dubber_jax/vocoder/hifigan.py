@@ -1,4 +1,4 @@
-"""HiFi-GAN: mel to waveform, the vocoder of older systems (arXiv 2010.05646). Weight norm is folded."""
+"""HiFi-GAN vocoder (arXiv 2010.05646), in the published configs. Weight norm is folded into the kernels."""
 
 import dataclasses
 
@@ -10,14 +10,14 @@ from dubber_jax.errors import BadInput
 from dubber_jax.nn.masks import zero_padding
 from dubber_jax.vocoder.upsampling import TransposedConv
 
-SLOPE = 0.1  # of the leaky ReLUs, but for the last, which has 0.01
+SLOPE = 0.1  # of the leaky ReLUs except the last, 0.01
 
 
 @dataclasses.dataclass(frozen=True)
 class HiFiGANConfig:
   """The fields of a published config.json that matter for synthesis, under their own names."""
 
-  resblock: str = '1'  # '1': two convolutions a residual; '2': one
+  resblock: str = '1'  # '1': two convolutions a residual block; '2': one
   upsample_rates: tuple[int, ...] = (8, 8, 2, 2)
   upsample_kernel_sizes: tuple[int, ...] = (16, 16, 4, 4)
   upsample_initial_channel: int = 512  # halved at each stage
@@ -74,7 +74,7 @@ class ResBlock(nn.Module):
 
 
 class HiFiGAN(nn.Module):
-  """Natural-log mel (B, T, bands) -> wave (B, T * hop) within -1..1. `frames_b` as for BigVGAN."""
+  """Natural-log mel (B, T, bands) -> waveform (B, T * hop) within -1..1. `frames_b` as for BigVGAN."""
 
   config: HiFiGANConfig
 

@@ -1,13 +1,13 @@
-"""What a vocoder's program takes: arrays that are given, and noise that is drawn outside of it.
+"""Inputs of a vocoder's exported program: given arrays, and noise drawn outside the program.
 
-Every vocoder has, besides `vocode(mel, seed)` for one take on the host,
+Besides `vocode(mel, seed)` for one take on the host, every vocoder has
 
   params                         nested weights, {} where there are none
   inputs(frames)                 {name: Input} for mels padded to so many frames; 'mel' is among them
-  synthesize(params, arrays)     a pure function of those arrays, batched: wave (B, frames * hop)
+  synthesize(params, arrays)     a pure function of those arrays, batched: waveform (B, frames * hop)
   sample_rate, hop               Hz, samples a mel frame
 
-so that it can be exported: the program holds neither weights nor chance.
+so that it can be exported: the program contains neither weights nor a random generator.
 """
 
 from dataclasses import dataclass
@@ -17,10 +17,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Input:
-  """One array, without its batch axis.
+  """One input array, without its batch axis.
 
-  `noise`: '' where it is given, or how NumPy's generator draws it: 'standard_normal', 'random' (uniform from 0 to 1).
-  `fill` stands where nothing is given. `marks` names the input where this mask is true.
+  `noise`: '' for a given array, or the method of NumPy's generator that draws it: 'standard_normal', 'random' (uniform
+  from 0 to 1). `fill`: the value of padding and of inputs that are not given. `marks`: for a mask, the input whose
+  real positions it marks.
   """
 
   shape: tuple[int, ...]
@@ -31,8 +32,8 @@ class Input:
 
 
 def draw(inputs: dict[str, Input], seed: int) -> dict[str, np.ndarray]:
-  """The noise among the inputs, for one item. What is drawn first does not depend on how much is drawn, so that a take
-  sounds the same however far it is padded."""
+  """Draws the noise inputs of one item. The first values drawn do not depend on the size, so that a take does not
+  depend on its padding."""
   return {
     name: getattr(np.random.default_rng([seed, number]), given.noise)(given.shape, np.float32)
     for number, (name, given) in enumerate(sorted(inputs.items()))

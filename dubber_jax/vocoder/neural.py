@@ -1,4 +1,4 @@
-"""A vocoder with weights: what BigVGAN and HiFi-GAN share as vocoders, and their folder on disk.
+"""Neural vocoder: a generator with its weights, and its folder on disk.
 
 config.json         {'name': one of ARCHITECTURES, 'config': {...}}
 model.safetensors   weights, float32 or bfloat16
@@ -15,7 +15,7 @@ import numpy as np
 
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR
-from dubber_jax.storage.weights import flatten, read_arrays, unflatten, write_arrays
+from dubber_jax.storage.weights import check_shapes, flatten, read_arrays, unflatten, write_arrays
 from dubber_jax.vocoder.bigvgan import BigVGAN, BigVGANConfig
 from dubber_jax.vocoder.hifigan import HiFiGAN, HiFiGANConfig
 from dubber_jax.vocoder.inputs import Input, draw
@@ -29,14 +29,16 @@ ARCHITECTURES = {
 
 
 class NeuralVocoder:
-  """`vocode` of a generator and its weights. `config` says for which bands, sampling rate and hop."""
+  """A generator and its weights as a vocoder (see vocoder/inputs.py) for the mels of its `config`."""
 
   def __init__(self, name: str, config: BigVGANConfig | HiFiGANConfig, params: dict):
-    """`name` is 'bigvgan' or 'hifigan'; `params` the nested weights, whose shapes are checked: BadInput."""
+    """name: one of ARCHITECTURES; params: nested weights. Raises BadInput where their shapes do not fit the config."""
     self.name = name
     self.config = config
     self.module = ARCHITECTURES[name][0](config)
-    self.params = jax.tree.map(jax.numpy.asarray, check_shapes(params, expected_shapes(self.module), name))
+    remedy = 'these are the weights of another config'
+    check_shapes(flax.traverse_util.flatten_dict(params, sep='/'), expected_shapes(self.module), name, remedy)
+    self.params = jax.tree.map(jax.numpy.asarray, params)
     self._synthesize = jax.jit(self.synthesize)
 
   @property
@@ -48,7 +50,7 @@ class NeuralVocoder:
     return self.config.hop
 
   def inputs(self, frames: int) -> dict[str, Input]:
-    """See vocoder/inputs.py. A generator with chance in it has `noise(frames)`, the arguments that are drawn for it."""
+    """See vocoder/inputs.py. A generator with random inputs declares them in `noise(frames)`."""
     noise = self.module.noise(frames) if hasattr(self.module, 'noise') else {}
     return {'mel': Input((frames, self.config.num_mels), fill=LOG_FLOOR), 'frames': Input((), 'int32'), **noise}
 
@@ -57,11 +59,11 @@ class NeuralVocoder:
     return self.module.apply({'params': params}, arrays['mel'], arrays['frames'], **noise)
 
   def vocode(self, mel: np.ndarray, seed: int = 0, breathiness: float = 0.0, tremor: float = 0.0) -> np.ndarray:
-    """(T, bands) natural-log mel -> (T * hop,) float32 in -1..1 at `sample_rate`. `seed` is for noise, if any.
-    breathiness, tremor: 0 to 1, of a vocoder that has a say in how the voice is used; others leave it as it is.
+    """(T, bands) natural-log mel -> (T * hop,) float32 in -1..1 at `sample_rate`. seed: of the noise inputs, if
+    any; breathiness, tremor: 0 to 1, ignored by vocoders without these controls.
 
-    Lengths are padded to a multiple of 64 frames, so that few shapes are compiled; the sound is exactly that of
-    the mel alone. Raises BadInput for other bands and for values that are not finite.
+    Lengths are padded to a multiple of 64 frames, so that few shapes are compiled; the result does not depend
+    on the padding. Raises BadInput for other bands and for values that are not finite.
     """
     mel = np.asarray(mel, np.float32)
     if mel.ndim != 2 or mel.shape[1] != self.config.num_mels:
@@ -84,31 +86,16 @@ class NeuralVocoder:
 
 @functools.lru_cache(maxsize=16)
 def expected_shapes(module) -> dict[str, tuple[int, ...]]:
-  """{'conv_pre/kernel': (7, 80, 1536), ...} of a generator, without making its weights."""
+  """Parameter shapes of a generator, {'conv_pre/kernel': (7, 80, 1536), ...}, without initializing it."""
   mel = jax.ShapeDtypeStruct((1, 8, module.config.num_mels), np.float32)
   tree = jax.eval_shape(lambda m: module.init(jax.random.key(0), m)['params'], mel)
   return {k: v.shape for k, v in flax.traverse_util.flatten_dict(tree, sep='/').items()}
 
 
-def check_shapes(params: dict, expected: dict[str, tuple[int, ...]], where: str) -> dict:
-  """`params` if they are just those expected; BadInput names the first that is not."""
-  flat = flax.traverse_util.flatten_dict(params, sep='/')
-  wrong = [f'{k} is missing' for k in expected if k not in flat]
-  wrong += [f'{k} is not of this generator' for k in flat if k not in expected]
-  wrong += [
-    f'{k} is {flat[k].shape}, its config says {expected[k]}'
-    for k in flat
-    if k in expected and tuple(flat[k].shape) != expected[k]
-  ]
-  if wrong:
-    raise BadInput(f'{where}: {wrong[0]} ({len(wrong)} wrong in all); these are the weights of another config')
-  return params
-
-
 def read_config(name: str, settings: dict, where: str):
-  """The config of an architecture from the fields of its config.json; others are passed over.
+  """Config of an architecture from the fields of its config.json; unknown fields are ignored.
 
-  Raises BadInput for what a generator here cannot be: another activation, another block, a wrong type.
+  Raises BadInput for an unsupported activation or residual block, and for a field of the wrong type.
   """
   kind = ARCHITECTURES[name][1]
   known = {f.name for f in dataclasses.fields(kind)}
@@ -136,13 +123,13 @@ def _check_generator(name: str, config, settings: dict, where: str):
     config.resblock_kernel_sizes,
     *config.resblock_dilation_sizes,
   )
-  sound = all(isinstance(v, int) and v > 0 for values in lists for v in values)
-  sound &= len(config.upsample_rates) == len(config.upsample_kernel_sizes)
-  sound &= len(config.resblock_kernel_sizes) == len(config.resblock_dilation_sizes)
-  sound &= config.upsample_initial_channel >> len(config.upsample_rates) > 0
+  valid = all(isinstance(v, int) and v > 0 for values in lists for v in values)
+  valid &= len(config.upsample_rates) == len(config.upsample_kernel_sizes)
+  valid &= len(config.resblock_kernel_sizes) == len(config.resblock_dilation_sizes)
+  valid &= config.upsample_initial_channel >> len(config.upsample_rates) > 0
   ups = zip(config.upsample_kernel_sizes, config.upsample_rates, strict=False)  # lengths are compared above
-  sound &= all(k >= u and (k - u) % 2 == 0 for k, u in ups)
-  if not sound:
+  valid &= all(k >= u and (k - u) % 2 == 0 for k, u in ups)
+  if not valid:
     raise BadInput(f'{where}: rates, kernels, dilations and channels do not fit each other')
 
 
@@ -151,7 +138,7 @@ def _frozen(value):
 
 
 def write_vocoder(vocoder: NeuralVocoder, folder: str | Path, dtype: str = 'float32') -> None:
-  """Writes the vocoder's two files into `folder`, which must exist; `dtype` is that of the weights on disk."""
+  """Writes the vocoder's two files into `folder`, which must exist, the weights as `dtype`."""
   folder = Path(folder)
   settings = {'name': vocoder.name, 'config': dataclasses.asdict(vocoder.config)}
   (folder / 'config.json').write_text(json.dumps(settings, indent=2) + '\n')
@@ -159,7 +146,7 @@ def write_vocoder(vocoder: NeuralVocoder, folder: str | Path, dtype: str = 'floa
 
 
 def read_vocoder(folder: str | Path) -> NeuralVocoder:
-  """Opens what `write_vocoder` wrote. Raises BadInput where a file is missing, damaged or does not fit."""
+  """Loads a folder of `write_vocoder`. Raises BadInput where a file is missing, damaged or does not fit the config."""
   folder = Path(folder)
   try:
     settings = json.loads((folder / 'config.json').read_text())

@@ -1,4 +1,4 @@
-"""Transposed convolution over time, as an ordinary one that gives all phases of an input sample at once."""
+"""Transposed convolution over time, as an ordinary convolution with one output channel a phase (sub-pixel)."""
 
 import flax.linen as nn
 import jax
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 class TransposedConv(nn.Module):
   """(B, T, C) -> (B, T * stride, features): kernel k, padding (k - stride) / 2 on both sides.
 
-  The kernel parameter is (k, C, features). No multiplication by the zeros that a stride would insert.
+  The kernel parameter is (k, C, features). Avoids multiplications by the zeros that a stride inserts.
   """
 
   features: int
@@ -20,7 +20,7 @@ class TransposedConv(nn.Module):
     batch, length, width = x_btc.shape
     kernel = self.param('kernel', nn.initializers.lecun_normal(), (self.kernel, width, self.features))
     bias = self.param('bias', nn.initializers.zeros, (self.features,))
-    reach = -(-self.kernel // self.stride)  # inputs that an output sample sees
+    reach = -(-self.kernel // self.stride)  # input samples in the receptive field of an output sample
     kernel = jnp.pad(kernel, ((0, reach * self.stride - self.kernel), (0, 0), (0, 0)))
     kernel = kernel.reshape(reach, self.stride, width, self.features)[::-1]
     kernel = kernel.transpose(0, 2, 1, 3).reshape(reach, width, self.stride * self.features)

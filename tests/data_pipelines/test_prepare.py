@@ -11,10 +11,14 @@ from data_pipelines.corpora import find_recordings
 from data_pipelines.pack import describe, pack_set
 from data_pipelines.prepare import prepare
 from data_pipelines.v2c_animation import FeatureTree, training_batches, write_random_tree
+from dubber_jax.actor.config import ActorConfig
+from dubber_jax.authentic_dubber.config import TreeConfig
+from dubber_jax.authentic_dubber.records import PublishedRecords
 from dubber_jax.cli.main import main
-from dubber_jax.config import ActorConfig, Config, DataConfig, TreeConfig
+from dubber_jax.config import ActorTask, Config, PublishedTask
 from dubber_jax.data.batches import VoiceBatches
-from dubber_jax.data.records import PublishedRecords, RecordSet
+from dubber_jax.data.config import DataConfig
+from dubber_jax.data.records import RecordSet
 from dubber_jax.errors import BadInput
 from dubber_jax.media.sound import write_wav
 from dubber_jax.script.symbols import LANGUAGES
@@ -71,7 +75,7 @@ def test_prepared_rows_say_what_packed_ones_do(made_speech, tmp_path):
   assert plain['language'] == 'zh' and plain['edit'] is None and plain['source'] == 'lines_zh:w1-0001-zh'
   assert 'intensity' not in plain and edited['intensity'] == 1.0 and edited['edit']['range'] == 1.5
   data = DataConfig(buckets=(64,), frames_per_batch=128, reference_frames=16, readings=False)
-  config = Config(actor=ActorConfig(languages=len(LANGUAGES)), data=data)
+  config = Config(task=ActorTask(actor=ActorConfig(languages=len(LANGUAGES)), data=data))
   batch = VoiceBatches(config, [folder])[0]
   assert sorted(batch['edited'].tolist()) == [False, True] and (batch['pace'] == 1.25).all()
   assert (batch['language'] == LANGUAGES.index('zh')).all()
@@ -169,8 +173,8 @@ def test_features_of_which_none_can_be_used_are_refused(tmp_path):
 def test_experiment_trains_on_prepared_features_as_on_the_tree(tmp_path):
   write_random_tree(tmp_path / 'tree', clips=6)
   folder, _ = prepare('v2c_animation', tmp_path / 'tree', tmp_path / 'out')
-  config = Config(tree=TreeConfig(batch=2))
-  one, two = (training_batches(config.with_tree(root)) for root in (tmp_path / 'tree', folder))
+  config = Config(task=PublishedTask(tree=TreeConfig(batch=2)))
+  one, two = (training_batches(config.with_data(root)) for root in (tmp_path / 'tree', folder))
   kinds = [[{n: x.shape for n, x in batches[i].items()} for i in range(3)] for batches in (one, two)]
   assert sorted(map(str, kinds[0])) == sorted(map(str, kinds[1]))
   np.testing.assert_allclose(*(sum(batches[i]['mel'].sum() for i in range(3)) for batches in (one, two)), rtol=1e-6)
@@ -226,7 +230,8 @@ def test_records_that_do_not_parse_are_skipped_counted_and_listed(actors, tmp_pa
     (actors / 'Actor_01' / f'03-01-{emotion:02d}-02-01-01-01.wav').touch()
   folder, _ = prepare('ravdess', actors, tmp_path / 'out', features=made_up_features)
   damage_record(folder)
-  config = Config(data=DataConfig(buckets=(64,), frames_per_batch=256, reference_frames=16, readings=False))
+  data = DataConfig(buckets=(64,), frames_per_batch=256, reference_frames=16, readings=False)
+  config = Config(task=ActorTask(data=data))
   listing = tmp_path / 'unreadable.jsonl'
   batches = VoiceBatches(config, [folder], listing=listing)
   before = [batches[i] for i in range(9)]

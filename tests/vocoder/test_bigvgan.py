@@ -7,7 +7,7 @@ import pytest
 
 from dubber_jax.convert.vocoders import from_torch
 from dubber_jax.errors import BadInput
-from dubber_jax.vocoder.antialiasing import FILTER, AntiAliasedSnake, double, halve, squared_sine
+from dubber_jax.vocoder.antialiasing import FILTER, AntiAliasedSnake, downsample, squared_sine, upsample
 from dubber_jax.vocoder.bigvgan import PUBLISHED
 from dubber_jax.vocoder.neural import NeuralVocoder, expected_shapes, read_config, read_vocoder, write_vocoder
 
@@ -34,10 +34,10 @@ def test_wave_equals_the_published_bigvgan(fixture, vocoder):
 
 def test_activation_and_its_filters_equal_the_published_ones(fixture, vocoder):
   x = fixture['in/x_act'].transpose(0, 2, 1)[..., : fixture['out/up2'].shape[1]]
-  up = np.asarray(double(x)).reshape(1, -1, x.shape[-1])
+  up = np.asarray(upsample(x)).reshape(1, -1, x.shape[-1])
   np.testing.assert_allclose(up.transpose(0, 2, 1), fixture['out/up2'], atol=1e-5, rtol=1e-5)
   even = np.concatenate([x, x[:, -1:]], axis=1).reshape(1, -1, 2, x.shape[-1])  # an odd length: the edge is repeated
-  np.testing.assert_allclose(halve(even).transpose(0, 2, 1), fixture['out/down2'], atol=1e-5, rtol=1e-5)
+  np.testing.assert_allclose(downsample(even).transpose(0, 2, 1), fixture['out/down2'], atol=1e-5, rtol=1e-5)
   for name in ('filter_up', 'filter_down'):
     np.testing.assert_allclose(FILTER, fixture[f'out/{name}'].ravel(), atol=1e-7)
   params = {'params': vocoder.params['resblocks_0']['activations_0']}

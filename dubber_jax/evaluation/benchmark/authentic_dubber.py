@@ -1,10 +1,10 @@
-"""How well the published system dubs, in its three settings: whose voice is given as the reference (paper, Dub 1.0 to
-3.0): the clip's own sound, another recording of the same speaker, or a stranger.
+"""Evaluation of the published system in its three settings (paper, Dub 1.0 to 3.0), which differ in the reference voice:
+the clip's own sound, another recording of the same speaker, or an unseen speaker.
 
     python -m dubber_jax.evaluation.benchmark.authentic_dubber experiments/recipes/v2c_animation.py --arm published
 
-Measured is what needs no further model: distortion of the mel, and whether the model's own emotion head hears the
-clip's emotion in the take. (The paper's EMO-ACC is another classifier's, on the sound.)
+The metrics need no further model: distances of mels, and the accuracy of the model's own emotion head on its takes.
+(The paper's EMO-ACC is by another classifier, of the sound, and its MCD is of sound.)
 """
 
 import argparse
@@ -15,37 +15,37 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.authentic_dubber.batches import bucket, lay_out
+from dubber_jax.authentic_dubber.batches import bucket, collate_to_shape
 from dubber_jax.authentic_dubber.model import synthesize
 from dubber_jax.config import Config
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.metrics.mcd import mel_distortion
+from dubber_jax.evaluation.metrics.mel_distance import mel_distance
 
 FRAME_STEP = 128  # a take's frames are padded to multiples of it, so that few programs are compiled
-MEASURES = ('mcd', 'mcd_dtw', 'mcd_dtw_sl', 'emotion_accuracy')
+METRICS = ('mel_distance', 'mel_distance_dtw', 'mel_distance_dtw_sl', 'emotion_accuracy')
 HEADINGS = {'dub1': 'Dub 1.0', 'dub2': 'Dub 2.0', 'dub3': 'Dub 3.0'}
 
 
 @dataclass(frozen=True)
 class Dub:
-  """One clip's take beside its recording: both natural-log mels, (T, 80)."""
+  """A clip's take and its recording, both natural-log mels (T, 80)."""
 
   name: str
   mel: np.ndarray
   recording: np.ndarray
   emotion: int
-  heard: int  # the emotion that the model's head finds in the take
+  predicted: int  # emotion of the take by the model's head
 
 
 def dub_clips(config: Config, variables, tree, usable, lengths, most: int = 0) -> Iterator[Dub]:
-  """Takes of a tree's clips, in the listing's order and batches of `tree.batch`, as released: with padding 'published'
-  a take depends on its batch. `most`: of so many clips; 0: of all. Arguments as of TreeBatches."""
+  """Synthesizes a tree's clips in the listing's order and in batches of `tree.batch`, as the released code does: with
+  padding 'published' a take depends on its batch. `most`: so many clips; 0: all. Arguments as of TreeBatches."""
   usable, lengths = np.asarray(usable)[: most or None], np.asarray(lengths)[: most or None]
   size = config.task.tree.batch
   for first in range(0, len(usable), size):
     items = [tree.item(int(i)) for i in usable[first : first + size]]
     longest = lengths[first : first + size].max(0)
-    batch = lay_out(items, bucket(longest, len(items)), max(config.task.tree.exemplars, 1))
+    batch = collate_to_shape(items, bucket(longest, len(items)), max(config.task.tree.exemplars, 1))
     take = synthesize(config.task.published, variables, batch, FRAME_STEP)
     for row, item in enumerate(items):
       mel = np.asarray(take['finished'][row, : int(take['length'][row])])
@@ -53,19 +53,19 @@ def dub_clips(config: Config, variables, tree, usable, lengths, most: int = 0) -
 
 
 def measure(dubs: Iterable[Dub]) -> dict[str, float]:
-  """Means over dubs: mcd, mcd_dtw, mcd_dtw_sl (dB, of mels), emotion_accuracy, and how many clips they are over.
+  """Means over dubs of METRICS (mel distances in dB), and the number of clips.
 
-  A take of no frames, where all durations were predicted as nothing, is compared as one frame of silence.
+  A take without frames, where all predicted durations are zero, is compared as one frame of silence.
   """
   from dubber_jax.media.mel import LOG_FLOOR
 
   rows = []
   for dub in dubs:
     mel = dub.mel if len(dub.mel) else np.full((1, dub.recording.shape[1]), LOG_FLOOR)
-    rows.append(mel_distortion(dub.recording, mel) | {'emotion_accuracy': float(dub.heard == dub.emotion)})
+    rows.append(mel_distance(dub.recording, mel) | {'emotion_accuracy': float(dub.predicted == dub.emotion)})
   if not rows:
     raise BadInput('no clips to measure')
-  return {name: float(np.mean([row[name] for row in rows])) for name in MEASURES} | {'clips': len(rows)}
+  return {name: float(np.mean([row[name] for row in rows])) for name in METRICS} | {'clips': len(rows)}
 
 
 def main(arguments=None) -> int:
@@ -89,10 +89,10 @@ def main(arguments=None) -> int:
     step, params = load_weights(workdir)
     variables = {'params': params, **load_collections(workdir, step)}
     print(f'{arm}, step {step}')
-    print(f'{"":10}' + ''.join(f'{name:>18}' for name in (*MEASURES, 'clips')))
+    print(f'{"":10}' + ''.join(f'{name:>22}' for name in (*METRICS, 'clips')))
     for setting in given.settings:
       found = experiment.evaluate(config, variables, setting)
-      print(f'{HEADINGS[setting]:10}' + ''.join(f'{found[name]:18.3f}' for name in MEASURES) + f'{found["clips"]:18d}')
+      print(f'{HEADINGS[setting]:10}' + ''.join(f'{found[name]:22.3f}' for name in METRICS) + f'{found["clips"]:22d}')
   except BadInput as e:
     print(e, file=sys.stderr)
     return 2

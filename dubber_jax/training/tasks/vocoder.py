@@ -60,7 +60,7 @@ class VocoderBatches:
   def __getitem__(self, index: int) -> dict[str, np.ndarray]:
     c, (number, hosts) = self.config.task.vocoder, self.host
     if c.items % hosts:
-      raise BadInput(f'{hosts} hosts cannot share a batch of {c.items} pieces: change vocoder.items')
+      raise BadInput(f'{hosts} hosts cannot share a batch of {c.items} pieces: change task.vocoder.items')
     rows = c.items // hosts
     pieces = [self.piece(np.random.default_rng([self.config.seed, int(index), number * rows + r])) for r in range(rows)]
     return {name: np.stack([p[name] for p in pieces]) for name in pieces[0]}
@@ -139,7 +139,7 @@ def vocoder_task(config: Config, samples=None) -> Task:
     noise = jax.random.normal(noise_key, (takes * len(sound), batch['wave'].shape[1]))
     phase = jax.random.uniform(phase_key, (takes * len(sound),))
     made, logits = generator.apply(
-      {'params': params['generator']}, given, None, batch['pitch'], noise, phase, tracked=True, takes=takes
+      {'params': params['generator']}, given, None, batch['pitch'], noise, phase, return_logits=True, takes=takes
     )
     losses = {'mel': mel_loss(made, jnp.tile(mel, (takes, 1, 1)), filters)}
     narrow = batch['narrow'][:, None]
