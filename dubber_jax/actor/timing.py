@@ -1,9 +1,8 @@
-"""Durations that follow the lips: forced alignment of the line's phonemes with the visemes that the mouth shows.
+"""Lip-synchronized durations: forced alignment of the line's phonemes with the visemes recognized in the video.
 
-A segmental dynamic program (the Viterbi search of a hidden semi-Markov model) over mel frames. A phoneme's segment
-earns the scores of its viseme class, so that a bilabial falls on closed lips, an open vowel on an open mouth and a
-pause on a mouth that does not speak; and it pays for its distance from the predicted duration, as under a log-normal
-prior.
+Viterbi search of a hidden semi-Markov model over mel frames. The score of a segment is the sum of its viseme class's
+frame scores, so that bilabials align with closed lips, open vowels with an open mouth and pauses with a mouth at rest,
+plus a log-normal prior of its duration about the predicted one.
 """
 
 import numpy as np
@@ -11,11 +10,11 @@ import numpy as np
 from dubber_jax.script.symbols import SILENCES
 from dubber_jax.script.visemes import visemes_of
 
-SPREAD = 0.5  # standard deviation of log duration about the prediction
-PAUSE_SPREAD = 1.0  # the same of a pause inside the line
-SHORTEST, LONGEST = 1 / 1.8, 1 / 0.6  # of the natural duration of a sound: a vowel can be held on an open mouth
-TRUST = 0.5  # weight of the scores: those of neighboring frames are not independent
-NEW_PAUSE = 3.0  # what a pause costs that was not predicted, nats
+SPREAD = 0.5  # standard deviation of log duration about the predicted one
+PAUSE_SPREAD = 1.0  # the same for pauses within the line
+SHORTEST, LONGEST = 1 / 1.8, 1 / 0.6  # limits relative to the natural duration; vowels can be held on an open mouth
+TRUST = 0.5  # weight of the viseme scores, below 1 since those of neighboring frames are correlated
+NEW_PAUSE = 3.0  # cost of a pause that was not predicted, nats
 LEAST_PAUSE, MOST_PAUSE = 12, 172  # mel frames of such a pause: 0.14 s to 2 s
 
 
@@ -29,12 +28,12 @@ def time_by_lips(
   frame_rate: float,
   gap_seconds: float = 0.0,
 ) -> tuple[tuple[str, ...], np.ndarray]:
-  """(symbols, durations) that follow the mouth, with '@sp' where it pauses between two words without punctuation.
+  """Symbols and durations aligned with the lips, with '@sp' inserted where the mouth pauses between two words.
 
-  symbols, word_of, durations, natural (N,): the line as it fills its slot, in mel frames, `frame_rate` a second, and
-  its durations at the natural pace; scores (M, C): of viseme classes, `rate` a second; gap_seconds: how long the mouth
-  is surely silent within the line; pauses are only put in where there is such time. Where the line cannot follow the
-  mouth within the limits of its rate, it stays as it was.
+  symbols, word_of, durations, natural (N,): the line fitted to its slot, in mel frames, `frame_rate` a second, and its
+  durations at the natural pace; scores (M, C): of viseme classes, `rate` a second; gap_seconds: time within the line in
+  which the mouth is certainly at rest; pauses are inserted only if it is above 0. Where no alignment lies within the
+  limits of the speaking rate, the line is returned unchanged.
   """
   total, symbols, word_of = int(durations.sum()), list(symbols), np.asarray(word_of)
   silent = np.array([s in SILENCES for s in symbols])
@@ -48,12 +47,12 @@ def time_by_lips(
     symbols = list(np.insert(np.array(symbols, object), between, '@sp'))
     expected, natural = np.insert(expected, between, 0.0), np.insert(natural, between, 0.0)
     silent, optional = np.insert(silent, between, True), np.insert(optional, between, True)
-  of_phonemes = phoneme_scores(scores, visemes_of(symbols), total, rate, frame_rate)
-  found = align_to_lips(expected, natural, silent, of_phonemes, optional)
-  if found is None:
+  scores_tn = phoneme_scores(scores, visemes_of(symbols), total, rate, frame_rate)
+  aligned = align_to_lips(expected, natural, silent, scores_tn, optional)
+  if aligned is None:
     return tuple(s for s, o in zip(symbols, optional, strict=True) if not o), durations
-  kept = ~optional | (found > 0)
-  return tuple(s for s, k in zip(symbols, kept, strict=True) if k), found[kept]
+  kept = ~optional | (aligned > 0)
+  return tuple(s for s, k in zip(symbols, kept, strict=True) if k), aligned[kept]
 
 
 def align_to_lips(
@@ -65,17 +64,17 @@ def align_to_lips(
   trust: float = TRUST,
   spread: float = SPREAD,
 ) -> np.ndarray | None:
-  """Durations (N,) int32 that add up to T, or None where there are none within the limits.
+  """Viterbi alignment: durations (N,) int32 that add up to T, or None where there are none within the limits.
 
-  expected: (N,) mel frames about which is searched, those of the first and last silence being free; natural: (N,)
-  frames at the natural pace, 1.8 to 0.6 times as fast as which a sound may be spoken, or as `expected` is; silent: (N,)
+  expected: (N,) mel frames, the mode of the duration prior; first and last silence are free; natural: (N,) frames at
+  the natural pace, relative to which sounds may be spoken 0.6 to 1.8 times as fast, or as `expected` is; silent: (N,)
   bool, pauses; scores: (T, N) log-likelihood of each phoneme in each mel frame; optional: (N,) bool, pauses that may be
-  left out. Takes T N D steps for durations of up to D frames.
+  skipped. O(T N D) for durations of up to D frames.
   """
   total, count = scores.shape
   gains = np.concatenate([np.zeros((1, count)), np.cumsum(trust * scores, axis=0)])
   optional = np.zeros(count, bool) if optional is None else optional
-  best = gains[:, 0].copy()  # of what ends before frame t, the first silence taking 0 to t
+  best = gains[:, 0].copy()  # of segments that end before frame t; the first silence is frames 0 to t
   chosen = np.zeros((count, total + 1), np.int32)
   chosen[0] = np.arange(total + 1)
   for n in range(1, count - 1):
@@ -101,7 +100,7 @@ def align_to_lips(
 
 
 def _lengths(expected, natural, silent, optional, spread, total):
-  """Durations that a phoneme may have, rising, and what each costs."""
+  """Allowed durations of a phoneme, ascending, and the cost of each."""
   if optional:
     lengths = np.concatenate([[0], np.arange(LEAST_PAUSE, MOST_PAUSE)])
     cost = np.where(lengths > 0, NEW_PAUSE, 0.0)
@@ -120,10 +119,10 @@ def _lengths(expected, natural, silent, optional, spread, total):
 def phoneme_scores(
   viseme_scores: np.ndarray, visemes: np.ndarray, frames: int, rate: float, frame_rate: float
 ) -> np.ndarray:
-  """Scores (M, C) of viseme classes, `rate` a second -> (frames, N) of phonemes of the classes `visemes` (N,), at the
-  middle of mel frames, `frame_rate` a second. Frames after the pictures have ended score 0."""
+  """Viseme class scores (M, C), `rate` a second -> scores (frames, N) of phonemes of the classes `visemes` (N,),
+  interpolated at the centers of mel frames, `frame_rate` a second. Frames after the end of the video score 0."""
   moments = (np.arange(frames) + 0.5) / frame_rate * rate - 0.5
   columns = [np.interp(moments, np.arange(len(viseme_scores)), column) for column in viseme_scores.T]
-  found = np.stack(columns, axis=1)[:, visemes]
-  found[moments > len(viseme_scores) - 0.5] = 0.0
-  return found
+  scores = np.stack(columns, axis=1)[:, visemes]
+  scores[moments > len(viseme_scores) - 0.5] = 0.0
+  return scores

@@ -58,7 +58,7 @@ def test_what_stands_in_padding_is_not_judged(batch, params):
   )
 
 
-def test_recording_itself_cannot_be_disc_accuracy(batch, params):
+def test_recordings_cannot_be_told_apart_from_themselves(batch, params):
   found = losses(params, jnp.asarray(batch['mel']), batch)
   assert float(found['features']) == 0.0
   assert float(found['disc_accuracy']) == pytest.approx(0.5)
