@@ -1,14 +1,16 @@
 from pathlib import Path
 
+import flax.traverse_util
+import jax
 import numpy as np
 import pytest
 
 from dubber_jax.cli.main import main
 from dubber_jax.convert.checkpoints import write_state_dict
-from dubber_jax.convert.speaker_encoder import from_torch, state_of
+from dubber_jax.convert.speaker_encoder import from_torch, to_torch_state
 from dubber_jax.errors import BadInput
 from dubber_jax.perception.extractors import SpeakerExtractor
-from dubber_jax.perception.ge2e import GE2E, GE2ESpeaker, partial_mels
+from dubber_jax.perception.ge2e import GE2E, GE2ESpeaker, expected_shapes, network_params, partial_mels
 
 REFERENCE = (
   Path(__file__).parents[1] / 'reference_parity' / 'fixtures' / 'ge2e.npz'
@@ -33,12 +35,12 @@ def state():
 
 def test_network_computes_what_pytorch_does(state):
   stored = np.load(REFERENCE)
-  ours = GE2E().apply({'params': from_torch(state)}, stored['mel'])
+  ours = GE2E().apply({'params': network_params(from_torch(state))}, stored['mel'])
   np.testing.assert_allclose(ours, stored['embedding'], atol=1e-6)
 
 
 def test_weights_survive_the_way_there_and_back(state):
-  back = state_of(from_torch(state))
+  back = to_torch_state(from_torch(state))
   assert back.keys() == state.keys()
   for key in state:
     np.testing.assert_array_equal(back[key], state[key])
@@ -70,3 +72,11 @@ def test_silence_short_sounds_and_other_folders_are_refused(state, tmp_path):
     GE2ESpeaker(tmp_path)
   with pytest.raises(BadInput, match='not weights of GE2E'):
     GE2ESpeaker(params=from_torch(state | {'linear.bias': np.zeros(3, np.float32)}))
+
+
+def test_stored_layout_and_network_have_as_many_weights(state):
+  stored = from_torch(state)
+  shapes = {'/'.join(k): v.shape for k, v in flax.traverse_util.flatten_dict(stored).items()}
+  assert shapes == expected_shapes()
+  expected = jax.eval_shape(lambda: GE2E().init(jax.random.key(0), np.zeros((1, 4, 40), np.float32)))['params']
+  assert jax.tree.map(np.shape, network_params(stored)) == jax.tree.map(np.shape, expected)
