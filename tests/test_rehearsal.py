@@ -23,13 +23,13 @@ def test_pause_is_put_after_its_word():
   assert [word_of[i - 1] for i in places] == [0, 1]
 
 
-class Ear:
-  """A critic whose opinion of each take is written down beforehand: emotion scores, round by round."""
+class ScriptedCritic:
+  """A critic with given emotion scores for the takes of each round."""
 
   def __init__(self, *rounds):
     self.rounds, self.takes = list(rounds), []
 
-  def hear(self, takes, voice, track=None):
+  def score(self, takes, voice, track=None):
     self.takes.append(takes)
     scores = self.rounds[len(self.takes) - 1]
     odds = [np.array([s**2, 0, 0, 0, 1 - s**2, 0, 0, 0]) for s in (*scores, 0.0)]
@@ -39,9 +39,9 @@ class Ear:
 ANGRY = Direction(emotion=(1.0, *[0.0] * 7), intensity=0.6)
 
 
-def rehearsed(model, ear, **options):
-  part = LineInputs(phonemize('We never asked.'), model.voices['ada'], 1.0)
-  return rehearse(dataclasses.replace(model, critic=ear), part, ANGRY, **options)
+def rehearsed(model, critic, **options):
+  inputs = LineInputs(phonemize('We never asked.'), model.voices['ada'], 1.0)
+  return rehearse(dataclasses.replace(model, critic=critic), inputs, ANGRY, **options)
 
 
 def test_takes_of_one_batch_are_those_performed_alone(model):
@@ -68,32 +68,34 @@ def test_sounds_of_a_take_fall_where_the_mouth_shows_them(model, monkeypatch):
 
 
 def test_best_take_of_all_rounds_is_kept(model):
-  ear = Ear([0.1, 0.3], [0.45, 0.2], [0.4, 0.4])
-  kept = rehearsed(model, ear, rounds=3, candidates=2)
+  critic = ScriptedCritic([0.1, 0.3], [0.45, 0.2], [0.4, 0.4])
+  kept = rehearsed(model, critic, rounds=3, candidates=2)
   assert [r.best for r in kept.rounds] == [1, 0, 0]
-  assert kept.take is ear.takes[1][0]
+  assert kept.take is critic.takes[1][0]
   assert kept.review.scores['emotion'] == pytest.approx(0.45)
-  assert len(ear.takes[0]) == 3  # two candidates and the plain one
+  assert len(critic.takes[0]) == 3  # two candidates and the baseline
 
 
 def test_accepted_take_ends_the_rehearsal(model):
-  kept = rehearsed(model, Ear([0.9, 0.2]), rounds=3, candidates=2)
+  kept = rehearsed(model, ScriptedCritic([0.9, 0.2]), rounds=3, candidates=2)
   assert len(kept.rounds) == 1 and kept.review.accepted and kept.rounds[0].why == 'accepted'
 
 
 def test_every_round_asks_for_more_of_what_is_missing(model):
-  kept = rehearsed(model, Ear([0.1, 0.1], [0.2, 0.1], [0.3, 0.1]), rounds=3, candidates=2)
+  kept = rehearsed(model, ScriptedCritic([0.1, 0.1], [0.2, 0.1], [0.3, 0.1]), rounds=3, candidates=2)
   intensities = [r.direction.intensity for r in kept.rounds]
   assert intensities == sorted(intensities) and intensities[-1] > intensities[0]
   assert kept.rounds[0].why and kept.rounds[1].direction.note == kept.rounds[0].why
 
 
 def test_time_that_is_over_ends_the_rehearsal(model):
-  assert len(rehearsed(model, Ear([0.1, 0.1]), rounds=3, candidates=2, seconds=0.0).rounds) == 1
+  assert len(rehearsed(model, ScriptedCritic([0.1, 0.1]), rounds=3, candidates=2, seconds=0.0).rounds) == 1
 
 
 def test_same_seed_gives_the_same_rehearsal(model):
-  first, second = (rehearsed(model, Ear([0.1, 0.3], [0.4, 0.2]), rounds=2, candidates=2, seed=7) for _ in range(2))
+  first, second = (
+    rehearsed(model, ScriptedCritic([0.1, 0.3], [0.4, 0.2]), rounds=2, candidates=2, seed=7) for _ in range(2)
+  )
   np.testing.assert_array_equal(first.take.mel, second.take.mel)
   assert first.direction == second.direction
 
@@ -121,7 +123,7 @@ def test_exemplars_of_other_emotions_give_way_to_the_right_ones():
 
 
 def test_take_that_is_played_alone_is_shown_nothing_that_was_read(model):
-  f, rng = model.config.features, np.random.default_rng(3)
+  f, rng = model.config.task.features, np.random.default_rng(3)
   seen = [rng.normal(size=w).astype(np.float32) for w in (f.scene_width, f.face_width, f.text_width)]
   part = LineInputs(phonemize('We never asked.'), model.voices['ada'], 1.0, Reading(*seen, np.ones(3, bool)))
   blank = dataclasses.replace(part, reading=dataclasses.replace(part.reading, present=np.zeros(3, bool)))

@@ -1,7 +1,8 @@
-"""The emotion graphs: basic, indirect, direct; each is built on the one before, then encoded (spec section 4.5).
+"""Emotion graphs of the director: basic, indirect, direct; each extends the one before and is encoded by relational
+graph attention (spec section 4.5).
 
-Nodes, in order: the clip's scene, face, text; then K exemplars for each of the three; then the sounds of
-the exemplars, in the same order. With K exemplars there are 3, 3 + 3K and 3 + 6K nodes in the three stages.
+Nodes, in order: the clip's scene, face, text; then K exemplars for each of the three; then the sound
+embeddings of the exemplars, in the same order. With K exemplars the three graphs have 3, 3 + 3K and 3 + 6K nodes.
 """
 
 import flax.linen as nn
@@ -9,14 +10,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dubber_jax.config import DirectorConfig
+from dubber_jax.director.config import DirectorConfig
 from dubber_jax.nn.graph_attention import RelationalGraphAttention
 
-NONE, TOGETHER, RECALLED, SOUNDS_LIKE = range(4)  # kinds of edge
+NONE, TOGETHER, RECALLED, SOUNDS_LIKE = range(4)  # relation types of edges
 
 
 def relations(exemplars: int) -> np.ndarray:
-  """(V, V) int32 kinds of edge of the whole graph, V = 3 + 6K. Symmetric, no self loops.
+  """Relation matrix (V, V) int32 of the whole graph, V = 3 + 6K, 0 for no edge. Symmetric, no self loops.
 
   The first 3 rows and columns are the basic graph, the first 3 + 3K the indirect one.
   """
@@ -30,9 +31,9 @@ def relations(exemplars: int) -> np.ndarray:
 
 
 def node_mask(config: DirectorConfig, present_b3, refs_present_b3k, sounds_present_b3k) -> jax.Array:
-  """Which nodes take part, (B, 3 + 6K) bool: what is there, less what the config switches off.
+  """Node mask (B, 3 + 6K) bool: nodes that are present and that the config enables.
 
-  An exemplar whose own modality is missing hangs on nothing and is left out.
+  An exemplar whose modality is missing has no edges and is masked.
   """
   on = jnp.array([config.scene, config.face, config.text]) & config.enabled
   targets_b3 = present_b3 & on
@@ -43,7 +44,7 @@ def node_mask(config: DirectorConfig, present_b3, refs_present_b3k, sounds_prese
 
 
 class EmotionGraphs(nn.Module):
-  """Reading and exemplars in, three sets of emotion nodes out.
+  """Encoded nodes of the three graphs, from the embeddings of the reading and of the exemplars.
 
   targets: {'scene': (B, Ds), 'face': (B, Df), 'text': (B, Dt)}; refs: the same with (B, K, D); sounds
   (B, 3, K, Da); mask (B, 3 + 6K) from `node_mask`. Returns three arrays (B, 3, W), (B, 3 + 3K, W),

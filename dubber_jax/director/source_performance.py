@@ -41,7 +41,7 @@ class SourcePerformance:
   rate: float  # syllables a second of speech
   pitch: float | None  # median F0 in Hz, to compare a character's lines
   range: float | None  # semitones, 10th to 90th percentile
-  course: tuple[float, ...]  # (COURSE,) F0 contour in semitones about its median, from the first to the last voiced frame
+  course: tuple[float, ...]  # (COURSE,) F0 contour, semitones about its median, first to last voiced frame
   pauses: tuple[tuple[float, float], ...]  # (share of the line's speech before it, seconds)
   pace_ratio: float | None = None  # to the character's median
   pitch_shift: float | None = None  # semitones from the character's median
@@ -156,7 +156,7 @@ def follow(guide: SourcePerformance, direction: Direction, phonemes: Phonemes) -
 
 
 def _word_at(share, phonemes) -> int | None:
-  """Index of the word after which this share of the line's phonemes has been spoken, preferring marks of punctuation."""
+  """Index of the word after which this share of the line's phonemes is spoken, preferring marks of punctuation."""
   words = phonemes.word_of[phonemes.word_of >= 0]
   if breath_place(phonemes) is None:
     return None

@@ -7,8 +7,8 @@ import pytest
 from dubber_jax.critic.inference import (
   SCALED,
   CriticModel,
-  _shapes,
   collate_takes,
+  param_shapes,
   phone_log_likelihood,
   read_critic,
   write_critic,
@@ -30,9 +30,9 @@ def make_take(rng, text='We never asked.', each=6):
 
 
 @pytest.fixture
-def listener():
+def model():
   rng = np.random.default_rng(0)
-  params = jax.tree.map(lambda s: rng.normal(0, 0.2, s.shape).astype(np.float32), _shapes(SIZES))
+  params = jax.tree.map(lambda s: rng.normal(0, 0.2, s.shape).astype(np.float32), param_shapes(SIZES))
   return CriticModel(SIZES, params, dict.fromkeys(SCALED, (-50.0, 50.0)))
 
 
@@ -41,10 +41,10 @@ def voice():
   return Voice(np.zeros(256, np.float32), np.random.default_rng(1).normal(-5, 2, (200, 80)).astype(np.float32))
 
 
-def test_opinion_of_a_take_does_not_depend_on_the_others(listener, voice):
+def test_scores_of_a_take_do_not_depend_on_the_others(model, voice):
   rng = np.random.default_rng(2)
   short, long = make_take(rng), make_take(rng, 'It was a long way down to the river in those days.', 9)
-  alone, among = listener.hear([short], voice)[0], listener.hear([short, long], voice)[0]
+  alone, among = model.score([short], voice)[0], model.score([short, long], voice)[0]
   for field in dataclasses.fields(alone):
     np.testing.assert_allclose(
       *(np.array(getattr(h, field.name), float) for h in (alone, among)), rtol=2e-4, atol=2e-4, err_msg=field.name
@@ -71,23 +71,23 @@ def test_pitch_is_read_in_semitones_above_50_hertz():
   np.testing.assert_allclose(np.asarray(heard)[0], 12 * np.log2(np.array([1, 2, 4.4])), atol=0.3)
 
 
-def test_louder_take_is_heard_as_louder(listener, voice):
+def test_louder_take_is_heard_as_louder(model, voice):
   take = make_take(np.random.default_rng(3))
   louder = dataclasses.replace(take, mel=take.mel + np.float32(np.log(10) / 20 * 6))
-  before, after = listener.hear([take, louder], voice)
+  before, after = model.score([take, louder], voice)
   assert after.loudness - before.loudness == pytest.approx(6.0, abs=0.01)
 
 
-def test_critic_comes_back_from_its_folder(listener, voice, tmp_path):
-  write_critic(listener, tmp_path)
+def test_critic_comes_back_from_its_folder(model, voice, tmp_path):
+  write_critic(model, tmp_path)
   take = make_take(np.random.default_rng(4))
-  before, after = (critic.hear([take], voice)[0] for critic in (listener, read_critic(tmp_path)))
+  before, after = (critic.score([take], voice)[0] for critic in (model, read_critic(tmp_path)))
   np.testing.assert_allclose(after.emotions, before.emotions, atol=0.02)
   assert collate_takes([take], voice)['mel'].shape[1] % 2 == 0
 
 
-def test_damaged_critic_is_refused(listener, tmp_path):
-  write_critic(listener, tmp_path)
+def test_damaged_critic_is_refused(model, tmp_path):
+  write_critic(model, tmp_path)
   (tmp_path / 'config.json').write_text((tmp_path / 'config.json').read_text().replace('"width": 16', '"width": 24'))
   with pytest.raises(BadInput, match='another critic'):
     read_critic(tmp_path)

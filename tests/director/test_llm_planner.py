@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
+from dubber_jax.director.limits import LIMITS
 from dubber_jax.director.llm_planner import KEY, SCHEMA, LanguageModel, open_planner
-from dubber_jax.director.notes.lexicon import LIMITS
 from dubber_jax.director.planner import by_rules, plan
 from dubber_jax.errors import BadInput
 from dubber_jax.script.g2p import phonemize

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dubber_jax.director.notes.apply import MIXED, describe, describe_change, parse
-from dubber_jax.director.notes.lexicon import LIMITS, RATIOS
+from dubber_jax.director.limits import LIMITS, RATIOS
+from dubber_jax.director.notes.apply import parse
+from dubber_jax.director.notes.describe import MIXED, describe, describe_change
 from dubber_jax.director.notes.parser import number
 from dubber_jax.errors import BadInput
 from dubber_jax.script.g2p import phonemize

@@ -1,9 +1,17 @@
 import numpy as np
 import pytest
 
-from dubber_jax.director.notes.apply import describe
-from dubber_jax.director.notes.lexicon import LIMITS
-from dubber_jax.director.planner import JUMPS, TURN, by_rules, has_addressee, mixed_emotion, modality_agreement, plan
+from dubber_jax.director.limits import LIMITS
+from dubber_jax.director.notes.describe import describe
+from dubber_jax.director.planner import (
+  MAX_STEPS,
+  MAX_TURN,
+  by_rules,
+  has_addressee,
+  mixed_emotion,
+  modality_agreement,
+  plan,
+)
 from dubber_jax.types import EMOTIONS, MODALITIES, Direction, Exemplar, Exemplars, Line, Reading
 
 
@@ -170,9 +178,9 @@ def test_a_character_goes_on_from_the_last_line():
   alone, after = plan(seen, exemplars(), line), plan(seen, exemplars(), line, before=before)
   angry = EMOTIONS.index('angry')
   assert alone.emotion[angry] < 0.05 < after.emotion[angry]
-  assert 0.5 * np.abs(np.subtract(after.emotion, RAGE.emotion)).sum() <= TURN + 1e-6
-  assert abs(after.intensity - RAGE.intensity) <= JUMPS['intensity'] + 1e-6
-  assert abs(after.loudness - RAGE.loudness) <= JUMPS['loudness'] + 1e-6
+  assert 0.5 * np.abs(np.subtract(after.emotion, RAGE.emotion)).sum() <= MAX_TURN + 1e-6
+  assert abs(after.intensity - RAGE.intensity) <= MAX_STEPS['intensity'] + 1e-6
+  assert abs(after.loudness - RAGE.loudness) <= MAX_STEPS['loudness'] + 1e-6
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,13 @@
-"""The words of stage directions and notes, in English and Chinese: one table for the planner and for `parse`.
+"""Lexicon of stage directions and notes, in English and Chinese: cues, controls, degrees, particles, numbers, units.
 
-Each entry is a regular expression a language. What a whole sentence asks for by them is put together in `asks.py`.
+Each entry is a regular expression for each language. `notes/parser.py` puts the words of a clause together.
 """
 
 import math
 from dataclasses import dataclass
 
-RATIOS = ('pace', 'pitch_range')  # quantities of a Direction that multiply; others add
-LIMITS = {
-  'intensity': (0.1, 1.0),
-  'pace': (0.75, 1.35),
-  'pitch_shift': (-4.0, 6.0),
-  'pitch_range': (0.6, 1.6),
-  'loudness': (-10.0, 8.0),
-  'breathiness': (0.0, 1.0),
-  'tremor': (0.0, 1.0),
-}
-NEUTRAL = {name: 0.0 for name in LIMITS} | {'intensity': 0.5}  # additive: the logarithm of a ratio
+from dubber_jax.director.limits import LIMITS, RATIOS
+
 STEPS = {
   'loudness': 4.0,
   'pitch_shift': 2.0,
@@ -25,15 +16,15 @@ STEPS = {
   'intensity': 0.15,
   'tremor': 0.3,
   'breathiness': 0.3,
-}  # what a movement without an amount moves
+}  # additive change of a control by a word without an amount
 
 
 @dataclass(frozen=True)
 class Cue:
-  """What a word asks for on top of a direction: ratios for pace and pitch_range, sums for the rest.
+  """Changes of a direction by one word: ratios for pace and pitch_range, differences for the rest.
 
-  `about`: the one quantity that it names outright. What a cue moves besides is implied, and gives way to what
-  another says outright.
+  `about`: the control that the word names. Its other changes are implied: a request that names a control overrides an
+  implied change of it.
   """
 
   en: str  # a regular expression, matched from the start of a word to the word's end
@@ -52,7 +43,7 @@ class Cue:
 
   @property
   def steps(self) -> dict[str, float]:
-    """What it moves, and by how much; ratios as logarithms."""
+    """Its nonzero changes by control; ratios as logarithms."""
     steps = {name: math.log(getattr(self, name)) if name in RATIOS else getattr(self, name) for name in LIMITS}
     return {name: step for name, step in steps.items() if step}
 
@@ -132,10 +123,10 @@ CUES = (
       '收一点|收一收|收着点|内敛|含蓄|收敛|淡然|克制一点|淡', 'intensity', intensity=-0.15),
 )  # fmt: skip
 
-# Quantities by name, for "lower the volume", "pace 0.9" and the like.
+# Controls by name, for "lower the volume", "pace 0.9" and the like.
 NOUNS = {
   'loudness': ('volume|loudness|level', '音量|响度'),
-  'voice': ('voice', '声音|嗓音|嗓门|嗓子|声'),  # raised or lowered, it is the loudness that is meant
+  'voice': ('voice', '声音|嗓音|嗓门|嗓子|声'),  # "raise the voice" means loudness
   'pitch_shift': ('pitch|register|key\\b', '音调|音高|声调'),
   'pitch_range': ('(?:pitch )?range|intonation|melody|inflection|pitch variation|variation', '语调|音域|语气'),
   'pace': ('pace|speed|tempo|rate\\b|delivery', '语速|速度|节奏'),
@@ -143,7 +134,7 @@ NOUNS = {
   'tremor': ('tremor', '颤抖度'),
   'breathiness': ('breathiness', '气声度'),
 }
-MOVES = {  # sign and the quantity that is meant where none is named
+MOVES = {  # (sign, the control where none is named)
   (1, 'pitch_shift'): ('higher|high\\b', '升高|拔高|高'),
   (-1, 'pitch_shift'): ('lower|low\\b', '压低|降低|低'),
   (1, 'intensity'): (
@@ -210,7 +201,7 @@ NUMBERS = {'a': 1, 'an': 1, 'one': 1, 'two': 2, 'three': 3, 'four': 4, 'five': 5
            'nine': 9, 'ten': 10, 'twelve': 12, 'fifteen': 15, 'twenty': 20, 'thirty': 30, 'fifty': 50, 'half': 0.5,
            'a couple of': 2, 'a few': 3, 'a quarter of': 0.25, 'half a': 0.5, 'half an': 0.5}  # fmt: skip
 DIGITS = {'零': 0, '一': 1, '二': 2, '两': 2, '三': 3, '四': 4, '五': 5, '六': 6, '七': 7, '八': 8, '九': 9, '半': 0.5}
-UNITS = (  # pattern, quantity, how many of its units it is
+UNITS = (  # pattern, control or kind of amount, factor to its unit
   ('db|decibels?|分贝', 'loudness', 1.0),
   ('semi-?tones?|half.?steps?|半音', 'pitch_shift', 1.0),
   ('octaves?|八度', 'pitch_shift', 12.0),
@@ -220,11 +211,11 @@ UNITS = (  # pattern, quantity, how many of its units it is
   ('成', 'percent', 0.1),
   ('times(?: as)?|x|倍速?', 'times', 1.0),
 )
-FIXED = (  # amounts that are one word
+FIXED = (  # amounts without a number
   ('half (?:as|the|speed|pace)|at half|减半|一半', 'times', 0.5),
   ('twice(?: as| the)?|double|一倍|加倍', 'times', 2.0),
 )
-# Traditional characters of the table, for notes from Taipei and Hong Kong.
+# Traditional characters of the lexicon, to simplified ones.
 SIMPLIFIED = str.maketrans(
   '聲顫氣壓調語緊輕響強換處頓讀減點憤煩惱懼慮擔開樂興歡悅靜鎮淚傷'
   '難驚訝複雜緒穩喚隱著緩從趕猶遲溫熱動誇張斂節變過於幾極還為後個來',
