@@ -63,8 +63,8 @@ def run_check(given):
   width = max(len(row.output) for row in rows)
   for row in rows:
     verdict = 'ok' if row.within else 'FAIL'
-    note = '' if row.exact_share is None else f'; {row.exact_share:.2f} in float64'
-    print(f'{verdict:4}  {row.output:{width}}  largest error {row.error:.2e}, {row.share:.2f} of the tolerance{note}')
+    note = '' if row.float64_ratio is None else f'; {row.float64_ratio:.2f} in float64'
+    print(f'{verdict:4}  {row.output:{width}}  largest error {row.max_error:.2e}, {row.tolerance_ratio:.2f} of the tolerance{note}')
   passed = sum(row.within for row in rows)
   print(f'{given.fixture}: {passed} of {len(rows)} outputs within tolerance')
   return 0 if passed == len(rows) else 1

@@ -1,7 +1,7 @@
-"""Reading PyTorch checkpoints as NumPy arrays, carefully: a pickle can run any program when it is opened.
+"""PyTorch checkpoints read as NumPy arrays, safely: a pickle can run any program when it is opened.
 
-Neither safetensors files nor pickles (.pt, .pth, or no suffix at all) need PyTorch, and of a pickle only what
-rebuilds weights is called (`torch_file.py`). A caller who says that the file is trusted has PyTorch open it whole.
+Neither safetensors files nor pickles (.pt, .pth, or no suffix) need PyTorch, and of a pickle only functions that
+rebuild tensors are called (`torch_file.py`). With `trust_pickle`, PyTorch opens it without that restriction.
 """
 
 import warnings
@@ -18,10 +18,10 @@ from dubber_jax.storage.weights import read_arrays, write_arrays
 
 
 def read_checkpoint(path: str | Path, trust_pickle: bool = False) -> dict:
-  """A checkpoint's dictionaries, lists and numbers as they are nested, its tensors as NumPy arrays.
+  """A checkpoint's nested dictionaries, lists and numbers, with its tensors as NumPy arrays.
 
   bfloat16 and float16 tensors become float32. Raises BadInput where the file is missing, truncated or no
-  checkpoint, and where a pickle wants to run code: `trust_pickle` lets it, with a warning, if PyTorch is there.
+  checkpoint, and where a pickle would run code: `trust_pickle` allows that, with a warning, if PyTorch is installed.
   """
   path = Path(path)
   if not path.is_file():
@@ -38,8 +38,8 @@ def read_checkpoint(path: str | Path, trust_pickle: bool = False) -> dict:
 def state_dict(checkpoint: Mapping, part: str | None, path: str | Path) -> dict[str, np.ndarray]:
   """The flat state dict of a checkpoint: `checkpoint[part]` where there is one, else the checkpoint itself.
 
-  The 'module.' that data-parallel training puts before each name is taken off. Raises BadInput where what is
-  left does not map names to arrays.
+  The prefix 'module.' of data-parallel training is removed. Raises BadInput where the result does not map names to
+  arrays.
   """
   found = checkpoint.get(part, checkpoint) if part else checkpoint
   if not isinstance(found, Mapping) or not found or not all(isinstance(v, np.ndarray) for v in found.values()):
@@ -52,15 +52,15 @@ def state_dict(checkpoint: Mapping, part: str | None, path: str | Path) -> dict[
 
 
 def write_state_dict(state: Mapping[str, np.ndarray], path: str | Path) -> None:
-  """Writes a flat state dict as safetensors, which PyTorch reads too; the file appears only when complete."""
+  """Writes a flat state dict as safetensors, which PyTorch reads too, atomically."""
   with complete_file(path, overwrite=True) as partial:
     write_arrays(partial, state)
 
 
 def survey(state: Mapping[str, np.ndarray], expected: Mapping[str, tuple], dead=lambda key: False) -> list[tuple]:
-  """What a conversion would do, a row (key, status, detail) for each key there or expected, in that order.
+  """A state dict beside the expected shapes: rows (key, status, detail), present keys first, then missing ones.
 
-  status: 'mapped', 'dead' (nothing depends on it), 'unknown', 'missing', 'wrong shape'.
+  status: 'mapped', 'dead' (no output depends on it), 'unknown', 'missing' or 'wrong shape'.
   """
   rows = []
   for key, array in state.items():
@@ -74,7 +74,7 @@ def survey(state: Mapping[str, np.ndarray], expected: Mapping[str, tuple], dead=
 
 
 def require_all(rows: list[tuple], path: str | Path) -> None:
-  """Raises BadInput naming the first key that keeps a survey's conversion from being whole."""
+  """Raises BadInput naming the first key of a survey that is neither mapped nor dead."""
   wrong = [(key, status, detail) for key, status, detail in rows if status not in ('mapped', 'dead')]
   if wrong:
     key, status, detail = min(wrong, key=lambda row: ('wrong shape', 'missing', 'unknown').index(row[1]))
@@ -94,7 +94,7 @@ def _as_array(array: np.ndarray) -> np.ndarray:
 
 def _read_pickle(path: Path, head: bytes, trust_pickle: bool) -> dict:
   if head[:2] == b'PK' and not zipfile.is_zipfile(path):
-    raise BadInput(f'{path} is a PyTorch checkpoint that breaks off; download it again')
+    raise BadInput(f'{path} is a truncated PyTorch checkpoint; download it again')
   if head[:2] != b'PK' and head[:1] != b'\x80':
     raise BadInput(f'{path} is no checkpoint: neither safetensors nor a PyTorch file')
   if trust_pickle:
@@ -110,7 +110,7 @@ def _read_pickle(path: Path, head: bytes, trust_pickle: bool) -> dict:
     raise BadInput(f'{path}: the checkpoint is damaged ({_first_line(e)}); download it again') from e
   if not isinstance(loaded, Mapping):
     raise BadInput(f'{path} holds a {type(loaded).__name__}, not a dictionary of weights')
-  return _widened(loaded)
+  return _as_arrays(loaded)
 
 
 def _read_trusted(path: Path) -> dict:
@@ -121,10 +121,10 @@ def _read_trusted(path: Path) -> dict:
       f'{path}: a trusted pickle is opened by PyTorch, which is not installed: '
       'install dubber_jax[torch], or give the weights as .safetensors'
     ) from e
-  warnings.warn(f'{path}: opening the pickle as trusted; whatever program is in it is run', stacklevel=4)
+  warnings.warn(f'{path}: opening the pickle as trusted; any code in it is run', stacklevel=4)
   try:
     loaded = torch.load(path, map_location='cpu', weights_only=False)
-  except Exception as e:  # PyTorch raises what it likes for a damaged file
+  except Exception as e:  # PyTorch raises many types for a damaged file
     raise BadInput(f'{path}: the checkpoint is damaged ({_first_line(e)}); download it again') from e
   if not isinstance(loaded, Mapping):
     raise BadInput(f'{path} holds a {type(loaded).__name__}, not a dictionary of weights')
@@ -135,12 +135,12 @@ def _first_line(error: Exception) -> str:
   return (str(error) or type(error).__name__).splitlines()[0][:200]
 
 
-def _widened(value):
+def _as_arrays(value):
   if isinstance(value, np.ndarray):
     return _as_array(value)
   if isinstance(value, Mapping):
-    return {k: _widened(v) for k, v in value.items()}
-  return [_widened(v) for v in value] if isinstance(value, list) else value
+    return {k: _as_arrays(v) for k, v in value.items()}
+  return [_as_arrays(v) for v in value] if isinstance(value, list) else value
 
 
 def _to_numpy(value, torch):

@@ -1,7 +1,7 @@
-"""Parity fixtures: inputs, outputs and weights of the reference, one .npz each.
+"""Parity fixtures: inputs, outputs and weights of a run of the released code, one .npz file each.
 
-Arrays `in/<name>`, `out/<name>` and `w/<torch key>`; `cfg` in JSON; `recipe` in JSON, by which weights that
-are not stored are made again: uniform between lo and hi from a Mersenne Twister seeded by tag and key.
+Arrays `in/<name>`, `out/<name>` and `w/<torch key>`; `cfg`, settings in JSON; `recipe`, JSON rows by which weights
+that are not stored are drawn again: uniform between lo and hi from a Mersenne Twister seeded by tag and key.
 """
 
 import json
@@ -17,7 +17,9 @@ from dubber_jax.errors import BadInput
 
 @dataclass(frozen=True)
 class Fixture:
-  name: str
+  """A fixture's content; arrays by name without the prefixes."""
+
+  name: str  # of the file, without its suffix
   inputs: dict[str, np.ndarray]
   outputs: dict[str, np.ndarray]
   weights: dict[str, np.ndarray]
@@ -26,7 +28,8 @@ class Fixture:
 
 
 def read_fixture(path: str | Path) -> Fixture:
-  """Raises BadInput where the file is none of these, or a weight made again is not the one that was used."""
+  """Reads a fixture and draws the weights that it does not store. Raises BadInput where the file is damaged or no
+  fixture, and where a weight's sums are not those of the recipe."""
   path = Path(path)
   try:
     with np.load(path, allow_pickle=False) as stored:
@@ -43,7 +46,7 @@ def read_fixture(path: str | Path) -> Fixture:
     stored, weights = under('w/'), {}
     for row in recipe:
       key = row['key']
-      weights[key] = _checked(stored[key] if key in stored else _made_again(row), row, path)
+      weights[key] = _check_weight(stored[key] if key in stored else draw_weight(row), row, path)
   except BadInput:
     raise
   except (KeyError, TypeError, ValueError) as e:
@@ -52,14 +55,15 @@ def read_fixture(path: str | Path) -> Fixture:
   return Fixture(path.stem, under('in/'), under('out/'), weights, parts, config)
 
 
-def _checked(weight: np.ndarray, row: dict, path: Path) -> np.ndarray:
+def _check_weight(weight: np.ndarray, row: dict, path: Path) -> np.ndarray:
   total, squares = weight.sum(dtype=np.float64), np.square(weight.astype(np.float64)).sum()
   if abs(total - row['sum']) > 1e-6 * (1 + abs(total)) or abs(squares - row['sumsq']) > 1e-6 * (1 + squares):
     raise BadInput(f'{path}: weight {row["key"]} is not the one that the reference used; the file is damaged')
   return weight
 
 
-def _made_again(row: dict) -> np.ndarray:
+def draw_weight(row: dict) -> np.ndarray:
+  """The float32 weight of a recipe's row."""
   seed = zlib.crc32(f'{row["tag"]}/{row["key"]}'.encode()) & 0x7FFFFFFF
   drawn = np.random.RandomState(seed).random_sample(tuple(row['shape']))
   weight = (row['lo'] + (row['hi'] - row['lo']) * drawn).astype(np.float32)

@@ -1,12 +1,12 @@
-"""Published checkpoints of every kind to folders of ours, and back.
+"""Conversion of published PyTorch checkpoints to this package's folders, and back (`dubber convert`).
 
-  kind               made of it                                            opened by
-  authentic-dubber   a directory of the published system                   published_directory.load_published
-  styledubber        the same; what StyleDubber lacks is drawn afresh      published_directory.load_published
-  bigvgan, hifigan   a vocoder's folder                                    vocoder.neural.read_vocoder
-  ge2e               a speaker encoder's folder                            perception.ge2e.GE2ESpeaker
+  kind               becomes                                                opened by
+  authentic-dubber   a directory of the published system                    authentic_dubber.directory.load_published
+  styledubber        the same; weights that StyleDubber lacks are random    authentic_dubber.directory.load_published
+  bigvgan, hifigan   a vocoder's folder                                     vocoder.neural.read_vocoder
+  ge2e               a speaker encoder's folder                             perception.ge2e.GE2ESpeaker
 
-Weights that are there come back to the last bit, those that nothing here uses by way of dead.safetensors.
+The way back restores every tensor bit for bit; tensors that no output depends on are kept in dead.safetensors.
 """
 
 import dataclasses
@@ -30,20 +30,20 @@ from dubber_jax.storage.atomic import check_output, complete_file, complete_fold
 from dubber_jax.storage.weights import read_arrays
 from dubber_jax.vocoder import neural
 
-# The first kind with a key that matches is the checkpoint's.
-MARKS = {
+# Regular expressions of tensor names; the first kind with a match is the checkpoint's.
+KEY_PATTERNS = {
   'authentic-dubber': r'(Basic|Indirect|Direct)_Emotion_|aggregator_stage_',
   'styledubber': r'decoder_Condition\.|trans_l_mem\.|ds_speaker_encoder\.',
   'ge2e': r'lstm\.weight_hh_l2$',
   'bigvgan': r'activation_post\.|\.activations\.',
   'hifigan': r'conv_pre\.weight',
 }
-PARTS = ('model', 'fusion_model')
+STATE_DICTS = ('model', 'fusion_model')
 
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
-  """What a conversion would do: rows (key, 'mapped', 'dead', 'missing', 'unknown' or 'wrong shape', detail)."""
+  """A planned conversion: its writer, and rows (key, status, detail) as `checkpoints.survey` gives them."""
 
   kind: str
   path: Path
@@ -52,15 +52,16 @@ class Conversion:
 
   @property
   def counts(self) -> Counter:
+    """Number of keys by status."""
     return Counter(status for _, status, _ in self.rows)
 
   def check(self):
-    """Raises BadInput naming the first key that keeps the conversion from being whole."""
+    """Raises BadInput naming the first key that does not fit."""
     allowed = 'missing' if self.kind == 'styledubber' else None
     require_all([row for row in self.rows if row[1] != allowed], self.path)
 
   def save(self, out: str | Path, overwrite: bool = False):
-    """Writes `out`, as a whole or not at all."""
+    """Writes the folder `out` atomically. Raises BadInput where a key does not fit or `out` exists."""
     self.check()
     with complete_folder(out, overwrite) as folder:
       self.write(folder)
@@ -69,10 +70,10 @@ class Conversion:
 def survey_checkpoint(
   path: str | Path, kind: str | None = None, config: str | None = None, trust_pickle: bool = False
 ) -> Conversion:
-  """Reads a PyTorch checkpoint and says what of it would go where.
+  """Reads a PyTorch checkpoint and plans its conversion.
 
   `kind` is found by the names of its tensors unless given; `config` is a vocoder's (see vocoders.find_config). Raises
-  BadInput where the file is damaged, unsafe, or of no kind that is known here.
+  BadInput where the file is damaged, unsafe or of an unknown kind.
   """
   return survey_loaded(read_checkpoint(path, trust_pickle), path, kind, config)
 
@@ -80,31 +81,32 @@ def survey_checkpoint(
 def survey_loaded(
   checkpoint: Mapping, path: str | Path, kind: str | None = None, config: str | None = None
 ) -> Conversion:
-  """The same of a checkpoint that is read already; `path` is for messages, and where a config.json is looked for."""
+  """The same of a loaded checkpoint; `path` is for messages, and its folder is where a config.json is looked for."""
   path = Path(path)
   kind = kind or find_kind(checkpoint, path)
   if kind == 'ge2e':
     return _speaker_encoder(checkpoint, path)
   if kind in vocoders.CONVERTIBLE:
     return _vocoder(kind, checkpoint, path, config)
-  return _dubber(kind, checkpoint, path)
+  return _published_system(kind, checkpoint, path)
 
 
 def find_kind(checkpoint: Mapping, path: str | Path = 'the checkpoint') -> str:
+  """The kind of a checkpoint by its tensors' names. Raises BadInput where none matches."""
   keys = [k for name, value in checkpoint.items() for k in (value if isinstance(value, Mapping) else (name,))]
-  for kind, mark in MARKS.items():
+  for kind, mark in KEY_PATTERNS.items():
     if any(re.search(mark, str(key)) for key in keys):
       return kind
   raise BadInput(
-    f'{path}: its tensors ({", ".join(map(str, keys[:3]))}, ...) are of no model that is known here; '
-    f'known are {", ".join(MARKS)}'
+    f'{path}: its tensors ({", ".join(map(str, keys[:3]))}, ...) are of no known model; '
+    f'known are {", ".join(KEY_PATTERNS)}'
   )
 
 
-def _dubber(kind: str, checkpoint: Mapping, path: Path) -> Conversion:
-  state = both_state_dicts(checkpoint, path)
+def _published_system(kind: str, checkpoint: Mapping, path: Path) -> Conversion:
+  state = joint_state_dict(checkpoint, path)
   config = config_of(state)
-  rules = whole_rules(config)
+  rules = published_rules(config)
   expected = names.torch_shapes(rules, expected_shapes(config))
   rows = survey(state, expected, lambda key: names.is_dead(key.split('.', 1)[1]))
   if kind == 'styledubber':
@@ -122,25 +124,26 @@ def _dubber(kind: str, checkpoint: Mapping, path: Path) -> Conversion:
     card += f', {len(fresh)} drawn at random: train it before use.\n' if fresh else '.\n'
     write_published(folder, Published(config, names.to_ours(rules, weights), dead, fresh), card)
 
-  return Conversion(kind, path, _with_places(rows, place), write)
+  return Conversion(kind, path, _with_targets(rows, place), write)
 
 
-def both_state_dicts(checkpoint: Mapping, path: str | Path) -> dict[str, np.ndarray]:
-  """Keys 'model.KEY' and 'fusion_model.KEY' of a checkpoint that holds two dictionaries, or such keys already."""
-  if all(isinstance(checkpoint.get(part), Mapping) for part in PARTS):
-    dicts = {part: state_dict(checkpoint, part, path) for part in PARTS}
-    return {f'{part}.{key}': value for part in PARTS for key, value in dicts[part].items()}
-  flat = {k: v for k, v in checkpoint.items() if str(k).startswith(tuple(f'{part}.' for part in PARTS))}
-  absent = [part for part in PARTS if part not in checkpoint and not any(k.startswith(f'{part}.') for k in flat)]
+def joint_state_dict(checkpoint: Mapping, path: str | Path) -> dict[str, np.ndarray]:
+  """One state dict with keys 'model.KEY' and 'fusion_model.KEY', of a checkpoint that holds two state dicts or such
+  keys. Raises BadInput where one of the two is missing."""
+  if all(isinstance(checkpoint.get(part), Mapping) for part in STATE_DICTS):
+    dicts = {part: state_dict(checkpoint, part, path) for part in STATE_DICTS}
+    return {f'{part}.{key}': value for part in STATE_DICTS for key, value in dicts[part].items()}
+  flat = {k: v for k, v in checkpoint.items() if str(k).startswith(tuple(f'{part}.' for part in STATE_DICTS))}
+  absent = [part for part in STATE_DICTS if part not in checkpoint and not any(k.startswith(f'{part}.') for k in flat)]
   if absent or not flat:
     keys = ', '.join(str(k) for k in list(checkpoint)[:3])
-    lacking = ' and '.join(absent or PARTS)
+    lacking = ' and '.join(absent or STATE_DICTS)
     raise BadInput(f'{path}: {lacking} cannot be found in it (it holds {keys}, ...); both state dicts are needed')
   return flat
 
 
 def config_of(state: Mapping[str, np.ndarray]) -> PublishedConfig:
-  """Depths as the keys have them."""
+  """The config of a joint state dict, whose keys give the number of layers of each stack."""
 
   def depth(stack: str, default: int) -> int:
     found = [re.match(re.escape(stack) + r'\.(\d+)\.', key) for key in state]
@@ -155,9 +158,9 @@ def config_of(state: Mapping[str, np.ndarray]) -> PublishedConfig:
   )
 
 
-def whole_rules(config: PublishedConfig) -> list[names.Rule]:
-  """Rules of the whole system, for keys with the name of their state dict before them."""
-  parts = zip(PARTS, (names.model(config), names.fusion(('fusion',), config)), strict=True)
+def published_rules(config: PublishedConfig) -> list[names.Rule]:
+  """Name rules of the whole published system, for the keys of a joint state dict."""
+  parts = zip(STATE_DICTS, (names.model(config), names.fusion(('fusion',), config)), strict=True)
   return [dataclasses.replace(rule, key=f'{part}.{rule.key}') for part, rules in parts for rule in rules]
 
 
@@ -182,11 +185,11 @@ def _vocoder(kind: str, checkpoint: Mapping, path: Path, config: str | None) -> 
     params = vocoders.from_torch(folded, name, settings, path)
     neural.write_vocoder(neural.NeuralVocoder(name, settings, params), folder)
 
-  return Conversion(kind, path, _with_places(rows, place), write)
+  return Conversion(kind, path, _with_targets(rows, place), write)
 
 
 def _speaker_encoder(checkpoint: Mapping, path: Path) -> Conversion:
-  state = state_dict(checkpoint, speaker_encoder.PART, path)
+  state = state_dict(checkpoint, speaker_encoder.STATE_DICT, path)
   rules = speaker_encoder.rules()
   shapes = {f'params/{k}': v for k, v in ge2e.expected_shapes().items()}
   expected = names.torch_shapes(rules, shapes)
@@ -196,17 +199,18 @@ def _speaker_encoder(checkpoint: Mapping, path: Path) -> Conversion:
     speaker_encoder.write_encoder(speaker_encoder.from_torch(state), folder)
     write_state_dict({k: v for k, v in state.items() if k not in expected}, folder / 'dead.safetensors')
 
-  return Conversion('ge2e', path, _with_places(rows, {rule.key: str(rule) for rule in rules}), write)
+  return Conversion('ge2e', path, _with_targets(rows, {rule.key: str(rule) for rule in rules}), write)
 
 
-def _with_places(rows: list[tuple], place: Mapping[str, str]) -> list[tuple]:
+def _with_targets(rows: list[tuple], place: Mapping[str, str]) -> list[tuple]:
   return [(k, s, f'{d} -> {place[k]}' if s == 'mapped' else d) for k, s, d in rows]
 
 
 def torch_state(folder: str | Path) -> tuple[str, dict[str, np.ndarray]]:
-  """A folder that `survey_checkpoint(...).save` wrote -> its kind and its tensors by their PyTorch names.
+  """The kind of a converted folder, and its tensors by their PyTorch names.
 
-  Those of the published system have the name of their state dict, 'model' or 'fusion_model', before them.
+  Keys of the published system begin with the name of their state dict, 'model' or 'fusion_model'. Raises BadInput for
+  a folder that `dubber convert` did not write.
   """
   folder = Path(folder)
   try:
@@ -216,21 +220,22 @@ def torch_state(folder: str | Path) -> tuple[str, dict[str, np.ndarray]]:
     raise BadInput(f'{folder}: no folder that `dubber convert` wrote ({e}); give one, or a checkpoint') from e
   if name == 'published':
     model = load_published(folder)
-    state = names.to_torch(whole_rules(model.config), model.variables)
+    state = names.to_torch(published_rules(model.config), model.variables)
     return 'authentic-dubber', {k: v for k, v in state.items() if k not in model.fresh} | model.dead
   if name == 'ge2e':
     speaker = ge2e.GE2ESpeaker(folder)
     dead = read_arrays(folder / 'dead.safetensors') if (folder / 'dead.safetensors').exists() else {}
-    return name, speaker_encoder.state_of(speaker.params) | dead
+    return name, speaker_encoder.to_torch_state(speaker.params) | dead
   if name in vocoders.CONVERTIBLE:
     return name, vocoders.to_torch(neural.read_vocoder(folder).params, name)
-  raise BadInput(f'{folder} holds a {name}, for which there is no PyTorch program; known are {", ".join(MARKS)}')
+  raise BadInput(f'{folder} holds a {name}, for which there is no PyTorch program; known are {", ".join(KEY_PATTERNS)}')
 
 
 def write_torch(folder: str | Path, out: str | Path, overwrite: bool = False) -> str:
-  """Writes a converted folder as a PyTorch checkpoint, a .safetensors file or, where PyTorch is installed, a .pt.
+  """Writes a converted folder as a PyTorch checkpoint and returns its kind.
 
-  -> its kind. Raises BadInput where it cannot be read or written.
+  `out` is a .safetensors file or, where PyTorch is installed, a .pt. Raises BadInput where one cannot be read or
+  written.
   """
   out = Path(out)
   check_output(out, overwrite)
@@ -240,18 +245,18 @@ def write_torch(folder: str | Path, out: str | Path, overwrite: bool = False) ->
   if out.suffix == '.safetensors':
     write_state_dict(state, out)
   else:
-    _write_pickle(kind, state, out)
+    _write_torch_file(kind, state, out)
   return kind
 
 
-def _write_pickle(kind: str, state: dict, out: Path):
+def _write_torch_file(kind: str, state: dict, out: Path):
   try:
     import torch
   except ImportError as e:
     raise BadInput(f'{out}: PyTorch writes such files and is not installed; name a .safetensors file instead') from e
   tensors = {k: torch.from_numpy(np.array(v)) for k, v in state.items()}
   if kind == 'authentic-dubber':
-    parts = {p: {k.split('.', 1)[1]: v for k, v in tensors.items() if k.startswith(f'{p}.')} for p in PARTS}
+    parts = {p: {k.split('.', 1)[1]: v for k, v in tensors.items() if k.startswith(f'{p}.')} for p in STATE_DICTS}
   else:
     parts = {'model_state' if kind == 'ge2e' else 'generator': tensors}
   with complete_file(out, overwrite=True) as part:

@@ -1,4 +1,4 @@
-"""Resemblyzer's GE2E speaker encoder: its PyTorch names to ours and back."""
+"""Conversion of Resemblyzer's GE2E speaker encoder (PyTorch) to this package's parameters, and back."""
 
 import json
 from collections.abc import Mapping
@@ -11,11 +11,12 @@ from dubber_jax.authentic_dubber.checkpoint_names import PARAMS, Rule, dense, on
 from dubber_jax.convert.checkpoints import write_state_dict
 from dubber_jax.perception.ge2e import GE2E
 
-PART = 'model_state'  # where Resemblyzer's checkpoint holds the weights
-DEAD = ('similarity_weight', 'similarity_bias')  # of its training loss
+STATE_DICT = 'model_state'  # where Resemblyzer's checkpoint holds the weights
+DEAD = ('similarity_weight', 'similarity_bias')  # parameters of its training loss
 
 
 def rules() -> list[Rule]:
+  """Name rules of the network's tensors."""
   rows = [*dense('linear', (*PARAMS, 'project'))]
   for i in range(GE2E.layers):
     for torch_name, name in (('ih', 'input'), ('hh', 'recurrent')):
@@ -25,16 +26,16 @@ def rules() -> list[Rule]:
 
 
 def from_torch(state: Mapping[str, np.ndarray]) -> dict:
-  """Our nested parameters of a state dict. Raises BadInput naming missing keys."""
+  """Nested parameters of a state dict. Raises BadInput naming missing keys."""
   return to_ours(rules(), state)['params']
 
 
-def state_of(params: Mapping) -> dict[str, np.ndarray]:
-  """The inverse."""
+def to_torch_state(params: Mapping) -> dict[str, np.ndarray]:
+  """The inverse of `from_torch`."""
   return to_torch(rules(), {'params': params})
 
 
 def write_encoder(params: Mapping, folder: str | Path) -> None:
-  """Writes what `perception.ge2e.GE2ESpeaker` opens into `folder`, which must exist."""
+  """Writes the two files that `perception.ge2e.GE2ESpeaker` opens into `folder`, which must exist."""
   (Path(folder) / 'config.json').write_text(json.dumps({'name': 'ge2e'}) + '\n')
   write_state_dict(flax.traverse_util.flatten_dict(params, sep='/'), Path(folder) / 'model.safetensors')

@@ -1,10 +1,10 @@
-"""PyTorch's checkpoint files read without PyTorch, and without running anything that is in them.
+"""Restricted unpickler of PyTorch checkpoint files, without PyTorch and without running code that they contain.
 
-A pickle names the functions it wants called. Here only those that rebuild tensors, plain containers and NumPy's
-numbers can be named, as with PyTorch's own weights_only=True; whatever else is named is refused before it is called.
+A pickle names the functions to be called. Only those that rebuild tensors, plain containers and NumPy's numbers are
+allowed, as with PyTorch's own weights_only=True; any other name is refused before it is called.
 
-Two containers are known: the zip that PyTorch writes since 1.6, and the run of pickles, with the tensors' bytes
-after them, that it wrote before.
+Two containers are read: the zip archive that PyTorch writes since 1.6, and the older sequence of pickles followed by
+the tensors' bytes. (Written by hand so that conversion does not need PyTorch.)
 """
 
 import collections
@@ -31,23 +31,23 @@ STORAGES = {
 
 
 class UnsafePickle(Exception):
-  """The pickle names something that weights never need; its name is the message. It was not called."""
+  """The pickle names a function that weights do not need, which was not called. The message is its name."""
 
 
 class DamagedFile(Exception):
-  """The file breaks off or contradicts itself."""
+  """The file is truncated or inconsistent."""
 
 
 def read_torch_file(path: str | Path):
-  """What torch.save stored, tensors as NumPy arrays of their own type (bfloat16 as that of ml_dtypes).
+  """The object that torch.save stored, its tensors as NumPy arrays of the same type (bfloat16 by ml_dtypes).
 
-  Raises UnsafePickle, and DamagedFile for everything that is not whole.
+  Raises UnsafePickle, and DamagedFile for a truncated or inconsistent file.
   """
   try:
     if zipfile.is_zipfile(path):
-      return _own_copies(_read_zip(path))
+      return _copied(_read_zip(path))
     with open(path, 'rb') as file:
-      return _own_copies(_read_run(file, Path(path).stat().st_size))
+      return _copied(_read_pickles(file, Path(path).stat().st_size))
   except (UnsafePickle, DamagedFile):
     raise
   except Exception as e:  # a damaged pickle raises anything: IndexError, AttributeError, MemoryError, ...
@@ -58,31 +58,31 @@ def _read_zip(path):
   with zipfile.ZipFile(path) as archive:
     top = next((n.removesuffix('data.pkl') for n in archive.namelist() if n.endswith('/data.pkl')), None)
     if top is None:
-      raise DamagedFile('no data.pkl is in it')
+      raise DamagedFile('it contains no data.pkl')
     if f'{top}byteorder' in archive.namelist() and archive.read(f'{top}byteorder') != b'little':
       raise DamagedFile('its numbers are big-endian')
 
     def storage(kind, key, count):
       array = np.frombuffer(archive.read(f'{top}data/{key}'), kind)
       if len(array) < count:
-        raise DamagedFile(f'tensor data {key} breaks off')
+        raise DamagedFile(f'tensor data {key} is truncated')
       return array
 
     with archive.open(f'{top}data.pkl') as file:
       return _WeightsUnpickler(file, storage).load()
 
 
-def _read_run(file, size: int):
+def _read_pickles(file, size: int):
   if _WeightsUnpickler(file, None).load() != MAGIC:
-    raise DamagedFile('it does not begin as PyTorch files do')
+    raise DamagedFile('it does not begin with the magic number of PyTorch files')
   for _ in range(2):  # version of the format, description of the machine
     _WeightsUnpickler(file, None).load()
   storages = {}
 
   def storage(kind, key, count):
     if count * np.dtype(kind).itemsize > size:
-      raise DamagedFile(f'tensor data {key} breaks off')
-    return storages.setdefault(key, np.zeros(count, kind))  # filled below: its bytes come after the pickle
+      raise DamagedFile(f'tensor data {key} is truncated')
+    return storages.setdefault(key, np.zeros(count, kind))  # filled below: its bytes follow the pickle
 
   loaded = _WeightsUnpickler(file, storage).load()
   for key in _WeightsUnpickler(file, None).load():
@@ -90,7 +90,7 @@ def _read_run(file, size: int):
     count = int.from_bytes(file.read(8), 'little')
     data = file.read(array.nbytes)
     if count != len(array) or len(data) != array.nbytes:
-      raise DamagedFile(f'tensor data {key} breaks off')
+      raise DamagedFile(f'tensor data {key} is truncated')
     array[:] = np.frombuffer(data, array.dtype)
   return loaded
 
@@ -111,7 +111,7 @@ class _WeightsUnpickler(pickle.Unpickler):
 
   def persistent_load(self, identity):
     if self.storage is None or identity[0] != 'storage' or (len(identity) > 5 and identity[5] is not None):
-      raise DamagedFile('it refers to what is not in it')
+      raise DamagedFile('it refers to data that it does not contain')
     _, kind, key, _, count = identity[:5]
     return self.storage(kind, str(key), int(count))
 
@@ -120,7 +120,7 @@ DTYPES = ('float32', 'float64', 'float16', 'bfloat16', 'int64', 'int32', 'int16'
 
 
 def _tensor(storage: np.ndarray, offset, size, stride, *_):
-  """A view of its storage, which may not be filled yet."""
+  """A view of its storage, whose bytes may be read later."""
   last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
   if min((offset, *size, *stride)) < 0 or (0 not in size and last >= len(storage)):
     raise DamagedFile(f'a tensor of {tuple(size)} lies outside of its data')
@@ -131,7 +131,7 @@ def _tensor(storage: np.ndarray, offset, size, stride, *_):
 
 
 class _Dtype:
-  """NumPy's dtype as its pickles rebuild it, of numbers only."""
+  """Stand-in for numpy.dtype in pickles, of numeric types only."""
 
   def __init__(self, code, *_):
     self.code, self.order = code, '='
@@ -170,12 +170,12 @@ ALLOWED = {
 }
 
 
-def _own_copies(value):
-  """Containers as plain ones, arrays as ones of their own."""
+def _copied(value):
+  """A nested value with plain containers and arrays that own their memory."""
   if isinstance(value, np.ndarray):
     return np.array(value)
   if isinstance(value, dict):
-    return {k: _own_copies(v) for k, v in value.items()}
+    return {k: _copied(v) for k, v in value.items()}
   if isinstance(value, list | tuple):
-    return [_own_copies(v) for v in value]
+    return [_copied(v) for v in value]
   return value

@@ -7,13 +7,20 @@ import pytest
 from safetensors.numpy import load_file
 
 from dubber_jax.authentic_dubber import checkpoint_names
+from dubber_jax.authentic_dubber.config import PublishedConfig
 from dubber_jax.authentic_dubber.directory import expected_shapes, load_published
 from dubber_jax.authentic_dubber.model import initialize, synthesize
 from dubber_jax.cli.main import main
-from dubber_jax.config import PublishedConfig
 from dubber_jax.convert.checkpoints import write_state_dict
 from dubber_jax.convert.fixtures import read_fixture
-from dubber_jax.convert.kinds import config_of, find_kind, survey_checkpoint, survey_loaded, torch_state, whole_rules
+from dubber_jax.convert.kinds import (
+  config_of,
+  find_kind,
+  published_rules,
+  survey_checkpoint,
+  survey_loaded,
+  torch_state,
+)
 from dubber_jax.convert.parity import published_batch
 from dubber_jax.convert.vocoders import torch_shapes
 from dubber_jax.errors import BadInput
@@ -77,7 +84,7 @@ def test_survey_says_where_each_tensor_goes_and_which_are_dead(checkpoint):
   assert rows['model.decoder_Condition.layer_stack.1.pos_ffn.w_1.bias'][1].endswith('params/decoder/block/up/bias[1]')
   assert rows['fusion_model.trans_l_mem.layers.0.fc1.weight'][0] == 'dead'
   assert rows['model.postnet.convolutions.0.1.num_batches_tracked'][0] == 'dead'
-  assert conversion.counts['mapped'] == len(whole_rules(config_of({key: None for key, _, _ in conversion.rows})))
+  assert conversion.counts['mapped'] == len(published_rules(config_of({key: None for key, _, _ in conversion.rows})))
   assert set(conversion.counts) == {'mapped', 'dead'}
 
 
@@ -88,7 +95,7 @@ def test_every_tensor_of_the_published_state_dicts_is_mapped_or_dead_and_of_its_
   rows = [line.split('\t') for line in path.read_text().splitlines()[1:]]
   listed = {f'{part}.{key}': (tuple(json.loads(shape)), status) for part, key, shape, _, status in rows}
   config = PublishedConfig()
-  expected = checkpoint_names.torch_shapes(whole_rules(config), expected_shapes(config))
+  expected = checkpoint_names.torch_shapes(published_rules(config), expected_shapes(config))
   for key, (shape, status) in listed.items():
     assert (key in expected) != checkpoint_names.is_dead(key.split('.', 1)[1]), key
     assert expected.get(key, shape) == shape, key
@@ -103,7 +110,7 @@ def test_every_tensor_of_the_published_state_dicts_is_mapped_or_dead_and_of_its_
     (lambda c: changed(c, 'model', **{'mel_linear.bias': np.zeros(81)}), 'model.mel_linear.bias is wrong shape'),
     (lambda c: changed(c, 'fusion_model', novel=np.zeros(2)), 'fusion_model.novel is unknown'),
     (lambda c: {k: v for k, v in c.items() if k != 'fusion_model'}, 'fusion_model cannot be found'),
-    (lambda c: {'encoder': {'weight': np.zeros(2)}}, 'no model that is known'),
+    (lambda c: {'encoder': {'weight': np.zeros(2)}}, 'no known model'),
   ],
 )
 def test_checkpoint_that_does_not_fit_is_refused_with_the_key(checkpoint, tmp_path, damage, told):
@@ -169,7 +176,7 @@ def test_damaged_checkpoints_end_the_command_with_one_line(tmp_path, capsys):
 @pytest.mark.slow
 def test_whole_published_model_survives_the_way_to_torch_and_back(tmp_path):
   config = PublishedConfig()
-  state = checkpoint_names.to_torch(whole_rules(config), initialize(config, 3))
+  state = checkpoint_names.to_torch(published_rules(config), initialize(config, 3))
   assert round(sum(v.size for v in state.values()) / 1e6, 1) == 149.1
   write_state_dict(state, tmp_path / 'full.safetensors')
   conversion = survey_checkpoint(tmp_path / 'full.safetensors')

@@ -32,7 +32,9 @@ def fixture(name):
 def test_module_computes_what_the_published_one_does(name):
   rows = compare(fixture(name))
   assert rows
-  wrong = [f'{row.output}: off by {row.error:.2e}, {row.share:.2f} of the tolerance' for row in rows if not row.within]
+  wrong = [
+    f'{row.output}: error {row.max_error:.2e}, {row.tolerance_ratio:.2f} of tolerance' for row in rows if not row.within
+  ]
   assert not wrong, '\n'.join(wrong)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dubber_jax.convert.fixtures import _made_again
+from dubber_jax.convert.fixtures import draw_weight
 from dubber_jax.convert.parity import compare
 
 pytest.importorskip('torch', reason='the twin needs PyTorch: pip install dubber_jax[torch]')
@@ -48,7 +48,7 @@ def deepened(recipe, depths):
     for layer in range(number, depths[STACKS[stack]], 2) if stack else [None]:
       key = row['key'] if layer is None else row['key'].replace(f'{stack}.{number}.', f'{stack}.{layer}.', 1)
       rows.append(row | {'key': key})
-  weights = {row['key']: _made_again(row) for row in rows}
+  weights = {row['key']: draw_weight(row) for row in rows}
   for row in rows:
     weight = weights[row['key']].astype(np.float64)
     row['sum'], row['sumsq'] = float(weight.sum()), float(np.square(weight).sum())
@@ -71,8 +71,8 @@ def write(path, inputs, outputs, rows, cfg):
 def assert_within(path):
   """A gradient may jump in float32 where a rectifier's input rounds to the other side: then float64 decides."""
   rows = compare(path)
-  beyond = [row for row in rows if not row.within and (row.exact_share is None or row.exact_share > 1)]
-  told = '\n'.join(f'{row.output}: off by {row.error:.2e}, {row.share:.2f} of the tolerance' for row in beyond)
+  beyond = [row for row in rows if not row.within and (row.float64_ratio is None or row.float64_ratio > 1)]
+  told = '\n'.join(f'{row.output}: error {row.max_error:.2e}, {row.tolerance_ratio:.2f} of tolerance' for row in beyond)
   assert rows and not beyond, told
 
 
@@ -121,7 +121,7 @@ def test_gradients_equal_the_twins_in_float64_and_a_changed_one_is_found(whole, 
 def test_twin_itself_computes_what_the_released_code_does(whole):
   inputs, recipe = whole
   arrays, _ = stored('whole_small')
-  w, batch = tensors({row['key']: _made_again(row) for row in recipe}), tensors(inputs)
+  w, batch = tensors({row['key']: draw_weight(row) for row in recipe}), tensors(inputs)
   with torch.no_grad():
     outputs = twin.published(w, batch, SMALL) | twin.performed(w, batch, SMALL)
   for key, value in arrays.items():
