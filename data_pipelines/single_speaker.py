@@ -37,8 +37,8 @@ Listener = Callable[[np.ndarray, int], list[Word]]  # (S,) and its rate -> what 
 def pack_voice(folder, out, workers: int = 1, listener: Listener | None = None, say=print) -> Path:
   """Packs the recordings in `folder`, named by it, under `out`, and returns the packed folder.
 
-  `listener` transcribes what has no text: pocketsphinx by default. What it heard stays in OUT/NAME.heard.jsonl, where it
-  may be corrected. Recordings that cannot be used are said, a line each. Raises BadInput for too little speech.
+  `listener` transcribes what has no text: pocketsphinx by default. The transcript stays in OUT/NAME.heard.jsonl,
+  where it may be corrected. Recordings that cannot be used are said, a line each. Raises BadInput for too little speech.
   """
   folder, out = Path(folder).resolve(), Path(out)
   recordings = find_voice_recordings(folder, out / f'{folder.name}.heard.jsonl', listener, say)

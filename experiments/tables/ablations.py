@@ -1,15 +1,14 @@
-"""The twelve rows of the paper's ablation: what each part of the director brings.
+"""Ablation of the director: the twelve rows of the paper's table.
 
-    # 3 seeds: 50 min of 2 threads:
-    dubber evaluate experiments/tables/ablations.py -o docs/results/benchmarks --workers 2
-    dubber evaluate experiments/tables/ablations.py --limit 6 --seeds 1 --train-steps 4   # does it work?
+    dubber evaluate experiments/tables/ablations.py -o docs/results/benchmarks --workers 2  # 3 seeds: 50 min, 2 threads
+    dubber evaluate experiments/tables/ablations.py --limit 6 --seeds 1 --train-steps 4     # to try it out
 
-Every row plays one take, so that a rehearsal does not make up for what is missing. Rows 1 to 9 are switches on the same
-weights. Rows 10 to 12 have other networks: their graphs and aggregators, and those of the model that they are compared
-with, are drawn anew and trained for as many steps on the same batches, the rest of the emotion path going on from the
-base; with --train-steps 0 they are left out. Rows 1 to 3 put the numbers that captions are written from in their place
-(evaluation/benchmark/numeric_features.py), where the paper puts I3D and EmoFAN features; rows 8 and 9 keep from the
-planner too what the graphs lose: the labels, or the prosody, of what was recalled.
+All rows synthesize one take, so that a rehearsal cannot compensate for what is missing. Rows 1 to 9 are switches on the
+same weights. Rows 10 to 12 are other architectures: their graphs and aggregators, and those of the model they are
+compared with, are initialized at random and trained for as many steps on the same batches, while the rest of the
+emotion path is fine-tuned from the base; --train-steps 0 leaves them out. Rows 1 to 3 replace captions by the numbers
+they are written from (evaluation/benchmark/numeric_features.py), where the paper uses I3D and EmoFAN features; rows 8
+and 9 also withhold from the planner what the graphs lose: the labels, or the prosody, of the retrieved clips.
 """
 
 from pathlib import Path
@@ -21,7 +20,7 @@ from dubber_jax.evaluation.benchmark.benchmark import Results
 from dubber_jax.evaluation.benchmark.evaluate import Evaluation
 from dubber_jax.evaluation.benchmark.finetune_director import emotion_batches, emotion_config, emotion_task
 from dubber_jax.evaluation.benchmark.numeric_features import FaceNumbers, SceneNumbers
-from dubber_jax.evaluation.benchmark.retrieval_variants import unheard, unlabeled, without
+from dubber_jax.evaluation.benchmark.retrieval_variants import without_labels, without_modalities, without_prosody
 from dubber_jax.evaluation.benchmark.stimuli import read_films, read_lines
 from dubber_jax.evaluation.benchmark.systems import directed
 from dubber_jax.evaluation.benchmark.tables import Ablation, More, write_ablations
@@ -31,11 +30,11 @@ from dubber_jax.inference.model_directory import SHIPPED
 from dubber_jax.perception.analyze import Extractors
 
 LINES = Path(__file__).parents[1] / 'data' / 'emotional_lines.jsonl'
-STEPS = 150  # of the emotion path of rows 10 to 12 and of what they are compared with
+STEPS = 150  # of fine-tuning for rows 10 to 12 and the model they are compared with
 FIGURES = ('emotion_accuracy', 'emotion_probability', 'naturalness')
 JUDGED_BY = ('functionals', 'mos')
 TREES = {10: {'graph': False}, 11: {'build_then_encode': False}, 12: {'hierarchical': False}}
-# What is left out; the paper's EMO-ACC and MOS-SE, of 47.21 and 3.889 with nothing left out.
+# What is left out; the paper's EMO-ACC and MOS-SE. With nothing left out: FULL.
 PAPER = {
   1: ('scene caption (its numbers instead)', 46.34, 3.612),
   2: ('face caption (its numbers instead)', 46.52, 3.684),
@@ -71,12 +70,12 @@ def evaluation(base: Model, steps: int = STEPS) -> Evaluation:
     'row_1': directed('scene numbers', extractors=Extractors(scene=SceneNumbers())),
     'row_2': directed('face numbers', extractors=Extractors(face=FaceNumbers())),
     'row_3': directed('numbers', extractors=Extractors(scene=SceneNumbers(), face=FaceNumbers())),
-    'row_4': directed('no scenes recalled', recall=without('scene')),
-    'row_5': directed('no faces recalled', recall=without('face')),
-    'row_6': directed('no texts recalled', recall=without('text')),
-    'row_7': directed('nothing recalled', recall=without('scene', 'face', 'text')),
-    'row_8': directed('no labels', recall=unlabeled, director={'indirect': False}),
-    'row_9': directed('no prosody', recall=unheard, director={'direct': False}),
+    'row_4': directed('no scene retrieval', retrieve=without_modalities('scene')),
+    'row_5': directed('no face retrieval', retrieve=without_modalities('face')),
+    'row_6': directed('no text retrieval', retrieve=without_modalities('text')),
+    'row_7': directed('no retrieval', retrieve=without_modalities('scene', 'face', 'text')),
+    'row_8': directed('no labels', retrieve=without_labels, director={'indirect': False}),
+    'row_9': directed('no prosody', retrieve=without_prosody, director={'direct': False}),
   }
   trained = arms(base.config, steps) if steps else {}
   systems |= {name: directed(weights=name) for name in trained}
@@ -86,7 +85,7 @@ def evaluation(base: Model, steps: int = STEPS) -> Evaluation:
 
 def report(results: Results, out: Path, facts: dict[str, str]) -> Path:
   full = {figure: results.summary('full', figure) for figure in FIGURES}
-  shown = [number for number in PAPER if f'row_{number}' in results.bench.systems]
+  shown = [number for number in PAPER if f'row_{number}' in results.benchmark.systems]
   rows = [row(results, number) for number in shown]
   ranks = {}
   for figure, place in (('emotion_accuracy', 0), ('naturalness', 1)):
@@ -96,18 +95,18 @@ def report(results: Results, out: Path, facts: dict[str, str]) -> Path:
       ranks[figure] = rank_correlation(changes, measured)
   pictured = [
     {
-      'name': 'directed, recalled rightly',
+      'name': 'intended and retrieved as labeled',
       'intended': results.summary('full', 'intended'),
-      'recalled': results.summary('full', 'recalled'),
+      'retrieved': results.summary('full', 'retrieved'),
     }
   ]
   tables = {'The director with nothing left out': pictured}
-  if 'anew' in results.bench.systems:
-    tables['What rows 10 to 12 are compared with'] = [
-      {'name': 'graphs drawn anew, trained as long', **{f: results.summary('anew', f) for f in FIGURES}}
+  if 'anew' in results.benchmark.systems:
+    tables['Baseline of rows 10 to 12'] = [
+      {'name': 'randomly initialized graphs, trained as long', **{f: results.summary('anew', f) for f in FIGURES}}
     ]
   else:
-    facts = {'rows 10 to 12': 'left out: they take --train-steps', **facts}
+    facts = {'rows 10 to 12': 'left out: they need --train-steps', **facts}
   write_ablations(out, full, rows, ranks, facts, More(tables))
   return Path(out) / 'ablations.json'
 

@@ -1,13 +1,13 @@
-"""What a minute or two of a voice gives: likeness and word error before and after experiments/recipes/adapt_voice.py.
+"""Voice adaptation: speaker similarity and word error before and after experiments/recipes/adapt_voice.py.
 
-    python experiments/timing/adapt_voice.py p225 p226 p227 p228       # a woman, a man, a man, a woman: 75 s each, no
-    text python experiments/timing/adapt_voice.py s4 --set grid             # 24 sentences of GRID
+    python experiments/timing/adapt_voice.py p225 p226 p227 p228    # VCTK: 75 s each, no text
+    python experiments/timing/adapt_voice.py s4 --set grid          # 24 sentences of GRID
     python experiments/timing/adapt_voice.py p225 --model DIR --out runs/adapted_DIR
 
-Of each voice some recordings are held back (--held-back); the model learns from the rest, by the commands of the
-experiment, and speaks everyday lines that are in no corpus. Likeness is the mean GE2E cosine of a line to the
-recordings held back; the row `recordings` compares the others of the same speaker with them. What is done stays under
---out, and a killed run goes on where it was; take another --out for another model.
+Some recordings of each voice are held out (--held-back); the model is adapted to the rest by the commands of the
+recipe, and speaks everyday lines that are in no corpus. Speaker similarity is the mean GE2E cosine of a line to the
+held-out recordings; the row `recordings` compares the speaker's other recordings with them. Results are stored under
+--out, and a stopped run resumes; use another --out for another model.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from dubber_jax.dubbing.request import LineTask
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.bootstrap import interval, share
 from dubber_jax.evaluation.metrics.speaker_similarity import load_judge, speaker_similarity
-from dubber_jax.evaluation.metrics.wer import Whisper, edits, normalize
+from dubber_jax.evaluation.metrics.wer import Whisper, count_errors
 from dubber_jax.inference.model import Model
 from dubber_jax.inference.model_directory import SHIPPED, load
 from dubber_jax.inference.voices import find_voice
@@ -41,7 +41,7 @@ def main():
   parser.add_argument('--set', default='vctk')
   parser.add_argument('--model', default=str(SHIPPED), help='model directory to start from')
   parser.add_argument('--packed', default='cache/packed', help='packed features, some of which are replayed')
-  parser.add_argument('--steps', type=int, help="stop there (default: the experiment's)")
+  parser.add_argument('--steps', type=int, help="stop there (default: the recipe's)")
   parser.add_argument('--held-back', type=int, default=3, help='recordings')
   parser.add_argument('--lines', type=int, default=20)
   parser.add_argument('--out', default='runs/adapted')
@@ -53,17 +53,17 @@ def main():
       raise SystemExit(f'{given.set} has {len(own)} recordings of {voice!r}: more than --held-back are needed')
     rest, held_back = own[: -given.held_back], own[-given.held_back :]
     table[voice] = measure(voice, rest, held_back, given)
-  print('| voice | | likeness | word error |\n|---|---|---|---|')
+  print('| voice | | speaker similarity | word error |\n|---|---|---|---|')
   for voice, rows in table.items():
     for name, row in rows.items():
-      print(f'| {voice} | {name} | {row["likeness"]} | {row.get("word_error", "")} |')
+      print(f'| {voice} | {name} | {row["speaker_similarity"]} | {row.get("word_error", "")} |')
   with complete_file(Path(given.out) / 'table.json', overwrite=True) as beside:
     beside.write_text(json.dumps(table, indent=1))
 
 
 def measure(voice: str, rest: list[Recording], held_back: list[Recording], given) -> dict[str, dict[str, str]]:
-  """-> {row: {'likeness': ..., 'word_error': ...}}, before and after, and the likeness of real recordings, as they are
-  and through the vocoder."""
+  """{row: {'speaker_similarity': ..., 'word_error': ...}} before and after adaptation, and the similarity of real
+  recordings, as they are and through the vocoder."""
   judge = load_judge()
   base = load(given.model)
   real, others = ([read_sound(r.path, SAMPLE_RATE) for r in part] for part in (held_back, rest))
@@ -76,19 +76,19 @@ def measure(voice: str, rest: list[Recording], held_back: list[Recording], given
   rows['after'] = speak(adapted, after, real, Path(given.out) / f'{voice}.after.json', given.lines)
   shown = {
     name: {
-      'likeness': interval(np.mean, [line['likeness'] for line in lines]).show(),
+      'speaker_similarity': interval(np.mean, [line['speaker_similarity'] for line in lines]).show(),
       'word_error': interval(share, [line['errors'] for line in lines]).show('{:.1%}'),
     }
     for name, lines in rows.items()
   }
   for name, spoken in (('recordings, vocoded', vocoded), ('recordings', others)):
     alike = [np.mean([speaker_similarity(a, b) for b in real]) for a in spoken]
-    shown[name] = {'likeness': interval(np.mean, alike).show()}
+    shown[name] = {'speaker_similarity': interval(np.mean, alike).show()}
   return shown
 
 
 def adapt(voice: str, recordings: list[Recording], given) -> Path:
-  """The model directory with the voice by name, made as a user makes it."""
+  """Model directory with the adapted voice, made by the commands that a user runs."""
   out = Path(given.out)
   folder, workdir, released = out / 'recordings' / voice, out / 'runs' / voice, out / 'models' / voice
   if released.exists():
@@ -122,7 +122,7 @@ def adapt(voice: str, recordings: list[Recording], given) -> Path:
 
 
 def speak(model: Model, voice, real: list[np.ndarray], path: Path, count: int) -> list[dict]:
-  """Everyday lines spoken and judged: {'text', 'heard', 'errors': [edits, words], 'likeness'} each."""
+  """Everyday lines, synthesized and judged: {'text', 'heard', 'errors': [edits, words], 'speaker_similarity'} each."""
   rows = json.loads(path.read_text()) if path.exists() else []
   texts = (HERE.parent / 'data' / 'everyday.txt').read_text(encoding='utf-8').splitlines()[:count]
   library = shipped_library(model)
@@ -131,13 +131,12 @@ def speak(model: Model, voice, real: list[np.ndarray], path: Path, count: int) -
     wave = dub_line(model, library, LineTask(Line(text), voice)).take.waveform
     spoken = load_judge().embed(wave, SAMPLE_RATE)
     heard = whisper.transcribe(wave, SAMPLE_RATE)
-    said, words = normalize(text).split(), normalize(heard).split()
     rows.append(
       {
         'text': text,
         'heard': heard,
-        'errors': [edits(said, words), len(said)],
-        'likeness': float(np.mean([speaker_similarity(spoken, r) for r in real])),
+        'errors': count_errors(text, heard),
+        'speaker_similarity': float(np.mean([speaker_similarity(spoken, r) for r in real])),
       }
     )
     path.parent.mkdir(parents=True, exist_ok=True)

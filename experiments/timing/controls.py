@@ -1,11 +1,11 @@
-"""Does the actor obey? Each control over its range, measured on the sound, with word errors at both ends.
+"""Control accuracy of the actor: each control over its range, measured on the sound, with word error at both ends.
 
     python experiments/timing/controls.py     # writes docs/results/controls.md and .png; some minutes on two cores
 
-Everyday lines in the shipped voices, without a slot, in the sound that `dubber speak` gives but for its last level.
-Everything is measured against the same line in the same voice by a plain direction: pitch by swift-f0 (median and 10th
-to 90th percentile), pace by the phonemes' durations, level by the sound's power while somebody speaks, breath by the
-ratio of harmonics to noise, tremor by how much the pitch wavers from frame to frame.
+Everyday lines in the shipped voices, without a slot, as `dubber speak` writes them but for the final level. All values
+are relative to the same line in the same voice with a neutral direction: F0 by SwiftF0 (median and 10th to 90th
+percentile), pace by the phonemes' durations, level by the power of the speech span, breathiness by the
+harmonics-to-noise ratio, tremor by the F0 change from frame to frame.
 """
 
 import argparse
@@ -15,9 +15,10 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from dubber_jax.evaluation.benchmark.judgements import errors, open_judge
+from dubber_jax.evaluation.benchmark.judgements import open_judge
 from dubber_jax.evaluation.bootstrap import interval
 from dubber_jax.evaluation.metrics.egemaps import functional_names, functionals
+from dubber_jax.evaluation.metrics.wer import count_errors
 from dubber_jax.inference.model_directory import load
 from dubber_jax.inference.synthesis import LineInputs, speech_span, synthesize_all, vocode
 from dubber_jax.perception.prosody import track_pitch
@@ -43,20 +44,20 @@ UNITS = {
   'loudness': 'dB',
   'pause': 's',
   'breathiness': 'dB of harmonics to noise',
-  'tremor': 'pitch wavers, ratio',
+  'tremor': 'F0 change a frame, ratio',
 }
 PLAIN = {'pitch_range': 1.0, 'pace': 1.0}
-ECHO = ('breathiness', 'tremor')  # whose measure has another unit than what is asked
+OTHER_UNIT = ('breathiness', 'tremor')  # measured in another unit than they are set in
 
 
-def asked(control: str, value: float, phonemes) -> Direction:
+def direction_with(control: str, value: float, phonemes) -> Direction:
   if control == 'pause':
     return Direction(pauses=((len(phonemes.words) // 2 - 1, value),))
   return Direction(**{control: value})
 
 
 def measure(take, level: float = 0.0) -> dict[str, float]:
-  """Of a take with its waveform. level: dB by which the director brings it up."""
+  """Measurements of all controls on a take with its waveform. level: gain in dB that is applied later."""
   start, end = (round(t * SAMPLE_RATE) for t in speech_span(take))
   wave = take.waveform[start:end]
   pitch = track_pitch(wave, SAMPLE_RATE)
@@ -64,14 +65,14 @@ def measure(take, level: float = 0.0) -> dict[str, float]:
   steps = 12 * np.abs(np.diff(np.log2(np.maximum(pitch, 1.0))))[(pitch[1:] > 0) & (pitch[:-1] > 0)]
   spoken = np.array([s not in SILENCES for s in take.phonemes])
   inner = [d for s, d in zip(take.phonemes[1:-1], take.durations[1:-1], strict=True) if s in SILENCES]
-  heard = dict(zip(functional_names(), functionals(wave, SAMPLE_RATE), strict=True))
+  values = dict(zip(functional_names(), functionals(wave, SAMPLE_RATE), strict=True))
   return {
     'pitch_shift': float(np.median(voiced)),
     'pitch_range': float(np.subtract(*np.percentile(voiced, (90, 10)))),
     'pace': float(spoken.sum() / take.durations[spoken].sum()),
     'loudness': float(10 * np.log10(np.mean(np.square(wave)))) + level,
     'pause': float(sum(inner) * HOP / SAMPLE_RATE),
-    'breathiness': float(heard[HARMONICITY]),
+    'breathiness': float(values[HARMONICITY]),
     'tremor': float(np.median(steps[steps < 2.0])),
   }
 
@@ -80,15 +81,15 @@ HARMONICITY = next(n for n in functional_names() if 'harmonicity' in n)
 
 
 def response(control: str, value: dict, plain: dict) -> float:
-  """How a take differs from the plain one in what the control names."""
+  """Difference of a take from the neutral one, or their ratio, in the measure of the control."""
   if control in ('pitch_range', 'pace', 'tremor'):
     return value[control] / plain[control]
   return value[control] - plain[control]
 
 
 def run(model, lines, voices) -> list[dict]:
-  """A row for each control and value: what came out, and what else moved."""
-  reader = open_judge('words')
+  """{(control, value): measurements}: of the control, and of all others."""
+  transcribe = open_judge('words')
   blank = Reading(
     *(np.zeros(getattr(model.config.task.features, f'{m}_width'), np.float32) for m in MODALITIES), np.zeros(3, bool)
   )
@@ -98,7 +99,7 @@ def run(model, lines, voices) -> list[dict]:
       phonemes = phonemize(text)
       part = LineInputs(phonemes, model.voices[voice], None, blank)
       for control, values in {'plain': (0.0,), **RANGES}.items():
-        directions = [asked(control, v, phonemes) if control != 'plain' else Direction() for v in values]
+        directions = [direction_with(control, v, phonemes) if control != 'plain' else Direction() for v in values]
         ends = (0, len(values) - 1)
         for place, (value, direction) in enumerate(zip(values, directions, strict=True)):
           take = vocode(model, synthesize_all(model, part, [direction], [0])[0], 0, direction)
@@ -107,9 +108,9 @@ def run(model, lines, voices) -> list[dict]:
             plain = found
           row = rows.setdefault((control, value), {'measured': [], 'others': [], 'errors': [], 'words': []})
           row['measured'].append(found if control == 'plain' else response(control, found, plain))
-          row['others'].append({c: response(c, found, plain) for c in RANGES if c not in (control, *ECHO)})
+          row['others'].append({c: response(c, found, plain) for c in RANGES if c not in (control, *OTHER_UNIT)})
           if control == 'plain' or place in ends:
-            wrong, count = errors(text, reader(take.waveform, SAMPLE_RATE))
+            wrong, count = count_errors(text, transcribe(take.waveform, SAMPLE_RATE))
             row['errors'].append(wrong)
             row['words'].append(count)
   return rows
@@ -119,12 +120,12 @@ def report(rows, out: Path, count: int):
   plain = rows.pop(('plain', 0.0))
   base = sum(plain['errors']) / sum(plain['words'])
   lines = [
-    '# Does the actor obey?',
+    '# Control accuracy',
     '',
-    f'{count} takes a row; the median of what was measured, with 95 % intervals, and the medians of what else moved. '
-    f'Word error of the plain takes: {base:.1%}. `python experiments/timing/controls.py` writes this page.',
+    f'{count} takes a row; medians of the controlled measure, with 95 % intervals, and of the other measures. '
+    f'Word error of the neutral takes: {base:.1%}. `python experiments/timing/controls.py` writes this page.',
     '',
-    '| control | asked | measured | unit | pitch | range | pace | level | word error |',
+    '| control | set | measured | unit | pitch | range | pace | level | word error |',
     '|---|---|---|---|---|---|---|---|---|',
   ]
   for (control, value), row in rows.items():
@@ -157,12 +158,12 @@ def draw(rows, path: Path):
     )
     x, y, below, above = zip(*points, strict=True)
     axis.errorbar(x, y, (below, above), marker='o', capsize=3, color='#1f6f8b')
-    if control not in ECHO:
-      axis.plot(x, x, '--', color='#999999', lw=1, label='asked')
+    if control not in OTHER_UNIT:
+      axis.plot(x, x, '--', color='#999999', lw=1, label='set')
       axis.legend(frameon=False)
-    axis.set(title=control.replace('_', ' '), xlabel='asked', ylabel=UNITS[control])
+    axis.set(title=control.replace('_', ' '), xlabel='set', ylabel=UNITS[control])
   axes[-1].axis('off')
-  figure.suptitle('What was asked and what came out: median, 10th to 90th percentile', fontsize=11)
+  figure.suptitle('Measured against set value: median, 10th to 90th percentile', fontsize=11)
   figure.savefig(path, dpi=90)
 
 

@@ -1,10 +1,10 @@
-"""How well lines are understood that are spoken faster than they would be: all sounds shortened alike, or vowels more.
+"""Intelligibility of compressed speech: word error of lines at high speaking rates, all phonemes shortened alike or
+vowels more.
 
-    python experiments/timing/fast.py              # 20 everyday lines in turn in the shipped voices; some 7 minutes of
-    one core
+    python experiments/timing/fast.py    # 20 everyday lines, the shipped voices by turns; 7 min of one core
 
-One-way takes without pauses, in slots that ask for each rate; words by Whisper base. Can be stopped and started again:
-what is judged is kept in `--out`. The table stands in docs/results/dubbing.md.
+One-scheme takes without pauses, in slots that need each rate; words by Whisper base. It can be stopped and restarted:
+judgements are stored in `--out`. The table stands in docs/results/dubbing.md.
 """
 
 import argparse
@@ -15,7 +15,8 @@ from unittest import mock
 import numpy as np
 
 from dubber_jax.actor import duration
-from dubber_jax.evaluation.metrics.wer import Whisper, edits, normalize
+from dubber_jax.evaluation.bootstrap import interval, share
+from dubber_jax.evaluation.metrics.wer import Whisper, count_errors
 from dubber_jax.inference.model_directory import load
 from dubber_jax.inference.synthesis import LineInputs, synthesize, synthesize_all, vocode
 from dubber_jax.script.g2p import phonemize
@@ -24,7 +25,7 @@ from dubber_jax.types import SAMPLE_RATE, Direction
 
 RATES = (1.35, 1.5, 1.65, 1.8)
 ALIKE = {'vowel': 1.0, 'consonant': 1.0}, {'vowel': 0.0, 'consonant': 0.0}
-WAYS = {'alike': ALIKE, 'vowels more': (duration.COMPRESSION.copy(), duration.MIN_FRAMES.copy())}
+SCHEMES = {'alike': ALIKE, 'vowels more': (duration.COMPRESSION.copy(), duration.MIN_FRAMES.copy())}
 
 
 def main():
@@ -34,31 +35,25 @@ def main():
   given = parser.parse_args()
   given.out.parent.mkdir(parents=True, exist_ok=True)
   rows = [json.loads(row) for row in given.out.read_text().splitlines()] if given.out.exists() else []
-  done = {(row['line'], row['way'], row['rate']) for row in rows}
+  done = {(row['line'], row['scheme'], row['rate']) for row in rows}
   texts = (Path(__file__).parents[1] / 'data' / 'everyday.txt').read_text(encoding='utf-8').splitlines()[: given.lines]
-  model, listener = load(), Whisper(threads=1)
+  model, recognizer = load(), Whisper(threads=1)
   voices = list(model.voices.values())
   with given.out.open('a') as file:
     for i, text in enumerate(texts):
-      for way, rate in [(w, r) for r in RATES for w in WAYS if (i, w, r) not in done]:
-        heard = listener.transcribe(spoken_at(model, text, voices[i % len(voices)], rate, *WAYS[way]), SAMPLE_RATE)
-        words = normalize(text).split()
-        rows.append(
-          {
-            'line': i,
-            'way': way,
-            'rate': rate,
-            'words': len(words),
-            'heard': heard,
-            'errors': edits(words, normalize(heard).split()),
-          }
+      for scheme, rate in [(w, r) for r in RATES for w in SCHEMES if (i, w, r) not in done]:
+        heard = recognizer.transcribe(
+          spoken_at(model, text, voices[i % len(voices)], rate, *SCHEMES[scheme]), SAMPLE_RATE
         )
+        wrong, count = count_errors(text, heard)
+        row = {'line': i, 'scheme': scheme, 'rate': rate, 'words': count, 'heard': heard, 'errors': wrong}
+        rows.append(row)
         print(json.dumps(rows[-1]), file=file, flush=True)
   show(rows)
 
 
 def spoken_at(model, text: str, voice, rate: float, yielding: dict, least: dict) -> np.ndarray:
-  """The sound of a line in the slot that asks for a speaking rate."""
+  """Waveform of a line in the slot that needs a speaking rate."""
   phonemes = phonemize(text)
   plain = synthesize(model, phonemes, voice, None)
   sounds = sum(int(d) for s, d in zip(plain.phonemes, plain.durations, strict=True) if s not in SILENCES)
@@ -69,15 +64,13 @@ def spoken_at(model, text: str, voice, rate: float, yielding: dict, least: dict)
 
 
 def show(rows):
-  print('| rate | ' + ' | '.join(WAYS) + ' |\n|---|' + '---|' * len(WAYS))
+  print('| rate | ' + ' | '.join(SCHEMES) + ' |\n|---|' + '---|' * len(SCHEMES))
   for rate in RATES:
     cells = []
-    for way in WAYS:
-      found = [row for row in rows if (row['way'], row['rate']) == (way, rate)]
-      errors, words = (np.array([row[name] for row in found]) for name in ('errors', 'words'))
-      drawn = np.random.default_rng(0).integers(len(found), size=(2000, len(found)))
-      low, high = np.percentile(errors[drawn].sum(1) / words[drawn].sum(1), (2.5, 97.5))
-      cells.append(f'{errors.sum() / words.sum():.1%} ({low:.1%} to {high:.1%})')
+    for scheme in SCHEMES:
+      found = [row for row in rows if (row['scheme'], row['rate']) == (scheme, rate)]
+      error_rate = interval(share, [(row['errors'], row['words']) for row in found], resamples=2000)
+      cells.append(error_rate.show('{:.1%}'))
     print(f'| {rate} | ' + ' | '.join(cells) + ' |')
 
 

@@ -1,11 +1,11 @@
-"""What judges and critic say of speech that is spoilt by known amounts, and whether they agree.
+"""Degraded speech: the judges' and the critic's scores at known amounts of degradation, and their rank correlations.
 
     python experiments/timing/judges.py -o docs/results    # degraded_speech.md, .json and .png; ten minutes of one core
 
-Recordings that nothing was trained on, in ten conditions from as they are to badly damaged, heard by the two predictors
-of naturalness (distillMOS, DNSMOS), by Whisper, by the GE2E judge of likeness, and by the director's critic. A
-predictor is worth something if each rung is below the one above it; the critic, if it agrees with judges with which it
-shares nothing (Spearman's rank correlation over all sounds, 95 % intervals by bootstrap over recordings).
+Held-out recordings in ten conditions from intact to badly damaged, judged by the two predictors of MOS (Distill-MOS,
+DNSMOS), by Whisper, by the GE2E judge of speaker similarity, and by the director's critic. A predictor is valid if its
+scores fall with each degradation; the critic, if it correlates with judges with which it shares nothing (Spearman's
+rank correlation over all sounds, 95 % intervals by bootstrap over recordings).
 """
 
 import argparse
@@ -19,12 +19,13 @@ from tqdm import tqdm
 
 from data_pipelines.audio_damage import echo, noise, telephone
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.benchmark.judgements import JsonlCache, errors, open_judge
+from dubber_jax.evaluation.benchmark.judgements import JsonlCache, open_judge
 from dubber_jax.evaluation.benchmark.speakers import another, neutral, recordings, reference, sound_of, voice
 from dubber_jax.evaluation.bootstrap import interval
 from dubber_jax.evaluation.metrics.egemaps import functionals
 from dubber_jax.evaluation.metrics.emotion import beside, load_judge
 from dubber_jax.evaluation.metrics.speaker_similarity import speaker_similarity
+from dubber_jax.evaluation.metrics.wer import count_errors
 from dubber_jax.inference.model_directory import load
 from dubber_jax.media.loudness import anchor
 from dubber_jax.media.mel import mel_numpy
@@ -35,17 +36,23 @@ from dubber_jax.vocoder.griffin_lim import GriffinLim
 
 SPEAKERS = ('kathleen', 'ljspeech', 'teacher_joe', 'ravdess_19', 'ravdess_20', 'ravdess_21', 'ravdess_22')
 UNSEEN = ('validation', 'test', 'test_unseen')
-AGREEMENTS = (  # of the critic's opinion with a judge's, and the sign that it should have
-  ('natural', 'distillMOS', 1),
-  ('natural', 'DNSMOS', 1),
-  ('words', 'word error', -1),
-  ('voice', 'likeness', 1),
+CORRELATIONS = (  # of the critic's score with a judge's, and the expected sign
+  ('naturalness', 'distillMOS', 1),
+  ('naturalness', 'DNSMOS', 1),
+  ('intelligibility', 'word error', -1),
+  ('critic similarity', 'speaker similarity', 1),
   ('distillMOS', 'DNSMOS', 1),
 )
 
+CRITIC = {  # columns of the critic's scores
+  'naturalness': 'naturalness',
+  'intelligibility': 'intelligibility',
+  'critic similarity': 'speaker similarity',
+}
+
 
 def conditions(vocoder):
-  """{name: sound of (wave, its mel)}, the best first."""
+  """{name: waveform of (wave, its mel)}, by increasing degradation."""
   griffin = GriffinLim()
 
   def again(wave, mel):
@@ -54,16 +61,16 @@ def conditions(vocoder):
     return vocoder.vocode(mel)
 
   return {
-    'as it is': lambda wave, mel: wave,
+    'intact': lambda wave, mel: wave,
     'vocoded': lambda wave, mel: vocoder.vocode(mel),
     'vocoded four times': again,
     'Griffin-Lim': lambda wave, mel: griffin.vocode(mel),
     'blurred by 12 ms': lambda wave, mel: vocoder.vocode(gaussian_filter(mel, (1.0, 0.7))),
     'blurred by 35 ms': lambda wave, mel: vocoder.vocode(gaussian_filter(mel, (3.0, 2.0))),
-    'noise 20 dB below': lambda wave, mel: noise(wave, 20.0),
-    'noise 10 dB below': lambda wave, mel: noise(wave, 10.0),
-    'in a room of 0.6 s': lambda wave, mel: echo(wave, 0.6)[: len(wave)],
-    'by telephone': lambda wave, mel: telephone(wave),
+    'noise at 20 dB SNR': lambda wave, mel: noise(wave, 20.0),
+    'noise at 10 dB SNR': lambda wave, mel: noise(wave, 10.0),
+    'reverberation of 0.6 s': lambda wave, mel: echo(wave, 0.6)[: len(wave)],
+    'telephone band': lambda wave, mel: telephone(wave),
   }
 
 
@@ -72,12 +79,10 @@ def main():
   parser.add_argument('-o', '--out', required=True)
   parser.add_argument('--model')
   parser.add_argument('--each', type=int, default=4, help='recordings of a speaker')
-  parser.add_argument(
-    '--work', default='runs/degraded_speech', help='folder for judgements, which the next run finds again'
-  )
+  parser.add_argument('--work', default='runs/degraded_speech', help='folder for judgements, reused by the next run')
   given = parser.parse_args()
   out, model = Path(given.out), load(given.model)
-  kept, spoil, rows = JsonlCache(Path(given.work) / 'judged.jsonl'), conditions(model.vocoder), []
+  cache, degrade, rows = JsonlCache(Path(given.work) / 'judged.jsonl'), conditions(model.vocoder), []
   chosen = []
   for speaker in SPEAKERS:
     own = [r for r in recordings(speaker) if r.split in UNSEEN and r != reference(speaker)]
@@ -93,35 +98,35 @@ def main():
     durations = durations_in_frames(alignment, len(mel))
     other = open_judge('voice')(sound_of(another(r.speaker)), SAMPLE_RATE)
     takes = []
-    for name, change in spoil.items():
+    for name, change in degrade.items():
       sound = anchor(np.asarray(change(wave, mel), np.float32)[: len(wave)], SAMPLE_RATE)
       for judge in ('mos', 'cleanliness', 'words', 'voice'):
-        if not kept.has(judge, f'{r.key} {name}'):
-          kept.add(judge, f'{r.key} {name}', open_judge(judge)(sound, SAMPLE_RATE))
+        if not cache.has(judge, f'{r.key} {name}'):
+          cache.add(judge, f'{r.key} {name}', open_judge(judge)(sound, SAMPLE_RATE))
       heard = mel_numpy(np.pad(sound, (0, max(0, len(wave) - len(sound)))))[: len(mel)]
       takes.append(Take(heard, alignment.phonemes, durations, np.zeros(len(mel)), np.zeros(len(EMOTIONS))))
-    for name, critic in zip(spoil, model.critic.score(takes, voice(r.speaker)), strict=True):
-      said = {j: kept.value(j, f'{r.key} {name}') for j in ('mos', 'cleanliness', 'words', 'voice')}
-      wrong, count = errors(r.text, said['words'])
+    for name, critic in zip(degrade, model.critic.score(takes, voice(r.speaker)), strict=True):
+      judged = {j: cache.value(j, f'{r.key} {name}') for j in ('mos', 'cleanliness', 'words', 'voice')}
+      wrong, count = count_errors(r.text, judged['words'])
       rows.append(
         {
           'recording': r.key,
           'condition': name,
-          'distillMOS': said['mos'],
-          'DNSMOS': said['cleanliness']['overall'],
+          'distillMOS': judged['mos'],
+          'DNSMOS': judged['cleanliness']['overall'],
           'word error': wrong / count,
-          'likeness': float(speaker_similarity(np.array(said['voice']), np.array(other))),
-          'natural': critic.naturalness,
-          'words': critic.intelligibility,
-          'voice': critic.speaker_similarity,
+          'speaker similarity': float(speaker_similarity(np.array(judged['voice']), np.array(other))),
+          'naturalness': critic.naturalness,
+          'intelligibility': critic.intelligibility,
+          'critic similarity': critic.speaker_similarity,
         }
       )
-  write(out, rows, list(spoil), emotions_heard(model))
+  write(out, rows, list(degrade), emotion_agreement(model))
 
 
-def emotions_heard(model, each: int = 12) -> dict[str, float]:
-  """What critic and judge of emotion hear in the same recordings of RAVDESS 19-22, beside the voice's neutral ones: how
-  often each is right, how often they say the same, and Cohen's kappa, 0 where they agree as by chance."""
+def emotion_agreement(model, each: int = 12) -> dict[str, float]:
+  """Agreement of the critic and the judge of emotion on recordings of RAVDESS 19-22, relative to the voice's neutral
+  ones: the accuracy of each, how often they agree, and Cohen's kappa."""
   judge, pairs = load_judge(), []
   actors = [s for s in SPEAKERS if s.startswith('ravdess')]
   for actor in tqdm(actors, desc='emotions', unit='actor'):
@@ -137,54 +142,55 @@ def emotions_heard(model, each: int = 12) -> dict[str, float]:
       take = Take(
         mel, alignment.phonemes, durations_in_frames(alignment, len(mel)), np.zeros(len(mel)), np.zeros(len(EMOTIONS))
       )
-      odds = model.critic.score([take], voice(actor))[0].emotions
-      critic = max(judge.emotions, key=lambda e, odds=odds: odds[EMOTIONS.index(e)])
+      probabilities = model.critic.score([take], voice(actor))[0].emotions
+      critic = max(judge.emotions, key=lambda e, p=probabilities: p[EMOTIONS.index(e)])
       against = beside(np.array(functionals(wave, SAMPLE_RATE)), np.mean(plain, axis=0))
-      heard = judge.emotions[int(np.argmax(judge.with_neutral.logits(against)))]
-      pairs.append((critic, heard, r.emotion))
-  critic, heard, meant = (np.array(x) for x in zip(*pairs, strict=True))
-  same = float((critic == heard).mean())
-  chance = float(sum((critic == e).mean() * (heard == e).mean() for e in judge.emotions))
+      judged = judge.emotions[int(np.argmax(judge.with_neutral.logits(against)))]
+      pairs.append((critic, judged, r.emotion))
+  critic, judged, label = (np.array(x) for x in zip(*pairs, strict=True))
+  same = float((critic == judged).mean())
+  chance = float(sum((critic == e).mean() * (judged == e).mean() for e in judge.emotions))
   return {
     'clips': len(pairs),
-    'critic right': float((critic == meant).mean()),
-    'judge right': float((heard == meant).mean()),
-    'the same': same,
+    'critic accuracy': float((critic == label).mean()),
+    'judge accuracy': float((judged == label).mean()),
+    'agreement': same,
     'kappa': (same - chance) / (1 - chance),
   }
 
 
 def write(out: Path, rows: list[dict], names: list[str], emotions: dict[str, float]):
   out.mkdir(parents=True, exist_ok=True)
-  columns = ('distillMOS', 'DNSMOS', 'word error', 'likeness', 'natural', 'words', 'voice')
+  columns = ('distillMOS', 'DNSMOS', 'word error', 'speaker similarity', *CRITIC)
   said = {n: {c: interval(np.mean, [r[c] for r in rows if r['condition'] == n]) for c in columns} for n in names}
-  lines = ['| heard | ' + ' | '.join(columns[:4] + tuple(f'critic: {c}' for c in columns[4:])) + ' |']
+  lines = ['| condition | ' + ' | '.join(columns[:4] + tuple(f'critic: {title}' for title in CRITIC.values())) + ' |']
   lines.append('|---' * (len(columns) + 1) + '|')
   for name in names:
     cells = (said[name][c] for c in columns)
     lines.append(f'| {name} | ' + ' | '.join(f'{i.value:.2f} ({i.low:.2f} to {i.high:.2f})' for i in cells) + ' |')
   lines += ['', '| of | with | rank correlation |', '|---|---|---|']
-  agreements = {}
-  for a, b, sign in AGREEMENTS:
+  correlations = {}
+  for a, b, sign in CORRELATIONS:
     value, low, high = correlation(rows, a, b, sign)
-    agreements[f'{a}, {b}'] = {'value': value, 'low': low, 'high': high}
-    who = a if a == 'distillMOS' else f'the critic: {a}'
-    lines.append(f'| {who} | {b}{" (less of it)" if sign < 0 else ""} | {value:.2f} ({low:.2f} to {high:.2f}) |')
+    correlations[f'{a}, {b}'] = {'value': value, 'low': low, 'high': high}
+    who = f'critic: {CRITIC[a]}' if a in CRITIC else a
+    lines.append(f'| {who} | {b}{" (negative)" if sign < 0 else ""} | {value:.2f} ({low:.2f} to {high:.2f}) |')
   lines += [
     '',
-    'Emotions in recordings of RAVDESS 19-22: '
+    'Emotions of recordings of RAVDESS 19-22: '
     + ', '.join(f'{name} {value:.3g}' for name, value in emotions.items())
     + '.',
   ]
   (out / 'degraded_speech.md').write_text('\n'.join(lines) + '\n', encoding='utf-8')
-  found = {'agreements': agreements, 'emotions': emotions, 'sounds': rows}
+  found = {'correlations': correlations, 'emotions': emotions, 'sounds': rows}
   (out / 'degraded_speech.json').write_text(json.dumps(found, indent=1) + '\n')
   draw(out / 'degraded_speech.png', said, names)
   print('\n'.join(lines))
 
 
 def correlation(rows, a: str, b: str, sign: int, draws: int = 500) -> tuple[float, float, float]:
-  """Spearman's, over all sounds, times the sign; recordings are drawn with all their conditions."""
+  """Spearman's rho over all sounds, times the sign; recordings are resampled with all their conditions (a cluster
+  bootstrap, which scipy does not have)."""
   by = {}
   for row in rows:
     by.setdefault(row['recording'], []).append((row[a], sign * row[b]))
@@ -212,7 +218,7 @@ def draw(path, said, names):
     axis.errorbar(at, middle, np.abs(spread), marker='o', color=color, label=name, capsize=3)
   axis.set_ylabel('predicted MOS')
   natural = axis.twinx()
-  natural.plot(at, [said[n]['natural'].value for n in names], 's--', color='#4d7c0f', label="critic's `natural`")
+  natural.plot(at, [said[n]['naturalness'].value for n in names], 's--', color='#4d7c0f', label="critic's naturalness")
   natural.set_ylabel('critic, 0 to 1')
   natural.set_ylim(0, 1.05)
   axis.set_xticks(at, names, rotation=25, ha='right')

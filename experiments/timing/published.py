@@ -286,12 +286,13 @@ def training(fields: dict, batch: dict, precision: str = 'float32'):
   import jax
   import optax
 
-  from dubber_jax.authentic_dubber.losses import published_task
   from dubber_jax.authentic_dubber.config import PublishedConfig
+  from dubber_jax.authentic_dubber.losses import published_task
   from dubber_jax.config import Config, PublishedTask
   from dubber_jax.training.config import TrainConfig
 
-  task = published_task(Config(task=PublishedTask(published=PublishedConfig(**fields)), train=TrainConfig(precision=precision)))
+  config = Config(task=PublishedTask(published=PublishedConfig(**fields)), train=TrainConfig(precision=precision))
+  task = published_task(config)
   optimizer = task.optimizer()
 
   def create(key):

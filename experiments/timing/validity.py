@@ -1,13 +1,12 @@
-"""What judges say of real speech of people whom nothing has heard: as it is, through the vocoder, and mislabeled.
+"""Validity of the judges on real speech of unseen people: as it is, through the vocoder, and with wrong labels.
 
-    python experiments/timing/validity.py -o docs/results  # validity.md, .json; 8 min of one core
-    python experiments/timing/validity.py -o docs/results --each 2     # does it work?
+    python experiments/timing/validity.py -o docs/results              # validity.md, validity.json; 8 min of one core
+    python experiments/timing/validity.py -o docs/results --each 2     # to try it out
 
-Words (Whisper base): error against what was said, and against what another clip says. Voice (GE2E): area under the
-curve by which two recordings of one speaker are told from two of different ones, and with speakers shuffled.
-Naturalness (distillMOS, DNSMOS): the mean, and their rank correlation. Emotion and lip sync are measured by the
-experiments that made their judges: docs/results/judges.md has all of it in one place. 95 % intervals by
-bootstrap over clips.
+Words (Whisper base): error against the clip's text, and against another clip's. Voice (GE2E): area under the ROC curve
+by which pairs of recordings of one speaker are distinguished from pairs of two, and the same with shuffled speakers.
+Naturalness (Distill-MOS, DNSMOS): means and their rank correlation. Emotion and lip sync are validated by the recipes
+of their judges; docs/results/judges.md has all of it. 95 % intervals by bootstrap over clips.
 """
 
 import argparse
@@ -18,11 +17,12 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 
-from dubber_jax.evaluation.benchmark.judgements import JsonlCache, errors, open_judge
+from dubber_jax.evaluation.benchmark.judgements import JsonlCache, open_judge
 from dubber_jax.evaluation.benchmark.speakers import recordings, sound_of
 from dubber_jax.evaluation.benchmark.stimuli import spread
 from dubber_jax.evaluation.benchmark.tables import More, write_rows
 from dubber_jax.evaluation.bootstrap import Interval, interval, share
+from dubber_jax.evaluation.metrics.wer import count_errors
 from dubber_jax.inference.model_directory import load
 from dubber_jax.media.loudness import anchor
 from dubber_jax.media.mel import mel_numpy
@@ -39,84 +39,86 @@ def main():
   parser.add_argument('-o', '--out', required=True)
   parser.add_argument('--model')
   parser.add_argument('--each', type=int, default=6, help='recordings of a speaker')
-  parser.add_argument('--work', default='runs/validity', help='folder for judgements, which the next run finds again')
+  parser.add_argument('--work', default='runs/validity', help='folder for judgements, reused by the next run')
   given = parser.parse_args()
-  vocoder, kept = load(given.model).vocoder, JsonlCache(Path(given.work) / 'judged.jsonl')
+  vocoder, cache = load(given.model).vocoder, JsonlCache(Path(given.work) / 'judged.jsonl')
   chosen = [r for speaker in SPEAKERS for r in spread(recordings(speaker), given.each)]
-  said = {'recordings': [], 'through the vocoder': []}
+  judgements = {'recordings': [], 'through the vocoder': []}
   for recording in tqdm(chosen, unit='clip'):
     wave = anchor(sound_of(recording), SAMPLE_RATE)
     vocoded = anchor(np.asarray(vocoder.vocode(mel_numpy(wave))), SAMPLE_RATE)
-    for name, sound in zip(said, (wave, vocoded), strict=True):
+    for name, sound in zip(judgements, (wave, vocoded), strict=True):
       for judge in JUDGES:
-        if not kept.has(judge, f'{recording.key} {name}'):
-          kept.add(judge, f'{recording.key} {name}', open_judge(judge)(sound, SAMPLE_RATE))
-      said[name].append({judge: kept.value(judge, f'{recording.key} {name}') for judge in JUDGES})
+        if not cache.has(judge, f'{recording.key} {name}'):
+          cache.add(judge, f'{recording.key} {name}', open_judge(judge)(sound, SAMPLE_RATE))
+      judgements[name].append({judge: cache.value(judge, f'{recording.key} {name}') for judge in JUDGES})
   tables = {
-    'Words': words(chosen, said),
-    'Voice': voices([r.speaker for r in chosen], said),
-    'Naturalness': naturalness(said),
+    'Words': words(chosen, judgements),
+    'Voice': voices([r.speaker for r in chosen], judgements),
+    'Naturalness': naturalness(judgements),
   }
   facts = {'speakers': f'{", ".join(SPEAKERS)}; {len(chosen)} clips', 'vocoder': 'the shipped one'}
   write_rows(given.out, 'validity', 'Judges on real speech', [], facts, More(tables))
   print((Path(given.out) / 'validity.md').read_text(encoding='utf-8'))
 
 
-def words(chosen, said) -> list[dict]:
-  """Of clips whose words are known, by words and by characters; RAVDESS's two sentences, CREMA-D's one, GRID's."""
+def words(chosen, judgements) -> list[dict]:
+  """Word and character error of clips with a text: RAVDESS's two sentences, CREMA-D's one, GRID's."""
   rows = []
-  for name, heard in said.items():
+  for name, judged in judgements.items():
     known = [i for i, r in enumerate(chosen) if r.text]
     for kind in ('', ', against another sentence'):
       texts = [chosen[i].text for i in known]
       if kind:
-        texts = [next(t for t in texts[k + 1 :] + texts if t.lower() != text.lower()) for k, text in enumerate(texts)]
+        texts = [next(t for t in texts[k + 1 :] + texts if t.lower() != own.lower()) for k, own in enumerate(texts)]
       row = {'name': name + kind}
-      for figure, of in (('word_error', str.split), ('character_error', tuple)):
-        counts = np.array([errors(t, heard[i]['words'], of) for i, t in zip(known, texts, strict=True)], float)
+      for figure, characters in (('word_error', False), ('character_error', True)):
+        counts = np.array(
+          [count_errors(t, judged[i]['words'], characters) for i, t in zip(known, texts, strict=True)], float
+        )
         row[figure] = interval(share, counts)
       rows.append(row)
     for group in sorted({chosen[i].set for i in known}):
       own = [i for i in known if chosen[i].set == group]
-      counts = np.array([errors(chosen[i].text, heard[i]['words']) for i in own], float)
+      counts = np.array([count_errors(chosen[i].text, judged[i]['words']) for i in own], float)
       rows.append({'name': f'{name}, {group} ({len(own)} clips)', 'word_error': interval(share, counts)})
   return rows
 
 
-def voices(speakers: list[str], said) -> list[dict]:
+def voices(speakers: list[str], judgements) -> list[dict]:
   speakers, rows = np.array(speakers), []
   rng = np.random.default_rng(0)
-  for name, heard in said.items():
-    vectors = np.array([h['voice'] for h in heard])
+  for name, judged in judgements.items():
+    vectors = np.array([h['voice'] for h in judged])
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    alike = vectors @ vectors.T
+    cosines = vectors @ vectors.T
     for kind, who in (('', speakers), (', speakers shuffled', rng.permutation(speakers))):
-      rows.append({'name': name + kind, 'area_under_the_curve': over_clips(alike, who)})
+      rows.append({'name': name + kind, 'area_under_the_curve': over_clips(cosines, who)})
       if not kind:
-        same, other = parts(alike, who)
-        rows[-1] |= {'cosine of one speaker': float(same.mean()), 'of two': float(other.mean())}
+        same, other = parts(cosines, who)
+        rows[-1] |= {'cosine_of_one_speaker': float(same.mean()), 'cosine_of_two': float(other.mean())}
   return rows
 
 
-def parts(alike, who) -> tuple[np.ndarray, np.ndarray]:
-  """Cosines of pairs of one speaker, and of two; no clip with itself."""
+def parts(cosines, who) -> tuple[np.ndarray, np.ndarray]:
+  """Cosines of pairs of recordings of one speaker, and of two; no clip with itself."""
   same = who[:, None] == who
-  return alike[same & ~np.eye(len(who), dtype=bool) & (alike < 1 - 1e-9)], alike[~same]
+  return cosines[same & ~np.eye(len(who), dtype=bool) & (cosines < 1 - 1e-9)], cosines[~same]
 
 
-def over_clips(alike, who) -> Interval:
+def over_clips(cosines, who) -> Interval:
   def area(chosen):
     chosen = chosen.astype(int)
-    same, other = parts(alike[np.ix_(chosen, chosen)], who[chosen])
+    same, other = parts(cosines[np.ix_(chosen, chosen)], who[chosen])
     return roc_auc_score(np.repeat([1, 0], [len(same), len(other)]), np.concatenate([same, other]))
 
   return interval(area, np.arange(len(who)), resamples=DRAWS)
 
 
-def naturalness(said) -> list[dict]:
+def naturalness(judgements) -> list[dict]:
   rows = []
-  for name, heard in said.items():
-    pair = np.array([(h['mos'], h['cleanliness']['overall']) for h in heard])
+  for name, judged in judgements.items():
+    pair = np.array([(h['mos'], h['cleanliness']['overall']) for h in judged])
     rows.append(
       {
         'name': name,

@@ -23,6 +23,15 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_distribution():
   assert found == interval(np.mean, sample)  # the same clips, the same interval
 
 
+def test_several_samples_of_rows_are_resampled_as_by_hand():
+  rng = np.random.default_rng(2)
+  a, b = np.stack([rng.integers(0, 3, 30), rng.integers(3, 9, 30)], 1), rng.normal(3, 1, (20, 2))
+  found = interval(lambda x, y: share(x) + y[:, 1].mean(), a, b)
+  draws = [share(a[rng.integers(30, size=30)]) + b[rng.integers(20, size=20), 1].mean() for _ in range(4000)]
+  assert (found.low, found.high) == pytest.approx(np.percentile(draws, [2.5, 97.5]), rel=0.02)
+  assert found.value == pytest.approx(share(a) + b[:, 1].mean()) and found.clips == 50
+
+
 def test_about_95_of_100_intervals_of_word_error_hold_the_truth():
   rng = np.random.default_rng(0)
   held = 0
@@ -142,7 +151,12 @@ def test_the_order_of_rows_is_compared_and_not_their_size():
 
 
 def test_a_perfect_order_of_five_comes_once_in_120_by_chance():
-  assert rank_correlation(range(5), range(5), resamples=20000).chance == pytest.approx(1 / 120, rel=0.3)
+  assert rank_correlation(range(5), range(5), resamples=20000).chance == pytest.approx(1 / 120)
+
+
+def test_ties_share_their_rank():
+  assert rank_correlation([1, 2, 2, 4], [3, 5, 5, 9]).value == pytest.approx(1)
+  assert rank_correlation([1, 2, 3, 4], [1, 2, 2, 3]).value == pytest.approx(3 / np.sqrt(10))
 
 
 def test_rows_that_clips_cannot_tell_apart_have_a_wide_rank_correlation():

@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dubber_jax.data.batches import TRAINING_SPLITS
+from dubber_jax.data.batches import HEARD_BY_JUDGES, TRAINING_SPLITS
 from dubber_jax.evaluation.benchmark import speakers
 from dubber_jax.evaluation.benchmark.stimuli import ACTORS, STRANGER, read_films, read_lines
 from dubber_jax.retrieval.library import SHIPPED as LIBRARY
-from dubber_jax.training.tasks.critic import HEARD_BY_JUDGES
 from dubber_jax.types import SAMPLE_RATE
 
 REPOSITORY = Path(__file__).parents[2]
@@ -52,7 +51,7 @@ def test_everything_that_is_trained_on_is_looked_at_here(name):
 
   arms = read_experiment(REPOSITORY / 'experiments' / 'recipes' / f'{name}.py').arms.values()
   made = {'cache/teacher', 'cache/packed/augmented_speakers', 'cache/packed/degraded_speech'}  # of these sets
-  assert {source for arm in arms for source in arm.data.sources} - made <= set(SETS)
+  assert {source for arm in arms for source in arm.task.data.sources} - made <= set(SETS)
 
 
 def test_nobody_of_the_test_was_heard_in_training(everything, tested):

@@ -1,5 +1,5 @@
-"""Evaluation of the published system in its three settings (paper, Dub 1.0 to 3.0), which differ in the reference voice:
-the clip's own sound, another recording of the same speaker, or an unseen speaker.
+"""Evaluation of the published system in its three settings (paper, Dub 1.0 to 3.0), which differ in the reference
+voice: the clip's own sound, another recording of the same speaker, or an unseen speaker.
 
     python -m dubber_jax.evaluation.benchmark.authentic_dubber experiments/recipes/v2c_animation.py --arm published
 

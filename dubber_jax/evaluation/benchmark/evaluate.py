@@ -1,4 +1,4 @@
-"""`dubber evaluate`: whatever an experiment lacks is trained, performed and judged, then there is one report."""
+"""`dubber evaluate`: trains, synthesizes and judges what an experiment lacks, and writes its report."""
 
 import os
 import subprocess
@@ -21,9 +21,9 @@ from dubber_jax.storage.hashing import sha256_text
 
 @dataclass(frozen=True)
 class Evaluation:
-  """What an experiment's `evaluation(base: Model, steps: int)` gives. `trained`: arms whose emotion path is trained
-  from the base, by the names under which ways ask for their weights; `anew`: those whose graphs start from nothing.
-  report(results, folder, facts) writes it all and returns the report's JSON file."""
+  """What an experiment's `evaluation(base: Model, steps: int)` returns. `trained`: arms whose emotion path is trained
+  from the base, by the names that systems use as `weights`; `anew`: those whose graphs are initialized at random.
+  report(results, folder, facts) writes the report and returns its JSON file."""
 
   systems: Mapping[str, System]
   report: Callable[[Results, Path, dict[str, str]], Path]
@@ -47,10 +47,10 @@ def evaluate(
   share: tuple[int, int] | None = None,
   first: Callable[[], None] | None = None,
 ) -> Path | None:
-  """-> the report's JSON file, in `out`; what it was made of is kept in `work`. The same call changes nothing.
+  """Runs a benchmark -> the report's JSON file, in `out`; takes and judgements are stored in `work`. Idempotent.
 
-  limit: at most so many clips, spread over the set. share: (i, n) performs and judges the i-th of n parts, and writes
-  no report. first: called once all arms are trained, as to start processes that each do a share.
+  limit: at most so many clips, spread over the set. share: (i, n) synthesizes and judges the i-th of n parts, and
+  writes no report. first: called once all arms are trained, as to start processes that each do a share.
   """
   if seeds < 1 or (limit is not None and limit < 2):
     raise BadInput(f'{seeds} seeds and at most {limit} clips: give one seed or more and two clips or more')
@@ -61,10 +61,10 @@ def evaluate(
   if first:
     first()
   stimuli = spread(evaluation.stimuli, limit)
-  bench = Benchmark(
+  benchmark = Benchmark(
     work, evaluation.systems, models, library, stimuli, seeds, evaluation.judges, cast, judge, emotion_classifier
   )
-  results = bench.run(share or (0, 1))
+  results = benchmark.run(share or (0, 1))
   if share is not None:
     return None
   return evaluation.report(results, Path(out), facts(results))
@@ -75,41 +75,43 @@ def _of(base, config) -> str:
 
 
 def facts(results: Results) -> dict[str, str]:
-  """What a reader of a report has to know. Of when it was measured, not of when it was written."""
-  b = results.bench
+  """Provenance of a report: model, library, test set, judges, and the code and machine that made the takes."""
+  b = results.benchmark
   origins = results.origins()
   judge = b.emotion_classifier
-  said = {
+  found = {
     'model': f'{b.models[""].path.name}, {b.hashes[""]}; config {b.models[""].config.hash()}',
     'arms trained from it': ', '.join(
       f'{name} ({m.config.train.steps} steps, {b.hashes[name]})' for name, m in b.models.items() if name
     )
-    or 'none: all ways play the same weights',
+    or 'none: all systems have the same weights',
     'library': f'{len(b.library)} clips, {b.library.hash}' if b.library is not None else 'none',
     'clips': f'{len(b.stimuli)}, of {len({s.speaker for s in b.stimuli})} voices',
     'seeds of takes': ', '.join(map(str, range(b.seeds))),
     'judge of emotion': f'sha256 {judge.digest[:12] or "unknown"}, chance {1 / len(judge.emotions):.1%}',
   }
   if any(stimulus.film for stimulus in b.stimuli) and 'lips' in b.judges:
-    said['judge of lip sync'] = f'sha256 {load_lip_judge().digest[:12]}'
+    found['judge of lip sync'] = f'sha256 {load_lip_judge().digest[:12]}'
   for name in ('commit', 'machine', 'versions'):
-    said[name] = '; '.join(dict.fromkeys(o[name] for o in origins))
-  return said
+    found[name] = '; '.join(dict.fromkeys(o[name] for o in origins))
+  return found
 
 
 def take_cores(share: tuple[int, int]):
-  """Keeps this process, the i-th of n, to its part of the cores, so that n are not in each other's way."""
+  """Restricts this process, the i-th of n, to its share of the cores, so that n processes do not compete for them."""
   if hasattr(os, 'sched_setaffinity'):
     free = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, free[share[0] % len(free) :: share[1]])
 
 
 def run_shares(command: Sequence[str], workers: int):
-  """The same command in as many processes, each with its part. Raises BadInput where one fails."""
+  """Runs the command in as many processes, each with its share. Raises BadInput where one fails."""
   running = [
     subprocess.Popen([sys.executable, '-m', 'dubber_jax.cli', *command, '--share', f'{i}/{workers}'])
     for i in range(workers)
   ]
   failed = [process.wait() for process in running]
   if any(failed):
-    raise BadInput(f'{sum(map(bool, failed))} of {workers} processes failed; the same command goes on where they were')
+    raise BadInput(
+      f'{sum(map(bool, failed))} of {workers} processes failed; the same command continues where they stopped'
+    )

@@ -1,7 +1,7 @@
-"""A page of sound examples: each line in several versions, to be heard and seen side by side.
+"""HTML page of sound examples: each line in several versions side by side, with their mel spectrograms.
 
-The sounds (wav) and their mel spectrograms (png) lie beside the page, in a folder of its name, or in the page itself
-(Opus and jpeg), which can then be sent around.
+The sounds (wav) and spectrograms (png) are stored beside the page, in a folder of its name, or embedded in the page
+(Opus and jpeg), so that it is one file.
 """
 
 import base64
@@ -19,14 +19,14 @@ from dubber_jax.media.sound import write_wav
 from dubber_jax.storage.atomic import complete_file
 from dubber_jax.types import HOP, SAMPLE_RATE
 
-LOUDEST = 2.0  # natural-log mel that is drawn white
-TALL = 2  # pixels a mel band; a frame is one pixel wide
-PAGE_RATE = 24_000  # bits a second of sound in a page
+LOUDEST = 2.0  # natural-log mel of the lightest color
+BAND_PIXELS = 2  # height of a mel band; a frame is one pixel wide
+PAGE_RATE = 24_000  # bit/s of embedded sound
 
 
 @dataclass(frozen=True)
 class Example:
-  """One version of a line: (S,) at 22,050 Hz, and what it is."""
+  """One version of a line: its name, and the waveform (S,) at 22,050 Hz."""
 
   name: str
   wave: np.ndarray
@@ -35,7 +35,7 @@ class Example:
 def write_page(
   out: str | Path, title: str, groups: Mapping[str, Sequence[tuple[str, Sequence[Example]]]], embedded: bool = False
 ) -> None:
-  """Writes `out` (html) for {heading: [(line, its examples)]}. All sounds are brought to the same loudness.
+  """Writes `out` (html) for {heading: [(line, its examples)]}. All sounds are normalized to the same loudness.
 
   The page appears only when complete; raises BadInput where it cannot be written.
   """
@@ -54,7 +54,7 @@ def write_page(
 
 
 def _cell(folder: Path | None, name: str, example: Example) -> dict:
-  """folder: where sound and picture go; None: into the page."""
+  """Template values of an example. folder: for sound and picture; None: they are embedded."""
   wave = anchor(example.wave, SAMPLE_RATE)
   picture = draw_mel(mel_numpy(wave))
   if folder is None:
@@ -75,13 +75,13 @@ def _address(data: bytes, kind: str) -> str:
 
 
 def draw_mel(mel: np.ndarray):
-  """(T, 80) natural-log mel -> a picture T pixels wide and 160 tall, low bands below."""
+  """Mel spectrogram (T, 80), natural log -> image of T by 160 pixels, low bands at the bottom."""
   import matplotlib
   from PIL import Image
 
   level = np.clip((mel.T[::-1] - LOG_FLOOR) / (LOUDEST - LOG_FLOOR), 0, 1)
   colors = matplotlib.colormaps['magma'](level, bytes=True)[..., :3]
-  return Image.fromarray(np.repeat(colors, TALL, axis=0))
+  return Image.fromarray(np.repeat(colors, BAND_PIXELS, axis=0))
 
 
 def _template():

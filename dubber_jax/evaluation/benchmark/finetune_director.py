@@ -1,7 +1,8 @@
-"""Trains the emotion path of a base checkpoint and nothing else, so that arms differ in what they direct by alone.
+"""Fine-tunes the emotion path of a base checkpoint with all other weights frozen, so that arms differ in direction
+alone.
 
-The emotion path is the director's graphs, the aggregators that take their nodes in, the emotion head, and what carries
-a named emotion into the text. Pronunciation, voice, durations and the decoder stay those of the base.
+The emotion path is the director's graphs, the aggregators that attend to their nodes, the emotion head, and the
+projection of a named emotion into the text. Pronunciation, voice, durations and decoder stay those of the base.
 """
 
 import dataclasses
@@ -22,14 +23,14 @@ from dubber_jax.training.config import TrainConfig
 from dubber_jax.training.task import Task, adamw
 from dubber_jax.training.tasks.actor import voice_task
 
-PATH = ('graphs', 'aggregators', 'emotion', 'join', 'directed')  # beginnings of names
-ANEW = ('graphs', 'aggregators')  # of these, what is drawn anew for arms whose tree is another
+PATH = ('graphs', 'aggregators', 'emotion', 'join', 'directed')  # prefixes of parameter names
+ANEW = ('graphs', 'aggregators')  # those initialized at random for arms with another architecture
 SOURCES = ('ravdess', 'ravdess', 'kathleen')
 
 
 def emotion_config(base: Config, name: str, steps: int, init_from: str = '', **director) -> Config:
-  """The base's config, its emotion path to be trained for so many steps; `director`: settings that differ. init_from:
-  the base's folder, for `dubber train`, which is not handed the base itself."""
+  """Config that fine-tunes the base's emotion path for so many steps; `director`: settings that differ. init_from: the
+  base's folder, for `dubber train`, which is not given the base itself."""
   return base.replace(
     name=name,
     task=dataclasses.replace(
@@ -59,7 +60,7 @@ def on_path(name: str) -> bool:
 
 
 def emotion_task(config: Config) -> Task:
-  """As `voice_task`; only the emotion path moves."""
+  """`voice_task` whose optimizer updates the emotion path alone."""
 
   def optimizer():
     groups = {'path': adamw(config.train), 'rest': optax.set_to_zero()}
@@ -69,8 +70,8 @@ def emotion_task(config: Config) -> Task:
 
 
 def starting_weights(config: Config, base: Model, anew: bool) -> dict:
-  """The base's weights in the tree of `config`; `anew`: graphs and aggregators drawn by its seed. What is of another
-  shape in the base is drawn anew in any case."""
+  """The base's weights in the parameter tree of `config`; `anew`: graphs and aggregators initialized by its seed.
+  Parameters that have another shape in the base are initialized in any case."""
   from flax.traverse_util import unflatten_dict
 
   from dubber_jax.model import DirectorActor
@@ -84,7 +85,7 @@ def starting_weights(config: Config, base: Model, anew: bool) -> dict:
 
 
 def emotion_batches(config: Config, host: tuple[int, int]) -> VoiceBatches:
-  """Of the packed features of the config's sources, made if missing; the director's words are captions from labels."""
+  """Batches of the packed features of the config's sources, made if missing; captions are generated from labels."""
   from data_pipelines.pack import pack_sources
   from dubber_jax.data.director_inputs import make_director_inputs
 
@@ -94,8 +95,8 @@ def emotion_batches(config: Config, host: tuple[int, int]) -> VoiceBatches:
 
 
 def train_path(config: Config, base: Model, workdir: str | Path, anew: bool = False) -> Model:
-  """The base with its emotion path trained as `config` says, or gone on with where that was stopped. The model's path
-  is its workdir."""
+  """The base with its emotion path trained by `config`, resumed where it was stopped. The model's path is its
+  workdir."""
   from dubber_jax.training.checkpoints import last_step, load_weights
   from dubber_jax.training.loop import train
 

@@ -1,4 +1,4 @@
-"""Judgements that are kept: each is made once, written as soon as it is there, and found again by the next run."""
+"""Judges by name, and the cache of judgements: each is computed once, written at once, and read by later runs."""
 
 import functools
 import json
@@ -9,12 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.evaluation.metrics.wer import edits, normalize
-
 
 @dataclass
 class JsonlCache:
-  """Values by kind and key in a file of JSON lines."""
+  """Append-only cache of values by kind and key, in a file of JSON lines."""
 
   path: Path
   values: dict[tuple[str, str], object] = field(default_factory=dict)
@@ -24,7 +22,7 @@ class JsonlCache:
       try:
         kind, key, value = json.loads(row)
       except ValueError:
-        continue  # the last row of a run that was killed
+        continue  # the incomplete last row of a run that was killed
       self.values[kind, key] = value
 
   def has(self, kind: str, key: str) -> bool:
@@ -37,7 +35,7 @@ class JsonlCache:
     self.values[kind, key] = value
     self.path.parent.mkdir(parents=True, exist_ok=True)
     with open(self.path, 'a', encoding='utf-8') as file:
-      file.write('\n' + json.dumps([kind, key, value]))  # a row that a killed run left open ends here
+      file.write('\n' + json.dumps([kind, key, value]))  # ends an incomplete row of a killed run
 
 
 def _words():
@@ -49,8 +47,8 @@ def _words():
 def _mos(through=lambda wave, rate: wave):
   from dubber_jax.evaluation.metrics.mos import DistillMOS
 
-  listener = DistillMOS()
-  return lambda wave, rate: listener.score(through(wave, rate), rate)
+  predictor = DistillMOS()
+  return lambda wave, rate: predictor.score(through(wave, rate), rate)
 
 
 def _mos_opus():
@@ -85,24 +83,23 @@ def _lips():
   judge = load_judge()
   mouths = functools.lru_cache(maxsize=8)(lambda film: cut_out(read_frames(film)[0]))
 
-  def listen(wave, rate, film):
-    said = judge.listen(mouths(film), wave, rate)
-    return {'agreement': said.agreement, 'late': 1000 * said.offset, 'cosine': said.cosine}
+  def measure(wave, rate, film):
+    timing = judge.listen(mouths(film), wave, rate)
+    return {'agreement': timing.agreement, 'late': 1000 * timing.offset, 'cosine': timing.cosine}
 
-  return listen
+  return measure
 
 
-def _recording():
+def _reference():
   from dubber_jax.evaluation.metrics.f0 import prosody_distance
-  from dubber_jax.evaluation.metrics.mcd import mel_distortion
+  from dubber_jax.evaluation.metrics.mcd import mel_cepstral_distortion
   from dubber_jax.media.loudness import anchor
-  from dubber_jax.media.mel import mel_numpy
   from dubber_jax.media.sound import read_sound
 
   def compare(wave, rate, film):
-    said = anchor(read_sound(film, rate), rate)
-    far = mel_distortion(mel_numpy(said), mel_numpy(wave)) | prosody_distance(said, wave)
-    return {name: None if np.isnan(value) else float(value) for name, value in far.items()}
+    reference = anchor(read_sound(film, rate), rate)
+    found = mel_cepstral_distortion(reference, wave) | prosody_distance(reference, wave)
+    return {name: None if np.isnan(value) else float(value) for name, value in found.items()}
 
   return compare
 
@@ -113,25 +110,19 @@ JUDGES = {
   'mos-opus': _mos_opus,
   'cleanliness': _cleanliness,
   'voice': _voice,
-  'functionals': _functionals,  # what the judge of emotion hears
-  'lips': _lips,  # of a film's pictures
-  'recording': _recording,  # how far from the film's own sound: spectrum, pitch, stress
+  'functionals': _functionals,  # input of the judge of emotion
+  'lips': _lips,  # lip sync with a film's pictures
+  'reference': _reference,  # distance from the film's own sound: MCD, F0, level
 }
 
 
 @functools.cache
 def open_judge(name: str) -> Callable[[np.ndarray, int], object]:
-  """judge(wave (S,), sample_rate) -> what it says, as JSON can; those of lips and recording are also given the film's
+  """The function judge(wave (S,), sample_rate) -> judgement, a JSON value; `lips` and `reference` also take the film's
   path. Raises BadInput where its packages are missing."""
   return JUDGES[name]()
 
 
-def errors(said: str, heard: str, of: Callable = str.split) -> tuple[int, int]:
-  """-> errors and words of one clip, as `word_error` counts them; of=tuple: characters and spaces."""
-  said = of(normalize(said))
-  return edits(said, of(normalize(heard))), len(said)
-
-
 def cores() -> int:
-  """That this process may use."""
+  """Number of cores that this process may use."""
   return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()

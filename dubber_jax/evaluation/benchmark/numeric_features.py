@@ -1,8 +1,8 @@
-"""Extractors that see what the captions are made of, and not what it means: rows 1 to 3 of the paper's ablation.
+"""Extractors that replace captions by the numbers the captions are written from: rows 1 to 3 of the paper's ablation.
 
-The published system puts I3D and EmoFAN features in place of the captions. Here stand the numbers that the captions
-were written from, in a sentence without a word of feeling, so that the width stays and the library can be asked; the
-odds that the planner would read are withheld.
+The published system replaces the captions by I3D and EmoFAN features. Here the numbers stand in a sentence without
+emotion words, so that the embedding's width stays and retrieval works; the emotion probabilities that the planner would
+use are withheld.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ UNKNOWN = np.full(len(EMOTIONS), 1 / len(EMOTIONS), np.float32)
 
 
 class SceneNumbers:
-  """Hue, color, light and motion."""
+  """Scene features: hue, color, light and motion."""
 
   name = 'scene-numbers'
   version = '1'
@@ -23,11 +23,11 @@ class SceneNumbers:
 
   def read(self, frames: np.ndarray, track: MouthTrack | None = None) -> tuple[np.ndarray, np.ndarray, str]:
     found = measure(frames)
-    return _said(', '.join(f'{name} {value:.2f}' for name, value in found.items()))
+    return _embedded(', '.join(f'{name} {value:.2f}' for name, value in found.items()))
 
 
 class FaceNumbers:
-  """The mouth's landmarks: how far it opens, its width, and how its corners lie."""
+  """Face features of lip landmarks: opening, width, and height of the corners."""
 
   name = 'face-numbers'
   version = '1'
@@ -39,8 +39,8 @@ class FaceNumbers:
     lips = track.lips[track.present]
     rise = -float(lips[:, :80].reshape(-1, 40, 2)[:, [0, 10], 1].mean())
     opening, width = np.percentile(lips[:, 80], (50, 95)), float(lips[:, 81].mean())
-    return _said(f'opening {opening[0]:.2f} to {opening[1]:.2f}, width {width:.2f}, corners {rise:.2f}')
+    return _embedded(f'opening {opening[0]:.2f} to {opening[1]:.2f}, width {width:.2f}, corners {rise:.2f}')
 
 
-def _said(caption):
+def _embedded(caption):
   return embed_text([caption])[0], UNKNOWN, caption

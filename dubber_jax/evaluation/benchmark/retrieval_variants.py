@@ -1,4 +1,4 @@
-"""Other ways to recall, for ablations: `recall(library, reading, count, **options) -> Exemplars` each."""
+"""Retrieval variants for ablations: `retrieve(library, reading, count, **options) -> Exemplars` each."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -11,10 +11,10 @@ from dubber_jax.retrieval.search import TIE, unit_rows
 from dubber_jax.types import MODALITIES, Exemplars, Reading
 
 
-def without(*modalities: str):
-  """Nothing is recalled by these: neither planner nor actor has exemplars of them."""
+def without_modalities(*modalities: str):
+  """Nothing is retrieved by these modalities: neither planner nor actor has exemplars of them."""
 
-  def recall(library, reading, count, **options):
+  def retrieve(library, reading, count, **options):
     found = library.recall(reading, count, **options)
     lost = np.array([m in modalities for m in MODALITIES])[:, None]
     clips = {m: () if m in modalities else clips for m, clips in found.clips.items()}
@@ -22,16 +22,16 @@ def without(*modalities: str):
       found, clips=clips, refs_present=found.refs_present & ~lost, sounds_present=found.sounds_present & ~lost
     )
 
-  return recall
+  return retrieve
 
 
-def unlabeled(library: Library, reading: Reading, count: int, **options) -> Exemplars:
-  """As ever, but the planner is not told which emotion an exemplar plays. For what the graphs get: DirectorConfig."""
+def without_labels(library: Library, reading: Reading, count: int, **options) -> Exemplars:
+  """The usual exemplars, their emotion hidden from the planner. What the graphs get is set in DirectorConfig."""
   return _changed(library.recall(reading, count, **options), emotion='')
 
 
-def unheard(library: Library, reading: Reading, count: int, **options) -> Exemplars:
-  """As ever, but the planner does not know the exemplars' prosody. For what the graphs get: DirectorConfig."""
+def without_prosody(library: Library, reading: Reading, count: int, **options) -> Exemplars:
+  """The usual exemplars, their prosody hidden from the planner. What the graphs get is set in DirectorConfig."""
   return _changed(library.recall(reading, count, **options), prosody={})
 
 
@@ -40,12 +40,12 @@ def _changed(found, **changes):
   return dataclasses.replace(found, clips=clips)
 
 
-def nearest(measure: str):
-  """By 'dot', the inner product of what is stored, or 'euclid', its distance, in place of the cosine."""
+def by_measure(measure: str):
+  """Nearest neighbors by 'dot', the inner product of stored embeddings, or 'euclid', their distance, not by cosine."""
   if measure not in ('dot', 'euclid'):
-    raise BadInput(f"no measure {measure!r}: 'dot' and 'euclid' are those beside the cosine")
+    raise BadInput(f"no measure {measure!r}: give 'dot' or 'euclid'")
 
-  def recall(library, reading, count, exclude_key='', **_):
+  def retrieve(library, reading, count, exclude_key='', **_):
     return _by(
       library,
       reading,
@@ -54,20 +54,21 @@ def nearest(measure: str):
       library.keys != exclude_key,
     )
 
-  return recall
+  return retrieve
 
 
 def by_speaker(choose: Callable[[Library], str]):
-  """Clips of one speaker alone, by cosine."""
+  """Nearest neighbors among the clips of one speaker, by cosine."""
 
-  def recall(library, reading, count, exclude_key='', **_):
+  def retrieve(library, reading, count, exclude_key='', **_):
     return _by(library, reading, count, None, (library.keys != exclude_key) & (library.speakers == choose(library)))
 
-  return recall
+  return retrieve
 
 
 def _by(library, reading, count, measure, allowed) -> Exemplars:
-  """measure(query (D,), rows (N, D)) -> (N,); None: the cosine. What the planner weighs clips by stays the cosine."""
+  """Nearest neighbors by measure(query (D,), rows (N, D)) -> (N,); None: cosine. The planner's similarity stays the
+  cosine."""
   rows, clips = np.full((len(MODALITIES), count), -1), {}
   for i, (m, seen) in enumerate(zip(MODALITIES, reading.present, strict=True)):
     clips[m] = ()
@@ -77,7 +78,7 @@ def _by(library, reading, count, measure, allowed) -> Exemplars:
     halves = HALVES.get(m, 1)
     cosine = unit_rows(stored, halves) @ unit_rows(query[None], halves)[0]
     score = np.where(allowed & library.present[m], measure(query, stored) if measure else cosine, -np.inf)
-    # Equal ones go to the lower row, as in ExactSearch.
+    # Ties go to the lower row, as in ExactSearch.
     best = [int(r) for r in np.argsort(-np.round(score, TIE), kind='stable')[:count] if np.isfinite(score[r])]
     rows[i, : len(best)] = best
     clips[m] = tuple(library.exemplar(r, float(cosine[r])) for r in best)
@@ -86,10 +87,10 @@ def _by(library, reading, count, measure, allowed) -> Exemplars:
 
 
 def retrieval_overlap(library: Library, readings: Sequence[Reading], a, b, count: int) -> float:
-  """Share of what `a` recalls that `b` recalls too."""
+  """Share of the clips retrieved by `a` that `b` retrieves too."""
   shared = total = 0
   for reading in readings:
-    first, second = (recall(library, reading, count).clips for recall in (a, b))
+    first, second = (retrieve(library, reading, count).clips for retrieve in (a, b))
     for m in MODALITIES:
       shared += len({c.key for c in first[m]} & {c.key for c in second[m]})
       total += len(first[m])

@@ -1,4 +1,4 @@
-"""The people in whose voices benchmarks speak, by their recordings in the data sets."""
+"""The voices of benchmarks: reference, neutral and acted recordings of a speaker in the data sets."""
 
 import functools
 from pathlib import Path
@@ -20,10 +20,10 @@ SETS = {
   'r': 'ravdess',
   'c': 'cremad',
 }  # by initial
-DAMAGED = ('grid/s4/bbaf2a',)  # a knock after the words, as loud as they are
-REFERENCE = 3.0  # s: the shortest recording that a voice is made of, where there is one as long
-ENOUGH = 16  # recordings, of which a mean is taken
-CALM = '02'  # RAVDESS's third number: counts as neutral, but less so than what it calls neutral
+DAMAGED = ('grid/s4/bbaf2a',)  # a knock after the speech, as loud as it is
+REFERENCE = 3.0  # s: least length of a reference recording, where there is one as long
+ENOUGH = 16  # recordings that are averaged
+CALM = '02'  # RAVDESS's emotion number 2, labeled neutral here, though less so than its own 'neutral'
 
 
 @functools.cache
@@ -35,14 +35,16 @@ def recordings(speaker: str) -> list:
 
 @functools.cache
 def reference(speaker: str):
-  """The first neutral recording of 3 s or more, of the training ones where there are any; else the first."""
+  """Reference recording: the first neutral one of 3 s or more, from the training split where it has any; else the
+  first."""
   neutral = [r for r in recordings(speaker) if r.emotion == 'neutral']
   neutral = [r for r in neutral if r.split == 'train'] or neutral
   return next((r for r in neutral if len(sound_of(r)) >= REFERENCE * SAMPLE_RATE), neutral[0])
 
 
 def voice(speaker: str, actor: Model | None = None, path: Path | None = None) -> Voice:
-  """Of the speaker's reference, or of another file; fitted to a model, where one is given."""
+  """Voice made of the speaker's reference recording or of `path`, and fitted to the model `actor` where one is
+  given."""
   key = speaker, norms_hash(actor.params) if actor else '', path
   if key not in _voices:
     wave = read_sound(path, SAMPLE_RATE) if path else sound_of(reference(speaker))
@@ -54,23 +56,23 @@ _voices: dict[tuple[str, str, Path | None], Voice] = {}
 
 
 def neutral(speaker: str) -> list:
-  """Recordings beside which the judge of emotion hears a voice."""
+  """Neutral recordings, the reference of the judge of emotion."""
   plain = [r for r in recordings(speaker) if r.emotion == 'neutral']
   return some([r for r in plain if r.set != 'ravdess' or r.id.split('-')[2] != CALM])
 
 
 def acted(speaker: str, emotion: str) -> list:
-  """Recordings that a take of the emotion is likened to."""
+  """Recordings of an emotion, the reference of emotion similarity."""
   return some([r for r in recordings(speaker) if r.emotion == emotion])
 
 
 def some(found: list) -> list:
-  """At most ENOUGH, spread over all: what a thousand more would add to a mean is not worth an hour."""
+  """At most ENOUGH recordings, evenly spread: more change a mean too little for the time they take."""
   return found[:: -(-len(found) // ENOUGH)] if found else found
 
 
 def another(speaker: str):
-  """A recording to compare a voice with that the voice was not made of, neutral where there is one."""
+  """A recording for speaker similarity other than the reference, neutral where there is one."""
   others = [r for r in recordings(speaker) if r != reference(speaker)]
   return next((r for r in others if r.emotion == 'neutral'), others[0])
 

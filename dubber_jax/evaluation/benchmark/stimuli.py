@@ -1,7 +1,7 @@
-"""What benchmarks of emotion are asked to dub: new lines in the voices of unseen actors, and films of unseen people.
+"""Test sets of dubbing: new emotional lines in the voices of unseen actors, and films of unseen people.
 
-Half of the lines are words alone. The others come with a drawn face in the mood of the line, which is stored as a film
-and read like any: by its pixels. `emotion` is the label and is for the judges; what dubs never sees it.
+Half of the lines are text alone. The others come with a drawn face in the mood of the line, stored as a film and read
+by its pixels like any other. `emotion` is the label, for judges alone: the system under test never gets it.
 """
 
 import json
@@ -13,14 +13,14 @@ from dubber_jax.errors import BadInput
 from dubber_jax.types import LIP_RATE, Clip
 
 ACTORS = ('ravdess_19', 'ravdess_20', 'ravdess_21', 'ravdess_22')  # in no training split
-STRANGER = 'cremad_1002'  # speaks for the people of CREMA-D's films, so that nobody's own sound is given
-LETTER, MARGIN = 0.062, 0.8  # s: a letter of a line, and before and after it, of which a drawn film's length is made
+STRANGER = 'cremad_1002'  # the voice of CREMA-D's films, so that no film is dubbed with its own speaker
+LETTER, MARGIN = 0.062, 0.8  # s a letter of a line, and s added, for the length of a drawn film
 SIDE = 256  # pixels
 
 
 @dataclass(frozen=True)
 class Stimulus:
-  """One clip of a test set. `scene`: the mood of a drawn film; `film`: a real one, of `person`; without either, words
+  """One clip of a test set. `scene`: the mood of a drawn film; `film`: a real one, of `person`; without either, text
   alone. `given`: the file that the voice is made of, if not the speaker's reference."""
 
   key: str
@@ -29,17 +29,17 @@ class Stimulus:
   speaker: str
   scene: str = ''
   film: Path | None = None
-  seed: int = 0  # who is drawn
+  seed: int = 0  # of the drawn face
   person: str = ''
   given: Path | None = None
 
   @property
   def seconds(self) -> float:
-    """Of a drawn film, a whole number of its frames."""
+    """Length of a drawn film, a whole number of frames."""
     return round((LETTER * len(self.text) + MARGIN) * LIP_RATE) / LIP_RATE
 
   def clip(self, folder: Path) -> Clip | None:
-    """Its silent pictures; what has to be drawn is drawn once, into `folder`."""
+    """Silent clip of the stimulus, None for text alone; films are drawn once, into `folder`."""
     from dubber_jax.demo.cartoon import draw_cartoon
     from dubber_jax.media.video import read_frames, write_silent_clip
     from dubber_jax.storage.hashing import content_key
@@ -47,7 +47,7 @@ class Stimulus:
     path = self.film
     if self.scene:
       drawn = content_key(self.scene, self.text, self.seconds, SIDE, self.seed)[:16]
-      path = folder / f'{drawn}.mp4'  # says nothing of the mood
+      path = folder / f'{drawn}.mp4'  # the name must not reveal the mood
       if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         frames = draw_cartoon(self.scene, self.text, self.seconds, SIDE, self.seed)
@@ -59,10 +59,10 @@ class Stimulus:
 
 
 def read_lines(path: str | Path, speakers: Sequence[str] = ACTORS) -> list[Stimulus]:
-  """Lines of a JSON-lines file (text, emotion, and scene where one is to be drawn), each in one of the voices.
+  """Stimuli of a JSON-lines file (text, emotion, and scene where one is to be drawn), each in one of the voices.
 
-  Lines take voices in turn by twos, since every second one has a scene: each voice has as many lines of each emotion,
-  with and without. Raises BadInput for a row that cannot be read.
+  Voices alternate every two lines, since every second line has a scene: each voice has as many lines of each emotion,
+  with and without a scene. Raises BadInput for a row that cannot be read.
   """
   found = []
   for number, row in enumerate(Path(path).read_text(encoding='utf-8').splitlines()):
@@ -77,7 +77,7 @@ def read_lines(path: str | Path, speakers: Sequence[str] = ACTORS) -> list[Stimu
 
 
 def read_films(speaker: str = STRANGER) -> list[Stimulus]:
-  """The films of CREMA-D, dubbed by somebody else."""
+  """The films of CREMA-D, dubbed in the voice of another speaker."""
   from data_pipelines.recordings import read_recordings
 
   films = [r for r in read_recordings('cremad') if r.has_video]
@@ -85,9 +85,9 @@ def read_films(speaker: str = STRANGER) -> list[Stimulus]:
 
 
 def read_grid(setting: str) -> list[Stimulus]:
-  """GRID's films of a dubbing setting, dubbed in the voice of who is seen: '2.0', of the speaker that the actor learned
-  from, films that it did not; '3.0', of a stranger. Voices are made of another recording; in '1.0' of the film's own
-  sound, which flatters, of the films of 3.0."""
+  """GRID's films of a dubbing setting, dubbed in the voice of the person seen: '2.0', held-out films of the training
+  speaker; '3.0', films of an unseen speaker. Voices are made of another recording; '1.0' has the films of 3.0 and
+  makes voices of the films' own sound, which is too favorable."""
   from dubber_jax.evaluation.benchmark.speakers import DAMAGED, recordings, reference
 
   speaker, split = ('s1', 'test') if setting == '2.0' else ('s4', 'test_unseen')
@@ -107,14 +107,14 @@ def read_grid(setting: str) -> list[Stimulus]:
 
 
 def balanced(lines: Sequence[Stimulus], every: int) -> list[Stimulus]:
-  """One of `every` (2 or 4) lines of `read_lines`, with as many of each emotion, and of each voice with and without a
-  face, as before."""
+  """Every second or fourth line of `read_lines` (`every`: 2 or 4), balanced over emotions, and over voices with and
+  without a face."""
   count = len(lines) // every
   return [lines[every * i + (i + i // 4) % every] for i in range(count)]
 
 
 def spread(stimuli: Sequence[Stimulus], limit: int | None) -> list[Stimulus]:
-  """At most `limit` of them, evenly spread over their order."""
+  """At most `limit` stimuli, evenly spaced."""
   if limit is None or limit >= len(stimuli):
     return list(stimuli)
   return [stimuli[int((i + 0.5) * len(stimuli) / limit)] for i in range(limit)]

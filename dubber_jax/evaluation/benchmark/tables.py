@@ -1,8 +1,8 @@
-"""Reports of benchmarks: what was measured as Markdown for people, as JSON for programs, with a picture.
+"""Reports of benchmarks: Markdown tables for people, the same as JSON for programs, and a plot.
 
 The writers take plain rows and measure nothing. Their JSON is what `docs/results/benchmarks/` holds: `gains.json` with
-METRIC_gain for each headline gain, `ablations.json` with `rows`; every figure is {mean, low, high, ...}, null where it
-is not known. `compare` tells two such files apart.
+METRIC_gain for each headline gain, `ablations.json` with `rows`; every value is {mean, low, high, ...}, null where not
+known. `compare` compares two such files.
 """
 
 import json
@@ -17,12 +17,12 @@ from dubber_jax.evaluation.benchmark.plots import draw_ablations, draw_gains
 from dubber_jax.evaluation.bootstrap import Gain, Interval, RankCorrelation
 from dubber_jax.storage.atomic import complete_file
 
-NAMING = ('metric', 'of', 'over', 'number', 'name')  # by these a row is known in another report
+NAMING = ('metric', 'of', 'over', 'number', 'name')  # keys that identify a row across reports
 
 
 @dataclass(frozen=True)
 class Comparison:
-  """A gain in `metric` (as emotion_accuracy) of arm `of` over arm `over`, with the target that was set before."""
+  """A gain in `metric` (as emotion_accuracy) of system `of` over system `over`, with the target set beforehand."""
 
   metric: str
   of: str
@@ -32,7 +32,7 @@ class Comparison:
 
   @property
   def verdict(self) -> str:
-    """How it stands to the target, no better than the interval allows."""
+    """The gain against the target, as far as the interval allows."""
     if self.target is None:
       return ''
     if self.gain.low >= self.target:
@@ -44,7 +44,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Ablation:
-  """A row: what is left out, each metric's figure, its change against the full model, and the published change."""
+  """A row of an ablation: what is left out, each metric, its change from the full model, and the published change."""
 
   number: int
   left_out: str
@@ -55,13 +55,13 @@ class Ablation:
 
 @dataclass(frozen=True)
 class More:
-  """What else stands in a report: {heading: rows}, and {heading: a picture or page in its folder}."""
+  """Further parts of a report: tables {heading: rows}, and pictures {heading: a picture or page in its folder}."""
 
   tables: Mapping[str, Sequence[Mapping]] = field(default_factory=dict)
   pictures: Mapping[str, str] = field(default_factory=dict)
 
   def text(self) -> str:
-    parts = [f'## {heading}\n\n{table(_spoken(rows))}' for heading, rows in self.tables.items()]
+    parts = [f'## {heading}\n\n{table(_with_headings(rows))}' for heading, rows in self.tables.items()]
     for heading, name in self.pictures.items():
       parts.append(f'![{heading}]({name})' if name.endswith('.png') else f'[{heading}]({name})')
     return '\n\n'.join(parts)
@@ -80,19 +80,20 @@ def write_gains(
   facts: Mapping[str, str],
   more: More = NO_MORE,
 ) -> None:
-  """Writes gains.md, gains.json and gains.png. headline: the arms (of, over) whose gains are METRIC_gain in the JSON.
+  """Writes gains.md, gains.json and gains.png. headline: the systems (of, over) whose gains are METRIC_gain in the
+  JSON.
 
-  facts: what a reader has to know, as commit, seeds, machine. Raises BadInput where the headline was not compared.
+  facts: provenance, as commit, seeds, machine. Raises BadInput where the headline was not compared.
   """
   first = {c.metric: c for c in comparisons if (c.of, c.over) == headline}
   if not first:
-    raise BadInput(f'nothing compares {headline[0]} with {headline[1]}, which is the headline')
+    raise BadInput(f'no comparison of {headline[0]} with {headline[1]}, which is the headline')
   rows = [
     {
-      'metric': _words(c.metric),
+      'metric': _readable(c.metric),
       'gain of': f'{c.of} over {c.over}',
       'gain (95 % interval)': c.gain,
-      'smallest that could be shown': c.gain.smallest,
+      'minimum detectable': c.gain.smallest,
       'target': c.target,
       '': c.verdict,
     }
@@ -100,13 +101,13 @@ def write_gains(
   ]
   data = {f'{metric}_gain': _compared(c) for metric, c in first.items()}
   data['comparisons'] = [{'metric': c.metric, 'of': c.of, 'over': c.over, **_compared(c)} for c in comparisons]
-  text = table(rows, {'smallest that could be shown': '{:.1%}', 'target': '{:+.1%}'})
+  text = table(rows, {'minimum detectable': '{:.1%}', 'target': '{:+.1%}'})
   pictures = {'gains with their 95 % intervals': 'gains.png', **more.pictures}
   _write(folder, 'gains', 'Gains', text, data, facts, More(more.tables, pictures))
   shown = {}
   for c in comparisons:
-    shown.setdefault(_words(c.metric), []).append((f'{c.of} over {c.over}', c.gain))
-  draw_gains(Path(folder) / 'gains.png', shown, {_words(c.metric): c.target for c in first.values() if c.target})
+    shown.setdefault(_readable(c.metric), []).append((f'{c.of} over {c.over}', c.gain))
+  draw_gains(Path(folder) / 'gains.png', shown, {_readable(c.metric): c.target for c in first.values() if c.target})
 
 
 def write_ablations(
@@ -117,20 +118,20 @@ def write_ablations(
   facts: Mapping[str, str],
   more: More = NO_MORE,
 ) -> None:
-  """Writes ablations.md, ablations.json and ablations.png. full: the figures of the model with nothing left out."""
+  """Writes ablations.md, ablations.json and ablations.png. full: the metrics of the model with nothing left out."""
   metrics = list(full)
-  lines = [{'': '', 'left out': 'nothing', **{_words(m): full[m] for m in metrics}}]
+  lines = [{'': '', 'left out': 'nothing', **{_readable(m): full[m] for m in metrics}}]
   for row in rows:
     lines.append({'': row.number, 'left out': row.left_out})
     for m in metrics:
-      lines[-1] |= {_words(m): row.figures.get(m), f'change of {_words(m)}': row.changes.get(m)}
+      lines[-1] |= {_readable(m): row.figures.get(m), f'change of {_readable(m)}': row.changes.get(m)}
       if any(m in other.published for other in rows):
-        lines[-1][f'published change of {_words(m)}'] = row.published.get(m)
-  text = table(lines, {f'published change of {_words(m)}': '{:+.1%}' for m in metrics})
+        lines[-1][f'published change of {_readable(m)}'] = row.published.get(m)
+  text = table(lines, {f'published change of {_readable(m)}': '{:+.1%}' for m in metrics})
   for metric, rank in ranks.items():
     text += (
-      f'\n\nRank correlation of {_words(metric)} with the published rows: {rank.show()}; '
-      f'a random order agrees as well in {rank.chance:.1%} of cases.'
+      f'\n\nRank correlation of {_readable(metric)} with the published rows: {rank.show()}; '
+      f'p = {rank.chance:.3f} by permutation.'
     )
   data = {
     'full': {m: figure.row() for m, figure in full.items()},
@@ -156,8 +157,8 @@ def write_ablations(
     draw_ablations(
       Path(folder) / 'ablations.png',
       names,
-      {_words(m): [row.changes[m] for row in rows] for m in shown},
-      {_words(m): [row.published.get(m) for row in rows] for m in shown},
+      {_readable(m): [row.changes[m] for row in rows] for m in shown},
+      {_readable(m): [row.published.get(m) for row in rows] for m in shown},
     )
   _write(folder, 'ablations', 'Ablations', text, data, facts, more)
 
@@ -165,12 +166,12 @@ def write_ablations(
 def write_rows(
   folder: str | Path, name: str, title: str, rows: Sequence[Mapping], facts: Mapping[str, str], more: More = NO_MORE
 ) -> None:
-  """Writes NAME.md and NAME.json of any rows, as those of retrieval: values are figures, numbers or words."""
-  _write(folder, name, title, table(_spoken(rows)), {'rows': _plain(rows)}, facts, more)
+  """Writes NAME.md and NAME.json of any rows, as those of retrieval: values are intervals, numbers or text."""
+  _write(folder, name, title, table(_with_headings(rows)), {'rows': _plain(rows)}, facts, more)
 
 
-def _spoken(rows):
-  return [{_words(k): v for k, v in row.items()} for row in rows]
+def _with_headings(rows):
+  return [{_readable(k): v for k, v in row.items()} for row in rows]
 
 
 def _plain(rows):
@@ -178,7 +179,7 @@ def _plain(rows):
 
 
 def table(rows: Sequence[Mapping], forms: Mapping[str, str] = MappingProxyType({})) -> str:
-  """Markdown of rows of figures, numbers and words; columns in the order in which they first come. '' of no rows."""
+  """Markdown table of rows of intervals, numbers and text; columns in the order of first use. '' for no rows."""
   if not rows:
     return ''
   columns = list(dict.fromkeys(column for row in rows for column in row))
@@ -198,11 +199,12 @@ def _cell(value, form) -> str:
 
 
 def compare(first: str | Path, second: str | Path) -> list[dict]:
-  """Every figure that two JSON reports share: rows of 'figure', 'first', 'second', 'difference' and 'verdict'.
+  """Differences of all values that two JSON reports share: rows of 'figure', 'first', 'second', 'difference',
+  'verdict'.
 
-  The difference's interval is put together from those of the two (Zou and Donner 2008) as though they were independent:
-  of runs on the same clips, `paired` tells smaller differences.
-  Raises BadInput for files that cannot be read or share no figure.
+  The difference's interval is combined from those of the two (Zou and Donner 2008) as if they were independent: for
+  runs on the same clips, `paired` detects smaller differences.
+  Raises BadInput for files that cannot be read or share no value.
   """
   a, b = (dict(_figures(_read(path))) for path in (first, second))
   shared = [name for name in a if name in b]
@@ -214,9 +216,9 @@ def compare(first: str | Path, second: str | Path) -> list[dict]:
     difference = y.value - x.value
     reach = math.hypot(*(y.high - y.value, x.value - x.low) if difference < 0 else (x.high - x.value, y.value - y.low))
     if math.isnan(reach):
-      verdict = 'not known: no interval'
+      verdict = 'unknown: no interval'
     elif abs(difference) <= reach:
-      verdict = 'cannot be told apart'
+      verdict = 'no significant difference'
     else:
       verdict = 'the second is higher' if difference > 0 else 'the second is lower'
     rows.append({'figure': name, 'first': x, 'second': y, 'difference': difference, 'verdict': verdict})
@@ -224,7 +226,7 @@ def compare(first: str | Path, second: str | Path) -> list[dict]:
 
 
 def _figures(value, path=''):
-  """(path, Interval) of every {mean, low, high} in nested JSON; items of a list go by their names, else their place."""
+  """(path, Interval) of every {mean, low, high} in nested JSON; list items are identified by NAMING, else by index."""
   if isinstance(value, dict):
     if {'mean', 'low', 'high'} <= set(value):
       numbers = (math.nan if value[part] is None else float(value[part]) for part in ('mean', 'low', 'high'))
@@ -241,7 +243,7 @@ def _compared(c: Comparison) -> dict:
   return {**c.gain.row(), 'target': c.target, 'verdict': c.verdict}
 
 
-def _words(name: str) -> str:
+def _readable(name: str) -> str:
   return name.replace('_', ' ')
 
 
@@ -255,8 +257,8 @@ def _read(path):
 def _write(folder, name, title, text, data, facts, more=NO_MORE):
   folder = Path(folder)
   folder.mkdir(parents=True, exist_ok=True)
-  said = '\n'.join(f'- {key}: {value}' for key, value in facts.items())
-  parts = [f'# {title}', text, said, more.text(), f'The same for programs: `{name}.json`.']
+  provenance = '\n'.join(f'- {key}: {value}' for key, value in facts.items())
+  parts = [f'# {title}', text, provenance, more.text(), f'The same for programs: `{name}.json`.']
   with complete_file(folder / f'{name}.md', overwrite=True) as beside:
     beside.write_text('\n\n'.join(filter(None, parts)) + '\n', encoding='utf-8')
   report = json.dumps({**data, **more.data(), 'facts': dict(facts)}, indent=1, ensure_ascii=False, allow_nan=False)

@@ -1,33 +1,24 @@
-"""How far listeners agree: Krippendorff's alpha (Computing Krippendorff's Alpha-Reliability, 2011)."""
+"""Inter-rater agreement: Krippendorff's alpha (Computing Krippendorff's Alpha-Reliability, 2011)."""
 
 import math
 
 import numpy as np
 
+from dubber_jax.errors import BadInput
 
-def krippendorff(ratings: np.ndarray, level: str = 'ordinal') -> float:
-  """ratings (units, raters), nan where one did not rate -> 1 agreed, 0 as by chance, below 0 opposed.
 
-  level: how far apart two values are: 'nominal', 'ordinal' (by how many ratings lie between) or 'interval'.
-  nan where no unit was rated twice, and where all gave the same value to everything: there is nothing to agree on.
+def krippendorff_alpha(ratings: np.ndarray, level: str = 'ordinal') -> float:
+  """Alpha of ratings (units, raters), nan where missing: 1 agreed, 0 as by chance, below 0 opposed.
+
+  level: of measurement, 'nominal', 'ordinal' or 'interval'. nan where no unit was rated twice, and where all ratings
+  are the same value, of which the package knows no alpha. Raises BadInput where the extra `eval` is missing.
   """
+  try:
+    from krippendorff import alpha
+  except ImportError as e:
+    raise BadInput('Krippendorff\'s alpha needs the package krippendorff: pip install "dubber_jax[eval]"') from e
   ratings = np.asarray(ratings, float)
   ratings = ratings[(~np.isnan(ratings)).sum(1) > 1]
-  values = np.unique(ratings[~np.isnan(ratings)])
-  if len(values) < 2:
+  if len(np.unique(ratings[~np.isnan(ratings)])) < 2:
     return math.nan
-  counts = (ratings[:, :, None] == values).sum(1)  # (units, values): how many raters gave each
-  pairs = 1 / (counts.sum(1) - 1)
-  observed = (counts * pairs[:, None]).T @ counts - np.diag(pairs @ counts)
-  often = observed.sum(1)
-  expected = np.outer(often, often) - np.diag(often)
-  apart = np.square(_distances(values, often, level))
-  return float(1 - (often.sum() - 1) * (observed * apart).sum() / (expected * apart).sum())
-
-
-def _distances(values, often, level):
-  if level == 'nominal':
-    return 1.0 - np.eye(len(values))
-  if level == 'ordinal':
-    values = np.cumsum(often) - often / 2
-  return np.subtract.outer(values, values)
+  return float(alpha(reliability_data=ratings.T, level_of_measurement=level))

@@ -1,13 +1,12 @@
-"""A listening test: one static page on which people rate systems without knowing which they hear.
+"""Listening test: one static HTML page on which people rate systems blind.
 
-Three sections: how natural a sound is and how well it fits the emotion asked for (both 1 to 5, ITU-T P.800's
-absolute category rating), and which of two one would rather hear in the film. The page works from a file, draws each
-listener's lines and order from the listener's own number, keeps the answers in the browser as they come and hands them
-over as JSON in the end. Which sound is of which system stands in the key, a file of its own.
-`listening_scores.py` makes a table of answers and key.
+Three sections: naturalness, and how well a sound fits the intended emotion (both 1 to 5, absolute category rating of
+ITU-T P.800), and preference between two systems. The page works from a file, draws each listener's lines and order from
+the listener's number, stores answers in the browser as they are given, and exports them as JSON. Which sound is of
+which system is in the key, a separate file. `scores.py` makes a table of answers and key.
 
-Attention checks are rows of beeps in place of speech, to be answered by their number, or in a comparison by choosing
-them: who is not listening cannot pass them. Their answers are in the key too.
+Attention checks are rows of beeps in place of speech, to be answered by their number or, in a comparison, by choosing
+them. Their answers are in the key too.
 """
 
 import base64
@@ -27,13 +26,13 @@ from dubber_jax.types import EMOTIONS, SAMPLE_RATE
 
 SECTIONS = ('naturalness', 'emotion', 'preference')
 SOUNDS = ('.wav', '.flac', '.mp3', '.opus', '.ogg', '.m4a')
-BEEPS = 5  # of one check at most: as many as there are ratings
-LINES = 12  # a listener hears unless told otherwise
+BEEPS = 5  # of one check at most: the number of ratings
+LINES = 12  # per listener, by default
 
 
 @dataclass(frozen=True)
 class Item:
-  """One line as each system speaks it: files by the system's name. `emotion` is what was asked for."""
+  """One line by each system: files by the system's name. `emotion`: the intended one."""
 
   text: str
   emotion: str
@@ -41,11 +40,11 @@ class Item:
 
 
 def read_items(source: str | Path) -> list[Item]:
-  """From a JSON list of {"text", "emotion", "sounds": {system: file}}, its files beside it unless absolute; or from a
-  folder that holds a folder of sounds a system and `lines.jsonl`, a row {"text", "emotion"} a line: its sound is
+  """Items from a JSON list of {"text", "emotion", "sounds": {system: file}}, its files beside it unless absolute; or
+  from a folder that holds a folder of sounds a system and `lines.jsonl`, a row {"text", "emotion"} a line: its sound is
   SYSTEM/NAME, where NAME is the row's "name" or its number as `dubber speak --lines` writes it (001 is the first).
 
-  Raises BadInput where a row cannot be read or a line lacks the sound of a system: each has to speak every line.
+  Raises BadInput where a row cannot be read or a line lacks the sound of a system: each must have every line.
   """
   source = Path(source)
   if source.is_dir():
@@ -58,12 +57,12 @@ def read_items(source: str | Path) -> list[Item]:
     listing, rows = source, list(enumerate(_read_rows(source), 1))
   items = [_item(row, f'{listing}, line {n}', listing.parent) for n, row in rows]
   if not items:
-    raise BadInput(f'{listing} holds no lines: there is nothing to listen to')
+    raise BadInput(f'{listing} has no lines: there is nothing to rate')
   systems = list(dict.fromkeys(system for item in items for system in item.sounds))
   for number, item in enumerate(items, 1):
     missing = [system for system in systems if system not in item.sounds]
     if missing:
-      raise BadInput(f'{source}: line {number} has no sound of {", ".join(missing)}: each system speaks every line')
+      raise BadInput(f'{source}: line {number} has no sound of {", ".join(missing)}: each system must have every line')
   return items
 
 
@@ -90,7 +89,7 @@ def _sounds_of(folder: Path, name: str) -> dict[str, str]:
 def _item(row, where, folder) -> Item:
   text, emotion, sounds = row.get('text'), row.get('emotion'), row.get('sounds')
   if not isinstance(text, str) or not text.strip():
-    raise BadInput(f'{where}: has no "text": give the words that are spoken')
+    raise BadInput(f'{where}: has no "text": give the words of the line')
   if emotion not in EMOTIONS:
     raise BadInput(f'{where}: emotion {emotion!r} is none of {", ".join(EMOTIONS)}')
   if not isinstance(sounds, dict) or not sounds:
@@ -115,8 +114,8 @@ def write_test(
 ) -> Path:
   """Writes the page `out` (html) and the key, OUT.key.json unless named; returns the path of the key.
 
-  lines: how many each listener hears of each system. beside: sounds as files in a folder of the page's name, not in
-  the page itself. All sounds are brought to the same loudness, and to 22,050 Hz, mono. A preference takes two systems.
+  lines: number of lines of each system per listener. beside: sounds as files in a folder of the page's name, not
+  embedded. All sounds are normalized to the same loudness and to 22,050 Hz, mono. A preference needs two systems.
   Raises BadInput where a sound cannot be read or a file cannot be written.
   """
   out = Path(out)
@@ -129,7 +128,7 @@ def write_test(
   systems = list(items[0].sounds)
   sections = [name for name in SECTIONS if name in sections and (name != 'preference' or len(systems) > 1)]
   if not sections:
-    raise BadInput(f'only {systems[0]} is there: a preference takes two systems')
+    raise BadInput(f'there is only {systems[0]}: a preference needs two systems')
   for path in (out, key):
     check_output(path, overwrite)
 
@@ -180,7 +179,7 @@ def write_test(
 
 
 def _names(test: str, count: int) -> Iterator[str]:
-  """Names of sounds in an order that says nothing of what they are."""
+  """Names of sounds in a random order, so that they do not reveal the system."""
   return (f's{number:04d}' for number in np.random.default_rng(int(test, 16)).permutation(count))
 
 
@@ -189,7 +188,7 @@ def _leveled(wave: np.ndarray) -> bytes:
 
 
 def beeps(count: int) -> np.ndarray:
-  """So many beeps of 0.13 s, far enough apart to be counted: (S,) at 22,050 Hz."""
+  """An attention check: so many beeps of 0.13 s, 0.22 s apart: (S,) at 22,050 Hz."""
   time = np.arange(int(0.13 * SAMPLE_RATE)) / SAMPLE_RATE
   beep = 0.3 * np.sin(2 * np.pi * 620 * time) * np.sin(np.pi * time / time[-1]) ** 0.5
   gap = np.zeros(int(0.22 * SAMPLE_RATE))
@@ -201,7 +200,7 @@ def _address(data: bytes) -> str:
 
 
 def _in_script(value) -> str:
-  """JSON that cannot end the script element it stands in."""
+  """JSON that cannot close the script element around it."""
   return json.dumps(value, ensure_ascii=False).replace('<', '\\u003c')
 
 

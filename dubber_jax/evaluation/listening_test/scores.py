@@ -1,5 +1,6 @@
-"""Answers of a listening test and its key -> a table: what listeners gave each system, how sure that is, and how far
-they agree. The intervals allow for other lines and for other listeners (`intervals.py`).
+"""Scores of a listening test from its answers and key: opinion scores, gains, preferences, inter-rater agreement.
+
+The 95 % intervals allow for other lines and for other listeners (`bootstrap.py`).
 """
 
 import itertools
@@ -14,18 +15,18 @@ import numpy as np
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.benchmark.tables import table
 from dubber_jax.evaluation.bootstrap import Gain, Interval, crossed, interval, paired
-from dubber_jax.evaluation.listening_test.krippendorff import krippendorff
+from dubber_jax.evaluation.listening_test.krippendorff import krippendorff_alpha
 from dubber_jax.evaluation.listening_test.page import SECTIONS
 from dubber_jax.storage.atomic import check_output, complete_file
 
-PASSED = 0.8  # of the attention checks: one slip in five is human
+PASSED = 0.8  # share of the attention checks, so that one slip in five is allowed
 RATED = SECTIONS[:2]
 SAME = 'same'
 
 
 @dataclass(frozen=True)
 class Listener:
-  """checks, failed: of the attention checks. answers: all others, as the page wrote them."""
+  """One person's answers. checks, failed: numbers of attention checks; answers: all others, as the page wrote them."""
 
   name: str
   checks: int
@@ -39,8 +40,9 @@ class Listener:
 
 @dataclass(frozen=True)
 class Scores:
-  """ratings: of each section that was rated, {system: mean}. gains: {section: {(a, b): of b over a}}. preferred:
-  {(a, b): how often b was chosen over a}, no difference counting half. agreement: Krippendorff's alpha a section."""
+  """Results of a listening test. ratings: {section: {system: mean opinion score}}; counts: the numbers of ratings;
+  gains: {section: {(a, b): gain of b over a}}; preferred: {(a, b): share of choices of b over a}, where no preference
+  counts as half; agreement: {section: Krippendorff's alpha}."""
 
   title: str
   listeners: tuple[Listener, ...]
@@ -56,7 +58,7 @@ class Scores:
 
 
 def find_key(answers: Sequence[str | Path]) -> Path:
-  """The key that lies beside the answers. Raises BadInput where there is none, or more than one that fits."""
+  """Path of the key beside the answers. Raises BadInput where there is none, or more than one that fits."""
   test = _read(answers[0]).get('test')
   found = [
     path
@@ -70,8 +72,11 @@ def find_key(answers: Sequence[str | Path]) -> Path:
 
 
 def score(answers: Sequence[str | Path], key: str | Path) -> Scores:
-  """Raises BadInput for answers that cannot be read or are of another test, for one listener twice, and where nobody
-  passed the attention checks."""
+  """Scores over the listeners who passed the attention checks.
+
+  Raises BadInput for answers that cannot be read or are of another test, for one listener twice, and where nobody
+  passed the attention checks.
+  """
   known = _read(key)
   if not {'test', 'systems', 'samples', 'checks', 'lines', 'sections'} <= set(known):
     raise BadInput(f'{key} is no key of a listening test: it was written beside the page')
@@ -79,10 +84,10 @@ def score(answers: Sequence[str | Path], key: str | Path) -> Scores:
   names = [one.name for one in listeners]
   twice = {name for name in names if names.count(name) > 1}
   if twice:
-    raise BadInput(f'answers of listener {min(twice)} were given twice: keep the fuller file')
+    raise BadInput(f'two files hold answers of listener {min(twice)}: keep the fuller one')
   kept = [one for one in listeners if one.attentive]
   if not kept:
-    raise BadInput(f'none of {len(listeners)} listeners passed the attention checks: there is nothing to count')
+    raise BadInput(f'none of {len(listeners)} listeners passed the attention checks: there is nothing to score')
 
   systems = known['systems']
   pairs = list(itertools.combinations(systems, 2))
@@ -111,9 +116,9 @@ def _read(path) -> dict:
   try:
     value = json.loads(Path(path).read_text(encoding='utf-8'))
   except (OSError, ValueError) as e:
-    raise BadInput(f'{path} cannot be read as JSON ({e}): give a file that the page or its making wrote') from e
+    raise BadInput(f'{path} cannot be read as JSON ({e}): give a file written by the page or beside it') from e
   if not isinstance(value, dict):
-    raise BadInput(f'{path} holds no object: give a file that the page or its making wrote')
+    raise BadInput(f'{path} holds no object: give a file written by the page or beside it')
   return value
 
 
@@ -127,17 +132,17 @@ def _listener(path, known) -> Listener:
     strange = [sound for sound in sounds if sound not in known['samples'] and sound not in known['checks']]
     options = (*sounds, SAME) if answer.get('section') == 'preference' else (1, 2, 3, 4, 5)
     if strange or not sounds or (value is not None and value not in options):
-      raise BadInput(f'{path}: an answer of {value!r} to {list(sounds)} cannot be: the file was changed')
+      raise BadInput(f'{path}: {value!r} is no possible answer to {list(sounds)}: the file was changed')
     check = [sound for sound in sounds if sound in known['checks']]
     if check:
       right.append(value == (check[0] if len(sounds) > 1 else known['checks'][check[0]]))
-    elif value is not None:  # null: the sound could not be played
+    elif value is not None:  # null where the sound could not be played
       answers.append(answer)
   return Listener(str(record.get('listener', Path(path).stem)), len(right), right.count(False), tuple(answers))
 
 
 def _ratings(listeners, section, known) -> np.ndarray:
-  """(systems, lines, listeners), nan where one did not rate."""
+  """Ratings (systems, lines, listeners), nan where missing."""
   values = np.full((len(known['systems']), len(known['lines']), len(listeners)), np.nan)
   for place, one in enumerate(listeners):
     for answer in one.answers:
@@ -148,7 +153,7 @@ def _ratings(listeners, section, known) -> np.ndarray:
 
 
 def _choices(listeners, pair, known) -> np.ndarray:
-  """(lines, listeners): 1 where the pair's second was chosen, 0 the first, 0.5 neither, nan not asked."""
+  """Preferences (lines, listeners): 1 for the pair's second, 0 for the first, 0.5 for neither, nan where missing."""
   values = np.full((len(known['lines']), len(listeners)), np.nan)
   for place, one in enumerate(listeners):
     for answer in one.answers:
@@ -165,12 +170,12 @@ def _in_both(a, b) -> bool:
 
 
 def _agreement(values, level) -> Interval:
-  """values (units, listeners)."""
+  """Krippendorff's alpha of values (units, listeners), with its interval over units."""
   units = values[(~np.isnan(values)).sum(1) > 1]
-  value = krippendorff(units, level)
+  value = krippendorff_alpha(units, level)
   if math.isnan(value):
     return Interval(value, math.nan, math.nan, len(units))
-  drawn = interval(lambda rows: krippendorff(rows, level), units, resamples=500)
+  drawn = interval(lambda rows: krippendorff_alpha(rows, level), units, resamples=500)
   return Interval(value, drawn.low, drawn.high, len(units))
 
 
@@ -189,9 +194,12 @@ def write_table(scores: Scores, out: str | Path, overwrite: bool = False) -> tup
 
 def markdown(scores: Scores) -> str:
   counted, came = len(scores.listeners) - len(scores.dropped), len(scores.listeners)
-  parts = [f'# {scores.title}', f'{counted} of {came} listeners are counted; 95 % intervals over lines and listeners.']
+  parts = [
+    f'# {scores.title}',
+    f'{counted} of {came} listeners passed the attention checks; 95 % intervals over lines and listeners.',
+  ]
   for one in scores.dropped:
-    failed = f'failed {one.failed} of {one.checks} attention checks' if one.checks else 'met no attention check'
+    failed = f'failed {one.failed} of {one.checks} attention checks' if one.checks else 'was given no attention check'
     parts.append(f'Listener {one.name} is left out: {failed}.')
   ratings, gains = scores.ratings, scores.gains
   systems = dict.fromkeys(system for rows in ratings.values() for system in rows)
@@ -224,7 +232,7 @@ def markdown(scores: Scores) -> str:
   parts.append(
     table(
       [
-        {'agreement of listeners': _named(section), "Krippendorff's alpha": alpha, 'heard by two or more': alpha.clips}
+        {'inter-rater agreement': _named(section), "Krippendorff's alpha": alpha, 'rated by two or more': alpha.clips}
         for section, alpha in scores.agreement.items()
         if not math.isnan(alpha.value)
       ]
@@ -238,7 +246,7 @@ def _named(section: str) -> str:
 
 
 def summary(scores: Scores) -> dict:
-  """The same for a program; what is not known is null."""
+  """The scores as a JSON object; what is not known is null."""
   return {
     'title': scores.title,
     'listeners': len(scores.listeners) - len(scores.dropped),

@@ -1,9 +1,8 @@
-"""How a recording was spoken, in about a hundred numbers that know no words: functionals of frame-wise measures.
+"""Functionals of acoustic features over an utterance, in the spirit of eGeMAPS (Eyben et al. 2016): F0, level, spectral
+balance, cepstra, formants, harmonicity, rhythm, and their course from the first word to the last; about a hundred.
 
-In the spirit of eGeMAPS (Eyben et al. 2016): pitch, level, spectral balance, cepstra, formants, harmonicity, rhythm,
-and how they move from the first word to the last. The recording's own level, the silence at both ends and what lies
-50 dB below the voice are taken out first, so that neither a gain nor a quiet room is heard; nothing above 8 kHz is,
-since sound made from mels ends there.
+The recording's level, the silence at both ends and the room below the speech (ROOM dB) are removed first, so that
+neither gain nor background counts; nor does anything above 8 kHz, where sound synthesized from mels ends.
 """
 
 import functools
@@ -19,10 +18,10 @@ from dubber_jax.types import HOP, SAMPLE_RATE
 
 WINDOW = 1024  # samples at 22,050 Hz: 46 ms, every 11.6 ms; the FFT's size too
 FRAME = HOP / SAMPLE_RATE  # s
-PAUSE = 30.0  # dB below the loudest twentieth of the frames: what is quieter is a pause
-ROOM = 50.0  # dB below the long-term spectrum's top: what is quieter is floored
+PAUSE = 30.0  # dB below the loudest 5 % of the frames, under which a frame is a pause
+ROOM = 50.0  # dB below the maximum of the long-term spectrum, the floor
 SHORTEST = 0.3  # s
-SHORT_GAP = 3  # frames: a shorter gap ends no stretch of voice
+SHORT_GAP = 3  # frames; stretches of voice with a shorter gap are joined
 CEPSTRA = 10
 BANDS = 26
 ORDER = 12  # of linear prediction, for formants up to 5.5 kHz
@@ -37,23 +36,23 @@ def functionals(wave: np.ndarray, sample_rate: int) -> np.ndarray:
   """
   wave = np.asarray(wave, np.float32)
   if wave.ndim != 1 or len(wave) < SHORTEST * sample_rate:
-    raise BadInput(f'a sound of {wave.size / sample_rate:.2f} s is too short to judge: give {SHORTEST} s or more')
+    raise BadInput(f'a sound of {wave.size / sample_rate:.2f} s is too short to analyze: give {SHORTEST} s or more')
   if not np.isfinite(wave).all() or not np.any(wave):
-    raise BadInput('the sound is silent or damaged: there is no voice to judge')
+    raise BadInput('the sound is silent or damaged: there is no voice to analyze')
   return np.array(list(_measure(trim(resample(wave, sample_rate, SAMPLE_RATE))).values()), np.float32)
 
 
 @functools.cache
 def functional_names() -> tuple[str, ...]:
-  """What each number is."""
+  """Names of the functionals, in order."""
   return tuple(_measure(np.sin(np.arange(SAMPLE_RATE) * 0.05).astype(np.float32)))
 
 
 def trim(wave: np.ndarray) -> np.ndarray:
-  """(S,) at 22,050 Hz -> from its first loud frame to its last, scaled so that the loud ones have unit power."""
+  """(S,) at 22,050 Hz -> trimmed to its first and last loud frame, scaled to unit power of the loud frames."""
   energy = np.square(wave[: len(wave) // HOP * HOP].reshape(-1, HOP), dtype=np.float64).mean(1)
   loud = energy > np.percentile(energy, 95) * 10 ** (-PAUSE / 10)
-  steady = np.flatnonzero(np.convolve(loud, np.ones(3), 'same') >= 2)  # a click alone is not speech
+  steady = np.flatnonzero(np.convolve(loud, np.ones(3), 'same') >= 2)  # without single clicks
   first, last = (steady[0], steady[-1] + 1) if len(steady) else (0, len(energy))
   shortest = int(SHORTEST / FRAME)
   first = max(0, min(first, len(energy) - shortest))
@@ -62,7 +61,7 @@ def trim(wave: np.ndarray) -> np.ndarray:
 
 
 def _measure(wave) -> dict[str, float]:
-  """wave (S,) at 22,050 Hz, speech from end to end -> all functionals by name."""
+  """Trimmed wave (S,) at 22,050 Hz -> all functionals by name."""
   frames = np.lib.stride_tricks.sliding_window_view(np.pad(wave, WINDOW // 2), WINDOW)[HOP // 2 :: HOP]
   hertz = track_pitch(wave, SAMPLE_RATE, len(wave) // HOP)
   power = np.square(np.abs(np.fft.rfft(frames[: len(hertz)] * np.hanning(WINDOW))))
@@ -73,7 +72,7 @@ def _measure(wave) -> dict[str, float]:
   loud = level > np.percentile(level, 95) - PAUSE
   voiced = loud & (hertz > 0)
   semitones = np.zeros(len(level))
-  if voiced.sum() < 5:  # a whisper: everything loud stands for voice, at no pitch
+  if voiced.sum() < 5:  # whispered: all loud frames count as voiced, without F0
     voiced = loud
   else:
     semitones = np.interp(np.arange(len(level)), *_known(12 * np.log2(hertz.clip(PITCH_FLOOR) / PITCH_FLOOR), voiced))
@@ -96,7 +95,7 @@ def _spread(name, values):
 
 
 def _course(name, values):
-  """How the last third differs from the first, and the middle one from both."""
+  """Difference of the last third from the first, and of the middle one from their mean."""
   first, middle, last = (part.mean() for part in np.array_split(values, 3))
   return {f'{name} rise': last - first, f'{name} arch': middle - (first + last) / 2}
 
@@ -174,7 +173,7 @@ def _spectrum(power, loud, voiced):
 
 
 def _tilt(decibels):
-  """dB over the range's width, by least squares."""
+  """Spectral slope by least squares, in dB over the width of the range."""
   place = np.linspace(-0.5, 0.5, decibels.shape[1])
   return decibels @ place / (place @ place)
 
@@ -184,7 +183,7 @@ def _quality(power, semitones, voiced):
   hertz = PITCH_FLOOR * 2 ** (semitones[voiced] / 12)
   decibels = 10 * np.log10(power)
   first, second, third = (_peak(decibels, n * hertz) for n in (1, 2, 3))
-  # harmonics to noise by the autocorrelation at one period (Boersma 1993)
+  # harmonics-to-noise ratio by the autocorrelation at one period (Boersma 1993)
   window = np.square(np.abs(np.fft.rfft(np.hanning(WINDOW), 2 * WINDOW)))
   correlation = np.fft.irfft(power, WINDOW)
   correlation = correlation / correlation[:, :1]
@@ -215,14 +214,14 @@ def _quality(power, semitones, voiced):
 
 
 def _peak(decibels, hertz):
-  """The loudest bin within a quarter of the pitch around each frame's frequency (T,)."""
+  """Maximum over the three bins around each frame's frequency (T,)."""
   bins = (hertz[:, None] * WINDOW / SAMPLE_RATE + np.arange(-1, 2)).round().astype(int)
   return np.take_along_axis(decibels, bins.clip(0, decibels.shape[1] - 1), 1).max(1)
 
 
 def _formants(power):
-  """(T, 3) in octaves above 100 Hz: the lowest three poles of linear prediction that are narrow enough."""
-  half = WINDOW // 4 + 1  # the spectrum up to 5.5 kHz, as though the sound had been sampled at half the rate
+  """(T, 3) formants in octaves above 100 Hz: the lowest three LPC poles with a bandwidth below 700 Hz."""
+  half = WINDOW // 4 + 1  # the spectrum up to 5.5 kHz, as of half the sampling rate
   lift = np.square(np.abs(1 - 0.95 * np.exp(-2j * np.pi * np.arange(half) / (WINDOW // 2))))  # pre-emphasis
   correlation = np.fft.irfft(power[:, :half] * lift, WINDOW // 2)[:, : ORDER + 1]
   companion = np.zeros((len(power), ORDER, ORDER))
@@ -256,7 +255,7 @@ def _rhythm(level, loud, voiced):
 
 
 def _stretches(voiced):
-  """Lengths in frames of the stretches of voice and of the gaps between them."""
+  """Lengths in frames of voiced stretches and of the gaps between them."""
   edges = np.flatnonzero(np.diff(np.concatenate([[False], voiced, [False]]).astype(int))).reshape(-1, 2)
   joined = [list(edges[0])]
   for start, end in edges[1:]:

@@ -1,14 +1,13 @@
-"""Which emotion is heard in a voice: the judge of emotional accuracy.
+"""Emotion classifier of speech by acoustic functionals: the judge of emotion accuracy.
 
-A judge only: nothing that trains, directs or reviews may listen with it. It shares nothing with the director's ears:
-`perception/speech_emotion.py` is a convolutional network on mels of RAVDESS actors 01-10; this is a linear
-discriminant of functionals of pitch, spectrum and rhythm (`functionals.py`) of actors 11-18. It knows no words: taught
-one sentence, it hears nearly as well in another. `experiments/recipes/emotion_judge.py` trains it;
-docs/results/judges.md says what it can tell.
+A judge only: no training, directing or reviewing uses it. It shares nothing with the director's recognizer:
+`perception/speech_emotion.py` is a convolutional network on mels of RAVDESS actors 01-10; this is a linear discriminant
+of functionals (`egemaps.py`) of actors 11-18. It does not depend on the words: trained on one sentence, it classifies
+another nearly as well. `experiments/recipes/emotion_judge.py` trains it; docs/results/judges.md has its accuracy.
 
-The same numbers mean different things in a high and in a low voice, so it hears better beside neutral speech of the
-same voice. **Benchmarks give `neutral`**: the voice's neutral recordings, through the vocoder that the judged speech
-went through, the same for all arms. Without it, a second, weaker discriminant answers.
+The same functionals mean different things in a high and in a low voice, so it is more accurate relative to neutral
+speech of the same voice. **Benchmarks give `neutral`**: the voice's neutral recordings, through the vocoder that the
+judged speech went through, the same for all systems. Without it, a second, weaker discriminant is used.
 """
 
 import functools
@@ -25,13 +24,13 @@ from dubber_jax.storage.assets import ASSETS
 from dubber_jax.types import EMOTIONS
 
 SHIPPED = ASSETS / 'emotion_judge'
-JUDGED = EMOTIONS[:-1]  # nobody knows what 'others' sounds like
-FARTHEST = 4.0  # standard deviations: what lies farther off counts as this, since it was never heard in training
+JUDGED = EMOTIONS[:-1]  # 'others' has no recordings
+FARTHEST = 4.0  # standard deviations, to which features are clipped: training has none beyond
 
 
 @dataclass(frozen=True)
 class Discriminant:
-  """Logits of standardized features. mean, scale (D,); weights (D, E); bias (E,)."""
+  """Linear discriminant: logits of standardized features. mean, scale (D,); weights (D, E); bias (E,)."""
 
   mean: np.ndarray
   scale: np.ndarray
@@ -47,14 +46,15 @@ def standardize(features, mean, scale):
   return np.clip((features - mean) / scale, -FARTHEST, FARTHEST)
 
 
-def beside(heard: np.ndarray, neutral: np.ndarray) -> np.ndarray:
-  """Functionals (..., F) of speech and of its voice's neutral speech -> (..., 2F): as heard, and the difference."""
-  return np.concatenate([heard, heard - neutral], axis=-1)
+def beside(functionals: np.ndarray, neutral: np.ndarray) -> np.ndarray:
+  """Functionals (..., F) of speech and of its voice's neutral speech -> features (..., 2F): the former, and the
+  difference."""
+  return np.concatenate([functionals, functionals - neutral], axis=-1)
 
 
 @dataclass(frozen=True)
 class EmotionJudge:
-  """`digest` is the sha256 of its weights: say which judge it was beside its figures."""
+  """Emotion classifier. `digest`: sha256 of its weights, to be reported with its figures."""
 
   alone: Discriminant
   with_neutral: Discriminant
@@ -74,35 +74,35 @@ class EmotionJudge:
   def embedding(
     self, wave: np.ndarray, sample_rate: int, neutral: np.ndarray | Sequence[np.ndarray] | None = None
   ) -> np.ndarray:
-    """The same -> (7,) of unit norm. The cosine of two is their emotion similarity, 1 where both sound alike."""
+    """The same -> emotion embedding (7,) of unit norm. The cosine of two is their emotion similarity."""
     return direction(self._logits(wave, sample_rate, neutral)).astype(np.float32)
 
   def _logits(self, wave, sample_rate, neutral):
-    heard = functionals(wave, sample_rate)
+    features = functionals(wave, sample_rate)
     if neutral is None:
-      return self.alone.logits(heard)
+      return self.alone.logits(features)
     waves = [neutral] if isinstance(neutral, np.ndarray) and neutral.ndim == 1 else list(neutral)
     if not waves:
-      raise BadInput('no neutral speech was given: leave `neutral` out, or give one recording or more')
-    return self.with_neutral.logits(beside(heard, np.mean([functionals(w, sample_rate) for w in waves], axis=0)))
+      raise BadInput('`neutral` is empty: leave it out, or give one recording or more')
+    return self.with_neutral.logits(beside(features, np.mean([functionals(w, sample_rate) for w in waves], axis=0)))
 
 
 def direction(logits: np.ndarray) -> np.ndarray:
-  """(E,) -> of unit norm and mean 0, what an embedding is."""
-  centerd = logits - logits.mean()
-  return centerd / (np.linalg.norm(centerd) + 1e-9)
+  """Logits (E,) -> emotion embedding: zero mean, unit norm."""
+  centered = logits - logits.mean()
+  return centered / (np.linalg.norm(centered) + 1e-9)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-  odds = np.exp(logits - logits.max(-1, keepdims=True))
-  return odds / odds.sum(-1, keepdims=True)
+  exponentials = np.exp(logits - logits.max(-1, keepdims=True))
+  return exponentials / exponentials.sum(-1, keepdims=True)
 
 
 @functools.lru_cache(maxsize=2)
 def load_judge(path: str | Path | None = None) -> EmotionJudge:
-  """The judge that ships, or that of another folder.
+  """The shipped judge, or that of another folder.
 
-  Raises BadInput where a file is missing or not the one that was written, and where it knows other functionals.
+  Raises BadInput where a file is missing or was changed, and where it was trained on other functionals.
   """
   from dubber_jax.storage.checked_folder import check_files
   from dubber_jax.storage.weights import read_arrays
@@ -120,5 +120,5 @@ def load_judge(path: str | Path | None = None) -> EmotionJudge:
   except (OSError, KeyError, ValueError) as e:
     raise BadInput(f'{path} cannot be read as an emotion judge ({e}): copy the folder again') from e
   if tuple(settings['functionals']) != functional_names() or tuple(settings['emotions']) != JUDGED:
-    raise BadInput(f'{path} knows other measures or emotions than this version: train it again by its experiment')
+    raise BadInput(f'{path} was trained on other functionals or emotions than this version has: train it again')
   return judge

@@ -1,13 +1,12 @@
-"""Whether a mouth and a sound go together, and by how much the one is late: the judge of lip sync.
+"""Lip sync by an audio-visual embedding network, after SyncNet: the judge of confidence and offset.
 
-A judge only: nothing that trains, directs or reviews may look with it. It sees gray pixels around the mouth and learned
-what goes with them from GRID; the critic's opinion on timing is of lip landmarks, which this never asks for. A mouth is
-cut out by the face's box alone (OpenCV's Haar cascade), and how it looks at rest is taken out, so that what remains is
-how it moves.
+A judge only: no training, directing or reviewing uses it. It sees gray pixels around the mouth and was trained on GRID;
+the critic's score of AV sync is of lip landmarks, which this does not use. A mouth is cropped by the face's box alone
+(OpenCV's Haar cascade) and its mean over time is subtracted, so that motion remains.
 
-Two small networks give a vector for each of 25 moments a second, of pictures and of sound; their cosines, shifted
-against each other, say where both agree best (after SyncNet, Chung and Zisserman 2016, and its matching of many shifts,
-Chung et al. 2019). `experiments/recipes/lip_sync_judge.py` trains it; docs/results/judges.md says what it can tell.
+Two small networks embed 25 moments a second of pictures and of sound; the offset with the highest mean cosine is the
+best alignment (Chung and Zisserman 2016; matching of many shifts: Chung et al. 2019).
+`experiments/recipes/lip_sync_judge.py` trains it; docs/results/judges.md has its accuracy.
 """
 
 import functools
@@ -25,18 +24,18 @@ from dubber_jax.storage.assets import ASSETS
 from dubber_jax.types import LIP_RATE
 
 SHIPPED = ASSETS / 'lip_sync_judge'
-STORED, SEEN = 64, 48  # pixels: side of a mouth as it is cut out, and of what the network is shown of it
-PLACE, SHARE = (0.5, 0.8), 0.62  # center and side of the cut-out, in sides of the face's box
+STORED, SEEN = 64, 48  # pixels: sides of a mouth crop and of the network's input
+PLACE, SHARE = (0.5, 0.8), 0.62  # center and side of the crop, in sides of the face's box
 SOUND_RATE, BANDS, WINDOW = 16000, 40, 400  # Hz; mel bands; samples
-FINE = 4  # frames of sound for one of pictures: 10 ms each
-SHIFTS = 15  # frames of pictures by which sound is tried, both ways: 0.6 s
+FINE = 4  # sound frames (10 ms) per picture
+SHIFTS = 15  # largest offset in pictures, both ways: 0.6 s
 HIDDEN, WIDTH = 96, 64
-LENGTHS = (75, 150, 300, 600)  # frames of pictures that are compiled for; of longer films the beginning is judged
+LENGTHS = (75, 150, 300, 600)  # compiled lengths in pictures; of longer films the beginning is judged
 
 
 class LipSync(nn.Module):
-  """mouths (B, L, 48, 48), sound (B, 4 L, 40) -> unit vectors (B, L, 64) of each, weights (B, L) that add up to one,
-  and the sharpness by which cosines are multiplied."""
+  """Audio-visual embedding: mouths (B, L, 48, 48), sound (B, 4 L, 40) -> unit vectors (B, L, 64) of each, attention
+  weights (B, L), and the inverse temperature of the cosines."""
 
   @nn.compact
   def __call__(self, mouths, sound, train: bool = False):
@@ -49,7 +48,7 @@ class LipSync(nn.Module):
 
 
 class Mouths(nn.Module):
-  """(B, L, 48, 48) -> (B, L, 96)."""
+  """Visual encoder: (B, L, 48, 48) -> (B, L, 96)."""
 
   channels: tuple[int, ...] = (24, 48, 96)
 
@@ -67,7 +66,7 @@ class Mouths(nn.Module):
 
 
 class Sound(nn.Module):
-  """(B, 4 L, 40) -> (B, L, 96)."""
+  """Audio encoder: (B, 4 L, 40) -> (B, L, 96)."""
 
   @nn.compact
   def __call__(self, sound, train):
@@ -78,7 +77,7 @@ class Sound(nn.Module):
 
 
 class Course(nn.Module):
-  """(B, L, 96) -> the same, with three moments before and after."""
+  """Residual convolutions over time: (B, L, 96) -> the same, over three moments before and after."""
 
   @nn.compact
   def __call__(self, x, train):
@@ -93,8 +92,8 @@ def unit(x):
 
 
 def shifted(seen, heard, weight) -> jnp.ndarray:
-  """Vectors (B, L, D), weights (B, L) -> (B, 31) mean cosine of the pictures with sound from s frames later, s from -15
-  to 15, over the moments for which all of them are there."""
+  """Offset curve: vectors (B, L, D), weights (B, L) -> (B, 31) weighted mean cosine of pictures with sound s pictures
+  later, s from -15 to 15, over the moments that have all offsets."""
   length = seen.shape[1]
   inner = slice(SHIFTS, length - SHIFTS)
   weight = weight[:, inner] / weight[:, inner].sum(-1, keepdims=True)
@@ -104,11 +103,11 @@ def shifted(seen, heard, weight) -> jnp.ndarray:
 
 @dataclass(frozen=True)
 class Timing:
-  """What the judge says of a film's sound.
+  """Judgement of a film's sound.
 
-  agreement: log-probability that pictures and sound belong together as they are, and not shifted by 40 ms to 0.6 s.
-  offset: seconds by which the sound would have to come earlier to agree best; positive where it is late.
-  cosine: how well they agree as they are; best: where they agree best.
+  agreement: log-probability of the zero offset among all offsets, 40 ms to 0.6 s both ways.
+  offset: seconds by which the sound is late (positive) or early, at the highest cosine.
+  cosine: mean cosine at offset zero; best: at the best offset.
   """
 
   agreement: float
@@ -119,7 +118,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class LipSyncJudge:
-  """`digest` is the sha256 of its weights: say which judge it was beside its figures."""
+  """Lip-sync judge. `digest`: sha256 of its weights, to be reported with its figures."""
 
   params: dict
   digest: str = ''
@@ -130,10 +129,10 @@ class LipSyncJudge:
     return timing_of_curve(self.curve(mouths, wave, sample_rate), float(np.exp(self.params['sharpness'])))
 
   def curve(self, mouths: np.ndarray, wave: np.ndarray, sample_rate: int) -> np.ndarray:
-    """The same -> (4, 31) mean cosines. Row i, column j: sound later by (j - 15) / 25 + i / 100 s."""
+    """The same -> offset curves (4, 31): mean cosines, row i, column j of sound later by (j - 15) / 25 + i / 100 s."""
     length = min(len(mouths), LENGTHS[-1])
     if length < 2 * SHIFTS + 10:
-      raise BadInput(f'{length / LIP_RATE:.2f} s of pictures are too short to judge lip sync by: give 1.6 s or more')
+      raise BadInput(f'{length / LIP_RATE:.2f} s of pictures are too short to judge lip sync: give 1.6 s or more')
     features = leveled(log_mels(wave, sample_rate, length + 1))
     fixed = next(n for n in LENGTHS if n >= length)
     pictures = np.zeros((1, fixed, SEEN, SEEN), np.float32)
@@ -160,8 +159,8 @@ def _apply():
 
 
 def cut_out(frames: np.ndarray) -> np.ndarray:
-  """frames (L, H, W, 3) uint8 RGB at 25 a second -> (L, 64, 64) uint8 gray: the mouth of the largest face, from where
-  it is in the median of the film. Raises BadInput where no face is seen."""
+  """Mouth crops: frames (L, H, W, 3) uint8 RGB at 25 a second -> (L, 64, 64) uint8 gray, of the largest face at its
+  median place. Raises BadInput where no face is detected."""
   from dubber_jax.perception.extractors import import_or_explain, package_file
 
   cv2 = import_or_explain('cv2', 'judging lip sync')
@@ -173,7 +172,7 @@ def cut_out(frames: np.ndarray) -> np.ndarray:
     found = finder.detectMultiScale(gray, 1.1, 4, minSize=(least, least))
     boxes += [max(found, key=lambda box: box[2])] if len(found) else []
   if not boxes:
-    raise BadInput('no face was seen: lip sync can be judged only where one is')
+    raise BadInput('no face was detected: lip sync cannot be judged')
   x, y, side, _ = np.median(np.array(boxes, float), axis=0)
   scale = STORED / (SHARE * side)
   center = np.array([x + PLACE[0] * side, y + PLACE[1] * side])
@@ -185,25 +184,25 @@ def cut_out(frames: np.ndarray) -> np.ndarray:
 
 
 def middle(mouths: np.ndarray) -> np.ndarray:
-  """(L, 64, 64) uint8 -> (L, 48, 48) as the network sees them."""
+  """Mouth crops (L, 64, 64) uint8 -> network input (L, 48, 48)."""
   edge = (STORED - SEEN) // 2
   return relative(mouths[:, edge:-edge, edge:-edge].astype(np.float32))
 
 
 def relative(mouths: np.ndarray) -> np.ndarray:
-  """(L, ...) float32 less their mean over time, in units of how much they change."""
+  """(L, ...) float32, with the mean over time subtracted, divided by the standard deviation."""
   apart = mouths - mouths.mean(0)
   return apart / (apart.std() + 1.0)
 
 
 def log_mels(wave: np.ndarray, sample_rate: int, pictures: int) -> np.ndarray:
-  """(S,) float32 mono -> (4 * pictures, 40) log10 mels, 10 ms apart from the first picture on, silent where the wave
-  has ended. Raises BadInput for silence."""
+  """(S,) float32 mono -> log10 mels (4 * pictures, 40), every 10 ms from the first picture, padded with silence. Raises
+  BadInput for silence."""
   import librosa
 
   wave = np.asarray(wave, np.float32)
   if not np.isfinite(wave).all() or not np.any(wave):
-    raise BadInput('the sound is silent: nothing can be in time with it')
+    raise BadInput('the sound is silent: lip sync cannot be judged')
   if sample_rate != SOUND_RATE:
     wave = librosa.resample(wave, orig_sr=sample_rate, target_sr=SOUND_RATE, res_type='soxr_hq')
   count, step = FINE * pictures, SOUND_RATE // (FINE * LIP_RATE)
@@ -215,15 +214,15 @@ def log_mels(wave: np.ndarray, sample_rate: int, pictures: int) -> np.ndarray:
 
 
 def leveled(mel: np.ndarray) -> np.ndarray:
-  """(T, 40) log10 mels -> the same, 6 below the loudest at least, each band about its mean: no level is heard, and
-  little of microphone and voice."""
+  """(T, 40) log10 mels -> floored 6 below the maximum, with each band's mean subtracted, which removes the level and
+  most of microphone and voice."""
   mel = np.maximum(mel, mel.max() - 6.0)
   return (mel - mel.mean(0)).astype(np.float32)
 
 
 @functools.lru_cache(maxsize=2)
 def load_judge(path: str | Path | None = None) -> LipSyncJudge:
-  """The judge that ships, or another folder's. Raises BadInput where a file is missing or not as it was written."""
+  """The shipped judge, or another folder's. Raises BadInput where a file is missing or was changed."""
   from dubber_jax.storage.checked_folder import check_files
   from dubber_jax.storage.weights import read_arrays
 

