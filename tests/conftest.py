@@ -6,29 +6,34 @@ import jax
 import numpy as np
 import pytest
 
-from dubber_jax.config import ActorConfig, Config, DataConfig, DirectorConfig
+from dubber_jax.actor.config import ActorConfig
+from dubber_jax.config import ActorTask, Config
+from dubber_jax.data.config import DataConfig
+from dubber_jax.director.config import DirectorConfig
 from dubber_jax.inference.batch import Shape, empty_batch
 from dubber_jax.inference.model_directory import load, write_model_directory
 from dubber_jax.model import DirectorActor
 from dubber_jax.types import Voice
 
 TINY = Config(
-  actor=ActorConfig(
-    width=16,
-    text_layers=1,
-    style_width=16,
-    condition_width=16,
-    lip_width=16,
-    lip_layers=1,
-    prosody_layers=1,
-    prosody_width=16,
-    decoder_layers=2,
-    postnet_width=16,
-    noise_width=4,
-    directed=True,
+  task=ActorTask(
+    actor=ActorConfig(
+      width=16,
+      text_layers=1,
+      style_width=16,
+      condition_width=16,
+      lip_width=16,
+      lip_layers=1,
+      prosody_layers=1,
+      prosody_width=16,
+      decoder_layers=2,
+      postnet_width=16,
+      noise_width=4,
+      directed=True,
+    ),
+    director=DirectorConfig(width=16),
+    data=DataConfig(buckets=(128,)),
   ),
-  director=DirectorConfig(width=16),
-  data=DataConfig(buckets=(128,)),
 )
 
 
@@ -47,6 +52,22 @@ def random_params(config, seed=0):
   shapes = jax.eval_shape(lambda: DirectorActor(config).init({'params': jax.random.key(0)}, batch)['params'])
   rng = np.random.default_rng(seed)
   return jax.tree.map(lambda s: rng.normal(0, 0.2, s.shape).astype(np.float32), shapes)
+
+
+@pytest.fixture(scope='session')
+def apply_drawn():
+  """A function (module, *inputs, **settings) -> outputs, with variables drawn by NumPy from a fixed seed.
+
+  The forward pass is jitted; initializers, which take longer to compile, do not run.
+  """
+
+  def apply(module, *inputs, **settings):
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), *inputs, **settings))
+    rng = np.random.default_rng(0)
+    variables = jax.tree.map(lambda s: rng.normal(0, 0.3, s.shape).astype(np.float32), shapes)
+    return jax.device_get(jax.jit(lambda v, x: module.apply(v, *x, **settings))(variables, inputs))
+
+  return apply
 
 
 @pytest.fixture(scope='session')

@@ -1,7 +1,9 @@
 """Mel spectrograms: the published convention, in JAX, on device (BigVGAN's extractor; spec section 11).
 
 22,050 Hz, 80 bands from 0 to 8000 Hz (Slaney scale and norm), window and FFT of 1024, hop 256, natural
-log clipped at 1e-5. Not centerd: 384 samples are reflected on both sides, so frames = floor(samples / 256).
+log clipped at 1e-5. Not centered: 384 samples are reflected on both sides, so frames = floor(samples / 256).
+
+Kept by hand, in JAX, with librosa's filters: losses differentiate through it on the device, and librosa runs in NumPy.
 """
 
 import functools

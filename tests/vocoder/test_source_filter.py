@@ -7,7 +7,6 @@ from dubber_jax.perception.prosody import track_pitch
 from dubber_jax.types import SAMPLE_RATE
 from dubber_jax.vocoder.neural import NeuralVocoder, read_vocoder, write_vocoder
 from dubber_jax.vocoder.source_filter import (
-  PITCH,
   SourceFilter,
   SourceFilterConfig,
   project,
@@ -83,14 +82,6 @@ def test_same_seed_same_sound_other_seed_other_breath(vocoder, vowel):
   mel = mel_numpy(vowel)[:64]
   np.testing.assert_array_equal(vocoder.vocode(mel, 1), vocoder.vocode(mel, 1))
   assert np.abs(vocoder.vocode(mel, 1) - vocoder.vocode(mel, 2)).max() > 1e-4
-
-
-def test_pitch_is_read_back_from_its_classes():
-  pitch = np.geomspace(PITCH.lowest * 1.2, PITCH.highest / 1.2, 50, dtype=np.float32)[None]
-  place = np.asarray(PITCH.index_of(pitch))[..., None]
-  logits = -4 * np.square(np.arange(PITCH.count) - place)
-  found = np.asarray(PITCH.smoothed_hertz(logits, np.ones((1, 50), bool)))[0, 4:-4]
-  assert np.abs(12 * np.log2(found / pitch[0, 4:-4])).max() < 0.2
 
 
 def test_folder_round_trip(vocoder, tmp_path, vowel):
