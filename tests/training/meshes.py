@@ -17,21 +17,27 @@ from dubber_jax.training.config import MeshConfig, TrainConfig
 
 sys.path.append(str(Path(__file__).parents[1]))
 TINY = Config(
-task=ActorTask(actor=ActorConfig(
-    width=16,
-    text_layers=2,
-    style_width=16,
-    condition_width=16,
-    lip_width=16,
-    lip_layers=1,
-    prosody_layers=1,
-    prosody_width=16,
-    decoder_layers=2,
-    postnet_width=16,
-    postnet_layers=2,
-  ), director=DirectorConfig(width=16, exemplars=1, dropout=0.0),), train=TrainConfig(steps=20, warmup_steps=2, decay_steps=0, learning_rate=1e-3),
+  task=ActorTask(
+    actor=ActorConfig(
+      width=16,
+      text_layers=2,
+      style_width=16,
+      condition_width=16,
+      lip_width=16,
+      lip_layers=1,
+      prosody_layers=1,
+      prosody_width=16,
+      decoder_layers=2,
+      postnet_width=16,
+      postnet_layers=2,
+    ),
+    director=DirectorConfig(width=16, exemplars=1, dropout=0.0),
+  ),
+  train=TrainConfig(steps=20, warmup_steps=2, decay_steps=0, learning_rate=1e-3),
 )
-# What is compiled is run a few times on little: optimized, it would take twice as long.
+# Compiler options of programs that run a few times on small arrays: optimizing them doubles the compile time.
+UNOPTIMIZED = {'xla_backend_optimization_level': 0, 'xla_llvm_disable_expensive_passes': True}
+STEPS = 6
 DEVICES = {
   'XLA_FLAGS': '--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 '
   '--xla_llvm_disable_expensive_passes=true',
@@ -65,7 +71,8 @@ def numpy_task(config, dtype=np.float32):
 
 
 def train_on(say, dtype, meshes):
-  """Says, for each mesh (data, fsdp, tensor): losses of 20 steps, the first gradient and the last parameters."""
+  """Says, for each mesh (data, fsdp, tensor): in float64 the losses of STEPS steps and the last parameters,
+  in float32 the first losses and gradient; and whether each of the optimizer's arrays is replicated."""
   jax.config.update('jax_enable_x64', dtype == 'float64')
   from dubber_jax.training.sharding import batch_sharding, make_mesh, path_name
   from dubber_jax.training.step import create_state, jit_step, make_gradient
@@ -83,7 +90,7 @@ def train_on(say, dtype, meshes):
       say(({k: float(v) for k, v in metrics.items()}, jax.device_get(first), whole))
       continue
     step, losses = jit_step(config, task, mesh, shardings), []
-    for _ in range(20):
+    for _ in range(STEPS):
       state, metrics = step(state, placed)
       losses.append(float(metrics['total']))
     say((losses, jax.device_get(state.params), whole))

@@ -2,10 +2,13 @@
 
 import contextlib
 import dataclasses
+import functools
+import io
 import multiprocessing
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 TINY = Path(__file__).parents[2] / 'experiments' / 'recipes' / 'tiny.py'
@@ -67,17 +70,37 @@ def _work(work, arguments, environment, pipe, errors):
   sys.exit(work(pipe.send, *arguments))
 
 
+@functools.cache
+def compiled_programs() -> tempfile.TemporaryDirectory:
+  """JAX's compilation cache of this session's runs, most of which compile the same programs."""
+  return tempfile.TemporaryDirectory(prefix='compiled-')
+
+
 def start_run(config, workdir, environment=None) -> Child:
   """`dubber train` of a config; it says the number of each step whose save begins."""
   errors = Path(f'{workdir}.{os.urandom(3).hex()}.stderr')
-  return Child(_train, config, workdir, errors=errors, environment=environment)
+  return Child(_train, config, workdir, compiled_programs().name, errors=errors, environment=environment)
 
 
-def _train(say, config, workdir):
+def train_command(say, folder, *arguments):
+  """Says what `dubber train` prints, run in a folder, and its exit code."""
+  from dubber_jax.cli import main
+
+  os.chdir(folder)
+  with contextlib.redirect_stdout(io.StringIO()) as printed:
+    code = main.main(['train', *arguments])
+  say((printed.getvalue(), code))
+
+
+def _train(say, config, workdir, cache):
+  import jax
+
   from dubber_jax.cli import main
   from dubber_jax.training import experiment
   from dubber_jax.training.checkpoints import Workdir
 
+  jax.config.update('jax_compilation_cache_dir', cache)
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
   save, read = Workdir.save, experiment.read_experiment
 
   def save_and_say(self, step, *rest):
@@ -85,7 +108,13 @@ def _train(say, config, workdir):
     save(self, step, *rest)
 
   Workdir.save = save_and_say
-  experiment.read_experiment = lambda path: dataclasses.replace(read(path), arms={'tiny': config})
+
+  def read_tiny(path):
+    found = read(path)
+    one_length = functools.partial(found.batches, lengths=(8,))  # which is compiled once
+    return dataclasses.replace(found, arms={'tiny': config}, batches=one_length)
+
+  experiment.read_experiment = read_tiny
   return main.main(['train', str(TINY), '--workdir', str(workdir)])
 
 
@@ -93,8 +122,8 @@ def reshard(say, folder):
   """Restores a state of one device on eight, and that of eight on four, saving it each time."""
   import jax
 
-  from dubber_jax.training.config import MeshConfig
   from dubber_jax.training.checkpoints import Workdir
+  from dubber_jax.training.config import MeshConfig
   from dubber_jax.training.experiment import read_experiment
   from dubber_jax.training.sharding import make_mesh
   from dubber_jax.training.step import create_state

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from processes import Child, devices, reshard, tiny_config
 
-from dubber_jax.training.config import MeshConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.training import checkpoints
 from dubber_jax.training.checkpoints import Workdir, best_step, digest, last_step, load_weights
+from dubber_jax.training.config import MeshConfig
 from dubber_jax.training.weight_export import initial_weights, read_weights, write_weights
 
 STATE = {'params': {'w': np.arange(6.0).reshape(2, 3)}, 'ema': {'w': np.ones((2, 3))}, 'optimizer': {'n': np.int32(1)}}

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from processes import devices, start_run, tiny_config
 
-from dubber_jax.training.config import MeshConfig
 from dubber_jax.training.checkpoints import last_step, load_weights
+from dubber_jax.training.config import MeshConfig
 from dubber_jax.training.log import read_log
 
 MESH = MeshConfig(data=8)
+STEPS = 8
 
 
 def two_hosts(config, workdir, **environment):
@@ -24,14 +25,14 @@ def two_hosts(config, workdir, **environment):
 
 
 def test_two_hosts_train_as_one_and_stop_at_the_same_step(tmp_path):
-  assert start_run(tiny_config(MESH, stop=20, log_every=1), tmp_path / 'one', devices(8)).finish() == 0
-  hosts = two_hosts(tiny_config(MESH, log_every=1, stop=10**6, save_every=20), tmp_path / 'two')
+  assert start_run(tiny_config(MESH, stop=STEPS, log_every=1), tmp_path / 'one', devices(8)).finish() == 0
+  hosts = two_hosts(tiny_config(MESH, log_every=1, stop=10**6, save_every=STEPS), tmp_path / 'two')
   for host in hosts:
-    while host.said() < 20:
+    while host.said() < STEPS:
       pass
   os.kill(hosts[1].process.pid, signal.SIGTERM)
   assert [h.finish() for h in hosts] == [0, 0]
-  losses = [[r['total'] for r in read_log(tmp_path / name)][:20] for name in ('one', 'two')]
+  losses = [[r['total'] for r in read_log(tmp_path / name)][:STEPS] for name in ('one', 'two')]
   np.testing.assert_allclose(losses[0], losses[1], rtol=1e-5)
   rows = [r['step'] for r in read_log(tmp_path / 'two')]
   assert rows == list(range(1, last_step(tmp_path / 'two') + 1))  # one host wrote, every step once

@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -6,8 +7,8 @@ import numpy as np
 import optax
 import pytest
 
-from dubber_jax.data.config import DataConfig
 from dubber_jax.data.batches import VoiceBatches
+from dubber_jax.data.config import DataConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.training.checkpoints import Workdir, best_step, digest, load_weights
 from dubber_jax.training.log import read_log
@@ -44,24 +45,31 @@ def leaves(state):
   return jax.tree.leaves(jax.device_get(state))
 
 
-def test_stopping_and_going_on_gives_the_same_bits(packed, config, tmp_path):
-  whole = run(steps(config, 8), packed, tmp_path / 'whole')
-  run(steps(config, 4), packed, tmp_path / 'halves')
-  halves = run(steps(config, 8), packed, tmp_path / 'halves')
-  for a, b in zip(leaves(whole), leaves(halves), strict=True):
+STEPS = 60
+
+
+@pytest.fixture(scope='module')
+def whole(packed, config, tmp_path_factory):
+  """An uninterrupted run of STEPS steps -> (workdir, last state). Tests that write take a copy of the workdir."""
+  workdir = tmp_path_factory.mktemp('whole') / 'run'
+  return workdir, run(steps(config, STEPS, save_every=STEPS), packed, workdir)
+
+
+def test_stopping_and_going_on_gives_the_same_bits(packed, config, tmp_path, whole):
+  run(steps(config, STEPS // 2, save_every=STEPS), packed, tmp_path)
+  halves = run(steps(config, STEPS, save_every=STEPS), packed, tmp_path)
+  for a, b in zip(leaves(whole[1]), leaves(halves), strict=True):
     np.testing.assert_array_equal(a, b)
 
 
-def test_training_lowers_the_loss(packed, config, tmp_path):
-  run(steps(config, 60, save_every=100), packed, tmp_path)
-  losses = [row['total'] for row in read_log(tmp_path)]
+def test_training_lowers_the_loss(whole):
+  losses = [row['total'] for row in read_log(whole[0])]
   assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
 
 
-def test_another_config_is_refused_with_the_difference(packed, config, tmp_path):
-  run(config, packed, tmp_path)
+def test_another_config_is_refused_with_the_difference(packed, config, whole):
   with pytest.raises(BadInput, match='seed: 0 / 5'):
-    run(config.replace(seed=5), packed, tmp_path)
+    run(config.replace(seed=5), packed, whole[0])
 
 
 def test_second_run_on_a_workdir_is_refused(config, tmp_path):
@@ -125,12 +133,13 @@ def test_log_has_norms_rates_shares_and_evaluations(packed, config, tmp_path):
   assert (tmp_path / 'loss.png').stat().st_size > 1000
 
 
-def test_rows_of_steps_that_were_lost_leave_the_log(packed, config, tmp_path):
-  run(steps(config, 3), packed, tmp_path)
-  with open(tmp_path / 'log.jsonl', 'a') as log:
-    log.write('{"step": 4, "total": 1.0}\n{"step": 5, "tot')
-  run(steps(config, 5), packed, tmp_path)
-  assert [row['step'] for row in read_log(tmp_path)] == [1, 2, 3, 4, 5]
+def test_rows_of_steps_that_were_lost_leave_the_log(packed, config, tmp_path, whole):
+  workdir = shutil.copytree(whole[0], tmp_path / 'run')
+  with open(workdir / 'log.jsonl', 'a') as log:
+    log.write(f'{{"step": {STEPS + 1}, "total": -1.0}}\n{{"step": {STEPS + 2}, "tot')
+  run(steps(config, STEPS + 2), packed, workdir)
+  rows = list(read_log(workdir))
+  assert [row['step'] for row in rows] == list(range(1, STEPS + 3)) and rows[STEPS]['total'] > 0
 
 
 def test_a_profile_is_a_trace_that_xprof_reads(packed, config, tmp_path):
@@ -148,19 +157,18 @@ def test_limited_time_ends_a_run_and_leaves_weights_to_start_from(packed, config
   np.testing.assert_allclose(weights['w'], state.ema['w'], rtol=2**-8)
 
 
-def test_a_run_that_is_carried_to_another_machine_goes_on_at_its_step(packed, config, tmp_path):
-  whole = run(steps(config, 6), packed, tmp_path / 'whole')
-  run(steps(config, 6, stop=3), packed, tmp_path / 'first')
-  assert main([str(tmp_path / 'first'), '-o', str(tmp_path / 'carried')]) == 0
-  first = load_weights(tmp_path / 'first')[1]
-  further = steps(config, 6, init_from=str(tmp_path / 'carried'))
+def test_a_run_that_is_carried_to_another_machine_goes_on_at_its_step(packed, config, tmp_path, whole):
+  workdir, state = whole
+  assert main([str(workdir), '-o', str(tmp_path / 'carried')]) == 0
+  first = load_weights(workdir)[1]
+  further = steps(config, STEPS + 3, init_from=str(tmp_path / 'carried'))
   np.testing.assert_allclose(initial_weights(further, tmp_path / 'second').ema['w'], first['w'], rtol=2**-8)
   on = run(further, packed, tmp_path / 'second')
-  assert int(on.step) == 6
+  assert int(on.step) == STEPS + 3
   assert np.abs(on.ema['w'] - first['w']).max() > 0
   counts = optax.tree.get_all_with_path(on.optimizer, 'count')
-  assert counts and all(int(count) == 6 for _, count in counts)
-  assert jax.tree.structure(on) == jax.tree.structure(whole)
+  assert counts and all(int(count) == STEPS + 3 for _, count in counts)
+  assert jax.tree.structure(on) == jax.tree.structure(state)
 
 
 def test_weights_of_another_network_are_refused_by_name(packed, config, tmp_path):

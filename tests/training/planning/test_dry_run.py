@@ -1,13 +1,12 @@
 import math
-import os
-import subprocess
-import sys
 
 import pytest
 from meshes import TINY, small_batch
+from processes import TINY as TINY_EXPERIMENT
+from processes import Child, train_command
 
-from dubber_jax.training.config import MeshConfig
 from dubber_jax.errors import BadInput
+from dubber_jax.training.config import MeshConfig
 from dubber_jax.training.planning.accelerators import find_accelerator
 from dubber_jax.training.planning.dry_run import dry_run, report
 from dubber_jax.training.tasks.actor import voice_task
@@ -38,12 +37,13 @@ def test_dry_run_refuses_what_the_run_would():
 
 
 def test_command_prints_and_trains_nothing(tmp_path):
-  experiment = os.path.join(os.path.dirname(__file__), '..', '..', '..', 'experiments', 'recipes', 'tiny.py')
-  command = [sys.executable, '-m', 'dubber_jax.cli', 'train', os.path.abspath(experiment), '--dry-run', '--mesh']
-  environment = os.environ | {'JAX_PLATFORMS': 'cpu'}
-  done = subprocess.run(
-    [*command, 'data=2,fsdp=4'], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600, check=False
-  )
-  assert done.returncode == 0, done.stderr[-2000:]
-  assert 'Dense_0/kernel' in done.stdout and 'as compiled for CPUs' in done.stdout and 'a step on v5e' in done.stdout
-  assert not list(tmp_path.iterdir())
+  arguments = str(TINY_EXPERIMENT), '--dry-run', '--mesh', 'data=2,fsdp=4'
+  folder = tmp_path / 'here'
+  folder.mkdir()
+  child = Child(train_command, folder, *arguments, errors=tmp_path / 'stderr')
+  said = child.said()
+  assert said, child.errors()[-2000:]
+  printed, code = said
+  assert code == 0, child.errors()[-2000:]
+  assert 'Dense_0/kernel' in printed and 'as compiled for CPUs' in printed and 'a step on v5e' in printed
+  assert not list(folder.iterdir())
