@@ -1,11 +1,11 @@
-"""Forced alignment beside GRID's own word times: how far apart the boundaries are, and the time it takes.
+"""Boundary errors of forced alignment against GRID's word times, and its speed.
 
     python experiments/timing/alignment.py              # all 944 clips of s1, 2 min on one core
     python experiments/timing/alignment.py --clips 100
 
 A boundary is the start of a clip's first word or the end of any word. Expect a median of 20 ms (at most 25)
-and a 90th percentile of 60 ms (at most 60). GRID's times were made by a recognizer too; docs/results/alignment.md
-says where they err.
+and a 90th percentile of 60 ms (at most 60). GRID's times are automatic too; docs/results/alignment.md
+lists their errors.
 """
 
 import argparse
@@ -24,7 +24,7 @@ DATA = Path(os.environ.get('DUBBER_DATA', Path(__file__).parents[2] / '..' / 'sh
 
 def main():
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('--clips', type=int, default=10**6, help='how many, evenly spread')
+  parser.add_argument('--clips', type=int, default=10**6, help='at most so many, evenly spaced')
   count = parser.parse_args().clips
   rows = [json.loads(row) for row in (DATA / 'grid.jsonl').read_text().splitlines()]
   rows = [row for row in rows if row.get('words')]

@@ -1,10 +1,10 @@
-"""How fast a clip is dubbed: the real-time factor of each stage, warm, compilation apart.
+"""Real-time factor of dubbing a clip, by stage, warm, without compilation.
 
     python experiments/timing/dubbing.py                  # a drawn clip; a minute on two cores
     python experiments/timing/dubbing.py --film clip.mp4 --repeats 5
 
-A stage's real-time factor is its seconds over the slot's: below 1 is faster than the film plays. Perception
-is measured with its cache off. The median over the repeats is printed, with the first run's compilation.
+A stage's real-time factor is its seconds over the slot's: below 1 is faster than real time. Perception is measured with
+its cache off. Printed are medians over the repeats, and the compilation time of the first run.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def main():
   parser.add_argument('--repeats', type=int, default=5)
   parser.add_argument('--json')
   given = parser.parse_args()
-  os.environ['DUBBER_CACHE'] = ''  # nothing read before may be taken from the cache
+  os.environ['DUBBER_CACHE'] = ''  # perception must not be read from the cache
 
   from dubber_jax.demo.cartoon import draw_cartoon
   from dubber_jax.dubbing.film import dub
@@ -51,7 +51,7 @@ def main():
   print('| stage | real-time factor |\n|---|---|')
   for stage, factor in factors.items():
     print(f'| {stage} | {factor:.3f} |')
-  print(f'| all | {sum(factors.values()):.3f} |\n| rehearsal (reading to review) | {rehearsal:.3f} |')
+  print(f'| all | {sum(factors.values()):.3f} |\n| rehearsal (from perception to review) | {rehearsal:.3f} |')
   print(f'\ncompilation, once: {runs[0]["compile_seconds"]:.1f} s')
   if given.json:
     Path(given.json).write_text(json.dumps({'slot_seconds': slot, 'factors': factors, 'rehearsal': rehearsal}))

@@ -1,9 +1,10 @@
-"""An artifact against the model it was made of: size, load, first call, steady latency. Each in a process of its own.
+"""Exported artifact against the model it was made of: size, load time, first call and steady latency.
 
     python experiments/timing/export.py [MODEL] [--bucket 256] [--calls 30]        # 2 minutes on two quiet cores
 
-Prints a Markdown table. A call is one line of 2.9 s: `synthesize` gives its mel with durations given, `vocode` its
-sound. 'Compiled before' starts with what the first process left in a compilation cache.
+Prints a Markdown table; each is measured in a process of its own. A call is one line of 2.9 s: `synthesize` gives its
+mel with durations given, `vocode` its waveform. 'Compiled before' starts with the compilation cache of the first
+process.
 """
 
 import argparse
@@ -26,7 +27,7 @@ def main():
   parser.add_argument('model', nargs='?')
   parser.add_argument('--bucket', type=int, default=256)
   parser.add_argument('--calls', type=int, default=30)
-  parser.add_argument('--measure', choices=HOW, help='one of them, in this process')
+  parser.add_argument('--measure', choices=HOW, help='measure this one in this process')
   parser.add_argument('--artifact')
   given = parser.parse_args()
   if given.measure:
@@ -41,14 +42,16 @@ def main():
     export(given.model or SHIPPED, artifact, [given.bucket])
     print(f'export of one bucket for three platforms: {time.perf_counter() - began:.1f} s\n')
     sizes(artifact)
-    print('\n| | load, s | first perform, s | first vocode, s | perform, ms | vocode, ms | start to first sound, s |')
+    print(
+      '\n| | load, s | first synthesize, s | first vocode, s | synthesize, ms | vocode, ms | start to first sound, s |'
+    )
     print('|---|---|---|---|---|---|---|')
     for before in ('', ', compiled before'):
       for how in HOW:
         row = child(how, given, artifact, cache=f'{folder}/cache-{how}')
         print(
-          f'| {how}{before} | {row["load"]:.2f} | {row["first_perform"]:.2f} | {row["first_vocode"]:.2f} | '
-          f'{1e3 * row["perform"]:.1f} | {1e3 * row["vocode"]:.1f} | {row["whole"]:.1f} |',
+          f'| {how}{before} | {row["load"]:.2f} | {row["first_synthesize"]:.2f} | {row["first_vocode"]:.2f} | '
+          f'{1e3 * row["synthesize"]:.1f} | {1e3 * row["vocode"]:.1f} | {row["whole"]:.1f} |',
           flush=True,
         )
 
@@ -76,29 +79,29 @@ def child(how: str, given, artifact: Path, cache: str) -> dict:
 
 def measure(how: str, artifact: str, calls: int) -> dict:
   started = float(os.environ['DUBBER_STARTED'])
-  perform, vocode, load = {'standalone': standalone}.get(how, packaged)(how, artifact)
+  synthesize, vocode, load = {'standalone': standalone}.get(how, packaged)(how, artifact)
 
   def timed(call):
     began = time.perf_counter()
     result = call()
     return time.perf_counter() - began, result
 
-  first_perform, mel = timed(perform)
+  first_synthesize, mel = timed(synthesize)
   first_vocode, _ = timed(lambda: vocode(mel))
   whole = time.time() - started
-  steady = [(timed(perform)[0], timed(lambda: vocode(mel))[0]) for _ in range(calls)]
+  steady = [(timed(synthesize)[0], timed(lambda: vocode(mel))[0]) for _ in range(calls)]
   return {
     'load': load,
-    'first_perform': first_perform,
+    'first_synthesize': first_synthesize,
     'first_vocode': first_vocode,
     'whole': whole,
-    'perform': statistics.median(p for p, _ in steady),
+    'synthesize': statistics.median(p for p, _ in steady),
     'vocode': statistics.median(v for _, v in steady),
   }
 
 
 def packaged(how: str, artifact: str):
-  """The model built in Python, or the artifact opened by dubber_jax."""
+  """The model itself, or the artifact loaded by dubber_jax."""
   import jax
   import numpy as np
 
@@ -121,14 +124,14 @@ def packaged(how: str, artifact: str):
   durations[0, : len(ids)] = frames // len(ids)
   controls = np.array([[0, 1, 0]], np.float32)
 
-  def perform():
+  def synthesize():
     return jax.device_get(model.synthesize(batch, durations, controls, shape.frames)[0])[0, :frames]
 
-  return perform, model.vocoder.vocode, load
+  return synthesize, model.vocoder.vocode, load
 
 
 def standalone(how: str, artifact: str):
-  """The artifact opened by its own loader, without dubber_jax."""
+  """The artifact loaded by its own loader, without dubber_jax."""
   sys.path.insert(0, artifact)
   import serve
 

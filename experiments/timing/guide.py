@@ -1,10 +1,9 @@
-"""What `--guide` takes of an original performance, by actors and readers that nothing in the director has heard.
+"""Accuracy of `--guide`, the direction read from a source performance, on held-out speakers.
 
-    python experiments/timing/guide.py     # RAVDESS actors 19-22, 112 recordings played strongly; LJ Speech, 32 clips;
-    1 minute
+    python experiments/timing/guide.py     # RAVDESS 19-22, 112 strong recordings; LJ Speech, 32 clips; 1 minute
 
-Prints how often the planned direction leads with the performed emotion, by the words alone and with the guide, and how
-many syllables are heard for each that is spoken (median, and from the 10th to the 90th percentile).
+Prints the share of recordings whose planned emotion is the acted one, by the text alone and with the guide, and the
+number of syllables detected for each spoken (median, 10th and 90th percentile).
 """
 
 import numpy as np
@@ -32,9 +31,9 @@ def main():
   lines = [Line(r.text, character=r.speaker) for r in played]
   guides = against_own([guide_of(r) for r in played], lines)
   words = {text: read_clip(BLACK, Line(text)) for text in {line.text for line in lines}}
-  print(f'{len(played)} recordings, {guides.count(None)} in which nobody was heard\n')
-  print('| emotion planned as performed | share (95 % interval) |\n|---|---|')
-  for name, told in (('by the words alone', [None] * len(lines)), ('with the guide', guides)):
+  print(f'{len(played)} recordings, {guides.count(None)} without detected speech\n')
+  print('| planned emotion is the acted one | share (95 % interval) |\n|---|---|')
+  for name, told in (('by the text alone', [None] * len(lines)), ('with the guide', guides)):
     planned = [by_rules(words[line.text], NOBODY, line, guide=g)[0] for line, g in zip(lines, told, strict=True)]
     hits = [EMOTIONS[int(np.argmax(d.emotion))] == r.emotion for d, r in zip(planned, played, strict=True)]
     share = interval(np.mean, np.array(hits, float))
@@ -45,7 +44,7 @@ def main():
     vowels = sum(symbol[-1] in '012' for symbol in phonemize(recording.text).symbols)
     ratios.append(guide.rate * guide.seconds / vowels)
   low, middle, high = np.percentile(ratios, (10, 50, 90))
-  print(f'\nsyllables heard for each spoken: {middle:.2f} ({low:.2f} to {high:.2f})')
+  print(f'\nsyllables detected for each spoken: {middle:.2f} ({low:.2f} to {high:.2f})')
 
 
 def _strong(recording):

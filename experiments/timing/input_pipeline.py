@@ -1,14 +1,13 @@
-"""Items a second delivered by the input pipeline against items a second trained, and its memory.
+"""Throughput of the input pipeline against the training step, and its memory.
 
-    OMP_NUM_THREADS=1 python experiments/timing/input_pipeline.py            # made-up items: about 10 min on 2 CPU
-    cores python experiments/timing/input_pipeline.py cache/packed/*[0-9a-f]       # the real ones
+    OMP_NUM_THREADS=1 python experiments/timing/input_pipeline.py            # random items: 10 min on 2 CPU cores
+    python experiments/timing/input_pipeline.py cache/packed/*[0-9a-f]       # the real ones
     python experiments/timing/input_pipeline.py --items 5000 --steps 2       # quicker
 
 The same items are read packed and as array_record, with the director's nodes as in training; the step is that of the
-`stage` model at its own size on the same machine, in the same run. Memory is the process's own: file pages that the
-system keeps mapped are counted apart, since it takes them back when it needs them.
-Expect at least 20 items delivered for one trained, and memory flat to 2 % over the second half of the items.
-Measured figures: docs/results/training.md.
+actor at its own size on the same machine, in the same run. Memory is the process's own; mapped file pages, which the
+system reclaims when needed, are counted apart. Expect at least 20 items delivered for one trained, and memory constant
+to 2 % over the second half of the items. Measured figures: docs/results/training.md.
 """
 
 import argparse
@@ -33,7 +32,7 @@ from dubber_jax.types import EMOTIONS, MODALITIES
 
 def main():
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('folders', nargs='*', help='packed sets (default: 2,000 made-up items)')
+  parser.add_argument('folders', nargs='*', help='packed sets (default: 2,000 random items)')
   parser.add_argument('--items', type=int, default=100_000, help='how many are delivered')
   parser.add_argument('--steps', type=int, default=6, help='how many are trained')
   parser.add_argument('--workers', type=int, default=0, help='processes that read (0: a thread)')
@@ -42,8 +41,8 @@ def main():
 
   config = Config()
   with tempfile.TemporaryDirectory() as scratch:
-    folders = [Path(f) for f in options.folders] or [make_up(Path(scratch) / 'packed')]
-    readings = make_up_readings(config)
+    folders = [Path(f) for f in options.folders] or [random_items(Path(scratch) / 'packed')]
+    readings = random_director_inputs(config)
     results = {}
     prepared = [as_records(f, Path(scratch) / f'records{i}') for i, f in enumerate(folders)]
     for kind, sets in {'packed': folders, 'array_record': prepared}.items():
@@ -62,8 +61,8 @@ def main():
     options.json.write_text(json.dumps(results, indent=2) + '\n')
 
 
-def make_up(folder: Path, count: int = 2000) -> Path:
-  """A packed set of random items of 2 to 6 s, a third of them with lips, by 20 speakers."""
+def random_items(folder: Path, count: int = 2000) -> Path:
+  """Packed set of random items of 2 to 6 s, a third of them with lips, by 20 speakers."""
   rng = np.random.default_rng(0)
 
   def items():
@@ -130,8 +129,8 @@ def as_records(folder: Path, out: Path) -> Path:
   return Path(builder.data_dir)
 
 
-def make_up_readings(config: Config) -> DirectorInputs:
-  """A bank of readings of random embeddings: what it costs to draw from it does not depend on their values."""
+def random_director_inputs(config: Config) -> DirectorInputs:
+  """Director inputs of random embeddings, whose values do not affect the cost of drawing from them."""
   rng = np.random.default_rng(0)
   widths = {m: getattr(config.task.features, f'{m}_width') for m in MODALITIES}
   return DirectorInputs(
@@ -142,9 +141,9 @@ def make_up_readings(config: Config) -> DirectorInputs:
 
 
 def deliver(batches: VoiceBatches, count: int, workers: int) -> dict:
-  """Reads `count` items. Memory in MB at every tenth of them: the process's own, and that of mapped files."""
+  """Reads `count` items. Memory (MB) at every tenth of them: the process's own, and that of mapped files."""
   iterator = batches.iterator(workers)
-  next(iterator)  # what starts up is no part of it
+  next(iterator)  # start-up is not measured
   items, course, began = 0, [], time.perf_counter()
   while items < count:
     items += len(next(iterator)['emotion'])
@@ -164,7 +163,7 @@ def memory() -> tuple[float, float]:
 
 
 def train(config: Config, batches: VoiceBatches, steps: int) -> float:
-  """Items a second of the training step alone, over the buckets as they come up; compiling is not counted."""
+  """Items a second of the training step alone, over the buckets in their order, without compilation."""
   task, mesh = voice_task(config), make_mesh(config.mesh)
   state, shardings = create_state(config, task, batches[0], mesh)
   step = jit_step(config, task, mesh, shardings)

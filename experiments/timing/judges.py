@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import spearmanr
 from tqdm import tqdm
 
-from data_pipelines.audio_damage import echo, noise, telephone
+from data_pipelines.audio_damage import add_noise, reverberate, telephone
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.benchmark.judgements import JsonlCache, open_judge
 from dubber_jax.evaluation.benchmark.speakers import another, neutral, recordings, reference, sound_of, voice
@@ -27,7 +27,7 @@ from dubber_jax.evaluation.metrics.emotion import beside, load_judge
 from dubber_jax.evaluation.metrics.speaker_similarity import speaker_similarity
 from dubber_jax.evaluation.metrics.wer import count_errors
 from dubber_jax.inference.model_directory import load
-from dubber_jax.media.loudness import anchor
+from dubber_jax.media.loudness import normalize_loudness
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.sound import resample
 from dubber_jax.script.alignment import RATE, align, durations_in_frames
@@ -67,9 +67,9 @@ def conditions(vocoder):
     'Griffin-Lim': lambda wave, mel: griffin.vocode(mel),
     'blurred by 12 ms': lambda wave, mel: vocoder.vocode(gaussian_filter(mel, (1.0, 0.7))),
     'blurred by 35 ms': lambda wave, mel: vocoder.vocode(gaussian_filter(mel, (3.0, 2.0))),
-    'noise at 20 dB SNR': lambda wave, mel: noise(wave, 20.0),
-    'noise at 10 dB SNR': lambda wave, mel: noise(wave, 10.0),
-    'reverberation of 0.6 s': lambda wave, mel: echo(wave, 0.6)[: len(wave)],
+    'noise at 20 dB SNR': lambda wave, mel: add_noise(wave, 20.0),
+    'noise at 10 dB SNR': lambda wave, mel: add_noise(wave, 10.0),
+    'reverberation of 0.6 s': lambda wave, mel: reverberate(wave, 0.6)[: len(wave)],
     'telephone band': lambda wave, mel: telephone(wave),
   }
 
@@ -93,13 +93,13 @@ def main():
       alignment = align(resample(wave, SAMPLE_RATE, RATE), r.text)
     except BadInput:
       continue
-    wave = anchor(wave, SAMPLE_RATE)
+    wave = normalize_loudness(wave, SAMPLE_RATE)
     mel = mel_numpy(wave)
     durations = durations_in_frames(alignment, len(mel))
     other = open_judge('voice')(sound_of(another(r.speaker)), SAMPLE_RATE)
     takes = []
     for name, change in degrade.items():
-      sound = anchor(np.asarray(change(wave, mel), np.float32)[: len(wave)], SAMPLE_RATE)
+      sound = normalize_loudness(np.asarray(change(wave, mel), np.float32)[: len(wave)], SAMPLE_RATE)
       for judge in ('mos', 'cleanliness', 'words', 'voice'):
         if not cache.has(judge, f'{r.key} {name}'):
           cache.add(judge, f'{r.key} {name}', open_judge(judge)(sound, SAMPLE_RATE))
@@ -130,10 +130,10 @@ def emotion_agreement(model, each: int = 12) -> dict[str, float]:
   judge, pairs = load_judge(), []
   actors = [s for s in SPEAKERS if s.startswith('ravdess')]
   for actor in tqdm(actors, desc='emotions', unit='actor'):
-    plain = [functionals(anchor(sound_of(n), SAMPLE_RATE), SAMPLE_RATE) for n in neutral(actor)]
+    plain = [functionals(normalize_loudness(sound_of(n), SAMPLE_RATE), SAMPLE_RATE) for n in neutral(actor)]
     own = [r for r in recordings(actor) if r.emotion in judge.emotions and r != reference(actor)]
     for r in own[:: max(1, len(own) // each)]:
-      wave = anchor(sound_of(r), SAMPLE_RATE)
+      wave = normalize_loudness(sound_of(r), SAMPLE_RATE)
       try:
         alignment = align(resample(wave, SAMPLE_RATE, RATE), r.text)
       except BadInput:

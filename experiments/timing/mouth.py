@@ -1,12 +1,11 @@
-"""Is a line spoken when the mouth speaks? GRID's sentences dubbed to their own pictures, against their own sound.
+"""Timing by the lips: GRID's sentences dubbed to their own pictures, against their own sound.
 
-    python experiments/timing/mouth.py         # 26 films of the training speaker, and the 26 unseen ones; some ten
-    minutes python experiments/timing/mouth.py --each 5 --group s4
+    python experiments/timing/mouth.py         # 26 held-out films of the training speaker, 26 of others; 10 min
+    python experiments/timing/mouth.py --each 5 --group s4
 
-Of the window in which the mouth is seen to speak: median error of its start and end. Of the dubbed line: median error
-of the starts of words, and how far the judge of lip sync would move the sound; by the window alone, and with phonemes
-timed by visemes. One take, no director, a shipped voice; words of the film's own sound by forced alignment. 95 %
-intervals over films.
+Of the window of visual voice activity: median error of its start and end. Of the dubbed line: median error of word
+onsets, and the offset by the judge of lip sync; with the window alone, and with phonemes timed by visemes. One take, no
+director, a shipped voice; word times of the film's own sound by forced alignment. 95 % intervals over films.
 """
 
 import argparse
@@ -26,7 +25,7 @@ from dubber_jax.evaluation.benchmark.judgements import open_judge
 from dubber_jax.evaluation.bootstrap import interval
 from dubber_jax.inference.model import Model
 from dubber_jax.inference.model_directory import load
-from dubber_jax.media.loudness import anchor
+from dubber_jax.media.loudness import normalize_loudness
 from dubber_jax.media.sound import read_sound
 from dubber_jax.media.video import read_frames
 from dubber_jax.perception.analyze import follow_mouth
@@ -41,8 +40,8 @@ SYSTEMS = ('window', 'window and visemes')
 
 @dataclass(frozen=True)
 class Timed:
-  """Of one film, in ms: errors of the window (start, end); and by system those of the starts of words, and the offset
-  that the judge hears. `own`: the offset of the film's own sound."""
+  """Timing errors of one film, in ms: of the window (start, end); of word onsets by system; offset by system, and
+  `own`, that of the film's own sound, by the judge of lip sync."""
 
   window: np.ndarray
   words: dict[str, np.ndarray]
@@ -55,9 +54,9 @@ def films(each: int) -> dict[str, list[Recording]]:
   held_back = [r for r in recordings if r.split == 'test']
   unseen = [r for r in recordings if r.split == 'test_unseen']
   return {
-    's1, not trained on': held_back[:: max(1, len(held_back) // each)][:each],
-    's3, s5: chosen by': [r for r in unseen if r.speaker in ('s3', 's5')][:each],
-    's2, s4: never seen': [r for r in unseen if r.speaker in ('s2', 's4')][:each],
+    's1, held out': held_back[:: max(1, len(held_back) // each)][:each],
+    's3, s5: development': [r for r in unseen if r.speaker in ('s3', 's5')][:each],
+    's2, s4: unseen': [r for r in unseen if r.speaker in ('s2', 's4')][:each],
   }
 
 
@@ -68,8 +67,8 @@ def measured(model: Model, film: Recording, judge) -> Timed:
   apart = np.subtract(window, (own[0][0], own[-1][1])) if window else np.full(2, np.nan)
   voice = model.voices['kathleen' if film.speaker in WOMEN else 'joe']
 
-  def heard(wave):
-    return abs(judge(anchor(wave, SAMPLE_RATE), SAMPLE_RATE, film.path)['late'])
+  def offset_of(wave):
+    return abs(judge(normalize_loudness(wave, SAMPLE_RATE), SAMPLE_RATE, film.path)['late'])
 
   words, offset = {}, {}
   for system in SYSTEMS:
@@ -77,8 +76,8 @@ def measured(model: Model, film: Recording, judge) -> Timed:
     with as_it_was if system == 'window' else contextlib.nullcontext():
       done = dub_line(model, None, LineTask(Line(film.text), voice, Clip(frames, seconds, str(film.path)), seconds))
     words[system] = 1000 * np.array([a[0] - b[0] for a, b in zip(words_of(done.take, done.phonemes), own, strict=True)])
-    offset[system] = heard(done.take.waveform)
-  return Timed(1000 * apart, words, offset, heard(read_sound(film.path, SAMPLE_RATE)))
+    offset[system] = offset_of(done.take.waveform)
+  return Timed(1000 * apart, words, offset, offset_of(read_sound(film.path, SAMPLE_RATE)))
 
 
 def median_error(errors) -> float:

@@ -1,4 +1,4 @@
-"""How well perception sees, hears and reads: the figures of docs/results/perception.md.
+"""Accuracy and speed of the extractors: lips, text, pictures, speech emotion, speaker (docs/results/perception.md).
 
 python experiments/timing/perception.py                  # all; about 3 min on 2 CPU cores
 python experiments/timing/perception.py lips speaker     # some of: lips text pictures sound speaker

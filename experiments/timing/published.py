@@ -1,16 +1,16 @@
-"""How fast the published system and BigVGAN are here, beside the same computation by stock PyTorch modules.
+"""Speed of the published system and BigVGAN here, beside the same computation by stock PyTorch modules.
 
     python -m venv torchenv && torchenv/bin/pip install torch==2.13.0 numpy
-    python experiments/timing/published.py --torch torchenv/bin/python --json published.json    # 15 min on two idle
-    cores python experiments/timing/published.py --cases infer_1 vocoder                              # ours alone
+    python experiments/timing/published.py --torch torchenv/bin/python --json published.json    # 15 min on 2 idle cores
+    python experiments/timing/published.py --cases infer_1 vocoder                              # ours alone
     python experiments/timing/published.py --gpu                                                # training on a GPU
 
-Float32, full published sizes, fresh weights, 60 phonemes, 75 lip frames, 260 mel frames; a second of sound for the
-vocoder. First small copies of both are given the same weights and must agree. Then every case gets two processes,
-ours and PyTorch's (experiments/timing/published_torch.py), which take turns; the table gives medians of wall-clock
-seconds, of processor seconds (which other programs on the machine disturb less), and each process's peak of
-resident memory. The first call, which traces and compiles, is timed in a process before, with an empty persistent
-compilation cache, and in the one that is measured, with the filled one: compiling takes memory of its own.
+Float32, full published sizes, random weights, 60 phonemes, 75 lip frames, 260 mel frames; a second of sound for the
+vocoder. First small copies of both get the same weights and must agree. Then every case has two processes, ours and
+PyTorch's (experiments/timing/published_torch.py), which alternate; the table gives medians of wall-clock seconds, of
+processor seconds (less affected by other programs), and each process's peak of resident memory. The first call, which
+traces and compiles, is timed in a process before, with an empty persistent compilation cache, and in the measured one,
+with the filled cache: compiling takes memory of its own.
 """
 
 import argparse
@@ -79,7 +79,7 @@ def main():
 
 
 def measure(case: str, torch: str | None, repeats: int, small: bool, folder: Path) -> dict:
-  """{'ours': {...}, 'torch': {...}}: medians of both sides of a case, taking turns, and our compile times."""
+  """{'ours': {...}, 'torch': {...}}: medians of both sides of a case, run alternately, and our compilation times."""
   network, mode, items = CASES[case]
   job = {'network': network, 'mode': mode, 'config': settings(network, small), 'cache': str(folder / case)}
   job['batch'] = str(folder / f'{case}.npz')
@@ -104,7 +104,7 @@ def measure(case: str, torch: str | None, repeats: int, small: bool, folder: Pat
 
 
 def table(rows: dict) -> str:
-  """Markdown."""
+  """Markdown table of the medians."""
   heads = (
     '',
     'ours, s',
@@ -163,7 +163,7 @@ OURS = [sys.executable, str(Path(__file__).resolve()), '--worker']
 
 
 class Side:
-  """A process that runs one case once whenever asked."""
+  """A process that runs one case once per request."""
 
   def __init__(self, command: list[str], job: dict):
     self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -202,7 +202,7 @@ def make_config(network: str, fields: dict):
 
 
 def example(network: str, items: int, small: bool) -> dict:
-  """A batch of made-up features, every item of full length."""
+  """Batch of random features, every item of full length."""
   rng = np.random.default_rng(0)
 
   def normal(*shape):

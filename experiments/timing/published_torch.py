@@ -1,9 +1,9 @@
-"""The published system and BigVGAN from stock PyTorch modules, to time ours beside. Run by
-experiments/timing/published.py.
+"""The published system and BigVGAN in stock PyTorch modules, the baseline of experiments/timing/published.py, which
+runs it.
 
-Modules are written from the released system's description and carry its checkpoint's names, so that weights
-can be exchanged and the two compared. Tensors are (batch, time, channel); lengths are full, nothing is padded,
-since that is what is timed.
+Modules follow the description of the released system and have its checkpoint's names, so that weights can be exchanged
+and outputs compared. Tensors are (batch, time, channel); all lengths are full and nothing is padded, since only speed
+is measured.
 """
 
 import json

@@ -1,13 +1,13 @@
-"""How fast a director works: the whole rehearsal against real time, and when the first take can be heard.
+"""Real-time factor of a whole rehearsal, and the latency of the first take.
 
     python experiments/timing/rehearsal.py                     # 20 lines; two minutes on two cores
     python experiments/timing/rehearsal.py --rounds 3 --candidates 4 --lines 40
 
-Lines of experiments/data/development_lines.jsonl in a shipped voice, without pictures: read, recalled, directed,
-performed and heard by the critic, in three rounds of four takes, of which none is accepted before the last, and the
+Lines of experiments/data/development_lines.jsonl in a shipped voice, without pictures: read, retrieved for, directed,
+synthesized and scored by the critic, in three rounds of four takes, of which none is accepted before the last, and the
 kept take vocoded. With --accept a rehearsal ends as it does in use. Each line is dubbed twice and the second time
-counts, so that nothing is compiled; nothing read before is taken from a cache. `first sound` is from the call to the
-first take's waveform.
+counts, so that nothing is compiled; perception's cache is off. `first sound` is from the call to the waveform of the
+first take.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def main():
   parser.add_argument('--lines', type=int, default=20)
   parser.add_argument('--rounds', type=int, default=3)
   parser.add_argument('--candidates', type=int, default=4)
-  parser.add_argument('--accept', action='store_true', help='a take that is good ends the rehearsal')
+  parser.add_argument('--accept', action='store_true', help='an accepted take ends the rehearsal')
   parser.add_argument('--json')
   given = parser.parse_args()
   compiled = os.environ.get('DUBBER_CACHE') or Path.home() / '.cache' / 'dubber_jax'

@@ -1,10 +1,10 @@
-"""Restrained sadness, directed: the case for which a director is wanted, in three rounds of a person's notes.
+"""Example of direction by notes: restrained sadness in three rounds, with measurements of each.
 
     python experiments/timing/restrained.py -o docs/results/restrained  # 1 min: index.html, rounds.png, rounds.md
 
-A line whose words are happy and whose face is sad is played as the director plans it; then two notes are given, as one
-would in a studio, in English and in Chinese, each on top of the round before. What was asked and what can be measured
-of each round's take stand side by side.
+A line whose text is happy and whose face is sad is synthesized as the director plans it; then two notes are given, in
+English and in Chinese, each applied to the direction of the round before. The requested changes and measurements of
+each round's take are listed side by side.
 """
 
 import argparse
@@ -76,7 +76,7 @@ def main():
 
 
 def measured(done) -> dict[str, float]:
-  """Of the sound and of the take's durations."""
+  """Measurements of the waveform and of the take's durations."""
   take = done.take
   start, end = (round(t * SAMPLE_RATE) for t in speech_span(take))
   wave = take.waveform[start:end]
@@ -95,7 +95,7 @@ def measured(done) -> dict[str, float]:
     'phonemes a second': float(count / (spoken * HOP / SAMPLE_RATE)),
     'pitch, semitones above 55 Hz': float(middle),
     'pitch range, semitones': float(high - low),
-    'pitch wavers, semitones a frame': float(np.mean(steps)),
+    'F0 change, semitones a frame': float(np.mean(steps)),
     'level while speaking, dB': float(10 * np.log10(np.mean(np.square(wave[np.abs(wave) > 1e-4])))),
     'longest pause, s': float(max(silent, default=0) * HOP / SAMPLE_RATE),
     'harmonicity, dB': float(harmonics),

@@ -1,11 +1,11 @@
-"""What growing costs: bytes a device and time to compile a training step, as stacks get deeper and the mesh larger.
+"""Memory per device and compilation time of the training step against depth of the stacks and size of the mesh.
 
-    python experiments/timing/scaling.py                              # depths 4 to 32 on 1 to 8 simulated devices,
-    narrow python experiments/timing/scaling.py --unroll --depths 4 8 --meshes 1    # the same without scanning
+    python experiments/timing/scaling.py                                              # depths 4 to 32, 1 to 8 devices
+    python experiments/timing/scaling.py --unroll --depths 4 8 --meshes 1             # the same without scanning
 
-Prints a Markdown table. Every stack of the stage model has the depth (text, lips, pitch, duration, decoder); the mesh
-is fsdp alone. Seconds are of CPU time, so that what else the machine does matters little. 16 programs take about 10
-minutes of a core.
+Prints a Markdown table, of narrow models on simulated devices. Every stack of the actor has the depth (text, lips,
+pitch, duration, decoder); the mesh is fsdp alone. Seconds are of CPU time, so that other load matters little. 16
+programs take about 10 minutes of a core.
 """
 
 import argparse

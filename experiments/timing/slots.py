@@ -1,4 +1,4 @@
-"""Does the sound last as long as the slot? Every unseen GRID and CREMA-D film, dubbed and measured before encoding.
+"""Slot error of dubbing: sound and durations against the slot, over all unseen films of GRID and CREMA-D.
 
 python experiments/timing/slots.py         # 33 films, a minute or two
 """
@@ -21,7 +21,7 @@ def main():
   model, unseen = load(), unseen_films()
   voice = next(iter(model.voices.values()))
   worst = max(seconds_apart(model, voice, film) for film in tqdm(unseen, unit='film'))
-  print(f'{len(unseen)} films; the largest difference of sound or durations from the slot: {worst * 1000:.1f} ms')
+  print(f'{len(unseen)} films; largest difference of sound or durations from the slot: {worst * 1000:.1f} ms')
 
 
 def unseen_films() -> list[Recording]:

@@ -24,7 +24,7 @@ from dubber_jax.evaluation.benchmark.tables import More, write_rows
 from dubber_jax.evaluation.bootstrap import Interval, interval, share
 from dubber_jax.evaluation.metrics.wer import count_errors
 from dubber_jax.inference.model_directory import load
-from dubber_jax.media.loudness import anchor
+from dubber_jax.media.loudness import normalize_loudness
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.types import SAMPLE_RATE
 
@@ -45,8 +45,8 @@ def main():
   chosen = [r for speaker in SPEAKERS for r in spread(recordings(speaker), given.each)]
   judgements = {'recordings': [], 'through the vocoder': []}
   for recording in tqdm(chosen, unit='clip'):
-    wave = anchor(sound_of(recording), SAMPLE_RATE)
-    vocoded = anchor(np.asarray(vocoder.vocode(mel_numpy(wave))), SAMPLE_RATE)
+    wave = normalize_loudness(sound_of(recording), SAMPLE_RATE)
+    vocoded = normalize_loudness(np.asarray(vocoder.vocode(mel_numpy(wave))), SAMPLE_RATE)
     for name, sound in zip(judgements, (wave, vocoded), strict=True):
       for judge in JUDGES:
         if not cache.has(judge, f'{recording.key} {name}'):

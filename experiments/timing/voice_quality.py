@@ -1,11 +1,10 @@
-"""What is noticed of a bad recording of a voice, and how often a good one is suspected.
+"""Detection of faulty voice recordings: hit rates by fault, and false alarms on good recordings.
 
-    python experiments/timing/voice_quality.py --clips 25 --every 5     # of each corpus; about 3 minutes of one core
-    python experiments/timing/voice_quality.py --every 50               # every recording of 1 s or more; about 25
-    minutes
+    python experiments/timing/voice_quality.py --clips 25 --every 5     # of each corpus; about 3 min of one core
+    python experiments/timing/voice_quality.py --every 50               # all recordings of 1 s or more; about 25 min
 
-Every recording is measured as it is (false alarms), and one in `--every` made worse by known amounts as well (hits).
-Can be stopped and started again: what is measured is kept in `--out`.
+Every recording is measured as it is (false alarms), and one in `--every` also degraded by known amounts (hits). It can
+be stopped and restarted: measurements are stored in `--out`.
 """
 
 import argparse
@@ -17,32 +16,32 @@ import numpy as np
 
 from data_pipelines import audio_damage
 from data_pipelines.recordings import read_recordings
-from dubber_jax.media.loudness import anchor
+from dubber_jax.media.loudness import normalize_loudness
 from dubber_jax.media.sound import read_sound
 from dubber_jax.perception.prosody import track_pitch
 from dubber_jax.perception.recording_quality import FAULTS, VoiceReport, measure_voice, noticed
 from dubber_jax.perception.speaker import SpeakerEncoder
 from dubber_jax.types import SAMPLE_RATE
 
-# Those of whom a voice made higher sounds like a child's.
+# Speakers whose voice, raised in pitch, stands for a child's.
 WOMEN = ('allison', 'kathleen', 'ljspeech', 'p225', 'p228', *(f'ravdess_{n:02d}' for n in range(2, 23, 2)))
 SETS = ('asterisk', 'cremad', 'grid', 'kathleen', 'kokoro', 'librispeech', 'ljspeech', 'ravdess', 'teacher', 'vctk')
-CHILD = "woman's, 1.4 times as high"
-WORSE = {
-  **{f'white noise {d} dB': lambda w, _, d=d: audio_damage.noise(w, d) for d in (0, 5, 10, 15, 20)},
-  **{f'pink noise {d} dB': lambda w, _, d=d: audio_damage.noise(w, d, pink=True) for d in (5, 10, 15)},
+CHILD = 'female voice, F0 x 1.4'
+DEGRADATIONS = {
+  **{f'white noise {d} dB': lambda w, _, d=d: audio_damage.add_noise(w, d) for d in (0, 5, 10, 15, 20)},
+  **{f'pink noise {d} dB': lambda w, _, d=d: audio_damage.add_noise(w, d, pink=True) for d in (5, 10, 15)},
   **{
-    f'room {s} s, direct {d} dB': lambda w, _, s=s, d=d: audio_damage.echo(w, s, d)
+    f'room {s} s, direct {d} dB': lambda w, _, s=s, d=d: audio_damage.reverberate(w, s, d)
     for s, d in ((0.3, 0), (0.6, 0), (0.6, -6), (1.2, 0), (1.2, -6))
   },
   'whisper': lambda w, _: audio_damage.whisper(w),
-  CHILD: lambda w, _: audio_damage.child(w, 1.4),
+  CHILD: lambda w, _: audio_damage.child_voice(w, 1.4),
   'telephone': lambda w, _: audio_damage.telephone(w),
-  'two in turn': audio_damage.in_turn,
-  'two at once': audio_damage.together,
-  'music alone': lambda w, _: audio_damage.chords(len(w) / SAMPLE_RATE, seed=len(w)),
+  'two in turn': audio_damage.one_after_the_other,
+  'two at once': audio_damage.overlap,
+  'music alone': lambda w, _: audio_damage.synthetic_music(len(w) / SAMPLE_RATE, seed=len(w)),
   'music 5 dB below': lambda w, _: (
-    w + 0.56 * audio_damage.as_loud(audio_damage.chords(len(w) / SAMPLE_RATE, seed=len(w)), w)
+    w + 0.56 * audio_damage.match_power(audio_damage.synthetic_music(len(w) / SAMPLE_RATE, seed=len(w)), w)
   ),
 }
 
@@ -50,7 +49,7 @@ WORSE = {
 def main():
   parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
   parser.add_argument('--clips', type=int, help='of each corpus (default: all)')
-  parser.add_argument('--every', type=int, default=8, help='one in so many is made worse too')
+  parser.add_argument('--every', type=int, default=8, help='one in so many is also degraded')
   parser.add_argument('--out', type=Path, default=Path('runs/voice_quality.jsonl'))
   given = parser.parse_args()
   given.out.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +64,7 @@ def main():
 
 
 def recordings(given, done):
-  """(recording, '' or how it was made worse, wave) of what is not measured yet, a little of each corpus in turn."""
+  """(recording, degradation or '', wave) of what is not measured yet, the corpora by turns."""
   lists = {}
   for name in SETS:
     rows = read_recordings(name)
@@ -75,7 +74,7 @@ def recordings(given, done):
     for name, rows in lists.items():
       if place >= len(rows):
         continue
-      recording, kinds = rows[place], ('', *(WORSE if place % given.every == 0 else ()))
+      recording, kinds = rows[place], ('', *(DEGRADATIONS if place % given.every == 0 else ()))
       kinds = [kind for kind in kinds if (name, recording.key, kind) not in done]
       kinds = [kind for kind in kinds if kind != CHILD or recording.speaker in WOMEN]
       if not kinds:
@@ -86,11 +85,11 @@ def recordings(given, done):
       second = lists[other[name]][place % len(lists[other[name]])]
       second = read_sound(second.path, SAMPLE_RATE) if len(kinds) > 1 else wave
       for kind in kinds:
-        yield recording, kind, WORSE[kind](wave, second) if kind else wave
+        yield recording, kind, DEGRADATIONS[kind](wave, second) if kind else wave
 
 
 def measure(wave):
-  wave = anchor(wave - wave.mean(), SAMPLE_RATE)
+  wave = normalize_loudness(wave - wave.mean(), SAMPLE_RATE)
   return measure_voice(wave, SAMPLE_RATE, track_pitch(wave, SAMPLE_RATE), SpeakerEncoder().windows(wave, SAMPLE_RATE))
 
 
@@ -100,7 +99,7 @@ def show(rows):
   groups = {}
   for row in rows:
     groups.setdefault(row['kind'] or f'({row["set"]})', []).append(noticed(VoiceReport(**row['report'])))
-  for group in [*(f'({name})' for name in SETS), *WORSE]:
+  for group in [*(f'({name})' for name in SETS), *DEGRADATIONS]:
     found = groups.get(group, [])
     if found:
       rates = (100 * np.mean([name in f for f in found]) for name in names)
