@@ -1,6 +1,5 @@
-"""What no fixture covers, against the twin: gradients of the whole model, and everything at its published size.
-
-The twin is PyTorch: these tests skip without it.
+"""Parity with the PyTorch reference implementation, where no fixture exists: gradients of the whole model, and all
+outputs at the published size. Skipped without PyTorch.
 """
 
 import importlib.util
@@ -88,7 +87,7 @@ def test_whole_model_of_published_size_equals_the_twin_in_float64(whole, tmp_pat
   rows, weights = deepened(recipe, FULL)
   w, batch = tensors(weights), tensors(inputs)
   with torch.no_grad():
-    outputs = twin.published(w, batch, FULL) | twin.performed(w, batch, FULL)
+    outputs = twin.published(w, batch, FULL) | twin.synthesized(w, batch, FULL)
   outputs = {key: value.numpy() for key, value in outputs.items()}
   assert_within(write(tmp_path / 'whole_full.npz', inputs, outputs, rows, {}))
 
@@ -123,7 +122,7 @@ def test_twin_itself_computes_what_the_released_code_does(whole):
   arrays, _ = stored('whole_small')
   w, batch = tensors({row['key']: draw_weight(row) for row in recipe}), tensors(inputs)
   with torch.no_grad():
-    outputs = twin.published(w, batch, SMALL) | twin.performed(w, batch, SMALL)
+    outputs = twin.published(w, batch, SMALL) | twin.synthesized(w, batch, SMALL)
   for key, value in arrays.items():
     if key.startswith('out/'):
       np.testing.assert_allclose(outputs[key[4:]].numpy(), value, atol=2e-5, rtol=1e-6, err_msg=key)

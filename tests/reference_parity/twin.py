@@ -1,7 +1,7 @@
-"""The published system again, in PyTorch and any precision, written from the specification alone.
+"""Reference implementation of the published system in PyTorch, written from the specification alone.
 
-It shares nothing with dubber_jax: plain functions over a state dict `w` of the published names. Slow and in
-float64, it says what outputs and gradients should be where no fixture of the released code does.
+It shares nothing with dubber_jax: plain functions over a state dict `w` of the published names, in any precision. In
+float64 it gives the outputs and gradients that no fixture of the released code has.
 """
 
 import math
@@ -98,7 +98,7 @@ def fusion(w, ids, src_len, ref, ref_len, layers, train):
   return text, (linear(w, 'linear_for_ref_mel', cross) + text) / 2, utterance
 
 
-def placed(z):
+def with_positions(z):
   """Scaled by the root of the width, with the position t + 1 where channel 0 is not zero."""
   half = z.shape[-1] // 2
   rate = torch.exp(torch.arange(half, dtype=z.dtype) * (-math.log(10000.0) / (half - 1)))
@@ -108,7 +108,7 @@ def placed(z):
 
 
 def cross_modal(w, query, key, layers):
-  x, k0 = placed(query), placed(key)
+  x, k0 = with_positions(query), with_positions(key)
   n, r = x.shape[1], k0.shape[1]
   ahead = torch.arange(r) - torch.arange(n)[:, None] >= 1 + abs(r - n)
   for i in range(layers):
@@ -233,10 +233,10 @@ def published(w, batch, layers, train=False):
   lips = lip_encoder(w, batch['lip_embedding'], lip_pad, layers['lip_encoder_layer'])
   context, alignment = lip_text(w, text, text_pad, lips, lip_pad, batch['face_lens'])
   log_d = duration_predictor(w, context, text_pad)
-  taken = play(w, batch, feature, batch['durations'], frames, mel_pad, layers, train)
-  losses = weighted_losses(batch, taken, log_d, utterance, alignment, text_pad, lip_pad, mel_pad)
+  decoded_outputs = decode(w, batch, feature, batch['durations'], frames, mel_pad, layers, train)
+  losses = weighted_losses(batch, decoded_outputs, log_d, utterance, alignment, text_pad, lip_pad, mel_pad)
   return (
-    taken
+    decoded_outputs
     | losses
     | {
       'feature': feature,
@@ -253,16 +253,16 @@ def published(w, batch, layers, train=False):
   )
 
 
-def play(w, batch, feature, durations, size, mel_pad, layers, train=False):
+def decode(w, batch, feature, durations, size, mel_pad, layers, train=False):
   x = regulate(feature, durations, size)
-  felt, outputs = x, {'t_expanded': x}
+  fused, outputs = x, {'t_expanded': x}
   for i, nodes in enumerate(graphs(w, batch), 1):
-    felt = aggregate(w, f'aggregator_stage_{i}', felt, nodes)
-    outputs |= {f't_graph{i}': nodes, f't_agg{i}': felt}
+    fused = aggregate(w, f'aggregator_stage_{i}', fused, nodes)
+    outputs |= {f't_graph{i}': nodes, f't_agg{i}': fused}
   length = durations.sum(1)
   within = ~padding_mask(length, size)
-  mean = (felt * within[..., None]).sum(1) / length[:, None]
-  decoded = conv(w, 'proj_fusion', torch.cat([x, felt], -1))
+  mean = (fused * within[..., None]).sum(1) / length[:, None]
+  decoded = conv(w, 'proj_fusion', torch.cat([x, fused], -1))
   decoded = fft_stack(w, 'decoder_Condition', decoded, mel_pad, 4, layers['decoder_layer'], batch['spk_embedding'])
   mel = linear(w, 'mel_linear', decoded)
   return outputs | {
@@ -273,7 +273,7 @@ def play(w, batch, feature, durations, size, mel_pad, layers, train=False):
   }
 
 
-def performed(w, batch, layers):
+def synthesized(w, batch, layers):
   """The pass with predicted durations, in eval mode: the mel and what leads to it."""
   text_pad = padding_mask(batch['src_len'], batch['text'].shape[1])
   lip_pad = padding_mask(batch['face_lens'], batch['lip_embedding'].shape[1])
@@ -285,17 +285,17 @@ def performed(w, batch, layers):
   durations = unrounded.round().long()
   length = durations.sum(1)
   size = int(length.max())
-  taken = play(w, batch, feature, durations, size, padding_mask(length, size), layers)
+  decoded_outputs = decode(w, batch, feature, durations, size, padding_mask(length, size), layers)
   return {
-    'i_expanded': taken['t_expanded'],
-    'i_agg3': taken['t_agg3'],
-    'i_mel_post': taken['t_mel_post'],
+    'i_expanded': decoded_outputs['t_expanded'],
+    'i_agg3': decoded_outputs['t_agg3'],
+    'i_mel_post': decoded_outputs['t_mel_post'],
     'i_mel_len': length,
     'i_dur_unrounded': unrounded,
   }
 
 
-def weighted_losses(batch, taken, log_d, utterance, alignment, text_pad, lip_pad, mel_pad):
+def weighted_losses(batch, decoded_outputs, log_d, utterance, alignment, text_pad, lip_pad, mel_pad):
   def absolute(mel):
     return (mel - batch['mel_target']).abs()[~mel_pad].mean()
 
@@ -310,12 +310,12 @@ def weighted_losses(batch, taken, log_d, utterance, alignment, text_pad, lip_pad
   heard = alignment.masked_fill(text_pad[..., None] | lip_pad[:, None], 0)
   share = (heard * band).sum((1, 2)) / heard.sum((1, 2))
   losses = {
-    'loss_mel': 5 * absolute(taken['t_mel']),
-    'loss_mel_post': 5 * absolute(taken['t_mel_post']),
+    'loss_mel': 5 * absolute(decoded_outputs['t_mel']),
+    'loss_mel_post': 5 * absolute(decoded_outputs['t_mel_post']),
     'loss_speaker': 25 * (1 - cosine).mean(),
     'loss_duration': 5 * (log_d - wanted)[~text_pad].square().mean(),
     'loss_diagonal': -share.mean().log(),
-    'loss_emotion': 5 * F.cross_entropy(taken['emotion_probs'], batch['emotion_id']),
+    'loss_emotion': 5 * F.cross_entropy(decoded_outputs['emotion_probs'], batch['emotion_id']),
   }
   return losses | {'loss_total': sum(losses.values())}
 
