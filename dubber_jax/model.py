@@ -87,7 +87,7 @@ class DirectorActor(nn.Module):
       stacking,
     )
 
-  def encode(self, batch, train: bool = False):
+  def encode(self, batch: dict, train: bool = False) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     """Phonemes, voice and lips -> text (B, N, D), condition (B, C), log durations (B, N), lip attention (B, N, L)."""
     mask_bn = batch['phonemes'] > 0
     text = self.text(batch['phonemes'], mask_bn, train, batch.get('language'))
@@ -107,7 +107,7 @@ class DirectorActor(nn.Module):
     log_durations = self.duration(text, context, mask_bn, condition, train)
     return text + context, condition, log_durations, weights
 
-  def emotion_nodes(self, batch, train: bool = False):
+  def emotion_nodes(self, batch: dict, train: bool = False) -> list[tuple[jax.Array, jax.Array]]:
     """Emotion nodes of the three graph stages with their masks, each (B, V, W) and (B, V)."""
     mask_bv = node_mask(self.config.task.director, batch['present'], batch['refs_present'], batch['sounds_present'])
     targets = {m: batch[m] for m in MODALITIES}
@@ -115,7 +115,15 @@ class DirectorActor(nn.Module):
     nodes = self.graphs(targets, refs, batch['sounds'], mask_bv, train)
     return [(n, mask_bv[:, : n.shape[1]]) for n in nodes]
 
-  def decode(self, text, condition, nodes, durations, num_frames: int, train: bool = False):
+  def decode(
+    self,
+    text: jax.Array,
+    condition: jax.Array,
+    nodes: list[tuple[jax.Array, jax.Array]],
+    durations: jax.Array,
+    num_frames: int,
+    train: bool = False,
+  ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Length regulation and fusion with the emotion nodes, stage by stage -> frames (B, T, D), mask (B, T), emotion
     logits (B, 8)."""
     frames, mask_bt = self.regulator(text, durations, num_frames)
@@ -126,7 +134,7 @@ class DirectorActor(nn.Module):
     joined = self.join(jnp.concatenate([frames, fused], axis=-1)) * mask_bt[..., None]
     return joined, mask_bt, logits
 
-  def __call__(self, batch, train: bool = False):
+  def __call__(self, batch: dict, train: bool = False) -> dict[str, jax.Array]:
     """Teacher-forced pass, with the target's own durations, pitch and energy -> outputs by name."""
     num_frames = batch['mel'].shape[1]
     text, condition, log_durations, lip_weights = self.encode(batch, train)
@@ -148,7 +156,9 @@ class DirectorActor(nn.Module):
       'emotion': logits,
     }
 
-  def synthesize(self, batch, durations, controls, num_frames: int):
+  def synthesize(
+    self, batch: dict, durations: jax.Array, controls: jax.Array, num_frames: int
+  ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Synthesizes a take. controls (B, 3): pitch shift in semitones, pitch range ratio, energy shift in nepers
     (8.7 dB).
 

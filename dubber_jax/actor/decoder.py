@@ -39,7 +39,7 @@ def energy_of_mel(mel_btm: jax.Array) -> jax.Array:
   return (mel_btm.mean(-1) + 6.0) / 2.0
 
 
-def join_prosody(pitch_bt, voiced_bt, energy_bt) -> jax.Array:
+def join_prosody(pitch_bt: jax.Array, voiced_bt: jax.Array, energy_bt: jax.Array) -> jax.Array:
   """Prosody features (B, T, 4) of the decoder and the discriminators: pitch and its square, zero where unvoiced,
   voicing, energy."""
   return jnp.stack([pitch_bt * voiced_bt, jnp.square(pitch_bt) * voiced_bt, voiced_bt, energy_bt], axis=-1)

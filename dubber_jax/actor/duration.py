@@ -1,5 +1,7 @@
 """Duration predictor, and the fit of predicted durations to a line's time slot."""
 
+from collections.abc import Iterable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -196,7 +198,7 @@ def _short_slot_warnings(rate, wanted, overrun) -> list[str]:
   return [f'the slot is short: pace {rate:.2f} instead of {wanted:.2f}'] if abs(rate - wanted) > 0.02 else []
 
 
-def room_after(span: tuple[float, float], others, end: float) -> float:
+def room_after(span: tuple[float, float], others: Iterable[tuple[float, float]], end: float) -> float:
   """Seconds by which a line spoken in `span` (start s, end s) may run on: up to GAP before the next of the `others`,
   spans alike, and to the film's `end` at most. 0 where another line overlaps the span's end."""
   following = [start - GAP for start, finish in others if finish > span[1]]

@@ -1,5 +1,6 @@
 """Training losses of the actor and the director's graphs: named terms, each a mean over unpadded elements."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -67,7 +68,7 @@ def actor_losses(outputs: dict, batch: dict) -> dict[str, jax.Array]:
   return losses
 
 
-def adversarial_losses(discriminators, params, outputs: dict, batch: dict) -> dict[str, jax.Array]:
+def adversarial_losses(discriminators: nn.Module, params: dict, outputs: dict, batch: dict) -> dict[str, jax.Array]:
   """Least-squares GAN and feature-matching losses of MelDiscriminators on the finished mels, over real frames.
 
   `adversarial` and `features` have gradients in the actor alone, `discriminators` in the discriminators alone, whose

@@ -5,6 +5,7 @@ batch is a function of its index alone, whatever was read before and on however 
 """
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -111,7 +112,7 @@ def empty_published(shape: Shape, exemplars: int) -> dict[str, np.ndarray]:
   }
 
 
-def bucket(longest, items: int) -> Shape:
+def bucket(longest: Sequence[int], items: int) -> Shape:
   """Smallest bucket that holds the given numbers of phonemes, lip frames, mel frames and reference frames."""
   phonemes, lips, frames, reference = map(int, longest)
   needed, size, half = max(frames, reference, FRAMES_PER_PHONEME * phonemes), SHORTEST, False

@@ -7,7 +7,7 @@ have no rule: `is_dead` distinguishes them from unknown ones.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,7 +84,9 @@ def one(key: str, path: tuple[str, ...], kind: str = 'same', layer: int | None =
   return Rule(key, (StateDictPart(path, kind, layer),))
 
 
-def dense(key: str, path: tuple[str, ...], kind: str = 'linear', layer: int | None = None, bias: bool = True):
+def dense(
+  key: str, path: tuple[str, ...], kind: str = 'linear', layer: int | None = None, bias: bool = True
+) -> Iterator[Rule]:
   yield one(f'{key}.weight', (*path, 'kernel'), kind, layer)
   if bias:
     yield one(f'{key}.bias', (*path, 'bias'), 'same', layer)
@@ -254,7 +256,7 @@ def whole_model(config: PublishedConfig) -> list[Rule]:
   return [*model(config), *fusion(('fusion',), config)]
 
 
-def torch_shapes(rules, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+def torch_shapes(rules: Iterable[Rule], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
   """Shapes of the torch tensors of the rules, from those of our flat variables ('params/mel/kernel')."""
 
   def shape(part: StateDictPart):
@@ -265,7 +267,7 @@ def torch_shapes(rules, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tupl
   return {key: (sum(s[0] for s in parts), *parts[0][1:]) for key, parts in pieces.items()}
 
 
-def to_ours(rules, weights: Mapping[str, np.ndarray]) -> dict:
+def to_ours(rules: Iterable[Rule], weights: Mapping[str, np.ndarray]) -> dict:
   """Variables {'params': ..., 'batch_stats': ...} from torch-named arrays. Raises BadInput naming missing keys."""
   missing = [rule.key for rule in rules if rule.key not in weights]
   if missing:
@@ -283,7 +285,7 @@ def to_ours(rules, weights: Mapping[str, np.ndarray]) -> dict:
   return tree
 
 
-def to_torch(rules, variables: Mapping) -> dict[str, np.ndarray]:
+def to_torch(rules: Iterable[Rule], variables: Mapping) -> dict[str, np.ndarray]:
   """The inverse of `to_ours`: torch-named arrays. Raises BadInput where our tree lacks a path."""
 
   def fetch(part: StateDictPart):

@@ -1,5 +1,7 @@
 """Training task of the published system: its losses and its optimizer (spec sections 6 and 7)."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +18,7 @@ from dubber_jax.training.task import Task
 from dubber_jax.types import HOP, SAMPLE_RATE
 
 
-def published_task(config: Config, samples=None) -> Task:
+def published_task(config: Config, samples: Callable | None = None) -> Task:
   """Training task of PublishedDirectorActor, on batches of authentic_dubber/batches.py."""
   from dubber_jax.authentic_dubber.model import PublishedDirectorActor, initialize
 

@@ -105,7 +105,7 @@ class PublishedDirectorActor(nn.Module):
     self.mel = nn.Dense(MEL_BANDS)
     self.postnet = Postnet(c.width, dropout=0.5 * rate)
 
-  def encode(self, batch, train: bool = False) -> dict:
+  def encode(self, batch: dict, train: bool = False) -> dict:
     """Text, style and lips -> encodings, alignment and log durations, by name."""
     outputs = self.fusion(
       batch['phonemes'], batch['phoneme_length'], batch['reference'], batch['reference_length'], train
@@ -117,7 +117,7 @@ class PublishedDirectorActor(nn.Module):
     log_durations = self.duration(context, mask_bn, train)
     return outputs | {'lips': lips, 'context': context, 'alignment': alignment, 'log_durations': log_durations}
 
-  def emotion_nodes(self, batch, train: bool = False) -> list:
+  def emotion_nodes(self, batch: dict, train: bool = False) -> list[jax.Array]:
     """The three sets of emotion nodes: (B, 3, D), (B, 3 + 3K, D), (B, 3 + 6K, D)."""
     items, _, exemplars = batch['sounds'].shape[:3]
     mask_bv = jnp.ones((items, 3 + 6 * exemplars), bool)
@@ -150,7 +150,7 @@ class PublishedDirectorActor(nn.Module):
       'emotion': emotion,
     }
 
-  def __call__(self, batch, train: bool = False) -> dict:
+  def __call__(self, batch: dict, train: bool = False) -> dict:
     """Teacher-forced pass, with the target's own durations -> outputs by name."""
     encoded = self.encode(batch, train)
     decoded = self.decode(
@@ -158,7 +158,7 @@ class PublishedDirectorActor(nn.Module):
     )
     return encoded | decoded
 
-  def synthesize(self, batch, num_frames: int) -> dict:
+  def synthesize(self, batch: dict, num_frames: int) -> dict:
     """A take with predicted durations, scaled to `mel_length` frames, padded to the static `num_frames`.
 
     The take's `length` (B,) differs from mel_length by rounding; a take longer than num_frames is cut.
@@ -166,20 +166,20 @@ class PublishedDirectorActor(nn.Module):
     predicted = self.predict_durations(batch)
     return predicted | self.decode_predicted(predicted, batch, num_frames)
 
-  def predict_durations(self, batch) -> dict:
+  def predict_durations(self, batch: dict) -> dict:
     """First half of `synthesize`: the outputs of `encode` and predicted durations (B, N) int32, scaled to the slot."""
     encoded = self.encode(batch)
     durations, unrounded = spread_over_slot(encoded['log_durations'], batch['mel_length'])
     scaled = {'durations': durations, 'unrounded_durations': unrounded, 'length': durations.sum(1)}
     return encoded | scaled
 
-  def decode_predicted(self, predicted, batch, num_frames: int) -> dict:
+  def decode_predicted(self, predicted: dict, batch: dict, num_frames: int) -> dict:
     """Second half of `synthesize`: the outputs of `decode` at the predicted durations."""
     length_b = jnp.minimum(predicted['length'], num_frames)
     return self.decode(predicted['styled'], predicted['durations'], length_b, batch, num_frames)
 
 
-def synthesize(config: PublishedConfig, variables, batch: dict, bucket: int = 1) -> dict:
+def synthesize(config: PublishedConfig, variables: dict, batch: dict, bucket: int = 1) -> dict:
   """Takes of a batch, jitted; frames are padded to a multiple of `bucket`, which does not change a take."""
   model = PublishedDirectorActor(config)
   predicted = _predict(model, variables, batch)

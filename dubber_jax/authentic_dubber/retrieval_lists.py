@@ -7,6 +7,7 @@ Each is a list of objects, best first, of which only "file_name" is read. The re
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -31,7 +32,7 @@ def list_name(modality: str, name: str) -> str:
   return LIST_NAMES[modality].format(name=name)
 
 
-def read_list(path, modality: str) -> list[str]:
+def read_list(path: str | os.PathLike, modality: str) -> list[str]:
   """Names of clips, best first. Raises BadInput for a list that is missing, damaged or empty."""
   path = epath.Path(path)
   try:
@@ -80,7 +81,9 @@ def retrieve(
   return retrieved
 
 
-def write_lists(folder, retrieved: Mapping[str, list[list[tuple[str, float]]]], names: Sequence[str]) -> None:
+def write_lists(
+  folder: str | os.PathLike, retrieved: Mapping[str, list[list[tuple[str, float]]]], names: Sequence[str]
+) -> None:
   """Writes the lists that `retrieve` found for the clips `names`; each file is written atomically."""
   folder = epath.Path(folder)
   folder.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,11 @@
 """Stacks of equal blocks as a scan over layers, so that compile time does not grow with depth."""
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import flax.linen as nn
+import jax
 import numpy as np
 
 
@@ -17,7 +19,7 @@ class Stacking(NamedTuple):
 SCANNED = Stacking()
 
 
-def scan_layers(block: nn.Module, layers: int, x, *inputs, stacking: Stacking = SCANNED):
+def scan_layers(block: nn.Module, layers: int, x: jax.Array, *inputs, stacking: Stacking = SCANNED) -> jax.Array:
   """Applies x -> block(x, *inputs) `layers` times, each with its own parameters, stacked on a first axis."""
 
   def layer(block, x, _):
@@ -34,7 +36,7 @@ def scan_layers(block: nn.Module, layers: int, x, *inputs, stacking: Stacking = 
   return scan(block, x, None)[0]
 
 
-def stack_stored(stored: dict, expected) -> dict:
+def stack_stored(stored: dict, expected: Iterable[str]) -> dict:
   """Weights by path, with the layers stored one by one ('lips/conv_0/up/kernel') stacked as the scanned model has them
   ('lips/block/up/kernel'). Paths that are stacked already, or not in `expected`, pass through."""
   stacked = dict(stored)

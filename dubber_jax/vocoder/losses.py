@@ -1,5 +1,6 @@
 """Losses of the vocoder: mel, multi-resolution STFT, spectral energy distance, F0 and adversarial."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
@@ -13,14 +14,14 @@ QUIETEST = -8.0  # nepers, floor of log magnitudes
 SPECTRA = ((256, 64), (512, 128), (1024, 256), (2048, 512))  # FFT and hop of the spectral loss, samples
 
 
-def mel_loss(generated_bs, mel_btm, filters) -> jax.Array:
+def mel_loss(generated_bs: jax.Array, mel_btm: jax.Array, filters: jax.Array) -> jax.Array:
   """L1 distance of the log mel of generated waveforms (B, S) from the target (B, T, 80), over the frames whose windows
   lie within the segment."""
   mel = mel_of_frames(frame(jnp.pad(generated_bs, ((0, 0), (PAD, PAD))), mel_btm.shape[1]), filters)
   return jnp.abs(mel - mel_btm)[:, 2:-2].mean()
 
 
-def spectral_loss(generated_bs, recorded_bs) -> jax.Array:
+def spectral_loss(generated_bs: jax.Array, recorded_bs: jax.Array) -> jax.Array:
   """Multi-resolution STFT loss: L1 of log magnitudes and spectral convergence at four resolutions (Parallel WaveGAN,
   arXiv 1910.11480)."""
   total = 0.0
@@ -31,7 +32,7 @@ def spectral_loss(generated_bs, recorded_bs) -> jax.Array:
   return total
 
 
-def energy_distance(one_bs, other_bs, recorded_bs) -> jax.Array:
+def energy_distance(one_bs: jax.Array, other_bs: jax.Array, recorded_bs: jax.Array) -> jax.Array:
   """Spectral energy distance (Gritsenko et al. 2020, arXiv 2008.01160): mean distance of two takes, which differ only
   in their noise, to the recording, minus half their distance to each other.
 
@@ -52,13 +53,15 @@ def energy_distance(one_bs, other_bs, recorded_bs) -> jax.Array:
   return total
 
 
-def pitch_loss(logits_btc, pitch_bt, voiced_bt) -> jax.Array:
+def pitch_loss(logits_btc: jax.Array, pitch_bt: jax.Array, voiced_bt: jax.Array) -> jax.Array:
   """Cross-entropy of F0 class logits against soft targets on the two nearest classes, over voiced frames."""
   each = optax.softmax_cross_entropy(logits_btc, PITCH.soft_targets(pitch_bt))
   return (each * voiced_bt).sum() / jnp.maximum(voiced_bt.sum(), 1)
 
 
-def adversarial_losses(discriminators, params, generated_bs, recorded_bs) -> dict[str, jax.Array]:
+def adversarial_losses(
+  discriminators: nn.Module, params: dict, generated_bs: jax.Array, recorded_bs: jax.Array
+) -> dict[str, jax.Array]:
   """Least-squares GAN and feature-matching losses (HiFi-GAN).
 
   `adversarial` and `features` have gradients in the generator alone, `discriminators` in the discriminators alone,

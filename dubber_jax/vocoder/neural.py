@@ -9,7 +9,8 @@ import functools
 import json
 from pathlib import Path
 
-import flax
+import flax.linen
+import flax.traverse_util
 import jax
 import numpy as np
 
@@ -31,7 +32,7 @@ ARCHITECTURES = {
 class NeuralVocoder:
   """A generator and its weights as a vocoder (see vocoder/inputs.py) for the mels of its `config`."""
 
-  def __init__(self, name: str, config: BigVGANConfig | HiFiGANConfig, params: dict):
+  def __init__(self, name: str, config: BigVGANConfig | HiFiGANConfig | SourceFilterConfig, params: dict):
     """name: one of ARCHITECTURES; params: nested weights. Raises BadInput where their shapes do not fit the config."""
     self.name = name
     self.config = config
@@ -85,14 +86,14 @@ class NeuralVocoder:
 
 
 @functools.lru_cache(maxsize=16)
-def expected_shapes(module) -> dict[str, tuple[int, ...]]:
+def expected_shapes(module: flax.linen.Module) -> dict[str, tuple[int, ...]]:
   """Parameter shapes of a generator, {'conv_pre/kernel': (7, 80, 1536), ...}, without initializing it."""
   mel = jax.ShapeDtypeStruct((1, 8, module.config.num_mels), np.float32)
   tree = jax.eval_shape(lambda m: module.init(jax.random.key(0), m)['params'], mel)
   return {k: v.shape for k, v in flax.traverse_util.flatten_dict(tree, sep='/').items()}
 
 
-def read_config(name: str, settings: dict, where: str):
+def read_config(name: str, settings: dict, where: str) -> BigVGANConfig | HiFiGANConfig | SourceFilterConfig:
   """Config of an architecture from the fields of its config.json; unknown fields are ignored.
 
   Raises BadInput for an unsupported activation or residual block, and for a field of the wrong type.
