@@ -1,4 +1,4 @@
-"""Several hosts: how they find each other, what each reads, how they agree to stop, and what happens when one dies."""
+"""Multi-host training: initialization, each host's share of a batch, device order, agreement to stop, lost hosts."""
 
 import contextlib
 import glob
@@ -13,20 +13,20 @@ from jax.sharding import PartitionSpec as P
 
 from dubber_jax.errors import BadInput
 
-HEARTBEAT_SECONDS = 60  # a host that has been silent for so long is dead
-SHUTDOWN_SECONDS = 30  # how long one that ends waits for the others
+HEARTBEAT_SECONDS = 60  # without a heartbeat, after which a host counts as lost
+SHUTDOWN_SECONDS = 30  # for which an ending process waits for the others
 
 
 class HostLost(BadInput):
-  """Another process of the run has died; this one cannot go on, nor wait for it."""
+  """Another process of the run has ended; this one cannot continue."""
 
 
 def init_distributed():
-  """Joins the processes of a run; does nothing where there is but one. Call it before anything touches a device.
+  """Initializes jax.distributed; does nothing for a single process. Call it before anything touches a device.
 
-  Who and how many they are is taken from JAX_COORDINATOR_ADDRESS (host:port of process 0), JAX_NUM_PROCESSES and
-  JAX_PROCESS_ID or, on a TPU pod, under Slurm and under Open MPI, from the machine itself.
-  Raises BadInput where part of it is missing or the others do not come.
+  Addresses and ranks come from JAX_COORDINATOR_ADDRESS (host:port of process 0), JAX_NUM_PROCESSES and JAX_PROCESS_ID
+  or, on a TPU pod, under Slurm and under Open MPI, from the cluster's environment.
+  Raises BadInput where one of the three is missing or the other processes do not connect.
   """
   if jax.distributed.is_initialized():
     return
@@ -44,7 +44,7 @@ def init_distributed():
     settings = {'coordinator_address': coordinator, 'num_processes': processes, 'process_id': process}
   elif not _on_a_cluster():
     return
-  jax.config.update('jax_enable_preemption_service', False)  # it would take SIGTERM away from the loop
+  jax.config.update('jax_enable_preemption_service', False)  # it would replace the loop's SIGTERM handler
   try:
     jax.distributed.initialize(
       **settings,
@@ -53,7 +53,7 @@ def init_distributed():
       initialization_timeout=_number('DUBBER_CONNECT_SECONDS', 300),
     )
   except (RuntimeError, ValueError) as e:
-    if not settings and isinstance(e, ValueError):  # a machine that knows of no others
+    if not settings and isinstance(e, ValueError):  # a cluster of one machine
       return
     raise BadInput(
       f'the processes of this run did not find each other ({str(e).splitlines()[0]}): start the same '
@@ -77,9 +77,9 @@ def _on_a_cluster() -> bool:
 
 
 def host_share(mesh: Mesh) -> tuple[int, int]:
-  """-> (i, n): this process reads the i-th of n equal parts of every batch, those of its devices.
+  """(i, n): this process reads the i-th of n equal parts of every batch, the items of its devices.
 
-  Processes whose devices hold the same items (they divide a tensor among them) read the same part. Raises BadInput
+  Processes whose devices hold the same items (tensor parallelism across hosts) read the same part. Raises BadInput
   where the mesh gives the hosts unequal parts.
   """
   sharding = NamedSharding(mesh, P(('data', 'fsdp')))
@@ -99,8 +99,8 @@ def host_share(mesh: Mesh) -> tuple[int, int]:
 
 
 def arrange_devices(shape: tuple[int, int, int]) -> np.ndarray:
-  """Devices for a mesh of (data, fsdp, tensor). Where there are slices, or hosts without a fast link between them,
-  `data` is outermost over them, so that only gradients cross the slow network."""
+  """Array of devices for a mesh of (data, fsdp, tensor). Over slices, or hosts without a fast interconnect, `data` is
+  the outermost axis, so that only gradients cross the slow network."""
   from jax.experimental import mesh_utils
 
   devices = jax.devices()[: int(np.prod(shape))]
@@ -119,7 +119,7 @@ def is_primary() -> bool:
 
 
 def wait_for_all(what: str):
-  """Until every process has come here, so that none that compiles slowly is taken for dead in its first sum."""
+  """Barrier over all processes. Without it, one that compiles slowly would time out the others' first collective."""
   if jax.process_count() > 1:
     from orbax.checkpoint import multihost
 
@@ -127,7 +127,7 @@ def wait_for_all(what: str):
 
 
 def gather_to_host(tree):
-  """A tree of arrays as NumPy, on every process, wherever their parts lie. All processes must call it."""
+  """Sharded tree of arrays as NumPy arrays on every process. All processes must call it."""
   if jax.process_count() == 1:
     return jax.device_get(tree)
   from jax.experimental import multihost_utils
@@ -136,8 +136,8 @@ def gather_to_host(tree):
 
 
 class StopVote:
-  """Whether all stop now. Every process votes at each step and reads the count of some steps before, which its
-  devices have finished: nobody waits, and all stop after the same step."""
+  """Agreement of all processes to stop after the same step. Every process votes at each step and reads the result of
+  LAG steps before, which its devices have finished, so that no process waits."""
 
   LAG = 2  # steps
 
@@ -160,7 +160,7 @@ class StopVote:
 
 @contextlib.contextmanager
 def host_failure_as_error(path):
-  """Turns the failure of a computation that needs all hosts into HostLost, which says so."""
+  """Context that turns the failure of a collective into HostLost."""
   try:
     yield
   except jax.errors.JaxRuntimeError as e:
@@ -169,5 +169,5 @@ def host_failure_as_error(path):
       raise
     raise HostLost(
       f'another host of this run has ended, or cannot be reached ({reason}); start the same command on '
-      f'all hosts again: it goes on from the last checkpoint in {path}'
+      f'all hosts again: it continues from the last checkpoint in {path}'
     ) from e

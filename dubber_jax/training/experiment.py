@@ -1,10 +1,10 @@
-"""Reads an experiment: a Python file whose `arms()` gives its configs by name.
+"""Experiment files: Python files whose `arms()` gives configs by name, and optionally the rest of a training run.
 
-Where its network is not the voice, it also has `task(config) -> Task` and `batches(config, host)`, whose `iterator()`
-training reads; `host` is (i, n): the i-th of n equal parts of every batch is wanted. It may have
-`evaluate(config, variables, setting='') -> {name: value}`, which training calls too, without a setting, for its log,
-`complete(config) -> Config`, which fills in what follows from the settings of the command line, and
-`evaluation(base, steps=N) -> Evaluation` (evaluation/benchmark/evaluate.py), which `dubber evaluate` runs.
+- `task(config) -> Task` and `batches(config, host)`, whose `iterator()` training reads: for networks other than the
+  actor. `host` is (i, n): the i-th of n equal parts of every batch.
+- `evaluate(config, variables, setting='') -> {name: value}`: metrics, also of training (without a setting) for its log.
+- `complete(config) -> Config`: settings that follow from those of the command line.
+- `evaluation(base, steps=N) -> Evaluation` (evaluation/benchmark/evaluate.py): for `dubber evaluate`.
 """
 
 import importlib.util
@@ -19,6 +19,8 @@ from dubber_jax.errors import BadInput
 
 @dataclass(frozen=True)
 class Experiment:
+  """Functions of an experiment file; None where it does not define them."""
+
   arms: dict[str, Config]
   task: Callable[[Config], Any] | None = None
   batches: Callable[[Config, tuple[int, int]], Any] | None = None
@@ -28,7 +30,7 @@ class Experiment:
 
 
 def read_experiment(path) -> Experiment:
-  """Runs an experiment's file. Raises BadInput where it is missing or gives no arms."""
+  """Imports an experiment file. Raises BadInput where it is missing or defines no `arms`."""
   path = Path(path)
   if not path.is_file():
     raise BadInput(f'no experiment {path}: give a file of experiments/')
@@ -42,5 +44,5 @@ def read_experiment(path) -> Experiment:
 
 
 def read_arms(path) -> dict[str, Config]:
-  """The arms of an experiment file, in its order."""
+  """Configs of an experiment file by name, in its order."""
   return read_experiment(path).arms

@@ -1,4 +1,4 @@
-"""Computing in bfloat16 with parameters, norms, softmax and losses in float32."""
+"""Mixed precision: computation in bfloat16, with parameters, norms, softmax and losses in float32."""
 
 from collections.abc import Callable
 
@@ -9,11 +9,11 @@ from dubber_jax.errors import BadInput
 
 
 def in_precision(precision: str, apply: Callable) -> Callable:
-  """`apply(variables, batch, ...)` of a Flax module, computed in `precision`.
+  """`apply(variables, batch, ...)` of a Flax module, computed in `precision` ('float32' or 'bfloat16').
 
-  Floats of the parameters and of the batch go in as bfloat16, so that every matrix product is one of bfloat16; sums of
-  norms and of the softmax are taken in float32 where they are written. What comes out is float32 again, for the
-  losses, and so is the gradient. Collections other than `params` (running averages) are left as they are.
+  In bfloat16, parameters and batch are cast to it, so that every matrix product is in bfloat16; the modules take the
+  sums of norms and softmax in float32. Outputs, and so the gradient, are float32. Collections other than `params`
+  (running averages) are not cast. Raises BadInput for another precision.
   """
   if precision == 'float32':
     return apply
@@ -28,5 +28,5 @@ def in_precision(precision: str, apply: Callable) -> Callable:
 
 
 def cast(tree, dtype):
-  """Floats of a tree as `dtype`; integers and booleans as they are."""
+  """Tree with its floating-point arrays cast to `dtype`; integers and booleans are unchanged."""
   return jax.tree.map(lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)

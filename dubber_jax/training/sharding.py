@@ -1,7 +1,12 @@
-"""The mesh, and how arrays lie on it.
+"""Device mesh and sharding: logical axis names of parameters, and the rules that map them to mesh axes.
 
-A parameter's place in the tree gives its axes logical names (AXES); one table (RULES) maps these to axes of the mesh.
-Trees stay plain: what is stored knows nothing of meshes.
+A parameter's path gives its axes logical names (AXES); one table (RULES) maps these to axes of the mesh.
+
+The names stand in a table here and not at the layers (`nn.with_logical_partitioning`), because Flax would box every
+initialized parameter in `LogicallyPartitioned`: whatever initializes a network (samples, converters, exports, weight
+files, tests) would have to unbox it, each layer's initializers would repeat the same names, and a stack needs its
+layer axis named at the scan. With the table the trees and checkpoints stay plain, the moments and averages of the
+optimizer get their axes by the same paths, and a network without names is still sharded over `fsdp`.
 """
 
 import math
@@ -13,17 +18,17 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from dubber_jax.training.config import MeshConfig
 from dubber_jax.errors import BadInput
+from dubber_jax.training.config import MeshConfig
 from dubber_jax.training.distributed import arrange_devices
 
-# Logical to mesh axes; what is not named here lies whole on every device. `embed` is the axis of the residual stream
-# (or the longest) and spares memory; `mlp` and `heads` are what a pair of matrices has inside, so that dividing it
-# costs one sum a pair (arXiv 1909.08053).
+# Logical to mesh axes; axes that are not listed are replicated. `embed` is the axis of the residual stream (or the
+# longest): fully sharded data parallelism. `mlp` and `heads` are the inner axis of a pair of matrices, so that tensor
+# parallelism costs one all-reduce a pair (Megatron-LM, arXiv 1909.08053).
 RULES = {'batch': ('data', 'fsdp'), 'embed': 'fsdp', 'mlp': 'tensor', 'heads': 'tensor'}
 
-# The first pattern that the end of a path matches names the last axes of a parameter, and so of its averages and
-# moments. Axes in front of these are layers of a stack or taps of a convolution.
+# The first pattern that matches the end of a path names the last axes of a parameter, and of its moving average and
+# optimizer moments. Axes before these are the layers of a stack or the taps of a convolution.
 AXES = tuple(
   (re.compile(rf'(^|/)({pattern})$'), names)
   for pattern, names in (
@@ -49,11 +54,11 @@ MESH_AXES = ('data', 'fsdp', 'tensor')
 
 
 def make_mesh(config: MeshConfig) -> Mesh:
-  """A mesh with axes data, fsdp and tensor. Raises BadInput where there are too few devices."""
+  """Mesh with axes data, fsdp and tensor. Raises BadInput where there are too few devices."""
   shape = (config.data, config.fsdp, config.tensor)
   wanted, have = math.prod(shape), jax.device_count()
   if min(shape) < 1:
-    raise BadInput(f'the mesh {shape} (data, fsdp, tensor) has an axis without devices; the smallest is 1')
+    raise BadInput(f'the mesh {shape} (data, fsdp, tensor) has an axis without devices; the smallest size is 1')
   if wanted > have:
     raise BadInput(
       f'the mesh {shape} (data, fsdp, tensor) needs {wanted} devices and there are {have}: make it '
@@ -74,15 +79,15 @@ def read_mesh(text: str) -> MeshConfig:
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-  """Items are spread over data and fsdp."""
+  """Sharding of a batch: items over data and fsdp."""
   return NamedSharding(mesh, P(RULES['batch']))
 
 
 def constrain_batch(mesh: Mesh, items: int):
-  """A context in which whatever a Flax module returns stays spread over `data` and `fsdp` by its items.
+  """Context that constrains the outputs of every Flax module to be sharded over `data` and `fsdp` by items.
 
-  Left to itself the compiler may follow the parameters instead, and sum activations over `fsdp` where it should gather
-  the parameters. Axes but the first are left to it.
+  Without it the compiler may propagate the sharding of the parameters instead, and reduce activations over `fsdp` where
+  it should gather the parameters. It chooses the sharding of the other axes.
   """
 
   def constrain(x):
@@ -99,7 +104,7 @@ def constrain_batch(mesh: Mesh, items: int):
 
 
 def check_batch(mesh: Mesh, batch, accumulate: int = 1):
-  """Raises BadInput where a batch of all hosts does not divide among the devices, in each of `accumulate` parts."""
+  """Raises BadInput where the global batch, split in `accumulate` parts, does not divide among the devices."""
   devices = mesh.shape['data'] * mesh.shape['fsdp']
   items = {np.shape(leaf)[0] for leaf in jax.tree.leaves(batch)}
   wrong = [n for n in items if n % (devices * accumulate)]
@@ -112,7 +117,7 @@ def check_batch(mesh: Mesh, batch, accumulate: int = 1):
 
 
 def logical_axes(path: str, ndim: int) -> tuple[str, ...] | None:
-  """Names of a parameter's axes, as ('layers', 'embed', 'mlp'); None where AXES does not know it."""
+  """Logical names of a parameter's axes, as ('layers', 'embed', 'mlp'); None where AXES has no pattern for it."""
   for pattern, names in AXES:
     if pattern.search(path):
       front = ndim - len(names)
@@ -124,10 +129,10 @@ def logical_axes(path: str, ndim: int) -> tuple[str, ...] | None:
 
 
 def partition(path: str, shape: tuple[int, ...], sizes: dict[str, int], axes=None, rules=RULES) -> P:
-  """How a parameter lies on a mesh of such axis sizes.
+  """PartitionSpec of a parameter on a mesh of the given axis sizes.
 
-  `axes`: logical names, by default those of its path. Raises BadInput where two axes fall to one mesh axis, or the
-  mesh does not divide one. A parameter that nobody has named has its longest axis that fsdp divides spread over it.
+  `axes`: logical names, by default those of its path. Raises BadInput where two axes map to one mesh axis, or the mesh
+  does not divide one. A parameter without logical names has its longest axis that fsdp divides sharded over fsdp.
   """
   axes = axes or logical_axes(path, len(shape))
   if axes is None:
@@ -140,7 +145,7 @@ def partition(path: str, shape: tuple[int, ...], sizes: dict[str, int], axes=Non
     for one in (mesh_axis,) if isinstance(mesh_axis, str) else mesh_axis or ():
       if one in taken:
         raise BadInput(
-          f'{path} {shape}: its axes {taken[one]!r} and {name!r} both fall to the mesh axis {one!r}; '
+          f'{path} {shape}: its axes {taken[one]!r} and {name!r} both map to the mesh axis {one!r}; '
           'name one of them differently in training/sharding.py'
         )
       taken[one] = name
@@ -154,7 +159,7 @@ def partition(path: str, shape: tuple[int, ...], sizes: dict[str, int], axes=Non
 
 
 def parameter_sharding(mesh: Mesh, tree):
-  """A tree of shardings for a tree of parameters, or of what goes along with them (moments, moving averages)."""
+  """Tree of shardings for a tree of parameters, moments or moving averages."""
 
   def place(path, leaf):
     return NamedSharding(mesh, partition(path_name(path), np.shape(leaf), mesh.shape))
@@ -163,5 +168,5 @@ def parameter_sharding(mesh: Mesh, tree):
 
 
 def path_name(path) -> str:
-  """A key path of JAX as 'params/text/block/conv/up/kernel'."""
+  """JAX key path as 'params/text/block/conv/up/kernel'."""
   return jax.tree_util.keystr(path, simple=True, separator='/')

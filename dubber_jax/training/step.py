@@ -1,4 +1,4 @@
-"""One step of training: the state, how it comes into being on a mesh, and how a batch moves it on."""
+"""Train state and train step: sharded initialization, gradient (accumulated over parts of a batch) and update."""
 
 import contextlib
 from functools import partial
@@ -17,15 +17,17 @@ from dubber_jax.training.task import Task
 
 @flax.struct.dataclass
 class TrainState:
+  """State of a run; a field's name is its key in checkpoints."""
+
   step: jax.Array
   params: Any
-  ema: Any  # moving average of params: what is evaluated and shipped
+  ema: Any  # exponential moving average of params, which is evaluated and shipped
   optimizer: Any
-  collections: Any  # what a network carries besides parameters, as batch statistics; {} where it is stateless
+  collections: Any  # Flax collections besides the parameters, as batch statistics; {} of a stateless network
 
 
 def create_state(config: Config, task: Task, batch, mesh: Mesh) -> tuple[TrainState, TrainState]:
-  """-> (state, its shardings). Every array comes into being where it will live, never whole on one device.
+  """Initial state on a mesh, and its shardings. Every array is created sharded, never whole on one device.
 
   Raises BadInput where the mesh does not divide an axis of a parameter, or the batch.
   """
@@ -36,13 +38,13 @@ def create_state(config: Config, task: Task, batch, mesh: Mesh) -> tuple[TrainSt
 
 
 def abstract_state(config: Config, task: Task, batch) -> TrainState:
-  """The state's shapes and types; nothing is computed. The batch too may be shapes."""
+  """Shapes and types of the state; nothing is computed. The batch may be shapes too."""
   return jax.eval_shape(partial(new_state, task), batch, jax.random.key(config.seed))
 
 
 def new_state(task: Task, batch, key) -> TrainState:
-  """What a run begins with, by a random key and the batch's shapes."""
-  # Zeros of the batch's shapes: the compiler drops the pass through the network, of which only shapes are wanted.
+  """Initial state from a random key and the shapes of a batch."""
+  # Zeros in place of the batch: its values are not needed, and the compiler removes the forward pass.
   made = task.init(key, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), batch))
   params, collections = made if task.stateful else (made, {})
   ema = jax.tree.map(jnp.copy, params)
@@ -50,12 +52,12 @@ def new_state(task: Task, batch, key) -> TrainState:
 
 
 def make_optimizer(task: Task) -> optax.GradientTransformation:
-  """The task's optimizer, which passes over a step whose gradient is not finite, and counts it."""
+  """The task's optimizer; steps whose gradient is not finite are skipped and counted."""
   return optax.apply_if_finite(task.optimizer(), max_consecutive_errors=jnp.iinfo(jnp.int32).max)
 
 
 def jit_step(config: Config, task: Task, mesh: Mesh, shardings: TrainState):
-  """`make_step`, jitted: the state comes in and goes out as `shardings` say, in the same memory."""
+  """`make_step`, jitted with the given shardings of the state, whose buffers are donated."""
   return jax.jit(
     make_step(config, task, mesh),
     in_shardings=(shardings, batch_sharding(mesh)),
@@ -65,7 +67,7 @@ def jit_step(config: Config, task: Task, mesh: Mesh, shardings: TrainState):
 
 
 def make_step(config: Config, task: Task, mesh: Mesh | None = None):
-  """(state, batch) -> (state, metrics), to be jitted; on a mesh, activations stay with the items they are of."""
+  """Train step (state, batch) -> (state, metrics), to be jitted. With a mesh, activations are sharded by items."""
   optimizer = make_optimizer(task)
   gradient = make_gradient(task, config.train.accumulate, mesh)
 
@@ -90,7 +92,7 @@ def make_step(config: Config, task: Task, mesh: Mesh | None = None):
 
 
 def make_loss(task: Task, mesh: Mesh | None = None):
-  """(params, collections, batch, key) -> (scalar, (metrics, collections)) of a network with or without running averages."""
+  """Loss (params, collections, batch, key) -> (scalar, (metrics, collections)) of a stateful or stateless task."""
 
   def loss(params, collections, batch, key):
     with constrain_batch(mesh, len(next(iter(batch.values())))) if mesh is not None else contextlib.nullcontext():
@@ -103,17 +105,17 @@ def make_loss(task: Task, mesh: Mesh | None = None):
 
 
 def make_gradient(task: Task, parts: int = 1, mesh: Mesh | None = None):
-  """(params, collections, batch, key) -> (gradient, (metrics, collections)), the batch taken in so many parts, one by one.
+  """Gradient (params, collections, batch, key) -> (gradient, (metrics, collections)), accumulated over `parts`.
 
-  The parts' gradients add up to the whole batch's where the task has `counts`, or its loss is a mean in which all
-  items weigh the same. Running averages go from part to part.
+  The accumulated gradient equals the whole batch's where the task has `counts`, or its loss is a mean with equal
+  weights of the items. Collections are passed from part to part.
   """
 
   whole = jax.grad(make_loss(task, mesh), has_aux=True)
   if parts == 1:
     return whole
 
-  def divide(x):  # (B, ...) -> (parts, B / parts, ...); every device keeps the items it has
+  def divide(x):  # (B, ...) -> (parts, B / parts, ...), strided, so that items stay on their devices
     return x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1)
 
   def gradient(params, collections, batch, key):

@@ -1,4 +1,4 @@
-"""What the one training loop serves: a network with its loss, its optimizer and its samples."""
+"""Training task: a network with its loss, optimizer and samples, as the training loop takes it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,14 +16,21 @@ DISCRIMINATORS = 'discriminators'
 
 @dataclass(frozen=True)
 class Task:
-  """init(key, batch) -> params; loss(params, batch, key) -> (scalar, {name: scalar}); optimizer();
-  samples(params, step, folder) draws and plays what has been learned, or None; speech(batch) -> its seconds of speech.
+  """Network, loss and optimizer of a run.
 
-  A `stateful` network carries more than parameters, as running averages of its norms: init(key, batch) -> (params,
-  collections); loss(params, collections, batch, key) -> (scalar, ({name: scalar}, new collections)).
+  init(key, batch) -> parameters.
+  loss(params, batch, key) -> (scalar, {name: scalar}), the second for the log.
+  optimizer() -> Optax transformation.
+  samples(params, step, folder) writes plots and sound of the network's output into a folder.
+  speech(batch) -> seconds of speech in a batch, for the log.
 
-  A loss that is a mean over what differs from item to item says how many there are: counts(batch) -> {name: number};
-  it divides by batch['counts'] where that is given. So a batch taken in parts has the gradient of the whole.
+  A `stateful` network has Flax collections besides its parameters, as running averages of batch norms:
+  init(key, batch) -> (params, collections);
+  loss(params, collections, batch, key) -> (scalar, ({name: scalar}, new collections)).
+
+  A loss whose terms are means over a number of elements that varies with the batch (frames, phonemes) gives that number
+  by counts(batch) -> {name: number} and divides by batch['counts'] where the batch has it, so that accumulated
+  gradients of parts of a batch equal the gradient of the whole.
   """
 
   init: Callable[[jax.Array, dict], Any]
@@ -36,7 +43,7 @@ class Task:
 
 
 def learning_rate(config: TrainConfig) -> optax.Schedule:
-  """Linear warm-up, constant, and linear decay to zero over the last `decay_steps`."""
+  """Learning rate schedule: linear warm-up, constant, and linear decay to zero over the last `decay_steps`."""
   steady = max(config.steps - config.decay_steps, config.warmup_steps)
   parts = [optax.linear_schedule(0.0, config.learning_rate, config.warmup_steps)]
   parts.append(optax.constant_schedule(config.learning_rate))
@@ -45,7 +52,7 @@ def learning_rate(config: TrainConfig) -> optax.Schedule:
 
 
 def adamw(config: TrainConfig) -> optax.GradientTransformation:
-  """AdamW with clipping; decay on matrices only, a stack's vectors being no matrix."""
+  """AdamW with clipping by global norm and weight decay on matrices only; vectors stacked over layers are no matrix."""
 
   def is_matrix(path, p):
     names = logical_axes(path_name(path), p.ndim) or ('',) * p.ndim
@@ -64,5 +71,5 @@ def adamw(config: TrainConfig) -> optax.GradientTransformation:
 
 
 def drop_discriminators(params: dict) -> dict:
-  """A trained tree without what it was trained against."""
+  """Parameter tree without its discriminators."""
   return {name: part for name, part in params.items() if name != DISCRIMINATORS}

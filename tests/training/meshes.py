@@ -6,14 +6,18 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from dubber_jax.actor.config import ActorConfig
+from dubber_jax.actor.decoder import MelDecoder
+from dubber_jax.actor.text_encoder import TextEncoder
 from dubber_jax.config import ActorTask, Config
 from dubber_jax.director.config import DirectorConfig
 from dubber_jax.training.config import MeshConfig, TrainConfig
+from dubber_jax.training.task import Task, adamw
 
 sys.path.append(str(Path(__file__).parents[1]))
 TINY = Config(
@@ -56,12 +60,16 @@ def small_batch(config, dtype=np.float32, items=8):
 
 
 def numpy_task(config, dtype=np.float32):
-  """The voice, its weights drawn by NumPy: the model's own initializers take long to compile."""
+  """The voice, its weights drawn by NumPy."""
   from dubber_jax.training.tasks.actor import voice_task
 
-  task = voice_task(config)
+  return drawn_by_numpy(voice_task(config), small_batch(config), dtype)
+
+
+def drawn_by_numpy(task, batch, dtype):
+  """`task` with initial weights drawn by NumPy: a model's own initializers take long to compile."""
   with jax.enable_x64(False):
-    shapes = jax.eval_shape(task.init, jax.random.key(0), small_batch(config))
+    shapes = jax.eval_shape(task.init, jax.random.key(0), batch)
 
   def init(key, batch):
     rng = np.random.default_rng(0)
@@ -70,17 +78,54 @@ def numpy_task(config, dtype=np.float32):
   return dataclasses.replace(task, init=init)
 
 
-def train_on(say, dtype, meshes):
+class Reader(nn.Module):
+  """Text encoder and mel decoder of the voice, one frame a phoneme: layers of every sharded kind, quick to compile."""
+
+  @nn.compact
+  def __call__(self, phonemes, prosody, condition):
+    mask = phonemes > 0
+    text = TextEncoder(96, 16, 2, 2, name='text')(phonemes, mask)
+    return MelDecoder(80, 2, 7, 3, 16, 2, name='decoder')(text, *jnp.moveaxis(prosody, -1, 0), mask, condition)
+
+
+def reader_batch(dtype=np.float32):
+  """Eight items of different lengths."""
+  rng = np.random.default_rng(0)
+  phonemes = rng.integers(1, 96, (8, 12), np.int32) * (np.arange(12) < np.arange(5, 13)[:, None])
+  shapes = {'prosody': (8, 12, 3), 'condition': (8, 16), 'mel': (8, 12, 80)}
+  return {'phonemes': phonemes} | {name: rng.normal(0, 1, shape).astype(dtype) for name, shape in shapes.items()}
+
+
+def reader_task(config, dtype=np.float32):
+  def apply(params, batch):
+    return Reader().apply({'params': params}, batch['phonemes'], batch['prosody'], batch['condition'])
+
+  def loss(params, batch, key):
+    error = sum(jnp.square(mel - batch['mel']).mean() for mel in apply(params, batch))
+    return error, {'total': error}
+
+  def init(key, batch):
+    batch = reader_batch()
+    return Reader().init(key, batch['phonemes'], batch['prosody'], batch['condition'])['params']
+
+  return drawn_by_numpy(Task(init, loss, lambda: adamw(config.train)), reader_batch(), dtype)
+
+
+NETWORKS = {'reader': (reader_task, reader_batch), 'voice': (numpy_task, partial(small_batch, TINY))}
+
+
+def train_on(say, network, dtype, meshes):
   """Says, for each mesh (data, fsdp, tensor): in float64 the losses of STEPS steps and the last parameters,
   in float32 the first losses and gradient; and whether each of the optimizer's arrays is replicated."""
   jax.config.update('jax_enable_x64', dtype == 'float64')
   from dubber_jax.training.sharding import batch_sharding, make_mesh, path_name
   from dubber_jax.training.step import create_state, jit_step, make_gradient
 
-  batch = small_batch(TINY, dtype)
+  make_task, make_batch = NETWORKS[network]
+  batch = make_batch(dtype)
   for mesh_config in (MeshConfig(*sizes) for sizes in meshes):
     config = TINY.replace(mesh=mesh_config)
-    task, mesh = numpy_task(config, dtype), make_mesh(mesh_config)
+    task, mesh = make_task(config, dtype), make_mesh(mesh_config)
     state, shardings = create_state(config, task, batch, mesh)
     placed = jax.device_put(batch, batch_sharding(mesh))
     whole = {path_name(p): x.sharding.is_fully_replicated for p, x in jax.tree.leaves_with_path(state.optimizer)}
@@ -99,7 +144,6 @@ def train_on(say, dtype, meshes):
 def exchanges(say):
   """Says the kind and the shape of all that devices exchange for the gradient of a stack of layers on (2, 4, 1), and
   the shapes of its parameters, layer by layer."""
-  from dubber_jax.actor.text_encoder import TextEncoder
   from dubber_jax.training.sharding import batch_sharding, constrain_batch, make_mesh, parameter_sharding
 
   mesh, encoder = make_mesh(MeshConfig(data=2, fsdp=4)), TextEncoder(96, 64, 4, 2)
@@ -130,7 +174,6 @@ def created(say):
 
   from dubber_jax.training.sharding import make_mesh, parameter_sharding
   from dubber_jax.training.step import new_state
-  from dubber_jax.training.task import Task
 
   task = Task(lambda key, batch: {'up': {'kernel': jax.random.normal(key, (4096, 512))}}, None, lambda: optax.sgd(0.1))
   create, key = partial(new_state, task, {}), jax.random.key(0)

@@ -24,9 +24,10 @@ SIZES = {'data': 2, 'fsdp': 4, 'tensor': 2}
 
 
 TRIPLE = (2, 2, 2)
-PAIRS = [
-  pytest.param(((1, 1, 1), TRIPLE), id='all-axes'),
-  pytest.param(((1, 1, 1), (8, 1, 1), (2, 4, 1)), id='data-and-fsdp', marks=pytest.mark.slow),
+CASES = [
+  pytest.param('reader', ((1, 1, 1), TRIPLE, (2, 4, 1)), id='reader'),
+  pytest.param('voice', ((1, 1, 1), TRIPLE), id='voice-all-axes', marks=pytest.mark.slow),
+  pytest.param('voice', ((1, 1, 1), (8, 1, 1), (2, 4, 1)), id='voice-data-and-fsdp', marks=pytest.mark.slow),
 ]
 
 
@@ -42,9 +43,9 @@ def apart(a, b):
   return max(jax.tree.leaves(jax.tree.map(lambda x, y: np.abs(x - y).max() / max(np.abs(x).max(), 1e-3), a, b)))
 
 
-@pytest.mark.parametrize('meshes', PAIRS)
-def test_eight_devices_train_as_one_in_float64(tmp_path, meshes):
-  (losses, params, _), *others = said_by(train_on, tmp_path, len(meshes), 'float64', meshes)
+@pytest.mark.parametrize('network, meshes', CASES)
+def test_eight_devices_train_as_one_in_float64(tmp_path, network, meshes):
+  (losses, params, _), *others = said_by(train_on, tmp_path, len(meshes), network, 'float64', meshes)
   assert losses[-1] < losses[0]
   for mesh, (other_losses, other_params, replicated) in zip(meshes[1:], others, strict=True):
     np.testing.assert_allclose(other_losses, losses, rtol=1e-9)
@@ -53,10 +54,9 @@ def test_eight_devices_train_as_one_in_float64(tmp_path, meshes):
     assert moments and all(replicated[name] == (mesh == (8, 1, 1)) for name in moments), mesh
 
 
-@pytest.mark.slow  # the same in float64 is checked above
-@pytest.mark.parametrize('meshes', PAIRS)
-def test_eight_devices_have_the_losses_and_the_gradient_of_one_in_float32(tmp_path, meshes):
-  (losses, gradient, _), *others = said_by(train_on, tmp_path, len(meshes), 'float32', meshes)
+@pytest.mark.parametrize('network, meshes', CASES)
+def test_eight_devices_have_the_losses_and_the_gradient_of_one_in_float32(tmp_path, network, meshes):
+  (losses, gradient, _), *others = said_by(train_on, tmp_path, len(meshes), network, 'float32', meshes)
   norm = np.sqrt(sum(np.square(g).sum() for g in jax.tree.leaves(gradient)))
   for other_losses, other, _ in others:
     assert other_losses == pytest.approx(losses, rel=1e-5)
@@ -104,7 +104,7 @@ def test_vectors_of_a_stack_are_not_taken_for_matrices():
 
 
 def test_two_axes_on_one_mesh_axis_are_refused_by_name():
-  with pytest.raises(BadInput, match="w/kernel .*'embed' and 'mlp' both fall to the mesh axis 'fsdp'"):
+  with pytest.raises(BadInput, match="w/kernel .*'embed' and 'mlp' both map to the mesh axis 'fsdp'"):
     partition('w/kernel', (8, 8), SIZES, ('embed', 'mlp'), {'embed': 'fsdp', 'mlp': 'fsdp'})
 
 

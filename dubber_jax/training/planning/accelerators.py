@@ -1,4 +1,5 @@
-"""What an accelerator can do, for rooflines. Peaks are of dense bfloat16 products, as their makers publish them."""
+"""Accelerator specifications for roofline estimates: peak FLOPs (dense bfloat16), memory, bandwidths, as published by
+their makers."""
 
 from dataclasses import dataclass
 
@@ -7,14 +8,14 @@ from dubber_jax.errors import BadInput
 
 @dataclass(frozen=True)
 class Accelerator:
-  """`tile` is the side of the unit that multiplies matrices: smaller or odd sizes leave part of it idle."""
+  """Specification of a chip. `tile` is the side of its matrix unit, to which the sides of a product are padded."""
 
   name: str
-  kind: str  # how the name that JAX gives the device begins
-  flops: float  # a second, bfloat16
+  kind: str  # prefix of JAX's `device_kind`
+  flops: float  # per second, bfloat16
   memory: float  # bytes
-  bandwidth: float  # bytes a second, of its memory
-  link: float  # bytes a second, out of the chip and into its neighbors
+  bandwidth: float  # bytes per second, of its memory
+  link: float  # bytes per second, between neighboring chips
   tile: int
   source: str
 
@@ -33,13 +34,13 @@ ACCELERATORS = {
 
 
 def find_accelerator(name: str) -> Accelerator:
-  """Raises BadInput for one that is not known."""
+  """Accelerator by name. Raises BadInput for an unknown one."""
   if name not in ACCELERATORS:
     raise BadInput(f'no chip {name!r}: use one of {", ".join(ACCELERATORS)}')
   return ACCELERATORS[name]
 
 
 def accelerator_of(device_kind: str) -> Accelerator | None:
-  """The chip that JAX calls so; None where it is not known, as for a CPU."""
+  """Accelerator of a JAX `device_kind`; None where it is unknown, as for a CPU."""
   fitting = [chip for chip in ACCELERATORS.values() if device_kind.startswith(chip.kind)]
   return max(fitting, key=lambda chip: len(chip.kind), default=None)

@@ -1,5 +1,4 @@
-"""What a run would take, without running it: memory, arithmetic and time of a step on a mesh of chips that need not
-be here."""
+"""Dry run: memory, FLOPs and roofline time of a training step on a mesh of chips that need not be present."""
 
 import contextlib
 import math
@@ -12,16 +11,16 @@ from jax.sharding import AbstractMesh, AxisType, Mesh
 
 from dubber_jax.authentic_dubber.batches import empty_published
 from dubber_jax.config import ActorTask, Config, PublishedTask
-from dubber_jax.training.config import MeshConfig
 from dubber_jax.data.batches import bucket_shapes
 from dubber_jax.inference.batch import Shape, empty_batch, lip_frames
+from dubber_jax.training.config import MeshConfig
 from dubber_jax.training.planning.accelerators import Accelerator
-from dubber_jax.training.planning.roofline import Estimate, compiler_flops, estimate, products
+from dubber_jax.training.planning.roofline import Estimate, estimate, products
 from dubber_jax.training.sharding import MESH_AXES, check_batch, logical_axes, parameter_sharding, path_name
 from dubber_jax.training.step import abstract_state, jit_step, make_gradient, make_loss, make_step
 from dubber_jax.training.task import Task
 
-MOST_SIMULATED = 64  # devices of a mesh for which a program is compiled on a CPU
+MOST_SIMULATED = 64  # CPU devices; the program is not compiled for larger meshes
 
 
 @dataclass(frozen=True)
@@ -31,25 +30,24 @@ class Row:
   path: str
   shape: tuple[int, ...]
   dtype: str
-  axes: tuple[str, ...]  # logical; empty where nobody has named them
+  axes: tuple[str, ...]  # logical names; empty where sharding.AXES has none
   spec: tuple  # mesh axes
-  bytes: int  # on a device
+  bytes: int  # per device
 
 
 @dataclass(frozen=True)
 class DryRun:
-  """Bytes are of one device, FLOPs of the whole step."""
+  """Cost of a step; bytes per device, FLOPs of the whole step on all devices."""
 
   rows: list[Row]
   bytes: dict[str, int]  # parameters, moving average, optimizer, running averages, gradient, batch
-  temporary: int | None  # of the compiled program, activations above all; None where it was not compiled
-  product_flops: float  # by hand: products and convolutions, from their shapes
-  compiler_flops: float  # by XLA's analysis
+  temporary: int | None  # bytes by XLA's memory analysis, mostly activations; None where it was not compiled
+  product_flops: float  # of matrix products and convolutions, from their shapes (see planning/roofline.py)
   estimate: Estimate
 
 
 def simulate_devices(mesh: MeshConfig):
-  """Lets this process stand for a whole mesh of CPUs. Call it before anything touches a device."""
+  """Gives this process as many CPU devices as the mesh has. Call it before anything touches a device."""
   count = mesh.data * mesh.fsdp * mesh.tensor
   if count <= MOST_SIMULATED:
     with contextlib.suppress(RuntimeError):  # another arm's mesh is here already
@@ -57,20 +55,22 @@ def simulate_devices(mesh: MeshConfig):
 
 
 def example_batch(config: Config, batches: Callable | None = None) -> dict:
-  """A batch of the run's largest shape, or of 3 s for the published system; of other networks the first that
-  `batches(config, host)` gives. Reads no data where the shapes are known without."""
+  """Batch of the run's largest shape, of 3 s for the published system, of other networks the first of
+  `batches(config, host)`. For the first two no data is read."""
   if isinstance(config.task, ActorTask):
     return empty_batch(config, bucket_shapes(config)[-1])
   if isinstance(config.task, PublishedTask):
-    return empty_published(Shape(config.task.tree.batch, 256, 64, lip_frames(256), 256), max(config.task.tree.exemplars, 1))
+    tree = config.task.tree
+    return empty_published(Shape(tree.batch, 256, 64, lip_frames(256), 256), max(tree.exemplars, 1))
   return batches(config, (0, 1))[0]
 
 
 def dry_run(config: Config, task: Task, batch, chip: Accelerator, compiled: bool = True) -> DryRun:
-  """Looks at a step of `task` on batches of `batch`'s shapes, on the mesh of `config`.
+  """Cost of a step of `task` on batches of `batch`'s shapes, on the mesh of `config`.
 
-  Raises BadInput as the run itself would. The program is compiled, for what it needs besides the state, where as many
-  CPUs are here or simulated.
+  Sizes of parameters and state follow from their shardings, also for a mesh without devices; temporaries come from
+  XLA's memory analysis of the compiled program, where there are as many CPU devices (real or simulated).
+  Raises BadInput as the run itself would.
   """
   sizes = dict(zip(MESH_AXES, (config.mesh.data, config.mesh.fsdp, config.mesh.tensor), strict=True))
   mesh = AbstractMesh(tuple(sizes.values()), MESH_AXES, axis_types=(AxisType.Auto,) * 3)
@@ -89,16 +89,20 @@ def dry_run(config: Config, task: Task, batch, chip: Accelerator, compiled: bool
       rows.append(Row(name[7:], leaf.shape, leaf.dtype.name, axes, tuple(sharding.spec), held[name]))
 
   def total(part):
-    return sum(size for name, size in held.items() if name.startswith(part))
+    return sum(size for name, size in held.items() if name.startswith(f'{part}/'))
 
-  names = {'parameters': 'params/', 'moving average': 'ema/', 'optimizer': 'optimizer/', 'running averages': 'collections/'}
-  sums = {name: total(part) for name, part in names.items()} | {
-    'gradient': total('params/'),
+  parts_of_state = {
+    'parameters': 'params',
+    'moving average': 'ema',
+    'optimizer': 'optimizer',
+    'running averages': 'collections',
+  }
+  sums = {name: total(part) for name, part in parts_of_state.items()} | {
+    'gradient': total('params'),
     'batch': sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(batch)) // shards,
   }
   key = jax.random.key(0)
   local = jax.tree.map(lambda x: jax.ShapeDtypeStruct((x.shape[0] // shards, *x.shape[1:]), x.dtype), batch)
-  step = make_step(config, task)
   forward = jax.make_jaxpr(make_loss(task))(state.params, state.collections, local, key)
   gradient = jax.make_jaxpr(make_gradient(task, parts))(state.params, state.collections, local, key)
   itemsize = 2 if config.train.precision == 'bfloat16' else 4
@@ -106,9 +110,9 @@ def dry_run(config: Config, task: Task, batch, chip: Accelerator, compiled: bool
   seconds = estimate(
     list(products(forward)), list(products(gradient)), shapes, sum(held.values()), sizes, chip, itemsize, parts
   )
-  by_hand = sum(p.flops for p in products(jax.make_jaxpr(step)(state, batch)))
+  flops = sum(p.flops for p in products(jax.make_jaxpr(make_step(config, task))(state, batch)))
   temporary = _temporary(config, task, state, batch, sizes) if compiled else None
-  return DryRun(rows, sums, temporary, by_hand, compiler_flops(step, state, batch), seconds)
+  return DryRun(rows, sums, temporary, flops, seconds)
 
 
 def _bytes(leaf, sharding) -> int:
@@ -116,6 +120,7 @@ def _bytes(leaf, sharding) -> int:
 
 
 def _temporary(config: Config, task: Task, state, batch, sizes: dict[str, int]) -> int | None:
+  """Bytes of temporaries of the compiled step on a device; None with fewer CPU devices than the mesh has."""
   cpus = jax.devices('cpu')
   if math.prod(sizes.values()) > len(cpus):
     return None
@@ -128,7 +133,7 @@ def _temporary(config: Config, task: Task, state, batch, sizes: dict[str, int]) 
 
 
 def report(run: DryRun, config: Config, chip: Accelerator) -> Iterator[str]:
-  """Lines for a person."""
+  """Lines of a readable report."""
   path, shape, axes = (
     max(len(str(cell)) for cell in column)
     for column in zip(*((row.path, row.shape, ' '.join(row.axes)) for row in run.rows), strict=True)
@@ -147,24 +152,21 @@ def report(run: DryRun, config: Config, chip: Accelerator) -> Iterator[str]:
   yield 'bytes a device: ' + ', '.join(f'{name} {_size(size)}' for name, size in run.bytes.items())
   known = sum(run.bytes.values())
   if run.temporary is None:
-    yield f'  together {_size(known)} of {_size(chip.memory)}, without activations (not compiled for this mesh)'
+    yield f'  total {_size(known)} of {_size(chip.memory)}, without activations (not compiled for this mesh)'
   else:
     whole = known - run.bytes['gradient'] + run.temporary  # the gradient is one of the program's temporaries
     yield (
-      f'  activations and other temporaries {_size(run.temporary)}, as compiled for CPUs; together {_size(whole)} '
+      f'  activations and other temporaries {_size(run.temporary)}, as compiled for CPUs; total {_size(whole)} '
       f'of {_size(chip.memory)}'
     )
-  yield (
-    f'FLOPs a step: {run.compiler_flops:.4g} by XLA, {run.product_flops:.4g} of them in products and convolutions '
-    'counted by hand'
-  )
+  yield f'FLOPs a step: {run.product_flops:.4g} in matrix products and convolutions'
   e = run.estimate
-  parts = {'products': e.arithmetic, 'update': e.update} | {f'exchange {a}': s for a, s in e.exchange.items()}
+  parts = {'products': e.arithmetic, 'update': e.update} | {f'collectives over {a}': s for a, s in e.exchange.items()}
   yield 'roofline: ' + ', '.join(f'{name} {seconds * 1e3:.3g} ms' for name, seconds in parts.items())
   used = run.product_flops / devices / chip.flops
   yield (
-    f'a step on {chip.name}: {e.shortest * 1e3:.3g} ms if all exchange is hidden, {e.longest * 1e3:.3g} ms if '
-    f'none is ({used / e.shortest:.0%} to {used / e.longest:.0%} of peak); bound by {e.bound}'
+    f'a step on {chip.name}: {e.shortest * 1e3:.3g} ms if all collectives overlap, {e.longest * 1e3:.3g} ms if '
+    f'none does ({used / e.shortest:.0%} to {used / e.longest:.0%} of peak); bound by {e.bound}'
   )
 
 

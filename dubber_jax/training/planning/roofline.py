@@ -1,19 +1,24 @@
-"""What a step must compute and move, counted from its program, and how long that takes a chip at least."""
+"""Roofline model of a training step: lower bound of its time from matrix products, memory traffic and collectives.
+
+The products are counted from the jaxpr, because XLA's `cost_analysis` counts the body of a loop once, however often it
+runs (the layers of a stack and the parts of an accumulated batch are loops), and gives one sum for the whole program,
+while the model needs the sides of each product.
+"""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import jax
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from dubber_jax.training.planning.accelerators import Accelerator
 
 
 @dataclass(frozen=True)
 class Product:
-  """`times` products of `batch` pairs of matrices (m, k) and (k, n)."""
+  """Batched matrix product: `times` times `batch` pairs of matrices (m, k) and (k, n)."""
 
   batch: int
   m: int
@@ -27,8 +32,8 @@ class Product:
     return 2.0 * self.times * self.batch * self.m * self.k * self.n
 
   def seconds(self, chip: Accelerator) -> float:
-    """By the slower of arithmetic, with k and n filled up to the chip's tile, and memory, every operand read and every
-    result written once. float32 is multiplied at a quarter of bfloat16's rate."""
+    """Time on a chip: the larger of arithmetic, with k and n padded to the chip's tile, and memory traffic, with every
+    operand read and every result written once. float32 runs at a quarter of bfloat16's rate."""
     tile = chip.tile
     k, n = (-(-side // tile) * tile for side in (self.k, self.n))
     arithmetic = 2.0 * self.batch * self.m * k * n / chip.flops * (4 if self.itemsize > 2 else 1)
@@ -37,8 +42,8 @@ class Product:
 
 
 def products(jaxpr: Jaxpr | ClosedJaxpr, times: int = 1) -> Iterator[Product]:
-  """Matrix products and convolutions of a program, those of a scan as often as it runs. Of a condition's branches
-  the longest is counted; a while loop, whose rounds nobody knows, once."""
+  """Matrix products and convolutions of a program. Those of a scan count as often as it runs, of a conditional the
+  longest branch counts, and a while loop, whose trip count is unknown, counts once."""
   for eqn, inner, rounds in _walk(jaxpr):
     if inner is not None:
       yield from products(inner, times * rounds)
@@ -57,7 +62,7 @@ def products(jaxpr: Jaxpr | ClosedJaxpr, times: int = 1) -> Iterator[Product]:
 
 
 def _walk(jaxpr):
-  """(equation, inner program or None, how often that runs)."""
+  """Yields (equation, inner program or None, trip count of the inner program)."""
   for eqn in (jaxpr.jaxpr if isinstance(jaxpr, ClosedJaxpr) else jaxpr).eqns:
     values = jax.tree.leaves(list(eqn.params.values()), is_leaf=_is_program)
     inner = max(filter(_is_program, values), key=lambda program: len(program.eqns), default=None)
@@ -68,48 +73,27 @@ def _is_program(value) -> bool:
   return isinstance(value, Jaxpr | ClosedJaxpr)
 
 
-def compiler_flops(function: Callable, *args) -> float:
-  """Floating-point operations by XLA's own analysis, elementwise ones too. XLA counts the body of a loop once; here it
-  counts as often as it runs."""
-  return _flops(jax.make_jaxpr(function)(*args))
-
-
-def _flops(closed: ClosedJaxpr) -> float:
-  lowered = jax.jit(jaxpr_as_fun(closed)).lower(*closed.in_avals)
-  return float((lowered.cost_analysis() or {}).get('flops', 0.0)) + _missed(closed)
-
-
-def _missed(jaxpr) -> float:
-  """What XLA leaves out: the rounds of scans after the first, and of scans within them."""
-  total = 0.0
-  for eqn, inner, rounds in _walk(jaxpr):
-    if eqn.primitive.name == 'scan':
-      body = _flops(inner)
-      total += body * rounds - (body - _missed(inner))
-    elif inner is not None:
-      total += _missed(inner)
-  return total
-
-
 @dataclass(frozen=True)
 class Estimate:
-  """Seconds of a step on one chip of a mesh, by what is waited for."""
+  """Seconds of a step on one chip of a mesh."""
 
-  arithmetic: float  # products: the chip's peak, or its memory where that is slower
-  update: float  # gradients and the state through memory, once in and once out
-  exchange: dict[str, float]  # over the links, by axis of the mesh
+  arithmetic: float  # matrix products, limited by the chip's peak or its memory
+  update: float  # reading and writing gradients and state once
+  exchange: dict[str, float]  # collectives over the links, by axis of the mesh
 
   @property
   def shortest(self) -> float:
-    """Everything exchanged while something else is computed."""
+    """Time if all collectives overlap with computation."""
     return max(self.arithmetic + self.update, sum(self.exchange.values()))
 
   @property
   def longest(self) -> float:
+    """Time if no collective overlaps with computation."""
     return self.arithmetic + self.update + sum(self.exchange.values())
 
   @property
   def bound(self) -> str:
+    """Name of the largest part."""
     parts = {'products': self.arithmetic, 'the update': self.update} | {
       f'exchange over {axis}': seconds for axis, seconds in self.exchange.items()
     }
@@ -126,22 +110,23 @@ def estimate(
   itemsize: int,
   parts: int = 1,
 ) -> Estimate:
-  """The roofline of a step.
+  """Roofline estimate of a step.
 
-  forward, whole: products of the loss and of the whole step on one chip's items, tensors undivided. params: by path,
-  (shape, partition, bytes on a chip). state_bytes: of a chip. itemsize: bytes of a number that is computed with.
-  parts: train.accumulate.
-  Rings: an axis of d chips moves (d - 1) / d of what it gathers or scatters, twice that for a sum.
+  forward, whole: products of the loss and of the whole step on one chip's items, before tensor parallelism.
+  params: by path, (shape, partition, bytes on a chip). state_bytes: on a chip. itemsize: bytes of a number in
+  computation. parts: train.accumulate.
+  Ring collectives: an axis of d chips moves (d - 1) / d of what it gathers or scatters, and twice that in an
+  all-reduce.
   """
   data, fsdp, tensor = (mesh[axis] for axis in ('data', 'fsdp', 'tensor'))
-  divided = {}  # (k, n) of kernels that `tensor` divides: what is summed over it, a side of the product
+  divided = {}  # (k, n) of kernels sharded over `tensor` -> the side that is reduced over it
   for shape, spec, _ in params.values():
     if 'tensor' in spec and len(shape) > 1:
       matrix = (int(np.prod(shape[-3:-1])) if spec[-1] == 'tensor' and len(shape) > 3 else shape[-2], shape[-1])
       divided[matrix] = matrix[1] if spec[-2] == 'tensor' else matrix[0]
   inside = sum(p.flops for p in forward if (p.k, p.n) in divided) / max(sum(p.flops for p in forward), 1)
   arithmetic = sum(p.seconds(chip) for p in whole) * (1 - inside + inside / tensor)
-  gradient = sum(size for _, _, size in params.values())  # of a chip
+  gradient = sum(size for _, _, size in params.values())  # bytes on a chip
   summed = sum(p.times * p.batch * p.m * divided[p.k, p.n] for p in forward if (p.k, p.n) in divided)
   gathered = sum(size * fsdp for _, spec, size in params.values() if 'fsdp' in spec)
 
@@ -150,7 +135,7 @@ def estimate(
 
   exchange = {
     'data': ring(data, 2 * gradient),
-    # Parameters are gathered for the pass forward and again for the one back; gradients are scattered once a part.
+    # Parameters are gathered for the forward and again for the backward pass; gradients are scattered once a part.
     'fsdp': parts * ring(fsdp, gathered * (2 * itemsize / 4 + 1)),
     'tensor': ring(tensor, 2 * summed * itemsize),
   }
