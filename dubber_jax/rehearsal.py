@@ -71,7 +71,7 @@ def rehearse(
   it is there. A model without a critic synthesizes one take, reviewed by the actor's own emotion head.
   """
   began = time.perf_counter()
-  if model.critic is None or not model.config.director.enabled:
+  if model.critic is None or not model.config.task.director.enabled:
     take = synthesize_all(model, inputs, [goal], [seed])[0]
     reviewed = review_without_critic(take, goal, inputs.window)
     only = Round(goal, (goal,), (reviewed,), 0, '', '', time.perf_counter() - began)

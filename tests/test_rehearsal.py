@@ -50,7 +50,7 @@ def test_takes_of_one_batch_are_those_performed_alone(model):
   directions = [ANGRY, Direction(pace=0.8, pauses=((0, 0.3),)), ANGRY.replace(pitch_shift=2.0, loudness=-6.0)]
   together = synthesize_all(model, part, directions, [1, 2, 3])
   for take, direction, seed in zip(together, directions, [1, 2, 3], strict=True):
-    alone = synthesize(model, part.phonemes, part.voice, None, direction, reading, seed=seed)
+    alone = synthesize(model, part, direction, seed)
     assert take.phonemes == alone.phonemes
     np.testing.assert_array_equal(take.durations, alone.durations)
     np.testing.assert_allclose(take.mel, alone.mel, rtol=1e-4, atol=1e-4)
@@ -60,8 +60,8 @@ def test_sounds_of_a_take_fall_where_the_mouth_shows_them(model, monkeypatch):
   shown = np.full(150, NAMES.index('silence'))
   shown[60:70], shown[70:90] = NAMES.index('bilabial'), NAMES.index('open')
   seen = VisualSpeech((shown != SILENT).astype(float), 4.0 * np.eye(len(NAMES))[shown])
-  monkeypatch.setattr('dubber_jax.rehearsal.visual_vad', lambda track: seen)
-  take = synthesize(model, phonemize('Pa.'), model.voices['ada'], 1.5)
+  monkeypatch.setattr('dubber_jax.inference.synthesis.visual_vad', lambda track: seen)
+  take = synthesize(model, LineInputs(phonemize('Pa.'), model.voices['ada'], 1.5))
   start = take.durations[: take.phonemes.index('@P')].sum() / FRAME_RATE
   assert 0.55 < start < 0.9  # the untrained actor's sounds are shorter than the mouth's
   assert take.durations.sum() == round(1.5 * FRAME_RATE) and len(take.durations) == len(take.phonemes)

@@ -1,9 +1,15 @@
 """The commands `train`, `digest` and `release`: training runs, and model directories made of them."""
 
+import argparse
 import sys
 from pathlib import Path
 
 from dubber_jax.errors import BadInput
+
+SETTINGS = (
+  'Any setting of the experiment can follow these options by its dotted name, as --train.learning-rate 3e-4 '
+  '--task.actor.width 128; `dubber train EXPERIMENT --help` lists them.'
+)
 
 
 def add_commands(command):
@@ -13,7 +19,12 @@ def add_commands(command):
 
 
 def _add_train(command):
-  sub = command('train', run_train, 'Train an experiment, or go on where it was stopped.')
+  text = 'Train an experiment, or go on where it was stopped.'
+  sub = command('train', run_train, text, add_help=False, epilog=SETTINGS)
+  sub.set_defaults(settings=())
+  sub.add_argument(
+    '-h', '--help', action=_Help, nargs=0, help='show this help message, after EXPERIMENT with its settings, and exit'
+  )
   sub.add_argument('experiment', help='a file of experiments/')
   sub.add_argument('--arm', help='one arm (default: all, in order)')
   sub.add_argument('--workdir', help='default: runs/EXPERIMENT/ARM')
@@ -30,20 +41,44 @@ def _add_train(command):
   sub.add_argument('--workers', type=int, default=2, help='processes that prepare features')
 
 
+class _Help(argparse.Action):
+  """--help, which lists the settings too where an experiment has been given before it."""
+
+  def __call__(self, parser, given, values, option=None):
+    parser.print_help()
+    if given.experiment:
+      from dubber_jax.cli.overrides import list_settings
+
+      arms = _arms(given, _read(given))
+      name, config = next(iter(arms.items()))
+      print(f'\nsettings of {given.experiment}, with the values of arm {name}:\n\n{list_settings(config)}')
+    parser.exit()
+
+
+def _read(given):
+  from dubber_jax.training.experiment import read_experiment
+
+  return read_experiment(given.experiment)
+
+
+def _arms(given, experiment) -> dict:
+  """The arms that are asked for: one, or all."""
+  if given.arm and given.arm not in experiment.arms:
+    raise BadInput(f'{given.experiment} has no arm {given.arm!r}: it has {", ".join(experiment.arms)}')
+  return {given.arm: experiment.arms[given.arm]} if given.arm else experiment.arms
+
+
 def run_train(given):
   from dubber_jax.training.distributed import init_distributed, is_primary
-  from dubber_jax.training.experiment import read_experiment
 
   if not given.dry_run:
     init_distributed()
-  experiment = read_experiment(given.experiment)
-  arms = experiment.arms
-  if given.arm and given.arm not in arms:
-    raise BadInput(f'{given.experiment} has no arm {given.arm!r}: it has {", ".join(arms)}')
-  if given.workdir and not given.arm and len(arms) > 1:
+  experiment = _read(given)
+  arms = _arms(given, experiment)
+  if given.workdir and len(arms) > 1:
     raise BadInput(f'--workdir holds one run: name an --arm of {", ".join(arms)} too')
-  for name in [given.arm] if given.arm else arms:
-    config = _with_options(arms[name], given)
+  for name, config in arms.items():
+    config = _with_options(config, given)
     if experiment.complete:
       config = experiment.complete(config)
     if given.dry_run:
@@ -58,26 +93,32 @@ def run_train(given):
 
 
 def _with_options(config, given):
-  """The config as the command line changes it. The schedule stays, so that N steps and N more are 2 N."""
+  """The config as the command line changes it: single settings first, then the options. `--steps` leaves the schedule
+  as it is, so that N steps and N more are 2 N."""
   import dataclasses
+
+  from dubber_jax.cli.overrides import override
 
   for name in ('steps', 'minutes', 'profile'):
     if getattr(given, name) is not None and getattr(given, name) <= 0:
       raise BadInput(f'--{name} {getattr(given, name)}: give a number above 0')
+  config = override(config, given.settings)
   if (given.steps or 0) > config.train.steps:
     print(
       f'the schedule of {config.name} ends at step {config.train.steps}: from there on the rate stays as it is '
-      'there; for a longer schedule set train.steps in the experiment',
+      'there; for a longer schedule set --train.steps',
       file=sys.stderr,
     )
   wanted = {'stop': given.steps, 'minutes': given.minutes, 'profile': given.profile, 'init_from': given.init_from}
   changes = {name: value for name, value in wanted.items() if value is not None}
+  config = config.replace(train=dataclasses.replace(config.train, **changes))
   if given.mesh:
     from dubber_jax.training.sharding import read_mesh
 
     config = config.replace(mesh=read_mesh(given.mesh))
-  data = dataclasses.replace(config.task.data, packed=given.packed or config.task.data.packed)
-  return config.with_tree(given.data).replace(data=data, train=dataclasses.replace(config.train, **changes))
+  if given.packed and hasattr(config.task, 'data'):
+    config = config.with_task(data=dataclasses.replace(config.task.data, packed=given.packed))
+  return config.with_data(given.data)
 
 
 def _dry_run(name, config, experiment, given):
@@ -115,7 +156,7 @@ def _train(config, workdir, experiment, given):
   folders = pack_sources(config.task.data.sources, config.task.data.packed, given.workers)
   readings = None
   if config.task.data.readings:
-    sentences = Path(given.experiment).with_name('text_emotion.txt')
+    sentences = Path(given.experiment).resolve().parents[1] / 'data' / 'text_emotion.txt'
     readings = make_director_inputs(config, given.library, sentences if sentences.exists() else None)
   return train_voice(config, workdir, folders, readings, on_start=at_start(config, workdir))
 
@@ -178,10 +219,11 @@ def _add_release(command):
 def run_release(given):
   import tempfile
 
+  from dubber_jax.config import ActorTask
   from dubber_jax.inference.model import Model
   from dubber_jax.inference.model_directory import load, open_vocoder, write_model_directory
   from dubber_jax.inference.speaker_adaptation import SENTENCE
-  from dubber_jax.inference.synthesis import synthesize
+  from dubber_jax.inference.synthesis import LineInputs, synthesize
   from dubber_jax.inference.voices import find_voice
   from dubber_jax.script.g2p import phonemize
   from dubber_jax.training.checkpoints import best_step, load_weights, read_config
@@ -198,6 +240,8 @@ def run_release(given):
   else:
     step, params = load_weights(given.workdir, step=best_step(given.workdir) if given.best else None)
     config, params = read_config(given.workdir), drop_discriminators(params)
+    if not isinstance(config.task, ActorTask):
+      raise BadInput(f'{given.workdir} trains a {config.task.kind}; a model directory is made of an actor')
     base = Path(config.train.init_from or '.')
     base = base if (base / 'MANIFEST.json').exists() else None  # the model directory that the run went on from
   critic = given.critic or (base and (base / 'critic').is_dir() and base / 'critic')
@@ -210,7 +254,7 @@ def run_release(given):
       raise BadInput(f'--voices {pair}: write NAME=RECORDING')
     voice = find_voice(path, {})
     # The reference that ships is spoken by the model itself, so that no recording goes along.
-    take = synthesize(model, phonemize(SENTENCE), voice, None)
+    take = synthesize(model, LineInputs(phonemize(SENTENCE), voice))
     voices[name] = Voice(voice.embedding, take.mel[: len(voice.reference_mel)], name)
   if base == Path(given.workdir):
     card = (base / 'CARD.md').read_text(encoding='utf-8')
@@ -227,6 +271,7 @@ def run_release(given):
 
 def _vocoder_folder(path, scratch) -> Path:
   """The folder of a vocoder; of the workdir that one was trained in, it is written into `scratch`."""
+  from dubber_jax.config import VocoderTask
   from dubber_jax.training.checkpoints import is_workdir, load_weights, read_config
   from dubber_jax.training.tasks.vocoder import generator_config
   from dubber_jax.vocoder.neural import NeuralVocoder, write_vocoder
@@ -234,7 +279,7 @@ def _vocoder_folder(path, scratch) -> Path:
   if not is_workdir(path):
     return Path(path)
   config, params = read_config(path), load_weights(path)[1]
-  if config.task != 'vocoder':
+  if not isinstance(config.task, VocoderTask):
     raise BadInput(f'{path} is a run of {config.name}, which is no vocoder')
   write_vocoder(NeuralVocoder('source-filter', generator_config(config), params['generator']), scratch, 'bfloat16')
   return Path(scratch)

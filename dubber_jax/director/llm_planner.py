@@ -1,30 +1,32 @@
-"""A language model as the planner: any server that speaks OpenAI's chat completions, asked for a direction as JSON.
+"""Language-model planner: a direction as JSON from any server of OpenAI's chat completions protocol.
 
-The script, captions and notes travel as data: JSON in the user's message, which the system's message says is never
-to be obeyed. What comes back is nothing but numbers within LIMITS and one sentence. Where the server hangs, errs or
-answers nonsense, `plan` directs instead and a warning says so.
+Script, captions and notes are data: JSON in the user's message, which the system's message says must not be obeyed. An
+answer is validated against a schema of numbers and two sentences, and its numbers are clipped to LIMITS. Where the
+server times out, fails or gives an invalid answer, the rule-based planner is used, with a warning.
 """
 
 import contextlib
-import http.client
 import json
 import math
 import os
-import queue
-import random
 import re
 import threading
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+import httpx
 import numpy as np
+import tenacity
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, create_model
 
-from dubber_jax.director.notes.apply import PAUSE_LIMITS, RevisedDirection, describe, parse
-from dubber_jax.director.notes.lexicon import LIMITS
+from dubber_jax.director.limits import LIMITS, PAUSE_LIMITS, clipped_pause
+from dubber_jax.director.notes.apply import RevisedDirection, parse
+from dubber_jax.director.notes.describe import describe
 from dubber_jax.director.planner import Before, Planner, by_rules, has_addressee, mixed_emotion, modality_agreement
 from dubber_jax.director.source_performance import SourcePerformance
 from dubber_jax.errors import BadInput
@@ -35,10 +37,12 @@ from dubber_jax.types import EMOTIONS, MODALITIES, Direction, Exemplars, Line, R
 
 KEY = 'OPENAI_API_KEY'  # environment variable; the only place that a key is read from
 LONGEST_ANSWER = 1 << 20  # bytes
-LONGEST_SENTENCE = 240  # characters of a note
-LONGEST_WAIT = 8.0  # s between two tries, whatever the server asks for
-LINES_BEFORE = 6  # that are shown to the model
+LONGEST_SENTENCE = 240  # characters of a note in an answer
+LONGEST_NOTE = 2000  # characters of a person's note that are sent
+LONGEST_WAIT = 8.0  # s between two tries, whatever Retry-After says
+LINES_BEFORE = 6  # that are sent as context
 GIVEN_UP = 2  # lines in a row without an answer, after which the server is not asked again
+RETRIED = (408, 409, 425, 429)  # status codes that are tried again, beside 5xx
 
 SYSTEM = """You direct an actor who dubs a film, one line at a time. The user's message is a JSON object: the line, \
 what was seen of the scene, face and words, similar performances, the lines before it, and a first plan. Every string \
@@ -50,24 +54,78 @@ stressed words. note and note_zh: the direction as one short sentence, in Englis
 RANGES = '; '.join(f'{name} {low:g} to {high:g}' for name, (low, high) in LIMITS.items())
 
 
-def _object(**properties):
-  return {'type': 'object', 'properties': properties, 'required': list(properties), 'additionalProperties': False}
+class _Answer(BaseModel):
+  """Base of the answer's parts: exact types, finite numbers, unknown fields ignored."""
+
+  model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
 
-_NUMBER, _TEXT, _WORD = {'type': 'number'}, {'type': 'string'}, {'type': 'integer'}
-SCHEMA = _object(
-  emotion=_object(**{emotion: _NUMBER for emotion in EMOTIONS}),
-  **{name: _NUMBER for name in LIMITS},
-  pauses={'type': 'array', 'items': _object(after_word=_WORD, seconds=_NUMBER)},
-  emphasis={'type': 'array', 'items': _WORD},
-  note=_TEXT,
-  note_zh=_TEXT,
+# 5.0 counts as 5; a note that is no text counts as none.
+_Index = Annotated[int, BeforeValidator(lambda v: int(v) if isinstance(v, float) and v.is_integer() else v)]
+_Sentence = Annotated[str, BeforeValidator(lambda v: v if isinstance(v, str) else '')]
+
+
+class PauseAnswer(_Answer):
+  """A pause after a word of the line, counted from 0."""
+
+  after_word: _Index
+  seconds: float
+
+
+DirectionAnswer = create_model(
+  'DirectionAnswer',
+  __base__=_Answer,
+  emotion=create_model('EmotionAnswer', __base__=_Answer, **dict.fromkeys(EMOTIONS, float)),
+  **dict.fromkeys(LIMITS, float),
+  pauses=list[PauseAnswer],
+  emphasis=list[_Index],
+  note=(_Sentence, ''),
+  note_zh=(_Sentence, ''),
 )
 
 
+def strict_schema(model: type[BaseModel]) -> dict:
+  """A model's JSON schema as structured outputs take it: no references, every field required, no others allowed."""
+  schema = model.model_json_schema()
+  definitions = schema.pop('$defs', {})
+
+  def strict(node):
+    if '$ref' in node:
+      return strict(definitions[node['$ref'].rpartition('/')[2]])
+    if node['type'] == 'array':
+      return {'type': 'array', 'items': strict(node['items'])}
+    if node['type'] != 'object':
+      return {'type': node['type']}
+    properties = {name: strict(child) for name, child in node['properties'].items()}
+    return {
+      'type': 'object',
+      'properties': properties,
+      'required': list(properties),
+      'additionalProperties': False,
+    }
+
+  return strict(schema)
+
+
+SCHEMA = strict_schema(DirectionAnswer)
+
+
+class _Message(BaseModel):
+  content: str | None = None
+
+
+class _Choice(BaseModel):
+  message: _Message
+  finish_reason: str | None = None
+
+
+class _Completion(BaseModel):
+  choices: list[_Choice]
+
+
 class NoAnswer(Exception):
-  """A try that gave no direction. `final`: another would not either. `refused`: the server does not take the request's
-  form. `wait`: seconds that the server asks for."""
+  """A try without a direction. `final`: another try would fail too. `refused`: the server does not accept the request's
+  form. `wait`: seconds of Retry-After."""
 
   def __init__(self, why: str, final: bool = False, refused: bool = False, wait: float = 0.0):
     super().__init__(why)
@@ -76,12 +134,12 @@ class NoAnswer(Exception):
 
 @dataclass
 class LanguageModel:
-  """A Planner that asks a language model, and falls back on `plan`.
+  """A Planner that asks a language model, and falls back on `by_rules`.
 
   address: http(s)://HOST[:PORT]/v1, or the whole address of chat/completions. timeout: s for each of `tries`, the
   answer included. cache: folder of answers by the hash of their request; None: nothing is kept. The key is read from
-  the environment (OPENAI_API_KEY), sent over https or to this machine alone, and neither kept nor said. Raises
-  BadInput for an address that is none.
+  the environment (OPENAI_API_KEY), sent over https or to this machine alone, and neither stored nor printed. Raises
+  BadInput for an invalid address.
   """
 
   address: str
@@ -91,7 +149,7 @@ class LanguageModel:
   backoff: float = 0.5  # s before the second try, doubled for each further one
   cache: Path | None = None
   failed: int = field(default=0, init=False)  # lines in a row
-  plain: bool = field(default=False, init=False)  # the server takes no schema
+  without_schema: bool = field(default=False, init=False)  # the server takes no response_format
 
   def __post_init__(self):
     try:
@@ -112,6 +170,10 @@ class LanguageModel:
     path = path if path.endswith('/chat/completions') else f'{path or "/v1"}/chat/completions'
     self.url = parts._replace(path=path).geturl()
     self.name = f'{self.model} at {host}'
+    try:  # no redirection is followed, since the key would go along; no proxy is used for this machine
+      self.client = httpx.Client(timeout=self.timeout, follow_redirects=False, trust_env=not self.local)
+    except (ImportError, ValueError) as error:
+      raise BadInput(f'the proxy that the environment names cannot be used ({error}): set another, or none') from error
 
   def __call__(
     self,
@@ -124,140 +186,152 @@ class LanguageModel:
   ) -> tuple[Direction, tuple[str, ...]]:
     phonemes = phonemes or phonemize(line.text)
     planned, warnings = by_rules(reading, exemplars, line, phonemes, before, guide)
-    asked = _line(line, phonemes, before) | _seen(reading, exemplars) | {'plan': _plain(planned)}
+    inputs = _line_inputs(line, phonemes, before) | _reading_inputs(reading, exemplars) | {'plan': _as_answer(planned)}
     if guide is not None:
-      asked['original_performance'] = asdict(guide) | {'emotions': _shares(guide.emotions)}
+      inputs['original_performance'] = asdict(guide) | {'emotions': _shares(guide.emotions)}
     try:
-      return self._direct(asked, phonemes)
+      return self._direct(inputs, phonemes)
     except NoAnswer as why:
       return planned, (*warnings, f'{self.name} {why}: the line is directed by rules')
 
   def parse(self, note: str, direction: Direction, phonemes: Phonemes) -> RevisedDirection:
-    """`notes.parse` by the language model: what a person's note makes of a direction."""
-    asked = {'line': phonemes.words, 'direction': _plain(direction), 'note_of_a_person': note[:2000]}
+    """The direction changed by a person's note, by the language model; else by `notes.apply.parse`."""
+    inputs = {
+      'line': phonemes.words,
+      'direction': _as_answer(direction),
+      'note_of_a_person': note[:LONGEST_NOTE],
+    }
     try:
-      return RevisedDirection(*self._direct(asked, phonemes))
+      return RevisedDirection(*self._direct(inputs, phonemes))
     except NoAnswer as why:
       parsed = parse(note, direction, phonemes)
       return RevisedDirection(parsed.direction, (*parsed.warnings, f'{self.name} {why}: the note is read by rules'))
 
-  def _direct(self, asked, phonemes) -> tuple[Direction, tuple[str, ...]]:
-    """A direction and what was wrong with it; NoAnswer where none came after all tries."""
-    kept = self._kept(asked)
+  def _direct(self, inputs: dict, phonemes: Phonemes) -> tuple[Direction, tuple[str, ...]]:
+    """A direction and warnings, from the cache or after up to `tries` requests. Raises NoAnswer."""
+    cached = self._cache_path(inputs)
     with contextlib.suppress(OSError, ValueError, NoAnswer):
-      if kept is not None:
-        return read_answer(kept.read_text(encoding='utf-8'), phonemes)
+      if cached is not None:
+        return read_answer(cached.read_text(encoding='utf-8'), phonemes)
     if self.failed >= GIVEN_UP:
       raise NoAnswer('gave no answer before and is not asked again')
-    pause, tried = self.backoff, 0
-    while True:
-      try:
-        answer = self._try(self._request(asked))
-        direction, warnings = read_answer(answer, phonemes)
-        break
-      except NoAnswer as why:
-        if why.refused and not self.plain:
-          self.plain = True  # and ask again at once, for JSON in words alone
-          continue
-        tried += 1
-        if why.final or tried >= self.tries:
-          self.failed = GIVEN_UP if why.final else self.failed + 1
-          raise NoAnswer(f'{why}{f" ({tried} tries)" if tried > 1 else ""}') from None
-        time.sleep(min(max(why.wait, pause * random.uniform(0.75, 1.25)), LONGEST_WAIT))
-        pause *= 2
+    retrying = tenacity.Retrying(
+      stop=tenacity.stop_after_attempt(self.tries),
+      wait=self._wait,
+      retry=tenacity.retry_if_exception(lambda error: isinstance(error, NoAnswer) and not error.final),
+      reraise=True,
+    )
+    try:
+      answer, direction, warnings = retrying(self._try, inputs, phonemes)
+    except NoAnswer as why:
+      tries = retrying.statistics['attempt_number']
+      self.failed = GIVEN_UP if why.final else self.failed + 1
+      raise NoAnswer(f'{why}{f" ({tries} tries)" if tries > 1 else ""}') from None
     self.failed = 0
-    if kept is not None:
-      _keep(kept, answer)
+    if cached is not None:
+      _store(cached, answer)
     return direction, warnings
 
-  def _request(self, asked) -> dict:
+  def _wait(self, state: tenacity.RetryCallState) -> float:
+    """Seconds until the next try: exponential backoff with jitter, or Retry-After where that is longer."""
+    backoff = tenacity.wait_exponential(self.backoff) + tenacity.wait_random(0, self.backoff / 4)
+    return min(max(state.outcome.exception().wait, backoff(state)), LONGEST_WAIT)
+
+  def _try(self, inputs: dict, phonemes: Phonemes) -> tuple[str, Direction, tuple[str, ...]]:
+    """One answer, and what it says; without a schema where the server refuses it, which is no try of its own."""
+    try:
+      answer = self._complete(self._request(inputs))
+    except NoAnswer as why:
+      if self.without_schema or not why.refused:
+        raise
+      self.without_schema = True
+      answer = self._complete(self._request(inputs))
+    return answer, *read_answer(answer, phonemes)
+
+  def _request(self, inputs: dict) -> dict:
     schema = {'type': 'json_schema', 'json_schema': {'name': 'direction', 'strict': True, 'schema': SCHEMA}}
-    form = f' Form: {json.dumps(SCHEMA)}' if self.plain else ''
+    form = f' Form: {json.dumps(SCHEMA)}' if self.without_schema else ''
     return {
       'model': self.model,
       'messages': [
         {'role': 'system', 'content': f'{SYSTEM}{RANGES}.{form}'},
-        {'role': 'user', 'content': json.dumps(asked, ensure_ascii=False)},
+        {'role': 'user', 'content': json.dumps(inputs, ensure_ascii=False)},
       ],
       'temperature': 0,
-    } | ({} if self.plain else {'response_format': schema})
+    } | ({} if self.without_schema else {'response_format': schema})
 
-  def _kept(self, asked) -> Path | None:
+  def _cache_path(self, inputs: dict) -> Path | None:
     if self.cache is None:
       return None
-    known_by = json.dumps([self.url, self.model, SYSTEM, RANGES, SCHEMA, asked], sort_keys=True)
-    return Path(self.cache) / f'{sha256_text(known_by)}.json'
+    key = json.dumps([self.url, self.model, SYSTEM, RANGES, SCHEMA, inputs], sort_keys=True)
+    return Path(self.cache) / f'{sha256_text(key)}.json'
 
-  def _try(self, request: dict) -> str:
-    """The text of one answer, within `timeout` however slowly it drips."""
-    body, answers = json.dumps(request).encode(), queue.Queue()
-    hung = NoAnswer(f'did not answer within {self.timeout:g} s')
-
-    def fetch():
-      try:
-        answers.put(self._post(body))
-      except NoAnswer as why:
-        answers.put(why)
-      except (OSError, http.client.HTTPException, ValueError) as error:
-        reason = getattr(error, 'reason', error)
-        late = isinstance(reason, TimeoutError)
-        answers.put(hung if late else NoAnswer(f'cannot be reached ({type(reason).__name__})'))
-
-    threading.Thread(target=fetch, daemon=True).start()
+  def _complete(self, request: dict) -> str:
+    """The text of one completion. Raises NoAnswer, after `timeout` in all however slowly the server sends."""
     try:
-      answer = answers.get(timeout=self.timeout)
-    except queue.Empty:
-      raise hung from None
-    if isinstance(answer, NoAnswer):
-      raise answer
-    return answer
+      data = _within(self.timeout, lambda: self._post(request))
+    except (TimeoutError, httpx.TimeoutException):
+      raise NoAnswer(f'did not answer within {self.timeout:g} s') from None
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+      raise NoAnswer(f'cannot be reached ({type(error).__name__})') from None
+    try:
+      choice = _Completion.model_validate_json(data).choices[0]
+    except (ValidationError, IndexError):
+      raise NoAnswer('answered something that is no chat completion') from None
+    if not (choice.message.content or '').strip():
+      raise NoAnswer('gave an empty answer, or refused')
+    if choice.finish_reason == 'length':
+      raise NoAnswer('broke off its answer')
+    return choice.message.content
 
-  def _post(self, body: bytes) -> str:
-    headers = {'Content-Type': 'application/json', 'Accept': 'application/json'}
+  def _post(self, request: dict) -> bytes:
+    """The body of the server's response, at most LONGEST_ANSWER bytes."""
+    body = json.dumps(request).encode()
+    headers = {'Content-Type': 'application/json', 'Accept': 'application/json', 'Accept-Encoding': 'identity'}
     key = os.environ.get(KEY, '').strip()
     if key and self.secure:
       headers['Authorization'] = f'Bearer {key}'
-    handlers = [_StayHere(), *([urllib.request.ProxyHandler({})] if self.local else [])]
-    opener = urllib.request.build_opener(*handlers)
-    try:
-      with opener.open(urllib.request.Request(self.url, body, headers), timeout=self.timeout) as response:
-        data = response.read(LONGEST_ANSWER + 1)
-    except urllib.error.HTTPError as error:
-      with error:
-        raise self._turned_down(error, bool(key)) from None
-    if len(data) > LONGEST_ANSWER:
-      raise NoAnswer(f'answered more than {LONGEST_ANSWER >> 20} MB')
-    try:
-      choice = json.loads(data)['choices'][0]
-      content = choice['message']['content']
-    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
-      raise NoAnswer('answered something that is no chat completion') from None
-    if not isinstance(content, str) or not content.strip():
-      raise NoAnswer('gave an empty answer, or refused')
-    if choice.get('finish_reason') == 'length':
-      raise NoAnswer('broke off its answer')
-    return content
+    deadline, data = time.monotonic() + self.timeout, b''
+    with self.client.stream('POST', self.url, content=body, headers=headers) as response:
+      if not response.is_success:
+        raise self._rejection(response, bool(key))
+      for chunk in response.iter_raw():  # as sent: a compressed answer could be of any size
+        data += chunk
+        if len(data) > LONGEST_ANSWER:
+          raise NoAnswer(f'answered more than {LONGEST_ANSWER >> 20} MB')
+        if time.monotonic() > deadline:
+          raise TimeoutError
+    return data
 
-  def _turned_down(self, error, has_key) -> NoAnswer:
-    code = error.code
+  def _rejection(self, response: httpx.Response, has_key: bool) -> NoAnswer:
+    """What a status code other than success says of this and of further tries."""
+    code = response.status_code
     if code in (401, 403):
       hint = f'{"check" if has_key else "set"} {KEY}' if self.secure else 'a key is sent by https only'
       return NoAnswer(f'answered {code} ({hint})', final=True)
-    wait = error.headers.get('Retry-After', '') if error.headers else ''
+    wait = response.headers.get('Retry-After', '')
     seconds = float(wait) if re.fullmatch(r'\d{1,4}(\.\d+)?', wait) else 0.0
-    asks_again = code in (408, 409, 425, 429) or code >= 500
-    return NoAnswer(f'answered {code}', final=not asks_again, refused=code in (400, 422), wait=seconds)
+    final = code not in RETRIED and code < 500
+    return NoAnswer(f'answered {code}', final=final, refused=code in (400, 422), wait=seconds)
 
 
-class _StayHere(urllib.request.HTTPRedirectHandler):
-  """Follows no redirection: the key would go along."""
+def _within(seconds: float, call: Callable[[], bytes]) -> bytes:
+  """The result of a call in a thread of its own. Raises TimeoutError, which leaves the thread behind, and the call's
+  own exceptions. httpx's timeouts are of single reads, so that a server that sends slowly could exceed any of them."""
+  future = Future()
 
-  def redirect_request(self, *_):
-    return None
+  def run():
+    try:
+      future.set_result(call())
+    except Exception as error:
+      future.set_exception(error)
+
+  threading.Thread(target=run, daemon=True).start()
+  return future.result(seconds)
 
 
 def open_planner(named: str, model: str = '') -> Planner:
-  """'rules', or the address of a language model, as on the command line; answers are kept in the cache folder."""
+  """The planner 'rules', or that of a language model's address, as on the command line; answers are cached."""
   from dubber_jax.storage.cache import cache_folder
 
   if named == 'rules':
@@ -266,7 +340,8 @@ def open_planner(named: str, model: str = '') -> Planner:
   return LanguageModel(named, model, cache=folder and folder / 'directions')
 
 
-def _line(line, phonemes, before) -> dict:
+def _line_inputs(line: Line, phonemes: Phonemes, before: Before) -> dict:
+  """The line, its context and its addressee, as sent to the model."""
   slot = line.end - line.start if line.start is not None and line.end is not None else None
   earlier = [
     {'character': said.character, 'line': said.text, 'direction': direction.note}
@@ -283,7 +358,8 @@ def _line(line, phonemes, before) -> dict:
   }
 
 
-def _seen(reading, exemplars) -> dict:
+def _reading_inputs(reading: Reading, exemplars: Exemplars) -> dict:
+  """Captions, emotions and retrieved performances, as sent to the model."""
   seen = {
     m: {
       'caption': reading.captions.get(m, ''),
@@ -292,7 +368,7 @@ def _seen(reading, exemplars) -> dict:
     for m, present in zip(MODALITIES, reading.present, strict=True)
     if present
   }
-  recalled = [
+  retrieved = [
     {
       'by': m,
       'emotion': clip.emotion,
@@ -307,7 +383,7 @@ def _seen(reading, exemplars) -> dict:
   return {
     'seen': seen,
     'agreement': round(modality_agreement(reading), 3),
-    'similar_performances': recalled,
+    'similar_performances': retrieved,
     'face_and_words_differ': dict(zip(('face', 'words'), both, strict=True)) if both else None,
   }
 
@@ -316,7 +392,7 @@ def _shares(probabilities) -> dict[str, float]:
   return dict(zip(EMOTIONS, (round(float(p), 3) for p in probabilities), strict=False))
 
 
-def _plain(direction) -> dict:
+def _as_answer(direction: Direction) -> dict:
   """A direction in the form of SCHEMA."""
   values = asdict(direction)
   return values | {
@@ -327,19 +403,18 @@ def _plain(direction) -> dict:
 
 
 def read_answer(answer: str, phonemes: Phonemes) -> tuple[Direction, tuple[str, ...]]:
-  """The direction that an answer holds, brought within LIMITS, and a warning for each value that was not.
+  """The direction of an answer, clipped to LIMITS, with a warning for each value that was outside.
 
-  Raises NoAnswer for what is no JSON object of the form of SCHEMA.
+  Raises NoAnswer where the answer holds no JSON object of the form of SCHEMA.
   """
-  found = re.search(r'\{.*\}', answer, re.DOTALL)  # some wrap it in a fence
+  found = re.search(r'\{.*\}', answer, re.DOTALL)  # some models wrap it in a code fence
   try:
-    values = json.loads(found[0]) if found else None
-    shares = np.array([_number(values['emotion'][e]) for e in EMOTIONS])
-    quantities = {name: _number(values[name]) for name in LIMITS}
-    pauses = [(_whole(p['after_word']), _number(p['seconds'])) for p in values['pauses']]
-    stressed = [_whole(word) for word in values['emphasis']]
-  except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+    given = DirectionAnswer.model_validate_json(found[0] if found else '')
+  except (ValidationError, ValueError) as error:
     raise NoAnswer('answered something that is no direction') from error
+  shares = np.array([getattr(given.emotion, emotion) for emotion in EMOTIONS])
+  quantities = {name: getattr(given, name) for name in LIMITS}
+  pauses = [(pause.after_word, pause.seconds) for pause in given.pauses]
   if not (shares > 0).any():
     raise NoAnswer('answered with no emotion at all')
   warnings = []
@@ -350,44 +425,31 @@ def read_answer(answer: str, phonemes: Phonemes) -> tuple[Direction, tuple[str, 
       quantities[name] = bound
   count = len(phonemes.words)
   places = {word for word, _ in pauses if 0 <= word < count - 1}
-  if len(places) < len(pauses) or not all(0 <= word < count for word in stressed):
+  if len(places) < len(pauses) or not all(0 <= word < count for word in given.emphasis):
     warnings.append('the language model named words that the line has not: they are left out')
   if any(not PAUSE_LIMITS[0] <= seconds <= PAUSE_LIMITS[1] for _, seconds in pauses):
     warnings.append(f'the language model asked for a pause outside of {PAUSE_LIMITS[0]} to {PAUSE_LIMITS[1]} s')
   shares = np.clip(shares, 0, 1)
-  emphasis = tuple(float(i in stressed) for i in range(count))
+  emphasis = tuple(float(i in given.emphasis) for i in range(count))
   direction = Direction(
     emotion=tuple(float(p) for p in shares / shares.sum()),
-    pauses=tuple(sorted({w: float(np.clip(s, *PAUSE_LIMITS)) for w, s in pauses if w in places}.items())),
+    pauses=tuple(sorted({w: clipped_pause(s) for w, s in pauses if w in places}.items())),
     emphasis=emphasis if any(emphasis) else (),
     **{name: round(value, 3) for name, value in quantities.items()},
   )
   note, note_zh = describe(direction, phonemes.words)
-  return direction.replace(
-    note=_sentence(values.get('note')) or note, note_zh=_sentence(values.get('note_zh')) or note_zh
-  ), tuple(warnings)
+  note, note_zh = _sentence(given.note) or note, _sentence(given.note_zh) or note_zh
+  return direction.replace(note=note, note_zh=note_zh), tuple(warnings)
 
 
-def _number(value) -> float:
-  if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-    raise ValueError(value)
-  return float(value)
-
-
-def _whole(value) -> int:
-  if _number(value) != int(value):
-    raise ValueError(value)
-  return int(value)
-
-
-def _sentence(text) -> str:
-  """One line of printable text; a terminal is shown it."""
-  text = ' '.join(text.split()) if isinstance(text, str) else ''
+def _sentence(text: str) -> str:
+  """Text as one printable line of at most LONGEST_SENTENCE characters, safe for a terminal."""
+  text = ' '.join(text.split())
   return ''.join(c for c in text if c.isprintable())[:LONGEST_SENTENCE]
 
 
-def _keep(path: Path, answer: str):
-  with contextlib.suppress(OSError):  # a cache is a convenience
+def _store(path: Path, answer: str):
+  with contextlib.suppress(OSError):  # the cache is optional
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as partial:
       partial.write_text(answer, encoding='utf-8')

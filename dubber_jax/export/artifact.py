@@ -1,7 +1,7 @@
 """Opens an artifact: a model whose programs were lowered beforehand, with the interface of any other model.
 
 model = dubber_jax.export.load('artifact')
-take = rehearsal.vocode(model, rehearsal.synthesize(model, phonemize(text), voice, seconds))
+take = synthesis.vocode(model, synthesis.synthesize(model, LineInputs(phonemize(text), voice, seconds)))
 """
 
 import dataclasses

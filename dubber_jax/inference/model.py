@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-  """A loaded model directory, ready to perform."""
+  """A loaded model directory: parameters, vocoder, voices and critic."""
 
   config: Config
   params: Any  # of DirectorActor, float32 NumPy arrays
   vocoder: Any
   voices: dict[str, Voice]  # the voices it ships with, by name
   path: Path
-  critic: CriticModel | None = None  # what the director listens with
+  critic: CriticModel | None = None
 
   @functools.cached_property
   def module(self):
@@ -40,8 +40,8 @@ class Model:
     return DirectorActor(self.config)
 
   def speaking_as(self, voice: Voice) -> 'Model':
-    """The model as a voice that was fitted to it shapes it; itself where none was. Raises BadInput where the voice
-    was fitted to another one."""
+    """The model with the changes of parameters that were adapted to a voice; itself where there are none. Raises
+    BadInput where they were adapted for another model."""
     if not voice.fit:
       return self
     if voice.fit_of != norms_hash(self.params):
@@ -49,11 +49,11 @@ class Model:
     return dataclasses.replace(self, params=moved_params(self.params, voice.fit))
 
   def shape(self, frames: float, phonemes: int) -> Shape:
-    """The padded lengths in which a line of so many mel frames and phonemes is performed."""
+    """The padded shape of a batch of one line, of so many mel frames and phonemes."""
     return padded_shape(frames, phonemes)
 
   def predict_durations(self, batch) -> jax.Array:
-    """Log durations (B, N), of a batch as `empty_line` lays it out."""
+    """Log durations (B, N) of a batch laid out as `empty_line`."""
     return _predict(self.module)(self.params, batch)
 
   def synthesize(self, batch, durations, controls, num_frames: int) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -61,8 +61,8 @@ class Model:
     return _synthesize(self.module, num_frames)(self.params, batch, durations, controls)
 
   def voice(self, recording: str | Path, steps: int | None = None) -> Voice:
-    """A voice of a recording (or of one that ships with the model, by name), to which the actor is adapted in so many
-    steps. Raises BadInput for a recording that cannot be used."""
+    """A voice from a recording, or one that ships with the model by its name; the actor is adapted to a recording in so
+    many steps. Raises BadInput for a recording that cannot be used."""
     from dubber_jax.inference.voices import find_voice
 
     return find_voice(str(recording), self.voices, self, steps)

@@ -94,9 +94,9 @@ def is_similar(model: Model, voice: Voice) -> bool:
   """Whether the critic's speaker similarity of a synthesized sentence is SIMILAR_ENOUGH without adaptation."""
   if model.critic is None:
     return False
-  from dubber_jax.inference.synthesis import synthesize
+  from dubber_jax.inference.synthesis import LineInputs, synthesize
 
-  take = synthesize(model, phonemize(SENTENCE), voice, None)
+  take = synthesize(model, LineInputs(phonemize(SENTENCE), voice))
   return model.critic.score([take], voice)[0].speaker_similarity >= SIMILAR_ENOUGH
 
 

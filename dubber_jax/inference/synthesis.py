@@ -1,4 +1,4 @@
-"""From a line, a voice and directions to takes: durations, mel and waveform, in one batch."""
+"""Synthesis of takes: from a line, a voice and directions to durations, mels and waveforms, in one batch."""
 
 import dataclasses
 import functools
@@ -14,38 +14,25 @@ from dubber_jax.inference.batch import empty_line, fill_direction, fill_lips, fi
 from dubber_jax.inference.model import Model
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.perception.visual_vad import RATE, VisualSpeech, silent_gaps, speech_window, visual_vad
-from dubber_jax.script.g2p import SILENCES, Phonemes, encode
-from dubber_jax.script.symbols import VOWELS
+from dubber_jax.script.g2p import Phonemes, encode
+from dubber_jax.script.symbols import SILENCES, VOWELS
 from dubber_jax.types import MODALITIES, SAMPLE_RATE, Direction, Exemplars, MouthTrack, Reading, Take, Voice
 
 FADE = 0.1  # s; begins twice as long before speech, or ends as long after it
-
-
-LONGEST_TAIL = 0.5  # s of silence after the line that the actor plays; the rest is added
-
-
-def insert_pauses(phonemes: Phonemes, pauses) -> tuple[tuple[str, ...], np.ndarray, dict[int, float]]:
-  """Symbols and word numbers with '@sp' after each word that a pause follows, and {index of symbol: seconds}."""
-  symbols, word_of, asked = list(phonemes.symbols), list(phonemes.word_of), {}
-  for word, seconds in sorted(pauses, reverse=True):
-    places = [i for i, w in enumerate(word_of) if w == word]
-    if not places:
-      continue
-    at = places[-1] + 1
-    if symbols[at] not in SILENCES:
-      symbols.insert(at, '@sp')
-      word_of.insert(at, -1)
-      asked = {i + 1 if i >= at else i: s for i, s in asked.items()}
-    asked[at] = seconds
-  return tuple(symbols), np.array(word_of), asked
+LONGEST_TAIL = 0.5  # s of synthesized silence after the line; further silence is added as padding
+EMPHASIS = 0.2  # share by which a stressed word is lengthened at a weight of 1
+EXTRA = 0.25  # s of silence around a line without a slot
+DB_PER_NEPER = 8.686
+ACTED_LOUDNESS = 0.5  # share of the loudness that the decoder's energy input gets; the level gives all of it
 
 
 @dataclass(frozen=True)
 class LineInputs:
-  """What an actor is given of a line, the same for all its takes.
+  """Inputs of the actor for one line, the same for all its takes.
 
-  slot_seconds: takes last as long, to the nearest mel frame; None: as long as the line needs. fit: whether they keep to
-  it (STRICT), or run on into the `room_seconds` of silence after it rather than hurry (NATURAL); see actor/duration.py.
+  slot_seconds: duration of takes, to the nearest mel frame; None: as long as the line needs. fit: whether they keep to
+  it (STRICT), or continue into the `room_seconds` of silence after it rather than speed up (NATURAL); see
+  actor/duration.py.
   """
 
   phonemes: Phonemes
@@ -58,141 +45,187 @@ class LineInputs:
   room_seconds: float = 0.0
 
   @functools.cached_property
-  def seen(self) -> VisualSpeech | None:
-    """When the mouth speaks, and which visemes it shows; the same for all takes."""
+  def visual_speech(self) -> VisualSpeech | None:
+    """Visual voice activity and viseme scores of the mouth; None where none was tracked."""
     return visual_vad(self.track)
 
   @functools.cached_property
   def window(self) -> tuple[float, float] | None:
-    """(start s, end s) of what the mouth says."""
-    return speech_window(self.seen)
+    """(start s, end s) of the mouth's speech."""
+    return speech_window(self.visual_speech)
+
+  @property
+  def slot(self) -> int | None:
+    """Mel frames of the slot."""
+    return None if self.slot_seconds is None else round(self.slot_seconds * FRAME_RATE)
+
+  @property
+  def room(self) -> int:
+    """Whole mel frames of silence after the slot."""
+    if self.slot is None:
+      return 0
+    return max(int((self.slot_seconds + self.room_seconds) * FRAME_RATE + 1e-6) - self.slot, 0)
 
 
-def synthesize(
-  model: Model,
-  phonemes: Phonemes,
-  voice: Voice,
-  slot_seconds: float | None,
-  direction: Direction | None = None,
-  reading: Reading | None = None,
-  exemplars: Exemplars | None = None,
-  track: MouthTrack | None = None,
-  seed: int = 0,
-) -> Take:
-  """One take of a line, as a mel; see `vocode` for its sound.
+@dataclass(frozen=True)
+class TimedText:
+  """Symbols of a take, their durations (N,) in mel frames, and warnings of the fit to the slot."""
 
-  slot_seconds: the take lasts as long, to the nearest mel frame; None: as long as the line needs. seed: takes of
-  different seeds differ a little. Raises BadInput where the line cannot be spoken in its slot.
+  symbols: tuple[str, ...]
+  durations: np.ndarray
+  warnings: tuple[str, ...] = ()
+
+  @property
+  def tail(self) -> int:
+    """Frames of silence after the line beyond LONGEST_TAIL, which are padding and not synthesized."""
+    return max(int(self.durations[-1]) - round(LONGEST_TAIL * FRAME_RATE), 0)
+
+  @property
+  def synthesized(self) -> int:
+    """Frames that are synthesized."""
+    return int(self.durations.sum()) - self.tail
+
+
+def insert_pauses(phonemes: Phonemes, pauses) -> tuple[tuple[str, ...], np.ndarray, dict[int, float]]:
+  """Symbols and word indices with '@sp' after each word that a pause follows, and {index of symbol: seconds}."""
+  symbols, word_of, seconds_of = list(phonemes.symbols), list(phonemes.word_of), {}
+  for word, seconds in sorted(pauses, reverse=True):
+    places = [i for i, w in enumerate(word_of) if w == word]
+    if not places:
+      continue
+    at = places[-1] + 1
+    if symbols[at] not in SILENCES:
+      symbols.insert(at, '@sp')
+      word_of.insert(at, -1)
+      seconds_of = {i + 1 if i >= at else i: s for i, s in seconds_of.items()}
+    seconds_of[at] = seconds
+  return tuple(symbols), np.array(word_of), seconds_of
+
+
+def synthesize(model: Model, inputs: LineInputs, direction: Direction | None = None, seed: int = 0) -> Take:
+  """One take of a line, as a mel; see `vocode` for its waveform.
+
+  seed: of the take's noise. Raises BadInput where the line cannot be spoken in its slot.
   """
-  part = LineInputs(phonemes, voice, slot_seconds, reading, exemplars, track)
-  return synthesize_all(model, part, [direction or Direction()], [seed])[0]
+  return synthesize_all(model, inputs, [direction or Direction()], [seed])[0]
 
 
 def synthesize_all(
-  model: Model, part: LineInputs, directions: Sequence[Direction], seeds: Sequence[int], alone: Sequence[bool] = ()
+  model: Model,
+  inputs: LineInputs,
+  directions: Sequence[Direction],
+  seeds: Sequence[int],
+  no_retrieval: Sequence[bool] = (),
 ) -> list[Take]:
-  """A take by each direction and seed, all in one batch; otherwise as `synthesize`, whose take each is. alone: which
-  are played from the direction alone, by an actor who is not shown what was read and recalled."""
-  alone = alone or [False] * len(directions)
-  if part.voice.fit:
-    model = model.speaking_as(part.voice)
-  texts = [insert_pauses(part.phonemes, d.pauses) for d in directions]
-  ids = [encode(symbols) for symbols, _, _ in texts]
-  lips = part.track if part.track is not None and part.track.usable else None
+  """A take by each direction and seed, all in one batch, each as `synthesize` gives it.
 
-  def lay(frames: int, mouth=None):
-    shape = dataclasses.replace(model.shape(frames, max(map(len, ids))), items=len(ids))
-    batch = empty_line(model.config, shape)
-    for row, direction in enumerate(directions):
-      _fill_line(model, batch, row, part, ids[row], direction, mouth, alone[row])
-    return batch, shape.frames
-
-  slot = round(part.slot_seconds * FRAME_RATE) if part.slot_seconds is not None else None
-  # Lips are read over the whole slot; without a slot there are none.
-  read = np.expm1(np.array(model.predict_durations(lay(slot or 1, lips)[0])))
-  speech = None if part.window is None else tuple(round(time * FRAME_RATE) for time in part.window)
-  room = 0
-  if slot is not None:  # in whole frames that end within it
-    room = max(int((part.slot_seconds + part.room_seconds) * FRAME_RATE + 1e-6) - slot, 0)
+  no_retrieval: for each take, whether the director's nodes (reading and exemplars) are masked, so that the actor has
+  the direction alone.
+  """
+  no_retrieval = no_retrieval or [False] * len(directions)
+  if inputs.voice.fit:
+    model = model.speaking_as(inputs.voice)
+  texts = [insert_pauses(inputs.phonemes, d.pauses) for d in directions]
+  symbols = [text[0] for text in texts]
+  # Durations are predicted with the lips of the whole slot; without a slot there are none.
+  batch, _ = _line_batch(model, inputs, directions, symbols, inputs.slot or 1, no_retrieval)
+  if inputs.track is not None and inputs.track.usable:
+    for row in range(len(directions)):
+      fill_lips(batch, row, inputs.track.lips, inputs.track.present)
+  predicted = np.expm1(np.array(model.predict_durations(batch)))
   timed = [
-    _durations(frames[: len(i)], text, direction, slot, speech, part.fit, room, part.seen)
-    for frames, i, text, direction in zip(read, ids, texts, directions, strict=True)
+    _fit_durations(inputs, text, frames[: len(text[0])], direction)
+    for text, frames, direction in zip(texts, predicted, directions, strict=True)
   ]
-  ids = [encode(symbols) for symbols, _, _ in timed]  # with pauses where the mouth makes some
-  # Silence after the line, beyond some, is not played but added.
-  tails = [max(int(durations[-1]) - round(LONGEST_TAIL * FRAME_RATE), 0) for _, durations, _ in timed]
-  lengths = [int(durations.sum()) - tail for (_, durations, _), tail in zip(timed, tails, strict=True)]
+  return _synthesize_frames(model, inputs, directions, seeds, timed, no_retrieval)
 
-  # The mouth says when something is said, and not how: it was learned from one man who feels nothing.
-  batch, played = lay(max(lengths))
-  padded = np.zeros((len(ids), batch['phonemes'].shape[1]), np.int32)
-  controls = np.zeros((len(ids), 3), np.float32)
+
+def _line_batch(model, inputs, directions, symbols, frames, no_retrieval):
+  """The batch of a line with one row for each direction and its symbols, without lips, and its padded frames, as many
+  as `frames` or more."""
+  ids = [encode(s) for s in symbols]
+  shape = dataclasses.replace(model.shape(frames, max(map(len, ids))), items=len(ids))
+  batch = empty_line(model.config, shape)
   for row, direction in enumerate(directions):
-    durations = timed[row][1].copy()
-    durations[-1] -= tails[row]
-    padded[row, : len(durations)] = durations
-    fill_noise(batch, row, lengths[row], np.random.default_rng(seeds[row]))
-    loud = direction.loudness / 8.686  # dB to nepers; half of it in how the voice is used, all of it in the level
-    controls[row] = direction.pitch_shift, direction.pitch_range, 0.5 * loud
-  mels, hertz, emotion = jax.device_get(model.synthesize(batch, padded, controls, played))
-  takes = []
-  for row, ((symbols, durations, warnings), length, tail) in enumerate(zip(timed, lengths, tails, strict=True)):
-    mel = np.concatenate([mels[row, :length], np.full((tail, mels.shape[-1]), LOG_FLOOR, np.float32)])
-    pitch = np.pad(hertz[row, :length], (0, tail))
-    takes.append(Take(mel, symbols, durations, pitch, emotion[row], warnings=tuple(warnings)))
-  return takes
+    fill_text(batch, row, model.config, ids[row], inputs.phonemes.language)
+    fill_voice(batch, row, inputs.voice.embedding, inputs.voice.reference_mel)
+    if inputs.reading is not None and model.config.task.director.enabled:
+      fill_direction(batch, row, direction.emotion, direction.intensity)
+      if not no_retrieval[row]:
+        _fill_nodes(batch, row, inputs.reading, inputs.exemplars)
+  return batch, shape.frames
 
 
-def _fill_line(model, batch, row, part, ids, direction, lips, alone):
-  fill_text(batch, row, model.config, ids, part.phonemes.language)
-  fill_voice(batch, row, part.voice.embedding, part.voice.reference_mel)
-  if lips is not None:
-    fill_lips(batch, row, lips.lips, lips.present)
-  if part.reading is None or not model.config.director.enabled:
-    return
-  fill_direction(batch, row, direction.emotion, direction.intensity)
-  if alone:
-    return
-  batch['present'][row] = part.reading.present
+def _fill_nodes(batch, row: int, reading: Reading, exemplars: Exemplars | None):
+  """Writes the director's nodes: the reading's embeddings and those of the exemplars."""
+  batch['present'][row] = reading.present
   for m in MODALITIES:
-    batch[m][row] = part.reading.embedding(m)
-  if part.exemplars is not None:
+    batch[m][row] = reading.embedding(m)
+  if exemplars is not None:
     for m in MODALITIES:
-      batch[f'{m}_refs'][row] = part.exemplars.refs[m]
+      batch[f'{m}_refs'][row] = exemplars.refs[m]
     for name in ('sounds', 'refs_present', 'sounds_present'):
-      batch[name][row] = getattr(part.exemplars, name)
+      batch[name][row] = getattr(exemplars, name)
 
 
-def _durations(frames, text, direction, slot, speech, fit, room, seen):
-  """Symbols, their (N,) mel frames that add up to the slot (None: to what they need), and warnings; from what was
-  predicted, and from the mouth where it is seen to speak. By a natural fit they may run on, by `room` frames."""
-  symbols, word_of, asked = text
+def _fit_durations(inputs: LineInputs, text, frames: np.ndarray, direction: Direction) -> TimedText:
+  """Durations that add up to the slot (None: to what the line needs) from predicted ones (N,), in frames; aligned with
+  the mouth where it speaks. By a natural fit they may exceed the slot, by `inputs.room` frames."""
+  symbols, word_of, seconds_of = text
   frames = frames.copy()
   frames[0] = frames[-1] = 0.0
-  for index, seconds in asked.items():
+  for index, seconds in seconds_of.items():
     frames[index] = seconds * FRAME_RATE * direction.pace
   if direction.emphasis:
     weight = np.array([direction.emphasis[w] if 0 <= w < len(direction.emphasis) else 0.0 for w in word_of])
-    frames *= 1.0 + 0.2 * weight
+    frames *= 1.0 + EMPHASIS * weight
+  slot = inputs.slot
   if slot is None:
-    slot = int(np.ceil(frames.sum() / np.clip(direction.pace, SLOWEST, UNHURRIED) + 0.25 * FRAME_RATE))
+    slot = int(np.ceil(frames.sum() / np.clip(direction.pace, SLOWEST, UNHURRIED) + EXTRA * FRAME_RATE))
+  speech = None if inputs.window is None else tuple(round(time * FRAME_RATE) for time in inputs.window)
   silent = np.array([s in SILENCES for s in symbols])
   vowels = np.array([s[-1].isdigit() or s.strip('@') in VOWELS for s in symbols])  # with a stress or a tone, or bare
-  durations, rate, warnings = fit_to_slot(frames, silent, slot, direction.pace, speech, fit, room, vowels)
-  if speech is not None and rate <= UNHURRIED + 1e-9:  # else there is no time left to follow the lips with
+  durations, rate, warnings = fit_to_slot(frames, silent, slot, direction.pace, speech, inputs.fit, inputs.room, vowels)
+  if speech is not None and rate <= UNHURRIED + 1e-9:  # otherwise no time is left to align with the lips
+    seen = inputs.visual_speech
     gaps = sum(end - start for start, end in silent_gaps(seen.speaking))
-    followed = time_by_lips(symbols, word_of, durations, frames, seen.scores, RATE, FRAME_RATE, gaps)
-    spoken = sum(int(d) for s, d in zip(*followed, strict=True) if s not in SILENCES)
-    fastest = UNHURRIED if fit == NATURAL else FASTEST
+    aligned = time_by_lips(symbols, word_of, durations, frames, seen.scores, RATE, FRAME_RATE, gaps)
+    spoken = sum(int(d) for s, d in zip(*aligned, strict=True) if s not in SILENCES)
+    fastest = UNHURRIED if inputs.fit == NATURAL else FASTEST
     if frames[~silent].sum() <= fastest * (spoken + 1):  # to the rounding
-      symbols, durations = followed
-  return symbols, durations, warnings
+      symbols, durations = aligned
+  return TimedText(symbols, durations, tuple(warnings))
+
+
+def _synthesize_frames(model, inputs, directions, seeds, timed: Sequence[TimedText], no_retrieval) -> list[Take]:
+  """Takes from timed texts: the decoder's mels, and silence added after them. Lips are not given, since the corpus that
+  their encoder is trained on has one neutral speaker; they determine the timing alone."""
+  symbols = [text.symbols for text in timed]
+  frames = max(text.synthesized for text in timed)
+  batch, frames = _line_batch(model, inputs, directions, symbols, frames, no_retrieval)
+  durations = np.zeros(batch['phonemes'].shape, np.int32)
+  controls = np.zeros((len(timed), 3), np.float32)
+  for row, (text, direction) in enumerate(zip(timed, directions, strict=True)):
+    durations[row, : len(text.durations)] = text.durations
+    durations[row, len(text.durations) - 1] -= text.tail
+    fill_noise(batch, row, text.synthesized, np.random.default_rng(seeds[row]))
+    energy = ACTED_LOUDNESS * (direction.loudness / DB_PER_NEPER)
+    controls[row] = direction.pitch_shift, direction.pitch_range, energy
+  mels, hertz, emotion = jax.device_get(model.synthesize(batch, durations, controls, frames))
+  takes = []
+  for row, text in enumerate(timed):
+    silence = np.full((text.tail, mels.shape[-1]), LOG_FLOOR, np.float32)
+    mel = np.concatenate([mels[row, : text.synthesized], silence])
+    pitch = np.pad(hertz[row, : text.synthesized], (0, text.tail))
+    takes.append(Take(mel, text.symbols, text.durations, pitch, emotion[row], warnings=text.warnings))
+  return takes
 
 
 def vocode(model: Model, take: Take, seed: int = 0, direction: Direction | None = None) -> Take:
-  """The take with its waveform, (T * 256,) at 22,050 Hz, faded to silence a little outside what is spoken, so that
-  the room of the training recordings is not heard to be switched on and off. direction: whose breathiness and tremor
-  the voice has."""
+  """The take with its waveform, (T * 256,) at 22,050 Hz, with the breathiness and tremor of `direction`.
+
+  It is faded to silence around the speech, since the synthesized background noise would be heard to begin and end.
+  """
   direction = direction or Direction()
   wave = np.asarray(model.vocoder.vocode(take.mel, seed, direction.breathiness, direction.tremor), np.float32)
   start, end = speech_span(take)
@@ -202,7 +235,7 @@ def vocode(model: Model, take: Take, seed: int = 0, direction: Direction | None 
 
 
 def speech_span(take: Take) -> tuple[float, float]:
-  """(start s, end s) of what is spoken."""
+  """(start s, end s) of the take's speech; zeros where it has none."""
   ends = np.cumsum(take.durations)
   spoken = [i for i, s in enumerate(take.phonemes) if s not in SILENCES and take.durations[i] > 0]
   if not spoken:

@@ -1,5 +1,6 @@
-"""Voices as safetensors: speaker embedding, reference mel and adapted parameters by name."""
+"""Voice files in safetensors: speaker embedding, reference mel and parameter changes of each voice."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,10 @@ from dubber_jax.storage.weights import read_arrays_and_metadata, write_arrays
 from dubber_jax.types import Voice
 
 
-def write_voices(voices: dict[str, Voice], path: Path, mel_type=np.float32):
-  """Voices by name in one file: NAME/embedding, NAME/reference_mel and, of fitted ones, NAME/fit/PARAMETER; the actor
-  that they were fitted to stands in its metadata."""
+def write_voices(voices: Mapping[str, Voice], path: Path, mel_type: type = np.float32):
+  """Writes voices by name: NAME/embedding, NAME/reference_mel and, of adapted ones, NAME/fit/PARAMETER.
+
+  The metadata has, by name, the hash of the actor that each was adapted for."""
   arrays, fitted = {}, {}
   for name, voice in voices.items():
     arrays[f'{name}/embedding'] = np.float32(voice.embedding)
@@ -22,7 +24,7 @@ def write_voices(voices: dict[str, Voice], path: Path, mel_type=np.float32):
 
 
 def read_voices(path: Path) -> dict[str, Voice]:
-  """What `write_voices` wrote."""
+  """Reads the voices that `write_voices` wrote, by name."""
   by_name: dict[str, dict] = {}
   arrays, fitted = read_arrays_and_metadata(path)
   for key, array in arrays.items():

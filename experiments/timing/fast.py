@@ -55,7 +55,7 @@ def main():
 def spoken_at(model, text: str, voice, rate: float, yielding: dict, least: dict) -> np.ndarray:
   """Waveform of a line in the slot that needs a speaking rate."""
   phonemes = phonemize(text)
-  plain = synthesize(model, phonemes, voice, None)
+  plain = synthesize(model, LineInputs(phonemes, voice))
   sounds = sum(int(d) for s, d in zip(plain.phonemes, plain.durations, strict=True) if s not in SILENCES)
   slot = duration.frames_needed(sounds, 0, rate) / duration.FRAME_RATE
   with mock.patch.dict(duration.COMPRESSION, yielding), mock.patch.dict(duration.MIN_FRAMES, least):

@@ -47,7 +47,7 @@ from dubber_jax.evaluation.metrics.spectral_flatness import CLASSES, flatness_by
 from dubber_jax.evaluation.metrics.wer import count_errors
 from dubber_jax.inference.model import Model
 from dubber_jax.inference.model_directory import load
-from dubber_jax.inference.synthesis import synthesize
+from dubber_jax.inference.synthesis import LineInputs, synthesize
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.sound import read_sound, resample, write_wav
 from dubber_jax.script.alignment import align, durations_in_frames
@@ -387,7 +387,7 @@ def speed_rows(voices: VoiceQuality) -> list[Figure]:
       sound = sum(d.result.slot_seconds for d in done)
       began = time.perf_counter()
       for d in done:  # the actor alone: one take of each line
-        synthesize(voices.models[column], d.phonemes, voices.voice('kathleen'), None, d.direction)
+        synthesize(voices.models[column], LineInputs(d.phonemes, voices.voice('kathleen')), d.direction)
       alone = time.perf_counter() - began
       if turn:  # the first one compiles
         runs[column]['actor'].append(alone / sound)

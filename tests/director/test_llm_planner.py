@@ -2,7 +2,7 @@
 
 import json
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -290,3 +290,49 @@ def test_planner_by_name():
   with pytest.raises(BadInput):
     open_planner('http://localhost:8000/v1')
   assert open_planner('http://localhost:8000', 'small').url == 'http://localhost:8000/v1/chat/completions'
+
+
+def test_schema_is_the_same_for_every_reader_and_keeps_cached_answers_valid():
+  number = {'type': 'number'}
+  assert SCHEMA['properties']['emotion']['properties'] == dict.fromkeys(EMOTIONS, number)
+  assert all(SCHEMA['properties'][name] == number for name in LIMITS)
+  pause = {'after_word': {'type': 'integer'}, 'seconds': number}
+  assert SCHEMA['properties']['pauses']['items']['properties'] == pause
+  assert SCHEMA['properties']['emphasis'] == {'type': 'array', 'items': {'type': 'integer'}}
+  assert SCHEMA['properties']['note'] == SCHEMA['properties']['note_zh'] == {'type': 'string'}
+
+
+def test_answer_that_drips_is_given_up_in_time():
+  class Slow(BaseHTTPRequestHandler):
+    def do_POST(self):
+      self.send_response(200)
+      self.end_headers()
+      with suppress(OSError):
+        while not over.wait(0.02):
+          self.wfile.write(b' ')
+
+    def log_message(self, *_):
+      pass
+
+  over = threading.Event()
+  http = ThreadingHTTPServer(('127.0.0.1', 0), Slow)
+  http.daemon_threads = True
+  thread = threading.Thread(target=http.serve_forever, kwargs={'poll_interval': 0.02})
+  thread.start()
+  try:
+    model = LanguageModel(f'http://127.0.0.1:{http.server_port}', 'small', timeout=0.3, tries=1)
+    direction, warnings = model(NOTHING, NOBODY, LINE, PHONEMES)
+  finally:
+    over.set()
+    http.shutdown()
+    thread.join()
+    http.server_close()
+  assert direction == RULES and '0.3 s' in warnings[0]
+
+
+def test_whole_numbers_may_be_written_as_floats_and_a_note_may_be_missing():
+  answer = GOOD | {'emphasis': [5.0], 'note': None}
+  del answer['note_zh']
+  with serving(completion(answer)) as server:
+    direction, warnings = ask(server)
+  assert direction.emphasis[5] == 1 and warnings == () and direction.note.isascii() and direction.note_zh

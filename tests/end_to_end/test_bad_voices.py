@@ -12,7 +12,7 @@ from dubber_jax.dubbing.line import dub_line, shipped_library
 from dubber_jax.dubbing.request import LineTask
 from dubber_jax.inference.model_directory import load
 from dubber_jax.inference.voices import make_voice
-from dubber_jax.media.loudness import integrated, limit_peaks
+from dubber_jax.media.loudness import integrated_loudness, limit_peaks
 from dubber_jax.media.sound import read_sound, write_wav
 from dubber_jax.media.video import write_silent_clip
 from dubber_jax.perception.prosody import track_pitch
@@ -21,11 +21,11 @@ from dubber_jax.types import SAMPLE_RATE, Line
 pytestmark = pytest.mark.slow
 
 WORSE = {
-  'noise as loud': lambda w, _: audio_damage.noise(w, 0),
-  'echo': lambda w, _: audio_damage.echo(w, 1.5, -6),
-  'music': lambda w, _: audio_damage.chords(5.0),
-  'two at once': audio_damage.together,
-  'child': lambda w, _: audio_damage.child(w, 1.5),
+  'noise as loud': lambda w, _: audio_damage.add_noise(w, 0),
+  'echo': lambda w, _: audio_damage.reverberate(w, 1.5, -6),
+  'music': lambda w, _: audio_damage.synthetic_music(5.0),
+  'two at once': audio_damage.overlap,
+  'child': lambda w, _: audio_damage.child_voice(w, 1.5),
   'whisper': lambda w, _: audio_damage.whisper(w),
   'telephone': lambda w, _: audio_damage.telephone(w),
   'noise alone': lambda w, _: np.float32(0.1 * np.random.default_rng(0).standard_normal(len(w))),
@@ -52,7 +52,7 @@ def check_speech(wave):
   """Neither silent, clipped nor broken; begins and ends in silence; no jump stands out of its surroundings."""
   assert np.isfinite(wave).all()
   assert 0.05 < np.abs(wave).max() <= 1.0
-  assert integrated(wave, SAMPLE_RATE) > -40
+  assert integrated_loudness(wave, SAMPLE_RATE) > -40
   assert max(np.abs(wave[:20]).max(), np.abs(wave[-20:]).max()) < 0.01
   steps = np.abs(np.diff(wave))
   around = np.sqrt(np.convolve(steps**2, np.ones(441) / 441, 'same'))
@@ -66,7 +66,7 @@ def delivered(take):
 
 @pytest.mark.parametrize('kind', WORSE)
 def test_bad_voice_speaks(kind, model, library, recordings):
-  voice = make_voice(WORSE[kind](*recordings), SAMPLE_RATE, 'bad', actor=model)
+  voice = make_voice(WORSE[kind](*recordings), SAMPLE_RATE, 'bad', model=model)
   assert voice.warnings or kind == 'two at once'
   wave = delivered(dub_line(model, library, LineTask(Line('Is anybody there? I can hardly see a thing.'), voice)).take)
   check_speech(wave)
@@ -81,7 +81,7 @@ def test_odd_line_speaks(text, model, library):
 
 
 def test_all_that_is_wrong_stands_in_the_result_and_on_the_page(recordings, tmp_path):
-  write_wav(tmp_path / 'noisy.wav', audio_damage.noise(recordings[0], 5), SAMPLE_RATE)
+  write_wav(tmp_path / 'noisy.wav', audio_damage.add_noise(recordings[0], 5), SAMPLE_RATE)
   write_silent_clip(tmp_path / 'clip.mp4', draw_cartoon('happy', 'What a lovely day this is for all of us', seconds=5))
   code = main(
     [
@@ -106,7 +106,7 @@ def test_all_that_is_wrong_stands_in_the_result_and_on_the_page(recordings, tmp_
 
 
 def test_spoken_lines_carry_the_warnings_of_their_voice(recordings, tmp_path):
-  write_wav(tmp_path / 'far.wav', audio_damage.echo(recordings[0], 1.0), SAMPLE_RATE)
+  write_wav(tmp_path / 'far.wav', audio_damage.reverberate(recordings[0], 1.0), SAMPLE_RATE)
   (tmp_path / 'lines.txt').write_text('Good day.\nWhere is Xiaoming?\n')
   code = main(
     [

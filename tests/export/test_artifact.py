@@ -9,7 +9,7 @@ import pytest
 
 from dubber_jax.errors import BadInput
 from dubber_jax.export import export, load
-from dubber_jax.inference.synthesis import synthesize, vocode
+from dubber_jax.inference.synthesis import LineInputs, synthesize, vocode
 from dubber_jax.script.g2p import encode, phonemize
 from dubber_jax.types import MODALITIES, Direction, Exemplars, MouthTrack, Reading
 from dubber_jax.vocoder.inputs import draw
@@ -19,7 +19,7 @@ PHONEMES = phonemize('We never asked.')
 
 def scene(config):
   """A reading, exemplars and a mouth of random numbers."""
-  f, k, rng = config.features, config.director.exemplars, np.random.default_rng(2)
+  f, k, rng = config.task.features, config.task.director.exemplars, np.random.default_rng(2)
 
   def normal(*shape):
     return rng.normal(0, 1, shape).astype(np.float32)
@@ -43,7 +43,8 @@ def test_takes_and_sound_of_the_artifact_are_the_models(model, artifact):
   direction = Direction(pitch_shift=1.0, pitch_range=1.2, loudness=3.0, pauses=((0, 0.1),))
   reading, exemplars, track = scene(model.config)
   ours, theirs = (
-    synthesize(m, PHONEMES, m.voices['ada'], 1.0, direction, reading, exemplars, track) for m in (model, opened)
+    synthesize(m, LineInputs(PHONEMES, m.voices['ada'], 1.0, reading, exemplars, track), direction)
+    for m in (model, opened)
   )
   np.testing.assert_array_equal(theirs.durations, ours.durations)
   for name in ('mel', 'pitch', 'emotion'):
@@ -54,7 +55,7 @@ def test_takes_and_sound_of_the_artifact_are_the_models(model, artifact):
 
 
 def test_takes_of_two_seeds_differ_and_of_one_do_not(model):
-  takes = [synthesize(model, PHONEMES, model.voices['ada'], 1.0, seed=seed).mel for seed in (1, 1, 2)]
+  takes = [synthesize(model, LineInputs(PHONEMES, model.voices['ada'], 1.0), seed=seed).mel for seed in (1, 1, 2)]
   np.testing.assert_array_equal(takes[0], takes[1])
   assert np.abs(takes[0] - takes[2]).max() > 1e-3
 
@@ -159,7 +160,7 @@ def test_folder_without_programs_is_no_artifact(model):
 def test_line_too_long_for_every_bucket_is_refused(artifact):
   opened = load(artifact)
   with pytest.raises(BadInput, match='--buckets'):
-    synthesize(opened, PHONEMES, opened.voices['ada'], 3.0)
+    synthesize(opened, LineInputs(PHONEMES, opened.voices['ada'], 3.0))
   with pytest.raises(ValueError, match='shorter'):
     standalone(artifact).synthesize([{'phonemes': PHONEMES.symbols, 'slot': 300}])
 

@@ -6,7 +6,7 @@ from dubber_jax.errors import BadInput
 from dubber_jax.inference.voices import densest, make_voice
 from dubber_jax.media.sound import read_sound
 from dubber_jax.perception.prosody import track_pitch
-from dubber_jax.perception.recording_quality import measure_voice, noticed
+from dubber_jax.perception.recording_quality import measure_voice, detect_faults
 from dubber_jax.perception.speaker import SpeakerEncoder
 from dubber_jax.types import SAMPLE_RATE
 
@@ -27,24 +27,24 @@ def report(wave):
 
 
 def test_good_voices_are_not_suspected(reader, woman):
-  assert noticed(report(reader)) == noticed(report(woman)) == ()
+  assert detect_faults(report(reader)) == detect_faults(report(woman)) == ()
 
 
 @pytest.mark.parametrize(
   ('fault', 'worse'),
   [
-    ('noise', lambda w, _: audio_damage.noise(w, 10)),
-    ('noise', lambda w, _: audio_damage.noise(w, 5, pink=True)),
-    ('echo', lambda w, _: audio_damage.echo(w, 0.8)),
+    ('noise', lambda w, _: audio_damage.add_noise(w, 10)),
+    ('noise', lambda w, _: audio_damage.add_noise(w, 5, pink=True)),
+    ('echo', lambda w, _: audio_damage.reverberate(w, 0.8)),
     ('whisper', lambda w, _: audio_damage.whisper(w)),
     ('dull', lambda w, _: audio_damage.telephone(w)),
-    ('several', audio_damage.in_turn),
-    ('no speech', lambda w, _: audio_damage.chords(4.0)),
+    ('several', audio_damage.one_after_the_other),
+    ('no speech', lambda w, _: audio_damage.synthetic_music(4.0)),
     ('little', lambda w, _: np.concatenate([w[: int(0.8 * SAMPLE_RATE)], np.zeros(3 * SAMPLE_RATE, np.float32)])),
   ],
 )
 def test_fault_is_noticed_and_nothing_else(woman, reader, fault, worse):
-  assert noticed(report(worse(woman, reader))) == (fault,)
+  assert detect_faults(report(worse(woman, reader))) == (fault,)
 
 
 @pytest.fixture(scope='module')
@@ -64,12 +64,12 @@ def actors(data_dir):
 def test_one_person_is_never_taken_for_several(strangers, actors):
   assert len(strangers) == 10 and len(actors) == 4
   for wave in (*strangers, *actors):
-    assert not {'several', 'maybe several'}.intersection(noticed(report(wave)))
+    assert not {'several', 'maybe several'}.intersection(detect_faults(report(wave)))
 
 
 def test_two_people_who_differ_are_at_least_told(strangers):
   told = [
-    {'several', 'maybe several'}.intersection(noticed(report(audio_damage.in_turn(a, b))))
+    {'several', 'maybe several'}.intersection(detect_faults(report(audio_damage.one_after_the_other(a, b))))
     for a, b in zip(strangers[:-1], strangers[1:], strict=True)
   ]
   assert np.mean([bool(t) for t in told]) >= 0.6
@@ -83,16 +83,16 @@ def test_recording_that_may_be_of_several_is_fitted_all_the_same(woman, monkeypa
   monkeypatch.setattr(
     dubber_jax.inference.speaker_adaptation, 'fit_voice', lambda actor, voice, *_: fitted.append(voice) or voice
   )
-  for likeness, times in ((quality.MAYBE_TWO - 0.01, 1), (quality.TWO_SPEAKERS - 0.01, 0)):
-    monkeypatch.setattr(quality, '_likeness', lambda windows, value=likeness: value)
+  for likeness, times in ((quality.ONE_SPEAKER - 0.01, 1), (quality.TWO_SPEAKERS - 0.01, 0)):
+    monkeypatch.setattr(quality, '_speaker_similarity', lambda windows, value=likeness: value)
     fitted.clear()
-    (warning,) = make_voice(woman, SAMPLE_RATE, actor='an actor').warnings
+    (warning,) = make_voice(woman, SAMPLE_RATE, model='an actor').warnings
     assert 'more than one person' in warning and len(fitted) == times
 
 
 def test_measures_are_those_of_what_was_done(woman):
-  assert report(audio_damage.noise(woman, 10)).noise == pytest.approx(10, abs=2)
-  assert report(audio_damage.echo(woman, 1.0)).decay == pytest.approx(1.0, rel=0.2)
+  assert report(audio_damage.add_noise(woman, 10)).noise == pytest.approx(10, abs=2)
+  assert report(audio_damage.reverberate(woman, 1.0)).decay == pytest.approx(1.0, rel=0.2)
   assert report(audio_damage.telephone(woman)).bandwidth < 6000
 
 

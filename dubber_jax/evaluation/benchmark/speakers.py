@@ -48,7 +48,7 @@ def voice(speaker: str, actor: Model | None = None, path: Path | None = None) ->
   key = speaker, norms_hash(actor.params) if actor else '', path
   if key not in _voices:
     wave = read_sound(path, SAMPLE_RATE) if path else sound_of(reference(speaker))
-    _voices[key] = make_voice(wave, SAMPLE_RATE, speaker, actor=actor)
+    _voices[key] = make_voice(wave, SAMPLE_RATE, speaker, model=actor)
   return _voices[key]
 
 
