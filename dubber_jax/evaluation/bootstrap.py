@@ -104,7 +104,7 @@ class Gain(Interval):
 
   def show(self, form: str = '') -> str:
     form = form or ('{:+.1%}' if self.relative else '{:+.3f}')
-    return super().show(form) + ('' if self.told_from_zero else ', not told from zero')
+    return super().show(form) + ('' if self.told_from_zero else ', not significant')
 
   def row(self) -> dict:
     more = {'smallest': or_null(self.smallest), 'base': or_null(self.base), 'other': or_null(self.other)}

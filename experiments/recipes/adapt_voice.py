@@ -1,16 +1,16 @@
-"""A voice of your own: a model that is there already goes on for a few hundred steps on a few minutes of one person.
+"""Adapts a model to one speaker: a few hundred fine-tuning steps on a few minutes of recordings.
 
     dubber train experiments/recipes/adapt_voice.py --data recordings/sam --workdir runs/sam
     dubber release runs/sam -o sam/ --voices sam=recordings/sam/one.wav
     dubber dub clip.mp4 --text "Is anybody there?" --model sam/ --voice sam -o dubbed.mp4
 
-`--init-from` takes another model than the shipped one. Where the sets that it was trained on lie packed (`--packed`,
-default cache/packed), every other batch is replayed from them, so that pronunciation is not lost; where there are
-none, only what the voice conditions moves.
+`--init-from` starts from another model than the shipped one. Where the sets that it was trained on are packed
+(`--packed`, default cache/packed), every other batch is replayed from them, so that pronunciation is not lost; where
+there are none, only the parameters conditioned on the voice are trained.
 
-200 steps take about four minutes of a quiet CPU core, the first compilation included. Expect a likeness (GE2E) of about
-0.8 from 45 s of a voice, where the model that has not heard it gives 0.5 to 0.7. Measured 2026-11-22 on two voices of
-VCTK, by experiments/timing/adapt_voice.py; docs/results/adapt_voice.md has the table.
+200 steps take about four minutes of a quiet CPU core, the first compilation included. Expect a speaker similarity
+(GE2E) of about 0.8 from 45 s of a voice, against 0.5 to 0.7 without adaptation. Measured 2026-11-22 on two voices of
+VCTK, by experiments/timing/adapt_voice.py; docs/how-to/adapt_voice.md has the table.
 """
 
 import dataclasses
@@ -32,9 +32,13 @@ from dubber_jax.training.task import Task
 from dubber_jax.training.tasks.actor import voice_task
 
 SENTENCES = Path(__file__).parents[1] / 'data' / 'text_emotion.txt'
-KEPT = ('text', 'lip', 'graphs', 'aggregators', 'emotion')  # beginnings of the parts that know nothing of the voice
+KEPT = ('text', 'lip', 'graphs', 'aggregators', 'emotion')  # prefixes of what is independent of the voice
 OWN = ('task.recordings', *(f'task.data.{n}' for n in ('packed', 'buckets', 'frames', 'reference_d', 'director_d')))
-CONDITIONING = ('style', 'gain_shift', 'discriminators')  # what moves without replay, and is of the voice alone
+CONDITIONING = (
+  'style',
+  'gain_shift',
+  'discriminators',
+)  # what is trained without replay: it depends on the voice alone
 
 
 def arms() -> dict[str, Config]:
@@ -54,14 +58,17 @@ def arms() -> dict[str, Config]:
 
 
 def complete(config: Config) -> Config:
-  """The network is that of the model to start from; of the sources the voice comes first, then what is replayed."""
+  """Config with the architecture of the initial model; the voice is the first source, then the replayed ones."""
   if not config.task.recordings:
     raise BadInput('say where the recordings of the voice are: --data FOLDER')
   check_overrides(config)
   base = read_config(config.train.init_from)
   own = pack_voice(config.task.recordings, config.task.data.packed)
   replayed = find_packed(config.task.data.packed, base.task.data.sources)
-  print('replayed: ' + (', '.join(p.name for p in replayed) or 'nothing, so that only what the voice conditions moves'))
+  print(
+    'replayed: '
+    + (', '.join(p.name for p in replayed) or 'nothing, so only what is conditioned on the voice is trained')
+  )
   data = dataclasses.replace(
     config.task.data,
     sources=(str(own), *map(str, replayed)),
@@ -83,7 +90,7 @@ def check_overrides(config: Config):
 
 
 def find_packed(folder, names) -> list[Path]:
-  """The packed folder of each set that is there, the newest where there are several; of a folder of shards, all."""
+  """Packed folders of the sets that exist, the newest of each; of a folder of shards, all."""
   found = []
   for name in names:
     if os.sep in name:
@@ -94,8 +101,8 @@ def find_packed(folder, names) -> list[Path]:
   return found
 
 
-class ByTurns:
-  """Batches of several sources by turns: of n sources, batch i is of source i modulo n."""
+class Interleaved:
+  """Interleaved batches of several sources: of n sources, batch i is of source i modulo n."""
 
   def __init__(self, sources):
     self.sources = sources
@@ -111,24 +118,24 @@ class ByTurns:
     return Batches(self, 0)
 
 
-def batches(config: Config, host) -> ByTurns:
+def batches(config: Config, host) -> Interleaved:
   own, *replayed = config.task.data.sources
   readings = make_director_inputs(config, None, SENTENCES) if config.task.data.readings else None
   # The voice is there so many times that a single recording fills a batch.
   voice = VoiceBatches(config, [own] * max(shape.items for shape in bucket_shapes(config)), readings, host=host)
-  return ByTurns([voice, *([VoiceBatches(config, replayed, readings, host=host)] if replayed else [])])
+  return Interleaved([voice, *([VoiceBatches(config, replayed, readings, host=host)] if replayed else [])])
 
 
 def task(config: Config) -> Task:
-  """The voice's own task, in which some parts stay as they are."""
-  whole, alone = voice_task(config), len(config.task.data.sources) == 1
+  """The actor's task with some parameters frozen."""
+  base, alone = voice_task(config), len(config.task.data.sources) == 1
 
-  def moves(path) -> bool:
+  def is_trained(path) -> bool:
     names = [key.key for key in path]
     return any(name in CONDITIONING for name in names) if alone else not names[0].startswith(KEPT)
 
   def loss(params, batch, key):
-    held = jax.tree.map_with_path(lambda path, p: p if moves(path) else jax.lax.stop_gradient(p), params)
-    return whole.loss(held, batch, key)
+    frozen = jax.tree.map_with_path(lambda path, p: p if is_trained(path) else jax.lax.stop_gradient(p), params)
+    return base.loss(frozen, batch, key)
 
-  return dataclasses.replace(whole, loss=loss)
+  return dataclasses.replace(base, loss=loss)

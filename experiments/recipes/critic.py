@@ -1,19 +1,20 @@
-"""The critic that the director listens with, and the training critic that the actor learns from.
+"""Trains the critics: the director's, which scores takes, and the training critic, which guides the actor's training.
 
-    python -m data_pipelines.speaker_augmentation cache/packed/*-???????? cache/teacher/shard_????    # 15 min
+    python -m data_pipelines.speaker_augmentation cache/packed/*-???????? cache/teacher/shard_????             # 15 min
     python -m data_pipelines.degraded_speech cache/packed/*-???????? cache/teacher/shard_???? --model MODEL    # 30 min
-    dubber train experiments/recipes/critic.py                              # both, 2,400 steps, 25 min each of one CPU
-    core python experiments/recipes/critic.py runs/critic/training_critic -o runs/training_critic    # measured on
-    unseen speech, python experiments/recipes/critic.py runs/critic/critic -o runs/critic_model                # and
-    made a folder dubber release runs/first_voice/felt --critic runs/critic_model -o model/
+    dubber train experiments/recipes/critic.py            # both, 2,400 steps, 25 min each of one CPU core
+    # measured on unseen speech, and written as model directories:
+    python experiments/recipes/critic.py runs/critic/training_critic -o runs/training_critic
+    python experiments/recipes/critic.py runs/critic/critic -o runs/critic_model
+    dubber release runs/first_voice/felt --critic runs/critic_model -o model/
 
-MODEL is the model directory whose vocoder and actor the critics are to know the faults of: for the training critic that
-of the arm which `felt` starts from. They are of two seeds and sizes, since an actor that has learned to please one
-always pleases it (training/tasks/critic_guidance.py).
+MODEL is the model directory whose vocoder's and actor's artifacts the critics are to know: for the training critic,
+that of the arm from which `felt` starts. The critics have different seeds and sizes, since an actor trained against one
+always satisfies it (training/tasks/critic_guidance.py).
 
-Of RAVDESS they learn from actors 01-10 alone; judges learned from 11-18, and all are measured on 19-22. LibriSpeech
-(251 people of train-clean-100, no texts) teaches speaker similarity and naturalness; the judge of speaker similarity
-learned from none of them (GE2E: train-other-500 and VoxCeleb). Judges: docs/results/judges.md.
+Of RAVDESS they are trained on actors 01-10 alone; judges on 11-18, and all are measured on 19-22. LibriSpeech (251
+speakers of train-clean-100, without texts) is for speaker similarity and naturalness; the judge of speaker similarity
+was trained on none of these sets (GE2E: train-other-500 and VoxCeleb). Judges: docs/results/judges.md.
 """
 
 import argparse
@@ -50,7 +51,7 @@ SHARES = {
 }
 WITHOUT_TEXT = ('librispeech',)
 UNSEEN = ('validation', 'test', 'test_unseen')
-EACH = 240  # unseen recordings of a data set that are measured, at most
+EACH = 240  # at most so many unseen recordings of a data set are measured
 DIFFERS = {'speaker_similarity': 'speaker', 'intelligibility': 'text'}  # what differs between wrong and right items
 NEEDS = {'intelligibility': 'transcribed', 'av_sync': 'mouth_known'}  # what an item must have for a score
 WORST = 0.4  # quality below which degraded speech counts as wrong
@@ -87,13 +88,13 @@ def task(config: Config):
 
 
 def evenly(config: Config, groups: list, splits=None) -> CriticBatches:
-  """Recordings of `splits` (None: of the training) of packed folders, in groups that count the same."""
+  """Recordings of `splits` (None: of training) of packed folders, all groups with the same share."""
   config = config.with_task(critic=dataclasses.replace(config.task.critic, shares=(1.0,) * len(groups)))
   return CriticBatches(config, groups, splits=splits)
 
 
 def chosen_items(source: CriticBatches) -> list[tuple[int, int]]:
-  """(set, item) of at most EACH items of each data set, spread over all it has."""
+  """(set, item) of at most EACH items of each data set, evenly spread."""
   own = {}
   for s, packed in enumerate(source.sets):
     for i in source.items[s]:
@@ -103,7 +104,7 @@ def chosen_items(source: CriticBatches) -> list[tuple[int, int]]:
 
 def score(config: Config, params, source: CriticBatches, change=None) -> list[dict]:
   """Raw scores of the chosen items of `source`. change(batch, rng) -> another batch."""
-  listen = listener(critic_sizes(config))
+  scores_of = compiled_scores(critic_sizes(config))
   c, rng, found = config.task.critic, np.random.default_rng(0), []
   items = chosen_items(source)
   for start in tqdm(range(0, len(items), c.items), desc='scores', unit='batch', leave=False):
@@ -113,27 +114,27 @@ def score(config: Config, params, source: CriticBatches, change=None) -> list[di
     for row, (s, i) in enumerate(filled):
       source.fill_item(batch, row, s, i, np.random.default_rng([1, s, i]), plain=True)
     batch = change(batch, rng) if change else batch
-    raw = jax.device_get(listen(params, batch))
+    raw = jax.device_get(scores_of(params, batch))
     for row, (s, i) in enumerate(chosen):
       scores = {name: float(raw[name][row]) for name in SCALED}
       known = {name: bool(batch[name][row]) for name in ('acted', 'mouth_known', 'transcribed', 'edited')}
-      emotion = {'emotion': int(batch['emotion'][row]), 'heard': int(raw['emotion'][row].argmax())}
+      emotion = {'emotion': int(batch['emotion'][row]), 'predicted': int(raw['emotion'][row].argmax())}
       found.append(scores | known | emotion | {'row': source.sets[s].rows[i], 'quality': float(batch['quality'][row])})
   return found
 
 
 @functools.cache
-def listener(sizes):
+def compiled_scores(sizes):
   return jax.jit(functools.partial(raw_scores, sizes))
 
 
 def rotated(*names):
-  """Every item gets its neighbor's: another text, voice or mouth."""
+  """A change of a batch: every item gets these arrays of its neighbor (another voice or mouth)."""
   return lambda batch, rng: batch | {name: np.roll(batch[name], 1, axis=0) for name in names}
 
 
 def other_words(batch, rng):
-  """The phonemes of another item, stretched to this one's length."""
+  """A change of a batch: the phonemes of another item, stretched to this one's length."""
   from dubber_jax.actor.duration import largest_remainder
 
   phonemes, durations = (np.roll(batch[name], 1, axis=0) for name in ('phonemes', 'durations'))
@@ -144,11 +145,12 @@ def other_words(batch, rng):
 
 
 def late(batch, rng):
+  """A change of a batch: lips shifted by 8 frames."""
   return batch | {name: np.roll(batch[name], rng.choice((-8, 8)), axis=1) for name in ('lips', 'lip_mask')}
 
 
 def measure(config: Config, params) -> tuple[dict[str, tuple[float, float]], dict]:
-  """The scales of the scores, and figures, all on speech that the critic has not heard."""
+  """Scales of the scores, and metrics, all on speech unseen in training."""
   names = [name for name in config.task.data.sources if name not in (AUGMENTED, DEGRADED)]
   groups = [[f for f in group if has_unseen(f)] for group in folders(names, config)]
   source = evenly(config, [group for group in groups if group], UNSEEN)
@@ -181,7 +183,7 @@ def can_be_wrong(name: str, item: dict) -> bool:
 
 
 def counts(name: str, item: dict, other: dict) -> bool:
-  """Whether an item given another's words or voice is wrong: a neighbor may be the same speaker, or say the same."""
+  """Whether an item with another's text or voice is wrong: a neighbor may have the same speaker or text."""
   if not can_be_wrong(name, item):
     return False
   if name == 'av_sync':
@@ -190,7 +192,7 @@ def counts(name: str, item: dict, other: dict) -> bool:
 
 
 def neighbor(found: list[dict], i: int, size: int) -> dict:
-  """The item whose voice or words item i got."""
+  """The item whose voice or text item i got."""
   first = i - i % size
   chosen = found[first : first + size]
   return (chosen * size)[(i % size - 1) % size]
@@ -201,11 +203,11 @@ def has_unseen(folder) -> bool:
 
 
 def accuracy(found) -> float:
-  return float(np.mean([item['heard'] == item['emotion'] for item in found]))
+  return float(np.mean([item['predicted'] == item['emotion'] for item in found]))
 
 
 def auc(good, bad) -> float:
-  """How often a right one is above a wrong one."""
+  """Area under the ROC curve of right against wrong scores."""
   return float((good[:, None] > bad[None]).mean() + 0.5 * (good[:, None] == bad[None]).mean())
 
 

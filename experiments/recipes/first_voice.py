@@ -1,24 +1,22 @@
-"""The first voice: pronunciation and voices from clean speech, then films and the director, sharpness, and feeling.
+r"""Trains the shipped actor in four stages: clean speech, adversarial, emotional speech, and guidance by a critic.
 
-    dubber train experiments/recipes/first_voice.py                    # all three, one after the other
+    dubber train experiments/recipes/first_voice.py                    # all stages, one after the other
     dubber train experiments/recipes/first_voice.py --arm sharp        # one alone
-    dubber train experiments/recipes/critic.py --arm training_critic   # before `felt`; what it learns from is made
-    there python experiments/recipes/critic.py runs/critic/training_critic -o runs/training_critic
+    # before `felt`, which needs a training critic (experiments/recipes/critic.py has its data):
+    dubber train experiments/recipes/critic.py --arm training_critic
+    python experiments/recipes/critic.py runs/critic/training_critic -o runs/training_critic
     dubber train experiments/recipes/first_voice.py --arm felt
     dubber release runs/first_voice/felt --critic runs/critic_model -o model/ \
       --voices $(python experiments/recipes/shipped_voices.py)
 
-`speech` learns to pronounce, to keep time and to sound like someone, on all the speech, with a silent director. `film`
-goes on from its weights with lips (GRID) and with the director's nodes (emotional speech of RAVDESS), and replays the
-rest so that pronunciation is not lost. `sharp` goes on from there against discriminators, since what is learned by
-distance alone is the blurred mean of all that might be said, and with more voices, so that one never heard is followed;
-sets of which there is little, or much to learn from, are named more than once. `felt` goes on with a critic's opinions
-among its losses (training/tasks/critic_guidance.py): acted speech has two sentences, and feelings have to be heard in
-any.
+`speech` learns pronunciation, durations and voices from all the speech, lips included (GRID). `sharp` fine-tunes it
+against discriminators, since distances alone give the blurred mean of all possible renderings. `acted` adds the
+emotional speech of RAVDESS and replays the rest, so that pronunciation is not lost; sets that are small, or matter
+more, are named more than once. `felt` adds a critic's scores to the losses (training/tasks/critic_guidance.py): acted
+speech has two sentences, and emotions have to be audible in any.
 
-Features take about 25 minutes on two cores, `speech` 25, `film` 50, `sharp` 100 and `felt` 55, most of it shared with
-other work.
-What each gives is in docs/results/voice.md; the figures of what ships, in its CARD.md.
+Features take about 25 minutes on two cores, `speech` 25, `sharp` 100 and `felt` 55, most of it measured beside other
+work. docs/results/voice.md has the results of each; the metrics of the shipped model are in its CARD.md.
 """
 
 import dataclasses

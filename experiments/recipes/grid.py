@@ -1,11 +1,11 @@
-"""The published system on the published features of GRID.
+r"""Trains the published system, Authentic-Dubber, on the published features of GRID.
 
     dubber train experiments/recipes/grid.py --arm silent --data FEATURES
-    python -m dubber_jax.evaluation.benchmark.authentic_dubber experiments/recipes/grid.py --arm silent --data FEATURES
-    --settings dub1
+    python -m dubber_jax.evaluation.benchmark.authentic_dubber experiments/recipes/grid.py --arm silent \
+      --data FEATURES --settings dub1
 
 FEATURES is what StyleDubber's authors distribute as 0_Grid_Wav_22050_Abs_Feature. It has no emotion embeddings and
-GRID no acted emotion, so the director of arm `silent` sees zeros and every clip counts as neutral; arm `published`
+GRID no acted emotion, so the director of arm `silent` gets zeros and every clip is labeled neutral; arm `published`
 takes embeddings and lists where they have been added under the names of V2C-Animation's. Sizes, weights of the losses
 and the batch of 64 are those of StyleDubber's GRID config; Authentic-Dubber has published none. To try it out:
 
@@ -13,8 +13,8 @@ and the batch of 64 are those of StyleDubber's GRID config; Authentic-Dubber has
     dubber train experiments/recipes/grid.py --arm silent --data /tmp/grid --steps 3
 
 Expected time, estimated and not measured: twice that of experiments/recipes/v2c_animation.py a step; StyleDubber's
-checkpoint is of step 72,500. Score to expect (StyleDubber's, as others report it; not measured here): LSE-C 6.12, WER
-18.88, UTMOS 3.73. These are of sound; evaluation prints MCD of mels here.
+checkpoint is of step 72,500. Expected scores (StyleDubber's, as others report them; not measured here): LSE-C 6.12, WER
+18.88, UTMOS 3.73. These are of sound; evaluation here prints distances of mels.
 """
 
 from data_pipelines.v2c_animation import open_setting, training_batches
@@ -25,7 +25,7 @@ from dubber_jax.evaluation.benchmark.authentic_dubber import dub_clips, measure
 from dubber_jax.training.config import TrainConfig
 
 task, batches = published_task, training_batches
-WATCHED = 128  # validation clips dubbed while training; for the table all are
+WATCHED = 128  # validation clips in training; the table has all
 
 
 def arms() -> dict[str, Config]:

@@ -1,11 +1,11 @@
-"""The judge of lip sync, on GRID's speaker s1; measured on s2 to s5, whom it never saw.
+"""Trains the judge of lip sync on GRID's speaker s1 and measures it on the unseen speakers s2 to s5.
 
-    python experiments/recipes/lip_sync_judge.py               # cuts mouths out, trains, measures, writes the weights
-    python experiments/recipes/lip_sync_judge.py --choose      # measures on s1's validation films alone: to choose by
-    python experiments/recipes/lip_sync_judge.py --measure     # the judge that ships, once more
+    python experiments/recipes/lip_sync_judge.py               # crops mouths, trains, measures, writes the weights
+    python experiments/recipes/lip_sync_judge.py --choose      # measures on s1's validation films alone, for selection
+    python experiments/recipes/lip_sync_judge.py --measure     # measures the shipped judge
 
-Forty minutes of one shared CPU core, of which eight cut mouths out of 971 films (kept in cache/lip_sync). Stopped, the
-same command goes on. What it can tell is in docs/results/judges.md.
+Forty minutes of one shared CPU core, of which eight crop mouths out of 971 films (stored in cache/lip_sync). A stopped
+run resumes by the same command. docs/results/judges.md has its accuracy.
 """
 
 import argparse
@@ -49,10 +49,10 @@ from dubber_jax.types import LIP_RATE, SAMPLE_RATE
 
 FRAMES = 75  # of a GRID film
 ITEMS = 12
-NEAR = 10.0  # by which cosines of single moments are multiplied in training
+NEAR = 10.0  # inverse temperature of the loss of single moments
 DAMAGED = ('grid/s1/sgib8n', 'grid/s4/bbaf2a')
-PRESENTED = (0.04, 0.08, 0.2)  # s by which sound is shifted, both ways, to be told from what was filmed
-EDGE = 5  # frames at both ends that make room for these shifts
+OFFSETS = (0.04, 0.08, 0.2)  # s of offset, both ways, in the measurement
+EDGE = 5  # pictures at both ends, left out to allow these offsets
 
 
 def arms() -> dict[str, Config]:
@@ -112,7 +112,7 @@ class Films:
 
 
 class Batches:
-  """Batch i is drawn by its number alone: other places, sizes and lights; other voices, rooms and microphones."""
+  """Batch i depends on its number alone. Augmented are place, size and light; voice, room and microphone."""
 
   def __init__(self, config: Config, films: Films):
     self.seed, self.films = config.seed, films
@@ -123,42 +123,42 @@ class Batches:
   def __getitem__(self, index: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng([self.seed, int(index)])
     chosen = rng.choice(len(self.films.films), ITEMS, replace=False)
-    mouths = np.stack([other_mouth(self.films.mouths[i], rng) for i in chosen])
-    return {'mouths': mouths, 'sound': np.stack([other_sound(self.films.mels[i], rng) for i in chosen])}
+    mouths = np.stack([augmented_mouth(self.films.mouths[i], rng) for i in chosen])
+    return {'mouths': mouths, 'sound': np.stack([augmented_sound(self.films.mels[i], rng) for i in chosen])}
 
   def iterator(self):
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=4)
     return iter(grain.MapDataset.source(self).to_iter_dataset(options))
 
 
-def other_mouth(mouths: np.ndarray, rng) -> np.ndarray:
-  """(L, 64, 64) uint8 -> (L, 48, 48) as the network sees it, of a face elsewhere, in another light, less sharp."""
+def augmented_mouth(mouths: np.ndarray, rng) -> np.ndarray:
+  """Augmented network input: mouth crops (L, 64, 64) uint8 -> (L, 48, 48) of another place, light and sharpness."""
   import cv2
 
   angle, size = np.radians(rng.uniform(-8, 8)), rng.uniform(0.85, 1.2)
   turn = size * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-  turn *= np.array([[rng.uniform(0.9, 1.1)], [1.0]])  # broader or narrower
+  turn *= np.array([[rng.uniform(0.9, 1.1)], [1.0]])  # aspect ratio
   turn[:, 0] *= rng.choice([-1.0, 1.0])
   place = np.column_stack([turn, SEEN / 2 + rng.uniform(-4, 4, 2) - turn @ (STORED / 2, STORED / 2)])
   warped = np.stack([cv2.warpAffine(m, place, (SEEN, SEEN), borderMode=cv2.BORDER_REPLICATE) for m in mouths])
   bright = 255 * (warped / 255.0) ** rng.uniform(0.6, 1.6)
-  bright = bright * (1 + rng.uniform(-0.4, 0.4) * np.linspace(-1, 1, SEEN)).astype(np.float32)  # light from a side
+  bright = bright * (1 + rng.uniform(-0.4, 0.4) * np.linspace(-1, 1, SEEN)).astype(np.float32)  # light from one side
   if rng.random() < 0.5:
     blur = rng.uniform(0.4, 1.2)
     bright = np.stack([cv2.GaussianBlur(b, (0, 0), blur) for b in bright])
   seen = relative(bright.astype(np.float32)) * np.float32(rng.uniform(0.7, 1.4))
   seen += rng.normal(0, rng.uniform(0, 0.3), seen.shape).astype(np.float32)
-  if rng.random() < 0.3:  # a hand, a microphone
+  if rng.random() < 0.3:  # occlusion
     y, x = rng.integers(0, SEEN - 12, 2)
     seen[:, y : y + rng.integers(6, 20), x : x + rng.integers(6, 20)] = 0
   return seen
 
 
-def other_sound(mel: np.ndarray, rng) -> np.ndarray:
-  """(4 L, 40) log10 mels -> the same of a shorter or longer throat, through another microphone, with noise."""
+def augmented_sound(mel: np.ndarray, rng) -> np.ndarray:
+  """Augmented log10 mels (4 L, 40): another vocal tract length and microphone, with noise."""
   bands = np.arange(BANDS)
   stretch = rng.uniform(0.8, 1.3)
-  place = np.clip((bands + 8) * stretch - 8, 0, BANDS - 1)  # mels are nearly linear below 1 kHz
+  place = np.clip((bands + 8) * stretch - 8, 0, BANDS - 1)  # mel is nearly linear below 1 kHz
   low = np.minimum(place.astype(int), BANDS - 2)
   warped = mel[:, low] + (mel[:, low + 1] - mel[:, low]) * (place - low)
   tilt = rng.normal(0, 0.3) * np.linspace(-1, 1, BANDS) + rng.normal(0, 0.15, BANDS)
@@ -175,8 +175,8 @@ def curve(params, mouths, sound):
 
 
 def curves(params, films: Films, late: int = 0, order=None) -> np.ndarray:
-  """(N, 31) mean cosines by shift, of films less their edges with their own sound, late by so many frames, or with
-  that of films in another order (N,)."""
+  """Offset curves (N, 31) of films without their edges, with their own sound `late` by so many pictures, or with that
+  of films in another order (N,)."""
   seen = slice(EDGE, FRAMES - EDGE)
   heard = slice(FINE * (EDGE - late), FINE * (FRAMES - EDGE - late))
   mels = films.mels if order is None else films.mels[order]
@@ -185,7 +185,7 @@ def curves(params, films: Films, late: int = 0, order=None) -> np.ndarray:
 
 
 def next_of_same(films: Films) -> np.ndarray:
-  """For each film, the next one of the same speaker, or where there is only one, the next at all."""
+  """For each film, the next one of the same speaker, or of any where the speaker has only one."""
   names = np.array([r.text for r in films.films])
   order = []
   for i in range(len(names)):
@@ -196,26 +196,26 @@ def next_of_same(films: Films) -> np.ndarray:
 
 
 def area(rows: np.ndarray) -> float:
-  """(n, k): how films agree as they are, and k - 1 times as presented -> area under the curve."""
+  """(n, k) agreements, of films as they are and in k - 1 changed forms -> area under the ROC curve."""
   return roc_auc_score(np.repeat([1, 0], [len(rows), rows[:, 1:].size]), np.concatenate([rows[:, 0], *rows[:, 1:].T]))
 
 
 def measure(params, films: Films) -> dict:
-  """Areas under the curve by what was presented, with 95 % intervals over films."""
+  """Areas under the ROC curve by change, with 95 % intervals over films."""
   sharpness = float(np.exp(params['sharpness']))
 
   def agreements(found):
     return np.array([timing_of_curve(c[None], sharpness).agreement for c in found])
 
   own = curves(params, films)
-  presented = {
+  changed = {
     f'{1000 * seconds:.0f} ms': [curves(params, films, sign * round(seconds * LIP_RATE)) for sign in (-1, 1)]
-    for seconds in PRESENTED
+    for seconds in OFFSETS
   }
-  presented['swapped'] = [curves(params, films, order=next_of_same(films))]
+  changed['swapped'] = [curves(params, films, order=next_of_same(films))]
   rows = {
     name: interval(area, np.stack([agreements(found) for found in (own, *others)], axis=1))
-    for name, others in presented.items()
+    for name, others in changed.items()
   }
   rows['within 40 ms'] = interval(np.mean, (np.abs(own.argmax(1) - SHIFTS) <= 1).astype(float))
   return rows
@@ -230,21 +230,22 @@ def table(rows: dict[str, dict]) -> list[str]:
 
 CARD = """# lip_sync_judge
 
-Hears whether a sound goes with a mouth, and how late it is. For evaluation only: two small networks of gray pixels
+Lip sync of sound and mouth: confidence and offset. For evaluation only: two small networks of gray pixels
 around the mouth and of log-mels; made by `experiments/recipes/lip_sync_judge.py`, used by
 `dubber_jax/evaluation/metrics/lip_sync.py`.
 
 **Data.** GRID (Cooke et al. 2006, CC BY 4.0), speaker s1, 791 films of his training split. The critic and the actor
-learned from the same man's films too, by lip landmarks; weights, features and form are shared with neither.
+were trained on the same speaker's films too, by lip landmarks; weights, features and architecture are shared with
+neither.
 
-**Figures.** Area under the curve by which films are told from themselves with their sound shifted both ways, or with
-the sound of another film of the same speaker (of the next one, where there is but one film); and the share of films
-whose best shift is within 40 ms of what was filmed. 95 % intervals over films.
+**Figures.** Area under the ROC curve by which films are distinguished from themselves with shifted sound, both ways,
+or with the sound of another film of the same speaker (of the next one, where there is but one film); and the share of
+films whose best offset is within 40 ms. 95 % intervals over films.
 
 {figures}
 
-**Limits.** One man taught it, at 25 pictures a second, front on, in good light. Strangers are told less well, as the
-table shows: a figure of theirs is for comparing systems on the same films.
+**Limits.** Trained on one man, at 25 pictures a second, front on, in good light. It is less accurate for other
+speakers, as the table shows: their values are for comparing systems on the same films.
 """
 
 
@@ -262,8 +263,8 @@ def main():
 
   parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
   parser.add_argument('--choose', action='store_true', help='measure on validation clips alone; writes nothing')
-  parser.add_argument('--measure', action='store_true', help='trains nothing')
-  parser.add_argument('--cache', type=Path, default=Path('cache/lip_sync'), help='where mouths are kept')
+  parser.add_argument('--measure', action='store_true', help='measure the shipped judge; trains nothing')
+  parser.add_argument('--cache', type=Path, default=Path('cache/lip_sync'), help='folder of stored mouth crops')
   parser.add_argument('--workdir', default='runs/lip_sync')
   parser.add_argument('--steps', type=int, default=0)
   parser.add_argument('-o', '--out', type=Path, default=SHIPPED)
@@ -280,8 +281,8 @@ def main():
     print('\n'.join(table({'s1, validation': measure(params, Films(options.cache, 'validation'))})))
     return
   rows = {
-    's1, films not trained on': measure(params, Films(options.cache, 'test')),
-    's2 to s5, never seen': measure(params, Films(options.cache, 'test_unseen')),
+    's1, held-out films': measure(params, Films(options.cache, 'test')),
+    's2 to s5, unseen': measure(params, Films(options.cache, 'test_unseen')),
   }
   figures = table(rows)
   if not options.measure:

@@ -1,9 +1,9 @@
-"""The voices that ship with the model, and the recording that each is made of: the only list of them.
+"""The voices that ship with the model and their reference recordings: the only list of them.
 
     dubber release runs/first_voice/felt -o model/ --voices $(python experiments/recipes/shipped_voices.py)
 
 Prints NAME=RECORDING for each. `joe` and the last six are synthetic: single stock voices of Kokoro-82M (Apache-2.0),
-whose F0 and energy nobody changed; af and am are American, bf and bm British, the second letter is the sex. Of a
+with unchanged F0 and energy; af and am are American, bf and bm British, the second letter is the sex. Of a
 recording a model directory keeps a speaker embedding, and a reference mel that the model itself speaks. What a user
 types stands in the model directory alone (`voices.safetensors`): docs and tests name `kathleen` and `joe` only.
 """

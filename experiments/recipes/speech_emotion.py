@@ -1,10 +1,10 @@
-"""The emotion in a voice, on RAVDESS: trained on actors 01-10, measured on actors 19-22.
+"""Trains the speech emotion classifier of perception on RAVDESS actors 01-10; measured on actors 19-22.
 
     python experiments/recipes/speech_emotion.py                  # 5 min on 2 CPU cores, writes the weights
-    python experiments/recipes/speech_emotion.py --arm held_out   # leaves out actors 09 and 10, to choose by
+    python experiments/recipes/speech_emotion.py --arm held_out   # leaves out actors 09 and 10, for selection
 
-Prints the accuracy on actors nobody has trained on, and writes dubber_jax/assets/sound_emotion/. Expect 0.53 on
-actors 19-22 (always neutral: 0.20).
+Prints the accuracy on unseen actors, and writes dubber_jax/assets/speech_emotion/. Expect 0.53 on actors 19-22 (always
+neutral: 0.20).
 """
 
 import argparse
@@ -19,7 +19,7 @@ import numpy as np
 import optax
 
 from dubber_jax.config import Config, ExperimentTask
-from dubber_jax.perception.speech_emotion import LENGTHS, WEIGHTS, SoundEmotion, sound_features, speech_mel
+from dubber_jax.perception.speech_emotion import LENGTHS, WEIGHTS, SpeechEmotionNetwork, sound_features, speech_mel
 from dubber_jax.storage.atomic import atomic_file
 from dubber_jax.storage.weights import write_arrays
 from dubber_jax.training.config import TrainConfig
@@ -27,7 +27,7 @@ from dubber_jax.training.task import Task, adamw
 from dubber_jax.types import EMOTIONS
 
 DATA = Path(os.environ.get('DUBBER_DATA', Path(__file__).parents[2] / '..' / 'shared' / 'data'))
-SPEEDS = (0.89, 1.0, 1.12)  # resampling: pitch and formants move too, which makes other speakers
+SPEEDS = (0.89, 1.0, 1.12)  # by resampling: F0 and formants change too, as of other speakers
 FRAMES = 160  # of a training item: 1.9 s
 ITEMS = 32
 SMOOTHING = 0.1
@@ -49,7 +49,7 @@ def actors(config: Config) -> range:
 
 
 def task(config: Config) -> Task:
-  model = SoundEmotion()
+  model = SpeechEmotionNetwork()
 
   def init(key, batch):
     return model.init(key, batch['features'], batch['mask'])['params']
@@ -64,7 +64,7 @@ def task(config: Config) -> Task:
 
 
 class SoundBatches:
-  """Batch i is drawn by its number alone: emotions in equal shares, warped, cropped, masked and mixed."""
+  """Batch i depends on its number alone: balanced emotions, time-warped, cropped and masked."""
 
   def __init__(self, config: Config, mels: list[tuple[list[np.ndarray], int]]):
     self.seed, self.mels = config.seed, mels
@@ -86,8 +86,8 @@ class SoundBatches:
     if len(mel) > FRAMES:
       start = rng.integers(len(mel) - FRAMES + 1)
       mel = mel[start : start + FRAMES]
-    tilt = np.linspace(-1, 1, mel.shape[1]) * rng.normal(0, 0.4)  # another microphone
-    noise = rng.uniform(-8, -4) + np.log(np.exp(mel).mean())  # another room
+    tilt = np.linspace(-1, 1, mel.shape[1]) * rng.normal(0, 0.4)  # microphone
+    noise = rng.uniform(-8, -4) + np.log(np.exp(mel).mean())  # background noise
     features = sound_features(np.maximum(mel + tilt, noise + rng.normal(0, 0.3, mel.shape)))
     for _ in range(2):
       start, width = rng.integers(80), rng.integers(14)
@@ -104,7 +104,7 @@ class SoundBatches:
 
 
 def _warp(mel, factor):
-  """(T, 80) -> (T * factor, 80): another pace at the same pitch."""
+  """Time warp: (T, 80) -> (T * factor, 80)."""
   place = np.linspace(0, len(mel) - 1, max(2, round(len(mel) * factor)))
   low = np.minimum(place.astype(int), len(mel) - 2)
   share = (place - low)[:, None]
@@ -112,7 +112,7 @@ def _warp(mel, factor):
 
 
 def read_mels(numbers, speeds=(1.0,)) -> list[tuple[list[np.ndarray], int]]:
-  """RAVDESS clips of these actors -> (mel at each speed, emotion's number)."""
+  """RAVDESS clips of these actors: (mel at each speed, index of the emotion)."""
   from dubber_jax.media.sound import read_sound
 
   clips = []
@@ -125,24 +125,25 @@ def read_mels(numbers, speeds=(1.0,)) -> list[tuple[list[np.ndarray], int]]:
 
 
 def predict(params, clips) -> np.ndarray:
-  """-> (B, 8) probabilities of each clip, by the same path as perception takes."""
-  apply = jax.jit(lambda features, mask: jax.nn.softmax(SoundEmotion().apply({'params': params}, features, mask)[1]))
-  odds = []
+  """Probabilities (B, 8) of the clips, computed as perception does."""
+  model = SpeechEmotionNetwork()
+  apply = jax.jit(lambda features, mask: jax.nn.softmax(model.apply({'params': params}, features, mask)[1]))
+  probabilities = []
   for (mel, *_), _ in clips:
     features = sound_features(mel)[: LENGTHS[-1]]
     length = next(n for n in LENGTHS if n >= len(features))
     padded = np.zeros((1, length, features.shape[1]), np.float32)
     padded[0, : len(features)] = features
-    odds.append(np.asarray(apply(padded, np.arange(length)[None] < len(features)))[0])
-  return np.stack(odds)
+    probabilities.append(np.asarray(apply(padded, np.arange(length)[None] < len(features)))[0])
+  return np.stack(probabilities)
 
 
 def evaluate(params, clips) -> float:
-  odds, emotions = predict(params, clips), np.array([e for _, e in clips])
+  probabilities, emotions = predict(params, clips), np.array([e for _, e in clips])
   for e in sorted(set(emotions)):
-    guesses = np.bincount(odds[emotions == e].argmax(1), minlength=len(EMOTIONS))
+    guesses = np.bincount(probabilities[emotions == e].argmax(1), minlength=len(EMOTIONS))
     print(f'  {EMOTIONS[e]:9s} {guesses[e] / guesses.sum():.2f}', guesses)
-  return float(np.mean(odds.argmax(1) == emotions))
+  return float(np.mean(probabilities.argmax(1) == emotions))
 
 
 def write_weights(params, path: Path):

@@ -1,10 +1,10 @@
-"""The emotion of a line of script: a linear head on the sentence embedding.
+"""Trains the text emotion classifier: a linear head on the sentence embedding.
 
     python experiments/recipes/text_emotion.py          # 30 s on one CPU core
 
-Trains on the sentences of text_emotion.txt, prints the accuracy on those held out, and writes
-dubber_jax/assets/text_emotion/head.safetensors. Expect 0.73 in cross-validation and 0.85 on the 96 held out
-(chance 0.125). All were written by one author; a film's own lines are harder.
+Trains on the sentences of text_emotion.txt, prints the accuracy on the held-out ones, and writes
+dubber_jax/assets/text_emotion/head.safetensors. Expect 0.73 in cross-validation and 0.85 on the 96 held-out sentences
+(chance 0.125). All were written by one author; lines of films are harder.
 """
 
 from pathlib import Path
@@ -43,7 +43,7 @@ def main():
 
 
 def read_sentences(path: Path) -> tuple[list[tuple[str, int]], list[tuple[str, int]]]:
-  """-> (sentence, emotion's number) to train on, and held out."""
+  """(sentence, index of the emotion) for training, and held out."""
   train, held_out, into, emotion = [], [], None, None
   for row in path.read_text().splitlines():
     row = row.strip()
@@ -56,7 +56,7 @@ def read_sentences(path: Path) -> tuple[list[tuple[str, int]], list[tuple[str, i
 
 
 def fit(x, y, decay):
-  """x (B, 384), y (B,) -> kernel (384, 8) and bias (8,) of the least regularized cross-entropy."""
+  """x (B, 384), y (B,) -> kernel (384, 8) and bias (8,) by regularized cross-entropy."""
   head = {'kernel': jnp.zeros((WIDTH, len(EMOTIONS))), 'bias': jnp.zeros(len(EMOTIONS))}
   targets = optax.smooth_labels(jax.nn.one_hot(y, len(EMOTIONS)), SMOOTHING)
   optimizer = optax.adam(optax.cosine_decay_schedule(0.1, STEPS))
@@ -76,7 +76,7 @@ def fit(x, y, decay):
 
 
 def _out_of_fold(x, y, decay):
-  """-> (B, 8) logits of each sentence by a head that was not trained on it (five folds)."""
+  """Logits (B, 8) of each sentence by a head trained without it (five-fold cross-validation)."""
   folds = np.random.default_rng(0).integers(0, 5, len(y))
   logits = np.zeros((len(y), len(EMOTIONS)))
   for k in range(5):
@@ -86,7 +86,7 @@ def _out_of_fold(x, y, decay):
 
 
 def _sharpness(logits, y):
-  """The factor on the logits that makes the probabilities most honest (a temperature, turned over)."""
+  """Factor on the logits that calibrates the probabilities (an inverse temperature)."""
   factors = np.arange(0.5, 4, 0.05)
   errors = [optax.softmax_cross_entropy_with_integer_labels(f * logits, y).mean() for f in factors]
   return float(factors[np.argmin(errors)])

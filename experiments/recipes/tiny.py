@@ -1,11 +1,11 @@
-"""A network that trains in seconds on made-up data: to see that a machine, or several, are set up right.
+"""A network that trains in seconds on random data: checks that a machine, or several, are set up correctly.
 
-    dubber train experiments/recipes/tiny.py --workdir /tmp/tiny            # 200 steps: 16 s of CPU time at first,
-    then 8 dubber train experiments/recipes/tiny.py --workdir /tmp/half --steps 100
-    dubber train experiments/recipes/tiny.py --workdir /tmp/half            # goes on, to the same bits
+    dubber train experiments/recipes/tiny.py --workdir /tmp/tiny               # 200 steps: 16 s of CPU time, then 8 s
+    dubber train experiments/recipes/tiny.py --workdir /tmp/half --steps 100
+    dubber train experiments/recipes/tiny.py --workdir /tmp/half               # resumes, to the same bits
     dubber digest /tmp/tiny; dubber digest /tmp/half
 
-It learns which spectrum each phoneme has. Expect a loss below 0.02 at the end (1.0 at the start).
+It learns a spectrum for each phoneme. Expect a loss below 0.02 at the end (1.0 at the start).
 """
 
 import flax.linen as nn
@@ -29,7 +29,7 @@ def arms() -> dict[str, Config]:
 
 
 class Spectra(nn.Module):
-  """phonemes (B, N) -> (B, N, 80)."""
+  """Embedding and MLP: phonemes (B, N) -> spectra (B, N, 80)."""
 
   @nn.compact
   def __call__(self, phonemes, train: bool):
@@ -53,7 +53,7 @@ def task(config: Config) -> Task:
 
 
 class Batches:
-  """Batch i is drawn by its number alone; lengths take turns."""
+  """Batch i depends on its number alone; lengths alternate."""
 
   def __init__(self, config: Config, host, lengths):
     self.seed, self.lengths, (self.host, self.hosts) = config.seed, lengths, host

@@ -1,8 +1,8 @@
-"""The published system, Authentic-Dubber, on the published features of V2C-Animation.
+r"""Trains the published system, Authentic-Dubber, on the published features of V2C-Animation.
 
     dubber train experiments/recipes/v2c_animation.py --arm published --data FEATURES
-    python -m dubber_jax.evaluation.benchmark.authentic_dubber experiments/recipes/v2c_animation.py --arm published
-    --data FEATURES
+    python -m dubber_jax.evaluation.benchmark.authentic_dubber experiments/recipes/v2c_animation.py --arm published \
+      --data FEATURES
 
 FEATURES is what StyleDubber's authors distribute as Phoneme_level_Feature (their README has the links), with the
 emotion embeddings that Authentic-Dubber adds. Where the retrieval lists are missing, make them first:
@@ -11,7 +11,7 @@ emotion embeddings that Authentic-Dubber adds. Where the retrieval lists are mis
     python -m data_pipelines.v2c_animation --check FEATURES      # which clips cannot be used, and why
 
 Arm `silent` needs no emotion embeddings: StyleDubber's features alone. Arm `bfloat16` is `published` computed in
-bfloat16, with parameters, norms and losses in float32. To try it all on made-up features:
+bfloat16, with parameters, norms and losses in float32. To try it out on random features:
 
     python -m data_pipelines.v2c_animation --random /tmp/features --clips 64
     dubber train experiments/recipes/v2c_animation.py --arm published --data /tmp/features --steps 3
@@ -21,9 +21,9 @@ a checkpoint and Dub 1.0 of validation clips every 5,000. Expected time, estimat
 4.3 TFLOP (batch 32 of 3-second clips, counted from the layers' sizes), so 30 hours where a GPU reaches 40 TFLOP/s in
 float32; the released checkpoints are of step 47,000, an hour and a half. On two CPU cores a step takes half a minute.
 
-Score to expect (the paper's row, arXiv 2511.14249; not measured here, where the data cannot be): EMO-ACC 47.21,
+Expected scores (the paper's row, arXiv 2511.14249; not measured here, for lack of the data): EMO-ACC 47.21,
 WER 25.95, SECS 84.40, MCD-DTW-SL 9.68; with StyleDubber (near to `silent`) 45.73, 24.70, 83.46, 9.40. Those are of
-sound; what evaluation prints here, MCD of mels and the model's own emotion head, are other measures.
+sound; evaluation here prints other metrics, distances of mels and the accuracy of the model's own emotion head.
 """
 
 import dataclasses
@@ -36,7 +36,7 @@ from dubber_jax.evaluation.benchmark.authentic_dubber import dub_clips, measure
 from dubber_jax.training.config import TrainConfig
 
 task, batches = published_task, training_batches
-WATCHED = 128  # validation clips dubbed while training; for the table all are
+WATCHED = 128  # validation clips in training; the table has all
 
 
 def arms() -> dict[str, Config]:

@@ -1,11 +1,12 @@
-"""Visual voice activity and visemes from lip contours, on GRID's speaker s1; measured on films not trained on.
+"""Trains visual voice activity detection and visemes from lip contours on GRID's speaker s1; measured on held-out
+films.
 
-    python experiments/recipes/visual_vad.py               # follows mouths, trains, measures, writes the weights
-    python experiments/recipes/visual_vad.py --choose      # measures on s1's validation films alone: to choose by
+    python experiments/recipes/visual_vad.py               # tracks mouths, trains, measures, writes the weights
+    python experiments/recipes/visual_vad.py --choose      # measures on s1's validation films alone, for selection
 
-Some ten minutes of one CPU core, estimated on a shared one; all but two follow mouths and align words (kept in
-cache/visual_vad). Expect speech told from silence in 0.96 of the frames of s1's films not trained on, and 0.85 of those
-of s2 to s5. What it is worth to a dubbed line: experiments/timing/mouth.py, docs/results/perception.md.
+Some ten minutes of one CPU core, estimated on a shared one; all but two track mouths and align words (stored in
+cache/visual_vad). Expect a voice activity accuracy of 0.96 of the frames on s1's held-out films, and 0.85 on those of
+s2 to s5. Its effect on dubbed lines: experiments/timing/mouth.py, docs/results/perception.md.
 """
 
 import argparse
@@ -25,19 +26,19 @@ from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.bootstrap import Interval, interval
 from dubber_jax.perception.visual_vad import (
   FEATURES,
-  FINE,
   HIDDEN,
   KERNELS,
   RATE,
   SHAPES,
   SHIPPED,
+  UPSAMPLING,
+  add_detrended,
   lip_shape,
   load_network,
   network,
-  normalized,
+  normalize_features,
   speech_window,
   visual_vad,
-  with_contrast,
 )
 from dubber_jax.script.visemes import NAMES, SILENT, visemes_of
 from dubber_jax.storage.atomic import atomic_file
@@ -49,10 +50,10 @@ from dubber_jax.types import MouthTrack
 
 FRAMES = 80  # lip frames of a training item: 3.2 s
 ITEMS = 16
-FILMS = 320  # of s1's 792 for training: following them takes longest
+FILMS = 320  # of s1's 792 for training, since tracking takes longest
 DAMAGED = ('grid/s1/sgib8n', 'grid/s4/bbaf2a')
 SMOOTHING = 0.1  # of labels
-OPENINGS = (0, 1, 2, 3, 4, 7, 8, 12, 13)  # features that grow as the jaw falls
+OPENINGS = (0, 1, 2, 3, 4, 7, 8, 12, 13)  # features that grow with the opening of the jaw
 
 
 def arms() -> dict[str, Config]:
@@ -63,7 +64,7 @@ def arms() -> dict[str, Config]:
 
 
 def initial(key) -> dict:
-  """Parameters as `network` takes them, by He et al. (2015); a last layer near zero."""
+  """Initial parameters of `network`, by He et al. (2015), the last layer near zero."""
   params, width = {}, FEATURES
   for i, kernel in enumerate(KERNELS):
     key, own = jax.random.split(key)
@@ -71,8 +72,8 @@ def initial(key) -> dict:
     params[f'conv_{i}.kernel'] = jax.random.normal(own, (fan, HIDDEN)) * (2 / fan) ** 0.5
     params[f'conv_{i}.bias'] = jnp.zeros(HIDDEN)
     width = HIDDEN
-  params['out.kernel'] = 0.02 * jax.random.normal(key, (HIDDEN, FINE * len(NAMES)))
-  params['out.bias'] = jnp.zeros(FINE * len(NAMES))
+  params['out.kernel'] = 0.02 * jax.random.normal(key, (HIDDEN, UPSAMPLING * len(NAMES)))
+  params['out.bias'] = jnp.zeros(UPSAMPLING * len(NAMES))
   return params
 
 
@@ -93,7 +94,7 @@ def task(config: Config) -> Task:
 
 @dataclass(frozen=True)
 class Film:
-  """A mouth track with the visemes (4 L,) that forced alignment finds in the sound, and (start s, end s) of words."""
+  """A mouth track, the visemes (4 L,) by forced alignment of the sound, and (start s, end s) of words."""
 
   recording: Recording
   track: MouthTrack
@@ -108,7 +109,7 @@ def read_films(cache: Path, splits: tuple[str, ...], speakers: tuple[str, ...] =
 
 
 def read_film(recording: Recording, cache: Path) -> Film | None:
-  """Followed and aligned once; None where the words are not found in the sound."""
+  """Tracked and aligned film, from the cache where it is there; None where alignment fails."""
   from dubber_jax.media.sound import read_sound
   from dubber_jax.media.video import read_frames
   from dubber_jax.perception.lips import track_mouth
@@ -134,13 +135,13 @@ def read_film(recording: Recording, cache: Path) -> Film | None:
     track = MouthTrack(kept['lips'], kept['opening'], kept['present'], kept['boxes'])
     if 'phonemes' not in kept or not track.usable:
       return None
-    moments = (np.arange(FINE * len(track.opening)) + 0.5) / RATE
+    moments = (np.arange(UPSAMPLING * len(track.opening)) + 0.5) / RATE
     place = np.searchsorted(kept['ends'], moments, side='right').clip(max=len(kept['ends']) - 1)
     return Film(recording, track, visemes_of(kept['phonemes'])[place], kept['words'])
 
 
 class Batches:
-  """Batch i is drawn by its number alone: cut, other speeds, mouths, habits and cameras."""
+  """Batch i depends on its number alone. Augmented are crop, speed, mouth shape and camera."""
 
   def __init__(self, config: Config, films: list[Film]):
     self.seed = config.seed
@@ -161,18 +162,18 @@ class Batches:
 
 
 def augmented(shape: np.ndarray, visemes: np.ndarray, rng) -> tuple[np.ndarray, np.ndarray]:
-  """(L, 14) lip shape and (4 L,) visemes -> (80, 18) features and (320,) visemes of another mouth, at another speed."""
+  """Augmented item: (L, 14) lip shape and (4 L,) visemes -> (80, 18) features and (320,) visemes."""
   speed, length = rng.uniform(0.75, 1.3), len(shape)
   start = rng.uniform(-15, max(length - FRAMES * speed, 0) + 15)
   place = start + speed * np.arange(FRAMES)
-  fine = start + speed * ((np.arange(FINE * FRAMES) + 0.5) / FINE - 0.5) + 0.5  # label i of a frame is i / 4 into it
-  truth = visemes[np.floor(FINE * fine).astype(int).clip(0, len(visemes) - 1)]
-  silent = (truth == SILENT).reshape(FRAMES, FINE).mean(1)
+  fine = start + speed * ((np.arange(UPSAMPLING * FRAMES) + 0.5) / UPSAMPLING - 0.5) + 0.5  # label i of a frame is i / 4 into it
+  truth = visemes[np.floor(UPSAMPLING * fine).astype(int).clip(0, len(visemes) - 1)]
+  silent = (truth == SILENT).reshape(FRAMES, UPSAMPLING).mean(1)
 
   spread = np.subtract(*np.percentile(shape, [95, 5], axis=0)) + 1e-3
   frames = np.arange(length)
   x = np.stack([np.interp(place, frames, column) for column in (shape / spread).T], axis=1)
-  for _ in range(rng.integers(0, 3)):  # opens, breathes, licks its lips: movement that is no speech
+  for _ in range(rng.integers(0, 3)):  # movement without speech
     middle, width = rng.uniform(0, FRAMES), rng.uniform(3, 15)
     bump = np.exp(-0.5 * np.square((np.arange(FRAMES) - middle) / width)) * silent
     direction = rng.normal(0, 0.3, SHAPES)
@@ -183,15 +184,15 @@ def augmented(shape: np.ndarray, visemes: np.ndarray, rng) -> tuple[np.ndarray, 
   x += rng.normal(0, rng.uniform(0, 0.06), x.shape)  # tracking noise
   if rng.random() < 0.5:
     x = gaussian_filter1d(x, rng.uniform(0.3, 0.9), axis=0, mode='nearest')
-  if rng.random() < 0.3:  # lips that show less of it
+  if rng.random() < 0.3:  # weaker articulation
     mixing = np.eye(SHAPES) + rng.normal(0, 0.15, (SHAPES, SHAPES))
     x = x @ mixing
-  features = normalized(x.astype(np.float32))
+  features = normalize_features(x.astype(np.float32))
   features = np.sign(features) * np.abs(features) ** rng.uniform(0.75, 1.3)
   features *= rng.uniform(0.75, 1.3) * rng.uniform(0.75, 1.3, SHAPES)
   features += rng.normal(0, 0.25, SHAPES)
   features *= rng.random(SHAPES) > 0.12
-  return with_contrast(features), truth.astype(np.int32)
+  return add_detrended(features), truth.astype(np.int32)
 
 
 def log_prior(films: list[Film]) -> np.ndarray:
@@ -201,7 +202,7 @@ def log_prior(films: list[Film]) -> np.ndarray:
 
 
 def measure(params: dict, films: list[Film]) -> dict[str, Interval]:
-  """What is right in frames, and how far the window's ends are from the words', with 95 % intervals over films."""
+  """Frame accuracies, and errors of the speech window's ends, with 95 % intervals over films."""
   rows = []
   for film in films:
     seen = visual_vad(film.track, params)
@@ -233,20 +234,20 @@ def table(rows: dict[str, dict[str, Interval]]) -> list[str]:
 
 CARD = """# visual_vad
 
-Sees in the contours of the lips when a mouth speaks, and to which of nine viseme classes a moment belongs; made by
+Visual voice activity and nine viseme classes from lip contours; made by
 `experiments/recipes/visual_vad.py`, used by `dubber_jax/perception/visual_vad.py` to time dubbed lines. {size} weights.
 
 **Data.** GRID (Cooke et al. 2006, CC BY 4.0), speaker s1, {films} films of his training split, with phonemes by forced
-alignment of the sound (`script/alignment.py`). The judge of lip sync learned from the same films, by pixels and sound;
-weights, features and form are shared with neither it nor the critic.
+alignment of the sound (`script/alignment.py`). The judge of lip sync was trained on the same films, by pixels and
+sound; weights, features and architecture are shared with neither it nor the critic.
 
-**Figures.** Share of 10 ms frames in which speech is told from silence, and in speech the viseme class; median error of
-the first and last moment of speech. 95 % intervals over films.
+**Figures.** Accuracy of voice activity in 10 ms frames, and of viseme classes in speech; median error of the start and
+end of speech. 95 % intervals over films.
 
 {figures}
 
-**Limits.** One man taught it, at 25 pictures a second, front on. On other faces visemes are told much less well. Other
-movement of the mouth, as chewing and laughing, is not in the data. A mouth that hardly moves gives no answer.
+**Limits.** Trained on one man, at 25 pictures a second, front on; visemes of other faces are much less accurate. Other
+movement of the mouth, as chewing and laughing, is not in the data. A mouth that hardly moves gives no result.
 """
 
 
@@ -264,7 +265,7 @@ def main():
   parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
   parser.add_argument('--choose', action='store_true', help='measure on validation films alone; writes nothing')
   parser.add_argument('--measure', action='store_true', help='trains nothing')
-  parser.add_argument('--cache', type=Path, default=Path('cache/visual_vad'), help='where mouth tracks are kept')
+  parser.add_argument('--cache', type=Path, default=Path('cache/visual_vad'), help='folder of stored mouth tracks')
   parser.add_argument('--workdir', default='runs/visual_vad')
   parser.add_argument('--steps', type=int, default=0)
   parser.add_argument('-o', '--out', type=Path, default=SHIPPED)
@@ -283,8 +284,8 @@ def main():
     print('\n'.join(table({'s1, validation': measure(params, read_films(options.cache, ('validation',)))})))
     return
   rows = {
-    's1, films not trained on': measure(params, read_films(options.cache, ('test',))),
-    's2 to s5, never seen': measure(params, read_films(options.cache, ('test_unseen',))),
+    's1, held-out films': measure(params, read_films(options.cache, ('test',))),
+    's2 to s5, unseen': measure(params, read_films(options.cache, ('test_unseen',))),
   }
   figures = table(rows)
   if not options.measure:

@@ -1,13 +1,13 @@
-"""The shipped vocoder: without discriminators first, then against them, then half on the actor's mels.
+"""Trains the shipped vocoder: by spectral distances, then adversarially, then half on the actor's (GTA) mels.
 
     dubber train experiments/recipes/vocoder.py --arm distance              # 9,000 steps, 1 h on one CPU core
     dubber train experiments/recipes/vocoder.py --arm adversarial           # 12,000 steps, 4 h on one CPU core
     python -m data_pipelines.gta_mels cache/packed/*-???????? cache/teacher/shard_???? --model DIR
     dubber train experiments/recipes/vocoder.py --arm gta                   # 6,000 steps, 2 h on one CPU core
 
-`distance` learns by the spectral energy distance alone; a step costs a quarter of one with discriminators. Speech of
-some 300 people: recordings, synthetic voices, and LibriSpeech, whose text is not known. `gta` learns from recordings
-whose text is known, since the actor has to speak them. docs/results/voice.md has the log.
+`distance` has the spectral energy distance as its only loss; a step costs a quarter of one with discriminators. Data:
+some 300 speakers, of recordings, synthetic voices, and LibriSpeech, here without texts. `gta` uses recordings with
+texts alone, since the actor has to synthesize them. docs/results/voice.md has the log.
 """
 
 import dataclasses
@@ -65,7 +65,7 @@ def arms() -> dict[str, Config]:
 
 
 def sound(config: Config) -> list:
-  """The packed folders of the sets, with their texts where the actor's mels are wanted, else of sound alone."""
+  """Packed folders of the sets, with texts where the actor's mels are needed, else of sound alone."""
   c, names = config.task.data, tuple(dict.fromkeys(config.task.data.sources))
   found = {}
   for name in names:

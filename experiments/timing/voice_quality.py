@@ -19,7 +19,7 @@ from data_pipelines.recordings import read_recordings
 from dubber_jax.media.loudness import normalize_loudness
 from dubber_jax.media.sound import read_sound
 from dubber_jax.perception.prosody import track_pitch
-from dubber_jax.perception.recording_quality import FAULTS, VoiceReport, measure_voice, noticed
+from dubber_jax.perception.recording_quality import FAULTS, VoiceReport, detect_faults, measure_voice
 from dubber_jax.perception.speaker import SpeakerEncoder
 from dubber_jax.types import SAMPLE_RATE
 
@@ -98,7 +98,7 @@ def show(rows):
   print(f'{"":28s}{"clips":>6s}' + ''.join(f'{name:>10s}' for name in names))
   groups = {}
   for row in rows:
-    groups.setdefault(row['kind'] or f'({row["set"]})', []).append(noticed(VoiceReport(**row['report'])))
+    groups.setdefault(row['kind'] or f'({row["set"]})', []).append(detect_faults(VoiceReport(**row['report'])))
   for group in [*(f'({name})' for name in SETS), *DEGRADATIONS]:
     found = groups.get(group, [])
     if found:

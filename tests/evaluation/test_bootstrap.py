@@ -63,8 +63,8 @@ def test_shown_with_its_ends():
   assert Interval(0.031, 0.02, 0.05, 60).show('{:.1%}') == '3.1% (2.0% to 5.0%)'
 
 
-def arms(rng, clips=80, seeds=1, gain=0.2, noise=0.2, seed_spread=0.0):
-  """Two arms around 5 and 5 * (1 + gain), on clips that differ far more than the arms do."""
+def results_of(rng, clips=80, seeds=1, gain=0.2, noise=0.2, seed_spread=0.0):
+  """Two systems around 5 and 5 * (1 + gain), on clips that differ far more than the systems do."""
   clip = rng.normal(0, 2, (clips, 1))
   return (
     mean + clip + rng.normal(0, seed_spread, (1, seeds)) + rng.normal(0, noise, (clips, seeds))
@@ -73,7 +73,7 @@ def arms(rng, clips=80, seeds=1, gain=0.2, noise=0.2, seed_spread=0.0):
 
 
 def test_pairing_takes_out_how_clips_differ():
-  a, b = arms(np.random.default_rng(0))
+  a, b = results_of(np.random.default_rng(0))
   found, apart = paired(a, b, relative=False), interval(lambda x, y: y.mean() - x.mean(), a, b, resamples=400)
   assert found.value == pytest.approx(b.mean() - a.mean())
   assert found.high - found.low < 0.25 * (apart.high - apart.low)
@@ -87,29 +87,29 @@ def test_about_95_of_100_gains_lie_in_their_intervals(seeds, spread, least):
   rng = np.random.default_rng(1)
   held = 0
   for _ in range(150):
-    found = paired(*arms(rng, 60, seeds, 0.2, 1.0, spread), resamples=300)
+    found = paired(*results_of(rng, 60, seeds, 0.2, 1.0, spread), resamples=300)
     held += found.low <= 0.2 <= found.high
   assert held / 150 > least
 
 
-def test_a_gain_of_the_smallest_size_is_told_from_zero_four_times_in_five():
+def test_the_minimum_detectable_gain_is_detected_four_times_in_five():
   rng = np.random.default_rng(2)
-  smallest = np.mean([paired(*arms(rng, gain=0.0, noise=1.0), resamples=200).smallest for _ in range(20)])
-  told = [paired(*arms(rng, gain=smallest, noise=1.0), resamples=200).told_from_zero for _ in range(200)]
+  smallest = np.mean([paired(*results_of(rng, gain=0.0, noise=1.0), resamples=200).smallest for _ in range(20)])
+  told = [paired(*results_of(rng, gain=smallest, noise=1.0), resamples=200).told_from_zero for _ in range(200)]
   assert 0.7 < np.mean(told) < 0.9
 
 
 def test_seeds_that_disagree_widen_the_interval():
   rng = np.random.default_rng(3)
-  agree = paired(*arms(rng, seeds=3))
-  differ = paired(*arms(rng, seeds=3, seed_spread=0.5))
+  agree = paired(*results_of(rng, seeds=3))
+  differ = paired(*results_of(rng, seeds=3, seed_spread=0.5))
   assert differ.high - differ.low > 3 * (agree.high - agree.low)
 
 
-def test_a_gain_that_may_be_none_says_so():
+def test_a_gain_that_may_be_zero_says_so():
   rng = np.random.default_rng(4)
-  none = paired(*arms(rng, gain=0.0, noise=1.0))
-  assert not none.told_from_zero and none.show().endswith('not told from zero')
+  none = paired(*results_of(rng, gain=0.0, noise=1.0))
+  assert not none.told_from_zero and none.show().endswith('not significant')
   some = paired([1, 1, 1, 1.0], [2, 2, 2, 2.0])
   assert some.show() == '+100.0% (+100.0% to +100.0%)' and some.row()['mean'] == 1.0
   assert paired([1.0], [2.0]).row()['low'] is None
@@ -121,7 +121,7 @@ def test_word_errors_of_two_arms_are_compared_over_all_words():
 
 
 def test_clips_of_one_sentence_are_not_counted_as_many():
-  a, b = arms(np.random.default_rng(5), noise=0.5)
+  a, b = results_of(np.random.default_rng(5), noise=0.5)
   once = paired(a, b)
   again = paired(np.repeat(a, 4, 0), np.repeat(b, 4, 0), groups=np.repeat(np.arange(80), 4))
   assert (again.low, again.high) == (pytest.approx(once.low), pytest.approx(once.high))

@@ -6,10 +6,13 @@ import pytest
 from synthetic import made_up_features, made_up_recordings
 
 from data_pipelines import single_speaker
-from data_pipelines.pack import describe
+from data_pipelines.pack import recording_row
+from dubber_jax.actor.config import ActorConfig
 from dubber_jax.cli.main import main
-from dubber_jax.config import ActorConfig, Config, DataConfig, DirectorConfig
+from dubber_jax.config import ActorTask, Config
+from dubber_jax.data.config import DataConfig
 from dubber_jax.data.packed import write_packed
+from dubber_jax.director.config import DirectorConfig
 from dubber_jax.inference.batch import Shape, empty_batch
 from dubber_jax.model import DirectorActor
 from dubber_jax.training.experiment import read_experiment
@@ -17,28 +20,30 @@ from dubber_jax.training.task import Task
 
 EXPERIMENT = Path(__file__).parents[2] / 'experiments' / 'recipes' / 'adapt_voice.py'
 SMALL = Config(
-  director=DirectorConfig(width=16),
-  actor=ActorConfig(
-    width=16,
-    text_layers=1,
-    style_width=16,
-    condition_width=16,
-    lip_width=16,
-    lip_layers=1,
-    prosody_layers=1,
-    prosody_width=16,
-    decoder_layers=1,
-    postnet_width=16,
-    postnet_layers=1,
+  task=ActorTask(
+    director=DirectorConfig(width=16),
+    actor=ActorConfig(
+      width=16,
+      text_layers=1,
+      style_width=16,
+      condition_width=16,
+      lip_width=16,
+      lip_layers=1,
+      prosody_layers=1,
+      prosody_width=16,
+      decoder_layers=1,
+      postnet_width=16,
+      postnet_layers=1,
+    ),
+    data=DataConfig(sources=('others', 'absent'), readings=False),
   ),
-  data=DataConfig(sources=('others', 'absent'), readings=False),
 )
 
 
 def made_up_set(folder, name, count):
   """A packed set of random features."""
   recordings = made_up_recordings(folder, count)
-  write_packed(folder / name, ((describe(r) | {'set': name}, made_up_features(r, 1.0, False)) for r in recordings))
+  write_packed(folder / name, ((recording_row(r) | {'set': name}, made_up_features(r, 1.0, False)) for r in recordings))
   return folder / name
 
 
@@ -54,10 +59,10 @@ def completed(tmp_path, monkeypatch):
     (tmp_path / 'model' / 'config.json').write_text(SMALL.to_json())
     monkeypatch.setattr(single_speaker, 'pack_voice', lambda folder, out: own)
     experiment = read_experiment(EXPERIMENT)
-    config = experiment.arms['voice'].with_tree('recordings/sam')
+    config = experiment.arms['voice'].with_data('recordings/sam')
     train = dict(vars(config.train)) | {'init_from': str(tmp_path / 'model')}
-    data = dict(vars(config.data)) | {'packed': str(tmp_path)}
-    config = config.replace(train=type(config.train)(**train), data=type(config.data)(**data))
+    data = dict(vars(config.task.data)) | {'packed': str(tmp_path)}
+    config = config.replace(train=type(config.train)(**train)).with_task(data=type(config.task.data)(**data))
     return experiment, experiment.complete(config)
 
   return complete
@@ -65,12 +70,14 @@ def completed(tmp_path, monkeypatch):
 
 def test_voice_and_replay_take_turns(completed):
   experiment, config = completed(replay=True)
-  assert [Path(s).name for s in config.data.sources] == ['sam-12345678', 'others-12345678']
+  assert [Path(s).name for s in config.task.data.sources] == ['sam-12345678', 'others-12345678']
   batches = experiment.batches(config, (0, 1))
   first, second, third = ({m.tobytes() for m in batches[i]['mel']} for i in range(3))
   assert first == third and len(first) == 1  # one recording fills all rows
   assert len(second) == 3 and not first & second
-  assert config.actor == SMALL.actor and config.data.buckets == experiment.arms['voice'].data.buckets
+  assert (
+    config.task.actor == SMALL.task.actor and config.task.data.buckets == experiment.arms['voice'].task.data.buckets
+  )
 
 
 @pytest.mark.parametrize('replay', [True, False])

@@ -1,4 +1,4 @@
-"""The benchmark's own machinery, at small sizes."""
+"""The speed benchmark of the published system, at small sizes."""
 
 import importlib.util
 from pathlib import Path

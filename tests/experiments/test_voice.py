@@ -1,4 +1,4 @@
-"""The benchmark's own machinery, without a model."""
+"""The benchmark of voice quality, without a model."""
 
 import importlib.util
 import json
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dubber_jax.evaluation.bootstrap import Interval
-from dubber_jax.evaluation.metrics.wer import word_error
+from dubber_jax.evaluation.metrics.wer import word_error_rate
 
 FOLDER = Path(__file__).parents[2] / 'experiments' / 'timing'
 
@@ -30,31 +30,19 @@ def voice():
     del sys.modules['voice_benchmark']
 
 
-def test_judgements_outlive_a_run_that_was_killed_while_writing_one(voice, tmp_path):
-  kept = voice.Kept(tmp_path / 'new' / 'judged.jsonl')
-  kept.add('mos', 'a', 3.5)
-  kept.add('words', 'a', 'as “they” were')
-  with open(kept.path, 'a') as file:
-    file.write('\n["mos", "b", 3.')
-  again = voice.Kept(kept.path)
-  assert again.value('mos', 'a') == 3.5 and again.value('words', 'a') == 'as “they” were' and not again.has('mos', 'b')
-  again.add('mos', 'c', 1.0)
-  assert voice.Kept(kept.path).has('mos', 'c')
-
-
 def test_a_row_is_spread_evenly_and_a_voice_keeps_its_lines(voice):
-  bench = SimpleNamespace(count=60, lines=[str(i) for i in range(70)])
-  cast = voice.Bench.cast(bench, voice.SEEN)
+  quality = SimpleNamespace(count=60, lines=[str(i) for i in range(70)])
+  cast = voice.VoiceQuality.cast(quality, voice.SEEN)
   assert Counter(s for s, _ in cast) == dict.fromkeys(voice.SEEN, 20) and len(set(cast)) == 60
-  strangers, both = (voice.Bench.cast(bench, s) for s in (voice.STRANGERS, voice.STRANGERS + voice.ACTORS))
+  strangers, both = (voice.VoiceQuality.cast(quality, s) for s in (voice.STRANGERS, voice.STRANGERS + voice.ACTORS))
   assert {c for c in both if c[0] in voice.STRANGERS} <= set(strangers)
   assert len({text for _, text in cast}) > 40
 
 
 def test_errors_of_clips_add_up_to_the_word_error_of_all(voice):
   said, heard = ['Mr. Price left at 9.', 'Is it far?'], ['mister prize left at nine', 'it is far']
-  counts = np.array([voice.errors(a, b) for a, b in zip(said, heard, strict=True)])
-  assert counts[:, 0].sum() / counts[:, 1].sum() == pytest.approx(word_error(said, heard))
+  counts = np.array([voice.count_errors(a, b) for a, b in zip(said, heard, strict=True)])
+  assert counts[:, 0].sum() / counts[:, 1].sum() == pytest.approx(word_error_rate(said, heard))
 
 
 def test_a_model_is_known_by_what_it_computes_and_not_by_its_card(voice, tmp_path):

@@ -28,7 +28,7 @@ from dubber_jax.evaluation.metrics.emotion import beside, direction, load_judge,
 from dubber_jax.evaluation.metrics.speaker_similarity import speaker_similarity
 from dubber_jax.evaluation.metrics.wer import count_errors
 from dubber_jax.inference.model import Model
-from dubber_jax.media.loudness import anchor
+from dubber_jax.media.loudness import normalize_loudness
 from dubber_jax.media.mel import mel_numpy
 from dubber_jax.media.sound import read_sound, write_wav
 from dubber_jax.profiling import compile_clock
@@ -163,7 +163,7 @@ class Benchmark:
       spent = time.perf_counter() - began - (compile_clock().seconds - compiled)
       seconds = len(output.take.waveform) / SAMPLE_RATE
       # All are judged at the same loudness, so that none is better for being louder.
-      wave = anchor(output.take.waveform, SAMPLE_RATE)
+      wave = normalize_loudness(output.take.waveform, SAMPLE_RATE)
       sound = sha256_bytes(np.round(wave * 32767).astype('<i2').tobytes())[:16]
       path = self.folder / 'sounds' / f'{sound}.wav'
       path.parent.mkdir(parents=True, exist_ok=True)
@@ -233,15 +233,15 @@ class Benchmark:
 
   def recorded(self, judge: str, recording):
     """Judgement of a recording at the loudness of takes."""
-    return self._of(True, judge, recording, recording.key, lambda: anchor(self.cast.sound_of(recording), SAMPLE_RATE))
+    return self._of(True, judge, recording, recording.key, lambda: normalize_loudness(self.cast.sound_of(recording), SAMPLE_RATE))
 
   def vocoded(self, judge: str, recording):
     """Judgement of a recording's mel through the base's vocoder."""
     base = self.models['']
 
     def wave():
-      mel = mel_numpy(anchor(self.cast.sound_of(recording), SAMPLE_RATE))
-      return anchor(np.asarray(base.vocoder.vocode(mel, 0), np.float32), SAMPLE_RATE)
+      mel = mel_numpy(normalize_loudness(self.cast.sound_of(recording), SAMPLE_RATE))
+      return normalize_loudness(np.asarray(base.vocoder.vocode(mel, 0), np.float32), SAMPLE_RATE)
 
     return self._of(False, judge, recording, f'vocoded/{recording.key}', wave)
 

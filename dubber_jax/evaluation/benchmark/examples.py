@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.media.loudness import anchor
+from dubber_jax.media.loudness import normalize_loudness
 from dubber_jax.media.mel import LOG_FLOOR, mel_numpy
-from dubber_jax.media.opus import to_opus
+from dubber_jax.media.opus import encode_opus
 from dubber_jax.media.sound import write_wav
 from dubber_jax.storage.atomic import complete_file
 from dubber_jax.types import HOP, SAMPLE_RATE
@@ -55,12 +55,12 @@ def write_page(
 
 def _cell(folder: Path | None, name: str, example: Example) -> dict:
   """Template values of an example. folder: for sound and picture; None: they are embedded."""
-  wave = anchor(example.wave, SAMPLE_RATE)
+  wave = normalize_loudness(example.wave, SAMPLE_RATE)
   picture = draw_mel(mel_numpy(wave))
   if folder is None:
     data = io.BytesIO()
     picture.save(data, 'jpeg', quality=70)
-    sound, drawn = _address(to_opus(wave, SAMPLE_RATE, PAGE_RATE), 'audio/ogg'), _address(data.getvalue(), 'image/jpeg')
+    sound, drawn = _address(encode_opus(wave, SAMPLE_RATE, PAGE_RATE), 'audio/ogg'), _address(data.getvalue(), 'image/jpeg')
   else:
     sound, drawn = (f'{folder.name}/{name}.{kind}' for kind in ('wav', 'png'))
     write_wav(folder / f'{name}.wav', wave, SAMPLE_RATE)

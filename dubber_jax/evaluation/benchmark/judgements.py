@@ -52,9 +52,9 @@ def _mos(through=lambda wave, rate: wave):
 
 
 def _mos_opus():
-  from dubber_jax.media.opus import through_opus
+  from dubber_jax.media.opus import opus_round_trip
 
-  return _mos(through_opus)
+  return _mos(opus_round_trip)
 
 
 def _cleanliness():
@@ -93,11 +93,11 @@ def _lips():
 def _reference():
   from dubber_jax.evaluation.metrics.f0 import prosody_distance
   from dubber_jax.evaluation.metrics.mcd import mel_cepstral_distortion
-  from dubber_jax.media.loudness import anchor
+  from dubber_jax.media.loudness import normalize_loudness
   from dubber_jax.media.sound import read_sound
 
   def compare(wave, rate, film):
-    reference = anchor(read_sound(film, rate), rate)
+    reference = normalize_loudness(read_sound(film, rate), rate)
     found = mel_cepstral_distortion(reference, wave) | prosody_distance(reference, wave)
     return {name: None if np.isnan(value) else float(value) for name, value in found.items()}
 

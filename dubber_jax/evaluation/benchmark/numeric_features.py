@@ -7,7 +7,7 @@ use are withheld.
 
 import numpy as np
 
-from dubber_jax.perception.scene import measure
+from dubber_jax.perception.scene import scene_statistics
 from dubber_jax.perception.text import WIDTH, embed_text
 from dubber_jax.types import EMOTIONS, MouthTrack
 
@@ -22,7 +22,7 @@ class SceneNumbers:
   width = WIDTH
 
   def read(self, frames: np.ndarray, track: MouthTrack | None = None) -> tuple[np.ndarray, np.ndarray, str]:
-    found = measure(frames)
+    found = scene_statistics(frames)
     return _embedded(', '.join(f'{name} {value:.2f}' for name, value in found.items()))
 
 

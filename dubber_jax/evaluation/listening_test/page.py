@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from dubber_jax.errors import BadInput
-from dubber_jax.media.loudness import anchor
+from dubber_jax.media.loudness import normalize_loudness
 from dubber_jax.media.sound import read_sound, wav_bytes
 from dubber_jax.storage.atomic import check_output, complete_file, complete_folder
 from dubber_jax.storage.hashing import sha256_bytes
@@ -184,7 +184,7 @@ def _names(test: str, count: int) -> Iterator[str]:
 
 
 def _leveled(wave: np.ndarray) -> bytes:
-  return wav_bytes(anchor(wave, SAMPLE_RATE), SAMPLE_RATE)
+  return wav_bytes(normalize_loudness(wave, SAMPLE_RATE), SAMPLE_RATE)
 
 
 def beeps(count: int) -> np.ndarray:

@@ -29,13 +29,13 @@ def tone(number: int, seed: int = 0) -> np.ndarray:
   return (0.1 * np.sin(2 * np.pi * PITCH * (number + 1) * time + seed)).astype(np.float32)
 
 
-def played(wave) -> SystemOutput:
+def output_of(wave) -> SystemOutput:
   take = Take(np.zeros((4, 80), np.float32), ('@sil',), np.array([4]), np.zeros(4), np.zeros(8), wave)
   return SystemOutput(take, {'rounds': 1, 'takes': 1})
 
 
-class Ear:
-  """Hears which tone it is."""
+class ToneClassifier:
+  """Emotion classifier of the tones."""
 
   emotions = JUDGED
   digest = 'made-up'
@@ -77,15 +77,15 @@ CAST = SimpleNamespace(
 
 
 def systems(calls: list) -> dict[str, System]:
-  def flat(stage):
-    calls.append(('off', stage.seed, stage.label))
-    return played(tone(JUDGED.index('neutral'), stage.seed))
+  def flat(inputs):
+    calls.append(('off', inputs.seed, inputs.label))
+    return output_of(tone(JUDGED.index('neutral'), inputs.seed))
 
-  def told(stage):
-    calls.append(('on', stage.seed, stage.label))
-    return played(tone(JUDGED.index(stage.label)))
+  def labeled(inputs):
+    calls.append(('on', inputs.seed, inputs.label))
+    return output_of(tone(JUDGED.index(inputs.label)))
 
-  return {'off': System(flat), 'on': System(told, told=True), 'once': System(flat, seeds=1)}
+  return {'off': System(flat), 'on': System(labeled, sees_label=True), 'once': System(flat, seeds=1)}
 
 
 def report(results: Results, out, facts):
@@ -104,12 +104,12 @@ def run(folder, calls, asked, model, stimuli=STIMULI, **options):
     folder / 'report',
     cast=CAST,
     judge=judges(asked),
-    emotion_classifier=Ear(),
+    emotion_classifier=ToneClassifier(),
     **options,
   )
 
 
-def test_a_second_run_performs_judges_and_changes_nothing(model, tmp_path):
+def test_a_second_run_computes_and_changes_nothing(model, tmp_path):
   calls, asked = [], []
   path = run(tmp_path, calls, asked, model, seeds=2)
   written = {p.name: p.read_bytes() for p in path.parent.iterdir()}
@@ -121,11 +121,11 @@ def test_a_second_run_performs_judges_and_changes_nothing(model, tmp_path):
   assert {seed for _, seed, _ in again} == {2}
 
 
-def test_a_run_that_was_killed_goes_on_where_it_was(model, tmp_path):
-  def stopped(stage):
-    if stage.line.text == STIMULI[4].text:
+def test_a_killed_run_resumes(model, tmp_path):
+  def stopped(inputs):
+    if inputs.line.text == STIMULI[4].text:
       raise KeyboardInterrupt
-    return whole['off'].play(stage)
+    return whole['off'].run(inputs)
 
   calls = []
   whole = systems(calls)
@@ -140,21 +140,21 @@ def test_a_run_that_was_killed_goes_on_where_it_was(model, tmp_path):
       seeds=1,
       cast=CAST,
       judge=judges([]),
-      emotion_classifier=Ear(),
+      emotion_classifier=ToneClassifier(),
     )
   assert not (tmp_path / 'report').exists() and len(calls) == 4 * 3
   run(tmp_path, calls, [], model, seeds=1)
   assert len(calls) == 8 * 3
 
 
-def test_only_a_way_that_is_told_gets_the_label(model, tmp_path):
+def test_only_a_system_that_sees_labels_gets_the_label(model, tmp_path):
   calls = []
   run(tmp_path, calls, [], model, seeds=1)
   assert {label for name, _, label in calls if name == 'off'} == {''}
   assert [label for name, _, label in calls if name == 'on'] == [s.emotion for s in STIMULI]
 
 
-def test_what_is_heard_is_compared_clip_by_clip(model, tmp_path):
+def test_systems_are_compared_clip_by_clip(model, tmp_path):
   gains = json.loads(run(tmp_path, [], [], model, seeds=2).read_text())
   accuracy = gains['emotion_accuracy_gain']
   assert accuracy['base'] == pytest.approx(1 / 8) and accuracy['other'] == 1.0 and accuracy['clips'] == 8
@@ -181,22 +181,38 @@ def test_shares_add_up_to_the_whole(model, tmp_path):
   assert path.exists() and len(calls) == 8 * 3 and 'mos' not in more
 
 
-def test_other_weights_or_settings_are_performed_anew(model, tmp_path):
-  first = Benchmark(tmp_path, {'a': System(played)}, {'': model}, None, STIMULI, 1, cast=CAST, emotion_classifier=Ear())
+def test_other_weights_or_settings_are_other_takes(model, tmp_path):
+  first = Benchmark(
+    tmp_path, {'a': System(output_of)}, {'': model}, None, STIMULI, 1, cast=CAST, emotion_classifier=ToneClassifier()
+  )
   params = {**model.params, 'duration': {k: v for k, v in model.params['duration'].items()}}
   params['emotion'] = {k: {n: v + 1 for n, v in p.items()} for k, p in params['emotion'].items()}
   other = dataclasses.replace(model, params=params, path=tmp_path)
   second = Benchmark(
-    tmp_path, {'a': System(played)}, {'': other}, None, STIMULI, 1, cast=CAST, emotion_classifier=Ear()
+    tmp_path, {'a': System(output_of)}, {'': other}, None, STIMULI, 1, cast=CAST, emotion_classifier=ToneClassifier()
   )
   third = Benchmark(
-    tmp_path, {'a': System(played, 'louder')}, {'': model}, None, STIMULI, 1, cast=CAST, emotion_classifier=Ear()
+    tmp_path,
+    {'a': System(output_of, 'louder')},
+    {'': model},
+    None,
+    STIMULI,
+    1,
+    cast=CAST,
+    emotion_classifier=ToneClassifier(),
   )
   assert len({b.folder / b.key('a', STIMULI[0], 0) for b in (first, second, third)}) == 3
   assert first.key('a', dataclasses.replace(STIMULI[0], text='Another line.'), 0) != first.key('a', STIMULI[0], 0)
   with pytest.raises(BadInput, match='no arm'):
     Benchmark(
-      tmp_path, {'a': System(played, weights='b')}, {'': model}, None, STIMULI, 1, cast=CAST, emotion_classifier=Ear()
+      tmp_path,
+      {'a': System(output_of, weights='b')},
+      {'': model},
+      None,
+      STIMULI,
+      1,
+      cast=CAST,
+      emotion_classifier=ToneClassifier(),
     )
 
 
@@ -216,7 +232,7 @@ def test_every_voice_has_as_many_lines_of_each_emotion_with_and_without_a_face()
   assert len({s.emotion for s in few}) == 7 and len(set(few)) == 14
 
 
-def test_a_drawn_film_says_its_mood_in_pixels_alone(tmp_path):
+def test_the_mood_of_a_drawn_film_is_in_its_pixels_alone(tmp_path):
   drawn = Stimulus('line/1/ada', 'Go!', 'angry', 'ada', scene='angry')
   clip = drawn.clip(tmp_path)
   assert len(clip.frames) == round(clip.seconds * 25) and 'angry' not in clip.path
@@ -235,14 +251,14 @@ def test_the_reports_are_written_of_any_judgements(name, model, tmp_path, monkey
   module = experiment(name)
   real = module.evaluation(model, steps=0)
 
-  def play(stage):
-    number = int(stage.line.text.split()[-1].strip('.'))
-    made = played(tone(number % 7 if number % 2 else 0, stage.seed))
-    return SystemOutput(made.take, {**made.facts, 'intended': 3, 'recalled_text_0': 3, 'accepted': 1, 'critic': 0.5})
+  def run_line(inputs):
+    number = int(inputs.line.text.split()[-1].strip('.'))
+    made = output_of(tone(number % 7 if number % 2 else 0, inputs.seed))
+    return SystemOutput(made.take, {**made.facts, 'intended': 3, 'retrieved_text_0': 3, 'accepted': 1, 'critic': 0.5})
 
-  short = {way: dataclasses.replace(w, play=play) for way, w in real.systems.items()}
+  short = {name: dataclasses.replace(system, run=run_line) for name, system in real.systems.items()}
   if name == 'retrieval':
-    monkeypatch.setattr(module, 'alike', lambda results: [{'name': 'dot', 'share': 1.0}])
+    monkeypatch.setattr(module, 'overlaps', lambda results: [{'name': 'dot', 'share': 1.0}])
   made = dataclasses.replace(real, systems=short, stimuli=STIMULI)
   path = evaluate(
     made,
@@ -253,13 +269,13 @@ def test_the_reports_are_written_of_any_judgements(name, model, tmp_path, monkey
     seeds=2,
     cast=CAST,
     judge=judges([]),
-    emotion_classifier=Ear(),
+    emotion_classifier=ToneClassifier(),
   )
   data = json.loads(path.read_text())
   text = path.with_suffix('.md').read_text()
   if name == 'gains':
     assert {'mean', 'low', 'high'} <= set(data['naturalness_gain']) and data['emotion_accuracy_gain']['target'] == 0.236
-    assert 'not told from zero' in text and (path.parent / 'gains-sounds.html').exists()
+    assert 'not significant' in text and (path.parent / 'gains-sounds.html').exists()
     for picture in ('gains.png', 'gains-confusion.png', 'gains-by-emotion.png', 'gains-rounds-naturalness.png'):
       assert (path.parent / picture).stat().st_size > 0 and picture in text
   else:
@@ -292,7 +308,7 @@ def test_training_the_emotion_path_leaves_the_voice_alone(model):
 
 
 @pytest.mark.slow
-def test_a_tree_that_is_another_starts_from_what_fits(model):
+def test_another_architecture_starts_from_the_weights_that_fit(model):
   from dubber_jax.evaluation.benchmark.finetune_director import emotion_config, starting_weights
   from dubber_jax.storage.weights import flatten
 
@@ -304,7 +320,7 @@ def test_a_tree_that_is_another_starts_from_what_fits(model):
   assert not np.array_equal(anew['graphs/own_scene/kernel'], base['graphs/own_scene/kernel'])
 
 
-def test_the_upper_mark_names_the_emotion_and_shows_nothing(model, monkeypatch):
+def test_the_upper_bound_gets_the_emotion_and_nothing_else(model, monkeypatch):
   from dubber_jax.evaluation.benchmark import systems as module
   from dubber_jax.evaluation.benchmark.benchmark import SystemInput
   from dubber_jax.types import Line
@@ -313,18 +329,18 @@ def test_the_upper_mark_names_the_emotion_and_shows_nothing(model, monkeypatch):
 
   def perform_all(model, part, directions, seeds):
     seen.append((part, directions))
-    return [played(None).take]
+    return [output_of(None).take]
 
   monkeypatch.setattr(module, 'perform_all', perform_all)
   monkeypatch.setattr(module, 'vocode', lambda model, take, seed: take)
-  module.labeled().play(SystemInput(model, None, Line('Go on.'), CAST.voice('ada', None), None, 0, 'fear'))
+  module.labeled().run(SystemInput(model, None, Line('Go on.'), CAST.voice('ada', None), None, 0, 'fear'))
   part, (direction,) = seen[0]
   assert direction.emotion[2] == 1.0 and sum(direction.emotion) == 1.0 and direction.pitch_shift == 0.0
   assert not part.reading.present.any() and part.exemplars is None
   assert direction.replace(emotion=Direction().emotion, intensity=Direction().intensity) == Direction()
 
 
-def test_what_is_no_benchmark_is_refused_in_one_line(capsys):
+def test_a_file_that_is_no_benchmark_is_refused_in_one_line(capsys):
   assert main(['evaluate', str(EXPERIMENTS / 'recipes' / 'tiny.py')]) == 2
   assert 'no evaluation' in capsys.readouterr().err
   assert main(['evaluate', 'nowhere.py']) == 2
@@ -332,7 +348,7 @@ def test_what_is_no_benchmark_is_refused_in_one_line(capsys):
   assert '--workers 0' in capsys.readouterr().err
 
 
-def test_what_is_seen_and_was_said_is_judged_of_real_films_alone(model, tmp_path):
+def test_lip_sync_and_reference_distances_are_of_real_films_alone(model, tmp_path):
   asked = []
 
   def open_judge(name):
@@ -344,20 +360,22 @@ def test_what_is_seen_and_was_said_is_judged_of_real_films_alone(model, tmp_path
 
   film = tmp_path / 'film.mp4'
   stimuli = [STIMULI[0], dataclasses.replace(STIMULI[1], key='film/1/ada', film=film, person='ada')]
-  made = {'a': System(lambda stage: played(tone(1)))}
+  made = {'a': System(lambda inputs: output_of(tone(1)))}
   bench = Benchmark(
-    tmp_path / 'work', made, {'': model}, None, stimuli, 1, ('lips', 'recording'), CAST, open_judge, Ear()
+    tmp_path / 'work', made, {'': model}, None, stimuli, 1, ('lips', 'reference'), CAST, open_judge, ToneClassifier()
   )
   monkey = bench._clip
   bench._clip = lambda stimulus: None if stimulus.film else monkey(stimulus)  # nothing has to be seen here
   results = bench.run()
-  assert asked == [('lips', film), ('recording', film)]
+  assert asked == [('lips', film), ('reference', film)]
   assert results.summary('a', 'lip_offset', [1]).value == 40.0 and results.summary('a', 'mcd', [1]).value == 6.0
   assert np.isnan(results.table('a', 'lip_sync')[0, 0]) and np.isnan(results.table('a', 'pitch_rmse')).all()
 
 
 def test_a_voice_of_another_file_is_another_take(model, tmp_path):
-  bench = Benchmark(tmp_path, {'a': System(played)}, {'': model}, None, STIMULI, 1, cast=CAST, emotion_classifier=Ear())
+  bench = Benchmark(
+    tmp_path, {'a': System(output_of)}, {'': model}, None, STIMULI, 1, cast=CAST, emotion_classifier=ToneClassifier()
+  )
   given = dataclasses.replace(STIMULI[0], given=tmp_path / 'own.wav')
   assert bench.key('a', given, 0) != bench.key('a', STIMULI[0], 0)
 

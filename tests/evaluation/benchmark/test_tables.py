@@ -48,7 +48,7 @@ def test_gains_are_written_for_people_programs_and_eyes(tmp_path):
   assert (found['emotion_accuracy_gain']['mean'], found['naturalness_gain']['low']) == (0.25, -0.1)
   assert not found['naturalness_gain']['told_from_zero'] and len(found['comparisons']) == 3
   text = (tmp_path / 'gains.md').read_text()
-  assert '+2.0% (-10.0% to +14.0%), not told from zero' in text and 'on over off_best_of' in text and 'abc' in text
+  assert '+2.0% (-10.0% to +14.0%), not significant' in text and 'on over off_best_of' in text and 'abc' in text
   assert Image.open(tmp_path / 'gains.png').width > 600
   with pytest.raises(BadInput, match='headline'):
     write_gains(tmp_path, rows, ('on', 'off_label'), FACTS)
@@ -88,12 +88,12 @@ def test_what_is_not_known_is_empty_for_people_and_null_for_programs(tmp_path):
   ]
 
 
-def test_two_runs_are_told_apart_only_beyond_their_intervals(tmp_path):
+def test_two_runs_differ_only_beyond_their_intervals(tmp_path):
   for name, mean, low in (('a', 0.2, 0.1), ('b', 0.3, 0.2), ('c', 0.9, 0.8)):
     write_gains(tmp_path / name, [compared('emotion_accuracy', mean, low, mean + 0.1)], ('on', 'off'), FACTS)
   (row, again) = compare(tmp_path / 'a' / 'gains.json', tmp_path / 'b' / 'gains.json')
   assert row['figure'] == 'emotion_accuracy_gain' and again['figure'] == 'comparisons[emotion_accuracy on off]'
-  assert row['verdict'] == 'cannot be told apart'  # 0.1 apart, and 0.14 is what chance does
+  assert row['verdict'] == 'no significant difference'  # 0.1 apart, and 0.14 is what chance does
   assert compare(tmp_path / 'a' / 'gains.json', tmp_path / 'c' / 'gains.json')[0]['verdict'] == 'the second is higher'
   assert compare(tmp_path / 'c' / 'gains.json', tmp_path / 'a' / 'gains.json')[0]['verdict'] == 'the second is lower'
   (tmp_path / 'empty.json').write_text('{}')

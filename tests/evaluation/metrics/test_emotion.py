@@ -38,9 +38,9 @@ def test_the_sample_rate_is_not_heard(judge):
 def test_probabilities_are_of_the_seven_emotions_and_add_up(judge):
   assert judge.emotions == ('angry', 'disgust', 'fear', 'happy', 'neutral', 'sad', 'surprise')
   for neutral in (None, voice(140), [voice(140), voice(150)]):
-    odds = judge.probabilities(voice(), RATE, neutral=neutral)
-    assert odds.shape == (7,) and odds.min() >= 0
-    assert odds.sum() == pytest.approx(1, abs=1e-5)
+    probabilities = judge.probabilities(voice(), RATE, neutral=neutral)
+    assert probabilities.shape == (7,) and probabilities.min() >= 0
+    assert probabilities.sum() == pytest.approx(1, abs=1e-5)
 
 
 def test_neutral_speech_beside_it_changes_what_is_heard(judge):
@@ -109,7 +109,7 @@ def test_actors_it_never_heard_are_heard_far_above_chance(judge):
     theirs = {tuple(c.id.split('-')[2:6]): c for c in clips if c.speaker == speaker}
     neutral = [read_sound(theirs['01', '01', '02', take].path, RATE) for take in ('01', '02')]
     for clip in (c for (_, intensity, sentence, take), c in theirs.items() if (intensity, sentence, take) == STRONG):
-      odds = judge.probabilities(read_sound(clip.path, RATE), RATE, neutral)
-      right += judge.emotions[int(odds.argmax())] == clip.emotion
+      probabilities = judge.probabilities(read_sound(clip.path, RATE), RATE, neutral)
+      right += judge.emotions[int(probabilities.argmax())] == clip.emotion
       count += 1
   assert count == 14 and right >= 6  # by chance 2

@@ -15,18 +15,18 @@ def test_missing_packages_say_what_to_install(monkeypatch):
   assert 'torchaudio' not in sys.modules
 
 
-def test_real_speech_is_liked_better_than_noisy_speech(data_dir):
+def test_real_speech_scores_above_noisy_speech(data_dir):
   if not (find_spec('torch') and find_spec('distillmos')):
     pytest.skip('torch and distillmos are not installed')
   from dubber_jax.media.sound import read_sound
 
-  listener = DistillMOS()
+  predictor = DistillMOS()
   speech = read_sound(data_dir / 'teacher' / 'joe_arctic_b0246.opus', 22050)
   noise = np.random.default_rng(0).normal(0, 0.05, len(speech)).astype(np.float32)
-  assert 3.5 < listener.score(speech, 22050) <= 5
-  assert listener.score(speech + noise, 22050) < listener.score(speech, 22050) - 0.5
+  assert 3.5 < predictor.score(speech, 22050) <= 5
+  assert predictor.score(speech + noise, 22050) < predictor.score(speech, 22050) - 0.5
   with pytest.raises(BadInput, match='nothing'):
-    listener.score(np.zeros(0, np.float32), 22050)
+    predictor.score(np.zeros(0, np.float32), 22050)
 
 
 def test_missing_packages_of_cleanliness_say_what_to_install(monkeypatch):
@@ -40,11 +40,11 @@ def test_noise_behind_speech_is_heard_as_background(data_dir):
     pytest.skip('speechmos and onnxruntime are not installed')
   from dubber_jax.media.sound import read_sound
 
-  listener = DNSMOS()
+  predictor = DNSMOS()
   speech = read_sound(data_dir / 'teacher' / 'joe_arctic_b0246.opus', 22050)
   noise = np.random.default_rng(0).normal(0, 0.02, len(speech)).astype(np.float32)
-  clean, noisy = listener.score(speech, 22050), listener.score(speech + noise, 22050)
+  clean, noisy = predictor.score(speech, 22050), predictor.score(speech + noise, 22050)
   assert clean['background'] > 3.5 and noisy['background'] < clean['background'] - 1
   assert all(1 <= value <= 5 for value in clean.values())
   with pytest.raises(BadInput, match='nothing'):
-    listener.score(np.zeros(0, np.float32), 22050)
+    predictor.score(np.zeros(0, np.float32), 22050)

@@ -11,7 +11,7 @@ from dubber_jax.media.sound import read_sound
 
 def test_a_missing_judge_says_what_to_install(monkeypatch):
   def missing(*_):
-    raise BadInput(f'voice likeness needs it: {speaker_similarity.INSTALL}')
+    raise BadInput(f'speaker similarity needs it: {speaker_similarity.INSTALL}')
 
   monkeypatch.setattr(speaker_similarity, 'package_file', missing)
   speaker_similarity.load_judge.cache_clear()
