@@ -118,7 +118,6 @@ class DirectorActor(nn.Module):
   def decode(
     self,
     text: jax.Array,
-    condition: jax.Array,
     nodes: list[tuple[jax.Array, jax.Array]],
     durations: jax.Array,
     num_frames: int,
@@ -139,7 +138,7 @@ class DirectorActor(nn.Module):
     num_frames = batch['mel'].shape[1]
     text, condition, log_durations, lip_weights = self.encode(batch, train)
     nodes = self.emotion_nodes(batch, train)
-    frames, mask_bt, logits = self.decode(text, condition, nodes, batch['durations'], num_frames, train)
+    frames, mask_bt, logits = self.decode(text, nodes, batch['durations'], num_frames, train)
     pitch, voicing, energy = self.prosody(frames, mask_bt, condition, train)
     voiced = (batch['pitch'] > 0).astype(frames.dtype)
     true_pitch, true_energy = scale_pitch(batch['pitch']), energy_of_mel(batch['mel'])
@@ -165,7 +164,7 @@ class DirectorActor(nn.Module):
     Returns mel (B, T, 80), pitch (B, T) Hz with 0 for unvoiced, emotion probabilities (B, 8).
     """
     text, condition, _, _ = self.encode(batch)
-    frames, mask_bt, logits = self.decode(text, condition, self.emotion_nodes(batch), durations, num_frames)
+    frames, mask_bt, logits = self.decode(text, self.emotion_nodes(batch), durations, num_frames)
     pitch, voicing, energy = self.prosody(frames, mask_bt, condition)
     voiced = (voicing > 0).astype(frames.dtype) * mask_bt
     mean_b1 = (pitch * voiced).sum(1, keepdims=True) / jnp.maximum(voiced.sum(1, keepdims=True), 1.0)

@@ -4,7 +4,9 @@ import jax
 import numpy as np
 import pytest
 
-from dubber_jax.config import ActorConfig, Config, DirectorConfig
+from dubber_jax.actor.config import ActorConfig
+from dubber_jax.config import ActorTask, Config
+from dubber_jax.director.config import DirectorConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.batch import Shape, empty_batch, fill_direction, fill_noise, fill_text
 from dubber_jax.model import DirectorActor
@@ -13,21 +15,23 @@ from dubber_jax.script.symbols import SYMBOLS
 from dubber_jax.types import MODALITIES
 
 TINY = Config(
-  actor=ActorConfig(
-    width=16,
-    text_layers=1,
-    style_width=16,
-    condition_width=16,
-    lip_width=16,
-    lip_layers=1,
-    prosody_layers=1,
-    prosody_width=16,
-    decoder_layers=1,
-    postnet_width=16,
-    noise_width=4,
-    directed=True,
+  task=ActorTask(
+    actor=ActorConfig(
+      width=16,
+      text_layers=1,
+      style_width=16,
+      condition_width=16,
+      lip_width=16,
+      lip_layers=1,
+      prosody_layers=1,
+      prosody_width=16,
+      decoder_layers=1,
+      postnet_width=16,
+      noise_width=4,
+      directed=True,
+    ),
+    director=DirectorConfig(width=16),
   ),
-  director=DirectorConfig(width=16),
 )
 
 
@@ -105,7 +109,7 @@ TREES = ('graph', 'build_then_encode', 'hierarchical')
 
 @pytest.mark.parametrize('switch', MASKS)
 def test_masking_switch_keeps_the_parameters_and_changes_the_take(params, switch):
-  config = TINY.replace(director=dataclasses.replace(TINY.director, **{switch: False}))
+  config = TINY.with_task(director=dataclasses.replace(TINY.task.director, **{switch: False}))
   assert jax.tree.structure(shapes(config)) == jax.tree.structure(params)
   batch = random_batch(TINY)
   assert np.abs(run(config, params, batch)['finished'] - run(TINY, params, batch)['finished']).max() > 1e-4
@@ -113,14 +117,14 @@ def test_masking_switch_keeps_the_parameters_and_changes_the_take(params, switch
 
 @pytest.mark.parametrize('switch', TREES)
 def test_tree_switch_trains_another_tree(params, switch):
-  config = TINY.replace(director=dataclasses.replace(TINY.director, **{switch: False}))
+  config = TINY.with_task(director=dataclasses.replace(TINY.task.director, **{switch: False}))
   other = init(config)
   assert jax.tree.structure(other) != jax.tree.structure(params)
   assert np.isfinite(run(config, other, random_batch(config))['finished']).all()
 
 
 def test_director_off_does_not_hear_the_reading(params):
-  config = TINY.replace(director=dataclasses.replace(TINY.director, enabled=False))
+  config = TINY.with_task(director=dataclasses.replace(TINY.task.director, enabled=False))
   batch = random_batch(TINY)
   other = batch | {m: batch[m] + 1.0 for m in MODALITIES} | {name: -batch[name] for name in ('sounds', 'directed')}
   np.testing.assert_array_equal(run(config, params, batch)['finished'], run(config, params, other)['finished'])
@@ -155,7 +159,7 @@ def test_pitch_shift_moves_the_pitch_by_semitones(params):
   np.testing.assert_allclose(12 * np.log2(raised[voiced] / plain[voiced]), 2.0, atol=1e-2)
 
 
-BOTH = TINY.replace(actor=dataclasses.replace(TINY.actor, symbols=len(SYMBOLS), languages=2))
+BOTH = TINY.with_task(actor=dataclasses.replace(TINY.task.actor, symbols=len(SYMBOLS), languages=2))
 
 
 def test_line_is_spoken_in_its_language():
@@ -175,8 +179,8 @@ def test_model_of_one_language_has_no_such_input():
   assert 'language' not in empty_batch(TINY, Shape(1, 16, 8, 8, 16))
 
 
-FULL = TINY.replace(
-  actor=dataclasses.replace(TINY.actor, timbre_heads=2, domains=3, directed_condition=True), name='full'
+FULL = TINY.replace(name='full').with_task(
+  actor=dataclasses.replace(TINY.task.actor, timbre_heads=2, domains=3, directed_condition=True)
 )
 
 
@@ -203,7 +207,7 @@ def test_kind_of_recording_is_the_first_where_none_is_said_and_shapes_the_sound(
 
 
 def test_director_off_silences_the_named_emotion_in_the_norms_too(full_params):
-  off = FULL.replace(director=dataclasses.replace(FULL.director, enabled=False))
+  off = FULL.with_task(director=dataclasses.replace(FULL.task.director, enabled=False))
   batch = random_batch(FULL)
   other = batch | {'directed': batch['directed'][:, ::-1].copy()}
   for config, changes in ((FULL, True), (off, False)):

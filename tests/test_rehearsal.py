@@ -5,22 +5,10 @@ import pytest
 
 from dubber_jax.actor.duration import FRAME_RATE
 from dubber_jax.critic.inference import CriticScores
-from dubber_jax.inference.synthesis import LineInputs, insert_pauses, synthesize, synthesize_all
-from dubber_jax.perception.visual_vad import VisualSpeech
-from dubber_jax.rehearsal import rehearse, without_conflicting_exemplars
+from dubber_jax.inference.synthesis import LineInputs
+from dubber_jax.rehearsal import rehearse, timing_score, without_conflicting_exemplars
 from dubber_jax.script.g2p import phonemize
-from dubber_jax.script.visemes import NAMES, SILENT
-from dubber_jax.types import MODALITIES, Direction, Exemplar, Exemplars, Reading, Voice
-
-
-def test_pause_is_put_after_its_word():
-  phonemes = phonemize('One two, three.')
-  symbols, word_of, asked = insert_pauses(phonemes, ((0, 0.3), (1, 0.2)))
-  assert len(symbols) == len(word_of) == len(phonemes.symbols) + 1
-  places = sorted(asked)
-  assert [symbols[i] for i in places] == ['@sp', ',']
-  assert [asked[i] for i in places] == [0.3, 0.2]
-  assert [word_of[i - 1] for i in places] == [0, 1]
+from dubber_jax.types import MODALITIES, Direction, Exemplar, Exemplars, Take, Voice
 
 
 class ScriptedCritic:
@@ -42,29 +30,6 @@ ANGRY = Direction(emotion=(1.0, *[0.0] * 7), intensity=0.6)
 def rehearsed(model, critic, **options):
   inputs = LineInputs(phonemize('We never asked.'), model.voices['ada'], 1.0)
   return rehearse(dataclasses.replace(model, critic=critic), inputs, ANGRY, **options)
-
-
-def test_takes_of_one_batch_are_those_performed_alone(model):
-  reading = Reading(*(np.ones(w, np.float32) for w in (384, 384, 768)), present=np.ones(3, bool))
-  part = LineInputs(phonemize('We never asked.'), model.voices['ada'], None, reading)
-  directions = [ANGRY, Direction(pace=0.8, pauses=((0, 0.3),)), ANGRY.replace(pitch_shift=2.0, loudness=-6.0)]
-  together = synthesize_all(model, part, directions, [1, 2, 3])
-  for take, direction, seed in zip(together, directions, [1, 2, 3], strict=True):
-    alone = synthesize(model, part, direction, seed)
-    assert take.phonemes == alone.phonemes
-    np.testing.assert_array_equal(take.durations, alone.durations)
-    np.testing.assert_allclose(take.mel, alone.mel, rtol=1e-4, atol=1e-4)
-
-
-def test_sounds_of_a_take_fall_where_the_mouth_shows_them(model, monkeypatch):
-  shown = np.full(150, NAMES.index('silence'))
-  shown[60:70], shown[70:90] = NAMES.index('bilabial'), NAMES.index('open')
-  seen = VisualSpeech((shown != SILENT).astype(float), 4.0 * np.eye(len(NAMES))[shown])
-  monkeypatch.setattr('dubber_jax.inference.synthesis.visual_vad', lambda track: seen)
-  take = synthesize(model, LineInputs(phonemize('Pa.'), model.voices['ada'], 1.5))
-  start = take.durations[: take.phonemes.index('@P')].sum() / FRAME_RATE
-  assert 0.55 < start < 0.9  # the untrained actor's sounds are shorter than the mouth's
-  assert take.durations.sum() == round(1.5 * FRAME_RATE) and len(take.durations) == len(take.phonemes)
 
 
 def test_best_take_of_all_rounds_is_kept(model):
@@ -122,11 +87,10 @@ def test_exemplars_of_other_emotions_give_way_to_the_right_ones():
   assert without_conflicting_exemplars(alike, ANGRY).exemplars.refs_present.all()
 
 
-def test_take_that_is_played_alone_is_shown_nothing_that_was_read(model):
-  f, rng = model.config.task.features, np.random.default_rng(3)
-  seen = [rng.normal(size=w).astype(np.float32) for w in (f.scene_width, f.face_width, f.text_width)]
-  part = LineInputs(phonemize('We never asked.'), model.voices['ada'], 1.0, Reading(*seen, np.ones(3, bool)))
-  blank = dataclasses.replace(part, reading=dataclasses.replace(part.reading, present=np.zeros(3, bool)))
-  shown, alone = synthesize_all(model, part, [ANGRY, ANGRY], [0, 0], [False, True])
-  np.testing.assert_allclose(alone.mel, synthesize_all(model, blank, [ANGRY], [0])[0].mel, atol=1e-4)
-  assert np.abs(shown.mel - alone.mel).max() > 1e-3
+def test_timing_is_the_overlap_of_speech_and_mouth():
+  take = Take(np.zeros((100, 80)), ('@sil', '@AA1', '@sil'), np.array([25, 50, 25]), np.zeros(100), np.zeros(8))
+  start, end = 25 / FRAME_RATE, 75 / FRAME_RATE
+  assert timing_score(take, None) is None
+  assert timing_score(take, (start, end)) == pytest.approx(1)
+  assert timing_score(take, (start, 2 * end - start)) == pytest.approx(0.5)
+  assert timing_score(take, (end, end + 1)) == pytest.approx(0)

@@ -11,7 +11,7 @@ import numpy as np
 
 from dubber_jax.authentic_dubber.collate import collate
 from dubber_jax.config import Config
-from dubber_jax.data.batches import FRAMES_PER_PHONEME, Batches
+from dubber_jax.data.batches import FRAMES_PER_PHONEME, BatchIterator
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.batch import Shape, lip_frames
 from dubber_jax.types import MODALITIES
@@ -73,9 +73,9 @@ class TreeBatches:
     items = [self.tree.item(int(i), np.random.default_rng([self.config.seed, epoch, int(i)])) for i in mine]
     return collate_to_shape(items, shape, max(self.config.task.tree.exemplars, 1))
 
-  def iterator(self, workers: int = 0) -> Batches:
+  def iterator(self, workers: int = 0) -> BatchIterator:
     """Iterator over all batches, whose state can be saved and restored."""
-    return Batches(self, workers)
+    return BatchIterator(self, workers)
 
 
 def collate_to_shape(items: list[dict], shape: Shape, exemplars: int) -> dict[str, np.ndarray]:

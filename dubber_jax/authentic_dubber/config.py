@@ -1,6 +1,7 @@
 """Settings of the published system, Authentic-Dubber."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from dubber_jax.errors import BadInput
 
@@ -21,7 +22,7 @@ class PublishedConfig:
   width: int = 256  # of everything else
   filter: int = 1024  # width of the feed-forward layers
   dropout: bool = True  # False: no dropout anywhere, in training too
-  padding: str = 'published'  # published or safe: whether padding influences the output
+  padding: Literal['published', 'safe'] = 'published'  # whether padding influences the output
 
   def __post_init__(self):
     if self.padding not in ('published', 'safe'):
@@ -46,7 +47,7 @@ class TreeConfig:
   """A tree of published features, and how its clips are batched (spec sections 7 to 9)."""
 
   root: str = field(default='data/v2c_animation', metadata={'run_only': True})  # its folder
-  layout: str = 'v2c'  # names of its files: v2c or grid
+  layout: Literal['v2c', 'grid'] = 'v2c'  # names of its files
   train: str = 'train.txt'  # listing of the clips that are trained on
   dub1: str = 'val.txt'  # listing of clips evaluated in their own voice
   dub2: str = 'Refrence_Setting2.txt'  # listing of clips evaluated after another recording of the speaker (so spelled)

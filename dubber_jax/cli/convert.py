@@ -64,7 +64,8 @@ def run_check(given):
   for row in rows:
     verdict = 'ok' if row.within else 'FAIL'
     note = '' if row.float64_ratio is None else f'; {row.float64_ratio:.2f} in float64'
-    print(f'{verdict:4}  {row.output:{width}}  largest error {row.max_error:.2e}, {row.tolerance_ratio:.2f} of the tolerance{note}')
+    error = f'largest error {row.max_error:.2e}, {row.tolerance_ratio:.2f} of the tolerance'
+    print(f'{verdict:4}  {row.output:{width}}  {error}{note}')
   passed = sum(row.within for row in rows)
   print(f'{given.fixture}: {passed} of {len(rows)} outputs within tolerance')
   return 0 if passed == len(rows) else 1

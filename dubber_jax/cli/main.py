@@ -15,7 +15,11 @@ def main(arguments: list[str] | None = None) -> int:
   """Runs one command. Bad input is one line on stderr and exit code 2."""
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
   try:
-    given = make_parser().parse_args(arguments)
+    parser = make_parser()
+    given, more = parser.parse_known_args(arguments)
+    if more and not hasattr(given, 'settings'):
+      parser.error(f'unrecognized arguments: {" ".join(more)}')
+    given.settings = more
     _use_compilation_cache()
     _log_to_terminal()
     return given.run(given) or 0
@@ -58,8 +62,8 @@ def make_parser() -> argparse.ArgumentParser:
   parser = argparse.ArgumentParser(prog='dubber', description='Movie dubbing with a director.', allow_abbrev=False)
   commands = parser.add_subparsers(required=True, metavar='COMMAND')
 
-  def command(name, run, text):
-    sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+  def command(name, run, text, **options):
+    sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False, **options)
     sub.set_defaults(run=run)
     return sub
 

@@ -105,7 +105,7 @@ def _of_workdir(workdir) -> Model:
 
   config = from_json((workdir / 'config.json').read_text(), f'{workdir}/config.json')
   if not isinstance(config.task, ActorTask):
-    raise BadInput(f'{workdir} is a run of {config.name}; only a voice can be exported')
+    raise BadInput(f'{workdir} trains a {config.task.kind}; only a voice can be exported')
   return Model(config, drop_discriminators(load_weights(workdir)[1]), open_vocoder(SHIPPED / 'vocoder'), {}, workdir)
 
 

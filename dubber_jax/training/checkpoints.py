@@ -22,12 +22,6 @@ from dubber_jax.storage.atomic import atomic_file
 from dubber_jax.storage.hashing import sha256_json, sha256_named_arrays
 from dubber_jax.storage.locks import acquire_lock
 
-# Settings that may change between two starts of one run: how far, how often, where, on what; never what is computed.
-RUN_ONLY = frozenset((
-  'train.steps', 'train.stop', 'train.minutes', 'train.log_every', 'train.save_every', 'train.sample_every',
-  'train.eval_every', 'train.keep', 'train.best', 'train.best_mode', 'train.max_skips', 'train.profile',
-  'train.init_from', 'train.fresh', 'data.packed', 'tree.root', 'tree.strangers',
-))  # fmt: skip
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DISCARDED = 'discarded'
 
@@ -65,7 +59,7 @@ class Workdir:
     self.path.mkdir(parents=True, exist_ok=True)
     stored = self.path / 'config.json'
     if stored.exists():
-      unlike = _unlike(from_json(stored.read_text(), str(stored)), self.config)
+      unlike = difference(from_json(stored.read_text(), str(stored)), self.config, run_only=False)
       if unlike:
         raise BadInput(
           f'{self.path} holds a run of another config ({"; ".join(unlike)}, there / here); '
@@ -164,12 +158,6 @@ def workdir_path(path) -> epath.Path:
 def is_local(path) -> bool:
   """Whether a path is on a disk rather than in a bucket."""
   return '://' not in os.fspath(path)
-
-
-def _unlike(stored: Config, config: Config) -> list[str]:
-  changed = (d.split(':')[0] for d in difference(stored, config))
-  fixed = {name for name in changed if name not in RUN_ONLY and not name.startswith('mesh.')}
-  return [d for d in difference(stored, config) if d.split(':')[0] in fixed]
 
 
 @contextlib.contextmanager

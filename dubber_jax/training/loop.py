@@ -11,9 +11,9 @@ import jax
 import numpy as np
 
 from dubber_jax.config import Config
-from dubber_jax.training.config import TrainConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.training.checkpoints import Workdir, full_disk_as_error
+from dubber_jax.training.config import TrainConfig
 from dubber_jax.training.distributed import (
   StopVote,
   gather_to_host,

@@ -154,7 +154,9 @@ def start_from(initial, state, shardings, fresh: tuple[str, ...] = ()):
     state = state.replace(step=step, optimizer=optimizer)
   if not given.collections:
     return state
-  return state.replace(collections=jax.device_put(_fitting(given.collections, state.collections), shardings.collections))
+  return state.replace(
+    collections=jax.device_put(_fitting(given.collections, state.collections), shardings.collections)
+  )
 
 
 def _without(tree, drawn, fresh: tuple[str, ...]):

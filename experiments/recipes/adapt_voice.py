@@ -21,7 +21,7 @@ import jax
 
 from data_pipelines.single_speaker import pack_voice
 from dubber_jax.config import ActorTask, AdaptationTask, Config, difference
-from dubber_jax.data.batches import Batches, VoiceBatches, bucket_shapes
+from dubber_jax.data.batches import BatchIterator, VoiceBatches, bucket_shapes
 from dubber_jax.data.config import DataConfig
 from dubber_jax.data.director_inputs import make_director_inputs
 from dubber_jax.errors import BadInput
@@ -114,8 +114,8 @@ class Interleaved:
     turn, source = divmod(int(index), len(self.sources))
     return self.sources[source][turn]
 
-  def iterator(self) -> Batches:
-    return Batches(self, 0)
+  def iterator(self) -> BatchIterator:
+    return BatchIterator(self, 0)
 
 
 def batches(config: Config, host) -> Interleaved:

@@ -95,7 +95,7 @@ def overlaps(results: Results) -> list[dict]:
   k = benchmark.models[''].config.task.director.exemplars
 
   def cosine(library, reading, count):
-    return library.recall(reading, count)
+    return library.retrieve(reading, count)
 
   return [
     {'name': measure, 'share': retrieval_overlap(benchmark.library, readings, cosine, by_measure(measure), k)}

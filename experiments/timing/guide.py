@@ -10,7 +10,7 @@ import numpy as np
 
 from data_pipelines.recordings import read_recordings
 from dubber_jax.director.planner import by_rules
-from dubber_jax.director.source_performance import against_own, read_performance
+from dubber_jax.director.source_performance import read_performance, relative_to_character
 from dubber_jax.evaluation.bootstrap import interval
 from dubber_jax.media.sound import read_sound
 from dubber_jax.perception.analyze import read_clip
@@ -29,7 +29,7 @@ def guide_of(recording):
 def main():
   played = [r for r in read_recordings('ravdess') if r.speaker in ACTORS and _strong(r)]
   lines = [Line(r.text, character=r.speaker) for r in played]
-  guides = against_own([guide_of(r) for r in played], lines)
+  guides = relative_to_character([guide_of(r) for r in played], lines)
   words = {text: read_clip(BLACK, Line(text)) for text in {line.text for line in lines}}
   print(f'{len(played)} recordings, {guides.count(None)} without detected speech\n')
   print('| planned emotion is the acted one | share (95 % interval) |\n|---|---|')

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.retrieval.search import ROWS_A_LEAF, ExactSearch, ScannSearch, unit_rows
+from dubber_jax.retrieval.search import ROWS_PER_LEAF, ExactSearch, ScannSearch, unit_rows
 
 
 def main():
@@ -75,7 +75,7 @@ def measure(rows, queries) -> dict[str, float]:
       'exact queries/s, in batches': in_batches(exact, queries),
       'scann queries/s, one by one': one_by_one(scann, queries),
       'scann queries/s, in batches': in_batches(scann, queries),
-      'scann share of rows compared': scann.leaves_searched / round(len(rows) / ROWS_A_LEAF),
+      'scann share of rows compared': scann.leaves_searched / round(len(rows) / ROWS_PER_LEAF),
       'scann build s': build_seconds,
       'scann load s': load_seconds,
       'scann index MB': megabytes,

@@ -6,7 +6,8 @@ import pytest
 
 from data_pipelines.v2c_animation import FeatureTree, survey, write_random_tree
 from dubber_jax.authentic_dubber.batches import TreeBatches, bucket
-from dubber_jax.config import Config, TreeConfig
+from dubber_jax.authentic_dubber.config import TreeConfig
+from dubber_jax.config import Config, PublishedTask
 from dubber_jax.errors import BadInput
 
 
@@ -21,7 +22,9 @@ class Made:
 
 def made(count, batch=32, **options):
   lengths = Made(count).lengths
-  return TreeBatches(Config(tree=TreeConfig(batch=batch)), None, np.arange(count), lengths, **options)
+  return TreeBatches(
+    Config(task=PublishedTask(tree=TreeConfig(batch=batch))), None, np.arange(count), lengths, **options
+  )
 
 
 def test_four_batches_are_drawn_sorted_by_phonemes_and_the_rest_dropped():
@@ -61,7 +64,7 @@ def tree(tmp_path_factory):
 
 
 def batches_of(tree, buckets=True, **options):
-  config = Config(tree=TreeConfig(root=str(tree), batch=2, buckets=buckets))
+  config = Config(task=PublishedTask(tree=TreeConfig(root=str(tree), batch=2, buckets=buckets)))
   found = survey(FeatureTree(tree))
   return TreeBatches(config, FeatureTree(tree), found.usable, found.lengths, found.skipped, **options)
 

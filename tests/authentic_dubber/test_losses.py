@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from data_pipelines.v2c_animation import open_setting, training_batches, write_random_tree
-from dubber_jax.authentic_dubber.losses import diagonal_band, published_losses, published_task
 from dubber_jax.authentic_dubber.config import PublishedConfig, PublishedLossConfig, TreeConfig
+from dubber_jax.authentic_dubber.losses import diagonal_band, published_losses, published_task
 from dubber_jax.config import Config, PublishedTask
 from dubber_jax.training.config import TrainConfig
 from dubber_jax.training.experiment import read_experiment

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from dubber_jax.authentic_dubber import checkpoint_names as names
+from dubber_jax.authentic_dubber.config import PublishedConfig
 from dubber_jax.authentic_dubber.losses import published_losses
-from dubber_jax.authentic_dubber.model import PublishedConfig, PublishedDirectorActor, initialize
+from dubber_jax.authentic_dubber.model import PublishedDirectorActor, initialize
 from dubber_jax.types import MODALITIES
 
 SMALL = PublishedConfig(

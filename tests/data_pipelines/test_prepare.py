@@ -8,7 +8,7 @@ import pytest
 from synthetic import made_up_features, synthetic_speech
 
 from data_pipelines.corpora import find_recordings
-from data_pipelines.pack import describe, pack_set
+from data_pipelines.pack import pack_set, recording_row
 from data_pipelines.prepare import prepare
 from data_pipelines.v2c_animation import FeatureTree, training_batches, write_random_tree
 from dubber_jax.actor.config import ActorConfig
@@ -70,7 +70,7 @@ def test_prepared_rows_say_what_packed_ones_do(made_speech, tmp_path):
   assert not skipped
   records = RecordSet(folder)
   rows = {row['key']: row for row, _ in map(records.item, range(2))}
-  assert rows == {r.key: describe(r) for r in find_recordings('ravdess', made_speech)}
+  assert rows == {r.key: recording_row(r) for r in find_recordings('ravdess', made_speech)}
   plain, edited = rows['ravdess/a/0'], rows['ravdess/a/1']
   assert plain['language'] == 'zh' and plain['edit'] is None and plain['source'] == 'lines_zh:w1-0001-zh'
   assert 'intensity' not in plain and edited['intensity'] == 1.0 and edited['edit']['range'] == 1.5

@@ -173,7 +173,7 @@ def test_model_whose_weights_were_changed(refused, tmp_path):
 def test_model_of_another_config(refused, tmp_path):
   shutil.copytree(MODEL, tmp_path / 'model')
   config = json.loads((tmp_path / 'model' / 'config.json').read_text())
-  config['actor']['width'] = 64
+  config['task']['actor']['width'] = 64
   (tmp_path / 'model' / 'config.json').write_text(json.dumps(config))
   manifest = json.loads((tmp_path / 'model' / 'MANIFEST.json').read_text())
   del manifest['config.json']

@@ -81,7 +81,7 @@ def test_vocoder_with_weights_is_exported_as_it_sounds(model):
 
 @pytest.mark.parametrize('languages', [0, 2])
 def test_programs_are_told_the_language_where_the_model_has_several(model, languages):
-  config = model.config.replace(actor=dataclasses.replace(model.config.actor, languages=languages))
+  config = model.config.with_task(actor=dataclasses.replace(model.config.task.actor, languages=languages))
   read, perform, _ = programs(config, model.params, small_vocoder('hifigan'), 64)
   for program in (read, perform):
     assert program.inputs.get('language') == (Input((), 'int32') if languages else None)

@@ -31,7 +31,7 @@ def train_voice(config: Config, workdir, folders, readings=None, **options) -> T
 def voice_task(config: Config, samples=None) -> Task:
   """DirectorActor, trained on batches of data/batches.py, and where the config says so against discriminators, whose
   weights lie in the same tree under 'discriminators'. Where it names a critic, that one's opinions count too."""
-  from dubber_jax.actor.losses import adversarial_losses, loss_counts, actor_losses
+  from dubber_jax.actor.losses import actor_losses, adversarial_losses, loss_counts
   from dubber_jax.actor.mel_discriminators import MelDiscriminators
   from dubber_jax.critic.inference import read_critic
   from dubber_jax.model import DirectorActor
@@ -67,7 +67,10 @@ def voice_task(config: Config, samples=None) -> Task:
   def optimizer():
     if not c.weight:
       return adamw(config.train)
-    groups = {'actor': adamw(config.train), DISCRIMINATORS: optax.chain(adamw(config.train), optax.scale(c.lr_multiplier))}
+    groups = {
+      'actor': adamw(config.train),
+      DISCRIMINATORS: optax.chain(adamw(config.train), optax.scale(c.lr_multiplier)),
+    }
     return optax.partition(groups, lambda params: {name: name if name in groups else 'actor' for name in params})
 
   def speech(batch):

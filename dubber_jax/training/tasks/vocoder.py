@@ -40,8 +40,8 @@ class VocoderBatches:
   def __init__(self, config: Config, folders, splits=TRAINING_SPLITS, host=(0, 1)):
     self.config, self.host = config, host
     self.sets = [PackedSet(f) for f in folders]
-    self.waves = [packed.beside('waves') for packed in self.sets]
-    self.gta = [packed.beside('gta') for packed in self.sets] if config.task.vocoder.gta else []
+    self.waves = [packed.optional_array('waves') for packed in self.sets]
+    self.gta = [packed.optional_array('gta') for packed in self.sets] if config.task.vocoder.gta else []
     need = config.task.vocoder.frames + 8
     self.items = [
       (s, i)

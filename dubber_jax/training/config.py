@@ -1,0 +1,47 @@
+"""Settings of the training loop and the mesh. Those marked `run_only` say how far, how often and where a run trains,
+never what is computed: they may change between two starts of one run."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+RUN_ONLY = {'run_only': True}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+  """Schedule, optimizer and logging of a run."""
+
+  steps: int = field(default=6000, metadata=RUN_ONLY)  # length of the whole schedule
+  stop: int = field(default=0, metadata=RUN_ONLY)  # end at this step, the schedule unchanged; 0: end at `steps`
+  minutes: float = field(default=0.0, metadata=RUN_ONLY)  # stop after so long; 0: by steps alone
+  learning_rate: float = 1e-3  # between warm-up and decay
+  warmup_steps: int = 200  # steps of linear warm-up from zero
+  decay_steps: int = 1000  # last steps, of linear decay to zero
+  weight_decay: float = 0.01  # of matrices
+  clip_norm: float = 1.0  # largest norm of the gradient
+  ema: float = 0.998  # decay of the moving average of the weights, which is evaluated and shipped
+  log_every: int = field(default=20, metadata=RUN_ONLY)  # steps between two rows of the log
+  save_every: int = field(default=200, metadata=RUN_ONLY)  # steps between two checkpoints
+  sample_every: int = field(default=500, metadata=RUN_ONLY)  # steps between two sets of samples
+  eval_every: int = field(default=500, metadata=RUN_ONLY)  # steps between two evaluations
+  keep: int = field(default=2, metadata=RUN_ONLY)  # number of checkpoints kept, the last ones
+  best: str = field(default='', metadata=RUN_ONLY)  # metric of the log whose best checkpoint is kept too: eval/total
+  best_mode: Literal['min', 'max'] = field(default='min', metadata=RUN_ONLY)  # which value of it is the best
+  max_skips: int = field(default=20, metadata=RUN_ONLY)  # steps in a row without a finite gradient that end a run
+  profile: int = field(default=0, metadata=RUN_ONLY)  # steps of which a trace for XProf is written
+  init_from: str = field(default='', metadata=RUN_ONLY)  # model directory, workdir or folder of weights to start from
+  fresh: tuple[str, ...] = field(default=(), metadata=RUN_ONLY)  # beginnings of names of parameters that start anew
+  accumulate: int = 1  # parts that a batch is taken in, one after the other, for one update
+  # of the computation; parameters, norms, softmax and losses stay float32
+  precision: Literal['float32', 'bfloat16'] = 'float32'
+  remat: bool = False  # recompute the activations of a stack's layer for its gradient, to save memory
+  unroll: bool = False  # write stacks out layer by layer: slower to compile, the same parameters
+
+
+@dataclass(frozen=True)
+class MeshConfig:
+  """Devices along each axis; their product is the number of devices."""
+
+  data: int = field(default=1, metadata=RUN_ONLY)  # data parallel
+  fsdp: int = field(default=1, metadata=RUN_ONLY)  # fully sharded data parallel
+  tensor: int = field(default=1, metadata=RUN_ONLY)  # tensor parallel
