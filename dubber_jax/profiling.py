@@ -1,4 +1,4 @@
-"""Wall-clock time of stages, with the time that XLA spends compiling told apart."""
+"""Wall-clock time of stages, with XLA compilation counted separately."""
 
 import functools
 import time
@@ -8,7 +8,7 @@ import jax
 
 
 class CompileClock:
-  """Seconds that XLA has spent compiling in this process, so that they can be told from the work itself."""
+  """Seconds that XLA has spent compiling in this process."""
 
   def __init__(self):
     self.seconds = 0.0
@@ -21,15 +21,16 @@ class CompileClock:
 
 @functools.cache
 def compile_clock() -> CompileClock:
+  """The process's clock, which starts at the first call."""
   return CompileClock()
 
 
 @dataclass
 class Stopwatch:
-  """Seconds by stage, in the order in which the stages first began; compilation counts apart."""
+  """Seconds by stage, in order of their first begin, without compilation: `with stopwatch(stage): ...`."""
 
   seconds: dict[str, float] = field(default_factory=dict)
-  compiling: float = 0.0
+  compiling: float = 0.0  # s, of all stages
 
   def __call__(self, stage: str):
     return _Lap(self, stage)

@@ -27,7 +27,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, cr
 from dubber_jax.director.limits import LIMITS, PAUSE_LIMITS, clipped_pause
 from dubber_jax.director.notes.apply import RevisedDirection, parse
 from dubber_jax.director.notes.describe import describe
-from dubber_jax.director.planner import Before, Planner, by_rules, has_addressee, mixed_emotion, modality_agreement
+from dubber_jax.director.planner import Before, Planner, addressee_of, by_rules, mixed_emotion, modality_agreement
 from dubber_jax.director.source_performance import SourcePerformance
 from dubber_jax.errors import BadInput
 from dubber_jax.script.g2p import Phonemes, phonemize
@@ -351,7 +351,7 @@ def _line_inputs(line: Line, phonemes: Phonemes, before: Before) -> dict:
     'line': line.text,
     'words': phonemes.words,
     'character': line.character,
-    'spoken_to': has_addressee(line, before),
+    'spoken_to': addressee_of(line, before),
     'stage_direction': line.stage_direction,
     'slot_seconds': slot and round(slot, 2),
     'lines_before': earlier,

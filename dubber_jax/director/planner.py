@@ -15,7 +15,7 @@ from dubber_jax.director.limits import RATIOS, clipped
 from dubber_jax.director.notes.apply import apply, requested_intensity
 from dubber_jax.director.notes.line_words import marks
 from dubber_jax.director.notes.parser import parse_note, requested_emotions
-from dubber_jax.director.source_performance import SourcePerformance, follow
+from dubber_jax.director.source_performance import SourcePerformance, follow_performance
 from dubber_jax.script.g2p import Phonemes, phonemize
 from dubber_jax.types import EMOTIONS, MODALITIES, Direction, Exemplars, Line, Reading
 
@@ -112,7 +112,7 @@ def by_rules(
   if last is not None and not turned:
     direction = _follow_on(direction, last)
   if guide is not None:
-    direction = follow(guide, direction, phonemes)
+    direction = follow_performance(guide, direction, phonemes)
   parsed = apply(requests, direction, phonemes, skip=('emotion', 'intensity'))
   return parsed.direction, parsed.warnings
 
@@ -156,7 +156,7 @@ def mixed_emotion(reading: Reading) -> tuple[str, str] | None:
   return (shown, said) if shown and said and shown != said else None
 
 
-def has_addressee(line: Line, before: Before = ()) -> str:
+def addressee_of(line: Line, before: Before = ()) -> str:
   """Addressee of a line: named in the stage direction ("to Mary"), else the last other character who spoke, else ''."""
   named = re.search(r"\bto ([A-Z][\w'-]+(?: [A-Z][\w'-]+)?)", line.stage_direction)
   if named:

@@ -105,9 +105,9 @@ def _gaps(speaking, step) -> tuple[tuple[float, float], ...]:
 def read_performances(
   wave: np.ndarray, lines: Sequence[Line], source: str | Path = 'the recording'
 ) -> tuple[list[SourcePerformance | None], list[str]]:
-  """How each line was performed in a recording or film whose time is the script's, and warnings.
+  """Measures each line's performance in the sound (S,) of a film, whose time is the script's; and warnings.
 
-  Raises BadInput for a file without sound that can be read.
+  Raises BadInput where nothing is spoken in any line. source: the recording's name in messages.
   """
   guides, silent = [], []
   for number, line in enumerate(lines, 1):
@@ -117,27 +117,29 @@ def read_performances(
     silent += [] if guides[-1] else [number]
   if len(silent) == len(guides):
     raise BadInput(f'{source}: nobody speaks in it within the lines: there is no performance to be guided by')
-  told = [f'lines {", ".join(map(str, silent))}: nobody speaks in {source} there, no guide'] if silent else []
-  return against_own(guides, lines), told
+  warnings = [f'lines {", ".join(map(str, silent))}: nobody speaks in {source} there, no guide'] if silent else []
+  return relative_to_character(guides, lines), warnings
 
 
-def against_own(guides: Sequence[SourcePerformance | None], lines: Sequence[Line]) -> list[SourcePerformance | None]:
+def relative_to_character(
+  guides: Sequence[SourcePerformance | None], lines: Sequence[Line]
+) -> list[SourcePerformance | None]:
   """The performances with pace and pitch relative to the median of the same character's lines."""
   known = {}
   for guide, line in zip(guides, lines, strict=True):
     if guide is not None and guide.pitch is not None and guide.rate > 0:
       known.setdefault(line.character, []).append((guide.rate, guide.pitch))
-  told = []
+  relative = []
   for guide, line in zip(guides, lines, strict=True):
     own = known.get(line.character, ())
     if guide is not None and guide.pitch is not None and guide.rate > 0 and len(own) >= LEAST_LINES:
       rate, pitch = np.median(own, axis=0)
       guide = replace(guide, pace_ratio=float(guide.rate / rate), pitch_shift=float(12 * np.log2(guide.pitch / pitch)))
-    told.append(guide)
-  return told
+    relative.append(guide)
+  return relative
 
 
-def follow(guide: SourcePerformance, direction: Direction, phonemes: Phonemes) -> Direction:
+def follow_performance(guide: SourcePerformance, direction: Direction, phonemes: Phonemes) -> Direction:
   """The direction interpolated toward the original's pace, pitch, range and pauses; its emotion stays."""
   changes = {}
   ratios = {'pace': guide.pace_ratio, 'pitch_range': guide.range and guide.range / NEUTRAL_RANGE}

@@ -1,4 +1,4 @@
-"""The model directory: what `load`, `dub`, `convert` and `export` use. Written whole, checked by hash when opened.
+"""Model directory: the files of a model, written atomically and verified by hash when opened.
 
 config.json  features.json  model.safetensors (director and actor)  vocoder/  critic/  voices.safetensors
 CARD.md  MANIFEST.json (sha256 of every other file)
@@ -42,10 +42,10 @@ def write_model_directory(
   vocoder=None,
   critic=None,
 ):
-  """Writes `out` as a whole or not at all; `weights` is the type they are stored in.
+  """Writes a model directory to `out`, whole or not at all; `weights` is the type that they are stored in.
 
-  `vocoder` and `critic` are folders of one, shipped as they are; without a vocoder, Griffin-Lim is. Raises BadInput
-  where `out` exists, where one of the two is damaged, and where the vocoder speaks other mels.
+  `vocoder` and `critic` are folders that are copied; without a vocoder the model has Griffin-Lim. Raises BadInput where
+  `out` exists, where one of the two is damaged, and where the vocoder has other mels.
   """
   out = Path(out)
   if out.exists() and not overwrite:
@@ -72,14 +72,14 @@ def write_model_directory(
 
 
 def feature_versions() -> dict[str, dict]:
-  """Name, version and width of every extractor that feeds the model, by need."""
+  """Name, version and width of every feature extractor of the model's inputs, by input."""
   from dubber_jax.perception.analyze import Extractors
 
   return Extractors().manifest()
 
 
 def load_params(path: Path, config: Config):
-  """model.safetensors as a nested dictionary of float32, every shape checked against the config's model."""
+  """Reads model.safetensors as nested float32 parameters, names and shapes checked against the config's model."""
   from dubber_jax.model import DirectorActor
 
   stored = read_arrays(path, np.float32)
@@ -94,14 +94,14 @@ def load_params(path: Path, config: Config):
 def load(path: str | Path | None = None, check: bool = True) -> Model:
   """Opens a model directory; the shipped one by default.
 
-  Raises BadInput where it is no model directory, a file's hash is not the manifest's, the weights do not
-  fit the config, or the extractors installed here are not the ones it was trained with.
+  Raises BadInput where it is no model directory, a file's hash differs from the manifest, the weights do not fit the
+  config, or the installed extractors are not those it was trained with.
   """
   path = Path(path) if path else SHIPPED
   check_files(path, hashes=check)
   if 'published' in (path / 'config.json').read_text()[:60]:
     raise BadInput(
-      f'{path} holds the published system, whose features are not read from films here: '
+      f'{path} holds the published system, whose features cannot be extracted from films here: '
       'open it by dubber_jax.authentic_dubber.directory.load_published'
     )
   config = from_json((path / 'config.json').read_text(), str(path / 'config.json'))
@@ -117,7 +117,7 @@ def open_critic(path: Path) -> CriticModel | None:
 
 
 def check_features(path: Path):
-  """Raises BadInput where the extractors installed here are not those of features.json."""
+  """Raises BadInput where the installed extractors are not those of features.json."""
   made_with = json.loads((path / 'features.json').read_text())
   installed = feature_versions()
   unlike = [f'{k}: {v} there, {installed.get(k)} here' for k, v in made_with.items() if installed.get(k) != v]
@@ -126,7 +126,7 @@ def check_features(path: Path):
 
 
 def terms(path: Path) -> str:
-  """What a model's card says of its licence, on one line; '' where it says nothing."""
+  """The license paragraph of a model's card on one line; '' where it has none."""
   card = path / 'CARD.md'
   said = card.read_text(encoding='utf-8').partition('**Licence.**')[2] if card.exists() else ''
   return ' '.join(said.partition('\n\n')[0].split())
@@ -135,7 +135,7 @@ def terms(path: Path) -> str:
 def open_vocoder(folder: Path):
   """The vocoder of a folder: Griffin-Lim, or a network with its weights.
 
-  Raises BadInput where the folder is damaged, and where its vocoder speaks mels other than ours.
+  Raises BadInput where the folder is damaged, and where its vocoder has other mels than the actor.
   """
   try:
     settings = json.loads((folder / 'config.json').read_text())

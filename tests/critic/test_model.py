@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import jax
 import numpy as np
@@ -84,6 +85,19 @@ def test_critic_comes_back_from_its_folder(model, voice, tmp_path):
   before, after = (critic.score([take], voice)[0] for critic in (model, read_critic(tmp_path)))
   np.testing.assert_allclose(after.emotions, before.emotions, atol=0.02)
   assert collate_takes([take], voice)['mel'].shape[1] % 2 == 0
+
+
+def test_scales_keep_their_keys_in_the_file(model, tmp_path):
+  scales = {name: (float(i), i + 1.0) for i, name in enumerate(SCALED)}
+  write_critic(dataclasses.replace(model, scales=scales), tmp_path)
+  stored = json.loads((tmp_path / 'config.json').read_text())['scales']
+  assert stored == {'natural': [0, 1], 'words': [1, 2], 'voice': [2, 3], 'together': [3, 4]}
+  assert read_critic(tmp_path).scales == scales
+
+
+def test_raw_score_is_scaled_between_wrong_and_right_and_clipped(model):
+  scaled = dataclasses.replace(model, scales={'av_sync': (-2.0, 6.0)})
+  assert [scaled.scale('av_sync', raw) for raw in (-9, -2, 2, 6, 9)] == [0, 0, 0.5, 1, 1]
 
 
 def test_damaged_critic_is_refused(model, tmp_path):

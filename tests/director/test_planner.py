@@ -6,8 +6,8 @@ from dubber_jax.director.notes.describe import describe
 from dubber_jax.director.planner import (
   MAX_STEPS,
   MAX_TURN,
+  addressee_of,
   by_rules,
-  has_addressee,
   mixed_emotion,
   modality_agreement,
   plan,
@@ -213,7 +213,7 @@ def test_words_that_are_sure_may_turn_the_feeling():
 )
 def test_who_is_spoken_to(line, whom):
   before = [(Line('So', character=name), Direction()) for name in ('Ann', 'Ben')]
-  assert has_addressee(line, before) == whom and has_addressee(Line('Go')) == ''
+  assert addressee_of(line, before) == whom and addressee_of(Line('Go')) == ''
 
 
 def test_contradiction_in_a_stage_direction_is_told_and_unknown_words_are_not():

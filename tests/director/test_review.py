@@ -5,7 +5,17 @@ import pytest
 
 from dubber_jax.critic.inference import CriticScores
 from dubber_jax.director.limits import LIMITS
-from dubber_jax.director.review import ENOUGH, candidate_directions, conflicting_exemplars, control_errors, review
+from dubber_jax.director.review import (
+  ENOUGH,
+  candidate_directions,
+  conflicting_exemplars,
+  control_errors,
+  emotion_only,
+  emotion_overlap,
+  refine,
+  review,
+  sharpened,
+)
 from dubber_jax.types import EMOTIONS, Direction, Exemplar
 
 
@@ -79,3 +89,42 @@ def test_candidates_are_the_direction_and_others_near_it_the_same_for_a_seed():
 def test_exemplar_of_another_emotion_misleads():
   clips = [Exemplar('a', 0.9, emotion='angry'), Exemplar('b', 0.8, emotion='happy'), Exemplar('c', 0.7)]
   assert conflicting_exemplars(ANGRY, clips) == [1]
+
+
+def test_emotion_overlap_is_one_for_the_same_mixture_and_zero_for_disjoint_ones():
+  mixture = np.array([0.5, 0, 0, 0.2, 0.3, 0, 0, 0])
+  assert emotion_overlap(mixture, mixture) == pytest.approx(1)
+  assert emotion_overlap(np.array(only('sad')), only('angry')) == 0
+  with_others = 0.5 * mixture + 0.5 * np.array(only('others'))
+  assert emotion_overlap(with_others, mixture) == pytest.approx(1)  # 'others' is left out
+
+
+def test_sharpened_mixture_keeps_its_order_and_sum():
+  before = np.array([0.5, 0.3, 0.2, 0, 0, 0, 0, 0])
+  after = np.array(sharpened(before))
+  assert after.sum() == pytest.approx(1) and after[0] > before[0]
+  assert np.argsort(-after, kind='stable').tolist() == np.argsort(-before, kind='stable').tolist()
+
+
+def test_unintelligible_take_lowers_intensity_and_pace():
+  named = {'intelligibility': 0.1, 'naturalness': 0.9, 'emotion': 0.2}
+  refined = refine(ANGRY, ANGRY, named, {})
+  assert refined.intensity < ANGRY.intensity and refined.pace < ANGRY.pace
+
+
+def test_emotion_missed_at_full_intensity_sharpens_the_mixture():
+  goal = Direction(emotion=(0.6, 0, 0, 0, 0.4, 0, 0, 0), intensity=1.0)
+  refined = refine(goal, goal, {'intelligibility': 0.9, 'naturalness': 0.9, 'emotion': 0.2}, {})
+  assert refined.emotion == sharpened(goal.emotion) and refined.intensity == 1
+
+
+def test_baseline_direction_has_the_emotion_and_pauses_and_no_control():
+  full = ANGRY.replace(pace=0.8, loudness=-5.0, pitch_shift=2.0, pauses=((0, 0.3),), emphasis=(1.0,))
+  assert emotion_only(full) == Direction(emotion=full.emotion, intensity=full.intensity, pauses=full.pauses)
+
+
+def test_control_error_is_what_is_still_to_go():
+  goal = ANGRY.replace(loudness=-6.0, pace=0.9)
+  errors = control_errors(scores(loudness=-22.0, pace=12.0), scores(), goal)
+  assert errors == {'loudness': pytest.approx(-4.0), 'pace': pytest.approx(np.log(0.9))}
+  assert control_errors(scores(pitch=np.nan), scores(), ANGRY.replace(pitch_shift=2.0)) == {}  # nothing voiced

@@ -6,10 +6,10 @@ from dubber_jax.director.planner import by_rules, with_source_performance
 from dubber_jax.director.source_performance import (
   COURSE,
   SourcePerformance,
-  against_own,
-  follow,
+  follow_performance,
   read_performance,
   read_performances,
+  relative_to_character,
 )
 from dubber_jax.errors import BadInput
 from dubber_jax.script.g2p import phonemize
@@ -36,7 +36,7 @@ def nothing_seen():
 def test_character_is_compared_with_itself():
   lines = [Line('x', character=c) for c in ('Ann',) * 4 + ('Ben',)]
   guides = [guide(pitch=hz, rate=rate) for hz, rate in ((200, 5), (200, 5), (400, 6), (100, 4), (90, 3))]
-  told = against_own([*guides[:3], None, guides[4]], lines)
+  told = relative_to_character([*guides[:3], None, guides[4]], lines)
   assert told[3] is None and told[4].pitch_shift is None and told[4].pace_ratio is None  # Ben has one line
   assert told[2].pitch_shift == pytest.approx(12) and told[2].pace_ratio == pytest.approx(1.2)
   assert told[0].pitch_shift == pytest.approx(0)
@@ -52,25 +52,25 @@ def test_character_is_compared_with_itself():
   ],
 )
 def test_original_draws_the_direction_its_way_and_nothing_else(values, axis, sign):
-  drawn = follow(guide(**values), Direction(), LINE)
+  drawn = follow_performance(guide(**values), Direction(), LINE)
   assert np.sign(getattr(drawn, axis) - getattr(Direction(), axis)) == sign
   assert drawn.replace(**{axis: getattr(Direction(), axis)}) == Direction()
 
 
 def test_wild_original_stays_within_limits():
   wild = guide(pace_ratio=9.0, pitch_shift=40.0, range=60.0, pauses=((0.5, 30.0),))
-  drawn = follow(wild, Direction(), LINE)
+  drawn = follow_performance(wild, Direction(), LINE)
   assert all(low <= getattr(drawn, axis) <= high for axis, (low, high) in LIMITS.items())
   assert all(seconds <= 1.2 for _, seconds in drawn.pauses)
 
 
 @pytest.mark.parametrize('share, word', [(0.3, 2), (0.02, 0), (0.97, 7), (0.62, 5)])
 def test_pause_falls_between_words_where_the_original_paused(share, word):
-  assert [w for w, _ in follow(guide(pauses=((share, 0.4),)), Direction(), LINE).pauses] == [word]
+  assert [w for w, _ in follow_performance(guide(pauses=((share, 0.4),)), Direction(), LINE).pauses] == [word]
 
 
 def test_single_word_takes_no_pause_from_the_original():
-  assert follow(guide(pauses=((0.5, 0.4),)), Direction(), phonemize('No')).pauses == ()
+  assert follow_performance(guide(pauses=((0.5, 0.4),)), Direction(), phonemize('No')).pauses == ()
 
 
 def test_emotion_of_the_original_is_planned_and_the_script_overrules_it():

@@ -205,8 +205,8 @@ class _Clause:
     for amount, place in self.amounts:
       self._measure(amount, place)
     self._finish()
-    told = {'normal', 'same', 'keep', 'reset'} | ({'degree', 'amount'} if self.last is not None else set())
-    return self.requests, bool(self.kinds & told)
+    meaningful = {'normal', 'same', 'keep', 'reset'} | ({'degree', 'amount'} if self.last is not None else set())
+    return self.requests, bool(self.kinds & meaningful)
 
   def _take(self, start, stop, kind, value):
     said = self.said[start:stop]
