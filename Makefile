@@ -1,4 +1,4 @@
-# `make dub` dubs a clip from nothing; `make test` runs the tests. Both make the virtual environment they need.
+# `make dub` dubs a clip from nothing; `make test` runs the tests. Every target makes the virtual environment it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 DATA_ONLY = $(BIN)/uv pip install -q --no-deps --python-version 3.12 \
 	--target $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
-.PHONY: dub test slow lint clean
+.PHONY: dub test slow dev check docs lock clean
 
 dub: $(VENV)/.features
 	$(BIN)/dubber demo -o demo --overwrite
@@ -18,8 +18,24 @@ test: $(VENV)/.dev
 slow: $(VENV)/.dev
 	$(BIN)/pytest -q -m slow
 
-lint: $(VENV)/.dev
+# What a contributor needs: packages at the locked versions, and the git hooks.
+dev: $(VENV)/.dev
+	$(BIN)/pre-commit install --hook-type pre-commit --hook-type pre-push
+
+# The type checker fails on what is not in .ci/type_errors.json, and takes mended errors out of it: it only shrinks.
+check: $(VENV)/.dev
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+
+docs: $(VENV)/.docs
+	$(BIN)/mkdocs build --strict
+
+# Versions for every supported Python and system, without index addresses: the file is the same wherever it is made.
+lock: $(BIN)/uv
+	$(BIN)/uv pip compile -q setup.cfg --extra features --extra mandarin --extra eval --extra beam --extra dev \
+		--universal --fork-strategy fewest --python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command 'make lock' -o requirements-dev.lock
 
 # uv installs in seconds what takes pip a minute.
 $(BIN)/uv:
@@ -32,10 +48,14 @@ $(VENV)/.features: $(BIN)/uv setup.cfg requirements-features.txt
 	$(DATA_ONLY) -r requirements-features.txt
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.features requirements-eval.txt
-	$(BIN)/uv pip install -q --python $(BIN)/python -e '.[features,mandarin,eval,beam,dev]'
+$(VENV)/.dev: $(VENV)/.features requirements-eval.txt requirements-dev.lock
+	$(BIN)/uv pip install -q --python $(BIN)/python -e '.[features,mandarin,eval,beam,dev]' -c requirements-dev.lock
 	$(DATA_ONLY) -r requirements-features.txt -r requirements-eval.txt
 	touch $@
 
+$(VENV)/.docs: $(BIN)/uv setup.cfg
+	$(BIN)/uv pip install -q --python $(BIN)/python -e '.[docs]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info demo
+	rm -rf $(VENV) build site *.egg-info demo

@@ -4,6 +4,7 @@ Run by the mkdocs plugin gen-files. Modules are read as text, not imported, but 
 """
 
 import argparse
+import html
 import sys
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def command_page():
     '',
   ]
   for name, command in commands.choices.items():
-    command.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=110)
+    command.formatter_class = lambda prog: argparse.HelpFormatter(prog, width=78)
     usage = command.format_usage().removeprefix('usage: ').rstrip()
     lines += [f'## dubber {name}', '', command.description, '', '```', usage, '```', '']
     rows = [a for a in command._actions if a.help != argparse.SUPPRESS and '--help' not in a.option_strings]
@@ -63,7 +64,7 @@ def shown(action: argparse.Action) -> str:
     value = ' ' + str(
       action.metavar or ('{' + ','.join(map(str, action.choices)) + '}' if action.choices else action.dest.upper())
     )
-  return '`' + (names + value).replace('|', '\\|') + '`'
+  return f'<code>{html.escape(names + value).replace("|", "&#124;")}</code>'
 
 
 def meaning(command: argparse.ArgumentParser, action: argparse.Action) -> str:
