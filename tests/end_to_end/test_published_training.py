@@ -72,7 +72,7 @@ def test_features_are_trained_on_resumed_and_dubbed(experiment, tree, tmp_path, 
   losses = [row for row in logged if 'total' in row]
   assert {'mel', 'finished', 'speaker', 'duration', 'diagonal', 'emotion'} <= losses[0].keys()
   assert 6.36 < losses[0]['emotion'] < 11.38
-  assert any(row.get('eval/clips') == 1 and row['eval/mcd_dtw_sl'] > 0 for row in logged)
+  assert any(row.get('eval/clips') == 1 and row['eval/mel_distance_dtw_sl'] > 0 for row in logged)
 
   capsys.readouterr()
   options = ['--workdir', str(tmp_path / 'run'), '--data', str(tree)]
