@@ -68,7 +68,7 @@ MOODS = {
 }  # fmt: skip
 
 # Skin and hair.
-LOOKS = (
+SKIN_AND_HAIR = (
   ((246, 208, 182), (196, 148, 84)),
   ((240, 196, 166), (120, 52, 30)),
   ((234, 186, 150), (58, 38, 28)),
@@ -104,7 +104,7 @@ def draw_cartoon(emotion: str, text: str, seconds: float = 3.0, size: int = 256,
   if not (0.2 <= seconds <= 60) or not (96 <= size <= 1024):
     raise BadInput(f'a cartoon of {seconds} s and {size} pixels: choose 0.2 to 60 s and 96 to 1024 pixels')
   rng = np.random.default_rng(seed)
-  mood, character = MOODS[emotion], _cast(rng)
+  mood, character = MOODS[emotion], _random_character(rng)
   count = max(1, round(seconds * LIP_RATE))
   opening, rounding = mouth_shapes(text, count)
   stage = _Stage(size, mood, character, rng)
@@ -166,9 +166,9 @@ def mouth_shapes(text: str, count: int) -> tuple[np.ndarray, np.ndarray]:
   return np.convolve(opening, kernel, 'same')[centers], np.convolve(rounding, kernel, 'same')[centers]
 
 
-def _cast(rng: np.random.Generator) -> Character:
+def _random_character(rng: np.random.Generator) -> Character:
   pick = lambda options: options[int(rng.integers(len(options)))]  # noqa: E731
-  skin, hair = pick(LOOKS)
+  skin, hair = pick(SKIN_AND_HAIR)
   return Character(
     skin=skin,
     hair=hair,

@@ -14,9 +14,9 @@ from dubber_jax.dubbing.project import Project, ProjectState, StoredTake, write_
 from dubber_jax.dubbing.report.page import LineAssets, ReportAssets, write_report
 from dubber_jax.dubbing.result import DubResult, LineResult
 from dubber_jax.dubbing.timeline import LONGEST_LINE
-from dubber_jax.media.background import mix, read_background
+from dubber_jax.media.background import mix_background, read_background
 from dubber_jax.media.film import SOUND_RATE, Film
-from dubber_jax.media.loudness import TARGET_LUFS, integrated, target_of
+from dubber_jax.media.loudness import TARGET_LUFS, integrated_loudness, target_loudness
 from dubber_jax.media.mux import write_dubbed, write_stem
 from dubber_jax.media.sound import resample
 from dubber_jax.profiling import Stopwatch
@@ -82,7 +82,7 @@ def _write_film(film: Film, state: ProjectState, audio, gains, watch: Stopwatch)
   with watch('encode'):
     sound, rate = dialogue, SAMPLE_RATE
     if background is not None:
-      sound, rate = mix(resample(dialogue, SAMPLE_RATE, SOUND_RATE), background), SOUND_RATE
+      sound, rate = mix_background(resample(dialogue, SAMPLE_RATE, SOUND_RATE), background), SOUND_RATE
     warnings += write_dubbed(film.path, sound, rate, Path(state.out), overwrite=True)
     write_stem(stem_of(state.out), dialogue, SAMPLE_RATE)
   return warnings
@@ -91,7 +91,7 @@ def _write_film(film: Film, state: ProjectState, audio, gains, watch: Stopwatch)
 def _measured(result: LineResult, audio: LineAudio, gain: float, stored: StoredTake) -> LineResult:
   """The result with its loudness in the film and its median F0."""
   voiced = stored.take.pitch[stored.take.pitch > 0]
-  level = integrated(audio.waveform * 10 ** (gain / 20), SAMPLE_RATE)
+  level = integrated_loudness(audio.waveform * 10 ** (gain / 20), SAMPLE_RATE)
   return dataclasses.replace(
     result,
     level_lufs=round(level, 2) if np.isfinite(level) else None,
@@ -126,7 +126,7 @@ def dialogue_target(film: Film, lines: Sequence[Line]) -> tuple[float, list[str]
     return TARGET_LUFS, []
   own = film.mono
   spoken = [own[round(a * SAMPLE_RATE) : round(b * SAMPLE_RATE)] for a, b in merged_spans(lines)]
-  target = target_of(np.concatenate(spoken), SAMPLE_RATE)
+  target = target_loudness(np.concatenate(spoken), SAMPLE_RATE)
   if target >= FAINT_FILM:
     return target, []
   return TARGET_LUFS, [

@@ -101,7 +101,7 @@ def dub_line(
 
 def _retrieve(model, library, reading: Reading, line: Line, clip: Clip, search: str) -> Exemplars:
   """The performances most like the reading, none of them from the clip itself."""
-  return library.recall(
+  return library.retrieve(
     reading,
     model.config.task.director.exemplars,
     exclude_key=clip.key,

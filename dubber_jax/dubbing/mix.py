@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dubber_jax.dubbing.cast import folded
-from dubber_jax.media.loudness import integrated, limit_peaks
+from dubber_jax.media.loudness import integrated_loudness, limit_peaks
 from dubber_jax.types import SAMPLE_RATE, Line
 
 EDGE = 0.005  # s over which a line's sound comes up and goes down, so that neither end clicks
@@ -40,15 +40,15 @@ def character_levels(heard: list[LineAudio]) -> dict[str, float]:
   plain = {}
   for h in heard:
     plain.setdefault(folded(h.line.character), []).append(h.plain)
-  return {character: integrated(np.concatenate(waves), SAMPLE_RATE) for character, waves in plain.items()}
+  return {character: integrated_loudness(np.concatenate(waves), SAMPLE_RATE) for character, waves in plain.items()}
 
 
 def gain_of(heard: LineAudio, anchor: float, target: float) -> float:
-  """dB by which a take is raised so that its character, at `anchor` LUFS, comes to `target`; one that lies further
+  """dB by which a take is raised so that its character, at `normalize_loudness` LUFS, comes to `target`; one that lies further
   than EVEN from its character's level is brought that near."""
   if not np.isfinite(anchor):
     return 0.0
-  level = integrated(heard.plain, SAMPLE_RATE)
+  level = integrated_loudness(heard.plain, SAMPLE_RATE)
   beside = level - anchor if np.isfinite(level) else 0.0
   return float(target - anchor - beside + np.clip(beside, -EVEN, EVEN))
 

@@ -23,7 +23,7 @@ from dubber_jax.dubbing.request import LineOptions
 from dubber_jax.dubbing.result import DubbedLine, LineResult
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.voice_files import read_voices, write_voices
-from dubber_jax.media.loudness import TARGET_LUFS, integrated, limit_peaks
+from dubber_jax.media.loudness import TARGET_LUFS, integrated_loudness, limit_peaks
 from dubber_jax.media.sound import write_wav
 from dubber_jax.storage.atomic import complete_file, complete_folder, remove_partials, write_json
 from dubber_jax.storage.hashing import sha256_bytes, sha256_file, sha256_text
@@ -208,7 +208,7 @@ class Project:
       arrays['track_face'] = np.array([dubbed.track.face, dubbed.track.faces])
     packed = io.BytesIO()
     np.savez(packed, **arrays)
-    level = integrated(dubbed.take.waveform, SAMPLE_RATE)
+    level = integrated_loudness(dubbed.take.waveform, SAMPLE_RATE)
     gain = 10 ** ((TARGET_LUFS + dubbed.direction.loudness - level) / 20) if np.isfinite(level) else 1.0
     with complete_folder(folder, overwrite=True) as partial:
       (partial / 'take.npz').write_bytes(packed.getvalue())

@@ -17,7 +17,7 @@ from dubber_jax.dubbing.result import LineResult
 from dubber_jax.dubbing.timeline import LONGEST_LINE
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.model import Model
-from dubber_jax.media.loudness import TARGET_LUFS, integrated, limit_peaks
+from dubber_jax.media.loudness import TARGET_LUFS, integrated_loudness, limit_peaks
 from dubber_jax.media.sound import write_wav
 from dubber_jax.retrieval.library import Library
 from dubber_jax.storage.atomic import check_output
@@ -80,7 +80,7 @@ def speak(
     done = dub_line(model, library, dataclasses.replace(task, line=line, before=tuple(before)), options, planner)
     before.append((line, done.direction))
     wave = fill(done.take.waveform, len(done.take.waveform))
-    level = integrated(wave, SAMPLE_RATE) - done.direction.loudness
+    level = integrated_loudness(wave, SAMPLE_RATE) - done.direction.loudness
     if np.isfinite(level):
       wave = limit_peaks(wave * 10 ** ((TARGET_LUFS - level) / 20), SAMPLE_RATE)
     write_wav(out, wave, SAMPLE_RATE, request.overwrite)

@@ -107,15 +107,15 @@ def cut_pieces(wave: np.ndarray) -> list[Piece]:
   from dubber_jax.perception.prosody import track_pitch
   from dubber_jax.script.alignment import RATE as ALIGNMENT_RATE
   from dubber_jax.script.alignment import align, durations_in_frames
-  from dubber_jax.script.asr import cut, recognize, written
+  from dubber_jax.script.asr import recognize, split_at_pauses, transcript
 
   pieces = []
-  for words in cut(recognize(resample(wave, SAMPLE_RATE, ALIGNMENT_RATE)), LONGEST):
+  for words in split_at_pauses(recognize(resample(wave, SAMPLE_RATE, ALIGNMENT_RATE)), LONGEST):
     start, end = max(words[0][0] - MARGIN, 0.0), words[-1][1] + MARGIN
     part = wave[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)]
     mel = mel_numpy(part)[:FRAMES]
     try:
-      alignment = align(resample(part, SAMPLE_RATE, ALIGNMENT_RATE), written(words))
+      alignment = align(resample(part, SAMPLE_RATE, ALIGNMENT_RATE), transcript(words))
       durations = durations_in_frames(alignment, len(mel))
     except BadInput:
       continue  # recognized, but not aligned

@@ -7,13 +7,13 @@ import numpy as np
 
 from dubber_jax.errors import BadInput
 from dubber_jax.media.film import SOUND_RATE, Film
-from dubber_jax.media.loudness import integrated, limit_peaks
-from dubber_jax.media.sound import lasting, read_sound
+from dubber_jax.media.loudness import integrated_loudness, limit_peaks
+from dubber_jax.media.sound import pad_or_trim, read_sound
 
 KEEP, DUCK, NONE = 'keep', 'duck', 'none'
-LOWERED = {KEEP: 0.0, DUCK: 10 ** (-18 / 20)}  # gain of the film's own sound while a line is spoken
-FADES = {KEEP: 0.03, DUCK: 0.15}  # s, before and after a line
-UNEQUAL = 1.0  # s that a track may be shorter than its film
+LINE_GAINS = {KEEP: 0.0, DUCK: 10 ** (-18 / 20)}  # gain of the film's own sound while a line is spoken
+FADE_SECONDS = {KEEP: 0.03, DUCK: 0.15}  # s, before and after a line
+MAX_SHORTFALL = 1.0  # s that a track may be shorter than its film
 
 
 def read_background(what: str, film: Film, slots: Sequence[tuple[float, float]]) -> tuple[np.ndarray | None, list[str]]:
@@ -25,29 +25,29 @@ def read_background(what: str, film: Film, slots: Sequence[tuple[float, float]])
   """
   if what == NONE:
     return None, []
-  if what in LOWERED:
+  if what in LINE_GAINS:
     if not film.info.has_sound:
       return None, [f'{film.path.name} has no sound of its own: there is no background to {what}']
-    wave = lasting(film.sound, round(film.seconds * SOUND_RATE))
-    return (wave.T * gain_around(slots, len(wave), SOUND_RATE, LOWERED[what], FADES[what])).T, []
+    wave = pad_or_trim(film.sound, round(film.seconds * SOUND_RATE))
+    return (wave.T * ducking_gain(slots, len(wave), SOUND_RATE, LINE_GAINS[what], FADE_SECONDS[what])).T, []
   wave = read_sound(what, SOUND_RATE, stereo=True)
   lasts, seconds = len(wave) / SOUND_RATE, film.seconds
-  if not np.isfinite(integrated(wave, SOUND_RATE)):
+  if not np.isfinite(integrated_loudness(wave, SOUND_RATE)):
     raise BadInput(f'{what}: is silent; give a track of music and effects, or --background none')
-  if lasts < seconds - UNEQUAL:
+  if lasts < seconds - MAX_SHORTFALL:
     raise BadInput(f'{what}: lasts {lasts:.2f} s, the film {seconds:.2f} s; give a track as long as the film')
   told = f'{Path(what).name} lasts {lasts:.2f} s, the film {seconds:.2f} s: it is cut there'
-  return lasting(wave, round(seconds * SOUND_RATE)), [told] if lasts > seconds + UNEQUAL else []
+  return pad_or_trim(wave, round(seconds * SOUND_RATE)), [told] if lasts > seconds + MAX_SHORTFALL else []
 
 
-def mix(dialogue: np.ndarray, background: np.ndarray) -> np.ndarray:
+def mix_background(dialogue: np.ndarray, background: np.ndarray) -> np.ndarray:
   """Dialogue (S,) at SOUND_RATE over a background, mono or stereo as that is, as loud in either, below the ceiling."""
   if background.ndim > 1:
     dialogue = np.repeat(dialogue[:, None] * np.float32(0.5**0.5), 2, axis=1)
-  return limit_peaks(dialogue + lasting(background, len(dialogue)), SOUND_RATE)
+  return limit_peaks(dialogue + pad_or_trim(background, len(dialogue)), SOUND_RATE)
 
 
-def gain_around(slots, samples: int, rate: int, lowered: float, fade: float) -> np.ndarray:
+def ducking_gain(slots, samples: int, rate: int, lowered: float, fade: float) -> np.ndarray:
   """(S,) float32: 1 outside of the `slots` (start s, end s), `lowered` in them, over `fade` s from one to the other."""
   gain = np.ones(samples, np.float32)
   for start, end in slots:

@@ -12,7 +12,7 @@ from dubber_jax.errors import BadInput
 # Demuxers that may open what the user gives. Text, pictures and playlists (which could name other files) may not.
 FORMATS = 'mov,matroska,webm,flv,mpeg,mpegts,mpegvideo,avi,asf,ogg,wav,w64,aiff,flac,mp3,aac,caf,au'
 # Demuxers whose header states the length, so that a file that ends earlier must have been cut off.
-STATES_LENGTH = {'mov', 'matroska', 'flv', 'avi', 'wav', 'w64', 'aiff', 'flac', 'caf', 'au'}
+FORMATS_WITH_LENGTH = {'mov', 'matroska', 'flv', 'avi', 'wav', 'w64', 'aiff', 'flac', 'caf', 'au'}
 ATTACHED_PICTURE = av.stream.Disposition.attached_pic
 # What a damaged file can make PyAV raise while it is read.
 MEDIA_ERRORS = (av.FFmpegError, ValueError, OverflowError, MemoryError, UnicodeError, OSError, LookupError)
@@ -73,24 +73,28 @@ def time_zero(container) -> float:
   return (container.start_time or 0) / av.time_base
 
 
-def stated_seconds(container, stream=None) -> float | None:
+def header_seconds(container, stream=None) -> float | None:
   """The length that the header states, of one track where it is known, else of the file; None: unknown."""
   if stream is not None and stream.duration and stream.time_base:
     return float(stream.duration * stream.time_base)
   return container.duration / av.time_base if container.duration and container.duration > 0 else None
 
 
-def states_length(container) -> bool:
-  return bool(STATES_LENGTH & set(container.format.name.split(',')))
+def header_states_length(container) -> bool:
+  return bool(FORMATS_WITH_LENGTH & set(container.format.name.split(',')))
 
 
-def latest_time(container, stream) -> float:
+def latest_valid_time(container, stream) -> float:
   """Seconds past which a time stamp is damage, not a pause; infinite where the header does not state the length."""
-  stated = stated_seconds(container, stream)
-  return 1.05 * max(stated, stated_seconds(container) or 0) + 1 if stated and states_length(container) else float('inf')
+  stated = header_seconds(container, stream)
+  return (
+    1.05 * max(stated, header_seconds(container) or 0) + 1
+    if stated and header_states_length(container)
+    else float('inf')
+  )
 
 
-def reached_seconds(path) -> float:
+def last_packet_end(path) -> float:
   """When the last packet of any track ends, in seconds from time_zero: reads the file through, decoding nothing."""
   last = 0.0
   with open_media(path) as container:
@@ -103,11 +107,11 @@ def reached_seconds(path) -> float:
 
 def check_complete(container, stream, seconds: float, path):
   """Raises BadInput where the file ends long before the length that its own header states."""
-  stated = stated_seconds(container, stream)
-  if stated is None or not states_length(container) or seconds >= (least := stated - max(0.5, 0.05 * stated)):
+  stated = header_seconds(container, stream)
+  if stated is None or not header_states_length(container) or seconds >= (least := stated - max(0.5, 0.05 * stated)):
     return
   if 'mov' not in container.format.name:  # the length stated is the file's, and another track may outlast this one
-    seconds = reached_seconds(path)
+    seconds = last_packet_end(path)
   if seconds < least:
     raise BadInput(f'{path}: cut off after {seconds:.2f} s of {stated:.2f} s; copy or export it again')
 

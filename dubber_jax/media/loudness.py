@@ -7,10 +7,10 @@ import numpy as np
 TARGET_LUFS = -23.0  # EBU R128, section "Program Loudness"
 CEILING_DB = -1.0  # dB true peak: EBU R128's highest permitted
 BLOCK = 0.4  # s: BS.1770 gating block
-PART = 60  # s of a long wave that are limited at a time
+CHUNK_SECONDS = 60  # s of a long wave that are limited at a time
 
 
-def integrated(wave: np.ndarray, rate: int) -> float:
+def integrated_loudness(wave: np.ndarray, rate: int) -> float:
   """Gated loudness of (S,) in LUFS; -inf where it is silent (below the gate of -70 LUFS throughout).
 
   A wave shorter than the 0.4 s gating block is measured as one block of its own length.
@@ -27,18 +27,18 @@ def integrated(wave: np.ndarray, rate: int) -> float:
   return loudness if np.isfinite(loudness) else -np.inf
 
 
-def target_of(old: np.ndarray | None, rate: int) -> float:
+def target_loudness(old: np.ndarray | None, rate: int) -> float:
   """The loudness in LUFS that the new sound is to have: that of the old, TARGET_LUFS where there was none."""
-  loudness = integrated(old, rate) if old is not None else -np.inf
+  loudness = integrated_loudness(old, rate) if old is not None else -np.inf
   return loudness if np.isfinite(loudness) else TARGET_LUFS
 
 
-def anchor(wave: np.ndarray, rate: int, target_lufs: float = TARGET_LUFS) -> np.ndarray:
+def normalize_loudness(wave: np.ndarray, rate: int, target_lufs: float = TARGET_LUFS) -> np.ndarray:
   """(S,) brought to `target_lufs` by one gain, float32. Peaks above -1 dB true peak are limited, not clipped.
 
   A silent wave, for which no gain is right, comes back as it is.
   """
-  loudness = integrated(wave, rate)
+  loudness = integrated_loudness(wave, rate)
   if not np.isfinite(loudness):
     return np.asarray(wave, np.float32)
   return limit_peaks(np.asarray(wave, np.float64) * 10 ** ((target_lufs - loudness) / 20), rate)
@@ -50,16 +50,16 @@ def limit_peaks(wave: np.ndarray, rate: int, ceiling_db: float = CEILING_DB) -> 
   The gain, one for all channels, falls ahead of a peak and recovers after it, over 5 ms each way, so that nothing is
   heard to switch. A long wave is gone through in parts, so that memory does not grow with it.
   """
-  part, margin = PART * rate, rate // 10  # what a sample becomes depends on some 15 ms around it
+  part, margin = CHUNK_SECONDS * rate, rate // 10  # what a sample becomes depends on some 15 ms around it
   limited = np.empty(wave.shape, np.float32)
   for first in range(0, len(wave), part):
     begin = max(0, first - margin)
-    done = _limit_part(wave[begin : first + part + margin], rate, 10 ** (ceiling_db / 20))
+    done = _limit_chunk(wave[begin : first + part + margin], rate, 10 ** (ceiling_db / 20))
     limited[first : first + part] = done[first - begin :][:part]
   return limited
 
 
-def _limit_part(wave: np.ndarray, rate: int, ceiling: float) -> np.ndarray:
+def _limit_chunk(wave: np.ndarray, rate: int, ceiling: float) -> np.ndarray:
   from scipy.ndimage import minimum_filter1d, uniform_filter1d
   from scipy.signal import resample_poly
 

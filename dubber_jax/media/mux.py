@@ -15,19 +15,19 @@ from dubber_jax.media.container import (
   check_complete,
   check_span,
   choose_track,
-  latest_time,
+  latest_valid_time,
   open_media,
   time_zero,
 )
 from dubber_jax.media.film import SOUND_RATE
-from dubber_jax.media.sound import MAX_SECONDS, lasting, resample, write_wav
-from dubber_jax.media.video import decode_pictures, rotation_of, upright_rgb, usual_duration
+from dubber_jax.media.sound import MAX_SECONDS, pad_or_trim, resample, write_wav
+from dubber_jax.media.video import decode_pictures, nominal_duration, rotation_of, upright_rgb
 from dubber_jax.storage.atomic import check_output, complete_file
 
 BIT_RATE = {'mono': 128_000, 'stereo': 192_000}  # bits a second of the sound
 CHUNK = 1 << 14  # samples handed to the encoder at a time
 PICTURE_CLOCK = Fraction(1, 90_000)  # s, of encoded pictures: MPEG's own, which any rate fits
-NEAR = 0.002  # s: containers that count in milliseconds round
+TIME_TOLERANCE = 0.002  # s: containers that count in milliseconds round
 
 
 @dataclass(frozen=True)
@@ -91,16 +91,16 @@ def write_dubbed(
   warnings = []
   with open_media(source) as film:
     pictures = choose_track(film, 'video', source, track)
-    warnings += left_out(film, out)
+    warnings += dropped_track_warnings(film, out)
     part_of = find_range(film, pictures, source, start, end)
-  reason = why_encode(source, track, kind, part_of)
+  reason = reencoding_reason(source, track, kind, part_of)
   seconds = part_of.finish - part_of.start
   given = len(sound) / sample_rate
   if abs(given - seconds) > 0.04:  # one picture
     done = 'cut' if given > seconds else 'filled up with silence'
     warnings.append(f'the sound lasts {given:.2f} s, the pictures {seconds:.2f} s: the sound was {done}')
   samples = round(seconds * SOUND_RATE)
-  voice = lasting(resample(sound, sample_rate, SOUND_RATE), samples)
+  voice = pad_or_trim(resample(sound, sample_rate, SOUND_RATE), samples)
   with complete_file(out, overwrite) as beside:
     if not reason:
       try:
@@ -132,7 +132,7 @@ def check_sound(sound: np.ndarray):
     raise ValueError(f'the sound has to be (S,) or (S, 2) of finite numbers, not {np.shape(sound)}')
 
 
-def left_out(film, out: Path) -> list[str]:
+def dropped_track_warnings(film, out: Path) -> list[str]:
   """A warning that names the tracks which the dubbed film will not have."""
   counts = {'subtitle': len(film.streams.subtitles), 'further sound': max(0, len(film.streams.audio) - 1)}
   return [
@@ -155,7 +155,7 @@ class ClipRange:
 
 def find_range(film, pictures, source, start: float | None, end: float | None) -> ClipRange:
   """Where the part lies among the packets, all of which are looked through; decoded only where they lack times."""
-  zero, usual = time_zero(film), usual_duration(pictures)
+  zero, usual = time_zero(film), nominal_duration(pictures)
   times, keys, finish, untimed = [], [], 0.0, False
   for packet in film.demux(pictures):
     if not packet.size:
@@ -175,7 +175,7 @@ def find_range(film, pictures, source, start: float | None, end: float | None) -
   if not times:
     raise BadInput(f'{source}: holds no pictures; export it again')
   check_complete(film, pictures, finish, source)
-  if finish > latest_time(film, pictures) + usual:
+  if finish > latest_valid_time(film, pictures) + usual:
     raise BadInput(f'{source}: its pictures have damaged time stamps, up to {finish:.0f} s; export it again')
   start = start or 0.0
   if start >= finish or (end is not None and end > finish + 0.5):
@@ -189,17 +189,21 @@ def find_range(film, pictures, source, start: float | None, end: float | None) -
   times = np.array(times)
   first, last, why = 0, len(times), 'some of them have no time stamp' if untimed else ''
   if start > 0:
-    found = [i for i in np.flatnonzero(np.abs(times - start) < NEAR) if keys[i] and (times[i:] > start - NEAR).all()]
+    found = [
+      i
+      for i in np.flatnonzero(np.abs(times - start) < TIME_TOLERANCE)
+      if keys[i] and (times[i:] > start - TIME_TOLERANCE).all()
+    ]
     first, why = (int(found[0]), why) if found else (0, f'no key frame stands at {start:.3f} s')
-  late = np.flatnonzero(times[first:] >= finish - NEAR)
+  late = np.flatnonzero(times[first:] >= finish - TIME_TOLERANCE)
   if len(late):
     last = first + int(late[0])
-    if (times[last:] < finish - NEAR).any():
+    if (times[last:] < finish - TIME_TOLERANCE).any():
       why = why or f'the pictures around {finish:.3f} s depend on each other'
   return ClipRange(start, finish, first, last, why)
 
 
-def why_encode(source, track: int | None, kind: ContainerKind, part_of: ClipRange) -> str:
+def reencoding_reason(source, track: int | None, kind: ContainerKind, part_of: ClipRange) -> str:
   """Why the pictures cannot be copied as they are; '' where they can."""
   with open_media(source) as film:
     pictures = choose_track(film, 'video', source, track)
@@ -250,12 +254,12 @@ def write_film(source, track, part_of: ClipRange, voice: np.ndarray, beside: Pat
       with av.open(output, 'w', format=kind.muxer) as dubbed:
         dubbed.metadata.update({k: v for k, v in film.metadata.items() if k in ('title', 'artist', 'date', 'comment')})
         if copy:
-          packets = copied_pictures(film, pictures, dubbed.add_stream_from_template(pictures, opaque=True), part_of)
+          packets = copied_packets(film, pictures, dubbed.add_stream_from_template(pictures, opaque=True), part_of)
         else:
-          packets = encoded_pictures(film, pictures, dubbed, kind, source, part_of)
-        layout = layout_of(voice)
+          packets = encoded_packets(film, pictures, dubbed, kind, source, part_of)
+        layout = channel_layout(voice)
         sound = dubbed.add_stream(kind.sound, rate=SOUND_RATE, layout=layout, bit_rate=BIT_RATE[layout])
-        for packet in in_time(packets, encoded_sound(voice, sound)):
+        for packet in interleave(packets, sound_packets(voice, sound)):
           dubbed.mux(packet)
     except BadInput:
       raise
@@ -269,7 +273,7 @@ def write_film(source, track, part_of: ClipRange, voice: np.ndarray, beside: Pat
       raise
 
 
-def copied_pictures(film, pictures, stream, part_of: ClipRange) -> Iterator:
+def copied_packets(film, pictures, stream, part_of: ClipRange) -> Iterator:
   """The packets of the part as they are, timed from its start."""
   packets = (p for p in film.demux(pictures) if p.size)
   before = None
@@ -287,7 +291,7 @@ def copied_pictures(film, pictures, stream, part_of: ClipRange) -> Iterator:
       yield packet
 
 
-def encoded_pictures(film, pictures, dubbed, kind: ContainerKind, source, part_of: ClipRange) -> Iterator:
+def encoded_packets(film, pictures, dubbed, kind: ContainerKind, source, part_of: ClipRange) -> Iterator:
   """The pictures of the part, upright, encoded at the times they had; the encoder's stream is added at once."""
   shown = decode_pictures(film, pictures, source, part_of.start)
   first = next(shown)
@@ -296,7 +300,7 @@ def encoded_pictures(film, pictures, dubbed, kind: ContainerKind, source, part_o
   width, height = max(2, width // 2 * 2), max(2, height // 2 * 2)  # 4:2:0 wants even sides
   stream = dubbed.add_stream(
     kind.pictures,
-    rate=rate_of(pictures),
+    rate=frame_rate(pictures),
     width=width,
     height=height,
     pix_fmt='yuv420p',
@@ -320,9 +324,9 @@ def encoded_pictures(film, pictures, dubbed, kind: ContainerKind, source, part_o
   def packets() -> Iterator:
     held = first  # the last picture before the part is what its first moment shows
     for following in shown:
-      if following[0] >= part_of.finish - NEAR:
+      if following[0] >= part_of.finish - TIME_TOLERANCE:
         break
-      if following[0] > part_of.start + NEAR:
+      if following[0] > part_of.start + TIME_TOLERANCE:
         yield from encode(max(0.0, held[0] - part_of.start), following[0] - part_of.start, held[2])
       held = following
     yield from encode(max(0.0, held[0] - part_of.start), part_of.finish - part_of.start, held[2])
@@ -331,25 +335,25 @@ def encoded_pictures(film, pictures, dubbed, kind: ContainerKind, source, part_o
   return packets()
 
 
-def encoded_sound(voice: np.ndarray, stream) -> Iterator:
+def sound_packets(voice: np.ndarray, stream) -> Iterator:
   samples = np.round(np.clip(voice, -1, 1) * 32767).astype(np.int16)
   for begin in range(0, len(samples), CHUNK):
     packed = samples[begin : begin + CHUNK].reshape(1, -1)
-    frame = av.AudioFrame.from_ndarray(packed, format='s16', layout=layout_of(voice))
+    frame = av.AudioFrame.from_ndarray(packed, format='s16', layout=channel_layout(voice))
     frame.sample_rate, frame.pts, frame.time_base = SOUND_RATE, begin, Fraction(1, SOUND_RATE)
     yield from stream.encode(frame)
   yield from stream.encode(None)
 
 
-def layout_of(wave: np.ndarray) -> str:
+def channel_layout(wave: np.ndarray) -> str:
   return 'mono' if wave.ndim == 1 else 'stereo'
 
 
-def in_time(*packets: Iterable) -> Iterator:
+def interleave(*packets: Iterable) -> Iterator:
   """Packets of several streams in the order of their decoding times, so that no long stretch is held in memory."""
   return heapq.merge(*packets, key=lambda p: float(p.dts * p.time_base) if p.dts is not None else -1e9)
 
 
-def rate_of(pictures) -> Fraction:
+def frame_rate(pictures) -> Fraction:
   rate = Fraction(pictures.average_rate or 25)
   return rate if 1 <= rate <= 240 else Fraction(25)

@@ -11,16 +11,16 @@ RATE = 24_000  # Hz
 BIT_RATE = 48_000  # bits a second
 
 
-def through_opus(wave: np.ndarray, sample_rate: int, bit_rate: int = BIT_RATE) -> np.ndarray:
+def opus_round_trip(wave: np.ndarray, sample_rate: int, bit_rate: int = BIT_RATE) -> np.ndarray:
   """(S,) float32 in -1..1 -> the same length at the same rate, encoded at 24 kHz and decoded again."""
-  with av.open(io.BytesIO(to_opus(wave, sample_rate, bit_rate))) as container:
+  with av.open(io.BytesIO(encode_opus(wave, sample_rate, bit_rate))) as container:
     to_mono = av.AudioResampler(format='flt', layout='mono', rate=RATE)
     decoded = [m.to_ndarray()[0] for f in (*container.decode(audio=0), None) for m in to_mono.resample(f)]
   back = resample(np.concatenate(decoded), RATE, sample_rate)[: len(wave)]
   return np.pad(back, (0, len(wave) - len(back)))
 
 
-def to_opus(wave: np.ndarray, sample_rate: int, bit_rate: int = BIT_RATE) -> bytes:
+def encode_opus(wave: np.ndarray, sample_rate: int, bit_rate: int = BIT_RATE) -> bytes:
   """(S,) float32 in -1..1 -> an Ogg file of it at 24 kHz."""
   sound = resample(np.clip(wave, -1, 1), sample_rate, RATE)
   file = io.BytesIO()

@@ -13,8 +13,8 @@ from dubber_jax.media.container import (
   check_complete,
   check_span,
   choose_track,
+  header_seconds,
   open_media,
-  stated_seconds,
   time_zero,
 )
 from dubber_jax.storage.atomic import complete_file
@@ -22,9 +22,9 @@ from dubber_jax.types import SAMPLE_RATE
 
 MAX_SECONDS = 4 * 3600  # of sound held at once
 MAX_DAMAGED = 0.05  # share of packets that may fail to decode
-SHORTEST_VOICE = 1.0  # s
+MIN_VOICE_SECONDS = 1.0  # s
 SILENT_DB = -60.0  # dB of full scale: RMS of the loudest 50 ms
-CLIPPED = 0.01  # share of flattened samples that makes a voice useless
+MAX_CLIPPED_SHARE = 0.01  # share of flattened samples that makes a voice useless
 
 
 def read_sound(
@@ -69,11 +69,11 @@ def decode_sound(container, stream, rate: int, path, start: float, end: float | 
   """(S,), of the layout stereo (S, 2), at the track's own `rate`, from `start` to at least `end` where the sound lasts
   so long."""
   zero = time_zero(container)
-  latest = (stated_seconds(container) or 0.0) + 1.0  # s: a time stamp past this is damage, not a gap
+  latest = (header_seconds(container) or 0.0) + 1.0  # s: a time stamp past this is damage, not a gap
   if start > 2 and container.format.name not in ('mp3', 'aac'):  # which have no index to seek by
     container.seek(int((start - 1 + zero) / stream.time_base), stream=stream, backward=True)
   mix = av.AudioResampler(format='flt', layout=layout, rate=rate)
-  placed = PlacedSound(rate, round(start * rate))
+  placed = TimestampedSound(rate, round(start * rate))
   packets = damaged = 0
   for packet in container.demux(stream):
     packets += bool(packet.size)
@@ -106,7 +106,7 @@ def decode_sound(container, stream, rate: int, path, start: float, end: float | 
   return wave
 
 
-class PlacedSound:
+class TimestampedSound:
   """Pieces of sound put where their time stamps say, from sample `begin` on, with silence before and between them."""
 
   def __init__(self, rate: int, begin: int):
@@ -141,10 +141,10 @@ def resample(wave: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
   import soxr
 
   length = max(1, round(len(wave) * new_rate / rate))
-  return lasting(soxr.resample(wave, rate, new_rate), length).astype(np.float32, copy=False)
+  return pad_or_trim(soxr.resample(wave, rate, new_rate), length).astype(np.float32, copy=False)
 
 
-def lasting(wave: np.ndarray, samples: int) -> np.ndarray:
+def pad_or_trim(wave: np.ndarray, samples: int) -> np.ndarray:
   """(S,) or (S, 2) cut, or filled up with silence, to so many samples."""
   wave = wave[:samples]
   return np.pad(wave, [(0, samples - len(wave))] + [(0, 0)] * (wave.ndim - 1))
@@ -176,9 +176,9 @@ def check_voice(wave: np.ndarray, sample_rate: int, path='') -> tuple[str, ...]:
   """Warnings about a reference recording (S,); raises BadInput if it is under 1 s, silent, or clipped."""
   name = Path(path).name or 'the voice recording'
   seconds = len(wave) / sample_rate
-  if seconds < SHORTEST_VOICE:
+  if seconds < MIN_VOICE_SECONDS:
     raise BadInput(
-      f'{path or name}: the voice recording lasts {seconds:.2f} s; give at least {SHORTEST_VOICE:g} s, better 5 s'
+      f'{path or name}: the voice recording lasts {seconds:.2f} s; give at least {MIN_VOICE_SECONDS:g} s, better 5 s'
     )
   block = int(0.05 * sample_rate)
   blocks = wave[: len(wave) // block * block].reshape(-1, block)
@@ -188,7 +188,7 @@ def check_voice(wave: np.ndarray, sample_rate: int, path='') -> tuple[str, ...]:
       f'{path or name}: the voice recording is silent (loudest {loudest:.0f} dB of full scale); record it again, louder'
     )
   clipped = clipped_share(wave)
-  if clipped > CLIPPED:
+  if clipped > MAX_CLIPPED_SHARE:
     raise BadInput(
       f'{path or name}: the voice recording is clipped ({100 * clipped:.1f} % of it flattened); '
       'record it again at a lower level'
@@ -198,7 +198,7 @@ def check_voice(wave: np.ndarray, sample_rate: int, path='') -> tuple[str, ...]:
     warnings.append(f'{name}: only {seconds:.1f} s of voice; 5 s or more sound more like the speaker')
   if loudest < -40:
     warnings.append(f'{name}: the voice is quiet (loudest {loudest:.0f} dB of full scale)')
-  if clipped > CLIPPED / 10:
+  if clipped > MAX_CLIPPED_SHARE / 10:
     warnings.append(f'{name}: {100 * clipped:.2f} % of the voice is clipped')
   return tuple(warnings)
 

@@ -12,11 +12,11 @@ from dubber_jax.media.container import (
   check_complete,
   check_span,
   choose_track,
-  latest_time,
+  header_seconds,
+  header_states_length,
+  last_packet_end,
+  latest_valid_time,
   open_media,
-  reached_seconds,
-  stated_seconds,
-  states_length,
   time_zero,
   tracks,
 )
@@ -48,7 +48,7 @@ def probe(path) -> MediaInfo:
     if not videos and not sounds:
       raise BadInput(f'{path}: holds neither pictures nor sound; give a film or sound file')
     stream = choose_track(container, 'video' if videos else 'audio', path)
-    seconds = stated_seconds(container, stream) if states_length(container) else reached_seconds(path)
+    seconds = header_seconds(container, stream) if header_states_length(container) else last_packet_end(path)
     if not videos:
       return MediaInfo(seconds or 0.0, has_video=False, has_sound=True)
     _, _, first = next(decode_pictures(container, stream, path))
@@ -89,7 +89,7 @@ def read_frames(
   start = start or 0.0
   with open_media(path) as container:
     stream = choose_track(container, 'video', path, track)
-    stated = stated_seconds(container, stream)
+    stated = header_seconds(container, stream)
     if end is None and stated is not None and stated - start > max_seconds:
       raise too_long(path, stated - start, max_seconds)
     if end is not None and end - start > max_seconds:
@@ -99,11 +99,11 @@ def read_frames(
       if time - start > max_seconds:
         raise too_long(path, time - start, max_seconds)
       if shown is not None:
-        hold(shown, taken, until=time - start, fps=fps, path=path)
+        sample_picture(shown, taken, until=time - start, fps=fps, path=path)
       if end is not None and time >= end:
         finish = end
         break
-      shown, finish = Shown(frame, max_side), time + duration
+      shown, finish = DecodedPicture(frame, max_side), time + duration
     else:
       if end is None:
         check_complete(container, stream, finish, path)
@@ -115,11 +115,11 @@ def read_frames(
   if seconds > max_seconds:
     raise too_long(path, seconds, max_seconds)
   count = max(1, round(seconds * fps))
-  hold(shown, taken, until=(count + 1) / fps, fps=fps, path=path)
+  sample_picture(shown, taken, until=(count + 1) / fps, fps=fps, path=path)
   return np.stack(taken[:count]), seconds
 
 
-class Shown:
+class DecodedPicture:
   """A decoded picture, turned into RGB at most once, and only if a frame falls on it."""
 
   def __init__(self, frame, max_side: int | None):
@@ -131,7 +131,7 @@ class Shown:
     return self.pixels
 
 
-def hold(shown: Shown, taken: list, until: float, fps: float, path):
+def sample_picture(shown: DecodedPicture, taken: list, until: float, fps: float, path):
   """Takes `shown` for every frame whose middle lies before `until` seconds."""
   while (len(taken) + 0.5) / fps < until:
     pixels = shown.rgb()
@@ -155,11 +155,11 @@ def decode_pictures(container, stream, path, start: float = 0.0) -> Iterator[tup
   stream.thread_type = 'AUTO'
   if start > 2:  # a margin: the key frame that the index names may lie a little late
     container.seek(int((start - 1 + zero) / stream.time_base), stream=stream, backward=True)
-  pictures = timed_pictures(container, stream, zero, path)
+  pictures = pictures_with_times(container, stream, zero, path)
   first = next(pictures, None)
   if start > 2 and (first is None or first[0] > start):  # an index that misleads: from the beginning then
     container.seek(int(zero / stream.time_base), stream=stream, backward=True)
-    pictures = timed_pictures(container, stream, zero, path)
+    pictures = pictures_with_times(container, stream, zero, path)
     first = next(pictures, None)
   if first is None:
     raise BadInput(f'{path}: no picture in it can be decoded; export it again')
@@ -167,9 +167,9 @@ def decode_pictures(container, stream, path, start: float = 0.0) -> Iterator[tup
   yield from pictures
 
 
-def timed_pictures(container, stream, zero: float, path) -> Iterator[tuple[float, float, object]]:
-  usual = usual_duration(stream)
-  latest = latest_time(container, stream)
+def pictures_with_times(container, stream, zero: float, path) -> Iterator[tuple[float, float, object]]:
+  usual = nominal_duration(stream)
+  latest = latest_valid_time(container, stream)
   packets = damaged = 0
   before = None
   for packet in container.demux(stream):
@@ -193,7 +193,7 @@ def timed_pictures(container, stream, zero: float, path) -> Iterator[tuple[float
     raise BadInput(f'{path}: {damaged} of {packets} pictures are damaged; export it again')
 
 
-def usual_duration(stream) -> float:
+def nominal_duration(stream) -> float:
   """Seconds that a picture of this track lasts where nothing else says so."""
   rate = float(stream.average_rate or 0)
   return 1 / rate if 1 <= rate <= 1000 else 1 / LIP_RATE

@@ -16,7 +16,7 @@ from dubber_jax.perception.face import MiniXception
 from dubber_jax.perception.lips import LandmarkTracker
 from dubber_jax.perception.scene import ColorAndMotion
 from dubber_jax.perception.speaker import SpeakerEncoder
-from dubber_jax.perception.speech_emotion import SoundReader
+from dubber_jax.perception.speech_emotion import SpeechEmotionExtractor
 from dubber_jax.perception.text import MiniLM
 from dubber_jax.storage.cache import cached
 from dubber_jax.storage.hashing import content_key
@@ -31,7 +31,7 @@ class Extractors:
   scene: CaptionExtractor = field(default_factory=ColorAndMotion)
   face: CaptionExtractor = field(default_factory=MiniXception)
   text: TextExtractor = field(default_factory=MiniLM)
-  sound: SoundExtractor = field(default_factory=SoundReader)
+  sound: SoundExtractor = field(default_factory=SpeechEmotionExtractor)
   speaker: SpeakerExtractor = field(default_factory=SpeakerEncoder)
 
   def manifest(self) -> dict[str, dict]:
@@ -76,11 +76,15 @@ def read_clip(clip: Clip, line: Line, track: MouthTrack | None = None, extractor
   if track is None and seen:
     track = follow_mouth(clip.frames, extractors=extractors)
   look = content_key(clip.frames)
-  found = {'text': _read(extractors.text, (line.text, line.stage_direction), (line.text, line.stage_direction))}
+  found = {
+    'text': _cached_reading(extractors.text, (line.text, line.stage_direction), (line.text, line.stage_direction))
+  }
   if seen:
-    found['scene'] = _read(extractors.scene, (clip.frames, track), (look,))
+    found['scene'] = _cached_reading(extractors.scene, (clip.frames, track), (look,))
   if track is not None and track.present.any():
-    found['face'] = _read(extractors.face, (clip.frames, track), (look, track.boxes, track.lips, track.present))
+    found['face'] = _cached_reading(
+      extractors.face, (clip.frames, track), (look, track.boxes, track.lips, track.present)
+    )
   embeddings = {m: np.zeros(getattr(extractors, m).width, np.float32) for m in MODALITIES}
   embeddings |= {m: values['embedding'] for m, values in found.items()}
   return Reading(
@@ -92,7 +96,7 @@ def read_clip(clip: Clip, line: Line, track: MouthTrack | None = None, extractor
   )
 
 
-def _read(extractor, arguments, known_by):
+def _cached_reading(extractor, arguments, known_by):
   def compute():
     embedding, emotions, caption = extractor.read(*arguments)
     return {'embedding': embedding, 'emotions': emotions, 'caption': caption}

@@ -52,11 +52,11 @@ def label_captions(emotion: str, modality: str, rng: np.random.Generator) -> str
   if emotion not in EMOTIONS:
     raise ValueError(f'{emotion!r} is none of {", ".join(EMOTIONS)}')
   if modality == 'scene':
-    return f'{_one(PLACES, rng)} {_one(SCENES[emotion], rng)}.'
+    return f'{_choose(PLACES, rng)} {_choose(SCENES[emotion], rng)}.'
   if modality == 'face':
-    return f'{_one(PERSONS, rng)} {_one(FACES[emotion], rng)}.'
+    return f'{_choose(PERSONS, rng)} {_choose(FACES[emotion], rng)}.'
   if modality == 'text':
-    return _one(LISTENERS[emotion], rng)
+    return _choose(LISTENERS[emotion], rng)
   raise ValueError(f"{modality!r} is none of 'scene', 'face', 'text'")
 
 
@@ -66,10 +66,10 @@ def training_captions(emotion: str, rng: np.random.Generator) -> dict[str, str]:
   for modality, wrong in ERROR_RATES.items():
     if rng.random() < DROP_RATE:
       continue
-    seen = _one(EMOTIONS, rng) if rng.random() < wrong else emotion
+    seen = _choose(EMOTIONS, rng) if rng.random() < wrong else emotion
     captions[modality] = label_captions(seen, modality, rng)
   return captions
 
 
-def _one(choices, rng):
+def _choose(choices, rng):
   return choices[int(rng.integers(len(choices)))]

@@ -14,16 +14,16 @@ from dubber_jax.types import EMOTIONS, MouthTrack
 
 PURPOSE = 'reading the face'
 LABELS = ('angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral')  # the network's own order
-SIDE = 64  # pixels
+INPUT_SIDE = 64  # pixels
 NORM_EPSILON = 1e-3
-MOST_FRAMES = 16  # looked at, spread over the clip
+MAX_FRAMES = 16  # looked at, spread over the clip
 # Side of the crop in heights of the face mesh. The network was trained on Haar boxes (1.03 on GRID, and the
 # package adds a margin); it reads plain speech on GRID as neutral most often at 1.2 and more. Three are averaged.
 CROPS = (1.1, 1.2, 1.3)
 WIDE_OPEN, BARELY_OPEN = 0.3, 0.12  # eye distances; GRID's plain speech reaches 0.10 to 0.18
-RAISED, DRAWN_DOWN = 0.045, -0.02  # of the mouth's corners, in eye distances; GRID's speakers: -0.01 to 0.02
+CORNERS_UP, CORNERS_DOWN = 0.045, -0.02  # of the mouth's corners, in eye distances; GRID's speakers: -0.01 to 0.02
 
-LOOKS = {
+EXPRESSIONS = {
   'angry': 'a hard stare and tense jaw, an angry face',
   'disgust': 'a wrinkled nose and curled lip, a disgusted face',
   'fear': 'wide, worried eyes, a frightened face',
@@ -69,7 +69,7 @@ def read_face(frames: np.ndarray, track: MouthTrack) -> tuple[np.ndarray, np.nda
 def face_emotion(frames: np.ndarray, track: MouthTrack) -> np.ndarray:
   """-> (8,) probabilities, the mean over the frames in which the face is seen. 'others' is never seen."""
   seen = np.nonzero(track.present)[0]
-  chosen = seen[np.linspace(0, len(seen) - 1, min(len(seen), MOST_FRAMES)).round().astype(int)]
+  chosen = seen[np.linspace(0, len(seen) - 1, min(len(seen), MAX_FRAMES)).round().astype(int)]
   logits = expression_logits(np.stack([_crop(frames[t], track.boxes[t], side) for t in chosen for side in CROPS]))
   odds = np.exp(logits - logits.max(1, keepdims=True))
   means = dict(zip(LABELS, (odds / odds.sum(1, keepdims=True)).mean(0), strict=True))
@@ -80,7 +80,7 @@ def describe_face(probabilities: np.ndarray, track: MouthTrack, height: int) -> 
   """-> a sentence or two: the expression, how near the face is in a frame of `height` pixels, the mouth."""
   first, second = np.argsort(-probabilities)[:2]
   degree = '' if probabilities[first] > 0.5 else 'something like '
-  caption = f'The camera sees {degree}{LOOKS[EMOTIONS[first]]}'
+  caption = f'The camera sees {degree}{EXPRESSIONS[EMOTIONS[first]]}'
   if probabilities[second] > 0.2 and EMOTIONS[second] != 'neutral':
     caption += f', with a trace of {HINTS[EMOTIONS[second]]}'
   boxes, lips = track.boxes[track.present], track.lips[track.present]
@@ -92,8 +92,8 @@ def describe_face(probabilities: np.ndarray, track: MouthTrack, height: int) -> 
   mouth = []
   if opening > WIDE_OPEN or opening < BARELY_OPEN:
     mouth.append('opens wide' if opening > WIDE_OPEN else 'barely opens')
-  if rise > RAISED or rise < DRAWN_DOWN:
-    mouth.append('has its corners pulled up' if rise > RAISED else 'has its corners drawn down')
+  if rise > CORNERS_UP or rise < CORNERS_DOWN:
+    mouth.append('has its corners pulled up' if rise > CORNERS_UP else 'has its corners drawn down')
   return caption + (f' The mouth {" and ".join(mouth)}.' if mouth else '')
 
 
@@ -106,7 +106,7 @@ def _crop(frame, box, heights):
   low = np.floor([(top + bottom - side) / 2, (left + right - side) / 2]).astype(int)
   rows, columns = (np.clip(np.arange(low[i], low[i] + round(side)), 0, frame.shape[i] - 1) for i in range(2))
   gray = cv2.cvtColor(np.ascontiguousarray(frame[np.ix_(rows, columns)]), cv2.COLOR_RGB2GRAY)
-  return cv2.resize(gray, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+  return cv2.resize(gray, (INPUT_SIDE, INPUT_SIDE), interpolation=cv2.INTER_AREA)
 
 
 def expression_logits(gray: np.ndarray) -> np.ndarray:
@@ -127,7 +127,7 @@ def _block(x, number):
   """Two separable convolutions and a pool, beside a strided 1x1. The file numbers the side's norm first."""
   side = _norm(x[:, ::2, ::2] @ _layers()[f'conv2d_{number + 2}']['kernel'][0, 0], 3 * number)
   x = _relu(_norm(_separable(x, 2 * number - 1), 3 * number + 1))
-  return _halve(_norm(_separable(x, 2 * number), 3 * number + 2)) + side
+  return _max_pool(_norm(_separable(x, 2 * number), 3 * number + 2)) + side
 
 
 def _conv(x, kernel):
@@ -145,7 +145,7 @@ def _separable(x, number):
   return x @ layer['pointwise_kernel'][0, 0]
 
 
-def _halve(x):
+def _max_pool(x):
   """The maximum of each 3x3 neighborhood, at every other pixel. TensorFlow pads an even side only at its end."""
   odd_h, odd_w = x.shape[1] % 2, x.shape[2] % 2
   x = np.pad(x, ((0, 0), (odd_h, 1), (odd_w, 1), (0, 0)), constant_values=-np.inf)

@@ -31,11 +31,11 @@ CROP = 192  # pixels the network reads
 MARGIN = 1.5  # crop's side over the face's, as the network was trained
 KEY_FRAMES = 12  # frames between two searches for faces
 SEARCH_SIDE = 480  # longest side, in pixels, of the picture that faces are searched in
-SMALLEST = 0.1  # smallest face searched for, of the picture's shorter side
-MOST_FACES = 4
-CONFIDENT = 0.5  # probability of a face, by the network
-TURNED = 50.0  # degrees of yaw from which the mouth is not followed
-SHORT_GAP = 3  # frames without a face that are bridged
+MIN_FACE_SHARE = 0.1  # smallest face searched for, of the picture's shorter side
+MAX_FACES = 4
+MIN_CONFIDENCE = 0.5  # probability of a face, by the network
+MAX_YAW = 50.0  # degrees of yaw from which the mouth is not followed
+MAX_GAP = 3  # frames without a face that are bridged
 BOX_SMOOTHING = 1.5  # frames: standard deviation of the Gaussian that steadies the crop
 
 
@@ -49,7 +49,7 @@ class LandmarkTracker:
   def track(self, frames: np.ndarray, face: int | None = None) -> MouthTrack:
     if frames.ndim != 4 or frames.shape[-1] != 3 or not len(frames):
       raise BadInput(f'the lips need frames of shape (L, H, W, 3), not {frames.shape}')
-    paths = _follow_faces(frames)
+    paths = _track_faces(frames)
     if face is not None and not 0 <= face < max(len(paths), 1):
       raise BadInput(f'face {face} was asked for, but {len(paths)} were seen: count from 0, left to right')
     if not paths:
@@ -123,19 +123,19 @@ def _rotation(angle):
 # ---- Which faces there are, and where each goes ----
 
 
-def _follow_faces(frames):
+def _track_faces(frames):
   """-> for each face, left to right, its crop in every frame (None where it was not seen)."""
   keys = list(range(0, len(frames), KEY_FRAMES))
   if keys[-1] != len(frames) - 1 and len(frames) - 1 - keys[-1] > KEY_FRAMES // 2:
     keys.append(len(frames) - 1)
   lanes = []  # each: {key frame: crop}
   for key in keys:
-    _assign(lanes, key, _find_faces(frames[key]))
+    _assign_to_lanes(lanes, key, _find_faces(frames[key]))
   often = max(1, round(0.15 * len(keys)))
   lanes = [lane for lane in lanes if len(lane) >= often]
-  lanes = sorted(lanes, key=lambda lane: -len(lane) * np.mean([c.side for c in lane.values()]))[:MOST_FACES]
+  lanes = sorted(lanes, key=lambda lane: -len(lane) * np.mean([c.side for c in lane.values()]))[:MAX_FACES]
   lanes.sort(key=lambda lane: np.mean([crop.x for crop in lane.values()]))
-  return [_follow(frames, lane) for lane in lanes]
+  return [_track_crop(frames, lane) for lane in lanes]
 
 
 def _find_faces(frame):
@@ -145,10 +145,10 @@ def _find_faces(frame):
     crop, sure = Crop(x, y, side * MARGIN), 0.0
     for _ in range(2):  # the second look is through the first one's landmarks
       points, sure = landmarks(frame, crop)
-      if sure < CONFIDENT:
+      if sure < MIN_CONFIDENCE:
         break
       crop = Crop.around(points)
-    if sure >= CONFIDENT and all(_apart(crop, other) for other in crops):
+    if sure >= MIN_CONFIDENCE and all(_is_distinct(crop, other) for other in crops):
       crops.append(crop)
   return crops
 
@@ -162,16 +162,16 @@ def _haar(frame, cascade, equalize=False):
     gray = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
   if equalize:
     gray = cv2.equalizeHist(gray)
-  least = max(24, int(SMALLEST * min(gray.shape)))
+  least = max(24, int(MIN_FACE_SHARE * min(gray.shape)))
   found = _cascade(cascade).detectMultiScale(gray, 1.2, 4, minSize=(least, least))
   return [((x + w / 2) / scale, (y + h / 2) / scale, w / scale) for x, y, w, h in found]
 
 
-def _apart(one, other):
+def _is_distinct(one, other):
   return np.hypot(one.x - other.x, one.y - other.y) > 0.35 * max(one.side, other.side)
 
 
-def _assign(lanes, key, crops):
+def _assign_to_lanes(lanes, key, crops):
   """Puts each face of a key frame into the lane it continues; after a cut, empty lanes take what is left."""
   free = list(range(len(lanes)))
   left = []
@@ -191,7 +191,7 @@ def _assign(lanes, key, crops):
       lanes.append({key: crop})
 
 
-def _follow(frames, lane):
+def _track_crop(frames, lane):
   """A lane's key crops -> its crop in every frame, by the landmarks of the frame before."""
   crops = [None] * len(frames)
   onward = range(len(frames))
@@ -205,9 +205,9 @@ def _follow(frames, lane):
       if crop is None:
         continue
       points, sure = landmarks(frames[t], crop)
-      if sure < CONFIDENT and t in lane:
+      if sure < MIN_CONFIDENCE and t in lane:
         points, sure = landmarks(frames[t], lane[t])
-      crop = Crop.around(points) if sure >= CONFIDENT else None
+      crop = Crop.around(points) if sure >= MIN_CONFIDENCE else None
       crops[t] = crop
   return crops
 
@@ -221,18 +221,18 @@ def _mouth(frames, crops):
   lips = np.zeros((length, 82), np.float32)
   boxes = np.zeros((length, 4), np.float32)
   present = np.zeros(length, bool)
-  for t, crop in enumerate(_steady(crops)):
+  for t, crop in enumerate(_smooth_crops(crops)):
     if crop is None:
       continue
     points, sure = landmarks(frames[t], crop)
-    if sure < CONFIDENT or abs(yaw(points)) > TURNED:
+    if sure < MIN_CONFIDENCE or abs(yaw(points)) > MAX_YAW:
       continue
     present[t] = True
     lips[t] = lip_features(points)
     boxes[t, :2], boxes[t, 2:] = points[:, :2].min(0), points[:, :2].max(0)
   for values in (lips, boxes):
-    _bridge(values, present)
-  present = _bridged(present)
+    _interpolate_gaps(values, present)
+  present = _fill_gaps(present)
   return lips, lips[:, 80].copy(), present, boxes
 
 
@@ -254,12 +254,12 @@ def lip_features(points: np.ndarray) -> np.ndarray:
   return np.concatenate([centerd.ravel(), [max(float(gap.mean()), 0.0), width]]).astype(np.float32)
 
 
-def _steady(crops):
+def _smooth_crops(crops):
   """Smooths a face's crops over time, within each stretch where it was seen (jitter would look like speech)."""
   from scipy.ndimage import gaussian_filter1d
 
   steady = list(crops)
-  for start, end in _stretches([crop is not None for crop in crops]):
+  for start, end in _runs([crop is not None for crop in crops]):
     rows = np.array([(c.x, c.y, c.side, np.cos(c.angle), np.sin(c.angle)) for c in crops[start:end]])
     cuts = [0, *(np.nonzero(np.hypot(*np.diff(rows[:, :2], axis=0).T) > 0.25 * rows[1:, 2])[0] + 1), len(rows)]
     for a, b in zip(cuts[:-1], cuts[1:], strict=True):
@@ -269,24 +269,24 @@ def _steady(crops):
   return steady
 
 
-def _stretches(seen):
+def _runs(seen):
   """-> (start, end) of each run of True."""
   edges = np.diff(np.concatenate([[0], np.asarray(seen, int), [0]]))
   return list(zip(np.nonzero(edges == 1)[0], np.nonzero(edges == -1)[0], strict=True))
 
 
-def _bridged(present):
+def _fill_gaps(present):
   filled = present.copy()
-  stretches = _stretches(present)
+  stretches = _runs(present)
   for (_, end), (start, _) in zip(stretches[:-1], stretches[1:], strict=True):
-    if start - end <= SHORT_GAP:
+    if start - end <= MAX_GAP:
       filled[end:start] = True
   return filled
 
 
-def _bridge(values, present):
+def _interpolate_gaps(values, present):
   """Fills the rows of short gaps, in place, on a straight line between their neighbors."""
-  for t in np.nonzero(_bridged(present) & ~present)[0]:
+  for t in np.nonzero(_fill_gaps(present) & ~present)[0]:
     before, after = np.nonzero(present[:t])[0][-1], t + np.nonzero(present[t:])[0][0]
     weight = (t - before) / (after - before)
     values[t] = (1 - weight) * values[before] + weight * values[after]

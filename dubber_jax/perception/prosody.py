@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from dubber_jax.errors import BadInput
-from dubber_jax.media.loudness import integrated
+from dubber_jax.media.loudness import integrated_loudness
 from dubber_jax.script.alignment import Alignment
 from dubber_jax.script.symbols import SILENCES
 from dubber_jax.types import HOP, SAMPLE_RATE
@@ -15,8 +15,8 @@ PITCH_CEILING = 800.0  # Hz: frightened women of RAVDESS reach 760
 
 # The columns of a library's prosody.npy and the keys of a clip's prosody.
 PROSODY = ('pace', 'pitch', 'range', 'loudness', 'pauses')
-SHORT_PAUSE = 0.1  # s: a shorter gap is a stop consonant
-CLICK = 0.03  # s: a shorter sound is not speech
+MIN_PAUSE = 0.1  # s: a shorter gap is a stop consonant
+MIN_SPEECH = 0.03  # s: a shorter sound is not speech
 
 
 def measure_prosody(wave: np.ndarray, sample_rate: int, phonemes: int | Alignment | None = None) -> dict[str, float]:
@@ -34,7 +34,7 @@ def measure_prosody(wave: np.ndarray, sample_rate: int, phonemes: int | Alignmen
   if isinstance(phonemes, Alignment):
     spans, count = _spoken_spans(phonemes)
   else:
-    spans, count = _loud_spans(wave, sample_rate), phonemes
+    spans, count = _energy_spans(wave, sample_rate), phonemes
   if not spans:
     return {}
   start, end = spans[0][0], spans[-1][1]
@@ -46,7 +46,7 @@ def measure_prosody(wave: np.ndarray, sample_rate: int, phonemes: int | Alignmen
   if len(voiced) >= 10:
     low, middle, high = np.percentile(voiced, (10, 50, 90))
     measured |= {'pitch': float(middle), 'range': float(12 * np.log2(high / low))}
-  loudness = integrated(wave, sample_rate)
+  loudness = integrated_loudness(wave, sample_rate)
   if np.isfinite(loudness):
     measured['loudness'] = float(loudness)
   return measured | {'pauses': float(1 - speaking / (end - start))}
@@ -59,14 +59,14 @@ def _spoken_spans(alignment):
     if symbol in SILENCES:
       continue
     count += 1
-    if spans and start - spans[-1][1] < SHORT_PAUSE:
+    if spans and start - spans[-1][1] < MIN_PAUSE:
       spans[-1] = (spans[-1][0], float(end))
     else:
       spans.append((float(start), float(end)))
   return spans, count
 
 
-def _loud_spans(wave, sample_rate):
+def _energy_spans(wave, sample_rate):
   """Stretches (start s, end s) well above the recording's own noise."""
   hop = max(1, round(0.01 * sample_rate))
   frames = wave[: len(wave) // hop * hop].reshape(-1, hop)
@@ -78,11 +78,11 @@ def _loud_spans(wave, sample_rate):
   edges = np.flatnonzero(np.diff(np.concatenate([[False], level > threshold, [False]]).astype(int)))
   spans = []
   for start, end in (edges.reshape(-1, 2) * hop / sample_rate).tolist():
-    if spans and start - spans[-1][1] < SHORT_PAUSE:
+    if spans and start - spans[-1][1] < MIN_PAUSE:
       spans[-1] = (spans[-1][0], end)
     else:
       spans.append((start, end))
-  return [(start, end) for start, end in spans if end - start >= CLICK]
+  return [(start, end) for start, end in spans if end - start >= MIN_SPEECH]
 
 
 def track_pitch(wave: np.ndarray, sample_rate: int, num_frames: int | None = None) -> np.ndarray:
@@ -103,7 +103,7 @@ def track_pitch(wave: np.ndarray, sample_rate: int, num_frames: int | None = Non
     return np.zeros(num_frames, np.float32)
   result = _detector().detect(np.clip(0.5 * wave / peak, -1, 1), sample_rate, fmin=PITCH_FLOOR, fmax=PITCH_CEILING)
   times = (np.arange(num_frames) * HOP + HOP / 2) / SAMPLE_RATE
-  return _onto_grid(times, result.timestamps, result.pitch_hz, result.confidence >= 0.5)
+  return _resample_to_mel_grid(times, result.timestamps, result.pitch_hz, result.confidence >= 0.5)
 
 
 @functools.cache
@@ -115,7 +115,7 @@ def _detector():
   return SwiftF0(threads=1, spin=False)
 
 
-def _onto_grid(times, known_times, hz, voiced) -> np.ndarray:
+def _resample_to_mel_grid(times, known_times, hz, voiced) -> np.ndarray:
   """Voicing of the nearest known frame; pitch interpolated in the logarithm between voiced frames."""
   if not voiced.any():
     return np.zeros(len(times), np.float32)

@@ -12,27 +12,32 @@ from dubber_jax.media.sound import resample
 from dubber_jax.perception.vad import RATE, WINDOW, speech_probabilities
 from dubber_jax.types import HOP, SAMPLE_RATE
 
-SPEECH = 0.3  # s: less is none
-SCANT_SPEECH = 1.0  # s
-NOISY = 14.0  # dB
-ECHOING = 0.45  # s
-UNVOICED = 0.06  # share of the speech; less is a whisper
-CHILD = 225.0, 1250.0  # Hz: pitch and formant spacing; a raised woman's voice has the first, not the second
-NARROW = 6000.0  # Hz
+MIN_SPEECH = 0.3  # s: less is none
+LITTLE_SPEECH = 1.0  # s
+MIN_SNR = 14.0  # dB
+MAX_DECAY = 0.45  # s
+MIN_VOICED = 0.06  # share of the speech; less is a whisper
+CHILD_PITCH_AND_SPACING = (
+  225.0,
+  1250.0,
+)  # Hz: pitch and formant spacing; a raised woman's voice has the first, not the second
+MIN_BANDWIDTH = 6000.0  # Hz
 TWO_SPEAKERS = 0.55  # cosine between the two groups of windows
-MAYBE_TWO = 0.65  # the same: less than this is told; of 481 recordings of one person each, the lowest is 0.69
+ONE_SPEAKER = 0.65  # the same: less than this is told; of 481 recordings of one person each, the lowest is 0.69
 
 FRAME, STEP = 512, 128  # samples at 16 kHz: 32 and 8 ms
 BANDS = (250, 400, 630, 1000, 1600, 2500, 4000, 6300)  # Hz, edges, in which decays are followed
-DECAY = 3.0, 13.0  # dB below a peak between which its decay is timed
-LEAST_FALL = 5.0  # dB of it that are seen
-RISE = 1.5  # dB upward that end a decay
-SMOOTHED = 5  # frames: an echo of noise is rough
-FEWEST_DECAYS = 6
-FEWEST_WINDOWS = 8  # of the speaker encoder
-TURN = 5  # windows, 2.4 s, over which embeddings are averaged: one differs from the next by words, not by speakers
-FEWEST_FORMANTS = 5  # frames in which they are seen
-SMALLEST_PART = 0.15  # share of the windows that a second speaker has at least
+DECAY_RANGE = 3.0, 13.0  # dB below a peak between which its decay is timed
+MIN_FALL = 5.0  # dB of it that are seen
+MAX_RISE = 1.5  # dB upward that end a decay
+DECAY_SMOOTHING = 5  # frames: an echo of noise is rough
+MIN_DECAYS = 6
+MIN_WINDOWS = 8  # of the speaker encoder
+WINDOW_SMOOTHING = (
+  5  # windows, 2.4 s, over which embeddings are averaged: one differs from the next by words, not by speakers
+)
+MIN_FORMANT_FRAMES = 5  # frames in which they are seen
+MIN_CLUSTER_SHARE = 0.15  # share of the windows that a second speaker has at least
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ def measure_voice(wave: np.ndarray, sample_rate: int, pitch: np.ndarray, windows
   wave = np.clip(wave * (0.3 / max(float(np.quantile(np.abs(wave), 0.999)), 1e-9)), -1, 1)
   speaking = speech_probabilities(wave) > 0.5
   seconds = float(speaking.sum()) * WINDOW / RATE
-  if seconds < SPEECH:
+  if seconds < MIN_SPEECH:
     return VoiceReport(seconds)
   power_ft = _power(wave)
   frames = np.arange(power_ft.shape[1])
@@ -72,46 +77,46 @@ def measure_voice(wave: np.ndarray, sample_rate: int, pitch: np.ndarray, windows
   spoken = pitch[speaking[np.minimum(at.astype(int), len(speaking) - 1)]]
   return VoiceReport(
     seconds,
-    _noise(power_ft, speech_t),
-    _decay(power_ft),
+    _signal_to_noise(power_ft, speech_t),
+    _decay_time(power_ft),
     float((spoken > 0).mean()) if len(spoken) else np.nan,
     float(np.median(spoken[spoken > 0])) if (spoken > 0).sum() >= 10 else np.nan,
-    _formants(wave, pitch),
+    _formant_spacing(wave, pitch),
     _bandwidth(power_ft, speech_t),
-    _likeness(windows),
+    _speaker_similarity(windows),
   )
 
 
 # What is noticed, from which measure on, and what is said of it.
 FAULTS = {
   'no speech': (
-    lambda r: r.speech_seconds < SPEECH,
+    lambda r: r.speech_seconds < MIN_SPEECH,
     'no speech is heard in it (music, noise?); the take will be in no particular voice: '
     'give a recording of one person talking',
   ),
   'little': (
-    lambda r: SPEECH <= r.speech_seconds < SCANT_SPEECH,
+    lambda r: MIN_SPEECH <= r.speech_seconds < LITTLE_SPEECH,
     'only {0.speech_seconds:.1f} s of it are speech; the take will not sound much like the speaker: give 5 s of talk',
   ),
   'noise': (
-    lambda r: r.noise < NOISY,
+    lambda r: r.noise < MIN_SNR,
     'noise only {0.noise:.0f} dB below the voice; the take will sound rough and less like the speaker: '
     'give a cleaner recording',
   ),
   'echo': (
-    lambda r: r.decay > ECHOING,
+    lambda r: r.decay > MAX_DECAY,
     'a room that echoes for {0.decay:.1f} s; the take will sound blurred: record closer to the microphone',
   ),
   'whisper': (
-    lambda r: r.voiced < UNVOICED,
+    lambda r: r.voiced < MIN_VOICED,
     'a whisper: it has no pitch; the take will be voiced, at a guessed pitch: give a recording in full voice',
   ),
   'child': (
-    lambda r: r.pitch > CHILD[0] and r.formants > CHILD[1],
+    lambda r: r.pitch > CHILD_PITCH_AND_SPACING[0] and r.formants > CHILD_PITCH_AND_SPACING[1],
     'a child, or a voice as high ({0.pitch:.0f} Hz); the take will sound older: the model has heard adults only',
   ),
   'dull': (
-    lambda r: r.bandwidth < NARROW,
+    lambda r: r.bandwidth < MIN_BANDWIDTH,
     'nothing above {0.kilohertz:.1f} kHz, as by telephone; the take may sound dull: give a recording of 16 kHz or more',
   ),
   'several': (
@@ -119,20 +124,20 @@ FAULTS = {
     'more than one person seems to speak; the take will be a mixture of them: cut out one',
   ),
   'maybe several': (
-    lambda r: TWO_SPEAKERS <= r.likeness < MAYBE_TWO,
+    lambda r: TWO_SPEAKERS <= r.likeness < ONE_SPEAKER,
     'more than one person may be speaking; if so, the take will be a mixture of them: cut out one',
   ),
 }
 
 
-def noticed(report: VoiceReport) -> tuple[str, ...]:
+def detect_faults(report: VoiceReport) -> tuple[str, ...]:
   """Names of the FAULTS of a recording."""
   return tuple(name for name, (found, _) in FAULTS.items() if found(report))
 
 
 def voice_warnings(report: VoiceReport, name: str) -> tuple[str, ...]:
   """One line for each fault: what will be heard in the take, or what it will lack, and what to do."""
-  return tuple(f'{name}: {FAULTS[fault][1].format(report)}' for fault in noticed(report))
+  return tuple(f'{name}: {FAULTS[fault][1].format(report)}' for fault in detect_faults(report))
 
 
 def _power(wave):
@@ -146,41 +151,41 @@ def _bins(low, high):
   return slice(int(np.ceil(low * FRAME / RATE)), int(np.ceil(high * FRAME / RATE)))
 
 
-def _noise(power_ft, speech_t):
+def _signal_to_noise(power_ft, speech_t):
   level_t = power_ft[_bins(100, RATE / 2)].sum(axis=0)
   floor = max(float(np.percentile(level_t, 5)), 1e-14)
   return float(10 * np.log10(max(level_t[speech_t].mean() - floor, 1e-14) / floor))
 
 
-def _decay(power_ft):
+def _decay_time(power_ft):
   """How long sounds take to die away, from the stretches in which a band falls without being spoken into.
 
   A stretch that is cut short by the next sound counts with the slope it had: to leave it out would favor short ones.
   """
   from scipy.ndimage import uniform_filter1d
 
-  near, far = DECAY
+  near, far = DECAY_RANGE
   times = []
   for low, high in zip(BANDS[:-1], BANDS[1:], strict=True):
-    level = 10 * np.log10(uniform_filter1d(power_ft[_bins(low, high)].sum(axis=0), SMOOTHED) + 1e-14)
+    level = 10 * np.log10(uniform_filter1d(power_ft[_bins(low, high)].sum(axis=0), DECAY_SMOOTHING) + 1e-14)
     floor = np.percentile(level, 5) + 5
     peaks = np.flatnonzero((level[1:-1] >= level[:-2]) & (level[1:-1] > level[2:]) & (level[1:-1] > floor + far)) + 1
     for peak in peaks:
       begun, lowest = None, peak
       for frame in range(peak + 1, len(level)):
-        if level[frame] > level[lowest] + RISE or level[frame] < floor:
+        if level[frame] > level[lowest] + MAX_RISE or level[frame] < floor:
           break
         lowest = frame if level[frame] < level[lowest] else lowest
         begun = frame if begun is None and level[frame] <= level[peak] - near else begun
         if level[frame] <= level[peak] - far:
           break
       fallen = level[begun] - level[lowest] if begun is not None else 0.0
-      if fallen >= LEAST_FALL:
+      if fallen >= MIN_FALL:
         times.append((lowest - begun) * STEP / RATE * 60 / fallen)
-  return float(np.median(times)) if len(times) >= FEWEST_DECAYS else np.nan
+  return float(np.median(times)) if len(times) >= MIN_DECAYS else np.nan
 
 
-def _formants(wave, pitch):
+def _formant_spacing(wave, pitch):
   """Median over voiced frames of the mean distance between poles of a linear predictor, below 5.6 kHz."""
   import librosa
 
@@ -189,7 +194,7 @@ def _formants(wave, pitch):
   wave = np.diff(wave, prepend=wave[:1]) + 0.03 * wave  # pre-emphasis
   starts = ((np.flatnonzero(pitch > 0) + 0.5) * HOP / SAMPLE_RATE * rate).astype(int)[::4] - length // 2
   starts = starts[(starts >= 0) & (starts + length <= len(wave))]
-  if len(starts) < FEWEST_FORMANTS:
+  if len(starts) < MIN_FORMANT_FRAMES:
     return np.nan
   frames = wave[starts[:, None] + np.arange(length)] * np.hamming(length)
   frames = frames / (np.abs(frames).max(axis=1, keepdims=True) + 1e-9)
@@ -201,7 +206,7 @@ def _formants(wave, pitch):
   widths = -np.log(np.abs(poles) + 1e-9) * rate / np.pi
   kept = (hertz > 200) & (hertz < 5600) & (widths < 500)
   spacings = [np.ptp(h[k]) / (k.sum() - 1) for h, k in zip(hertz, kept, strict=True) if k.sum() > 2]
-  return float(np.median(spacings)) if len(spacings) >= FEWEST_FORMANTS else np.nan
+  return float(np.median(spacings)) if len(spacings) >= MIN_FORMANT_FRAMES else np.nan
 
 
 def _bandwidth(power_ft, speech_t):
@@ -209,7 +214,7 @@ def _bandwidth(power_ft, speech_t):
   return float(np.flatnonzero(loudest > loudest.max() - 60)[-1] * RATE / FRAME)
 
 
-def _likeness(windows):
+def _speaker_similarity(windows):
   """2-means on the sphere, begun along the widest axis, of speaker embeddings averaged over TURN windows.
 
   Single windows of 0.8 s part by what is said in them: of one person's, the two groups came as near to each other as
@@ -217,13 +222,13 @@ def _likeness(windows):
   """
   from scipy.ndimage import uniform_filter1d
 
-  if len(windows) < FEWEST_WINDOWS:
+  if len(windows) < MIN_WINDOWS:
     return np.nan
-  windows = uniform_filter1d(windows, TURN, axis=0, mode='nearest')
+  windows = uniform_filter1d(windows, WINDOW_SMOOTHING, axis=0, mode='nearest')
   windows = windows / np.linalg.norm(windows, axis=1, keepdims=True)
   second = np.linalg.svd(windows - windows.mean(axis=0), full_matrices=False)[0][:, 0] > 0
   for _ in range(10):
-    if not SMALLEST_PART <= second.mean() <= 1 - SMALLEST_PART:
+    if not MIN_CLUSTER_SHARE <= second.mean() <= 1 - MIN_CLUSTER_SHARE:
       return np.nan
     centers = np.stack([windows[~second].mean(axis=0), windows[second].mean(axis=0)])
     centers /= np.linalg.norm(centers, axis=1, keepdims=True)

@@ -12,8 +12,8 @@ from dubber_jax.errors import BadInput
 from dubber_jax.perception.text import WIDTH, embed_text
 from dubber_jax.types import EMOTIONS, MouthTrack
 
-SIDE = 64  # pixels looked at along the longer side
-MOST_FRAMES = 64  # for color; motion uses neighboring frames
+MAX_SIDE = 64  # pixels looked at along the longer side
+MAX_FRAMES = 64  # for color; motion uses neighboring frames
 HUES = (  # upper edge in degrees, name, what film grading means by it: pleasure, arousal, dominance
   (15, 'red', (-0.4, 0.6, 0.3)),
   (52, 'orange', (0.4, 0.3, 0.2)),
@@ -26,9 +26,9 @@ HUES = (  # upper edge in degrees, name, what film grading means by it: pleasure
   (360, 'red', (-0.4, 0.6, 0.3)),
 )
 FULL_COLOR = 0.15  # colorfulness from which the hue counts in full
-ORDINARY = {'brightness': 0.5, 'saturation': 0.35, 'motion': 0.01}  # a scene that suggests nothing
+NEUTRAL_SCENE = {'brightness': 0.5, 'saturation': 0.35, 'motion': 0.01}  # a scene that suggests nothing
 # Pleasure, arousal, dominance, each -1 to 1; 'others' has no place of its own.
-MOODS = {
+EMOTION_PAD = {
   'angry': (-0.51, 0.59, 0.25),
   'disgust': (-0.60, 0.35, 0.11),
   'fear': (-0.64, 0.60, -0.43),
@@ -37,9 +37,9 @@ MOODS = {
   'sad': (-0.63, -0.27, -0.33),
   'surprise': (0.40, 0.67, -0.13),
 }
-SPREAD = 0.45  # how far a mood reaches: large, as pictures say little
-OTHERS = 0.05
-CUT = 0.2  # mean change of brightness from one frame to the next that only a cut makes
+PAD_DEVIATION = 0.45  # how far a mood reaches: large, as pictures say little
+OTHERS_PROBABILITY = 0.05
+CUT_THRESHOLD = 0.2  # mean change of brightness from one frame to the next that only a cut makes
 
 FEELINGS = {
   'angry': 'It looks harsh and hot-blooded.',
@@ -65,14 +65,14 @@ class ColorAndMotion:
 
 
 def read_scene(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray, str, dict[str, float]]:
-  """frames (L, H, W, 3) uint8 RGB -> embedding (384,), probabilities (8,), caption, numbers (see `measure`)."""
-  numbers = measure(frames)
-  probabilities = mood(numbers)
+  """frames (L, H, W, 3) uint8 RGB -> embedding (384,), probabilities (8,), caption, numbers (see `scene_statistics`)."""
+  numbers = scene_statistics(frames)
+  probabilities = scene_emotion(numbers)
   caption = describe_scene(numbers, probabilities)
   return embed_text([caption])[0], probabilities, caption, numbers
 
 
-def measure(frames: np.ndarray) -> dict[str, float]:
+def scene_statistics(frames: np.ndarray) -> dict[str, float]:
   """frames (L, H, W, 3) uint8 -> what can be counted.
 
   hue (degrees, the direction in which the colors point) and colorfulness (0 to 1, how much they agree on it);
@@ -81,9 +81,9 @@ def measure(frames: np.ndarray) -> dict[str, float]:
   """
   if frames.ndim != 4 or frames.shape[-1] != 3 or not len(frames):
     raise BadInput(f'a scene needs frames of shape (L, H, W, 3), not {frames.shape}')
-  step = max(1, max(frames.shape[1:3]) // SIDE)
+  step = max(1, max(frames.shape[1:3]) // MAX_SIDE)
   small = frames[:, ::step, ::step].astype(np.float32) / 255
-  looked = small[np.linspace(0, len(small) - 1, min(len(small), MOST_FRAMES)).round().astype(int)]
+  looked = small[np.linspace(0, len(small) - 1, min(len(small), MAX_FRAMES)).round().astype(int)]
   high, low = looked.max(-1), looked.min(-1)
   chroma = high - low
   red, green, blue = np.moveaxis(looked, -1, 0)
@@ -103,17 +103,17 @@ def measure(frames: np.ndarray) -> dict[str, float]:
     'saturation': float(saturation.mean()),
     'brightness': float(high.mean()),
     'contrast': float(light.std((1, 2)).mean()),
-    'motion': float(changes[changes < CUT].mean()) if (changes < CUT).any() else 0.0,
-    'cuts': int((changes >= CUT).sum()),
+    'motion': float(changes[changes < CUT_THRESHOLD].mean()) if (changes < CUT_THRESHOLD).any() else 0.0,
+    'cuts': int((changes >= CUT_THRESHOLD).sum()),
   }
 
 
-def mood(numbers: dict[str, float]) -> np.ndarray:
-  """The numbers of `measure` -> (8,) probabilities."""
-  brightness = 2 * (numbers['brightness'] - ORDINARY['brightness'])
-  saturation = 2 * (numbers['saturation'] - ORDINARY['saturation'])
-  _, _, meant = _hue(numbers)
-  stir = np.clip(np.log2(max(numbers['motion'], 1e-3) / ORDINARY['motion']) / 4, -0.5, 0.5)
+def scene_emotion(numbers: dict[str, float]) -> np.ndarray:
+  """The numbers of `scene_statistics` -> (8,) probabilities."""
+  brightness = 2 * (numbers['brightness'] - NEUTRAL_SCENE['brightness'])
+  saturation = 2 * (numbers['saturation'] - NEUTRAL_SCENE['saturation'])
+  _, _, meant = _hue_row(numbers)
+  stir = np.clip(np.log2(max(numbers['motion'], 1e-3) / NEUTRAL_SCENE['motion']) / 4, -0.5, 0.5)
   felt = np.array(
     [
       0.69 * brightness + 0.22 * saturation,
@@ -121,10 +121,10 @@ def mood(numbers: dict[str, float]) -> np.ndarray:
       -0.76 * brightness + 0.32 * saturation,
     ]
   ) + min(1.0, numbers['colourfulness'] / FULL_COLOR) * np.array(meant)
-  odds = {name: np.exp(-np.sum((felt - place) ** 2) / (2 * SPREAD**2)) for name, place in MOODS.items()}
+  odds = {name: np.exp(-np.sum((felt - place) ** 2) / (2 * PAD_DEVIATION**2)) for name, place in EMOTION_PAD.items()}
   odds['neutral'] *= 1.25  # most scenes are ordinary
-  total = sum(odds.values()) / (1 - OTHERS)
-  return np.array([odds[e] / total if e in odds else OTHERS for e in EMOTIONS], np.float32)
+  total = sum(odds.values()) / (1 - OTHERS_PROBABILITY)
+  return np.array([odds[e] / total if e in odds else OTHERS_PROBABILITY for e in EMOTIONS], np.float32)
 
 
 def describe_scene(numbers: dict[str, float], probabilities: np.ndarray) -> str:
@@ -132,7 +132,7 @@ def describe_scene(numbers: dict[str, float], probabilities: np.ndarray) -> str:
   bright, full = numbers['brightness'], numbers['saturation']
   light = 'dark' if bright < 0.25 else 'dim' if bright < 0.4 else 'bright' if bright > 0.7 else 'evenly lit'
   color = 'strong' if full > 0.55 else 'soft' if full > 0.2 else 'hardly any'
-  _, hue, _ = _hue(numbers)
+  _, hue, _ = _hue_row(numbers)
   tones = f'{color} {hue} tones' if numbers['colourfulness'] > 0.04 else f'{color} colour'
   motion = numbers['motion']
   stir = 'nearly still' if motion < 0.004 else 'quietly moving' if motion < 0.02 else 'full of quick movement'
@@ -141,5 +141,5 @@ def describe_scene(numbers: dict[str, float], probabilities: np.ndarray) -> str:
   return f'The scene is {light}, in {tones}, {stir}{cuts}. {FEELINGS[likeliest]}'
 
 
-def _hue(numbers):
+def _hue_row(numbers):
   return next(row for row in HUES if numbers['hue'] <= row[0])

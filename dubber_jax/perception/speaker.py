@@ -17,8 +17,8 @@ RATE = 16000  # Hz
 WINDOW, STRIDE = 80, 40  # mel frames of 10 ms
 LEVEL = -23.0  # dB RMS of the frames that are not silent
 SILENCE = 40.0  # dB below the loudest frame
-KEPT_AROUND = 7  # frames kept on either side of a loud one
-SHORTEST = 0.1  # s
+DILATION = 7  # frames kept on either side of a loud one
+MIN_SECONDS = 0.1  # s
 
 
 class SpeakerEncoder:
@@ -29,7 +29,7 @@ class SpeakerEncoder:
   width = 256
 
   def embed(self, wave: np.ndarray, sample_rate: int) -> np.ndarray:
-    return mean_voice(self.windows(wave, sample_rate))
+    return mean_embedding(self.windows(wave, sample_rate))
 
   def windows(self, wave: np.ndarray, sample_rate: int) -> np.ndarray:
     """wave (S,) -> (W, 256) float32 of unit norm, one for each 0.8 s that hold sound, every 0.4 s."""
@@ -45,7 +45,7 @@ class SpeakerEncoder:
     from scipy.ndimage import maximum_filter1d
 
     wave = np.asarray(wave, np.float32)
-    if wave.ndim != 1 or len(wave) < SHORTEST * sample_rate:
+    if wave.ndim != 1 or len(wave) < MIN_SECONDS * sample_rate:
       raise BadInput(f'a voice of {wave.size / sample_rate:.2f} s is too short: give at least 1 s')
     if not np.isfinite(wave).all() or not np.any(wave):
       raise BadInput('the voice is silent: give a recording with speech in it')
@@ -61,14 +61,14 @@ class SpeakerEncoder:
     power *= (10 ** (LEVEL / 20) / rms) ** 2
     energy = power.sum(0)
     loud = energy > energy.max() * 10 ** (-SILENCE / 10)
-    near_loud = maximum_filter1d(loud, 2 * KEPT_AROUND + 1)
+    near_loud = maximum_filter1d(loud, 2 * DILATION + 1)
     mel = np.log10(power[:, near_loud] + 1e-10).T
     if len(mel) < WINDOW:  # repeated rather than padded: zeros are a loud sound in log10
       mel = np.tile(mel, (-(-WINDOW // len(mel)), 1))[:WINDOW]
     return mel
 
 
-def mean_voice(windows: np.ndarray) -> np.ndarray:
+def mean_embedding(windows: np.ndarray) -> np.ndarray:
   """(W, 256) embeddings of windows -> (256,) float32 of unit norm."""
   mean = windows.mean(0)
   return (mean / np.linalg.norm(mean)).astype(np.float32)

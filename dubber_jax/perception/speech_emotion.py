@@ -25,7 +25,7 @@ SILENCE = 6.0  # natural log below the loudest frames: 52 dB
 FLOOR = -6.0  # of normalized log-mels
 
 
-class SoundEmotion(nn.Module):
+class SpeechEmotionNetwork(nn.Module):
   """features (B, T, 240), mask (B, T) bool, T even -> embedding (B, 128), logits (B, 8)."""
 
   channels: int = 80
@@ -63,7 +63,7 @@ def _neighbors(x_btc, kernel, dilation):
   return jnp.concatenate([padded[:, i * dilation : i * dilation + frames] for i in range(kernel)], axis=-1)
 
 
-class SoundReader:
+class SpeechEmotionExtractor:
   """The offline backend of `SoundExtractor`."""
 
   name = 'emotion-cnn'
@@ -90,12 +90,12 @@ class SoundReader:
 
 def embed_sound(wave: np.ndarray, sample_rate: int) -> np.ndarray:
   """wave (S,) float32 mono -> (128,) float32, unit norm. Raises BadInput for silence and less than 0.1 s."""
-  return SoundReader().read(wave, sample_rate)[0]
+  return SpeechEmotionExtractor().read(wave, sample_rate)[0]
 
 
 def sound_emotion(wave: np.ndarray, sample_rate: int) -> np.ndarray:
   """wave (S,) float32 mono -> (8,) probabilities. 'others' was never heard in training and stays near 0."""
-  return SoundReader().read(wave, sample_rate)[1]
+  return SpeechEmotionExtractor().read(wave, sample_rate)[1]
 
 
 def speech_mel(wave: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -133,5 +133,5 @@ def _forward():
   from dubber_jax.storage.weights import read_arrays
 
   params = jax.device_put(unflatten_dict(read_arrays(WEIGHTS, np.float32), sep='.'))
-  apply = jax.jit(lambda params, features, mask: SoundEmotion().apply({'params': params}, features, mask))
+  apply = jax.jit(lambda params, features, mask: SpeechEmotionNetwork().apply({'params': params}, features, mask))
   return lambda features, mask: apply(params, features, mask)

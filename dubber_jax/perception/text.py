@@ -61,7 +61,7 @@ class MiniLM:
     phrases = [text] + ([stage_direction] if stage_direction.strip() else [])
     vectors = embed_text(phrases)
     probabilities = emotion_of_embedding(vectors)
-    mixed = _blend(probabilities)
+    mixed = _combine_emotions(probabilities)
     reaction = describe_reaction(mixed)
     embedding = np.concatenate([vectors[0], embed_text([reaction])[0]])
     return embedding.astype(np.float32), mixed, reaction
@@ -88,8 +88,8 @@ def embed_text(texts: list[str]) -> np.ndarray:
   vectors = np.zeros((len(ids), WIDTH), np.float32)
   for start in range(0, len(order), BATCHES[-1]):
     chosen = order[start : start + BATCHES[-1]]
-    length = _at_least(TOKENS, max(len(ids[i]) for i in chosen))
-    tokens = np.zeros((_at_least(BATCHES, len(chosen)), length), np.int32)
+    length = _smallest_fitting(TOKENS, max(len(ids[i]) for i in chosen))
+    tokens = np.zeros((_smallest_fitting(BATCHES, len(chosen)), length), np.int32)
     mask = np.zeros(tokens.shape, bool)
     mask[:, 0] = True  # rows of padding attend to something
     for row, i in enumerate(chosen):
@@ -122,7 +122,7 @@ def describe_reaction(probabilities: np.ndarray) -> str:
   return reaction
 
 
-def _blend(probabilities):
+def _combine_emotions(probabilities):
   """(1 or 2, 8): line, stage direction -> (8,), their weighted geometric mean."""
   weights = np.array([1.0, DIRECTION_WEIGHT])[: len(probabilities)]
   logs = weights @ np.log(probabilities + 1e-4) / weights.sum()
@@ -130,7 +130,7 @@ def _blend(probabilities):
   return (odds / odds.sum()).astype(np.float32)
 
 
-def _at_least(sizes, wanted):
+def _smallest_fitting(sizes, wanted):
   return next(size for size in sizes if size >= wanted)
 
 

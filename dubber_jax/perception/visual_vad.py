@@ -17,20 +17,23 @@ from dubber_jax.storage.assets import ASSETS
 from dubber_jax.types import LIP_RATE, MouthTrack
 
 SHIPPED = ASSETS / 'visual_vad'
-FINE = 4  # output frames to one lip frame
-RATE = FINE * LIP_RATE  # Hz
+UPSAMPLING = 4  # output frames to one lip frame
+RATE = UPSAMPLING * LIP_RATE  # Hz
 HIDDEN = 64
 KERNELS = (5, 5, 3)  # lip frames; receptive field 11
-STILL = 0.02  # eye distances by which the mouth opens at least: less is tracking noise
+MIN_OPENING_RANGE = 0.02  # eye distances by which the mouth opens at least: less is tracking noise
 OUTER, INNER = slice(0, 20), slice(20, 40)  # contour points, from the left corner along the lower lip
 LEFT, LOWER, RIGHT, UPPER = 0, 5, 10, 15  # of a contour
 SHAPES = 14  # features of a lip shape
-CONTRASTED, TREND = (0, 3, 6, 10), 6.0  # features, also given less their trend: of so many lip frames, a Gaussian's
-FEATURES = SHAPES + len(CONTRASTED)
-TRUST, SWITCH = 0.25, 3.0  # weight of a frame's log-odds; what it costs to begin or end speech, nats
-ONSET = 0.9  # threshold for the start of the window: mouths open and breathe in before they speak
-SHORTEST = 0.15  # s of speech at least
-PAUSE, SURE = 0.25, 0.2  # s of a pause at least; mean probability of speech in it at most
+DETRENDED, TREND_DEVIATION = (
+  (0, 3, 6, 10),
+  6.0,
+)  # features, also given less their trend: of so many lip frames, a Gaussian's
+FEATURES = SHAPES + len(DETRENDED)
+EVIDENCE_WEIGHT, TRANSITION_COST = 0.25, 3.0  # weight of a frame's log-odds; what it costs to begin or end speech, nats
+ONSET_THRESHOLD = 0.9  # threshold for the start of the window: mouths open and breathe in before they speak
+MIN_SPEECH = 0.15  # s of speech at least
+MIN_PAUSE, MAX_PAUSE_SPEECH = 0.25, 0.2  # s of a pause at least; mean probability of speech in it at most
 
 
 @dataclass(frozen=True)
@@ -82,18 +85,18 @@ def lip_shape(track_lips: np.ndarray, present: np.ndarray) -> np.ndarray:
   ).astype(np.float32)
 
 
-def normalized(shape: np.ndarray) -> np.ndarray:
+def normalize_features(shape: np.ndarray) -> np.ndarray:
   """(L, 14) -> the same relative to the clip's median, in halves of the range from its 5th to its 95th percentile."""
   low, middle, high = np.percentile(shape, [5, 50, 95], axis=0)
   return ((shape - middle) / (0.5 * (high - low) + 1e-3)).clip(-4, 4).astype(np.float32)
 
 
-def with_contrast(features: np.ndarray) -> np.ndarray:
+def add_detrended(features: np.ndarray) -> np.ndarray:
   """(L, 14) -> (L, 18): with some of them less their trend, so that a closure shows on a mouth that is held open."""
   from scipy.ndimage import gaussian_filter1d
 
-  shown = features[:, list(CONTRASTED)]
-  trend = gaussian_filter1d(shown, TREND, axis=0, mode='nearest')
+  shown = features[:, list(DETRENDED)]
+  trend = gaussian_filter1d(shown, TREND_DEVIATION, axis=0, mode='nearest')
   return np.concatenate([features, 1.5 * (shown - trend)], axis=1).astype(np.float32)
 
 
@@ -108,7 +111,7 @@ def network(params: dict, features, xp=np):
     hidden = xp.maximum(near @ params[f'conv_{i}.kernel'] + params[f'conv_{i}.bias'], 0)
     x = hidden if i == 0 else x + hidden
   logits = x @ params['out.kernel'] + params['out.bias']
-  return logits.reshape(*x.shape[:-2], x.shape[-2] * FINE, len(NAMES))
+  return logits.reshape(*x.shape[:-2], x.shape[-2] * UPSAMPLING, len(NAMES))
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
@@ -121,21 +124,21 @@ def visual_vad(track: MouthTrack | None, params: dict | None = None) -> VisualSp
   if track is None or not track.usable or len(track.opening) < 5:
     return None
   opening = track.opening[track.present]
-  if np.ptp(np.percentile(opening, [5, 95])) < STILL:
+  if np.ptp(np.percentile(opening, [5, 95])) < MIN_OPENING_RANGE:
     return None
   params = params or load_network()
-  log_p = log_softmax(network(params, with_contrast(normalized(lip_shape(track.lips, track.present)))))
+  log_p = log_softmax(network(params, add_detrended(normalize_features(lip_shape(track.lips, track.present)))))
   return VisualSpeech(1 - np.exp(log_p[:, SILENT]), log_p - params['log_prior'])
 
 
 def speech_spans(speaking: np.ndarray, threshold: float = 0.5) -> list[tuple[float, float]]:
   """Probabilities of speech (M,), 100 a second -> (start s, end s) of each stretch of speech, by the best path through
   two states, of which none is favored where the probability is the threshold."""
-  odds = TRUST * np.log((speaking + 1e-3) * (1 - threshold) / ((1.001 - speaking) * threshold))
+  odds = EVIDENCE_WEIGHT * np.log((speaking + 1e-3) * (1 - threshold) / ((1.001 - speaking) * threshold))
   off, on, came_from = 0.0, -np.inf, np.zeros((len(odds), 2), bool)  # whether it came from speech
   for t, gain in enumerate(odds):
-    came_from[t] = on - SWITCH > off, on > off - SWITCH
-    off, on = max(off, on - SWITCH), max(on, off - SWITCH) + gain
+    came_from[t] = on - TRANSITION_COST > off, on > off - TRANSITION_COST
+    off, on = max(off, on - TRANSITION_COST), max(on, off - TRANSITION_COST) + gain
   state, speech = on > off, np.zeros(len(odds) + 2, int)
   for t in range(len(odds) - 1, -1, -1):
     speech[t + 1] = state
@@ -147,9 +150,9 @@ def speech_spans(speaking: np.ndarray, threshold: float = 0.5) -> list[tuple[flo
 def speech_window(seen: VisualSpeech | None) -> tuple[float, float] | None:
   """(start s, end s) of what the mouth says, from the first to the last moment of speech; None where it is silent."""
   spans = speech_spans(seen.speaking) if seen else []
-  sure = speech_spans(seen.speaking, ONSET) if spans else []
+  sure = speech_spans(seen.speaking, ONSET_THRESHOLD) if spans else []
   start = (sure or spans)[0][0] if spans else 0.0
-  return (start, spans[-1][1]) if spans and spans[-1][1] - start >= SHORTEST else None
+  return (start, spans[-1][1]) if spans and spans[-1][1] - start >= MIN_SPEECH else None
 
 
 def silent_gaps(speaking: np.ndarray) -> list[tuple[float, float]]:
@@ -159,7 +162,7 @@ def silent_gaps(speaking: np.ndarray) -> list[tuple[float, float]]:
   return [
     (start, end)
     for start, end in gaps
-    if end - start >= PAUSE and speaking[round(start * RATE) : round(end * RATE)].mean() < SURE
+    if end - start >= MIN_PAUSE and speaking[round(start * RATE) : round(end * RATE)].mean() < MAX_PAUSE_SPEECH
   ]
 
 

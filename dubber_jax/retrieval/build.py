@@ -79,7 +79,7 @@ def build_library(
   found, repeats = _without_repeats(found)
   reader = reader or FootageReader()
   extractors = {m: extractor_identity(e) for m, e in reader.extractors.items()}
-  work = _WorkFolder(out.parent / f'.{out.name}.index', extractors, found)
+  work = _ProgressFolder(out.parent / f'.{out.name}.index', extractors, found)
   entries, skipped = work.read()
   done = {entry.clip.key for entry in entries} | {row['key'] for row in skipped}
   left = [footage for footage in found if footage.key not in done]
@@ -126,7 +126,7 @@ def find_footage(data: Path, only: Mapping[str, str] | None = None) -> tuple[Pat
   root = root.resolve()
   if tables:
     rows = [(table, number, row) for table in tables for number, row in _rows(table)]
-    kept = [(table, number, row) for table, number, row in rows if _wanted(row, only)]
+    kept = [(table, number, row) for table, number, row in rows if _is_selected(row, only)]
     if rows and not kept:
       splits = sorted({str(row.get('split')) for _, _, row in rows})
       raise BadInput(f'no row of {data} is wanted (splits: {", ".join(splits)}): choose with --only split=NAME')
@@ -177,7 +177,7 @@ class FootageReader:
       seconds = len(wave) / SAMPLE_RATE
       with contextlib.suppress(BadInput):  # silent: the pictures still serve
         embeddings['sound'], _ = self.extractors['sound'].read(wave, SAMPLE_RATE)
-      prosody = measure_prosody(wave, SAMPLE_RATE, _spoken(footage, wave))
+      prosody = measure_prosody(wave, SAMPLE_RATE, _alignment_or_count(footage, wave))
     if not any(m in embeddings for m in MODALITIES):
       raise BadInput(f'{footage.media}: has no pictures, words or emotion to recall it by')
     clip = LibraryClip(
@@ -231,7 +231,7 @@ def _embed(sentence):
   return embed_text([sentence])[0]
 
 
-def _spoken(footage, wave):
+def _alignment_or_count(footage, wave):
   """The Alignment of the line in its sound, or how many phonemes it has where it is not found there."""
   from dubber_jax.media.sound import resample
   from dubber_jax.script.alignment import align
@@ -250,12 +250,12 @@ def _spoken(footage, wave):
     return sum(symbol not in SILENCES for symbol in phonemes.symbols)
 
 
-class _WorkFolder:
+class _ProgressFolder:
   """What a run has read so far, in parts. Parts of other clips, files or extractors are thrown away."""
 
   def __init__(self, folder: epath.Path, extractors: Mapping, found: list[Footage]):
     self.folder = folder
-    files = [(f.key, f.text, f.emotion, f.start, f.end, *_stamp(f.path)) for f in found]
+    files = [(f.key, f.text, f.emotion, f.start, f.end, *_size_and_mtime(f.path)) for f in found]
     identity = sha256_json([extractors, files])
     stated = folder / 'identity'
     if folder.exists() and (not stated.exists() or stated.read_text() != identity):
@@ -292,7 +292,7 @@ class _WorkFolder:
     self.folder.rmtree()
 
 
-def _stamp(path):
+def _size_and_mtime(path):
   try:
     status = os.stat(path)
     return status.st_size, status.st_mtime_ns
@@ -331,7 +331,7 @@ def _rows(table: Path):
     yield number, row
 
 
-def _wanted(row, only) -> bool:
+def _is_selected(row, only) -> bool:
   if only:
     return all(str(row.get(name)) == str(value) for name, value in only.items())
   return not str(row.get('split', '')).startswith(HELD_OUT)

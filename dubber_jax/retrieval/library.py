@@ -134,7 +134,7 @@ class Library:
     arrays['prosody'] = np.array([[prosody[i].get(p, np.nan) for p in PROSODY] for i in order], np.float32)
 
     with _write_errors(folder), atomic_folder(folder) as partial:
-      rows = [json.dumps(_lean(asdict(clips[i])), ensure_ascii=False) for i in order]
+      rows = [json.dumps(_without_empty(asdict(clips[i])), ensure_ascii=False) for i in order]
       (partial / 'clips.jsonl').write_text('\n'.join(rows) + '\n')
       for name, array in arrays.items():
         with (partial / f'{name}.npy').open('wb') as file:
@@ -156,7 +156,7 @@ class Library:
           ScannSearch.build(rows).save(Path(partial) / 'scann' / m)
     return cls.open(folder)
 
-  def recall(
+  def retrieve(
     self,
     reading: Reading,
     count: int = 3,
@@ -175,7 +175,7 @@ class Library:
     """
     allowed = self._other_media(exclude_media, exclude_span)
     embeddings = {m: reading.embedding(m)[None] for m, seen in zip(MODALITIES, reading.present, strict=True) if seen}
-    rows, similarity = self.recall_rows(embeddings, [exclude_key], [exclude_speaker], count, search, allowed)
+    rows, similarity = self.retrieve_rows(embeddings, [exclude_key], [exclude_speaker], count, search, allowed)
     refs, sounds, refs_present, sounds_present = self.gather(rows[0])
     clips = {
       m: tuple(self.exemplar(row, score) for row, score in zip(rows[0, i], similarity[0, i], strict=True) if row >= 0)
@@ -183,7 +183,7 @@ class Library:
     }
     return Exemplars(clips, refs, sounds, refs_present, sounds_present)
 
-  def recall_rows(
+  def retrieve_rows(
     self,
     embeddings: Mapping[str, np.ndarray],
     exclude_keys: Sequence[str] | None = None,
@@ -339,7 +339,7 @@ def check_extractors(built_with: Mapping, features: Mapping, folder) -> None:
     had = {k: v for k, v in built_with.get(modality, {}).items() if k in asked}
     if modality in EMBEDDINGS and had != asked:
       raise BadInput(
-        f'library {folder} has {modality} embeddings of {_named(had)}, these features are of {_named(asked)}: '
+        f'library {folder} has {modality} embeddings of {_identity_text(had)}, these features are of {_identity_text(asked)}: '
         'index the library again with `dubber index`, or open one that was built with them'
       )
 
@@ -354,7 +354,7 @@ def check_absent(folder: epath.Path, overwrite: bool) -> None:
     raise BadInput(f'{folder} is not a library, so it is not overwritten: choose another folder')
 
 
-def _named(identity):
+def _identity_text(identity):
   return ' '.join(str(value) for value in identity.values()) or 'none'
 
 
@@ -395,5 +395,5 @@ def _load_array(path) -> np.ndarray:
     return np.load(file, allow_pickle=False)
 
 
-def _lean(row: dict) -> dict:
+def _without_empty(row: dict) -> dict:
   return {k: v for k, v in row.items() if v not in (None, '', {}) or k in ('key', 'present')}

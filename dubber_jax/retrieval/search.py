@@ -14,11 +14,11 @@ from dubber_jax.errors import BadInput
 from dubber_jax.storage.atomic import atomic_folder
 
 SMALL_LIBRARY = 4096  # rows under which ScaNN's tree has nothing to win; it then compares with every row
-ROWS_A_LEAF = 200  # rows in a leaf of the tree on average
-RECALL = 0.998  # recall@3 that the number of opened leaves is chosen for
-REORDERED = 200  # candidates whose similarity is computed anew at full precision, at least
+ROWS_PER_LEAF = 200  # rows in a leaf of the tree on average
+TARGET_RECALL = 0.998  # recall@3 that the number of opened leaves is chosen for
+RESCORED = 200  # candidates whose similarity is computed anew at full precision, at least
 DEPTH_FILE = 'depth.txt'  # in the index's folder: leaves searched, candidates reordered
-TIE = 5  # decimals: similarities that agree to these count as equal, and the lower row wins
+TIE_DECIMALS = 5  # decimals: similarities that agree to these count as equal, and the lower row wins
 
 
 def unit_rows(matrix: np.ndarray, halves: int = 1) -> np.ndarray:
@@ -58,7 +58,7 @@ class ScannSearch:
   with `build`, keep it with `save`, open it with `load`.
   """
 
-  def __init__(self, searcher, rows: np.ndarray, leaves_searched: int = -1, reordered: int = REORDERED):
+  def __init__(self, searcher, rows: np.ndarray, leaves_searched: int = -1, reordered: int = RESCORED):
     self.searcher = searcher
     self.rows = np.asarray(rows, np.float32)
     self.leaves_searched = leaves_searched  # -1: there is no tree
@@ -66,7 +66,7 @@ class ScannSearch:
 
   @classmethod
   def build(cls, rows: np.ndarray, queries: np.ndarray | None = None, threads: int = 0) -> 'ScannSearch':
-    """Builds an index that reaches a recall@3 of RECALL whatever the rows look like.
+    """Builds an index that reaches a recall@3 of TARGET_RECALL whatever the rows look like.
 
     rows (N, D) unit rows. `queries` (B, D) stand for what will be asked, by default a sample of the rows
     (each without itself): as many leaves are opened and candidates compared as they need. `threads`
@@ -76,14 +76,14 @@ class ScannSearch:
     builder = _scann().builder(rows, 10, 'dot_product').set_n_training_threads(threads)
     if len(rows) < SMALL_LIBRARY:
       return cls(builder.score_brute_force().build(), rows)
-    leaves = round(len(rows) / ROWS_A_LEAF)
+    leaves = round(len(rows) / ROWS_PER_LEAF)
     builder = builder.tree(
       num_leaves=leaves,
       num_leaves_to_search=leaves,
       training_sample_size=min(len(rows), 100 * leaves),
       spherical=True,
     )
-    builder = builder.score_ah(2, anisotropic_quantization_threshold=0.2).reorder(REORDERED)
+    builder = builder.score_ah(2, anisotropic_quantization_threshold=0.2).reorder(RESCORED)
     index = cls(builder.build(), rows, leaves)
     index._choose_depth(leaves, queries)
     return index
@@ -97,12 +97,12 @@ class ScannSearch:
       own, others = np.full(len(queries), -1), None
     _, truth = ExactSearch(self.rows)(queries, count, others)
     opened = np.unique(np.geomspace(max(1, leaves / 64), leaves, 25).round().astype(int))
-    depths = [(int(n), REORDERED) for n in opened] + [(leaves, REORDERED * more) for more in (2, 4, 8)]
+    depths = [(int(n), RESCORED) for n in opened] + [(leaves, RESCORED * more) for more in (2, 4, 8)]
     for self.leaves_searched, self.reordered in depths:
       found, similarity = self._neighbors(queries, count + 1)
       similarity = -np.sort(-np.where(found == own[:, None], -np.inf, similarity), axis=1)[:, :count]
       # By similarity, not by row: clips with the same caption are as good as each other.
-      if np.mean(similarity >= truth - 10.0**-TIE) >= RECALL:
+      if np.mean(similarity >= truth - 10.0**-TIE_DECIMALS) >= TARGET_RECALL:
         return
 
   def save(self, folder: str | os.PathLike) -> None:
@@ -225,9 +225,9 @@ def _best(similarity_bn, indices_bn, count):
     return best, score
   floor_b = np.partition(similarity_bn, total - kept, axis=1)[:, total - kept]
   for b in range(batch):
-    near = np.flatnonzero((similarity_bn[b] >= floor_b[b] - 2 * 10.0**-TIE) & np.isfinite(similarity_bn[b]))
+    near = np.flatnonzero((similarity_bn[b] >= floor_b[b] - 2 * 10.0**-TIE_DECIMALS) & np.isfinite(similarity_bn[b]))
     index = near if indices_bn is None else indices_bn[b, near]
-    order = np.lexsort((index, -np.round(similarity_bn[b, near], TIE)))[:count]
+    order = np.lexsort((index, -np.round(similarity_bn[b, near], TIE_DECIMALS)))[:count]
     best[b, : len(order)] = index[order]
     score[b, : len(order)] = similarity_bn[b, near[order]]
   return best, score

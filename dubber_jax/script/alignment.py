@@ -21,8 +21,8 @@ RATE = 16000  # Hz, of the acoustic model
 FRAME = 0.01  # s, of the acoustic model
 SHORT_PAUSE = 0.06  # s: a shorter silence between two words belongs to the word before it
 STOPS = frozenset(('P', 'B', 'T', 'D', 'K', 'G', 'CH', 'JH'))
-LONGEST_TAIL = 0.08  # s
-LONGEST_STOP, LONGEST_EDGE = 0.12, 0.3  # s: a longer phoneme at a word's edge may hold silence
+MAX_TAIL = 0.08  # s
+MAX_STOP, MAX_EDGE = 0.12, 0.3  # s: a longer phoneme at a word's edge may hold silence
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,11 @@ def align(wave16k, text, lexicon=None) -> Alignment:
       pronunciations[word].append(symbol)
   times = _decode(to_int16(wave), pronunciations)
   if times is not None:
-    times = _give_back_silence(times, pronunciations, wave)
+    times = _trim_silence(times, pronunciations, wave)
   if times is None:
     words = ' '.join(phonemes.words)
     raise BadInput(f'the words {words[:60]!r} were not found in the sound: is the text of this sound?')
-  return _lay_out(phonemes, times, seconds)
+  return _fill_gaps(phonemes, times, seconds)
 
 
 def durations_in_frames(alignment: Alignment, num_frames: int) -> np.ndarray:
@@ -95,7 +95,7 @@ def _decoder():
 def _decode(samples, pronunciations):
   """For each word the (start s, end s) of each of its phonemes, or None."""
   lock, known, decoder = _decoder()
-  names = ['_'.join(_plain(p) for p in word) for word in pronunciations]
+  names = ['_'.join(_without_stress(p) for p in word) for word in pronunciations]
   raw = samples.tobytes()
   with lock:
     for name in names:
@@ -122,7 +122,7 @@ def _decode(samples, pronunciations):
   return [phones for _, phones in entries]
 
 
-def _give_back_silence(times, pronunciations, wave):
+def _trim_silence(times, pronunciations, wave):
   """Cuts off the silence that a word's first or last phoneme took in.
 
   To the model, room noise is much like the closure of a stop: a 'P' would begin 0.6 s before it is heard.
@@ -137,14 +137,14 @@ def _give_back_silence(times, pronunciations, wave):
   trimmed = []
   for word, codes in zip(times, pronunciations, strict=True):
     word = list(word)
-    (start, first_end), stop = word[0], _plain(codes[0]) in STOPS
-    if first_end - start > (LONGEST_STOP if stop else LONGEST_EDGE):
+    (start, first_end), stop = word[0], _without_stress(codes[0]) in STOPS
+    if first_end - start > (MAX_STOP if stop else MAX_EDGE):
       closure = 0.04 if stop else 0.02
       quiet = np.flatnonzero(~loud[round(start / FRAME) : round(first_end / FRAME) - 2])
       if len(quiet):
         word[0] = (max(start, start + (quiet[-1] + 1) * FRAME - closure), first_end)
-    (last_start, end), stop = word[-1], _plain(codes[-1]) in STOPS
-    if end - last_start > (LONGEST_STOP if stop else LONGEST_EDGE):
+    (last_start, end), stop = word[-1], _without_stress(codes[-1]) in STOPS
+    if end - last_start > (MAX_STOP if stop else MAX_EDGE):
       heard = np.flatnonzero(loud[round(last_start / FRAME) : round(end / FRAME)])
       last = (heard[-1] + 1) * FRAME + 0.02 if len(heard) else 0.08
       word[-1] = (last_start, min(end, last_start + max(last, 3 * FRAME)))
@@ -153,16 +153,16 @@ def _give_back_silence(times, pronunciations, wave):
     limit = trimmed[i + 1][0][0] if i + 1 < len(trimmed) else len(loud) * FRAME
     last_start, end = word[-1]
     if limit - end >= SHORT_PAUSE:
-      tail = loud[round(end / FRAME) : round(min(end + LONGEST_TAIL, limit - SHORT_PAUSE) / FRAME)]
+      tail = loud[round(end / FRAME) : round(min(end + MAX_TAIL, limit - SHORT_PAUSE) / FRAME)]
       word[-1] = (last_start, end + FRAME * (len(tail) if tail.all() else int(np.argmin(tail))))
   return trimmed
 
 
-def _plain(symbol):
+def _without_stress(symbol):
   return symbol.lstrip('@').rstrip('012')
 
 
-def _lay_out(phonemes, times, seconds):
+def _fill_gaps(phonemes, times, seconds):
   """Symbols with times that leave no gap: pauses to punctuation, to '@sp', or to the word before."""
   times = [[(min(s, seconds), min(e, seconds)) for s, e in word] for word in times]
   ends_to = [word[-1][1] for word in times]

@@ -13,8 +13,8 @@ from dubber_jax.script.alignment import FRAME, to_int16
 
 Word = tuple[float, float, str]  # start s, end s, as written
 
-LONGEST = 6.5  # s of a piece
-SHORTEST = 1.0  # s of a piece, where the pauses leave a choice
+MAX_PIECE = 6.5  # s of a piece
+MIN_PIECE = 1.0  # s of a piece, where the pauses leave a choice
 
 
 def recognize(wave16k: np.ndarray) -> list[Word]:
@@ -33,19 +33,19 @@ def recognize(wave16k: np.ndarray) -> list[Word]:
   return [(start, end, word.split('(')[0]) for start, end, word in heard if word[0] not in '<[+']
 
 
-def cut(words: list[Word], longest: float = LONGEST) -> list[list[Word]]:
+def split_at_pauses(words: list[Word], longest: float = MAX_PIECE) -> list[list[Word]]:
   """Words in parts of at most `longest` s, cut in the longest pauses."""
   if not words:
     return []
   first, last = words[0][0], words[-1][1]
   if last - first <= longest or len(words) == 1:
     return [words]
-  inner = [i for i in range(1, len(words)) if words[i - 1][1] - first >= SHORTEST and last - words[i][0] >= SHORTEST]
+  inner = [i for i in range(1, len(words)) if words[i - 1][1] - first >= MIN_PIECE and last - words[i][0] >= MIN_PIECE]
   at = max(inner or range(1, len(words)), key=lambda i: words[i][0] - words[i - 1][1])
-  return cut(words[:at], longest) + cut(words[at:], longest)
+  return split_at_pauses(words[:at], longest) + split_at_pauses(words[at:], longest)
 
 
-def written(words: list[Word]) -> str:
+def transcript(words: list[Word]) -> str:
   return ' '.join(word.strip() for _, _, word in words)
 
 

@@ -16,7 +16,7 @@ from dubber_jax.script.g2p import Phonemes
 from dubber_jax.script.symbols import FINALS, INITIALS, STRENGTH, TONES
 
 INSTALL = "pip install 'dubber_jax[mandarin]'"
-MARKS = {
+PUNCTUATION_OF = {
   '，': ',', '、': ',', ',': ',', '。': '.', '．': '.', '.': '.', '！': '!', '!': '!', '？': '?', '?': '?', '；': ';',
   ';': ';', '：': ':', ':': ':', '—': '-', '–': '-', '-': '-', '～': '-', '~': '-', '…': '...', '⋯': '...',
 }  # fmt: skip
@@ -61,17 +61,17 @@ def split_words(text: str) -> list[Word]:
   words = []
   for piece in re.findall(f'[{CHINESE}]+|[^{CHINESE}]', text):
     if not re.match(f'[{CHINESE}]', piece):
-      if piece not in MARKS and piece not in UNSPOKEN and not piece.isspace():
+      if piece not in PUNCTUATION_OF and piece not in UNSPOKEN and not piece.isspace():
         raise BadInput(f'{piece!r} in {text.strip()[:60]!r} is not spoken: write it in Chinese characters')
       words.append(Word(piece))
       continue
     for word in jieba.lcut(piece):
       read = pypinyin.lazy_pinyin(word, style=pypinyin.Style.TONE3, neutral_tone_with_five=True)
-      words.append(Word(word, tuple(read_pinyin(p) for p in read)))
+      words.append(Word(word, tuple(parse_pinyin(p) for p in read)))
   return words
 
 
-def read_pinyin(pinyin: str) -> Syllable:
+def parse_pinyin(pinyin: str) -> Syllable:
   """The syllable of pinyin with its tone's number, as zhuang4, lve4 or ma5. Raises BadInput where it is none."""
   convert = _modules()[1].contrib.tone_convert
   plain, tone = pinyin[:-1], pinyin[-1:]
@@ -100,11 +100,11 @@ def phonemize(text: str) -> Phonemes:
       symbols += own
       word_of += [len(spoken)] * len(own)
       spoken.append(word.text)
-    elif word.text in MARKS:
+    elif word.text in PUNCTUATION_OF:
       if symbols[-1] in STRENGTH:
-        symbols[-1] = max(symbols[-1], MARKS[word.text], key=STRENGTH.index)
+        symbols[-1] = max(symbols[-1], PUNCTUATION_OF[word.text], key=STRENGTH.index)
       else:
-        symbols.append(MARKS[word.text])
+        symbols.append(PUNCTUATION_OF[word.text])
         word_of.append(-1)
   if not spoken:
     raise BadInput(f'nothing in the line {text.strip()[:60]!r} can be spoken: give words in Chinese')

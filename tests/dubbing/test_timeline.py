@@ -4,7 +4,7 @@ import pytest
 from dubber_jax.dubbing.mix import EDGE, EVEN, LineAudio, character_levels, fill, gain_of, mix_dialogue
 from dubber_jax.dubbing.timeline import check_slots, separate_lines
 from dubber_jax.errors import BadInput
-from dubber_jax.media.loudness import integrated
+from dubber_jax.media.loudness import integrated_loudness
 from dubber_jax.types import SAMPLE_RATE, Line
 
 
@@ -66,7 +66,7 @@ def tone(seconds, level):
   """A sine of so many LUFS (-3 dB of full scale's amplitude is a sine's RMS)."""
   time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
   wave = np.sin(2 * np.pi * 997 * time).astype(np.float32)
-  return wave * np.float32(10 ** ((level - integrated(wave, SAMPLE_RATE)) / 20))
+  return wave * np.float32(10 ** ((level - integrated_loudness(wave, SAMPLE_RATE)) / 20))
 
 
 def test_every_character_comes_to_the_films_level_and_a_whisper_stays_one():
@@ -80,13 +80,13 @@ def test_every_character_comes_to_the_films_level_and_a_whisper_stays_one():
   assert levels == pytest.approx({'anna': -20, 'ben': -35}, abs=0.1)
   gains = [gain_of(h, levels[h.line.character.casefold()], -23.0) for h in heard]
   dialogue = mix_dialogue(heard, gains, 6.0)
-  parts = [integrated(dialogue[round(a.start * SAMPLE_RATE) : round(a.end * SAMPLE_RATE)], SAMPLE_RATE) for a in lines]
+  parts = [integrated_loudness(dialogue[round(a.start * SAMPLE_RATE) : round(a.end * SAMPLE_RATE)], SAMPLE_RATE) for a in lines]
   assert parts == pytest.approx([-23, -23, -32], abs=0.2)
 
 
 def test_a_take_that_jumps_out_unasked_is_brought_near_its_character():
   heard = [LineAudio(said('Anna', i, i + 1), tone(1, level)) for i, level in enumerate([-23.0, -23.5, -14.0, -40.0])]
-  moved = [integrated(h.waveform, SAMPLE_RATE) + gain_of(h, -23.0, -23.0) for h in heard]
+  moved = [integrated_loudness(h.waveform, SAMPLE_RATE) + gain_of(h, -23.0, -23.0) for h in heard]
   assert moved == pytest.approx([-23, -23.5, -23 + EVEN, -23 - EVEN], abs=0.05)
 
 

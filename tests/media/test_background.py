@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from dubber_jax.errors import BadInput
-from dubber_jax.media.background import gain_around, mix, read_background
+from dubber_jax.media.background import ducking_gain, mix_background, read_background
 from dubber_jax.media.film import SOUND_RATE, Film
-from dubber_jax.media.loudness import integrated
+from dubber_jax.media.loudness import integrated_loudness
 from dubber_jax.media.sound import write_wav
 from dubber_jax.media.video import write_silent_clip
 
@@ -51,12 +51,12 @@ def test_track_of_another_rate_and_two_channels_fits_the_film_and_keeps_both(tmp
 
 def test_dialogue_is_as_loud_over_two_channels_as_over_one():
   dialogue = 0.1 * np.sin(np.arange(4 * RATE) * 0.13).astype(np.float32)
-  one, two = (mix(dialogue, np.zeros((3 * RATE, *channels), np.float32)) for channels in ((), (2,)))
-  assert integrated(one, RATE) == pytest.approx(integrated(two, RATE), abs=0.05)
+  one, two = (mix_background(dialogue, np.zeros((3 * RATE, *channels), np.float32)) for channels in ((), (2,)))
+  assert integrated_loudness(one, RATE) == pytest.approx(integrated_loudness(two, RATE), abs=0.05)
 
 
 def test_dialogue_over_loud_music_does_not_clip():
-  mixed = mix(np.full(RATE, 0.7, np.float32), np.full((RATE, 2), 0.7, np.float32))
+  mixed = mix_background(np.full(RATE, 0.7, np.float32), np.full((RATE, 2), 0.7, np.float32))
   assert np.abs(mixed).max() <= 10 ** (-1 / 20) + 1e-6
 
 
@@ -72,5 +72,5 @@ def test_track_that_is_no_background_is_refused(tmp_path, film, fault):
 
 
 def test_gain_at_the_films_ends_is_that_of_the_lines_there():
-  gain = gain_around([(-1.0, 0.5), (1.5, 9.0)], 2 * RATE, RATE, 0.0, 0.1)
+  gain = ducking_gain([(-1.0, 0.5), (1.5, 9.0)], 2 * RATE, RATE, 0.0, 0.1)
   assert gain[0] == gain[-1] == 0 and gain[RATE] == 1

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from dubber_jax.media.opus import through_opus
+from dubber_jax.media.opus import opus_round_trip
 
 
 @pytest.mark.parametrize('rate', [16000, 22050])
 def test_sound_keeps_its_length_and_place(rate):
   time = np.arange(round(1.237 * rate)) / rate
   wave = (0.3 * np.sin(2 * np.pi * 220 * time) * (time > 0.5)).astype(np.float32)
-  back = through_opus(wave, rate)
+  back = opus_round_trip(wave, rate)
   assert back.shape == wave.shape and back.dtype == np.float32
   loud = slice(round(0.6 * rate), round(1.1 * rate))
   assert np.corrcoef(wave[loud], back[loud])[0, 1] > 0.99
@@ -19,6 +19,6 @@ def test_few_bits_are_heard():
   wave = np.random.default_rng(0).normal(0, 0.1, 24000).astype(np.float32)
 
   def lost(bit_rate):
-    return np.square(wave - through_opus(wave, 24000, bit_rate)).mean()
+    return np.square(wave - opus_round_trip(wave, 24000, bit_rate)).mean()
 
   assert lost(96_000) < lost(12_000)

@@ -30,7 +30,7 @@ def test_second_reading_is_the_same_and_runs_no_model(film, monkeypatch):
   def run(*_):
     raise AssertionError('a model ran again')
 
-  for name in ('lips.LandmarkTracker.track', 'face.face_emotion', 'scene.measure', 'text.embed_text'):
+  for name in ('lips.LandmarkTracker.track', 'face.face_emotion', 'scene.scene_statistics', 'text.embed_text'):
     monkeypatch.setattr(f'dubber_jax.perception.{name}', run)
   second = read_clip(clip, line)
   for modality in MODALITIES:

@@ -14,7 +14,7 @@ def test_captions_of_an_emotion_vary(modality):
 
 
 def test_no_caption_from_a_label_repeats_the_wording_that_test_clips_get():
-  tables = (face.LOOKS, scene.FEELINGS, text.REACTIONS)
+  tables = (face.EXPRESSIONS, scene.FEELINGS, text.REACTIONS)
   at_test = {tuple(words) for table in tables for sentence in table.values() for words in _triples(sentence)}
   tables = (captions.SCENES, captions.FACES, captions.LISTENERS)
   in_training = {words for table in tables for row in table.values() for one in row for words in _triples(one)}

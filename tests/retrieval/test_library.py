@@ -50,14 +50,14 @@ def keys_of(exemplars, modality):
 
 def test_a_clip_recalls_itself_first_unless_it_is_the_target(tmp_path):
   library, embeddings, _ = make(tmp_path / 'lib')
-  assert all(keys_of(library.recall(reading_of(embeddings, 3)), m)[0] == 'set/s0/3' for m in MODALITIES)
-  others = library.recall(reading_of(embeddings, 3), exclude_key='set/s0/3')
+  assert all(keys_of(library.retrieve(reading_of(embeddings, 3)), m)[0] == 'set/s0/3' for m in MODALITIES)
+  others = library.retrieve(reading_of(embeddings, 3), exclude_key='set/s0/3')
   assert all('set/s0/3' not in keys_of(others, m) and len(others.clips[m]) == 3 for m in MODALITIES)
 
 
 def test_speaker_filter_leaves_out_every_clip_of_the_speaker(tmp_path):
   library, embeddings, _ = make(tmp_path / 'lib')
-  exemplars = library.recall(reading_of(embeddings, 4), count=12, exclude_speaker='s1')
+  exemplars = library.retrieve(reading_of(embeddings, 4), count=12, exclude_speaker='s1')
   assert all(not key.startswith('set/s1/') for m in MODALITIES for key in keys_of(exemplars, m))
   assert len(exemplars.clips['scene']) == 8 and exemplars.refs_present[0].sum() == 8
 
@@ -68,14 +68,14 @@ def test_target_known_only_by_its_file_is_left_out_and_other_lines_of_the_film_a
     (tmp_path / 'media' / f'{i}.wav').touch()
   library, embeddings, _ = make(tmp_path / 'lib', media_root=str(tmp_path / 'media'))
   reading, target = reading_of(embeddings, 3), tmp_path / 'media' / '..' / 'media' / '3.wav'
-  assert 'set/s0/3' not in keys_of(library.recall(reading, exclude_media=target), 'scene')
-  assert 'set/s0/3' not in keys_of(library.recall(reading, exclude_media=target, exclude_span=(3.5, 9)), 'scene')
-  assert 'set/s0/3' in keys_of(library.recall(reading, exclude_media=target, exclude_span=(4.0, 9)), 'scene')
+  assert 'set/s0/3' not in keys_of(library.retrieve(reading, exclude_media=target), 'scene')
+  assert 'set/s0/3' not in keys_of(library.retrieve(reading, exclude_media=target, exclude_span=(3.5, 9)), 'scene')
+  assert 'set/s0/3' in keys_of(library.retrieve(reading, exclude_media=target, exclude_span=(4.0, 9)), 'scene')
 
 
 def test_arrays_given_to_the_graphs_belong_to_the_clips_named(tmp_path):
   library, embeddings, clips = make(tmp_path / 'lib')
-  exemplars = library.recall(reading_of(embeddings, 7), count=12)
+  exemplars = library.retrieve(reading_of(embeddings, 7), count=12)
   number = {clip.key: i for i, clip in enumerate(clips)}
   for i, m in enumerate(MODALITIES):
     for k, exemplar in enumerate(exemplars.clips[m]):
@@ -89,19 +89,19 @@ def test_arrays_given_to_the_graphs_belong_to_the_clips_named(tmp_path):
 
 def test_a_modality_that_the_reading_lacks_recalls_nothing(tmp_path):
   library, embeddings, _ = make(tmp_path / 'lib')
-  exemplars = library.recall(reading_of(embeddings, 0, present=(True, False, True)))
+  exemplars = library.retrieve(reading_of(embeddings, 0, present=(True, False, True)))
   assert exemplars.clips['face'] == () and not exemplars.refs_present[1].any() and not exemplars.sounds[1].any()
   assert exemplars.refs['face'].shape == (3, 6) and len(exemplars.clips['text']) == 3
 
 
 def test_recall_of_many_is_recall_of_each(tmp_path):
   library, embeddings, clips = make(tmp_path / 'lib')
-  rows, _ = library.recall_rows(
+  rows, _ = library.retrieve_rows(
     {m: embeddings[m] for m in MODALITIES}, [c.key for c in clips], [c.speaker for c in clips], count=3
   )
   for i, clip in enumerate(clips):
     present = [m in clip.present for m in MODALITIES]
-    exemplars = library.recall(reading_of(embeddings, i, present), 3, clip.key, clip.speaker)
+    exemplars = library.retrieve(reading_of(embeddings, i, present), 3, clip.key, clip.speaker)
     for j, m in enumerate(MODALITIES):
       assert [library.clips[row].key for row in rows[i, j] if row >= 0] == keys_of(exemplars, m)
 
@@ -111,11 +111,11 @@ def test_scann_recalls_as_exact_does(tmp_path):
   library, embeddings, _ = make(tmp_path / 'lib', count=300, scann=True)
   for i in (0, 8, 100):
     exact, scann = (
-      library.recall(reading_of(embeddings, i), exclude_key=f'set/s{i % 3}/{i}', search=s) for s in ('exact', 'scann')
+      library.retrieve(reading_of(embeddings, i), exclude_key=f'set/s{i % 3}/{i}', search=s) for s in ('exact', 'scann')
     )
     assert all(keys_of(exact, m) == keys_of(scann, m) for m in MODALITIES)
   with pytest.raises(BadInput, match='exact'):
-    library.recall(reading_of(embeddings, 0), search='fuzzy')
+    library.retrieve(reading_of(embeddings, 0), search='fuzzy')
 
 
 def test_prosody_is_told_against_the_same_speakers_neutral_delivery(tmp_path):
@@ -150,7 +150,7 @@ def test_reading_of_another_width_is_bad_input(tmp_path):
   library, embeddings, _ = make(tmp_path / 'lib')
   wide = Reading(np.ones(9), np.ones(6), np.ones(8), present=np.ones(3, bool))
   with pytest.raises(BadInput, match='9 wide'):
-    library.recall(wide)
+    library.retrieve(wide)
 
 
 def damage(folder, name):

@@ -54,7 +54,7 @@ def test_equal_similarities_go_to_the_lower_row_whatever_the_batch():
 def scann_on_few_rows(monkeypatch):
   pytest.importorskip('scann')
   monkeypatch.setattr(search, 'SMALL_LIBRARY', 100)
-  monkeypatch.setattr(search, 'ROWS_A_LEAF', 50)
+  monkeypatch.setattr(search, 'ROWS_PER_LEAF', 50)
 
 
 def test_scann_finds_what_exact_search_finds(scann_on_few_rows):

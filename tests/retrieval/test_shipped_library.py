@@ -56,6 +56,6 @@ def test_a_sad_line_recalls_sad_performances(shipped):
   from dubber_jax.perception.text import read_text
 
   embedding, _, _ = read_text('My mother died last night and I never said goodbye.')
-  rows, _ = shipped.recall_rows({'text': embedding[None]})
+  rows, _ = shipped.retrieve_rows({'text': embedding[None]})
   recalled = rows[0, MODALITIES.index('text')]
   assert [shipped.clips[row].emotion for row in recalled] == ['sad'] * 3

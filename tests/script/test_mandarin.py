@@ -3,7 +3,7 @@ import pytest
 
 from dubber_jax.errors import BadInput
 from dubber_jax.script.g2p import encode
-from dubber_jax.script.mandarin import Syllable, phonemize, read_pinyin
+from dubber_jax.script.mandarin import Syllable, parse_pinyin, phonemize
 from dubber_jax.script.symbols import ENGLISH
 
 pytest.importorskip('pypinyin')
@@ -33,14 +33,14 @@ pytest.importorskip('jieba')
   ],
 )
 def test_pinyin_is_spoken_as_it_is_pronounced(pinyin, symbols):
-  assert ' '.join(read_pinyin(pinyin).symbols) == symbols
-  assert len(encode(read_pinyin(pinyin).symbols))
+  assert ' '.join(parse_pinyin(pinyin).symbols) == symbols
+  assert len(encode(parse_pinyin(pinyin).symbols))
 
 
 @pytest.mark.parametrize('pinyin', ['ma', 'ma7', 'xyz1', '', '4'])
 def test_what_is_no_syllable_is_refused(pinyin):
   with pytest.raises(BadInput, match='pinyin'):
-    read_pinyin(pinyin)
+    parse_pinyin(pinyin)
 
 
 def test_every_syllable_of_the_dictionary_has_symbols():
@@ -48,7 +48,7 @@ def test_every_syllable_of_the_dictionary_has_symbols():
   from pypinyin.contrib.tone_convert import to_tone3
 
   written = {to_tone3(p, neutral_tone_with_five=True) for given in PINYIN_DICT.values() for p in given.split(',')}
-  read = {p: read_pinyin(p) for p in written}
+  read = {p: parse_pinyin(p) for p in written}
   assert len(read) > 1500
   assert (encode([s for syllable in read.values() for s in syllable.symbols]) >= ENGLISH).all()
   assert len(set(read.values())) > len(read) - 20  # few are written in two ways

@@ -27,7 +27,7 @@ class RetrievalOverride:
   library: Library
   by: Callable[..., Exemplars]
 
-  def recall(self, reading, count, **options) -> Exemplars:
+  def retrieve(self, reading, count, **options) -> Exemplars:
     return self.by(self.library, reading, count, **options)
 
 

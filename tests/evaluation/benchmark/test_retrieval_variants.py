@@ -35,7 +35,7 @@ def test_what_is_not_retrieved_reaches_neither_planner_nor_graphs(library, readi
 
 
 def test_labels_and_prosody_are_hidden_from_the_planner_alone(library, reading):
-  whole = library.recall(reading, 3)
+  whole = library.retrieve(reading, 3)
   for variant, part in ((without_labels, 'emotion'), (without_prosody, 'prosody')):
     found = variant(library, reading, 3)
     assert all(not getattr(c, part) for m in MODALITIES for c in found.clips[m])
@@ -44,7 +44,7 @@ def test_labels_and_prosody_are_hidden_from_the_planner_alone(library, reading):
 
 
 def test_of_unit_vectors_every_measure_retrieves_the_same_with_the_same_similarity(library, reading):
-  whole = library.recall(reading, 3)
+  whole = library.retrieve(reading, 3)
   for measure in ('dot', 'euclid'):
     found = by_measure(measure)(library, reading, 3)
     for m in ('scene', 'face'):
@@ -64,7 +64,7 @@ def test_one_speaker_alone_is_retrieved(library, reading):
 
 def test_overlap_is_the_share_that_both_retrieve(library, reading):
   def whole(library, reading, count):
-    return library.recall(reading, count)
+    return library.retrieve(reading, count)
 
   assert retrieval_overlap(library, [reading], whole, by_measure('dot'), 3) > 0.6
   assert retrieval_overlap(library, [reading], whole, without_modalities('scene', 'face', 'text'), 3) == 0.0
