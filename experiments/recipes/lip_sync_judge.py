@@ -69,17 +69,17 @@ def task(config: Config) -> Task:
     return model.init(key, batch['mouths'], batch['sound'])['params']
 
   def loss(params, batch, key):
-    seen, heard, weight, sharpness = model.apply(
+    visual, audio, weight, sharpness = model.apply(
       {'params': params}, batch['mouths'], batch['sound'], True, rngs={'dropout': key}
     )
-    own = shifted(seen, heard, weight)  # (B, 31)
+    own = shifted(visual, audio, weight)  # (B, 31)
     inner = slice(SHIFTS, FRAMES - SHIFTS)
     share = weight[:, inner] / weight[:, inner].sum(-1, keepdims=True)
-    others = jnp.einsum('bld,cld,bl->bc', seen[:, inner], heard[:, inner], share)
+    others = jnp.einsum('bld,cld,bl->bc', visual[:, inner], audio[:, inner], share)
     others = jnp.where(jnp.eye(len(others), dtype=bool), -jnp.inf, others * sharpness)
     logits = jnp.concatenate([own * sharpness, others], axis=1)
     whole = -jax.nn.log_softmax(logits)[:, SHIFTS].mean()
-    moments = NEAR * jnp.einsum('bld,bmd->blm', seen, heard)
+    moments = NEAR * jnp.einsum('bld,bmd->blm', visual, audio)
     moment = -jnp.diagonal(jax.nn.log_softmax(moments, axis=-1), axis1=1, axis2=2).mean()
     right = (own.argmax(-1) == SHIFTS).mean()
     return whole + 0.3 * moment, {'total': whole + 0.3 * moment, 'whole': whole, 'moment': moment, 'right': right}
@@ -146,12 +146,12 @@ def augmented_mouth(mouths: np.ndarray, rng) -> np.ndarray:
   if rng.random() < 0.5:
     blur = rng.uniform(0.4, 1.2)
     bright = np.stack([cv2.GaussianBlur(b, (0, 0), blur) for b in bright])
-  seen = relative(bright.astype(np.float32)) * np.float32(rng.uniform(0.7, 1.4))
-  seen += rng.normal(0, rng.uniform(0, 0.3), seen.shape).astype(np.float32)
+  visual = relative(bright.astype(np.float32)) * np.float32(rng.uniform(0.7, 1.4))
+  visual += rng.normal(0, rng.uniform(0, 0.3), visual.shape).astype(np.float32)
   if rng.random() < 0.3:  # occlusion
     y, x = rng.integers(0, SEEN - 12, 2)
-    seen[:, y : y + rng.integers(6, 20), x : x + rng.integers(6, 20)] = 0
-  return seen
+    visual[:, y : y + rng.integers(6, 20), x : x + rng.integers(6, 20)] = 0
+  return visual
 
 
 def augmented_sound(mel: np.ndarray, rng) -> np.ndarray:
@@ -163,10 +163,10 @@ def augmented_sound(mel: np.ndarray, rng) -> np.ndarray:
   warped = mel[:, low] + (mel[:, low + 1] - mel[:, low]) * (place - low)
   tilt = rng.normal(0, 0.3) * np.linspace(-1, 1, BANDS) + rng.normal(0, 0.15, BANDS)
   floor = warped.max() - rng.uniform(2.5, 6.0) + 0.2 * rng.standard_normal(warped.shape)
-  heard = leveled(np.maximum(warped + tilt, floor))
+  audio = leveled(np.maximum(warped + tilt, floor))
   start, width = rng.integers(BANDS), rng.integers(8)
-  heard[:, start : start + width] = 0
-  return heard
+  audio[:, start : start + width] = 0
+  return audio
 
 
 @jax.jit
@@ -177,11 +177,11 @@ def curve(params, mouths, sound):
 def curves(params, films: Films, late: int = 0, order=None) -> np.ndarray:
   """Offset curves (N, 31) of films without their edges, with their own sound `late` by so many pictures, or with that
   of films in another order (N,)."""
-  seen = slice(EDGE, FRAMES - EDGE)
-  heard = slice(FINE * (EDGE - late), FINE * (FRAMES - EDGE - late))
+  visual = slice(EDGE, FRAMES - EDGE)
+  audio = slice(FINE * (EDGE - late), FINE * (FRAMES - EDGE - late))
   mels = films.mels if order is None else films.mels[order]
   pairs = zip(films.mouths, mels, strict=True)
-  return np.concatenate([np.asarray(curve(params, middle(m[seen])[None], leveled(s[heard])[None])) for m, s in pairs])
+  return np.concatenate([np.asarray(curve(params, middle(m[visual])[None], leveled(s[audio])[None])) for m, s in pairs])
 
 
 def next_of_same(films: Films) -> np.ndarray:

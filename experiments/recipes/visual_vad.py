@@ -166,7 +166,8 @@ def augmented(shape: np.ndarray, visemes: np.ndarray, rng) -> tuple[np.ndarray, 
   speed, length = rng.uniform(0.75, 1.3), len(shape)
   start = rng.uniform(-15, max(length - FRAMES * speed, 0) + 15)
   place = start + speed * np.arange(FRAMES)
-  fine = start + speed * ((np.arange(UPSAMPLING * FRAMES) + 0.5) / UPSAMPLING - 0.5) + 0.5  # label i of a frame is i / 4 into it
+  # Label i of a frame is i / UPSAMPLING into it.
+  fine = start + speed * ((np.arange(UPSAMPLING * FRAMES) + 0.5) / UPSAMPLING - 0.5) + 0.5
   truth = visemes[np.floor(UPSAMPLING * fine).astype(int).clip(0, len(visemes) - 1)]
   silent = (truth == SILENT).reshape(FRAMES, UPSAMPLING).mean(1)
 

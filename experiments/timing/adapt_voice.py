@@ -82,8 +82,8 @@ def measure(voice: str, rest: list[Recording], held_back: list[Recording], given
     for name, lines in rows.items()
   }
   for name, spoken in (('recordings, vocoded', vocoded), ('recordings', others)):
-    alike = [np.mean([speaker_similarity(a, b) for b in real]) for a in spoken]
-    shown[name] = {'speaker_similarity': interval(np.mean, alike).show()}
+    similarities = [np.mean([speaker_similarity(a, b) for b in real]) for a in spoken]
+    shown[name] = {'speaker_similarity': interval(np.mean, similarities).show()}
   return shown
 
 
@@ -130,12 +130,12 @@ def speak(model: Model, voice, real: list[np.ndarray], path: Path, count: int) -
   for text in texts[len(rows) :]:
     wave = dub_line(model, library, LineTask(Line(text), voice)).take.waveform
     spoken = load_judge().embed(wave, SAMPLE_RATE)
-    heard = whisper.transcribe(wave, SAMPLE_RATE)
+    transcript = whisper.transcribe(wave, SAMPLE_RATE)
     rows.append(
       {
         'text': text,
-        'heard': heard,
-        'errors': count_errors(text, heard),
+        'heard': transcript,
+        'errors': count_errors(text, transcript),
         'speaker_similarity': float(np.mean([speaker_similarity(spoken, r) for r in real])),
       }
     )

@@ -42,11 +42,11 @@ def main():
   with given.out.open('a') as file:
     for i, text in enumerate(texts):
       for scheme, rate in [(w, r) for r in RATES for w in SCHEMES if (i, w, r) not in done]:
-        heard = recognizer.transcribe(
+        transcript = recognizer.transcribe(
           spoken_at(model, text, voices[i % len(voices)], rate, *SCHEMES[scheme]), SAMPLE_RATE
         )
-        wrong, count = count_errors(text, heard)
-        row = {'line': i, 'scheme': scheme, 'rate': rate, 'words': count, 'heard': heard, 'errors': wrong}
+        wrong, count = count_errors(text, transcript)
+        row = {'line': i, 'scheme': scheme, 'rate': rate, 'words': count, 'heard': transcript, 'errors': wrong}
         rows.append(row)
         print(json.dumps(rows[-1]), file=file, flush=True)
   show(rows)

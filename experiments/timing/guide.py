@@ -33,8 +33,8 @@ def main():
   words = {text: read_clip(BLACK, Line(text)) for text in {line.text for line in lines}}
   print(f'{len(played)} recordings, {guides.count(None)} without detected speech\n')
   print('| planned emotion is the acted one | share (95 % interval) |\n|---|---|')
-  for name, told in (('by the text alone', [None] * len(lines)), ('with the guide', guides)):
-    planned = [by_rules(words[line.text], NOBODY, line, guide=g)[0] for line, g in zip(lines, told, strict=True)]
+  for name, given in (('by the text alone', [None] * len(lines)), ('with the guide', guides)):
+    planned = [by_rules(words[line.text], NOBODY, line, guide=g)[0] for line, g in zip(lines, given, strict=True)]
     hits = [EMOTIONS[int(np.argmax(d.emotion))] == r.emotion for d, r in zip(planned, played, strict=True)]
     share = interval(np.mean, np.array(hits, float))
     print(f'| {name} | {share.show()} |')

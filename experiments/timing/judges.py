@@ -103,8 +103,8 @@ def main():
       for judge in ('mos', 'cleanliness', 'words', 'voice'):
         if not cache.has(judge, f'{r.key} {name}'):
           cache.add(judge, f'{r.key} {name}', open_judge(judge)(sound, SAMPLE_RATE))
-      heard = mel_numpy(np.pad(sound, (0, max(0, len(wave) - len(sound)))))[: len(mel)]
-      takes.append(Take(heard, alignment.phonemes, durations, np.zeros(len(mel)), np.zeros(len(EMOTIONS))))
+      degraded = mel_numpy(np.pad(sound, (0, max(0, len(wave) - len(sound)))))[: len(mel)]
+      takes.append(Take(degraded, alignment.phonemes, durations, np.zeros(len(mel)), np.zeros(len(EMOTIONS))))
     for name, critic in zip(degrade, model.critic.score(takes, voice(r.speaker)), strict=True):
       judged = {j: cache.value(j, f'{r.key} {name}') for j in ('mos', 'cleanliness', 'words', 'voice')}
       wrong, count = count_errors(r.text, judged['words'])
@@ -162,11 +162,11 @@ def emotion_agreement(model, each: int = 12) -> dict[str, float]:
 def write(out: Path, rows: list[dict], names: list[str], emotions: dict[str, float]):
   out.mkdir(parents=True, exist_ok=True)
   columns = ('distillMOS', 'DNSMOS', 'word error', 'speaker similarity', *CRITIC)
-  said = {n: {c: interval(np.mean, [r[c] for r in rows if r['condition'] == n]) for c in columns} for n in names}
+  summary = {n: {c: interval(np.mean, [r[c] for r in rows if r['condition'] == n]) for c in columns} for n in names}
   lines = ['| condition | ' + ' | '.join(columns[:4] + tuple(f'critic: {title}' for title in CRITIC.values())) + ' |']
   lines.append('|---' * (len(columns) + 1) + '|')
   for name in names:
-    cells = (said[name][c] for c in columns)
+    cells = (summary[name][c] for c in columns)
     lines.append(f'| {name} | ' + ' | '.join(f'{i.value:.2f} ({i.low:.2f} to {i.high:.2f})' for i in cells) + ' |')
   lines += ['', '| of | with | rank correlation |', '|---|---|---|']
   correlations = {}
@@ -184,7 +184,7 @@ def write(out: Path, rows: list[dict], names: list[str], emotions: dict[str, flo
   (out / 'degraded_speech.md').write_text('\n'.join(lines) + '\n', encoding='utf-8')
   found = {'correlations': correlations, 'emotions': emotions, 'sounds': rows}
   (out / 'degraded_speech.json').write_text(json.dumps(found, indent=1) + '\n')
-  draw(out / 'degraded_speech.png', said, names)
+  draw(out / 'degraded_speech.png', summary, names)
   print('\n'.join(lines))
 
 
@@ -203,7 +203,7 @@ def correlation(rows, a: str, b: str, sign: int, draws: int = 500) -> tuple[floa
   return value(groups), *map(float, np.percentile(drawn, (2.5, 97.5)))
 
 
-def draw(path, said, names):
+def draw(path, summary, names):
   import matplotlib
 
   matplotlib.use('agg')
@@ -212,13 +212,15 @@ def draw(path, said, names):
   figure, axis = plt.subplots(figsize=(9, 4.2), layout='constrained')
   at = np.arange(len(names))
   for name, color in (('distillMOS', '#c2410c'), ('DNSMOS', '#0e7490')):
-    values = [said[n][name] for n in names]
+    values = [summary[n][name] for n in names]
     middle = np.array([v.value for v in values])
     spread = [middle - [v.low for v in values], np.array([v.high for v in values]) - middle]
     axis.errorbar(at, middle, np.abs(spread), marker='o', color=color, label=name, capsize=3)
   axis.set_ylabel('predicted MOS')
   natural = axis.twinx()
-  natural.plot(at, [said[n]['naturalness'].value for n in names], 's--', color='#4d7c0f', label="critic's naturalness")
+  natural.plot(
+    at, [summary[n]['naturalness'].value for n in names], 's--', color='#4d7c0f', label="critic's naturalness"
+  )
   natural.set_ylabel('critic, 0 to 1')
   natural.set_ylim(0, 1.05)
   axis.set_xticks(at, names, rotation=25, ha='right')

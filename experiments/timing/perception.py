@@ -69,7 +69,7 @@ def pictures():
     frames, _ = read_frames(DATA / row['file'])
     _, face, caption, _ = read_face(frames, track_mouth(frames))
     _, scene, _, _ = read_scene(frames)
-    guesses = [EMOTIONS[odds.argmax()] for odds in (face, scene)]
+    guesses = [EMOTIONS[probabilities.argmax()] for probabilities in (face, scene)]
     right += [guess == row['emotion'] for guess in guesses]
     print(f'{row["id"]}: face {guesses[0]}, scene {guesses[1]}. {caption}')
   print(f'face {right[0]} of {len(clips)}, scene {right[1]} of {len(clips)}')

@@ -57,11 +57,11 @@ def main():
   found = []
   for text in texts:
     for _ in range(2):
-      heard = []
+      times = []
 
-      def first(take, heard=heard):
+      def first(take, times=times):
         vocode(model, take)
-        heard.append(time.perf_counter())
+        times.append(time.perf_counter())
 
       began = time.perf_counter()
       done = dub_line(
@@ -78,7 +78,7 @@ def main():
     found.append(
       {
         'of real time': (over - began) / lasts,
-        'first sound, ms': 1000 * (heard[0] - began),
+        'first sound, ms': 1000 * (times[0] - began),
         'rounds': len(result.rounds),
         'compiling, s': result.compile_seconds,
         **{f'{stage}, ms': 1000 * seconds for stage, seconds in result.seconds.items()},

@@ -230,15 +230,17 @@ def word_rows(voices: VoiceQuality, speakers: tuple[str, ...], name: str, at_mos
   counts = {}  # by column, then speaker: (clips, 2) of errors and words
   cast = voices.cast(speakers)
   for column in voices.columns:
-    heard = voices.judged('words', [voices.spoken(column, s, text) for s, text in cast], f'{name}, {column}')
-    for (speaker, text), words in zip(cast, heard, strict=True):
+    judgements = voices.judged('words', [voices.spoken(column, s, text) for s, text in cast], f'{name}, {column}')
+    for (speaker, text), words in zip(cast, judgements, strict=True):
       counts.setdefault(column, {}).setdefault(speaker, []).append(count_errors(text, words))
   for speaker in speakers:
     if speaker in STRANGERS:
       continue  # VCTK has no texts here, and Whisper does not fit GRID's grammar
     own = voices.real(speaker)
-    heard = voices.judged('words', map(voices.recorded, own), f'recordings of {speaker}')
-    counts.setdefault(REAL, {})[speaker] = [count_errors(r.text, words) for r, words in zip(own, heard, strict=True)]
+    judgements = voices.judged('words', map(voices.recorded, own), f'recordings of {speaker}')
+    counts.setdefault(REAL, {})[speaker] = [
+      count_errors(r.text, words) for r, words in zip(own, judgements, strict=True)
+    ]
   together = {c: interval(share, sum(v.values(), [])) for c, v in counts.items()}
   figures = [Figure(name, PERCENT, together, at_most=at_most)]
   for speaker in speakers:
@@ -253,8 +255,8 @@ def mos_rows(voices: VoiceQuality) -> list[Figure]:
   for column in voices.columns:
     sounds = [voices.spoken(column, s, text) for s, text in cast]
     for judge, found in (('mos-opus', scores), ('mos', plain)):
-      heard = voices.judged(judge, sounds, f'MOS, {column}')
-      found[column] = [[h for (s, _), h in zip(cast, heard, strict=True) if s == speaker] for speaker in SEEN]
+      judgements = voices.judged(judge, sounds, f'MOS, {column}')
+      found[column] = [[h for (s, _), h in zip(cast, judgements, strict=True) if s == speaker] for speaker in SEEN]
   scores[REAL] = [voices.judged('mos', map(voices.recorded, voices.real(s)), f'recordings of {s}') for s in SEEN]
   ratios = {c: interval(ratio_of_means, *scores[c], *scores[REAL]) for c in voices.columns}
   means, before = ({c: interval(mean_of_means, *v) for c, v in found.items()} for found in (scores, plain))
@@ -274,8 +276,8 @@ def vocoder_rows(voices: VoiceQuality) -> list[Figure]:
   own = {name: vocoded_recordings(name, voices.count // 3) for name in VOCODED}
   real = {name: voices.judged('mos', map(voices.recorded, rows), f'recordings of {name}') for name, rows in own.items()}
   spoken = [r for rows in own.values() for r in rows if r.text]
-  said = voices.judged('words', map(voices.recorded, spoken), 'recordings')
-  words = {REAL: interval(share, [count_errors(r.text, w) for r, w in zip(spoken, said, strict=True)])}
+  transcripts = voices.judged('words', map(voices.recorded, spoken), 'recordings')
+  words = {REAL: interval(share, [count_errors(r.text, w) for r, w in zip(spoken, transcripts, strict=True)])}
   ratios, means = {}, {REAL: interval(mean_of_means, *real.values())}
   by_set = {name: {REAL: interval(np.mean, scores)} for name, scores in real.items()}
   for column in voices.columns:
@@ -285,10 +287,10 @@ def vocoder_rows(voices: VoiceQuality) -> list[Figure]:
       name: voices.judged('mos', [voices.vocoded(column, r) for r in rows], f'vocoder of {column}, {name}')
       for name, rows in own.items()
     }
-    heard = voices.judged('words', [voices.vocoded(column, r) for r in spoken], f'vocoder of {column}')
+    judgements = voices.judged('words', [voices.vocoded(column, r) for r in spoken], f'vocoder of {column}')
     means[column] = interval(mean_of_means, *scores.values())
     ratios[column] = interval(ratio_of_means, *scores.values(), *real.values())
-    words[column] = interval(share, [count_errors(r.text, w) for r, w in zip(spoken, heard, strict=True)])
+    words[column] = interval(share, [count_errors(r.text, w) for r, w in zip(spoken, judgements, strict=True)])
     for name, values in scores.items():
       by_set[name][column] = interval(np.mean, values)
   return [

@@ -233,7 +233,9 @@ class Benchmark:
 
   def recorded(self, judge: str, recording):
     """Judgement of a recording at the loudness of takes."""
-    return self._of(True, judge, recording, recording.key, lambda: normalize_loudness(self.cast.sound_of(recording), SAMPLE_RATE))
+    return self._of(
+      True, judge, recording, recording.key, lambda: normalize_loudness(self.cast.sound_of(recording), SAMPLE_RATE)
+    )
 
   def vocoded(self, judge: str, recording):
     """Judgement of a recording's mel through the base's vocoder."""

@@ -60,7 +60,10 @@ def _cell(folder: Path | None, name: str, example: Example) -> dict:
   if folder is None:
     data = io.BytesIO()
     picture.save(data, 'jpeg', quality=70)
-    sound, drawn = _address(encode_opus(wave, SAMPLE_RATE, PAGE_RATE), 'audio/ogg'), _address(data.getvalue(), 'image/jpeg')
+    sound, drawn = (
+      _address(encode_opus(wave, SAMPLE_RATE, PAGE_RATE), 'audio/ogg'),
+      _address(data.getvalue(), 'image/jpeg'),
+    )
   else:
     sound, drawn = (f'{folder.name}/{name}.{kind}' for kind in ('wav', 'png'))
     write_wav(folder / f'{name}.wav', wave, SAMPLE_RATE)

@@ -7,7 +7,7 @@ import numpy as np
 
 from dubber_jax.errors import BadInput
 from dubber_jax.retrieval.library import HALVES, Library
-from dubber_jax.retrieval.search import TIE, unit_rows
+from dubber_jax.retrieval.search import TIE_DECIMALS, unit_rows
 from dubber_jax.types import MODALITIES, Exemplars, Reading
 
 
@@ -15,7 +15,7 @@ def without_modalities(*modalities: str):
   """Nothing is retrieved by these modalities: neither planner nor actor has exemplars of them."""
 
   def retrieve(library, reading, count, **options):
-    found = library.recall(reading, count, **options)
+    found = library.retrieve(reading, count, **options)
     lost = np.array([m in modalities for m in MODALITIES])[:, None]
     clips = {m: () if m in modalities else clips for m, clips in found.clips.items()}
     return dataclasses.replace(
@@ -27,12 +27,12 @@ def without_modalities(*modalities: str):
 
 def without_labels(library: Library, reading: Reading, count: int, **options) -> Exemplars:
   """The usual exemplars, their emotion hidden from the planner. What the graphs get is set in DirectorConfig."""
-  return _changed(library.recall(reading, count, **options), emotion='')
+  return _changed(library.retrieve(reading, count, **options), emotion='')
 
 
 def without_prosody(library: Library, reading: Reading, count: int, **options) -> Exemplars:
   """The usual exemplars, their prosody hidden from the planner. What the graphs get is set in DirectorConfig."""
-  return _changed(library.recall(reading, count, **options), prosody={})
+  return _changed(library.retrieve(reading, count, **options), prosody={})
 
 
 def _changed(found, **changes):
@@ -79,7 +79,7 @@ def _by(library, reading, count, measure, allowed) -> Exemplars:
     cosine = unit_rows(stored, halves) @ unit_rows(query[None], halves)[0]
     score = np.where(allowed & library.present[m], measure(query, stored) if measure else cosine, -np.inf)
     # Ties go to the lower row, as in ExactSearch.
-    best = [int(r) for r in np.argsort(-np.round(score, TIE), kind='stable')[:count] if np.isfinite(score[r])]
+    best = [int(r) for r in np.argsort(-np.round(score, TIE_DECIMALS), kind='stable')[:count] if np.isfinite(score[r])]
     rows[i, : len(best)] = best
     clips[m] = tuple(library.exemplar(r, float(cosine[r])) for r in best)
   refs, sounds, refs_present, sounds_present = library.gather(rows)

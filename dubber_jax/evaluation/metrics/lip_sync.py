@@ -39,12 +39,12 @@ class LipSync(nn.Module):
 
   @nn.compact
   def __call__(self, mouths, sound, train: bool = False):
-    seen = Mouths(name='mouths')(mouths, train)
-    weight = jax.nn.softmax(nn.Dense(1, name='weight')(seen)[..., 0], axis=-1)
-    heard = Sound(name='sound')(sound, train)
+    visual = Mouths(name='mouths')(mouths, train)
+    weight = jax.nn.softmax(nn.Dense(1, name='weight')(visual)[..., 0], axis=-1)
+    audio = Sound(name='sound')(sound, train)
     sharpness = jnp.exp(self.param('sharpness', nn.initializers.constant(2.3), ()))
-    seen, heard = (unit(nn.Dense(WIDTH, name=name)(x)) for name, x in (('seen', seen), ('heard', heard)))
-    return seen, heard, weight, sharpness
+    visual, audio = (unit(nn.Dense(WIDTH, name=name)(x)) for name, x in (('seen', visual), ('heard', audio)))
+    return visual, audio, weight, sharpness
 
 
 class Mouths(nn.Module):
@@ -91,13 +91,15 @@ def unit(x):
   return x * jax.lax.rsqrt(jnp.square(x).sum(-1, keepdims=True) + 1e-6)
 
 
-def shifted(seen, heard, weight) -> jnp.ndarray:
+def shifted(visual, audio, weight) -> jnp.ndarray:
   """Offset curve: vectors (B, L, D), weights (B, L) -> (B, 31) weighted mean cosine of pictures with sound s pictures
   later, s from -15 to 15, over the moments that have all offsets."""
-  length = seen.shape[1]
+  length = visual.shape[1]
   inner = slice(SHIFTS, length - SHIFTS)
   weight = weight[:, inner] / weight[:, inner].sum(-1, keepdims=True)
-  cosines = [(seen[:, inner] * heard[:, SHIFTS + s : length - SHIFTS + s]).sum(-1) for s in range(-SHIFTS, SHIFTS + 1)]
+  cosines = [
+    (visual[:, inner] * audio[:, SHIFTS + s : length - SHIFTS + s]).sum(-1) for s in range(-SHIFTS, SHIFTS + 1)
+  ]
   return jnp.stack([(c * weight).sum(-1) for c in cosines], axis=-1)
 
 
@@ -140,8 +142,8 @@ class LipSyncJudge:
     sounds = np.zeros((FINE, FINE * fixed, BANDS), np.float32)
     for fine in range(FINE):
       sounds[fine, : FINE * length] = features[fine : fine + FINE * length]
-    seen, heard, weight, _ = _apply()(self.params, pictures, sounds)  # one film beside four sounds
-    return np.asarray(shifted(seen[:, :length], heard[:, :length], weight[:, :length]))
+    visual, audio, weight, _ = _apply()(self.params, pictures, sounds)  # one film beside four sounds
+    return np.asarray(shifted(visual[:, :length], audio[:, :length], weight[:, :length]))
 
 
 def timing_of_curve(curve: np.ndarray, sharpness: float) -> Timing:

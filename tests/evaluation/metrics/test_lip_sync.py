@@ -31,9 +31,9 @@ def vectors(length, seed=0):
 
 @pytest.mark.parametrize('late', [-7, 0, 3, 15])
 def test_sound_that_is_late_agrees_best_when_taken_from_later(late):
-  seen = vectors(90)
-  heard = np.roll(seen, late, axis=1)
-  curve = np.asarray(shifted(seen, heard, np.full((1, 90), 1 / 90)))[0]
+  visual = vectors(90)
+  audio = np.roll(visual, late, axis=1)
+  curve = np.asarray(shifted(visual, audio, np.full((1, 90), 1 / 90)))[0]
   assert curve.argmax() == SHIFTS + late and curve.max() == pytest.approx(1.0, abs=1e-5)
   said = timing_of_curve(np.stack([curve, *[np.zeros_like(curve)] * (FINE - 1)]), 20.0)
   assert said.offset == pytest.approx(late / LIP_RATE) and said.best == pytest.approx(1.0, abs=1e-5)
@@ -41,10 +41,10 @@ def test_sound_that_is_late_agrees_best_when_taken_from_later(late):
 
 
 def test_moments_without_weight_do_not_count():
-  seen, weight = vectors(90), np.full((1, 90), 1e-9)
-  heard = vectors(90, seed=1)
-  heard[:, 40:50], weight[:, 40:50] = seen[:, 40:50], 0.1
-  assert np.asarray(shifted(seen, heard, weight))[0, SHIFTS] == pytest.approx(1.0, abs=1e-4)
+  visual, weight = vectors(90), np.full((1, 90), 1e-9)
+  audio = vectors(90, seed=1)
+  audio[:, 40:50], weight[:, 40:50] = visual[:, 40:50], 0.1
+  assert np.asarray(shifted(visual, audio, weight))[0, SHIFTS] == pytest.approx(1.0, abs=1e-4)
 
 
 def test_offsets_are_told_to_ten_milliseconds():
