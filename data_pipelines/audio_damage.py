@@ -1,6 +1,7 @@
-"""A recording made worse by a known amount, to see what is noticed: noise, rooms, telephones, a whisper, a child.
+"""Degradations of a recording: additive noise, reverberation, whispering, pitch and formant shift, telephone band.
 
-All take a wave (S,) at 22,050 Hz and give one, float32; what is random comes from `seed`.
+Each takes a wave (S,) at 22,050 Hz and returns one, float32; random numbers come from `seed`. Recording-quality checks
+and voices are tested with them.
 """
 
 import numpy as np
@@ -9,8 +10,8 @@ from dubber_jax.media.sound import resample
 from dubber_jax.types import SAMPLE_RATE
 
 
-def noise(wave: np.ndarray, decibels: float, pink: bool = False, seed: int = 0) -> np.ndarray:
-  """With noise so many decibels below the recording's loud parts; pink falls by 3 dB an octave, as rooms do."""
+def add_noise(wave: np.ndarray, decibels: float, pink: bool = False, seed: int = 0) -> np.ndarray:
+  """Adds white or pink (-3 dB an octave) noise at a signal-to-noise ratio in dB, relative to the loud samples."""
   added = np.random.default_rng(seed).standard_normal(len(wave))
   if pink:
     spectrum = np.fft.rfft(added)
@@ -20,8 +21,9 @@ def noise(wave: np.ndarray, decibels: float, pink: bool = False, seed: int = 0) 
   return (wave + gain * added).astype(np.float32)
 
 
-def echo(wave: np.ndarray, seconds: float, direct: float = 0.0, seed: int = 0) -> np.ndarray:
-  """In a room: noise that decays by 60 dB in so many seconds; `direct`: dB of the voice itself above that."""
+def reverberate(wave: np.ndarray, seconds: float, direct: float = 0.0, seed: int = 0) -> np.ndarray:
+  """Convolves with an exponentially decaying noise response. `seconds`: reverberation time RT60; `direct`: the direct
+  sound's level relative to the reverberation, dB."""
   from scipy.signal import fftconvolve
 
   time = np.arange(int(1.2 * seconds * SAMPLE_RATE)) / SAMPLE_RATE
@@ -30,11 +32,11 @@ def echo(wave: np.ndarray, seconds: float, direct: float = 0.0, seed: int = 0) -
   room /= np.sqrt(np.sum(room**2))
   room[0] = 10 ** (direct / 20)
   heard = fftconvolve(wave, room)[: len(wave) + int(0.5 * seconds * SAMPLE_RATE)]
-  return as_loud(heard, wave)
+  return match_power(heard, wave)
 
 
 def whisper(wave: np.ndarray, seed: int = 0) -> np.ndarray:
-  """The same vowels and consonants by breath alone: each 23 ms's linear predictor excited by noise."""
+  """Simulated whisper: the linear-prediction filter of each 23 ms frame, excited by noise instead of by the glottis."""
   import librosa
   from scipy.signal import lfilter
 
@@ -45,31 +47,32 @@ def whisper(wave: np.ndarray, seed: int = 0) -> np.ndarray:
     frame = wave[start : start + size] * window
     breath = lfilter([1.0], librosa.lpc(frame, order=24), random.standard_normal(size + 100))[100:]
     out[start : start + size] += breath * np.sqrt(np.mean(frame**2) / (np.mean(breath**2) + 1e-12)) * window
-  return as_loud(_filtered(out[: len(wave)], 300, None), wave)
+  return match_power(_filtered(out[: len(wave)], 300, None), wave)
 
 
-def child(wave: np.ndarray, ratio: float = 1.4) -> np.ndarray:
-  """Pitch and formants so many times as high (and as fast), as by a shorter throat."""
+def child_voice(wave: np.ndarray, ratio: float = 1.4) -> np.ndarray:
+  """Multiplies F0, formants and speaking rate by `ratio`, by resampling, as of a shorter vocal tract."""
   return resample(wave, round(SAMPLE_RATE * ratio), SAMPLE_RATE)
 
 
 def telephone(wave: np.ndarray) -> np.ndarray:
+  """Band-passes to 300 to 3400 Hz."""
   return _filtered(wave, 300, 3400).astype(np.float32)
 
 
-def together(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-  """Two voices at once, as loud as each other."""
+def overlap(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+  """Mixes two voices at equal power, cut to the shorter one."""
   length = min(len(first), len(second))
-  return 0.5 * (first[:length] + as_loud(second[:length], first[:length]))
+  return 0.5 * (first[:length] + match_power(second[:length], first[:length]))
 
 
-def in_turn(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-  """Two voices one after the other, as loud as each other."""
-  return np.concatenate([first, as_loud(second, first)])
+def one_after_the_other(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+  """Concatenates two voices at equal power."""
+  return np.concatenate([first, match_power(second, first)])
 
 
-def chords(seconds: float, seed: int = 0) -> np.ndarray:
-  """Music without a voice: broken major triads of plucked strings."""
+def synthetic_music(seconds: float, seed: int = 0) -> np.ndarray:
+  """Instrumental music: arpeggiated major triads of decaying harmonic tones."""
   random, time = np.random.default_rng(seed), np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
   sound = np.zeros_like(time)
   for onset in np.arange(0, seconds, 0.25):
@@ -88,6 +91,6 @@ def _filtered(wave, low, high):
   return sosfilt(butter(6, edges, 'bandpass' if high else 'highpass', fs=SAMPLE_RATE, output='sos'), wave)
 
 
-def as_loud(wave: np.ndarray, reference: np.ndarray) -> np.ndarray:
-  """Brought to the power of another."""
+def match_power(wave: np.ndarray, reference: np.ndarray) -> np.ndarray:
+  """Scales a wave to the mean power of another."""
   return (wave * np.sqrt(np.mean(reference**2) / (np.mean(wave**2) + 1e-12))).astype(np.float32)

@@ -13,8 +13,8 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from data_pipelines.corpora import find_recordings
-from data_pipelines.extract import VERSION, Work, WorkFolder, content_name, extract_all
-from data_pipelines.pack import describe
+from data_pipelines.extract import VERSION, ExtractionJob, WorkFolder, content_name, extract_all
+from data_pipelines.pack import recording_row
 from data_pipelines.recordings import Recording
 from data_pipelines.v2c_animation import FeatureTree
 from dubber_jax.authentic_dubber.records import PublishedRecords
@@ -85,7 +85,7 @@ class RecordingsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
     recordings = find_recordings(self.name, dl_manager.manual_dir)
     films = any(r.has_video for r in recordings)
     folder = WorkFolder(self.work, content_name)
-    work = Work(folder, films, self.features) if self.features else Work(folder, films)
+    work = ExtractionJob(folder, films, self.features) if self.features else ExtractionJob(folder, films)
     skipped = extract_all(recordings, work, self.workers, self.beam)
     self.info.metadata.update({'listing': listing_digest(recordings), 'skipped': skipped})
     by_split: dict[str, list[Recording]] = {}
@@ -96,7 +96,7 @@ class RecordingsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
 
   def _generate_examples(self, folder: WorkFolder, recordings):
     for r in recordings:
-      row = describe(r)
+      row = recording_row(r)
       row['voice'] = row.pop('speaker')
       details = {name: row.pop(name) for name in row.keys() - set(DESCRIBED)}
       row['details'] = json.dumps(details, ensure_ascii=False, sort_keys=True)

@@ -1,7 +1,7 @@
-"""Features of recordings: alignment, mel, pitch, lips, speaker. One function an item, run by processes or Apache Beam.
+"""Feature extraction from recordings: forced alignment, mel, F0, lip motion and speaker embedding.
 
-Work goes into a folder, a file an item; what is there already is not done again, so that a killed run goes on where it
-was. A recording that cannot be used leaves the reason instead.
+One function call a recording, run by processes or Apache Beam. Results go into a folder, one file a recording, and are
+not computed again, so that a killed run resumes. For a recording that cannot be used the folder holds the reason.
 """
 
 import contextlib
@@ -26,17 +26,17 @@ from dubber_jax.storage.hashing import sha256_text
 from dubber_jax.storage.locks import locked
 from dubber_jax.types import LIP_RATE, SAMPLE_RATE
 
-VERSION = 2  # raised when what is extracted changes
-ANCHOR = -23.0  # LUFS: where the middle of a speaker's recordings is brought
-LEAD, TAIL = 0.2, 0.3  # s of silence kept around speech without pictures
-MEASURED = 40  # recordings of a speaker whose loudness is measured
+VERSION = 2  # increased when the extracted features change
+TARGET_LUFS = -23.0  # LUFS: of a speaker's recordings, by their median
+LEAD, TAIL = 0.2, 0.3  # s of silence kept before and after speech without video
+LOUDNESS_RECORDINGS = 40  # recordings of a speaker whose loudness is measured, about
 
 
 def extract(recording: Recording, gain: float, films: bool) -> dict[str, np.ndarray]:
-  """Features of one recording, at `gain` (linear). Keys as in dubber_jax.data.packed.
+  """Features of one recording at a linear `gain`, by the names of dubber_jax.data.packed.
 
-  Sound without pictures is trimmed to its speech; with pictures it stays as long as they are. Raises
-  BadInput where the text cannot be found in the sound.
+  Audio without video is trimmed to its speech; with video it keeps the video's length. `films`: also compute lip
+  motion. Raises BadInput where the text cannot be aligned with the sound.
   """
   from dubber_jax.media.mel import mel_numpy
   from dubber_jax.media.sound import resample
@@ -75,7 +75,7 @@ def extract(recording: Recording, gain: float, films: bool) -> dict[str, np.ndar
 
 
 def extract_sound(recording: Recording, gain: float, films: bool = False) -> dict[str, np.ndarray]:
-  """Features of one recording without its text, for a vocoder: as `extract`, with no phoneme and no lips."""
+  """Features of one recording without its text, for a vocoder: as `extract`, without phonemes and lip motion."""
   from dubber_jax.media.mel import mel_numpy
   from dubber_jax.perception.prosody import track_pitch
   from dubber_jax.perception.speaker import embed_speaker
@@ -95,30 +95,30 @@ def extract_sound(recording: Recording, gain: float, films: bool = False) -> dic
 
 
 def loudness(recording: Recording) -> float:
-  """Integrated loudness in LUFS (EBU R128); not finite where it cannot be measured."""
-  from dubber_jax.media.loudness import integrated
+  """Integrated loudness in LUFS (EBU R128); -inf where it cannot be measured."""
+  from dubber_jax.media.loudness import integrated_loudness
 
   try:
-    return integrated(_wave(recording), SAMPLE_RATE)
+    return integrated_loudness(_wave(recording), SAMPLE_RATE)
   except BadInput:
     return -np.inf
 
 
 def speaker_gain(measured) -> float:
-  """Linear gain that brings the middle of a speaker's loudnesses (LUFS) to -23 LUFS.
+  """Linear gain that brings the median of a speaker's loudness values (LUFS) to -23 LUFS.
 
-  One gain a speaker, so that what is said loudly stays louder than what is whispered.
+  One gain for all recordings of a speaker preserves their relative levels.
   """
   finite = [x for x in measured if np.isfinite(x)]
-  return float(10 ** ((ANCHOR - np.median(finite)) / 20)) if finite else 1.0
+  return float(10 ** ((TARGET_LUFS - np.median(finite)) / 20)) if finite else 1.0
 
 
-def to_measure(recordings: list[Recording]) -> list[Recording]:
-  """About forty recordings of each speaker, spread over all that there are."""
+def loudness_sample(recordings: list[Recording]) -> list[Recording]:
+  """About LOUDNESS_RECORDINGS evenly spaced recordings of each speaker."""
   by_speaker: dict[str, list[Recording]] = {}
   for r in recordings:
     by_speaker.setdefault(r.speaker, []).append(r)
-  return [r for own in by_speaker.values() for r in own[:: max(1, len(own) // MEASURED)]]
+  return [r for own in by_speaker.values() for r in own[:: max(1, len(own) // LOUDNESS_RECORDINGS)]]
 
 
 def _wave(recording: Recording) -> np.ndarray:
@@ -128,53 +128,56 @@ def _wave(recording: Recording) -> np.ndarray:
 
 
 def content_name(r: Recording) -> str:
-  """A name that changes when the recording or its text does, so that only what was changed is extracted again."""
+  """A name that changes with the recording's files and text, so that only changed recordings are extracted again."""
   stats = [(s.st_size, s.st_mtime_ns) for s in (p.stat() for p in (r.path, r.sound) if p)]
   return f'{VERSION} {r.key} {r.text} {r.start} {r.end} {stats}'
 
 
 class WorkFolder:
-  """Where items are put as they are done: one .npz each, or one .skipped.json with the reason."""
+  """Folder of finished recordings: a .npz of features each, or a .skipped.json with the reason."""
 
   def __init__(self, path, name: Callable[[Recording], str] | None = None):
-    """name: what an item is called by; by default its key."""
+    """name: identifies a recording, whose file is named by the hash of it; by default its key."""
     self.path, self.name = epath.Path(path), name or operator.attrgetter('key')
 
   def file(self, recording: Recording) -> epath.Path:
+    """Path of its features."""
     return self.path / f'{sha256_text(self.name(recording))[:16]}.npz'
 
   def reason(self, recording: Recording) -> epath.Path:
+    """Path of the reason why it was skipped."""
     return self.file(recording).with_suffix('.skipped.json')
 
   def done(self, recording: Recording) -> bool:
     return self.file(recording).exists() or self.reason(recording).exists()
 
   def load(self, recording: Recording) -> dict[str, np.ndarray] | None:
-    """What was extracted of a recording; None: it was skipped."""
+    """The features of a recording, or None where it was skipped."""
     if not self.file(recording).exists():
       return None
     with self.file(recording).open('rb') as file, np.load(file) as features:
       return dict(features)
 
   def skipped(self, recordings: list[Recording]) -> list[dict]:
+    """Rows (key, file, why) of those that were skipped."""
     return [json.loads(self.reason(r).read_text()) for r in recordings if self.reason(r).exists()]
 
 
 @dataclasses.dataclass(frozen=True)
-class Work:
-  """What is done with each recording, here or on another machine."""
+class ExtractionJob:
+  """The extraction of one recording into a folder; picklable, so that it runs in other processes and machines."""
 
   folder: WorkFolder
   films: bool = True
   features: Callable[[Recording, float, bool], dict[str, np.ndarray]] = extract
 
   def __call__(self, recording: Recording, gain: float):
-    """Extracts one recording into the folder, or notes why it cannot be; nothing if that is done."""
+    """Extracts one recording into the folder, or stores why it cannot be used; no-op where one of them is there."""
     if self.folder.done(recording):
       return
     try:
       features = self.features(recording, gain, self.films)
-    except Exception as e:  # noqa: BLE001 (one broken film must not end the work on an archive)
+    except Exception as e:  # noqa: BLE001 (one broken file must not end the extraction)
       why = str(e) if isinstance(e, BadInput) else f'{type(e).__name__}: {e}'
       row = {'key': recording.key, 'file': str(recording.path), 'why': why}
       with atomic_file(self.folder.reason(recording)) as partial:
@@ -184,12 +187,14 @@ class Work:
         np.savez(file, **features)
 
 
-def extract_all(recordings: list[Recording], work: Work, workers: int = 1, beam: str | None = None) -> list[dict]:
-  """Extracts what is not done yet and returns a row (key, file, why) for each recording that cannot be used.
+def extract_all(
+  recordings: list[Recording], work: ExtractionJob, workers: int = 1, beam: str | None = None
+) -> list[dict]:
+  """Extracts recordings that are not in the folder yet; returns a row (key, file, why) for each that cannot be used.
 
-  By `workers` processes, or where `beam` is given by Apache Beam with those options, as
-  'runner=DataflowRunner,project=mine'; '' is Beam's own runner on this machine. Raises BadInput where nothing at all
-  can be used, or another process is at work in the folder.
+  Runs in `workers` processes or, if `beam` is given, by Apache Beam with these options, as
+  'runner=DataflowRunner,project=mine' ('': Beam's local runner). Raises BadInput where no recording can be used, and
+  where another process extracts into the folder.
   """
   work.folder.path.mkdir(parents=True, exist_ok=True)
   with locked(work.folder.path, 'another process is extracting into this folder; wait for it'):
@@ -205,22 +210,22 @@ def extract_all(recordings: list[Recording], work: Work, workers: int = 1, beam:
 def _by_processes(recordings, left, work, workers):
   stored = work.folder.path / 'gains.json'
   gains = json.loads(stored.read_text()) if stored.exists() else {}
-  with _mapper(workers) as do:
-    new = [r for r in to_measure(recordings) if r.speaker not in gains]
+  with _mapper(workers) as run:
+    new = [r for r in loudness_sample(recordings) if r.speaker not in gains]
     measured: dict[str, list[float]] = {}
-    for r, value in zip(new, do(loudness, new), strict=True):
+    for r, value in zip(new, run(loudness, new), strict=True):
       measured.setdefault(r.speaker, []).append(value)
     gains |= {speaker: speaker_gain(values) for speaker, values in measured.items()}
     with atomic_file(stored) as partial:
       partial.write_text(json.dumps(gains))
-    jobs = do(work, left, [gains[r.speaker] for r in left])
+    jobs = run(work, left, [gains[r.speaker] for r in left])
     for _ in tqdm(jobs, total=len(recordings), initial=len(recordings) - len(left), desc='features', unit='clip'):
       pass
 
 
 @contextlib.contextmanager
 def _mapper(workers):
-  """`map`, by so many processes; one is this one."""
+  """Yields `map`, or its equivalent over several processes."""
   if workers <= 1:
     yield map
     return
@@ -233,12 +238,12 @@ def _by_beam(recordings, left, work, options):
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
   except ImportError:
-    raise BadInput("Apache Beam is not installed: pip install 'dubber_jax[beam]', or leave --beam out") from None
+    raise BadInput("Apache Beam is not installed: pip install 'dubber_jax[beam]', or omit --beam") from None
   flags = [f'--{option.strip()}' for option in options.split(',') if option.strip()]
   with beam.Pipeline(options=PipelineOptions(flags)) as pipeline:
     gains = (
       pipeline
-      | 'to measure' >> beam.Create(to_measure(recordings))
+      | 'to measure' >> beam.Create(loudness_sample(recordings))
       | 'spread them' >> beam.Reshuffle()
       | 'loudness' >> beam.Map(lambda r: (r.speaker, loudness(r)))
       | 'by speaker' >> beam.GroupByKey()

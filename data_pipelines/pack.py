@@ -1,4 +1,4 @@
-"""From recordings to packed features, the format that experiments read. Resumable, an item at a time."""
+"""Packing: features of recordings in the packed format that training reads (dubber_jax.data.packed). Resumable."""
 
 import json
 import math
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from data_pipelines.extract import VERSION, Work, WorkFolder, extract, extract_all, extract_sound
+from data_pipelines.extract import VERSION, ExtractionJob, WorkFolder, extract, extract_all, extract_sound
 from data_pipelines.recordings import Recording, read_recordings
 from dubber_jax.data.packed import PackedSet, write_packed
 from dubber_jax.errors import BadInput
@@ -15,10 +15,10 @@ from dubber_jax.storage.hashing import sha256_text
 
 
 def pack_set(name: str, out, films: bool = True, root=None, workers: int = 1) -> Path:
-  """Packs one data set under `out`/NAME-HASH and returns that folder; done already, it is only returned.
+  """Packs one data set into the folder `out`/NAME-HASH, unless it exists, and returns it.
 
-  `name` may also be the path of a prepared data set (prepare.py), which needs no packing. Recordings that fail are
-  listed in skipped.jsonl with the reason. Killed, it goes on where it was.
+  `name` may also be the path of a prepared data set (prepare.py), which needs no packing. Recordings that cannot be
+  used are listed in skipped.jsonl with the reason. A killed run resumes.
   """
   if os.sep in str(name):
     return Path(name)
@@ -26,8 +26,8 @@ def pack_set(name: str, out, films: bool = True, root=None, workers: int = 1) ->
 
 
 def pack_sources(names, out, workers: int = 1) -> list[Path]:
-  """The packed folders of several sets, packed where they are not yet; a folder of shards (teacher_corpus.py) gives
-  those that stand. Raises BadInput for a folder in which there is nothing."""
+  """The packed folders of several data sets, packed where they are not yet; of a folder of shards (teacher_corpus.py),
+  the finished shards. Raises BadInput for a path without any."""
   folders = []
   for name in names:
     path = pack_set(name, out, workers=workers)
@@ -39,23 +39,26 @@ def pack_sources(names, out, workers: int = 1) -> list[Path]:
 
 
 def pack_sound(name: str, out, root=None, workers: int = 1) -> Path:
-  """Packs the sound of one data set, without its text, as a vocoder needs it, under `out`/NAME-sound-HASH."""
+  """Packs one data set without its texts, for vocoder training, into `out`/NAME-sound-HASH, and returns that."""
   if os.sep in str(name):
     return Path(name)
   return pack_recordings(f'{name}-sound', read_recordings(name, root), out, False, workers, features=extract_sound)
 
 
-def with_sound(folders) -> list[Path]:
-  """Those packed folders that have their sound. Raises BadInput where none has."""
+def folders_with_sound(folders) -> list[Path]:
+  """The packed folders that have waves.npy. Raises BadInput where none has."""
   found = [Path(f) for f in folders if (Path(f) / 'waves.npy').exists()]
   if not found:
     raise BadInput(f'no waves.npy in {", ".join(map(str, folders))}: pack the sets again, which keeps their sound')
   return found
 
 
-def spread(folders, per_set: int) -> dict[Path, int]:
-  """How many items of each packed folder make about `per_set` of each data set, which may lie in several folders: by
-  their shares of its items. The sound of a set that is packed with its text too (pack_sound) is not counted."""
+def items_per_folder(folders, per_set: int) -> dict[Path, int]:
+  """How many items to take of each packed folder for about `per_set` of each data set.
+
+  A set that lies in several folders is sampled in proportion to their items. A folder of pack_sound is not counted
+  where its set is packed with texts too.
+  """
   packed = {Path(folder): PackedSet(folder) for folder in folders}
   name = {folder: found.rows[0]['set'] for folder, found in packed.items() if found.rows}
   spoken = {folder for folder in name if packed[folder].phonemes.any()}
@@ -76,8 +79,8 @@ def pack_recordings(
   called: Callable | None = None,
   features: Callable = extract,
 ) -> Path:
-  """The same of any recordings. `called` gives each a name; a set is packed anew where one has changed. `features`
-  computes those of one recording: `extract` or `extract_sound`."""
+  """Packs recordings as `pack_set` does. `called` gives each a name, and a changed name makes another folder.
+  `features` computes the features of one: `extract` or `extract_sound`."""
   films = films and any(r.has_video for r in recordings)
   listing = '\n'.join(called(r) if called else f'{r.key} {r.text}' for r in recordings)
   digest = sha256_text(f'{VERSION} {films} {listing}')[:8]
@@ -86,14 +89,14 @@ def pack_recordings(
     return folder
   work = WorkFolder(Path(out) / f'{name}-{digest}.items')
   print(f'features of {name}')
-  skipped = extract_all(recordings, Work(work, films, features), workers)
+  skipped = extract_all(recordings, ExtractionJob(work, films, features), workers)
   done = ((r, work.load(r)) for r in recordings)
-  write_packed(folder, ((describe(r), found) for r, found in done if found is not None))
+  write_packed(folder, ((recording_row(r), found) for r, found in done if found is not None))
   (folder / 'skipped.jsonl').write_text(''.join(json.dumps(s, ensure_ascii=False) + '\n' for s in skipped))
   return folder
 
 
-def describe(r: Recording) -> dict:
-  """What is kept of a recording besides its features."""
+def recording_row(r: Recording) -> dict:
+  """A recording's row of items.jsonl: its metadata."""
   row = {'key': r.key, 'set': r.set, 'speaker': r.speaker, 'text': r.text, 'emotion': r.emotion, 'split': r.split}
   return row | r.details | ({} if r.intensity is None else {'intensity': r.intensity})

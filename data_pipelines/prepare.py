@@ -1,4 +1,4 @@
-"""`dubber prepare`: a data set's own files become array_record, ready to be trained on."""
+"""`dubber prepare`: converts a data set's original files to array_record shards of features."""
 
 import contextlib
 import json
@@ -11,11 +11,11 @@ from dubber_jax.errors import BadInput
 def prepare(name: str, source, out, workers: int = 1, beam: str | None = None, overwrite: bool = False, **settings):
   """Prepares data set `name` (a key of builders.BUILDERS) from the folder `source` under the folder `out`.
 
-  Returns (the data set's folder, rows of what was skipped: key, file, why), which also stand in skipped.jsonl there.
-  Killed, it goes on where it was; done already, it is only returned. `beam`: see extract.extract_all.
+  Returns the data set's folder and rows (key, file, why) of skipped recordings, which are also in its skipped.jsonl.
+  A killed run resumes; a prepared set is returned as it is. `beam`: see extract.extract_all.
 
-  Raises BadInput for a source without such recordings, or when another state of it was prepared before, unless
-  `overwrite` is given. Unchanged recordings are not extracted again.
+  Raises BadInput for a source without such recordings, and, unless `overwrite` is given, where another state of the
+  source was prepared before. Unchanged recordings are not extracted again.
   """
   import tensorflow_datasets as tfds
 
@@ -39,12 +39,12 @@ def prepare(name: str, source, out, workers: int = 1, beam: str | None = None, o
       return folder, before['skipped']
     shutil.rmtree(folder)
     builder = BUILDERS[name](**settings)
-  with contextlib.redirect_stdout(None):  # TFDS says that it downloads; nothing is
+  with contextlib.redirect_stdout(None):  # TFDS announces a download that does not happen
     builder.download_and_prepare(
       download_dir=str(builder.work / 'downloads'),
       download_config=tfds.download.DownloadConfig(manual_dir=str(source)),
     )
-  builder.reader(folder)  # reads everything once, and makes the index
+  builder.reader(folder)  # reads every record once and writes the index
   skipped = json.loads((folder / 'metadata.json').read_text())['skipped']
   (folder / 'skipped.jsonl').write_text(''.join(json.dumps(s, ensure_ascii=False) + '\n' for s in skipped))
   return folder, skipped

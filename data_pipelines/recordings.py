@@ -1,4 +1,4 @@
-"""The recordings of a data set, as its JSON-lines list names them. Layouts of the originals: layouts.py."""
+"""Recordings of a data set as its JSON-lines listing gives them. Original directory layouts: corpora.py."""
 
 import dataclasses
 import json
@@ -10,7 +10,7 @@ from dubber_jax.errors import BadInput
 
 @dataclasses.dataclass(frozen=True)
 class Recording:
-  """One row: a file of sound, or of pictures and sound, with what is known of it."""
+  """One utterance: an audio or video file, or part of one, with its metadata."""
 
   set: str
   id: str
@@ -21,11 +21,11 @@ class Recording:
   split: str
   has_video: bool
   words: tuple = ()  # GRID: (start s, end s, word)
-  start: float | None = None  # s, of its part of the file; None: all of it
+  start: float | None = None  # s in the file; None: from its beginning, to its end
   end: float | None = None
   intensity: float | None = None  # 0 to 1, of an acted emotion
-  sound: Path | None = None  # a file with the sound alone, where it is better than that of the film
-  details: dict = dataclasses.field(default_factory=dict, hash=False)  # what its list says of DETAILS
+  sound: Path | None = None  # an audio file to be used instead of the video's sound
+  details: dict = dataclasses.field(default_factory=dict, hash=False)  # fields of DETAILS that its listing gives
 
   @property
   def key(self) -> str:
@@ -33,19 +33,19 @@ class Recording:
 
 
 INTENSITIES = {'normal': 0.6, 'strong': 1.0}
-DETAILS = ('language', 'source', 'speed', 'edit')  # of made speech: as teacher_corpus.describe gives them
+DETAILS = ('language', 'source', 'speed', 'edit')  # of synthetic speech, see teacher_corpus.corpus_row
 FILMS = frozenset('.mp4 .flv .mkv .mov .mpg .mpeg .webm .avi .m4v'.split())
 
 
 def spoken_grid(text: str) -> str:
-  """A GRID sentence with its letter in capitals, so that "a" is spoken as the letter and not as the article."""
+  """A GRID sentence with its letter capitalized, so that "a" is read as the letter and not as the article."""
   words = text.split()
   return ' '.join([*words[:3], words[3].upper(), *words[4:]]) if len(words) == 6 else text
 
 
 def data_root(root: str | None = None) -> Path:
-  """The folder with the data sets: `root`, else DUBBER_DATA, else ../shared/data beside the checkout, which is where
-  this file is or, where it was installed elsewhere, the working folder."""
+  """The folder of the data sets: `root`, else DUBBER_DATA, else shared/data beside the checkout (or, of an installed
+  package, beside the working folder). Raises BadInput where there is none."""
   given = root or os.environ.get('DUBBER_DATA')
   places = [beside / 'shared' / 'data' for beside in (Path(__file__).resolve().parents[2], Path.cwd().parent)]
   path = Path(given) if given else next((place for place in places if place.is_dir()), places[-1])
@@ -55,7 +55,7 @@ def data_root(root: str | None = None) -> Path:
 
 
 def read_recordings(name: str, root: str | None = None) -> list[Recording]:
-  """All rows of the set `name`. Raises BadInput for a set that is not there or a row that cannot be read."""
+  """All recordings of NAME.jsonl. Raises BadInput for a missing listing or a row that cannot be read."""
   listing = data_root(root) / f'{name}.jsonl'
   if not listing.exists():
     raise BadInput(f'no data set {name!r}: {listing} does not exist')

@@ -19,7 +19,13 @@ from data_pipelines.recordings import Recording
 from dubber_jax.data.packed import PackedSet
 from dubber_jax.errors import BadInput
 from dubber_jax.retrieval.build import MEDIA
-from dubber_jax.script.asr import LONGEST, Word, cut, recognize, written  # LONGEST fits a bucket of 640 frames
+from dubber_jax.script.asr import (  # LONGEST fits a bucket of 640 frames
+  MAX_PIECE,
+  Word,
+  recognize,
+  split_at_pauses,
+  transcript,
+)
 from dubber_jax.storage.atomic import complete_file
 from dubber_jax.types import HOP, SAMPLE_RATE
 
@@ -78,12 +84,12 @@ def find_voice_recordings(folder, heard, listener: Listener | None = None, say=p
     try:
       wave = read_sound(path, SAMPLE_RATE)
       seconds = len(wave) / SAMPLE_RATE
-      text = texts.get(path) or written(notes.words(path, wave))
-      if seconds <= LONGEST + 2 * AROUND:
+      text = texts.get(path) or transcript(notes.words(path, wave))
+      if seconds <= MAX_PIECE + 2 * AROUND:
         parts = [(None, None, text)] if text else []
       else:
         words = aligned(wave, text) if path in texts else at_best(wave, notes.words(path, wave))
-        parts = [(*span(part, seconds), written(part)) for part in cut(words)]
+        parts = [(*span(part, seconds), transcript(part)) for part in split_at_pauses(words)]
     except BadInput as e:
       say(f'left out: {named(path, e)}')
       continue
@@ -163,7 +169,7 @@ def at_best(wave: np.ndarray, heard: list[Word]) -> list[Word]:
   if not heard or len(wave) > ALIGNED * SAMPLE_RATE:
     return heard
   try:
-    return aligned(wave, written(heard))
+    return aligned(wave, transcript(heard))
   except BadInput:
     return heard
 

@@ -1,10 +1,10 @@
-"""Speaker augmentation: packed speech resampled, so that F0 and formants move together and it is another speaker's.
+"""Speaker augmentation by resampling: F0 and formants of packed speech shift together, which makes new speakers.
 
     python -m data_pipelines.speaker_augmentation cache/packed/*-???????? cache/teacher/shard_????    # minutes
 
-Makes cache/packed/augmented_speakers. Each recording is raised or lowered by two or four semitones. The speaker encoder
-tells such a voice from the one that it was made of, so each speaker becomes five. (Vocal tract length perturbation,
-Jaitly and Hinton 2013; speed perturbation, Ko et al. 2015, makes speakers in the same way.)
+Writes cache/packed/augmented_speakers. Each recording is shifted by two or four semitones up or down; the speaker
+encoder separates such a voice from the original, so that each speaker becomes five. (Related: vocal tract length
+perturbation, Jaitly and Hinton 2013; speed perturbation, Ko et al. 2015.)
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from data_pipelines.pack import spread, with_sound
+from data_pipelines.pack import folders_with_sound, items_per_folder
 from dubber_jax.actor.duration import largest_remainder
 from dubber_jax.data.batches import TRAINING_SPLITS
 from dubber_jax.data.packed import FULL_SCALE, PackedSet, quantize, write_packed
@@ -23,12 +23,12 @@ from dubber_jax.perception.speaker import embed_speaker
 from dubber_jax.types import HOP, SAMPLE_RATE
 
 SEMITONES = (-4.0, -2.0, 2.0, 4.0)
-PER_SET = 700  # recordings of a data set that are resampled, spread over all it has
+PER_SET = 700  # recordings of a data set that are resampled, evenly spaced
 SILENT = 1e-3  # peak below which a recording has no sound
 
 
 def augment(features: dict[str, np.ndarray], wave: np.ndarray, semitones: float) -> dict[str, np.ndarray]:
-  """Features (data/packed.py) and sound (T * 256,) of one item, higher and quicker by `semitones`."""
+  """Features of one item with F0, formants and rate raised by `semitones`, recomputed from its sound (T * 256,)."""
   factor = 2 ** (semitones / 12)
   resampled = resample(wave, round(SAMPLE_RATE * factor), SAMPLE_RATE)
   mel = mel_numpy(resampled)
@@ -46,9 +46,9 @@ def augment(features: dict[str, np.ndarray], wave: np.ndarray, semitones: float)
 
 
 def augment_set(folder, count: int = PER_SET, seed: int = 0):
-  """(row, features) of about `count` training recordings of a packed set that has its sound (waves.npy)."""
+  """Yields (row, features) of about `count` training recordings of a packed set with its sound (waves.npy)."""
   packed = PackedSet(folder)
-  waves = packed.beside('waves')
+  waves = packed.optional_array('waves')
   chosen = [i for i, row in enumerate(packed.rows) if row['split'] in TRAINING_SPLITS]
   chosen = chosen[:: max(1, len(chosen) // max(count, 1))]
   rng = np.random.default_rng(seed)
@@ -66,13 +66,13 @@ def augment_set(folder, count: int = PER_SET, seed: int = 0):
 
 def main():
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('folders', nargs='+', help='packed sets with their sound')
+  parser.add_argument('folders', nargs='+', help='packed folders with waves.npy')
   parser.add_argument('--out', help='by default augmented_speakers/ beside the first')
   parser.add_argument('--per-set', type=int, default=PER_SET)
   given = parser.parse_args()
-  folders = with_sound(given.folders)
+  folders = folders_with_sound(given.folders)
   out = Path(given.out) if given.out else folders[0].parent / 'augmented_speakers'
-  counts = spread(folders, given.per_set).items()
+  counts = items_per_folder(folders, given.per_set).items()
   write_packed(out, (item for folder, count in counts for item in augment_set(folder, count)))
   print(out)
 

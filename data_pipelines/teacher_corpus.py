@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from data_pipelines.extract import LEAD, TAIL, Work, WorkFolder, speaker_gain
+from data_pipelines.extract import LEAD, TAIL, ExtractionJob, WorkFolder, speaker_gain
 from data_pipelines.recordings import data_root
 from data_pipelines.teacher_mandarin import mandarin_phonemes, map_mandarin
 from data_pipelines.teacher_plan import Row, english_plan, mandarin_plan, plan_hash
@@ -39,8 +39,8 @@ from dubber_jax.storage.locks import locked
 from dubber_jax.types import SAMPLE_RATE
 
 VERSION = 1  # raised when what is made of a row changes
-SHARD = 250  # rows of a packed folder
-MEASURED = 10  # first rows of a stock voice whose loudness is measured
+SHARD_ROWS = 250  # rows of a packed folder
+LOUDNESS_ROWS = 10  # first rows of a stock voice whose loudness is measured
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,8 +72,8 @@ class Corpus:
   def __init__(self, out, rows: list[Row], teacher: Callable[[], Teacher], root=None, keep: bool = False):
     self.out, self.rows, self.root, self.keep = Path(out), rows, data_root(root), keep
     self.make_teacher, self.teacher = teacher, None
-    self.sounds = Work(WorkFolder(self.out / 'items' / 'sounds'), False, self._speak)
-    self.features = Work(WorkFolder(self.out / 'items' / 'features'), False, self._features)
+    self.sounds = ExtractionJob(WorkFolder(self.out / 'items' / 'sounds'), False, self._speak)
+    self.features = ExtractionJob(WorkFolder(self.out / 'items' / 'features'), False, self._features)
     self.known: set[str] = set()  # languages whose packages are there
     self.rows_of: dict[str, list[Row]] = {}
     for row in rows:
@@ -85,7 +85,7 @@ class Corpus:
     Raises BadInput for a folder that holds another plan's corpus or another process is at work in, missing parts of
     the teacher, and a full disk.
     """
-    count = -(-len(self.rows) // SHARD)
+    count = -(-len(self.rows) // SHARD_ROWS)
     shards = range(count) if shards is None else shards
     missing = [number for number in shards if not 0 <= number < count]
     if missing:
@@ -125,12 +125,12 @@ class Corpus:
     write_json(there | about, path, overwrite=True)
 
   def _build_shard(self, number: int):
-    rows = self.rows[number * SHARD : (number + 1) * SHARD]
+    rows = self.rows[number * SHARD_ROWS : (number + 1) * SHARD_ROWS]
     with tqdm(rows, desc=self.shard(number).name, unit='row') as bar:
       for row in bar:
         self._do(row)
     done = ((row, self.features.folder.load(row)) for row in rows)
-    write_packed(self.shard(number), ((describe(row), features) for row, features in done if features is not None))
+    write_packed(self.shard(number), ((corpus_row(row), features) for row, features in done if features is not None))
     self._note_skipped(rows)
     if not self.keep:
       for work in (self.sounds, self.features):
@@ -166,15 +166,15 @@ class Corpus:
     gains = json.loads(path.read_text()) if path.exists() else {}
     for voice in shares:
       if voice not in gains:
-        gains[voice] = speaker_gain([self._loudness(row) for row in self.rows_of.get(voice, ())[:MEASURED]])
+        gains[voice] = speaker_gain([self._loudness(row) for row in self.rows_of.get(voice, ())[:LOUDNESS_ROWS]])
         write_json(gains, path, overwrite=True)
     return float(np.exp(np.average(np.log([gains[v] for v in shares]), weights=list(shares.values()))))
 
   def _loudness(self, row: Row) -> float:
-    from dubber_jax.media.loudness import integrated
+    from dubber_jax.media.loudness import integrated_loudness
 
     sound = self._sound(row)
-    return integrated(sound['wave'], RATE) if sound else -np.inf
+    return integrated_loudness(sound['wave'], RATE) if sound else -np.inf
 
   def _sound(self, row: Row) -> dict | None:
     """wave (S,) float32 at 24 kHz, phonemes and durations (N + 2,) of a row; None: it cannot be spoken."""
@@ -234,7 +234,7 @@ def features_of(wave24k: np.ndarray, alignment: Alignment) -> dict[str, np.ndarr
   }
 
 
-def describe(row: Row) -> dict:
+def corpus_row(row: Row) -> dict:
   """What is kept of a row besides its features. The teacher speaks all lines alike: its emotion is neutral."""
   return {
     'key': row.key,

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dubber_jax.errors import BadInput
-from dubber_jax.script.mandarin import MARKS, UNSPOKEN, Syllable, split_words
+from dubber_jax.script.mandarin import PUNCTUATION_OF, UNSPOKEN, Syllable, split_words
 from dubber_jax.script.symbols import STRENGTH
 
 VOICES = tuple('zf_xiaobei zf_xiaoni zf_xiaoxiao zf_xiaoyi zm_yunjian zm_yunxi zm_yunxia zm_yunyang'.split())
@@ -88,9 +88,9 @@ def map_mandarin(teacher: str, durations, syllables: Sequence[Syllable]) -> tupl
 
   for number, syllable in enumerate([*syllables, None]):
     gap = at
-    while gap < len(teacher) and (teacher[gap] in MARKS or teacher[gap] in UNSPOKEN):
+    while gap < len(teacher) and (teacher[gap] in PUNCTUATION_OF or teacher[gap] in UNSPOKEN):
       gap += 1
-    marks = [MARKS[c] for c in teacher[at:gap] if c in MARKS]
+    marks = [PUNCTUATION_OF[c] for c in teacher[at:gap] if c in PUNCTUATION_OF]
     if marks or (at < gap and number and syllable):
       symbols.append(max(marks, key=STRENGTH.index) if marks else '@sp')
       lengths.append(take(gap))

@@ -24,30 +24,30 @@ ENGLISH_ROWS = 8250
 MANDARIN_ROWS = 1500  # of another plan, after the English rows: as many for each of its eight voices
 
 # Stock voices, by Kokoro's own grades. The first letter is the accent, the second the sex.
-BEST = tuple(
+BEST_VOICES = tuple(
   'af_heart af_bella af_aoede af_kore af_sarah am_michael am_fenrir am_puck bf_emma bf_isabella bm_george '
   'bm_fable'.split()
 )
-REST = tuple(
+OTHER_VOICES = tuple(
   'af_alloy af_jessica af_nova af_river af_sky am_adam am_echo am_eric am_liam am_onyx bf_alice bf_lily bm_daniel '
   'bm_lewis'.split()
 )
 UNSEEN_STOCK = ('af_river', 'am_onyx')  # never trained on by themselves, nor in a blend made here
 UNSEEN_BLENDS = ('blend_60', 'blend_61', 'blend_62', 'blend_63')
 BLENDS, BLENDS_SEED = 60, 7  # as in most of kokoro.jsonl; its other blends are called early_NN here
-ROWS_OF = {'best': 110, 'rest': 70, 'blend': 50, 'unseen': 40}  # 12, 12, 117 and 6 voices: ENGLISH_ROWS in all
+ROWS_PER_VOICE = {'best': 110, 'rest': 70, 'blend': 50, 'unseen': 40}  # 12, 12, 117 and 6 voices: ENGLISH_ROWS in all
 
-HELD_ROWS = 10  # a voice, of texts that no training row has
-HELD_LINES = 70  # film lines held back for those, besides the prompts held back elsewhere
-HELD_MANDARIN = 40  # of the Mandarin lines, besides the test lines: ten a voice, each in two voices
-TRANSLATIONS = 96  # film lines that are trained on in neither language
+HELD_OUT_ROWS = 10  # a voice, of texts that no training row has
+HELD_OUT_LINES = 70  # film lines held back for those, besides the prompts held back elsewhere
+HELD_OUT_MANDARIN = 40  # of the Mandarin lines, besides the test lines: ten a voice, each in two voices
+HELD_OUT_TRANSLATIONS = 96  # film lines that are trained on in neither language
 NEAR_TEST_LINES = ('w2-0601',)  # film lines that are nearly one of experiments/data/emotional_lines.jsonl
 SOURCES = {'lines': 0.6, 'arctic': 0.2, 'ljspeech': 0.2}  # shares of training rows
-EDITED = 0.4  # share of rows with changed pitch and energy
+EDITED_SHARE = 0.4  # share of rows with changed pitch and energy
 
 
 @dataclasses.dataclass(frozen=True)
-class Manner:
+class ProsodyRanges:
   """What the edits and the paces of a language are drawn from, uniformly."""
 
   shift: tuple[float, float]  # semitones
@@ -59,9 +59,9 @@ class Manner:
   edited_pace: tuple[float, float]
 
 
-MANNERS = {  # milder in Mandarin, whose tones have to be heard
-  'en': Manner((-4.0, 8.0), (0.5, 1.0), (1.0, 1.9), (-2.0, 3.0), (-1.0, 1.0), (0.85, 1.2), (0.75, 1.35)),
-  'zh': Manner((-3.0, 6.0), (0.7, 1.0), (1.0, 1.6), (-1.0, 1.5), (-1.0, 1.0), (0.85, 1.2), (0.8, 1.3)),
+PROSODY_RANGES = {  # milder in Mandarin, whose tones have to be heard
+  'en': ProsodyRanges((-4.0, 8.0), (0.5, 1.0), (1.0, 1.9), (-2.0, 3.0), (-1.0, 1.0), (0.85, 1.2), (0.75, 1.35)),
+  'zh': ProsodyRanges((-3.0, 6.0), (0.7, 1.0), (1.0, 1.6), (-1.0, 1.5), (-1.0, 1.0), (0.85, 1.2), (0.8, 1.3)),
 }
 
 
@@ -113,8 +113,8 @@ def english_plan(root=None) -> list[Row]:
   """The 8,250 English rows; kokoro.jsonl's come first. `root`: the folder of data_root."""
   folder = data_root(root)
   texts = read_texts(folder)
-  rows = ready_rows(folder, texts)
-  choices = _choices(rows, texts, all_voices(rows), ENGLISH_ROWS, rows_of, SOURCES)
+  rows = recorded_rows(folder, texts)
+  choices = _choices(rows, texts, all_voices(rows), ENGLISH_ROWS, rows_per_voice, SOURCES)
   return rows + [new_row(number, *choice) for number, choice in enumerate(choices, len(rows))]
 
 
@@ -138,7 +138,11 @@ def plan_hash(rows: list[Row]) -> str:
 def all_voices(ready: list[Row]) -> dict[str, dict[str, float]]:
   """Shares of stock voices by voice: 26 stock voices, 64 blends of two or three of one sex, and those of the rows that
   are spoken already."""
-  return {name: {name: 1.0} for name in BEST + REST} | blends() | {row.voice: dict(row.shares) for row in ready}
+  return (
+    {name: {name: 1.0} for name in BEST_VOICES + OTHER_VOICES}
+    | blends()
+    | {row.voice: dict(row.shares) for row in ready}
+  )
 
 
 def is_unseen(voice: str) -> bool:
@@ -146,10 +150,12 @@ def is_unseen(voice: str) -> bool:
   return voice in UNSEEN_STOCK or voice in UNSEEN_BLENDS
 
 
-def rows_of(voice: str) -> int:
+def rows_per_voice(voice: str) -> int:
   """How many rows of the plan are in this voice."""
-  kind = 'unseen' if is_unseen(voice) else 'best' if voice in BEST else 'rest' if voice in REST else 'blend'
-  return ROWS_OF[kind]
+  kind = (
+    'unseen' if is_unseen(voice) else 'best' if voice in BEST_VOICES else 'rest' if voice in OTHER_VOICES else 'blend'
+  )
+  return ROWS_PER_VOICE[kind]
 
 
 def blends() -> dict[str, dict[str, float]]:
@@ -157,11 +163,11 @@ def blends() -> dict[str, dict[str, float]]:
   draw, made = random.Random(BLENDS_SEED), {}
   while len(made) < BLENDS:
     sex = draw.choice('fm')
-    names = draw.sample([v for v in BEST + REST if v[1] == sex], draw.choice([2, 3]))
+    names = draw.sample([v for v in BEST_VOICES + OTHER_VOICES if v[1] == sex], draw.choice([2, 3]))
     made[f'blend_{len(made):02d}'] = _normalized(names, [draw.uniform(0.2, 1) for _ in names])
   for number, name in enumerate(UNSEEN_BLENDS):
     draw = random.Random(_seed(name))
-    own = [v for v in BEST + REST if v[1] == 'fm'[number % 2] and v not in UNSEEN_STOCK]
+    own = [v for v in BEST_VOICES + OTHER_VOICES if v[1] == 'fm'[number % 2] and v not in UNSEEN_STOCK]
     names = draw.sample(own, 2 + number // 2)
     made[name] = _normalized(names, sorted((draw.uniform(0.3, 1) for _ in names), reverse=True))
   return made
@@ -174,10 +180,10 @@ def _normalized(names, weights):
 # Texts
 
 
-def held_translations(root=None) -> frozenset[str]:
+def held_out_translations(root=None) -> frozenset[str]:
   """Ids of the 96 film lines that are trained on in no voice, neither in English nor in their Mandarin version."""
   translated = {row['of'] for row in _listing(data_root(root), 'lines_zh')}
-  return frozenset(sorted(translated, key=_order)[:TRANSLATIONS])
+  return frozenset(sorted(translated, key=_shuffle_key)[:HELD_OUT_TRANSLATIONS])
 
 
 def read_texts(folder: Path) -> dict[str, Text]:
@@ -193,19 +199,19 @@ def read_texts(folder: Path) -> dict[str, Text]:
       source = source_of(row['prompt'])
       said.setdefault(source, row['text'])
       splits[source].add(row['split'])
-      splits[_plain(row['text'])].add(row['split'])
+      splits[_letters(row['text'])].add(row['split'])
   spoken = {source for source in said if source.startswith('lines:')}
   for row in _listing(folder, 'lines'):
     source = f'lines:{row["id"]}'
     said[source], emotions[source] = row['text'], row['emotion']
   near = [line for line in NEAR_TEST_LINES if f'lines:{line}' in said]
-  for line in (*held_translations(folder), *near):
+  for line in (*held_out_translations(folder), *near):
     splits[f'lines:{line}'].add('test')
-    splits[_plain(said[f'lines:{line}'])].add('test')
+    splits[_letters(said[f'lines:{line}'])].add('test')
   free = [s for s in emotions if s not in spoken and not _held(splits, s, said[s])]
-  for source in sorted(free, key=_order)[:HELD_LINES]:
+  for source in sorted(free, key=_shuffle_key)[:HELD_OUT_LINES]:
     splits[source].add('validation')
-    splits[_plain(said[source])].add('validation')
+    splits[_letters(said[source])].add('validation')
   return {
     source: Text(source, text, emotions.get(source, 'neutral'), _held(splits, source, text))
     for source, text in said.items()
@@ -217,8 +223,8 @@ def read_mandarin(folder: Path) -> dict[str, Text]:
   that HELD_MANDARIN are for validation."""
   english, lines = read_texts(folder), _listing(folder, 'lines_zh')
   held = {row['id']: english[f'lines:{row["of"]}'].held for row in lines}
-  free = sorted((line for line in held if not held[line]), key=_order)
-  held |= dict.fromkeys(free[: max(0, HELD_MANDARIN - Counter(held.values())['validation'])], 'validation')
+  free = sorted((line for line in held if not held[line]), key=_shuffle_key)
+  held |= dict.fromkeys(free[: max(0, HELD_OUT_MANDARIN - Counter(held.values())['validation'])], 'validation')
   texts = (Text(f'lines_zh:{r["id"]}', r['text'], r['emotion'], held[r['id']], 'zh') for r in lines)
   return {text.source: text for text in texts}
 
@@ -232,21 +238,21 @@ def source_of(prompt: str) -> str:
 
 
 def _held(splits, source, text):
-  found = splits.get(source, set()) | splits.get(_plain(text), set())
+  found = splits.get(source, set()) | splits.get(_letters(text), set())
   return next((split for split in ('test', 'validation') if split in found), '')
 
 
-def _plain(text):
+def _letters(text):
   """Text by its letters and digits alone, so that one sentence in two sets is one."""
   return ''.join(c for c in text.lower() if c.isalnum())
 
 
 def _seed(name: str) -> int:
-  return int(_order(name)[:8], 16)
+  return int(_shuffle_key(name)[:8], 16)
 
 
 @functools.cache
-def _order(name: str) -> str:
+def _shuffle_key(name: str) -> str:
   """Names sorted by this are shuffled, the same way everywhere."""
   return sha256_text(f'{SEED} {name}')
 
@@ -262,7 +268,7 @@ def _listing(folder: Path, name: str) -> list[dict]:
 # Rows
 
 
-def ready_rows(folder: Path, texts: dict[str, Text]) -> list[Row]:
+def recorded_rows(folder: Path, texts: dict[str, Text]) -> list[Row]:
   """The rows of kokoro.jsonl, in its order, with splits as held back here.
 
   Two sets of blends were given the same names there: the one that `blends` does not give is called early_NN.
@@ -300,11 +306,11 @@ def split_of(text: Text, voice: str) -> str:
 
 def new_row(number: int, voice: str, shares: dict[str, float], text: Text) -> Row:
   """Row `number` of its language's plan: its manner of speaking is drawn from its own seed."""
-  identity, manner = f'{text.language}{number:05d}', MANNERS[text.language]
+  identity, manner = f'{text.language}{number:05d}', PROSODY_RANGES[text.language]
   seed = _seed(identity)
   draw = random.Random(seed)
   edit, pace = None, manner.pace
-  if draw.random() < EDITED:
+  if draw.random() < EDITED_SHARE:
     edit = Edit(
       round(draw.uniform(*manner.shift), 1),
       round(draw.uniform(*(manner.narrow if draw.random() < 0.5 else manner.wide)), 2),
@@ -347,9 +353,11 @@ def _choices(
   tests = deque(source for source in held['test'] if not times[source])  # each is said once
   apart, next_test = (total - len(rows)) // max(1, len(tests)), len(rows)
   for number in range(len(rows), total):
-    voice = _furthest_behind({v: rows_of(v) * (number + 1) / total - by_voice[v] for v in made})
-    due = HELD_ROWS * ((by_voice[voice] + 1) / rows_of(voice)) ** 2  # more of them late: training rows come first
-    last_chance = rows_of(voice) - by_voice[voice] <= HELD_ROWS - held_of[voice]
+    voice = _most_underrepresented({v: rows_per_voice(v) * (number + 1) / total - by_voice[v] for v in made})
+    due = (
+      HELD_OUT_ROWS * ((by_voice[voice] + 1) / rows_per_voice(voice)) ** 2
+    )  # more of them late: training rows come first
+    last_chance = rows_per_voice(voice) - by_voice[voice] <= HELD_OUT_ROWS - held_of[voice]
     if tests and number >= next_test and not is_unseen(voice) and not last_chance:
       source, next_test = tests.popleft(), next_test + apart
     elif due > held_of[voice] + 0.5 or last_chance:
@@ -357,7 +365,7 @@ def _choices(
       held_of[voice] += 1
     else:
       count = sum(by_source.values()) + 1
-      kind = _furthest_behind({s: share * count - by_source[s] for s, share in sources.items()})
+      kind = _most_underrepresented({s: share * count - by_source[s] for s, share in sources.items()})
       source = _next(queues[kind], voice, spoken)
       by_source[kind] += 1
     by_voice[voice] += 1
@@ -365,14 +373,14 @@ def _choices(
     yield voice, made[voice], texts[source]
 
 
-def _furthest_behind(behind: dict[str, float]) -> str:
-  return max(behind, key=lambda name: (round(behind[name], 6), _order(name)))
+def _most_underrepresented(behind: dict[str, float]) -> str:
+  return max(behind, key=lambda name: (round(behind[name], 6), _shuffle_key(name)))
 
 
 def _queue(texts, times, source='', held=''):
   """Texts to go through again and again: those said least first, and emotions in turn."""
   chosen = sorted(
-    (t for t in texts.values() if t.held == held and t.source.startswith(source)), key=lambda t: _order(t.source)
+    (t for t in texts.values() if t.held == held and t.source.startswith(source)), key=lambda t: _shuffle_key(t.source)
   )
   place, seen = {}, Counter()
   for t in chosen:

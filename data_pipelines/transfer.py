@@ -1,10 +1,10 @@
-"""Packed features in parts small enough to be carried, and put together again.
+"""Lossless compression of packed features into files of limited size, and their restoration.
 
     python -m data_pipelines.transfer split cache/packed/*[0-9a-f] -o parts   # parts/SET/000.xz ..., manifest.json
     python -m data_pipelines.transfer join parts/* -o cache/packed
 
-Nothing is lost: each file comes back byte for byte, which its hash proves. A mel takes about 0.64 of its bytes, lips
-0.57: what is kept is how each frame differs from the one before. 1 MB takes a second to split, much less to join.
+LZMA over byte differences between successive frames: mels take about 0.64 of their bytes, lips 0.57. Every file is
+restored byte for byte, which its stored hash verifies. Splitting takes a second a MB, joining much less.
 """
 
 import argparse
@@ -21,24 +21,24 @@ from dubber_jax.types import MEL_BANDS
 
 LARGEST = 24  # MiB a part
 STRIDES = {'mel.npy': MEL_BANDS, 'lips.npy': 2 * FeatureConfig.lip_width, 'pitch.npy': 2}  # bytes a frame
-PIECE = 1 << 20  # bytes at once
+BLOCK = 1 << 20  # bytes read at once
 
 
 def split(folder, out, largest: float = LARGEST) -> Path:
-  """Writes `folder`, as it is, to parts of at most `largest` MiB under `out`/NAME, and returns that."""
+  """Writes a folder's files to parts of at most `largest` MiB in the folder `out`/NAME, and returns that."""
   folder, out = Path(folder), Path(out) / Path(folder).name
   files = sorted(p for p in folder.iterdir() if p.is_file()) if folder.is_dir() else []
   if not files:
     raise BadInput(f'{folder}: no packed features here; give a folder of cache/packed')
   with complete_folder(out) as beside:
-    stream = _Parts(beside, int(largest * 2**20))
+    stream = _PartWriter(beside, int(largest * 2**20))
     rows = []
     for path in files:
       begin = stream.position
       packer = lzma.LZMACompressor(filters=_filters(path.name))
       with path.open('rb') as file:
-        while piece := file.read(PIECE):
-          stream.write(packer.compress(piece))
+        while block := file.read(BLOCK):
+          stream.write(packer.compress(block))
       stream.write(packer.flush())
       rows.append({'name': path.name, 'sha256': sha256_file(path), 'begin': begin, 'end': stream.position})
     (beside / 'manifest.json').write_text(json.dumps({'files': rows, 'parts': stream.close()}, indent=2))
@@ -46,28 +46,28 @@ def split(folder, out, largest: float = LARGEST) -> Path:
 
 
 def join(parts, out) -> Path:
-  """Puts the parts in folder `parts` together under `out`/NAME, and returns that. Raises BadInput where one is missing
-  or damaged."""
+  """Restores the folder `out`/NAME from the parts in folder `parts`, and returns it. Raises BadInput where a part is
+  missing or damaged."""
   parts, out = Path(parts), Path(out) / Path(parts).name
   try:
     manifest = json.loads((parts / 'manifest.json').read_text())
-    files, pieces = manifest['files'], manifest['parts']
+    files, written = manifest['files'], manifest['parts']
   except (OSError, ValueError, KeyError) as e:
-    raise BadInput(f'{parts}: no manifest of parts here ({e}); carry manifest.json along') from None
-  lost = [p['name'] for p in pieces if not (parts / p['name']).exists()]
+    raise BadInput(f'{parts}: no manifest of parts here ({e}); copy manifest.json too') from None
+  lost = [p['name'] for p in written if not (parts / p['name']).exists()]
   if lost:
-    raise BadInput(f'{parts}: {len(lost)} of {len(pieces)} parts are missing ({", ".join(lost)}); carry them too')
-  for p in pieces:
+    raise BadInput(f'{parts}: {len(lost)} of {len(written)} parts are missing ({", ".join(lost)}); copy them too')
+  for p in written:
     if sha256_file(parts / p['name']) != p['sha256']:
-      raise BadInput(f'{parts / p["name"]}: damaged on the way; carry it again')
+      raise BadInput(f'{parts / p["name"]}: damaged in transfer; copy it again')
   with complete_folder(out, overwrite=True) as beside:
     for row in files:
       unpacker = lzma.LZMADecompressor()
       with (beside / row['name']).open('wb') as file:
-        for piece in _stretch(parts, pieces, row['begin'], row['end']):
-          file.write(unpacker.decompress(piece))
+        for block in _read_range(parts, written, row['begin'], row['end']):
+          file.write(unpacker.decompress(block))
       if sha256_file(beside / row['name']) != row['sha256']:
-        raise BadInput(f'{parts}: {row["name"]} comes out damaged; split it again')
+        raise BadInput(f'{parts}: {row["name"]} was restored with another hash; split it again')
   return out
 
 
@@ -76,8 +76,8 @@ def _filters(name: str) -> list[dict]:
   return [*difference, {'id': lzma.FILTER_LZMA2, 'preset': 6}]
 
 
-class _Parts:
-  """A stream of bytes, cut into files."""
+class _PartWriter:
+  """Writes a stream of bytes to files of limited size."""
 
   def __init__(self, folder: Path, largest: int):
     self.folder, self.largest, self.position = folder, largest, 0
@@ -101,17 +101,17 @@ class _Parts:
     self.parts.append({'name': name, 'bytes': count, 'sha256': sha256_bytes(data)})
 
 
-def _stretch(folder: Path, parts: list[dict], begin: int, end: int):
-  """The stream's bytes from `begin` to `end`, in pieces."""
+def _read_range(folder: Path, parts: list[dict], begin: int, end: int):
+  """Yields the stream's bytes from `begin` to `end` in blocks."""
   start = 0
   for part in parts:
     first, last = max(begin - start, 0), min(end - start, part['bytes'])
     if first < last:
       with (folder / part['name']).open('rb') as file:
         file.seek(first)
-        while first < last and (piece := file.read(min(PIECE, last - first))):
-          first += len(piece)
-          yield piece
+        while first < last and (block := file.read(min(BLOCK, last - first))):
+          first += len(block)
+          yield block
     start += part['bytes']
 
 

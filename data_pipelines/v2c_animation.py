@@ -247,7 +247,7 @@ class FeatureTree:
     """Mel and durations cut to the same end. Where they differ by more than a few frames, the lips tell which of
     the two is of another hop."""
     spoken, seen = int(durations.sum()), lips * FRAMES_PER_LIP
-    if _unlike(spoken, len(mel)) and _unlike(len(mel), seen):
+    if _lengths_differ(spoken, len(mel)) and _lengths_differ(len(mel), seen):
       raise BadInput(
         f'{self.path("mel", entry.name, entry.speaker)}: {len(mel)} frames, but durations add up to {spoken} and '
         f'{lips} lip frames take {seen:.0f}: made with another hop, or broken off; make it with hop {HOP} at '
@@ -258,7 +258,7 @@ class FeatureTree:
         f'{self.path("lip_embedding", entry.name, entry.speaker)}: {lips} lip frames for {len(mel)} mel frames, about '
         f'{len(mel) / FRAMES_PER_LIP:.0f} expected; make it at {LIP_RATE} frames a second'
       )
-    return cut_together(mel, durations)
+    return truncate_to_common_length(mel, durations)
 
   def _voice(self, entry, item, rng):
     """Reference mel and speaker embedding: the clip's own, or those of the clip that the listing names."""
@@ -267,12 +267,12 @@ class FeatureTree:
       tree, name, phonemes = self.references, entry.reference, entry.reference_phonemes
       speaker = entry.speaker if tree is self else speaker_of(name, tree.layout)
       ids, durations, mel = tree._spoken(name, speaker, phonemes)
-      mel, durations = cut_together(mel, durations)
+      mel, durations = truncate_to_common_length(mel, durations)
     else:
       ids, durations, mel = item['text'], item['duration'], item['mel']
     order = np.arange(len(ids)) if rng is None else rng.permutation(len(ids))
     return {
-      'ref_mel': rejoin(mel, durations, order),
+      'ref_mel': reorder_phonemes(mel, durations, order),
       'ref_linguistic': np.repeat(ids[order], durations[order]),
       'Ref_reordered_array': ids[order],
       'spk_embedding': tree._read('spk_embedding', name, speaker).astype(np.float32),
@@ -357,7 +357,7 @@ def _read_vector(path: str, shape: tuple) -> np.ndarray:
   return read_array(epath.Path(path), shape).astype(np.float32)
 
 
-def cut_together(mel: np.ndarray, durations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def truncate_to_common_length(mel: np.ndarray, durations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   """Mel (T, 80) and durations (N,), cut so that the durations add up to the frames.
 
   Where the mel is the shorter, the last phonemes lose what it lacks; the released code breaks there.
@@ -366,13 +366,13 @@ def cut_together(mel: np.ndarray, durations: np.ndarray) -> tuple[np.ndarray, np
   return mel[: ends[-1]], np.diff(ends, prepend=0)
 
 
-def rejoin(mel: np.ndarray, durations: np.ndarray, order: np.ndarray) -> np.ndarray:
+def reorder_phonemes(mel: np.ndarray, durations: np.ndarray, order: np.ndarray) -> np.ndarray:
   """The mel's phonemes in another order: (T, 80), (N,), (N,) -> (T, 80)."""
   pieces = np.split(mel, np.cumsum(durations)[:-1])
   return np.concatenate([pieces[i] for i in order])
 
 
-def _unlike(a: float, b: float) -> bool:
+def _lengths_differ(a: float, b: float) -> bool:
   return abs(a - b) > max(SLACK_FRAMES, SLACK * b)
 
 
@@ -413,7 +413,7 @@ def training_batches(config: Config, host=(0, 1)) -> TreeBatches:
   else:
     tree = FeatureTree(c.root, c.train, LAYOUTS[c.layout], c.exemplars)
     found = survey(tree)
-  warn_of_hop(tree, found)
+  warn_of_hop_length(tree, found)
   return TreeBatches(config, tree, found.usable, found.lengths, found.skipped, host)
 
 
@@ -445,7 +445,7 @@ def open_prepared(config: TreeConfig, split: str) -> tuple[PublishedRecords, Sur
   return records, Survey(np.arange(len(records)), records.lengths, [{'why': why} for why in records.unreadable])
 
 
-def warn_of_hop(tree: FeatureTree, found: Survey) -> None:
+def warn_of_hop_length(tree: FeatureTree, found: Survey) -> None:
   """Warns where all mels of a tree have another number of frames a second than the lips have."""
   ratio = float(np.median(found.lengths[:, 2] / found.lengths[:, 1]))
   if abs(ratio / FRAMES_PER_LIP - 1) > SLACK:
@@ -456,7 +456,7 @@ def warn_of_hop(tree: FeatureTree, found: Survey) -> None:
     )
 
 
-def make_lists(tree: FeatureTree, pool: FeatureTree, folder=None, count: int = LISTED) -> None:
+def write_retrieval_lists(tree: FeatureTree, pool: FeatureTree, folder=None, count: int = LISTED) -> None:
   """Retrieval lists for every clip of `tree` from the clips of `pool` by other speakers, written where the tree's
   reader looks for them, or to `folder`."""
   pooled = {m: np.concatenate([pool.vector(m, e.name, e.speaker) for e in pool.entries]) for m in MODALITIES}
@@ -528,7 +528,7 @@ def write_random_tree(folder, clips: int = 12, seed: int = 0, layout: Layout = V
   (folder / 'stats.json').write_text(json.dumps(stats))
   trees = [FeatureTree(folder, part, layout) for part in ('train.txt', 'val.txt')]
   for tree in trees:
-    make_lists(tree, trees[0])
+    write_retrieval_lists(tree, trees[0])
 
 
 def main(arguments=None) -> int:
@@ -554,7 +554,7 @@ def main(arguments=None) -> int:
     trees = [FeatureTree(given.check or given.lists, part, layout, exemplars) for part in listings]
     for tree in trees:
       if given.lists:
-        make_lists(tree, trees[0])
+        write_retrieval_lists(tree, trees[0])
         continue
       found = survey(tree)
       print(f'{tree.listing}: {len(found.usable)} of {len(tree)} clips can be used')

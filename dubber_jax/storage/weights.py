@@ -65,7 +65,7 @@ def check_shapes(
   wrong = [*_misfits(have, want)]
   if wrong:
     count = f' ({len(wrong)} of {len({*have, *want})} do not fit)'
-    raise BadInput(f'{where}: {wrong[0]}{count}; {remedy or "these are the weights of another model or config"}')
+    raise BadInput(f'{where}: {wrong[0]}{count}; {remedy or "these are weights of another model or of another config"}')
 
 
 def _misfits(have: dict[str, tuple], want: dict[str, tuple]) -> Iterable[str]:

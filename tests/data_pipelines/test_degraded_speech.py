@@ -46,6 +46,6 @@ def test_recordings_are_degraded_by_what_their_quality_says_and_without_text_not
   for i, (row, features) in zip(number, found, strict=True):
     assert 0 <= row['quality'] <= 1 and features['mel'].shape == (30, 80) and features['mel'].dtype == np.uint8
     if row['degradation'] == 'gta':
-      share = (1 - row['quality']) / degraded_speech.WORST['gta']
+      share = (1 - row['quality']) / degraded_speech.MAX_QUALITY_LOSS['gta']
       recorded = packed.arrays['mel'][30 * i : 30 * i + 30].astype(float)
       np.testing.assert_allclose(features['mel'], recorded + share * (100 - recorded), atol=1.1)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from synthetic import made_up_features, made_up_recordings
 
-from data_pipelines.extract import Work, WorkFolder, extract_all
+from data_pipelines.extract import ExtractionJob, WorkFolder, extract_all
 from dubber_jax.errors import BadInput
 
 needs_beam = pytest.mark.skipif(
@@ -17,7 +17,7 @@ RUNNERS = [None, pytest.param('', marks=needs_beam)]
 
 
 def work(folder):
-  return Work(WorkFolder(folder), features=made_up_features)
+  return ExtractionJob(WorkFolder(folder), features=made_up_features)
 
 
 def results(folder):

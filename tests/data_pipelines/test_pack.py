@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_pipelines.pack import pack_sources, spread, with_sound
+from data_pipelines.pack import folders_with_sound, items_per_folder, pack_sources
 from dubber_jax.data.packed import quantize, write_packed
 from dubber_jax.errors import BadInput
 
@@ -28,12 +28,12 @@ def test_items_are_spread_over_shards_of_a_set_and_its_sound_alone_is_not_counte
   shards = [packed(tmp_path / f'shard_{i:04d}', 'kokoro', count) for i, count in enumerate((6, 2))]
   sound = packed(tmp_path / 'kokoro-sound-00000000', 'kokoro', 8, phonemes=0)
   strangers = packed(tmp_path / 'librispeech-sound-00000000', 'librispeech', 4, phonemes=0)
-  assert spread([*shards, sound, strangers], 40) == {shards[0]: 30, shards[1]: 10, strangers: 40}
+  assert items_per_folder([*shards, sound, strangers], 40) == {shards[0]: 30, shards[1]: 10, strangers: 40}
 
 
 def test_folders_without_sound_are_refused(tmp_path):
   with pytest.raises(BadInput, match='pack the sets again'):
-    with_sound([packed(tmp_path / 'made', 'made', 1)])
+    folders_with_sound([packed(tmp_path / 'made', 'made', 1)])
 
 
 def test_shards_that_stand_are_the_sources(tmp_path):

@@ -59,7 +59,7 @@ def made_up_features(wave, alignment):
 
 @pytest.fixture(autouse=True)
 def made_up(monkeypatch):
-  monkeypatch.setattr(teacher_corpus, 'SHARD', 4)
+  monkeypatch.setattr(teacher_corpus, 'SHARD_ROWS', 4)
   monkeypatch.setattr(teacher_corpus, 'features_of', made_up_features)
   symbols = {
     'en': Language(lambda text, shares: text, lambda text, phonemes, steps: map_english(phonemes, steps), 'hˈI')

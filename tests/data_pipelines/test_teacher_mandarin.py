@@ -6,7 +6,7 @@ import pytest
 from data_pipelines.teacher_mandarin import TEACHER_FINALS, TEACHER_INITIALS, mandarin_phonemes, map_mandarin
 from dubber_jax.errors import BadInput
 from dubber_jax.script.g2p import encode
-from dubber_jax.script.mandarin import MARKS, UNSPOKEN, Syllable, phonemize
+from dubber_jax.script.mandarin import PUNCTUATION_OF, UNSPOKEN, Syllable, phonemize
 from dubber_jax.script.symbols import FINALS, INITIALS
 
 pytest.importorskip('pypinyin')
@@ -45,7 +45,7 @@ def test_words_are_apart_by_a_pause_that_may_be():
 
 
 def test_every_character_that_is_not_spoken_can_be_given_to_the_teacher():
-  for character in sorted({*MARKS, *UNSPOKEN, '\n', '\u3000'}):
+  for character in sorted({*PUNCTUATION_OF, *UNSPOKEN, '\n', '\u3000'}):
     text = f'好{character}好'
     teacher, syllables = mandarin_phonemes(text)
     assert set(teacher) <= KNOWN, text

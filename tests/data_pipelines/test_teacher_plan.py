@@ -7,21 +7,21 @@ import pytest
 
 from data_pipelines import teacher_plan
 from data_pipelines.recordings import data_root
-from data_pipelines.teacher_corpus import SHARD
+from data_pipelines.teacher_corpus import SHARD_ROWS
 from data_pipelines.teacher_mandarin import VOICES
 from data_pipelines.teacher_plan import (
-  BEST,
-  HELD_ROWS,
-  REST,
+  BEST_VOICES,
+  HELD_OUT_ROWS,
+  OTHER_VOICES,
   UNSEEN_STOCK,
   blends,
   english_plan,
-  held_translations,
+  held_out_translations,
   is_unseen,
   mandarin_plan,
   plan_hash,
   read_texts,
-  rows_of,
+  rows_per_voice,
 )
 from dubber_jax.errors import BadInput
 
@@ -68,8 +68,8 @@ ROWS_OF = {'best': 22, 'rest': 20, 'blend': 18, 'unseen': 12}
 @pytest.fixture(scope='module')
 def rows(folder):
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(teacher_plan, 'HELD_LINES', 30)
-    patch.setattr(teacher_plan, 'ROWS_OF', ROWS_OF)
+    patch.setattr(teacher_plan, 'HELD_OUT_LINES', 30)
+    patch.setattr(teacher_plan, 'ROWS_PER_VOICE', ROWS_OF)
     patch.setattr(teacher_plan, 'ENGLISH_ROWS', 12 * 22 + 12 * 20 + 63 * 18 + 6 * 12)  # 3 of the 63 are early_NN
     return english_plan(folder)
 
@@ -89,14 +89,14 @@ def test_rows_that_are_spoken_come_first_under_names_that_mean_one_voice(rows):
 
 def test_each_voice_has_its_share_and_says_no_line_twice(rows):
   count = Counter(row.voice for row in rows)
-  assert set(count) > set(BEST + REST) | set(blends())
-  assert all(count[voice] == ROWS_OF['best'] for voice in BEST)
+  assert set(count) > set(BEST_VOICES + OTHER_VOICES) | set(blends())
+  assert all(count[voice] == ROWS_OF['best'] for voice in BEST_VOICES)
   assert len({(row.voice, row.source) for row in rows}) == len(rows)
   assert len({row.id for row in rows}) == len(rows)
 
 
 def test_no_text_is_trained_on_that_is_held_back(rows, folder):
-  held = {f'lines:{line}' for line in held_translations(folder)}
+  held = {f'lines:{line}' for line in held_out_translations(folder)}
   trained = {row.source for row in rows if row.split == 'train'}
   assert len(held) == 96 and not held & trained
   assert {row.split for row in rows if row.source in held} == {'test'}  # also where kokoro.jsonl says train
@@ -115,13 +115,13 @@ def test_unseen_voices_are_never_trained_on(rows):
 def test_ten_lines_of_each_voice_are_in_no_training_row(rows):
   trained = {row.source for row in rows if row.split == 'train'}
   count = Counter(row.voice for row in rows if row.split == 'validation' and row.source not in trained)
-  assert all(count[voice] >= HELD_ROWS for voice in BEST + REST)
+  assert all(count[voice] >= HELD_OUT_ROWS for voice in BEST_VOICES + OTHER_VOICES)
 
 
 def test_any_beginning_of_the_plan_is_balanced(rows):
   for part in (rows[:400], rows[:900]):
     count = Counter(row.voice for row in part)
-    assert max(count[v] for v in BEST) - min(count[v] for v in BEST) <= 1
+    assert max(count[v] for v in BEST_VOICES) - min(count[v] for v in BEST_VOICES) <= 1
   edited = [row.edit for row in rows[30:] if row.edit]
   assert 0.35 < len(edited) / len(rows[30:]) < 0.45
   assert min(e.shift for e in edited) < -3 and max(e.shift for e in edited) > 7
@@ -151,9 +151,9 @@ def test_what_is_held_back_in_english_is_held_back_in_mandarin(mandarin, folder)
     held = english[row.source.replace('lines_zh', 'lines').removesuffix('-zh')].held
     assert row.split == held if held else row.split in ('train', 'validation')
   tests = {row.source for row in mandarin if row.split == 'test'}
-  assert {f'lines_zh:{line}-zh' for line in held_translations(folder)} <= tests
+  assert {f'lines_zh:{line}-zh' for line in held_out_translations(folder)} <= tests
   validation = Counter(row.voice for row in mandarin if row.split == 'validation')
-  assert all(validation[voice] == HELD_ROWS for voice in VOICES)
+  assert all(validation[voice] == HELD_OUT_ROWS for voice in VOICES)
 
 
 def test_mandarin_is_edited_less_so_that_tones_are_kept(mandarin):
@@ -176,10 +176,10 @@ def test_real_plan_is_the_one_whose_sound_was_made():
   assert plan_hash(rows) == REAL_HASH
   assert len(rows) == teacher_plan.ENGLISH_ROWS >= 8000
   count = Counter(row.voice for row in rows)
-  assert all(count[voice] == rows_of(voice) >= 40 for voice in count)
+  assert all(count[voice] == rows_per_voice(voice) >= 40 for voice in count)
   assert all(dict(row.shares) == blends()[row.voice] for row in rows if row.voice.startswith('blend'))
   validation = Counter(row.voice for row in rows if row.split == 'validation')
-  assert all(validation[voice] == HELD_ROWS for voice in count if not is_unseen(voice))
+  assert all(validation[voice] == HELD_OUT_ROWS for voice in count if not is_unseen(voice))
   held = [text for text in read_texts(folder).values() if text.held]
   assert not {text.text for text in held} & {row.text for row in rows if row.split == 'train'}
 
@@ -191,9 +191,11 @@ def test_real_mandarin_plan_fills_its_shards_and_follows_english_ones_that_are_f
     pytest.skip(str(e))
   rows = mandarin_plan(folder)
   assert plan_hash(rows) == REAL_MANDARIN_HASH
-  assert len(rows) == teacher_plan.MANDARIN_ROWS and teacher_plan.ENGLISH_ROWS % SHARD == len(rows) % SHARD == 0
-  assert {row.split for row in rows if row.source[9:16] in held_translations(folder)} == {'test'}
-  assert Counter(row.voice for row in rows if row.split == 'validation') == dict.fromkeys(VOICES, HELD_ROWS)
+  assert (
+    len(rows) == teacher_plan.MANDARIN_ROWS and teacher_plan.ENGLISH_ROWS % SHARD_ROWS == len(rows) % SHARD_ROWS == 0
+  )
+  assert {row.split for row in rows if row.source[9:16] in held_out_translations(folder)} == {'test'}
+  assert Counter(row.voice for row in rows if row.split == 'validation') == dict.fromkeys(VOICES, HELD_OUT_ROWS)
   assert max(Counter(row.source for row in rows).values()) == 2
   assert len({row.source for row in rows}) == 960
   trained = {row.text for row in rows if row.split == 'train'}

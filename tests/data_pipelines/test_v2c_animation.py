@@ -8,12 +8,12 @@ from data_pipelines.v2c_animation import (
   GRID,
   V2C,
   FeatureTree,
-  cut_together,
   main,
-  make_lists,
   read_listing,
   survey,
+  truncate_to_common_length,
   write_random_tree,
+  write_retrieval_lists,
 )
 from dubber_jax.authentic_dubber.collate import collate
 from dubber_jax.authentic_dubber.retrieval_lists import list_name, read_list
@@ -93,7 +93,7 @@ def test_mel_shorter_than_its_durations_shortens_the_last_phonemes(tree):
 def test_durations_are_cut_to_the_mel_or_the_mel_to_them():
   mel = np.arange(20.0).reshape(10, 2)
   for given, kept, frames in (([3, 4, 5], [3, 4, 3], 10), ([3, 4, 1], [3, 4, 1], 8), ([8, 4, 5], [8, 2, 0], 10)):
-    cut, durations = cut_together(mel, np.array(given))
+    cut, durations = truncate_to_common_length(mel, np.array(given))
     np.testing.assert_array_equal(durations, kept)
     np.testing.assert_array_equal(cut, mel[:frames])
 
@@ -146,7 +146,7 @@ def test_exemplars_are_the_first_of_each_list_and_as_many_as_the_shortest_has(tr
 
 def test_lists_that_are_made_and_read_name_what_exact_search_finds(whole, tmp_path):
   tree, pool = FeatureTree(whole, 'val.txt'), FeatureTree(whole)
-  make_lists(tree, pool, tmp_path, count=4)
+  write_retrieval_lists(tree, pool, tmp_path, count=4)
   for entry in tree.entries:
     others = [e for e in pool.entries if e.speaker != entry.speaker]
     for m in MODALITIES:

@@ -105,7 +105,7 @@ def test_subtitles_are_spoken_in_their_slots(media, tmp_path):
   assert loud[1] < 0.1 * min(loud[0], loud[2])
 
 
-def test_lines_are_spoken_without_a_film(media, tmp_path):
+def test_lines_are_spoken_without_a_film(model, media, tmp_path):
   (tmp_path / 'lines.txt').write_text('Good day.\n\nWhere are you?\n')
   code = main(
     [
@@ -116,6 +116,8 @@ def test_lines_are_spoken_without_a_film(media, tmp_path):
       str(media / 'voice.wav'),
       '--emotion',
       'sad',
+      '--model',
+      str(model.path),
       '-o',
       str(tmp_path / 'out'),
       '--json',
@@ -128,7 +130,7 @@ def test_lines_are_spoken_without_a_film(media, tmp_path):
   assert [EMOTIONS[int(np.argmax(line['direction']['emotion']))] for line in lines] == ['sad', 'sad']
 
 
-def test_one_way_dubbing_sees_nothing(media, tmp_path):
+def test_one_way_dubbing_sees_nothing(model, media, tmp_path):
   code = main(
     [
       'dub',
@@ -143,6 +145,8 @@ def test_one_way_dubbing_sees_nothing(media, tmp_path):
       str(tmp_path / 'r.json'),
       '--director',
       'off',
+      '--model',
+      str(model.path),
     ]
   )
   assert code == 0
@@ -150,7 +154,7 @@ def test_one_way_dubbing_sees_nothing(media, tmp_path):
   assert result['reading'] is None and not result['exemplars']
 
 
-def test_unseen_speaker_of_grid_is_dubbed_in_time(data_dir, media, tmp_path):
+def test_unseen_speaker_of_grid_is_dubbed_in_time(data_dir, model, media, tmp_path):
   film = data_dir / 'grid' / 's4' / 'bgim8s.mp4'
   code = main(
     [
@@ -165,6 +169,8 @@ def test_unseen_speaker_of_grid_is_dubbed_in_time(data_dir, media, tmp_path):
       '--json',
       str(tmp_path / 'r.json'),
       '--no-report',
+      '--model',
+      str(model.path),
     ]
   )
   assert code == 0

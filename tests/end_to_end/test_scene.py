@@ -155,12 +155,12 @@ def test_scene_killed_twice_is_the_same_and_keeps_every_slot(scene):
   assert np.abs(wave[~reach]).max(initial=0) < 1e-4
 
 
-def test_scene_without_a_face_is_dubbed_and_a_line_of_it_played_again_by_a_note(tmp_path, capsys):
+def test_scene_without_a_face_is_dubbed_and_a_line_of_it_played_again_by_a_note(model, tmp_path, capsys):
   write_silent_clip(tmp_path / 'film.mp4', np.full((75, 64, 64, 3), 90, np.uint8))
   (tmp_path / 'film.srt').write_text(
     f'1\n{stamp(0)} --> {stamp(1.5)}\nANNA: Who is there?\n\n2\n{stamp(1.2)} --> {stamp(3)}\nBen: Only me.\n'
   )
-  (tmp_path / 'cast.toml').write_text('[cast]\nANNA = "kathleen"\nBEN = "joe"\n')
+  (tmp_path / 'cast.toml').write_text('[cast]\nANNA = "ada"\nBEN = "ada"\n')
   command = [
     'dub',
     str(tmp_path / 'film.mp4'),
@@ -170,6 +170,8 @@ def test_scene_without_a_face_is_dubbed_and_a_line_of_it_played_again_by_a_note(
     str(tmp_path / 'dubbed.mp4'),
     '--json',
     str(tmp_path / 'result.json'),
+    '--model',
+    str(model.path),
   ]
   assert main([*command, '--cast', str(tmp_path / 'none.toml')]) == 2
   assert main(command) == 2 and 'nobody speaks' in capsys.readouterr().err
