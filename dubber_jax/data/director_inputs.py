@@ -1,8 +1,8 @@
-"""What the director reads while it trains, for clips that have no pictures: captions written from labels.
+"""Director inputs for training on clips without video: embeddings of captions that are written from emotion labels.
 
-A bank of readings is made once: for each emotion a number of captions of scene and face, and lines with their
-reactions; each with the library clips it recalls. An item then draws from the bank of its emotion, with the
-errors and gaps that perception has been measured to have (perception/captions.py).
+A bank of embeddings is made once: for each emotion a number of scene and face captions, and of lines with their
+reactions, each with the library clips that it retrieves. An item samples from the bank of its emotion, with the error
+and drop rates that were measured for perception (perception/captions.py).
 """
 
 from pathlib import Path
@@ -14,24 +14,24 @@ from dubber_jax.errors import BadInput
 from dubber_jax.retrieval.library import Library
 from dubber_jax.types import EMOTIONS, MODALITIES
 
-PER_EMOTION = 32  # readings of each modality
-RECALLED = 24  # library clips kept of each, so that enough are of other speakers
-NEUTRAL_SHARE = 0.5  # of the items without an acted emotion that are given nodes at all
+PER_EMOTION = 32  # embeddings of each modality
+RECALLED = 24  # library clips retrieved for each, so that enough are of other speakers
+NEUTRAL_SHARE = 0.5  # share of the items without acted emotion that have director inputs
 
 
 class DirectorInputs:
-  """The bank. `draw` gives one item's director inputs, by the names of the batch."""
+  """Bank of caption embeddings and retrieved clips, from which `draw` samples an item's director inputs."""
 
   def __init__(self, config: Config, library: Library, embeddings: dict[str, np.ndarray]):
-    """embeddings: by modality (8, M, D), readings of each emotion."""
-    self.exemplars = config.director.exemplars
+    """embeddings: by modality (8, M, D), M of each emotion."""
+    self.exemplars = config.task.director.exemplars
     self.library = library
     self.embeddings = embeddings
-    rows = library.recall_rows({m: e.reshape(-1, e.shape[-1]) for m, e in embeddings.items()}, count=RECALLED)[0]
+    rows = library.retrieve_rows({m: e.reshape(-1, e.shape[-1]) for m, e in embeddings.items()}, count=RECALLED)[0]
     self.rows = rows.reshape(len(EMOTIONS), -1, len(MODALITIES), RECALLED)
 
   def draw(self, row: dict, rng: np.random.Generator) -> dict[str, np.ndarray] | None:
-    """Director inputs for a packed row (its `emotion`, `set`, `speaker`); None: the director is silent."""
+    """Director inputs, by names of the batch, for a row's `emotion`, `set` and `speaker`; None: all masked."""
     from dubber_jax.perception.captions import DROP_RATE, ERROR_RATES
 
     emotion = EMOTIONS.index(row['emotion'])
@@ -57,16 +57,18 @@ class DirectorInputs:
 def make_director_inputs(
   config: Config, library_path: str | None = None, sentences: str | Path | None = None
 ) -> DirectorInputs:
-  """The bank of an arm: captions from labels, lines from the sentences that the text head was trained on.
+  """DirectorInputs of a config: captions from labels, lines from the sentences that the text emotion head was trained
+  on.
 
-  `sentences`: a file of lines under [emotion] headings; without one, captions stand for lines too.
+  sentences: file of lines under [emotion] headings; without one, captions take the place of the lines too. Raises
+  BadInput for an empty library.
   """
   from dubber_jax.perception.captions import label_captions
   from dubber_jax.perception.text import embed_text
 
   library = Library.open(library_path)
   if not len(library):
-    raise BadInput(f'{library.folder}: the library is empty, so the director has nothing to recall')
+    raise BadInput(f'{library.folder}: the library is empty, so the director has nothing to retrieve')
   rng = np.random.default_rng([config.seed, 7])
   lines = _lines(sentences) if sentences else {}
   captions = {m: [label_captions(e, m, rng) for e in EMOTIONS for _ in range(PER_EMOTION)] for m in MODALITIES}
@@ -79,7 +81,7 @@ def make_director_inputs(
 
 
 def _lines(path) -> dict[str, list[str]]:
-  """Sentences by emotion; those held out are passed over."""
+  """Sentences by emotion, without the held-out sections."""
   by_emotion, current = {}, None
   for row in Path(path).read_text(encoding='utf-8').splitlines():
     row = row.strip()

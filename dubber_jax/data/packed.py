@@ -1,11 +1,11 @@
-"""Packed features: what training reads, in a few arrays that are mapped, not loaded.
+"""Packed features: training data as a few flat arrays, memory-mapped.
 
-A packed folder holds one set: `items.jsonl` (a row an item, with where its frames, phonemes and lips lie) and
+A packed folder holds one set: `items.jsonl` (a row an item, with the spans of its frames, phonemes and lips) and
 flat arrays `mel` (frames, 80) uint8, `pitch` (frames,) float16 Hz, `phonemes` and `durations` (phonemes,),
 `lips` (lip frames, 82) float16, `lip_present`, `speaker` (items, 256) float16.
 
-Beside them may lie `waves` (frames * 256,) int16, the sound (2.0 is full scale), and `gta` (frames, 80) uint8, the
-actor's teacher-forced mels (data_pipelines/gta_mels.py).
+Optional arrays: `waves` (frames * 256,) int16, the waveform (2.0 is full scale), and `gta` (frames, 80) uint8, the
+actor's teacher-forced (GTA) mels (data_pipelines/gta_mels.py).
 """
 
 import json
@@ -21,8 +21,8 @@ from dubber_jax.script.symbols import SYMBOLS
 from dubber_jax.storage.atomic import atomic_folder
 from dubber_jax.types import HOP
 
-MEL_STEP = 0.055  # natural-log units a level; 256 levels reach from 1e-5 to e^2.5
-FULL_SCALE = 2.0  # of an int16 sample of `waves`: quiet speakers were brought up, and peaks may pass 1
+MEL_STEP = 0.055  # nepers per level; 256 levels reach from 1e-5 to e^2.5
+FULL_SCALE = 2.0  # of an int16 sample of `waves`: level normalization of quiet speakers may push peaks past 1
 FRAMES, PHONEMES, LIPS = ('mel', 'pitch'), ('phonemes', 'durations'), ('lips', 'lip_present')
 KINDS = {
   'mel': np.uint8,
@@ -33,28 +33,30 @@ KINDS = {
   'lip_present': np.bool_,
   'speaker': np.float16,
 }
-MADE_BY = {  # what may lie beside them, and what to do where it does not
+MADE_BY = {  # optional arrays, and how to make them where they are missing
   'waves': 'delete {folder} and pack the set again, which keeps the sound',
   'gta': 'run python -m data_pipelines.gta_mels {folder}',
 }
 
 
 def quantize(mel: np.ndarray) -> np.ndarray:
+  """Log mel -> uint8 levels of MEL_STEP above the log floor, clipped."""
   return np.clip(np.rint((mel - LOG_FLOOR) / MEL_STEP), 0, 255).astype(np.uint8)
 
 
 def dequantize(mel: np.ndarray) -> np.ndarray:
+  """Log mel, float32, of uint8 levels: the inverse of `quantize` up to half a level."""
   return mel.astype(np.float32) * MEL_STEP + LOG_FLOOR
 
 
 def quantize_wave(wave: np.ndarray, frames: int) -> np.ndarray:
-  """(S,) samples in -FULL_SCALE..FULL_SCALE -> (frames * 256,) int16, cut or filled with silence."""
+  """Waveform (S,) in -FULL_SCALE..FULL_SCALE -> (frames * 256,) int16, cut or zero-padded."""
   levels = np.clip(np.rint(wave[: frames * HOP] * (32768 / FULL_SCALE)), -32768, 32767).astype(np.int16)
   return np.pad(levels, (0, frames * HOP - len(levels)))
 
 
 def write_packed(folder, items: Iterable[tuple[dict, dict[str, np.ndarray]]]):
-  """Writes (row, features) pairs as one packed folder; it appears only when whole."""
+  """Writes (row, features) pairs as one packed folder, atomically."""
   ends = {'mel': 0, 'phonemes': 0, 'lips': 0}
   parts = {name: [] for name in (*KINDS, 'waves')}
   rows = []
@@ -77,7 +79,10 @@ def write_packed(folder, items: Iterable[tuple[dict, dict[str, np.ndarray]]]):
 
 
 class PackedSet:
-  """One packed folder: `rows`, and item i's features by `features(i)`."""
+  """Packed folder, opened: `rows` of items.jsonl, and the features of item i by `features(i)`.
+
+  Raises BadInput for a folder that is not whole, or was packed with another symbol table.
+  """
 
   def __init__(self, folder):
     self.folder = Path(folder)
@@ -88,8 +93,8 @@ class PackedSet:
       self.arrays = {name: np.load(self.folder / f'{name}.npy', mmap_mode='r') for name in KINDS}
     except (OSError, ValueError, KeyError) as e:
       raise BadInput(f'{self.folder}: not a whole packed set ({e}); delete it and it is made again') from e
-    if symbols != SYMBOLS[: len(symbols)]:  # it grows at its end
-      raise BadInput(f'{self.folder}: packed with another table of phonemes; delete it and it is made again')
+    if symbols != SYMBOLS[: len(symbols)]:  # symbols are only ever appended
+      raise BadInput(f'{self.folder}: packed with another symbol table; delete it and it is made again')
     short = [
       n
       for n, key in (('mel', 'mel'), ('pitch', 'mel'), ('phonemes', 'phonemes'), ('lips', 'lips'))
@@ -101,8 +106,8 @@ class PackedSet:
   def __len__(self) -> int:
     return len(self.rows)
 
-  def beside(self, name: str) -> np.ndarray:
-    """`waves` or `gta`, mapped. Raises BadInput where it has not been made."""
+  def optional_array(self, name: str) -> np.ndarray:
+    """`waves` or `gta`, memory-mapped. Raises BadInput where it has not been made."""
     path = self.folder / f'{name}.npy'
     if not path.exists():
       raise BadInput(f'{path} is missing: {MADE_BY[name].format(folder=self.folder)}')
@@ -128,7 +133,7 @@ class PackedSet:
     return np.array([row['split'] for row in self.rows], str)
 
   def item(self, i: int, names=None) -> tuple[dict, dict[str, np.ndarray]]:
-    """Row and features (those of `names`; None: all) of item i, which random access to any data set gives."""
+    """Row and features (those of `names`; None: all) of item i."""
     return self.rows[i], self.features(i, names)
 
   def features(self, i: int, names=None) -> dict[str, np.ndarray]:
@@ -141,10 +146,10 @@ class PackedSet:
     return unpack({name: self.arrays[name][cut[name]] for name in names or KINDS})
 
   def __reduce__(self):
-    return PackedSet, (self.folder,)  # a process that reads along maps the arrays itself
+    return PackedSet, (self.folder,)  # worker processes map the arrays themselves
 
 
 def unpack(stored: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-  """Features as they are computed with, from the types they are stored in (KINDS)."""
+  """Features in the types of computation, from the types of storage (KINDS)."""
   types = {'phonemes': np.int32, 'durations': np.int32, 'lip_present': bool}
   return {n: dequantize(x) if n == 'mel' else np.array(x, types.get(n, np.float32)) for n, x in stored.items()}

@@ -1,7 +1,7 @@
 """Data sets prepared as array_record: random access for training, by TFDS, without TensorFlow.
 
-`dubber prepare` writes them (data_pipelines/builders.py). An index beside the shards, `index.npz`, tells lengths,
-speakers and splits, so that training need not read every record to fill its buckets; it is made when it is missing.
+`dubber prepare` writes them (data_pipelines/builders.py). An index, `index.npz`, has lengths, speakers and splits, so
+that training need not read every record to fill its length buckets; it is made when it is missing.
 """
 
 import json
@@ -20,14 +20,14 @@ REMEDY = "run 'dubber prepare --overwrite' to make the data set again"
 
 
 class Records:
-  """What any prepared data set is: all its splits one after the other, and an index of them.
+  """Prepared data set: records of all its splits, concatenated, and an index of them.
 
-  Raises BadInput where it is half built, a shard is cut off, or it was made by another version. A record that does not
-  parse is found when it is read; those that were found while the index was made are in `unreadable`.
+  Raises BadInput where it is half built, a shard is truncated, or it was made by another version. A record that does
+  not parse raises when it is read; those found while the index was made are in `unreadable`.
   """
 
-  columns: dict[str, type] = {}  # of the index; see _summary
-  expected: dict = {}  # of the metadata
+  columns: dict[str, type] = {}  # of the index, as `_summary` returns them
+  expected: dict = {}  # required entries of metadata.json
 
   def __init__(self, folder):
     self.folder = Path(folder)
@@ -40,13 +40,13 @@ class Records:
       self.splits = stored['splits']
       self.unreadable = json.loads(str(stored['unreadable']))
     if len(self.splits) != len(self):
-      raise BadInput(f'{path} is of another state of the data set: delete it and it is made again')
+      raise BadInput(f'{path} is of another version of the data set: delete it and it is made again')
 
   def __len__(self) -> int:
     return int(self._ends[-1])
 
   def read(self, i: int) -> dict:
-    """Record i, decoded and checked. Raises BadInput where it does not parse or its parts do not fit together."""
+    """Record i, decoded and checked. Raises BadInput where it does not parse or its lengths disagree."""
     split = int(np.searchsorted(self._ends, i, 'right'))
     place = int(i) - (int(self._ends[split - 1]) if split else 0)
     try:
@@ -58,10 +58,10 @@ class Records:
     return record
 
   def _fit(self, record: dict):
-    """Raises any error where the parts of a record do not fit together."""
+    """Raises any error where the lengths of a record's features disagree."""
 
   def _summary(self, record: dict) -> tuple:
-    """A record's row of the index, in the order of `columns`."""
+    """Row of a record in the index, in the order of `columns`."""
     return ()
 
   def _check(self):
@@ -88,7 +88,7 @@ class Records:
 
     try:
       return tfds.builder_from_directory(self.folder)
-    except Exception as e:  # noqa: BLE001 (whatever TFDS makes of damaged metadata)
+    except Exception as e:  # noqa: BLE001 (TFDS raises various errors for damaged metadata)
       raise BadInput(f'{self.folder}: its description is damaged ({e}); {REMEDY}') from e
 
   @cached_property
@@ -104,7 +104,7 @@ class Records:
     return np.cumsum([self._builder.info.splits[name].num_examples for name in self._names])
 
   def _write_index(self, path: Path):
-    """Reads all records once. Those that do not parse get no split, so that nothing asks for them."""
+    """Reads all records once. Those that do not parse get an empty split, which no run selects."""
     rows, unreadable = [], []
     splits = np.repeat(self._names, np.diff(self._ends, prepend=0))
     for i in range(len(self)):
@@ -122,11 +122,11 @@ class Records:
       raise BadInput(f'{path} cannot be written ({e.strerror}); open the data set once where it can be') from e
 
   def __reduce__(self):
-    return type(self), (self.folder,)  # a process that reads along opens the shards itself
+    return type(self), (self.folder,)  # worker processes open the shards themselves
 
 
 class RecordSet(Records):
-  """A set of recordings with features of ours. Items are as those of packed.PackedSet."""
+  """Prepared recordings with the package's features. Items are as those of packed.PackedSet."""
 
   columns = {'frames': int, 'phonemes': int, 'speakers': str}
   expected = {'symbols': list(SYMBOLS), 'mel_step': MEL_STEP}
@@ -136,8 +136,8 @@ class RecordSet(Records):
   speakers = property(lambda self: self.index['speakers'])
 
   def item(self, i: int, names=None) -> tuple[dict, dict[str, np.ndarray]]:
-    """Row (key, set, speaker, text, emotion, split, and what else was known: language, source, speed, edit, intensity)
-    and features (those of `names`; None: all) of item i, as of PackedSet. Raises BadInput where the record does not
+    """Row (key, set, speaker, text, emotion, split, and where known language, source, speed, edit, intensity) and
+    features (those of `names`; None: all) of item i, as of PackedSet. Raises BadInput where the record does not
     parse."""
     record = self.read(i)
     row = {name: record[name].decode() for name in ('key', 'set', 'text', 'split')}
@@ -150,7 +150,7 @@ class RecordSet(Records):
     frames, phonemes = len(record['mel']), len(record['phonemes'])
     whole = len(record['pitch']) == frames == record['durations'].sum() and len(record['durations']) == phonemes
     if not whole or (phonemes and record['phonemes'].max() >= len(SYMBOLS)):
-      raise ValueError('its parts do not fit together')
+      raise ValueError('the lengths of its features disagree')
 
   def _summary(self, record):
     return len(record['mel']), len(record['phonemes']), record['voice'].decode()

@@ -1,4 +1,4 @@
-"""Training the vocoder: sound in short pieces, spectral losses, and discriminators to listen for what they miss."""
+"""Training task of the vocoder: batches of waveform segments, spectral losses and adversarial losses."""
 
 from pathlib import Path
 
@@ -20,21 +20,24 @@ from dubber_jax.vocoder.discriminators import PERIODS, Discriminators
 from dubber_jax.vocoder.losses import adversarial_losses, energy_distance, mel_loss, pitch_loss, spectral_loss
 from dubber_jax.vocoder.source_filter import SourceFilter, SourceFilterConfig
 
-LOUD, SILENT = 0.01, 0.03  # standard deviation of a piece with speech in it; share of the others that is taken
-NARROW = 8150.0  # Hz: a recording with nothing above was made at 16 kHz, and does not say what should be there
+MIN_LEVEL = 0.01  # standard deviation of a segment with speech
+SILENT_SHARE = 0.03  # probability with which a segment below it is kept
+NARROW_BAND = 8150.0  # Hz: recordings without energy above were sampled at 16 kHz; losses ignore these frequencies
 
 
 def generator_config(config: Config) -> SourceFilterConfig:
+  """Generator settings of a vocoder task."""
   c = config.task.vocoder
   return SourceFilterConfig(c.width, c.layers, c.kernel, c.expansion, c.window, c.modulated, c.projections)
 
 
 class VocoderBatches:
-  """Pieces of sound from packed folders that have waves.npy; batch i is the same whatever was read before it.
+  """Random-access source of waveform segments from packed folders with waves.npy; batch i does not depend on what was
+  read before.
 
-  A batch: wave (B, F * 256 + 768) with 384 samples of context on both sides, pitch (B, F) Hz without gaps,
-  voiced (B, F) bool, narrow (B,) bool where nothing is recorded above 8 kHz, mel (B, F, 80) as the sound has it or, on
-  a share of the items that vocoder.gta gives, the actor's, teacher-forced (gta.npy, see data_pipelines.gta_mels).
+  A batch: wave (B, F * 256 + 768) with 384 samples of context on both sides, pitch (B, F) Hz, interpolated, voiced
+  (B, F) bool, narrow (B,) bool for recordings without energy above 8 kHz, and where vocoder.gta is set mel (B, F, 80):
+  the recording's or, for that share of the items, the actor's teacher-forced (GTA) mel (data_pipelines/gta_mels.py).
   """
 
   def __init__(self, config: Config, folders, splits=TRAINING_SPLITS, host=(0, 1)):
@@ -62,11 +65,13 @@ class VocoderBatches:
     if c.items % hosts:
       raise BadInput(f'{hosts} hosts cannot share a batch of {c.items} pieces: change task.vocoder.items')
     rows = c.items // hosts
-    pieces = [self.piece(np.random.default_rng([self.config.seed, int(index), number * rows + r])) for r in range(rows)]
-    return {name: np.stack([p[name] for p in pieces]) for name in pieces[0]}
+    segments = [
+      self.segment(np.random.default_rng([self.config.seed, int(index), number * rows + r])) for r in range(rows)
+    ]
+    return {name: np.stack([p[name] for p in segments]) for name in segments[0]}
 
-  def piece(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """One piece from anywhere in the recordings, not silent."""
+  def segment(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Random segment of the recordings, rarely a silent one."""
     frames = self.config.task.vocoder.frames
     while True:
       s, i = self.items[np.searchsorted(self.ends, rng.random())]
@@ -74,11 +79,11 @@ class VocoderBatches:
       start = first + 2 + rng.integers(last - first - frames - 3)
       samples = np.array(self.waves[s][start * HOP - PAD : (start + frames) * HOP + PAD], np.float32)
       samples *= FULL_SCALE / 32768
-      if len(samples) == frames * HOP + 2 * PAD and (samples.std() > LOUD or rng.random() < SILENT):
+      if len(samples) == frames * HOP + 2 * PAD and (samples.std() > MIN_LEVEL or rng.random() < SILENT_SHARE):
         break
     pitch = np.array(self.sets[s].arrays['pitch'][first:last], np.float32)
     cut = slice(start - first, start - first + frames)
-    gain = np.float32(10 ** rng.uniform(-0.4, 0.2))  # voices near and far
+    gain = np.float32(10 ** rng.uniform(-0.4, 0.2))  # level augmentation
     found = {
       'wave': samples * gain,
       'pitch': fill_pitch(pitch)[cut],
@@ -97,20 +102,20 @@ class VocoderBatches:
 
 
 def is_narrow(wave: np.ndarray) -> np.bool_:
-  """Whether (S,) samples hold next to nothing above 8 kHz."""
+  """Whether a waveform (S,) has next to no energy above 8 kHz."""
   power = np.square(np.abs(np.fft.rfft(wave * np.hanning(len(wave)))))
-  return power[int(NARROW * len(wave) / SAMPLE_RATE) :].sum() < 1e-7 * power.sum()
+  return power[int(NARROW_BAND * len(wave) / SAMPLE_RATE) :].sum() < 1e-7 * power.sum()
 
 
 def below_8_khz(wave_bs: jax.Array) -> jax.Array:
-  """(B, S) without what is above 8 kHz."""
+  """Waveforms (B, S), low-pass filtered below 8 kHz."""
   spectrum = jnp.fft.rfft(wave_bs)
   kept = np.fft.rfftfreq(wave_bs.shape[1], 1 / SAMPLE_RATE) < 7800
   return jnp.fft.irfft(spectrum * kept, wave_bs.shape[1])
 
 
 def fill_pitch(pitch: np.ndarray) -> np.ndarray:
-  """(T,) Hz with 0 for unvoiced -> without gaps, linear between the voiced neighbors; 150 Hz where none is voiced."""
+  """F0 (T,) Hz with 0 for unvoiced -> linearly interpolated over unvoiced frames; 150 Hz if no frame is voiced."""
   voiced = np.flatnonzero(pitch > 0)
   if not len(voiced):
     return np.full(len(pitch), 150.0, np.float32)
@@ -118,40 +123,41 @@ def fill_pitch(pitch: np.ndarray) -> np.ndarray:
 
 
 def vocoder_task(config: Config, samples=None) -> Task:
-  """The generator with its discriminators, trained at once: each sees the other's weights as constants."""
+  """GAN training of the source-filter generator and its discriminators in one step; each side's losses have no gradient
+  in the other's parameters."""
   c = config.task.vocoder
-  generator, judges = SourceFilter(generator_config(config)), Discriminators(PERIODS if c.periods else ())
+  generator, discriminators = SourceFilter(generator_config(config)), Discriminators(PERIODS if c.periods else ())
   margin = (c.frames - c.heard) * HOP // 2
 
   def init(key, batch):
-    made = {'generator': generator.init(key, jnp.zeros((1, c.frames, config.task.mel_bands)))['params']}
+    params = {'generator': generator.init(key, jnp.zeros((1, c.frames, config.task.mel_bands)))['params']}
     if not c.adversarial:
-      return made
-    return made | {DISCRIMINATORS: judges.init(key, batch['wave'][:1, : c.heard * HOP])['params']}
+      return params
+    return params | {DISCRIMINATORS: discriminators.init(key, batch['wave'][:1, : c.heard * HOP])['params']}
 
   def loss(params, batch, key):
     filters = jnp.asarray(filterbank())
-    sound = batch['wave'][:, PAD:-PAD]
+    wave = batch['wave'][:, PAD:-PAD]
     mel = mel_of_frames(frame(batch['wave'], c.frames), filters)
-    given = batch.get('mel', mel)
+    conditioning = batch.get('mel', mel)
     noise_key, phase_key = jax.random.split(key)
     takes = 2 if c.energy_distance else 1
-    noise = jax.random.normal(noise_key, (takes * len(sound), batch['wave'].shape[1]))
-    phase = jax.random.uniform(phase_key, (takes * len(sound),))
-    made, logits = generator.apply(
-      {'params': params['generator']}, given, None, batch['pitch'], noise, phase, return_logits=True, takes=takes
+    noise = jax.random.normal(noise_key, (takes * len(wave), batch['wave'].shape[1]))
+    phase = jax.random.uniform(phase_key, (takes * len(wave),))
+    vocoded, logits = generator.apply(
+      {'params': params['generator']}, conditioning, None, batch['pitch'], noise, phase, return_logits=True, takes=takes
     )
-    losses = {'mel': mel_loss(made, jnp.tile(mel, (takes, 1, 1)), filters)}
+    losses = {'mel': mel_loss(vocoded, jnp.tile(mel, (takes, 1, 1)), filters)}
     narrow = batch['narrow'][:, None]
-    made = jnp.where(jnp.tile(narrow, (takes, 1)), below_8_khz(made), made)
-    sound = jnp.where(narrow, below_8_khz(sound), sound)
-    losses['spectrum'] = energy_distance(*jnp.split(made, 2), sound) if takes == 2 else spectral_loss(made, sound)
+    vocoded = jnp.where(jnp.tile(narrow, (takes, 1)), below_8_khz(vocoded), vocoded)
+    wave = jnp.where(narrow, below_8_khz(wave), wave)
+    losses['spectrum'] = energy_distance(*jnp.split(vocoded, 2), wave) if takes == 2 else spectral_loss(vocoded, wave)
     losses['pitch'] = pitch_loss(logits, batch['pitch'], batch['voiced'])
     total = c.mel_weight * losses['mel'] + c.spectral_weight * losses['spectrum'] + c.pitch_weight * losses['pitch']
     if c.adversarial:
       cut = slice(margin, margin + c.heard * HOP)
-      heard = made[: len(sound), cut]
-      losses |= adversarial_losses(judges, params[DISCRIMINATORS], heard, sound[:, cut])
+      segment = vocoded[: len(wave), cut]
+      losses |= adversarial_losses(discriminators, params[DISCRIMINATORS], segment, wave[:, cut])
       total += losses['adversarial'] + c.feature_weight * losses['features'] + losses['discriminators']
     losses['total'] = total
     return total, losses
@@ -171,7 +177,7 @@ def vocoder_task(config: Config, samples=None) -> Task:
 
 
 def vocoder_samples(config: Config, folders, splits=('test',), count: int = 3):
-  """-> samples(params, step, folder): vocodes held-back recordings, plays them and draws both spectra."""
+  """`samples` of a Task: vocodes held-out recordings, writes the waveforms and plots both mels."""
   generator = SourceFilter(generator_config(config))
   chosen = []
   for packed in map(PackedSet, folders):
