@@ -1,7 +1,7 @@
-"""Orbax checkpoints of a run: state, data position and config together; resume is the default.
+"""Orbax checkpoints of a run: train state, data position and config; a run resumes from the last one.
 
-A workdir holds `config.json`, `checkpoints/STEP/` (atomic: a step is there whole or not at all), the log, its curve,
-`samples/` and, on a local disk, `.lock`. It may be on gs://.
+A workdir holds `config.json`, `checkpoints/STEP/` (written atomically), the log, its loss curve, `samples/` and, on a
+local disk, `.lock`. It may be on gs://.
 """
 
 import contextlib
@@ -27,7 +27,10 @@ DISCARDED = 'discarded'
 
 
 class Workdir:
-  """A training run's folder. Held by one run at a time: a second is refused, and a killed one leaves no lock."""
+  """Folder of a training run, locked by the run; the lock of a killed run is released by the system.
+
+  Raises BadInput for a folder in use, of another config, or that cannot be written.
+  """
 
   def __init__(self, path, config: Config):
     self.path = workdir_path(path)
@@ -49,7 +52,7 @@ class Workdir:
       preservation_policy=keep,
       best_fn=goodness if name else None,
       cleanup_tmp_directories=True,
-      # A step is renamed before it is deleted, so that a kill between its files leaves no half of it behind.
+      # A step is renamed before it is deleted, so that a kill during deletion leaves no partial step.
       todelete_subdir=DISCARDED,
     )
     self.manager = ocp.CheckpointManager(self.path / 'checkpoints', options=options)
@@ -73,7 +76,7 @@ class Workdir:
     (self.path / 'checkpoints' / DISCARDED).rmtree(missing_ok=True)
 
   def check_space(self, state):
-    """Raises BadInput where a local disk has no room for one checkpoint more."""
+    """Raises BadInput where a local disk has no space for one more checkpoint."""
     if not is_local(self.path):
       return
     needed = sum(x.nbytes for x in jax.tree.leaves(state)) // jax.process_count()
@@ -86,8 +89,8 @@ class Workdir:
       )
 
   def save(self, step: int, state, position: dict, metrics: dict[str, float] | None = None):
-    """Starts to write a checkpoint; arrays are copied before it returns. `metrics`: what the log last said, for the
-    one that `train.best` names. Raises BadInput where there is no room, also for the save before."""
+    """Starts to write a checkpoint asynchronously; arrays are copied before it returns. metrics: the last logged
+    values, of which `train.best` is stored. Raises BadInput for a full disk, also of the save before."""
     name = self.config.train.best
     items = ocp.args.Composite(
       state=ocp.args.StandardSave(state),
@@ -100,9 +103,8 @@ class Workdir:
         self._discard()
 
   def restore(self, like):
-    """(step, state, data position) of the last finished save, or None. `like`: a state of shapes and shardings.
-
-    The mesh may be another than the one that saved. Raises BadInput where the state has other arrays.
+    """(step, state, data position) of the last finished save, or None. `like`: a state of the shapes and shardings to
+    restore to; the mesh may differ from the one that saved. Raises BadInput where the state has other arrays.
     """
     step = self.manager.latest_step()
     if step is None:
@@ -119,7 +121,7 @@ class Workdir:
     return step, found.state, found.data
 
   def wait(self):
-    """Until the last save is whole."""
+    """Waits until the last save is finished."""
     with full_disk_as_error(self.path):
       self.manager.wait_until_finished()
       self.manager.check_for_errors()
@@ -137,7 +139,7 @@ class Workdir:
 
 @contextlib.contextmanager
 def full_disk_as_error(path):
-  """Turns a failure to write for want of room into BadInput, which says so."""
+  """Context that turns write errors of a full disk into BadInput."""
   try:
     yield
   except Exception as e:
@@ -156,13 +158,13 @@ def workdir_path(path) -> epath.Path:
 
 
 def is_local(path) -> bool:
-  """Whether a path is on a disk rather than in a bucket."""
+  """Whether a path is on a file system and not in a bucket."""
   return '://' not in os.fspath(path)
 
 
 @contextlib.contextmanager
 def _all_or_none(path):
-  """What the first process refuses, all refuse: none is left waiting for the others."""
+  """Context in which a BadInput of the first process is raised on all, so that none waits for the others."""
   refusal = None
   try:
     yield
@@ -178,13 +180,13 @@ def _all_or_none(path):
 
 
 def last_step(path) -> int | None:
-  """The last step whose save was finished."""
+  """Last step whose save was finished; None where there is none."""
   folder = workdir_path(path) / 'checkpoints'
   return max(ocp.utils.checkpoint_steps(folder), default=None) if folder.exists() else None
 
 
 def read_config(path) -> Config:
-  """The config of a workdir. Raises BadInput where it has none."""
+  """Config of a workdir. Raises BadInput where it has none."""
   stored = workdir_path(path) / 'config.json'
   if not stored.exists():
     raise BadInput(f'{path}: no config.json here; give the --workdir of a training run')
@@ -192,20 +194,20 @@ def read_config(path) -> Config:
 
 
 def best_step(path) -> int:
-  """The kept step with the best value of the metric that `train.best` names. Raises BadInput where none has it."""
+  """Kept step with the best value of the metric `train.best`. Raises BadInput where no checkpoint has it."""
   train = read_config(path).train
   options = ocp.CheckpointManagerOptions(read_only=True)
   with ocp.CheckpointManager(workdir_path(path) / 'checkpoints', options=options) as manager:
     measured = {s: (manager.metrics(s) or {}).get(train.best, np.nan) for s in manager.all_steps()}
   measured = {s: v for s, v in measured.items() if np.isfinite(v)}
   if not measured:
-    raise BadInput(f'{path}: no checkpoint says how good it is (train.best: {train.best!r}); leave out --best')
+    raise BadInput(f'{path}: no checkpoint has the metric of train.best ({train.best!r}); leave out --best')
   pick = max if train.best_mode == 'max' else min
   return pick(measured, key=measured.get)
 
 
 def _read(path, step: int | None, names) -> tuple[int, dict]:
-  """Parts of a checkpoint's state as NumPy arrays, wherever its arrays lay when it was saved."""
+  """(step, fields of a checkpoint's train state as NumPy arrays), whatever the sharding it was saved with."""
   path = workdir_path(path)
   if not (path / 'checkpoints').is_dir():
     raise BadInput(f'{path}: no checkpoints here; give the --workdir of a training run')
@@ -215,7 +217,7 @@ def _read(path, step: int | None, names) -> tuple[int, dict]:
   folder = path / 'checkpoints' / str(step) / 'state'
   if not folder.exists():
     raise BadInput(f'{path}: step {step} is not kept; the last is {last_step(path)}')
-  logging.getLogger('absl').setLevel(logging.ERROR)  # Orbax warns that a part has no metadata of its own
+  logging.getLogger('absl').setLevel(logging.ERROR)  # Orbax warns that a partial tree has no metadata
   with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
     stored = reader.metadata(folder).item_metadata.tree
     wanted = {name: stored[name] for name in names if name in stored}
@@ -225,21 +227,22 @@ def _read(path, step: int | None, names) -> tuple[int, dict]:
 
 
 def load_weights(path, smoothed: bool = True, step: int | None = None):
-  """-> (step, parameters) of a workdir's last checkpoint, the moving average by default, as NumPy arrays."""
+  """(step, parameters) of a workdir's last checkpoint as NumPy arrays; by default their moving average."""
   name = 'ema' if smoothed else 'params'
   step, found = _read(path, step, (name,))
   return step, found[name]
 
 
 def load_collections(path, step: int | None = None):
-  """What a stateful network carries besides its parameters, as NumPy arrays; {} for the others."""
+  """Flax collections of a stateful network besides its parameters, as NumPy arrays; {} of a stateless one."""
   return _read(path, step, ('collections',))[1].get('collections') or {}
 
 
 def digest(path, step: int | None = None) -> dict[str, int | str]:
-  """{'step', 'parameters', 'optimizer', 'data'}: SHA-256 each, so that two runs can be compared bit for bit.
+  """SHA-256 of the 'parameters', 'optimizer' and 'data' position of a checkpoint, with its 'step', to compare two runs
+  bit for bit.
 
-  Parameters go with their moving average and what else the network carries. The mesh makes no difference.
+  Parameters include their moving average and the network's other collections. The mesh makes no difference.
   """
   step, state = _read(path, step, ('step', 'params', 'ema', 'collections', 'optimizer'))
   position = json.loads((workdir_path(path) / 'checkpoints' / str(step) / 'data' / 'metadata').read_text())

@@ -1,4 +1,4 @@
-"""What a run says of itself: a progress bar, log.jsonl, TensorBoard's event files and a picture of the loss."""
+"""Training log: progress bar, log.jsonl, TensorBoard event files and a plot of the loss."""
 
 import contextlib
 import json
@@ -14,14 +14,14 @@ from dubber_jax.storage.atomic import atomic_file
 from dubber_jax.training.checkpoints import is_local
 
 ROWS, CURVE = 'log.jsonl', 'loss.png'
-DRAW_EVERY = 60  # seconds at least between two pictures of the loss
+DRAW_EVERY = 60  # seconds between two plots of the loss, at least
 
 
 class Log:
-  """Written by one process of a run; the others make one with `active` off, which writes nothing.
+  """Log of a run, written by its primary process; on the others `active` is off and nothing is written.
 
-  Everything is written under `local`: the workdir itself or, where that is in a bucket, a folder whose files
-  `publish` copies there. Rows after `start`, of steps that were lost, are dropped.
+  Files are written under `local`: the workdir or, for one in a bucket, a local folder that `publish` copies there.
+  Rows after step `start`, of steps that were lost, are dropped.
   """
 
   def __init__(self, workdir: epath.Path, start: int, end: int, progress: bool = True, active: bool = True):
@@ -51,7 +51,7 @@ class Log:
 
   @contextlib.contextmanager
   def spent(self, on: str):
-    """Counts the time within as spent on input, compiling, saving or eval (evaluation and samples)."""
+    """Context whose wall time counts as input, compiling, saving or eval (evaluation and samples)."""
     began = time.monotonic()
     try:
       yield
@@ -59,15 +59,15 @@ class Log:
       self._spent[on] += time.monotonic() - began
 
   def add(self, items: float, speech_seconds: float = 0.0, flops: float = 0.0):
-    """One more step, with what went into it."""
+    """Counts a step: its items, seconds of speech and FLOPs."""
     self._steps += 1
     for name, value in (('items', items), ('speech', speech_seconds), ('flops', flops)):
       self._done[name] += value
     self._bar.update(1)
 
   def write(self, number: int, values: dict[str, float], peak_flops: float = 0.0):
-    """A row of what the step measured, with the rates and shares since the last. `peak_flops`: per second, of all
-    devices together."""
+    """Logs the metrics of a step, with throughput, MFU and shares of wall time since the last row. peak_flops: per
+    second, of all devices together."""
     seconds = max(time.monotonic() - self._since, 1e-9)
     rates = {'steps_per_second': self._steps / seconds, 'items_per_second': self._done['items'] / seconds}
     if self._done['speech']:
@@ -81,7 +81,7 @@ class Log:
       self._bar.set_postfix_str(f'loss {values["total"]:.3f}')
 
   def show(self, number: int, values: dict[str, float]):
-    """A row as it is."""
+    """Logs values as a row."""
     self.values |= values
     if not self.active:
       return
@@ -92,7 +92,7 @@ class Log:
       self._board.add_scalar(name, value, number)
 
   def publish(self, last: bool = False):
-    """Draws the loss, now and then, and copies what is new where the workdir is in a bucket."""
+    """Plots the loss at most every DRAW_EVERY seconds, and copies new files to a workdir in a bucket."""
     if not self.active:
       return
     if last or time.monotonic() - self._drawn > DRAW_EVERY:
@@ -116,7 +116,7 @@ class Log:
 
 
 def read_log(folder) -> Iterator[dict]:
-  """Rows of a run's log.jsonl; a last one that was cut off by a kill is left out."""
+  """Rows of a run's log.jsonl; a truncated last line is left out."""
   path = epath.Path(folder) / ROWS
   for line in path.read_text(encoding='utf-8').splitlines() if path.exists() else ():
     with contextlib.suppress(json.JSONDecodeError):
@@ -124,7 +124,7 @@ def read_log(folder) -> Iterator[dict]:
 
 
 def draw_loss(rows, path: Path):
-  """The total loss at every logged step, its running mean, and evaluations."""
+  """Plots the total loss at every logged step, its running mean, and evaluations."""
   import matplotlib
 
   matplotlib.use('agg')

@@ -1,4 +1,4 @@
-"""The training loop: one readable function for every network."""
+"""Training loop of every network: resume, step, log, evaluate, save."""
 
 import contextlib
 import signal
@@ -30,7 +30,7 @@ from dubber_jax.training.step import TrainState, create_state, jit_step, make_st
 from dubber_jax.training.task import Task
 from dubber_jax.training.weight_export import start_from, write_weights
 
-PROFILE_AFTER = 3  # steps, in which the program is compiled and warms up
+PROFILE_AFTER = 3  # steps of compilation and warm-up
 
 
 def train(
@@ -43,14 +43,16 @@ def train(
   on_eval: Callable[[TrainState, int], dict[str, float]] | None = None,
   progress: bool = True,
 ) -> TrainState:
-  """Trains to step `config.train.stop` or `steps`, or for `minutes`, and saves; goes on where it was stopped.
+  """Trains to step `config.train.stop` or `steps`, or for `minutes`, resuming from the workdir's last checkpoint.
 
-  `batches` has `iterator()`, over this host's part of every batch (distributed.host_share), with `get_state` and
-  `set_state` as Grain's; the state is the same on all hosts. `initial` (training.weights) is what to start
-  from where there is no checkpoint. `on_start` sees the state once before the first step; `on_eval` gives values for
-  the log, as eval/NAME. SIGTERM and Ctrl-C save and end the run in peace.
-  Raises BadInput for a workdir of another config, without room or in use; where the gradient stays non-finite; and
-  where another host has died.
+  batches: has `iterator()`, over this host's part of every batch (distributed.host_share), with `get_state` and
+    `set_state` as Grain's; the state is the same on all hosts.
+  initial: parameters, or Initial (training/weight_export.py), to start from where there is no checkpoint.
+  on_start: called with the state before the first step.
+  on_eval: (state, step) -> {name: value}, logged as eval/NAME.
+
+  SIGTERM and Ctrl-C save a checkpoint and end the run. Raises BadInput for a workdir of another config, in use or
+  without space, for a gradient that stays non-finite, and where another host is lost.
   """
   c = config.train
   began = time.monotonic()
@@ -60,7 +62,7 @@ def train(
   with contextlib.ExitStack() as stack:
     stack.enter_context(host_failure_as_error(workdir))
     stack.enter_context(full_disk_as_error(workdir))
-    stop = stack.enter_context(_StopSignals())  # until the last save is whole
+    stop = stack.enter_context(_StopSignals())  # in force until the last save is finished
     run = stack.enter_context(contextlib.closing(Workdir(workdir, config)))
 
     iterator = batches.iterator()
@@ -119,7 +121,7 @@ def train(
       if task.samples and (number % c.sample_every == 0 or number == end):
         with log.spent('eval'):
           _show_samples(task, state, number, log)
-    if c.minutes:  # on a machine that is lent: what is carried away
+    if c.minutes:  # limited machine time: leave weights that are small enough to copy
       weights, collections = gather_to_host(state.ema), gather_to_host(state.collections)
       if log.active:
         write_weights(log.local / 'weights', weights, collections, number)
@@ -127,17 +129,17 @@ def train(
 
 
 def _shapes(local: dict[str, np.ndarray], hosts: int) -> dict[str, jax.ShapeDtypeStruct]:
-  """Of the whole batch of which every host reads an equal part."""
+  """Shapes of the global batch, of which every host reads an equal part."""
   return {k: jax.ShapeDtypeStruct((len(v) * hosts, *v.shape[1:]), v.dtype) for k, v in local.items()}
 
 
 def _flops(step, state, batch) -> float:
-  """Of the matrix products and convolutions of a step, what is computed twice to save memory included."""
+  """FLOPs of the matrix products and convolutions of a step, rematerialization included (see planning/roofline.py)."""
   return sum(product.flops for product in products(jax.make_jaxpr(step)(state, batch)))
 
 
 def _check_finite(most: int, values: dict[str, float], number: int, local: dict[str, np.ndarray], log: Log):
-  """Ends a run that has passed over `most` steps in a row. The last batch, one of them, is kept to be looked at."""
+  """Raises BadInput after `most` skipped steps in a row, and saves the last batch, one of theirs, for inspection."""
   if values['skipped_in_a_row'] < most:
     return
   kept = ''
@@ -146,14 +148,14 @@ def _check_finite(most: int, values: dict[str, float], number: int, local: dict[
     kept = f'; the last batch is in {log.local}/nonfinite_{number:06d}.npz'
   raise BadInput(
     f'the gradient has not been finite for {values["skipped_in_a_row"]:.0f} steps up to {number}{kept}: '
-    'look at it, or lower train.learning_rate'
+    'inspect it, or lower train.learning_rate'
   )
 
 
 def _check_best(c: TrainConfig, number: int, values: dict[str, float], evaluates: bool):
   soon = c.best.startswith('eval/') and evaluates and number < c.eval_every
   if c.best and c.best not in values and not soon:
-    raise BadInput(f'train.best: nothing called {c.best!r} is measured; there are {", ".join(sorted(values))}')
+    raise BadInput(f'train.best: no metric {c.best!r} is logged; there are {", ".join(sorted(values))}')
 
 
 def _show_samples(task: Task, state: TrainState, number: int, log: Log):
@@ -165,7 +167,7 @@ def _show_samples(task: Task, state: TrainState, number: int, log: Log):
 
 
 class _StopSignals:
-  """Turns SIGTERM and Ctrl-C into a wish to stop after the step at hand; a second Ctrl-C stops at once."""
+  """Context in which SIGTERM and Ctrl-C request a stop after the current step; a second Ctrl-C interrupts at once."""
 
   def __init__(self):
     self.asked = False
@@ -173,7 +175,7 @@ class _StopSignals:
 
   def __enter__(self):
     for s in (signal.SIGTERM, signal.SIGINT):
-      with contextlib.suppress(ValueError):  # not in the main thread: the caller handles signals
+      with contextlib.suppress(ValueError):  # not in the main thread, where the caller handles signals
         self._before[s] = signal.signal(s, self._ask)
     return self
 
@@ -188,7 +190,7 @@ class _StopSignals:
 
 
 class _Profile:
-  """Writes a trace of `steps` steps from step `first` on, for XProf, into the log's profile/."""
+  """Context that writes a profiler trace of `steps` steps from step `first` into the log's profile/, for XProf."""
 
   def __init__(self, first: int, steps: int, log: Log):
     self._first, self._last, self._log = first, first + steps, log
@@ -199,7 +201,7 @@ class _Profile:
     return self
 
   def at(self, number: int, state):
-    """Before step `number` is taken."""
+    """Called before step `number`."""
     if self._wanted and number == self._first:
       jax.profiler.start_trace(str(self._log.local / 'profile'))
       self._tracing = True

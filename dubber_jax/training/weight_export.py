@@ -1,7 +1,7 @@
-"""Weights alone: small enough to carry from machine to machine where a checkpoint, with its optimizer, is not.
+"""Weight export: a run's parameters without its optimizer, small enough to copy between machines.
 
-A folder of bfloat16 safetensors files of at most 16 MiB each, with an index. A training that starts from one goes on
-with fresh optimizer moments; where the folder holds moving averages too, at the step and on the schedule it was at.
+A folder of bfloat16 safetensors files of at most 16 MiB each, with an index. A run that starts from one has zero
+optimizer moments; where the folder holds moving averages too, it continues at the step and schedule of the export.
 
     python -m dubber_jax.training.weight_export runs/vocoder/distance -o carried/     # then train.init_from: carried/
 """
@@ -28,14 +28,14 @@ from dubber_jax.storage.weights import flatten, read_arrays, unflatten, write_ar
 from dubber_jax.training.checkpoints import is_workdir, last_step, load_collections, load_weights
 from dubber_jax.training.task import DISCRIMINATORS, drop_discriminators
 
-LIMIT = 16 * 2**20 - 64 * 1024  # bytes of arrays in a file, with room for its header
+LIMIT = 16 * 2**20 - 64 * 1024  # bytes of arrays in a file; the rest of 16 MiB is for its header
 INDEX = 'weights.json'
 
 
 @dataclass(frozen=True)
 class Initial:
-  """What a run starts from: parameters, what else a stateful network carries, and of a run that goes on elsewhere the
-  moving averages and the step it was at."""
+  """Initial values of a run: parameters, other Flax collections, and of a run that continues elsewhere its moving
+  averages and step."""
 
   params: dict
   collections: dict = field(default_factory=dict)
@@ -44,22 +44,21 @@ class Initial:
 
 
 def write_weights(out, params, collections=None, step: int = 0, ema=None):
-  """Writes `params`, what else a stateful network carries, and moving averages where they are given, as a folder; it
-  appears only when whole."""
+  """Writes parameters, other Flax collections and moving averages, where given, as a folder, atomically."""
   arrays = flatten({'params': params, 'collections': collections or {}, 'ema': ema or {}})
   shapes = {name: np.shape(value) for name, value in arrays.items()}
   with atomic_folder(out) as folder:
-    for i, part in enumerate(_parts({name: _short(value) for name, value in arrays.items()})):
+    for i, part in enumerate(_chunks({name: _to_bfloat16(value) for name, value in arrays.items()})):
       write_arrays(folder / f'weights-{i:04d}.safetensors', part)
     (folder / INDEX).write_text(json.dumps({'step': step, 'shapes': shapes}, indent=1))
 
 
-def _short(array: np.ndarray) -> np.ndarray:
+def _to_bfloat16(array: np.ndarray) -> np.ndarray:
   return array.astype(ml_dtypes.bfloat16) if array.dtype.kind == 'f' else array
 
 
-def _parts(arrays: dict[str, np.ndarray]):
-  """Pieces 'NAME#NUMBER' of flattened arrays, in dictionaries of at most LIMIT bytes."""
+def _chunks(arrays: dict[str, np.ndarray]):
+  """Chunks 'NAME#NUMBER' of flattened arrays, in dictionaries of at most LIMIT bytes."""
   part, room = {}, LIMIT
   for name, array in arrays.items():
     flat, number = array.reshape(-1), 0
@@ -75,11 +74,11 @@ def _parts(arrays: dict[str, np.ndarray]):
     yield part
 
 
-def _long(array: np.ndarray) -> np.ndarray:
+def _to_float32(array: np.ndarray) -> np.ndarray:
   return array.astype(np.float32) if array.dtype == ml_dtypes.bfloat16 else array
 
 
-def carry_out(workdir, out) -> int:
+def export_run(workdir, out) -> int:
   """Writes the last checkpoint of a workdir without its optimizer moments, discriminators included, and returns its
   step. Raises BadInput where there is none."""
   step, params = load_weights(workdir, smoothed=False)
@@ -88,7 +87,8 @@ def carry_out(workdir, out) -> int:
 
 
 def read_weights(path) -> Initial:
-  """Parameters, what else the network carries, and moving averages where there are any, float32, with their step."""
+  """Reads an export: parameters, other collections, moving averages where there are any, float32, and the step. Raises
+  BadInput for an incomplete folder."""
   path = epath.Path(path)
   try:
     index = json.loads((path / INDEX).read_text())
@@ -99,7 +99,9 @@ def read_weights(path) -> Initial:
     by_name: dict[str, list[np.ndarray]] = {}
     for name, number in sorted((n.rpartition('#')[0], int(n.rpartition('#')[2])) for n in pieces):
       by_name.setdefault(name, []).append(pieces[f'{name}#{number}'])
-    arrays = {name: _long(np.concatenate(by_name[name])).reshape(shape) for name, shape in index['shapes'].items()}
+    arrays = {
+      name: _to_float32(np.concatenate(by_name[name])).reshape(shape) for name, shape in index['shapes'].items()
+    }
   except (OSError, ValueError, KeyError) as e:
     raise BadInput(f'{path}: not a whole folder of weights ({type(e).__name__}: {e}); copy it again') from e
   tree = unflatten(arrays)
@@ -107,8 +109,8 @@ def read_weights(path) -> Initial:
 
 
 def initial_weights(config: Config, workdir):
-  """What a fresh run starts from, as `train.init_from` says, or None where it says nothing or the workdir has a
-  checkpoint already. Raises BadInput where there is nothing of the kind."""
+  """Initial values of a new run from `train.init_from`: a workdir, an export or a model directory. None where it is
+  empty or the workdir has a checkpoint. Raises BadInput where there are no weights."""
   source = config.train.init_from
   if not source or last_step(workdir) is not None:
     return None
@@ -133,22 +135,24 @@ def initial_weights(config: Config, workdir):
 
 
 def start_from(initial, state, shardings, fresh: tuple[str, ...] = ()):
-  """A fresh state with other weights: of an Initial, or of parameters alone. Parameters whose names, as
-  'generator/shape', begin with one of `fresh` stay as they were drawn.
+  """New train state with the weights of an Initial, or of a tree of parameters. Parameters whose names, as
+  'generator/shape', begin with one of `fresh` keep their random initialization.
 
-  Raises BadInput where they are not this network's. Layers that were stored one by one are stacked; discriminators
-  that were not stored start anew, and those that are not trained here are left behind.
+  Layers that were stored one by one are stacked; missing discriminators keep their initialization, and unused ones are
+  dropped. Raises BadInput where the weights are another network's.
   """
   given = initial if isinstance(initial, Initial) else Initial(initial)
 
   def fit(tree, drawn):
     judges = {k: tree.get(k, v) for k, v in drawn.items() if k == DISCRIMINATORS}
-    return jax.device_put(_fitting(_without(drop_discriminators(tree) | judges, drawn, fresh), drawn), shardings.params)
+    return jax.device_put(
+      _fitting(_keep_fresh(drop_discriminators(tree) | judges, drawn, fresh), drawn), shardings.params
+    )
 
   params = fit(given.params, state.params)
   ema = jax.tree.map(jnp.copy, params) if given.ema is None else fit(given.ema, state.params)
   state = state.replace(params=params, ema=ema)
-  if given.ema is not None:  # with Adam's count so far on, its moments, which are zero, grow into their size
+  if given.ema is not None:  # Adam's count continues, so that its zero moments are not bias-corrected
     step = jax.device_put(jnp.asarray(given.step, state.step.dtype), shardings.step)
     optimizer = jax.tree.map(jnp.copy, optax.tree.set(state.optimizer, count=step))  # copies, since each is donated
     state = state.replace(step=step, optimizer=optimizer)
@@ -159,8 +163,8 @@ def start_from(initial, state, shardings, fresh: tuple[str, ...] = ()):
   )
 
 
-def _without(tree, drawn, fresh: tuple[str, ...]):
-  """`tree` with the parameters of `drawn` where their names begin with one of `fresh`."""
+def _keep_fresh(tree, drawn, fresh: tuple[str, ...]):
+  """`tree` with the parameters of `drawn` whose names begin with one of `fresh`."""
   if not fresh:
     return tree
   from flax.traverse_util import flatten_dict, unflatten_dict
@@ -173,12 +177,14 @@ def _without(tree, drawn, fresh: tuple[str, ...]):
 
 
 def _fitting(tree, expected):
-  """`tree` with the structure and types of `expected`."""
+  """`tree` in the structure and types of `expected`. Raises BadInput where names or shapes differ."""
   from flax.traverse_util import flatten_dict, unflatten_dict
 
   wanted = flatten_dict(expected, sep='/')
   given = stack_stored(flatten_dict(tree, sep='/'), wanted)
-  wrong = [f'{k} is missing' for k in wanted if k not in given] + [f'{k} is too much' for k in given if k not in wanted]
+  wrong = [f'{k} is missing' for k in wanted if k not in given] + [
+    f'{k} is unexpected' for k in given if k not in wanted
+  ]
   wrong += [
     f'{k} is {np.shape(given[k])}, not {v.shape}'
     for k, v in wanted.items()
@@ -194,11 +200,11 @@ def _fitting(tree, expected):
 
 
 def main(arguments=None) -> int:
-  parser = argparse.ArgumentParser(description='Writes what a training run must not lose, small enough to carry.')
+  parser = argparse.ArgumentParser(description='Exports the weights of a training run.')
   parser.add_argument('workdir')
   parser.add_argument('-o', '--out', required=True, help='a folder, which is replaced')
   given = parser.parse_args(arguments)
-  return exit_code(lambda: print(f'step {carry_out(given.workdir, given.out)} in {given.out}'))
+  return exit_code(lambda: print(f'step {export_run(given.workdir, given.out)} in {given.out}'))
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Trains an arm whose task is the voice: features, batches, loop."""
+"""Training task of the actor and the director's graphs, with mel discriminators and critic guidance."""
 
 import functools
 from pathlib import Path
@@ -19,18 +19,21 @@ from dubber_jax.training.weight_export import initial_weights
 from dubber_jax.types import HOP, SAMPLE_RATE
 
 
-def train_voice(config: Config, workdir, folders, readings=None, **options) -> TrainState:
-  """`folders`: data sets; `readings`: see data/director_inputs.py, or None for a silent director; `options` are
-  those of loop.train. Records that cannot be read are listed in the workdir's unreadable.jsonl."""
+def train_voice(config: Config, workdir, folders, director_inputs=None, **options) -> TrainState:
+  """Trains the actor of a config.
+
+  folders: data sets. director_inputs: DirectorInputs (data/director_inputs.py); None: the director's inputs are masked.
+  options: those of loop.train. Records that cannot be read are listed in the workdir's unreadable.jsonl.
+  """
   listing = None if '://' in str(workdir) else Path(workdir) / 'unreadable.jsonl'
-  batches = VoiceBatches(config, folders, readings, host=host_share(make_mesh(config.mesh)), listing=listing)
+  batches = VoiceBatches(config, folders, director_inputs, host=host_share(make_mesh(config.mesh)), listing=listing)
   task = voice_task(config, voice_samples(config, batches[0]))
   return train(config, task, batches, workdir, initial_weights(config, workdir), **options)
 
 
 def voice_task(config: Config, samples=None) -> Task:
-  """DirectorActor, trained on batches of data/batches.py, and where the config says so against discriminators, whose
-  weights lie in the same tree under 'discriminators'. Where it names a critic, that one's opinions count too."""
+  """DirectorActor on batches of data/batches.py: supervised losses, and where the config has them adversarial losses,
+  with the discriminators' parameters under 'discriminators' in the same tree, and critic guidance."""
   from dubber_jax.actor.losses import actor_losses, adversarial_losses, loss_counts
   from dubber_jax.actor.mel_discriminators import MelDiscriminators
   from dubber_jax.critic.inference import read_critic
@@ -40,20 +43,20 @@ def voice_task(config: Config, samples=None) -> Task:
   model, c, g = DirectorActor(config), config.task.adversarial, config.task.guidance
   critic = read_critic(g.critic) if g.critic else None
   apply = in_precision(config.train.precision, model.apply)
-  judges = MelDiscriminators(c.width, c.band_width)
+  discriminators = MelDiscriminators(c.width, c.band_width)
 
   def init(key, batch):
     params = model.init({'params': key}, batch)['params']
     if not c.weight:
       return params
     prosody = jnp.zeros((*batch['pitch'].shape, 4))
-    return params | {DISCRIMINATORS: judges.init(key, batch['mel'], prosody, batch['speaker'])['params']}
+    return params | {DISCRIMINATORS: discriminators.init(key, batch['mel'], prosody, batch['speaker'])['params']}
 
   def loss(params, batch, key):
     outputs = apply({'params': drop_discriminators(params)}, batch, True, rngs={'dropout': key})
     losses = actor_losses(outputs, batch)
     if c.weight:
-      losses |= adversarial_losses(judges, params[DISCRIMINATORS], outputs, batch)
+      losses |= adversarial_losses(discriminators, params[DISCRIMINATORS], outputs, batch)
       losses['total'] += c.weight * losses['adversarial'] + c.feature_weight * losses['features']
       losses['total'] += losses['discriminators']
     if critic:

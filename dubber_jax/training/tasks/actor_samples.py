@@ -1,4 +1,4 @@
-"""Pictures and sound of what a voice has learned, while it trains."""
+"""Samples of the actor during training: plots of mels and F0, and Griffin-Lim waveforms."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from dubber_jax.vocoder.griffin_lim import GriffinLim
 
 
 def voice_samples(config: Config, batch: dict[str, np.ndarray], count: int = 3):
-  """-> samples(params, step, folder): speaks the first items of `batch` with their own durations and draws them
-  beside the recordings: sample_0.png, sample_0.wav and so on."""
+  """`samples` of a Task: synthesizes the first items of `batch` with the recordings' durations and writes sample_0.png
+  (mels and F0 beside the recording's), sample_0.wav and so on."""
   from dubber_jax.model import DirectorActor
 
   model = DirectorActor(config)
@@ -44,7 +44,7 @@ def voice_samples(config: Config, batch: dict[str, np.ndarray], count: int = 3):
 
 
 def draw(target, predicted, target_pitch, pitch, durations, path: Path, title: str):
-  """The recording's mel above, ours below, pitch over both, phoneme boundaries between."""
+  """Plots the recording's mel above the synthesized one, each with its F0 and the phoneme boundaries."""
   import matplotlib
 
   matplotlib.use('agg')

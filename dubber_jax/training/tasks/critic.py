@@ -29,7 +29,7 @@ SHIFTS = (3, 15)  # lip frames by which mismatched lips are early or late: 0.12 
 
 
 class CriticBatches:
-  """Random-access source of critic batches, drawn from packed sets by the share of each of data.sources.
+  """Random-access source of critic batches, drawn from packed sets by the share of each of task.data.sources.
 
   Batch i is the same whatever was read before it. `folders` has a packed folder for each source, or a list of folders,
   which divide the source's share by their number of items. A recording longer than critic.frames gives an excerpt that
