@@ -1,9 +1,9 @@
-"""TFDS builders that write array_record, without TensorFlow.
+"""TensorFlow Datasets builders that write array_record shards of features, without importing TensorFlow.
 
     Grid(data_dir='prepared').download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir='GRID'))
 
-or, shorter, `dubber prepare GRID --set grid -o prepared`. Records hold features (extract.py), not media, in the types
-of dubber_jax.data.packed; dubber_jax.data.records reads them.
+which `dubber prepare GRID --set grid -o prepared` does. Records hold features (extract.py), not media, in the types of
+dubber_jax.data.packed; dubber_jax.data.records reads them.
 """
 
 import json
@@ -31,7 +31,7 @@ SHAPES = {
   'lips': (None, FeatureConfig.lip_width),
   'speaker': (FeatureConfig.speaker_width,),
 }
-# The published item's fields that are stored; what belongs to the reference is made of them when they are read.
+# Stored fields of a published item; those of its reference are derived when it is read.
 PUBLISHED = {
   'phonemes': ((None,), np.int32),
   'duration': ((None,), np.int32),
@@ -45,7 +45,7 @@ PUBLISHED = {
 }
 PUBLISHED_NAMES = {'phonemes': 'text'}
 EXEMPLARS = 3  # of each retrieval list
-DESCRIBED = ('key', 'set', 'voice', 'text', 'split', 'emotion')  # what each record says; the rest is in `details`
+DESCRIBED = ('key', 'set', 'voice', 'text', 'split', 'emotion')  # metadata of a record; the rest is JSON in `details`
 LISTINGS = {'train': 'train.txt', 'validation': 'val.txt'}
 
 
@@ -54,10 +54,10 @@ def _array(name: str) -> tfds.features.Tensor:
 
 
 class RecordingsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-  """What the sets of recordings share: they are found, their features extracted, and written as records.
+  """Base of the builders: finds the recordings of a data set, extracts their features and writes them as records.
 
-  workers: processes that extract. beam: options of Apache Beam, which then does it (see extract.extract_all).
-  features: what extracts one recording.
+  workers: processes that extract. beam: options of Apache Beam, which then extracts (see extract.extract_all).
+  features: the function that extracts one recording.
   """
 
   VERSION = tfds.core.Version('1.0.0')
@@ -104,17 +104,17 @@ class RecordingsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
       yield r.key, row | {name: np.asarray(features[name]).astype(kind) for name, kind in KINDS.items()}
 
   def digest(self, source) -> str:
-    """Names the state of `source` that a data set is made of."""
+    """Hash of the state of `source`: of its files, texts and labels."""
     return listing_digest(find_recordings(self.name, source))
 
   @property
   def reader(self) -> type[Records]:
-    """What reads the data set."""
+    """The class that reads the prepared data set."""
     return RecordSet
 
   @property
   def work(self) -> epath.Path:
-    """Where features are kept while, and after, they are extracted: the next start goes on from there."""
+    """Folder of the extracted features, from which a later run resumes."""
     return epath.Path(self.data_dir_root) / f'{self.name}.work'
 
 
@@ -140,8 +140,8 @@ class Cremad(RecordingsBuilder):
 
 
 class V2cAnimation(RecordingsBuilder):
-  """V2C-Animation: lines of 26 animated films. `clips` are extracted as any others; `features` are the published ones,
-  which authentic_dubber/records.py reads."""
+  """V2C-Animation: lines of 26 animated films. Config `clips` extracts features from the clips; `features` stores the
+  published features, which authentic_dubber/records.py reads."""
 
   URL = 'https://github.com/chenqi008/V2C'
   BUILDER_CONFIGS = [
@@ -201,7 +201,7 @@ class V2cAnimation(RecordingsBuilder):
 
 
 class ClipFolder(RecordingsBuilder):
-  """Anybody's clips, each with its words in a subtitle or text file of the same name."""
+  """A folder of clips, each with its text in a subtitle or text file of the same name."""
 
 
 BUILDERS = {
@@ -214,12 +214,12 @@ BUILDERS = {
 
 
 def features_digest(root) -> str:
-  """Names a tree of published features, by its listings."""
+  """Sixteen hex digits of a tree of published features: the hash of its listings."""
   texts = [(epath.Path(root) / name).read_text() for name in LISTINGS.values() if (epath.Path(root) / name).exists()]
   return sha256_text('\n'.join(texts))[:16]
 
 
 def listing_digest(recordings: list[Recording]) -> str:
-  """Names what a data set was made of."""
+  """Sixteen hex digits of a data set's recordings: the hash of their files, texts and labels."""
   rows = sorted(json.dumps([content_name(r), r.emotion, r.split, *r.details.items()]) for r in recordings)
   return sha256_text('\n'.join(rows))[:16]

@@ -1,7 +1,7 @@
-"""The recordings of published data sets in the layouts of their authors, and of anybody's clips.
+"""Readers of the original directory layouts of GRID, RAVDESS, CREMA-D and V2C-Animation, and of a folder of clips.
 
-Each finder takes the folder and gives its recordings; `FINDERS` has them by the data set's name. A folder that holds
-NAME.jsonl instead is read by that list (recordings.py). Keys, speakers, emotions and texts are the same both ways.
+FINDERS maps a data set's name to a function from its folder to its recordings. A folder with a listing NAME.jsonl is
+read by that instead (recordings.py), with the same keys, speakers, emotions and texts.
 """
 
 import json
@@ -14,8 +14,8 @@ from dubber_jax.errors import BadInput
 from dubber_jax.retrieval.build import find_footage
 from dubber_jax.types import EMOTIONS
 
-GRID_UNSEEN = ('s2', 's3', 's4', 's5')  # speakers that nothing is trained on
-GRID_UNITS = 25_000  # of an alignment file, a second
+GRID_UNSEEN = ('s2', 's3', 's4', 's5')  # speakers held out from training
+GRID_UNITS = 25_000  # units of an alignment file in a second
 GRID_WORDS = (
   {'b': 'bin', 'l': 'lay', 'p': 'place', 's': 'set'},
   {'b': 'blue', 'g': 'green', 'r': 'red', 'w': 'white'},
@@ -28,7 +28,7 @@ GRID_WORDS = (
 RAVDESS_EMOTIONS = ('neutral', 'neutral', 'happy', 'sad', 'angry', 'fear', 'disgust', 'surprise')  # calm is neutral
 RAVDESS_TEXTS = ('Kids are talking by the door.', 'Dogs are sitting by the door.')
 
-CREMAD_UNSEEN = 1010  # actors below this number are for tests
+CREMAD_UNSEEN = 1010  # actors below this number are the test set
 CREMAD_EMOTIONS = {'ANG': 'angry', 'DIS': 'disgust', 'FEA': 'fear', 'HAP': 'happy', 'NEU': 'neutral', 'SAD': 'sad'}
 CREMAD_TEXTS = {
   'IEO': "It's eleven o'clock.",
@@ -57,19 +57,19 @@ def find_grid(root: Path) -> list[Recording]:
     text = ' '.join(w for _, _, w in words if w not in ('sil', 'sp')) or spelled
     split = 'test_unseen' if speaker in GRID_UNSEEN else 'train'
     r = Recording('grid', path.stem, speaker, path, spoken_grid(text), 'neutral', split, True, words)
-    found.setdefault(r.key, r)  # each film is there twice, at two sizes
+    found.setdefault(r.key, r)  # each clip exists in two resolutions
   return list(found.values())
 
 
 def _spell_grid(name: str) -> str:
-  """The sentence that a film is named after: bbaf2n is "bin blue at f two now"."""
+  """The sentence that a file name encodes: bbaf2n is "bin blue at f two now"; '' for another name."""
   if len(name) != len(GRID_WORDS) or not all(c in table for c, table in zip(name, GRID_WORDS, strict=True)):
     return ''
   return ' '.join(table[c] for c, table in zip(name, GRID_WORDS, strict=True))
 
 
 def _grid_words(root: Path, speaker: str, name: str) -> tuple:
-  """(start s, end s, word) of a film, as its alignment file has them; () without one."""
+  """(start s, end s, word) of a clip's alignment file; () without one."""
   places = (
     f'{speaker}/align/{name}',
     f'align/{speaker}/{name}',
@@ -88,11 +88,11 @@ def _grid_words(root: Path, speaker: str, name: str) -> tuple:
 
 
 def find_ravdess(root: Path) -> list[Recording]:
-  """RAVDESS: speech, Actor_01/03-01-06-01-02-01-01.wav; films (01-...mp4) rather than the same without pictures."""
+  """RAVDESS: speech, Actor_01/03-01-06-01-02-01-01.wav; videos (01-...mp4) take precedence over their sound alone."""
   found = {}
   for path in _media(root, '.mp4', '.wav'):
     codes = re.fullmatch(r'(\d\d)-01-(0[1-8])-(0[12])-(0[12])-(0[12])-(\d\d)', path.stem)
-    if not codes or codes[1] == '02':  # 02: pictures alone; -02- in the second place: sung
+    if not codes or codes[1] == '02':  # 02: video without sound; -02- in the second place: sung
       continue
     actor = int(codes[6])
     split = 'train_a' if actor <= 10 else 'train_b' if actor <= 18 else 'test'
@@ -113,7 +113,7 @@ def find_ravdess(root: Path) -> list[Recording]:
 
 
 def find_cremad(root: Path) -> list[Recording]:
-  """CREMA-D: VideoFlash/1001_DFA_ANG_XX.flv, and AudioWAV or AudioMP3 where there is no film."""
+  """CREMA-D: VideoFlash/1001_DFA_ANG_XX.flv, and AudioWAV or AudioMP3 where there is no video."""
   found = {}
   for path in _media(root, '.flv', '.wav', '.mp3'):
     codes = re.fullmatch(r'(1\d{3})_([A-Z]{3})_([A-Z]{3})_(XX|LO|MD|HI)', path.stem)
@@ -137,8 +137,8 @@ def find_cremad(root: Path) -> list[Recording]:
 def find_v2c(root: Path) -> list[Recording]:
   """V2C-Animation: clips Movie/Movie_videos/Name/0034.mp4, with sound and words in Movie/Movie_speeches/Name/00.
 
-  The sound, Name-00-0034.wav, is of the film's center channel. Labels come from emotions.json, splits from train.txt
-  and val.txt, where the folder has them; without, all is for training.
+  The sound, Name-00-0034.wav, is the film's center channel. Emotions come from emotions.json and splits from train.txt
+  and val.txt, if the folder has them; otherwise all clips are neutral and for training.
   """
   labels, splits = _v2c_labels(root), _v2c_splits(root)
   recordings = []
@@ -186,9 +186,9 @@ def _v2c_splits(root: Path) -> dict[str, str]:
 
 
 def find_clips(root: Path) -> list[Recording]:
-  """Anybody's clips: SPEAKER/clip.mp4 with clip.srt (a recording a line) or clip.txt beside, or a JSON-lines list.
+  """A folder of clips: SPEAKER/clip.mp4 with clip.srt (a recording a line) or clip.txt beside, or a JSON-lines list.
 
-  The folder names who speaks, unless the subtitle does. What lies under train, validation or test has that split.
+  The speaker is the folder's name unless the subtitle gives one. Clips under train, validation or test have that split.
   """
   recordings = []
   for f in find_footage(root)[1]:
@@ -213,8 +213,8 @@ FINDERS: dict[str, Callable[[Path], list[Recording]]] = {
 
 
 def find_recordings(name: str, root) -> list[Recording]:
-  """The recordings of set `name` under `root`, in either layout, those without text left out. Raises BadInput for
-  none, or two of one key."""
+  """Recordings with a text of data set `name` under `root`, from its listing or its original layout. Raises BadInput
+  where there are none, and for two recordings with one key."""
   root = Path(root)
   if not root.is_dir():
     raise BadInput(f'{root}: no such folder; give the one that {name} was unpacked into')
@@ -233,7 +233,7 @@ def find_recordings(name: str, root) -> list[Recording]:
 
 
 def _media(root: Path, *suffixes: str) -> list[Path]:
-  """Files of any of these types, the types in their order, each sorted."""
+  """Files with any of these suffixes, in the order of the suffixes, then sorted."""
   return sorted(
     (p for p in root.rglob('*') if p.suffix.lower() in suffixes),
     key=lambda p: (suffixes.index(p.suffix.lower()), str(p)),

@@ -1,9 +1,8 @@
-"""A folder with recordings of one person, packed like any data set: what `experiments/recipes/adapt_voice.py` trains
-on.
+"""Packing of a folder with recordings of one speaker, for voice adaptation (`experiments/recipes/adapt_voice.py`).
 
-What is said in them stands in NAME.txt beside NAME.wav, or in the folder's metadata.csv or metadata.jsonl; what has no
-text is transcribed once by pocketsphinx (script/asr.py), never by the Whisper model that judges word error. Long
-recordings are cut in the pauses between words.
+Texts are read from NAME.txt beside NAME.wav, or from the folder's metadata.csv or metadata.jsonl. Recordings without a
+text are transcribed once by pocketsphinx (script/asr.py), never by the Whisper model that measures word error rate.
+Long recordings are split at pauses between words.
 """
 
 import csv
@@ -33,41 +32,42 @@ SOUNDS = MEDIA | {'.aac', '.aif', '.aiff', '.oga', '.wma'}
 TABLES = ('metadata.jsonl', 'metadata.csv')
 FILE_COLUMNS = ('file_name', 'file', 'path', 'audio', 'id')
 TEXT_COLUMNS = ('text', 'transcription', 'transcript', 'sentence')
-AROUND = 0.4  # s kept around a piece, or half the pause where it is shorter
-ALIGNED = 60.0  # s of sound whose every word an aligner is likely to find, where a machine wrote them down
-LEAST, ENOUGH = 10.0, 60.0  # s of speech without which nothing is learned, and from which on it is well learned
+MARGIN = 0.4  # s kept before and after a piece, at most half the pause
+MAX_ALIGNED = 60.0  # s: longest recording whose automatic transcript is aligned again
+MIN_SPEECH, RECOMMENDED_SPEECH = 10.0, 60.0  # s of speech: required, and enough for a good adaptation
 
-Listener = Callable[[np.ndarray, int], list[Word]]  # (S,) and its rate -> what is said in it
+Transcriber = Callable[[np.ndarray, int], list[Word]]  # (S,) and its sample rate -> its words with times
 
 
-def pack_voice(folder, out, workers: int = 1, listener: Listener | None = None, say=print) -> Path:
+def pack_voice(folder, out, workers: int = 1, transcriber: Transcriber | None = None, say=print) -> Path:
   """Packs the recordings in `folder`, named by it, under `out`, and returns the packed folder.
 
-  `listener` transcribes what has no text: pocketsphinx by default. The transcript stays in OUT/NAME.heard.jsonl,
-  where it may be corrected. Recordings that cannot be used are said, a line each. Raises BadInput for too little speech.
+  `transcriber` transcribes recordings without a text, by default pocketsphinx. Its transcripts are kept in
+  OUT/NAME.heard.jsonl, where they may be corrected. Recordings that cannot be used are reported by `say`, a line each.
+  Raises BadInput for less than MIN_SPEECH s of speech.
   """
   folder, out = Path(folder).resolve(), Path(out)
-  recordings = find_voice_recordings(folder, out / f'{folder.name}.heard.jsonl', listener, say)
+  recordings = find_voice_recordings(folder, out / f'{folder.name}.heard.jsonl', transcriber, say)
   packed = pack_recordings(folder.name, recordings, out, workers=workers, called=content_name)
   for row in map(json.loads, (packed / 'skipped.jsonl').read_text().splitlines()):
-    say(f'left out: {named(row["file"], row["why"])}')
+    say(f'skipped: {_with_path(row["file"], row["why"])}')
   pieces = PackedSet(packed)
   seconds = float(pieces.frames.sum()) * HOP / SAMPLE_RATE
-  if seconds < LEAST:
+  if seconds < MIN_SPEECH:
     raise BadInput(
-      f'{folder}: {seconds:.1f} s of speech can be used and {LEAST:g} s are needed, better '
-      f'{ENOUGH:g} s or more; add recordings'
+      f'{folder}: {seconds:.1f} s of speech can be used and {MIN_SPEECH:g} s are needed, better '
+      f'{RECOMMENDED_SPEECH:g} s or more; add recordings'
     )
-  few = '' if seconds >= ENOUGH else f'; {ENOUGH:g} s or more would sound more like the speaker'
+  few = '' if seconds >= RECOMMENDED_SPEECH else f'; {RECOMMENDED_SPEECH:g} s or more would sound more like the speaker'
   say(f'{folder.name}: {seconds:.0f} s of speech in {len(pieces)} pieces{few}')
   return packed
 
 
-def find_voice_recordings(folder, heard, listener: Listener | None = None, say=print) -> list[Recording]:
-  """Pieces of at most LONGEST s with what is said in them, of every sound file under `folder`.
+def find_voice_recordings(folder, stored, transcriber: Transcriber | None = None, say=print) -> list[Recording]:
+  """Utterances of at most MAX_PIECE s, with their texts, of every audio file under `folder`.
 
-  heard: the JSON-lines file with what `listener` heard. A file that cannot be read is said and left out. Raises
-  BadInput for a folder that holds no sound, and for a table of texts that cannot be read.
+  stored: the JSON-lines file of automatic transcripts. A file that cannot be read is reported and skipped. Raises
+  BadInput for a folder without audio, and for a table of texts that cannot be read.
   """
   from dubber_jax.media.sound import read_sound
 
@@ -78,23 +78,23 @@ def find_voice_recordings(folder, heard, listener: Listener | None = None, say=p
   if not paths:
     raise BadInput(f'{folder}: no recording in it; put some there (wav, flac, mp3, opus, m4a ...)')
   texts = read_texts(folder, paths)
-  notes = Notes(Path(heard), folder, listener, say, len(paths) - len(texts))
+  transcripts = Transcripts(Path(stored), folder, transcriber, say, len(paths) - len(texts))
   recordings = []
   for path in paths:
     try:
       wave = read_sound(path, SAMPLE_RATE)
       seconds = len(wave) / SAMPLE_RATE
-      text = texts.get(path) or transcript(notes.words(path, wave))
-      if seconds <= MAX_PIECE + 2 * AROUND:
+      text = texts.get(path) or transcript(transcripts.words(path, wave))
+      if seconds <= MAX_PIECE + 2 * MARGIN:
         parts = [(None, None, text)] if text else []
       else:
-        words = aligned(wave, text) if path in texts else at_best(wave, notes.words(path, wave))
-        parts = [(*span(part, seconds), transcript(part)) for part in split_at_pauses(words)]
+        words = align_words(wave, text) if path in texts else refine_times(wave, transcripts.words(path, wave))
+        parts = [(*piece_span(part, seconds), transcript(part)) for part in split_at_pauses(words)]
     except BadInput as e:
-      say(f'left out: {named(path, e)}')
+      say(f'skipped: {_with_path(path, e)}')
       continue
     if not parts:
-      say(f'left out: {path}: nobody was heard to speak in it')
+      say(f'skipped: {path}: no speech was found in it')
     name = '_'.join(path.relative_to(folder).with_suffix('').parts)
     for i, (start, end, text) in enumerate(parts):
       recordings.append(
@@ -107,13 +107,13 @@ def find_voice_recordings(folder, heard, listener: Listener | None = None, say=p
   return recordings
 
 
-def named(path, why) -> str:
-  """The reason, with the file's name unless it has it."""
+def _with_path(path, why) -> str:
+  """A reason that begins with the file's path."""
   return str(why) if str(path) in str(why) else f'{path}: {why}'
 
 
 def read_texts(folder: Path, paths: Iterable[Path]) -> dict[Path, str]:
-  """What is said in each recording that has a text; NAME.txt goes before a table."""
+  """Texts by recording; NAME.txt takes precedence over a table."""
   rows = {}
   for table in (folder / name for name in TABLES):
     if table.exists():
@@ -135,7 +135,7 @@ def read_texts(folder: Path, paths: Iterable[Path]) -> dict[Path, str]:
 
 
 def _read_table(path: Path):
-  """Gives (file, text) of each row: of JSON lines, of a CSV with a header, or of rows as LJ Speech's, id|text."""
+  """Yields (file, text) of each row of JSON lines, of a CSV with a header, or of LJ Speech's rows id|text."""
   try:
     lines = [row for row in path.read_text(encoding='utf-8-sig').splitlines() if row.strip()]
     if path.suffix == '.jsonl':
@@ -156,27 +156,27 @@ def _read_table(path: Path):
     yield str(file), str(text or '')
 
 
-def aligned(wave: np.ndarray, text: str) -> list[Word]:
-  """When each word of the text is spoken. Raises BadInput where it is not what is said."""
+def align_words(wave: np.ndarray, text: str) -> list[Word]:
+  """Words of the text with their times, by forced alignment. Raises BadInput where the text does not fit the sound."""
   from dubber_jax.media.sound import resample
   from dubber_jax.script.alignment import RATE, align
 
   return list(align(resample(wave, SAMPLE_RATE, RATE), text).words)
 
 
-def at_best(wave: np.ndarray, heard: list[Word]) -> list[Word]:
-  """What was heard, with the times of an aligner, which are better by far, where it finds all the words."""
-  if not heard or len(wave) > ALIGNED * SAMPLE_RATE:
-    return heard
+def refine_times(wave: np.ndarray, found: list[Word]) -> list[Word]:
+  """An automatic transcript with the more accurate times of forced alignment, where that finds all its words."""
+  if not found or len(wave) > MAX_ALIGNED * SAMPLE_RATE:
+    return found
   try:
-    return aligned(wave, transcript(heard))
+    return align_words(wave, transcript(found))
   except BadInput:
-    return heard
+    return found
 
 
-def span(words: list[Word], seconds: float) -> tuple[float, float]:
-  """(start s, end s) of a part of a recording, with a little of what is around it."""
-  return max(words[0][0] - AROUND, 0.0), min(words[-1][1] + AROUND, seconds)
+def piece_span(words: list[Word], seconds: float) -> tuple[float, float]:
+  """(start s, end s) of a piece of a recording, with MARGIN on both sides."""
+  return max(words[0][0] - MARGIN, 0.0), min(words[-1][1] + MARGIN, seconds)
 
 
 def transcribe(wave: np.ndarray, sample_rate: int) -> list[Word]:
@@ -191,11 +191,11 @@ def transcribe(wave: np.ndarray, sample_rate: int) -> list[Word]:
   return recognize(resample(wave, sample_rate, RATE))
 
 
-class Notes:
-  """What a listener has heard in recordings, kept in a file so that it listens once, and may be corrected."""
+class Transcripts:
+  """Automatic transcripts of recordings, kept in a JSON-lines file that may be corrected by hand."""
 
-  def __init__(self, path: Path, folder: Path, listener: Listener | None, say, count: int):
-    self.path, self.folder, self.listener, self.say, self.count = path, folder, listener, say, count
+  def __init__(self, path: Path, folder: Path, transcriber: Transcriber | None, say, count: int):
+    self.path, self.folder, self.transcriber, self.say, self.count = path, folder, transcriber, say, count
     try:
       rows = [json.loads(row) for row in path.read_text(encoding='utf-8').splitlines()] if path.exists() else []
       self.rows = {row['file']: row for row in rows}
@@ -203,22 +203,23 @@ class Notes:
       raise BadInput(f'{path}: cannot be read ({e}); correct it, or delete it and it is made again') from e
 
   def words(self, path: Path, wave: np.ndarray) -> list[Word]:
+    """Words with times of a recording, transcribed unless its unchanged file was before."""
     file = str(path.relative_to(self.folder))
     state = [path.stat().st_size, path.stat().st_mtime_ns]
     row = self.rows.get(file)
     if row is None or row['state'] != state:
-      words = [[round(start, 2), round(end, 2), word] for start, end, word in self._listen(wave)]
+      words = [[round(start, 2), round(end, 2), word] for start, end, word in self._transcribe(wave)]
       row = self.rows[file] = {'file': file, 'words': words, 'state': state}
       self.path.parent.mkdir(parents=True, exist_ok=True)
       with complete_file(self.path, overwrite=True) as beside:
         beside.write_text(''.join(json.dumps(r, ensure_ascii=False) + '\n' for r in self.rows.values()), 'utf-8')
     return [tuple(word) for word in row['words']]
 
-  def _listen(self, wave):
-    if self.listener is None:
+  def _transcribe(self, wave):
+    if self.transcriber is None:
       self.say(
         f'{self.count} recordings have no text (NAME.txt beside NAME.wav): pocketsphinx transcribes them into '
         f'{self.path}, where the text may be corrected'
       )
-      self.listener = transcribe
-    return self.listener(wave, SAMPLE_RATE)
+      self.transcriber = transcribe
+    return self.transcriber(wave, SAMPLE_RATE)

@@ -1,11 +1,11 @@
-"""The teacher's lines as packed features, with its own durations in place of forced alignment. Resumable, row by row.
+"""Synthetic training corpus: packed features of the teacher's speech, with its durations as alignment. Resumable.
 
     npm pack kokoro-js@1.2.1
     pip install --no-deps -r requirements-teacher.txt
     OMP_NUM_THREADS=1 python -m data_pipelines.teacher_corpus --voices kokoro-js-1.2.1.tgz --out cache/teacher
 
-Row after row of the plan (teacher_plan.py) is spoken and turned into features; every 250 rows become one packed folder,
-cache/teacher/shard_0000 and so on, which appears only when whole: training can start on those that stand. English is
+Each row of the plan (teacher_plan.py) is synthesized and its features are computed; every 250 rows become one packed
+folder, cache/teacher/shard_0000 and so on, written atomically: training can start on finished shards. English is
 shards 0 to 32, Mandarin 33 to 38; `--shards 33:39 0:33` makes Mandarin first. Rows that cannot be used are listed in
 skipped.jsonl with the reason.
 """
@@ -38,18 +38,18 @@ from dubber_jax.storage.atomic import complete_file, remove_partials, write_json
 from dubber_jax.storage.locks import locked
 from dubber_jax.types import SAMPLE_RATE
 
-VERSION = 1  # raised when what is made of a row changes
+VERSION = 1  # increased when the features of a row change
 SHARD_ROWS = 250  # rows of a packed folder
 LOUDNESS_ROWS = 10  # first rows of a stock voice whose loudness is measured
 
 
 @dataclasses.dataclass(frozen=True)
 class Language:
-  """What the teacher is given of a text, and where our symbols are in what it spoke."""
+  """Text to teacher symbols, and teacher symbols to the actor's, of one language."""
 
   phonemes: Callable[[str, dict[str, float]], str]  # text, shares of the voice -> the teacher's symbols
   symbols: Callable[..., tuple[list[str], np.ndarray]]  # text, those, their durations -> our symbols (N,), steps (N,)
-  sample: str  # a text that can be spoken where the packages are there that the language needs
+  sample: str  # a text that can be converted if the language's packages are installed
 
 
 LANGUAGES = {
@@ -67,23 +67,23 @@ LANGUAGES = {
 
 
 class Corpus:
-  """The corpus in folder `out`, from `rows` of a plan. `teacher` makes the Teacher, once a row has to be spoken."""
+  """The corpus in folder `out`, from `rows` of a plan. `teacher` loads the Teacher when the first row needs it."""
 
   def __init__(self, out, rows: list[Row], teacher: Callable[[], Teacher], root=None, keep: bool = False):
     self.out, self.rows, self.root, self.keep = Path(out), rows, data_root(root), keep
     self.make_teacher, self.teacher = teacher, None
     self.sounds = ExtractionJob(WorkFolder(self.out / 'items' / 'sounds'), False, self._speak)
     self.features = ExtractionJob(WorkFolder(self.out / 'items' / 'features'), False, self._features)
-    self.known: set[str] = set()  # languages whose packages are there
+    self.known: set[str] = set()  # languages whose packages are installed
     self.rows_of: dict[str, list[Row]] = {}
     for row in rows:
       self.rows_of.setdefault(row.voice, []).append(row)
 
   def build(self, shards: Sequence[int] | None = None):
-    """Makes the shards (numbers; None: all) that do not stand yet, in the order given.
+    """Builds the missing shards among `shards` (numbers; None: all), in the order given.
 
-    Raises BadInput for a folder that holds another plan's corpus or another process is at work in, missing parts of
-    the teacher, and a full disk.
+    Raises BadInput for a folder with another plan's corpus or one that another process is building, for missing parts
+    of the teacher, and for a full disk.
     """
     count = -(-len(self.rows) // SHARD_ROWS)
     shards = range(count) if shards is None else shards
@@ -105,7 +105,7 @@ class Corpus:
 
   @contextlib.contextmanager
   def _alone(self):
-    """Holds the folder's lock, after a look at whose corpus it is; takes away what a killed process left half done."""
+    """Holds the folder's lock, after checking its plan; removes the partial files of a killed process."""
     with locked(self.out, 'another process is building this corpus; wait for it'):
       self._check_plan()
       remove_partials(self.out)
@@ -115,7 +115,7 @@ class Corpus:
       yield
 
   def _check_plan(self):
-    """Refuses a folder made from other rows of a language, or by another version; languages may come later."""
+    """Raises BadInput for a folder made from other rows of a language or by another version. Languages may be added."""
     path, languages = self.out / 'corpus.json', {row.language for row in self.rows}
     about = {n: plan_hash([row for row in self.rows if row.language == n]) for n in sorted(languages)}
     about['version'] = VERSION
@@ -140,7 +140,7 @@ class Corpus:
   def _do(self, row: Row):
     if self.features.folder.done(row):
       return
-    if not row.file and row.language not in self.known:  # without its packages every row would be skipped
+    if not row.file and row.language not in self.known:  # without its packages every row would fail
       LANGUAGES[row.language].phonemes(LANGUAGES[row.language].sample, dict(row.shares))
       self.known.add(row.language)
     self._sound(row)
@@ -156,11 +156,10 @@ class Corpus:
       beside.write_text(''.join(json.dumps(s, ensure_ascii=False) + '\n' for s in listed), 'utf-8')
 
   def gain(self, shares: dict[str, float]) -> float:
-    """Linear gain that brings a voice to -23 LUFS.
+    """Linear gain that brings a voice to -23 LUFS, one for all its rows, so that their relative levels stay.
 
-    That of a stock voice is measured on its first rows, once, and kept in gains.json; that of a blend is the mean of
-    its stock voices' in dB, by their shares. (Rows of one voice differ by 0.6 dB, and 35 blends differed from that mean
-    by 0.5 dB.) So what is said loudly stays louder than what is not.
+    The gain of a stock voice is measured on its first rows and kept in gains.json; that of a blend is the weighted mean
+    of its stock voices' gains in dB. (Rows of one voice differ by 0.6 dB; 35 blends differed from that mean by 0.5 dB.)
     """
     path = self.out / 'gains.json'
     gains = json.loads(path.read_text()) if path.exists() else {}
@@ -177,7 +176,7 @@ class Corpus:
     return integrated_loudness(sound['wave'], RATE) if sound else -np.inf
 
   def _sound(self, row: Row) -> dict | None:
-    """wave (S,) float32 at 24 kHz, phonemes and durations (N + 2,) of a row; None: it cannot be spoken."""
+    """wave (S,) float32 at 24 kHz, phonemes and durations (N + 2,) of a row, or None where synthesis failed."""
     if row.file:
       from dubber_jax.media.sound import read_sound
 
@@ -206,9 +205,9 @@ class Corpus:
 
 
 def features_of(wave24k: np.ndarray, alignment: Alignment) -> dict[str, np.ndarray]:
-  """Features of a line (S,) float32 at 24 kHz and at its final level, as data_pipelines.extract gives them.
+  """Features of an utterance (S,) float32 at 24 kHz and at its final level, named as those of data_pipelines.extract.
 
-  The line is trimmed to its speech, with 0.2 s before and 0.3 s after it. Durations add up to the frames of the mel.
+  It is trimmed to its speech, with 0.2 s before and 0.3 s after it. Durations add up to the mel's frames.
   """
   from dubber_jax.media.mel import mel_numpy
   from dubber_jax.media.sound import resample
@@ -235,7 +234,7 @@ def features_of(wave24k: np.ndarray, alignment: Alignment) -> dict[str, np.ndarr
 
 
 def corpus_row(row: Row) -> dict:
-  """What is kept of a row besides its features. The teacher speaks all lines alike: its emotion is neutral."""
+  """A row's metadata in items.jsonl. Its emotion is neutral, since the teacher's speech does not express the text's."""
   return {
     'key': row.key,
     'set': 'kokoro',
@@ -257,7 +256,7 @@ def _shards(text: str) -> range:
 
 
 def corpus_plan() -> list[Row]:
-  """The rows of all languages. Those of Mandarin begin with a shard of their own, as the English ones fill theirs."""
+  """The rows of both languages. The English rows fill whole shards, so that Mandarin begins with a new one."""
   return english_plan() + mandarin_plan()
 
 

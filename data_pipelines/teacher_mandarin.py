@@ -1,9 +1,9 @@
-"""What the teacher (Kokoro-82M) is given of Mandarin, and where in its speech our initials and finals are.
+"""Mandarin text to the teacher's (Kokoro-82M's) IPA, and its symbols with durations to the actor's initials and finals.
 
-Kokoro learned Mandarin from misaki's transcription (version 1.0, `misaki.zh`): IPA, with an arrow for the tone after
-the vowel, words apart by a space. It is spelled here from the very syllables whose symbols the actor learns, so that
-text, pinyin and teacher agree; TEACHER_INITIALS and TEACHER_FINALS are what misaki writes for every syllable of
-pypinyin's dictionary, but for `yo`, which it takes for `wo`.
+Kokoro was trained on misaki's transcription of Mandarin (version 1.0, `misaki.zh`): IPA with the tone's arrow after
+the vowel, and a space between words. It is written here from the same syllables as the actor's symbols, so that the two
+agree. TEACHER_INITIALS and TEACHER_FINALS equal misaki's output for every syllable of pypinyin's dictionary but `yo`,
+which misaki writes as `wo`.
 """
 
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from dubber_jax.script.mandarin import PUNCTUATION_OF, UNSPOKEN, Syllable, split
 from dubber_jax.script.symbols import STRENGTH
 
 VOICES = tuple('zf_xiaobei zf_xiaoni zf_xiaoxiao zf_xiaoyi zm_yunjian zm_yunxi zm_yunxia zm_yunyang'.split())
-ARROWS = ('', '→', '↗', '↓', '↘', '')  # by tone; the neutral one has none
+ARROWS = ('', '→', '↗', '↓', '↘', '')  # by tone; the neutral tone has none
 TEACHER_INITIALS = {
   '': '', 'b': 'p', 'p': 'pʰ', 'm': 'm', 'f': 'f', 'd': 't', 't': 'tʰ', 'n': 'n', 'l': 'l', 'g': 'k', 'k': 'kʰ',
   'h': 'x', 'j': 'ʨ', 'q': 'ʨʰ', 'x': 'ɕ', 'zh': 'ꭧ', 'ch': 'ꭧʰ', 'sh': 'ʂ', 'r': 'ɻ', 'z': 'ʦ', 'c': 'ʦʰ', 's': 's',
 }  # fmt: skip
-# '0' is where the arrow goes.
+# '0' is the place of the tone's arrow.
 TEACHER_FINALS = {
   'a': 'a0', 'o': 'ɔ0', 'e': 'ɤ0', 'eh': 'ɛ0', 'ai': 'ai0', 'ei': 'ei0', 'ao': 'au0', 'ou': 'ou0', 'an': 'a0n',
   'en': 'ə0n', 'ang': 'a0ŋ', 'eng': 'ə0ŋ', 'ong': 'ʊ0ŋ', 'er': 'ɚ0', 'i': 'i0', 'ii': 'ɨ0', 'iii': 'ɨ0', 'ia': 'ja0',
@@ -29,7 +29,7 @@ TEACHER_FINALS = {
   'uang': 'wa0ŋ', 'ueng': 'wə0ŋ', 'v': 'y0', 've': 'ɥe0', 'van': 'ɥɛ0n', 'vn': 'y0n', 'm': 'm0', 'n': 'n0',
   'ng': 'ŋ0',
 }  # fmt: skip
-# Of what stands between words, where it is not written to the teacher as it is.
+# Punctuation that the teacher's alphabet writes differently.
 TEACHER_MARKS = {
   '、': ', ', '，': ', ', '。': '. ', '．': '. ', '！': '! ', '？': '? ', '：': ': ', '；': '; ', '⋯': '…', "'": '"',
   '·': ' ',
@@ -38,9 +38,9 @@ TEACHER_MARKS = {
 
 
 def mandarin_phonemes(text: str) -> tuple[str, tuple[Syllable, ...]]:
-  """What the teacher reads for a line of Mandarin, and the line's syllables.
+  """The teacher's symbols of a line of Mandarin, and the line's syllables.
 
-  Raises BadInput for an empty line, one in which nothing is spoken, and a character that cannot be read
+  Raises BadInput for a line without a syllable, and for a character of unknown pronunciation
   (dubber_jax/script/mandarin.py).
   """
   teacher, syllables, before = '', [], None
@@ -58,7 +58,7 @@ def mandarin_phonemes(text: str) -> tuple[str, tuple[Syllable, ...]]:
 
 
 def spell(syllable: Syllable) -> str:
-  """A syllable in the teacher's symbols."""
+  """The teacher's symbols of a syllable."""
   initial = 'h' if syllable.initial and syllable.final in ('m', 'ng') else TEACHER_INITIALS[syllable.initial]  # hm, hng
   return initial + spell_final(syllable)
 
@@ -68,13 +68,12 @@ def spell_final(syllable: Syllable) -> str:
 
 
 def map_mandarin(teacher: str, durations, syllables: Sequence[Syllable]) -> tuple[list[str], np.ndarray]:
-  """Our symbols (N,) of what the teacher spoke, and how long each is, (N,) int steps of 25 ms.
+  """The actor's symbols (N,) of the teacher's, and their durations (N,) in int steps of 25 ms.
 
-  teacher, syllables: as `mandarin_phonemes` gives them. durations: of each symbol of `teacher`, between the silence
-  before the first and that after the last, (len(teacher) + 2,), whose sum is kept. A tone's arrow belongs to its final.
-  Between two words stands their mark, the strongest where there are several, or '@sp': where the pauses are, and how
-  far the sound is before the durations, is for `teacher_symbols.place` to find out. Raises BadInput where a symbol
-  of `teacher` belongs to no syllable, and where a syllable is not there.
+  teacher, syllables: as `mandarin_phonemes` gives them. durations (len(teacher) + 2,): of the leading silence, of each
+  symbol of `teacher` and of the trailing silence; their sum is preserved. A tone's arrow belongs to its final. Between
+  two words stands their strongest punctuation mark, or '@sp'; `teacher_symbols.place` finds the pauses and the lag of
+  the durations. Raises BadInput where symbols and syllables do not match.
   """
   steps = [int(d) for d in durations]
   if len(steps) != len(teacher) + 2:

@@ -1,8 +1,8 @@
-"""Which lines the teacher speaks, in which voice and how: a fixed function of the settings here and of the texts.
+"""Plan of the synthetic corpus: text, voice, speaking rate and prosody edit of every row, deterministic.
 
-The first English rows are those of kokoro.jsonl, which are spoken already. After them each row goes to the voice, the
-kind of line (training, validation, test) and the source of text that are furthest behind their shares, so that the
-first rows of a plan are a balanced corpus, however many they are. Mandarin has a plan of its own, whose rows follow.
+The first English rows are those of kokoro.jsonl, which are synthesized already. Each further row takes the voice, the
+split and the text source that are most below their target share, so that any number of first rows is a balanced corpus.
+Mandarin has a plan of its own, whose rows follow.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from dubber_jax.storage.hashing import sha256_bytes, sha256_text
 
 SEED = 20261130
 ENGLISH_ROWS = 8250
-MANDARIN_ROWS = 1500  # of another plan, after the English rows: as many for each of its eight voices
+MANDARIN_ROWS = 1500  # of a plan of its own, after the English rows; equally many for each of eight voices
 
 # Stock voices, by Kokoro's own grades. The first letter is the accent, the second the sex.
 BEST_VOICES = tuple(
@@ -32,23 +32,23 @@ OTHER_VOICES = tuple(
   'af_alloy af_jessica af_nova af_river af_sky am_adam am_echo am_eric am_liam am_onyx bf_alice bf_lily bm_daniel '
   'bm_lewis'.split()
 )
-UNSEEN_STOCK = ('af_river', 'am_onyx')  # never trained on by themselves, nor in a blend made here
+UNSEEN_STOCK = ('af_river', 'am_onyx')  # held out from training, alone and in the blends made here
 UNSEEN_BLENDS = ('blend_60', 'blend_61', 'blend_62', 'blend_63')
-BLENDS, BLENDS_SEED = 60, 7  # as in most of kokoro.jsonl; its other blends are called early_NN here
+BLENDS, BLENDS_SEED = 60, 7  # those of most of kokoro.jsonl; its other blends are named early_NN here
 ROWS_PER_VOICE = {'best': 110, 'rest': 70, 'blend': 50, 'unseen': 40}  # 12, 12, 117 and 6 voices: ENGLISH_ROWS in all
 
 HELD_OUT_ROWS = 10  # a voice, of texts that no training row has
-HELD_OUT_LINES = 70  # film lines held back for those, besides the prompts held back elsewhere
-HELD_OUT_MANDARIN = 40  # of the Mandarin lines, besides the test lines: ten a voice, each in two voices
-HELD_OUT_TRANSLATIONS = 96  # film lines that are trained on in neither language
-NEAR_TEST_LINES = ('w2-0601',)  # film lines that are nearly one of experiments/data/emotional_lines.jsonl
+HELD_OUT_LINES = 70  # film lines held out for these, besides prompts that other sets hold out
+HELD_OUT_MANDARIN = 40  # Mandarin lines held out besides the test lines: ten a voice, each in two voices
+HELD_OUT_TRANSLATIONS = 96  # film lines held out from training in both languages
+NEAR_TEST_LINES = ('w2-0601',)  # film lines nearly equal to one of experiments/data/emotional_lines.jsonl
 SOURCES = {'lines': 0.6, 'arctic': 0.2, 'ljspeech': 0.2}  # shares of training rows
 EDITED_SHARE = 0.4  # share of rows with changed pitch and energy
 
 
 @dataclasses.dataclass(frozen=True)
 class ProsodyRanges:
-  """What the edits and the paces of a language are drawn from, uniformly."""
+  """Ranges from which the prosody edits and speaking rates of a language are drawn uniformly."""
 
   shift: tuple[float, float]  # semitones
   narrow: tuple[float, float]  # factors of range, of one half of the edits
@@ -59,7 +59,7 @@ class ProsodyRanges:
   edited_pace: tuple[float, float]
 
 
-PROSODY_RANGES = {  # milder in Mandarin, whose tones have to be heard
+PROSODY_RANGES = {  # narrower in Mandarin, whose tones must stay recognizable
   'en': ProsodyRanges((-4.0, 8.0), (0.5, 1.0), (1.0, 1.9), (-2.0, 3.0), (-1.0, 1.0), (0.85, 1.2), (0.75, 1.35)),
   'zh': ProsodyRanges((-3.0, 6.0), (0.7, 1.0), (1.0, 1.6), (-1.0, 1.5), (-1.0, 1.0), (0.85, 1.2), (0.8, 1.3)),
 }
@@ -67,7 +67,7 @@ PROSODY_RANGES = {  # milder in Mandarin, whose tones have to be heard
 
 @dataclasses.dataclass(frozen=True)
 class Text:
-  """What can be said. `held`: 'test' or 'validation' where no training row may have it, else ''."""
+  """A text to be synthesized. `held`: 'test' or 'validation' where it is held out from training, else ''."""
 
   source: str  # as lines:w1-0001, lines_zh:w1-0001-zh, arctic:arctic_a0001, ljspeech:LJ001-0001
   text: str
@@ -78,12 +78,12 @@ class Text:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-  """One line of the corpus. `file`, `phonemes` and `durations`: of a row that is spoken already."""
+  """One utterance of the corpus. `file`, `phonemes` and `durations` are those of a row that is synthesized already."""
 
   id: str
   source: str
   text: str
-  emotion: str  # of the line as it was written: the teacher speaks them all alike
+  emotion: str  # of the text: the teacher's speech does not express it
   language: str
   voice: str
   shares: tuple[tuple[str, float], ...]
@@ -105,7 +105,7 @@ class Row:
 
   @property
   def path(self) -> str:
-    """What a message calls it by."""
+    """Its name in messages."""
     return f'{self.id} ({self.source})'
 
 
@@ -127,7 +127,7 @@ def mandarin_plan(root=None) -> list[Row]:
 
 
 def plan_hash(rows: list[Row]) -> str:
-  """sha256 of all that the rows say. Two machines with one hash make the same corpus."""
+  """SHA-256 of all fields of the rows: equal hashes make equal corpora."""
   texts = (json.dumps(dataclasses.asdict(row), ensure_ascii=False, sort_keys=True) for row in rows)
   return sha256_bytes(*(text.encode() for text in texts))
 
@@ -135,31 +135,27 @@ def plan_hash(rows: list[Row]) -> str:
 # Voices
 
 
-def all_voices(ready: list[Row]) -> dict[str, dict[str, float]]:
-  """Shares of stock voices by voice: 26 stock voices, 64 blends of two or three of one sex, and those of the rows that
-  are spoken already."""
-  return (
-    {name: {name: 1.0} for name in BEST_VOICES + OTHER_VOICES}
-    | blends()
-    | {row.voice: dict(row.shares) for row in ready}
-  )
+def all_voices(recorded: list[Row]) -> dict[str, dict[str, float]]:
+  """Weights of stock voices by voice: 26 stock voices, 64 blends of two or three of one sex, and the voices of the rows
+  that are synthesized already."""
+  stock = {name: {name: 1.0} for name in BEST_VOICES + OTHER_VOICES}
+  return stock | blends() | {row.voice: dict(row.shares) for row in recorded}
 
 
 def is_unseen(voice: str) -> bool:
-  """Whether no training row may be in this voice."""
+  """Whether a voice is held out from training."""
   return voice in UNSEEN_STOCK or voice in UNSEEN_BLENDS
 
 
 def rows_per_voice(voice: str) -> int:
-  """How many rows of the plan are in this voice."""
-  kind = (
-    'unseen' if is_unseen(voice) else 'best' if voice in BEST_VOICES else 'rest' if voice in OTHER_VOICES else 'blend'
-  )
-  return ROWS_PER_VOICE[kind]
+  """Number of rows of a voice in the English plan."""
+  if is_unseen(voice):
+    return ROWS_PER_VOICE['unseen']
+  return ROWS_PER_VOICE['best' if voice in BEST_VOICES else 'rest' if voice in OTHER_VOICES else 'blend']
 
 
 def blends() -> dict[str, dict[str, float]]:
-  """The 60 blends of kokoro.jsonl, and four unseen ones, two of each sex."""
+  """The 60 blends of kokoro.jsonl, and four held-out ones, two of each sex."""
   draw, made = random.Random(BLENDS_SEED), {}
   while len(made) < BLENDS:
     sex = draw.choice('fm')
@@ -181,16 +177,16 @@ def _normalized(names, weights):
 
 
 def held_out_translations(root=None) -> frozenset[str]:
-  """Ids of the 96 film lines that are trained on in no voice, neither in English nor in their Mandarin version."""
+  """Ids of the 96 film lines that are held out from training in English and in Mandarin."""
   translated = {row['of'] for row in _listing(data_root(root), 'lines_zh')}
   return frozenset(sorted(translated, key=_shuffle_key)[:HELD_OUT_TRANSLATIONS])
 
 
 def read_texts(folder: Path) -> dict[str, Text]:
-  """Texts by source, from film lines and the prompts of recordings, with what is held back of them.
+  """Texts by source, from film lines and the prompts of recordings, with the split that each is held out for.
 
-  Held back are what is test or validation in any set, by prompt and by text, the held translations, NEAR_TEST_LINES,
-  and HELD_LINES film lines more.
+  Held out are texts that are test or validation in any set, by prompt or by text, the held-out translations,
+  NEAR_TEST_LINES, and HELD_OUT_LINES further film lines.
   """
   said: dict[str, str] = {}
   emotions, splits = {}, defaultdict(set)
@@ -219,8 +215,8 @@ def read_texts(folder: Path) -> dict[str, Text]:
 
 
 def read_mandarin(folder: Path) -> dict[str, Text]:
-  """The film lines of lines_zh.jsonl by source. What is held back in English is held back here, and some lines more, so
-  that HELD_MANDARIN are for validation."""
+  """The film lines of lines_zh.jsonl by source. Lines held out in English are held out here, and further ones, so that
+  HELD_OUT_MANDARIN are for validation."""
   english, lines = read_texts(folder), _listing(folder, 'lines_zh')
   held = {row['id']: english[f'lines:{row["of"]}'].held for row in lines}
   free = sorted((line for line in held if not held[line]), key=_shuffle_key)
@@ -230,10 +226,10 @@ def read_mandarin(folder: Path) -> dict[str, Text]:
 
 
 def source_of(prompt: str) -> str:
-  """The name of a prompt with that of the texts it is of."""
+  """The source name of a prompt id: 'arctic:arctic_a0001'."""
   kinds = {'ar': 'arctic', 'LJ': 'ljspeech', 'w1': 'lines', 'w2': 'lines'}
   if prompt[:2] not in kinds:
-    raise BadInput(f'the prompt {prompt!r} is of no known texts: it begins with {", ".join(kinds)}')
+    raise BadInput(f'the prompt {prompt!r} is of no known text set: ids begin with {", ".join(kinds)}')
   return f'{kinds[prompt[:2]]}:{prompt}'
 
 
@@ -243,7 +239,7 @@ def _held(splits, source, text):
 
 
 def _letters(text):
-  """Text by its letters and digits alone, so that one sentence in two sets is one."""
+  """The letters and digits of a text in lower case, by which equal sentences of two sets are found."""
   return ''.join(c for c in text.lower() if c.isalnum())
 
 
@@ -253,7 +249,7 @@ def _seed(name: str) -> int:
 
 @functools.cache
 def _shuffle_key(name: str) -> str:
-  """Names sorted by this are shuffled, the same way everywhere."""
+  """Sort key that shuffles names deterministically."""
   return sha256_text(f'{SEED} {name}')
 
 
@@ -269,9 +265,9 @@ def _listing(folder: Path, name: str) -> list[dict]:
 
 
 def recorded_rows(folder: Path, texts: dict[str, Text]) -> list[Row]:
-  """The rows of kokoro.jsonl, in its order, with splits as held back here.
+  """The rows of kokoro.jsonl, in its order, with the splits of this plan.
 
-  Two sets of blends were given the same names there: the one that `blends` does not give is called early_NN.
+  Two sets of blends have the same names there; those that `blends` does not give are named early_NN.
   """
   rows, made = [], blends()
   for r in _listing(folder, 'kokoro'):
@@ -301,11 +297,12 @@ def recorded_rows(folder: Path, texts: dict[str, Text]) -> list[Row]:
 
 
 def split_of(text: Text, voice: str) -> str:
+  """The split of a text in a voice: that it is held out for, else 'validation' for a held-out voice, else 'train'."""
   return text.held or ('validation' if is_unseen(voice) else 'train')
 
 
 def new_row(number: int, voice: str, shares: dict[str, float], text: Text) -> Row:
-  """Row `number` of its language's plan: its manner of speaking is drawn from its own seed."""
+  """Row `number` of its language's plan; speaking rate and edit are drawn from the row's own seed."""
   identity, manner = f'{text.language}{number:05d}', PROSODY_RANGES[text.language]
   seed = _seed(identity)
   draw = random.Random(seed)
@@ -338,11 +335,11 @@ def _choices(
   texts: dict[str, Text],
   made: dict[str, dict[str, float]],
   total: int,
-  rows_of: Callable[[str], float],
+  voice_rows: Callable[[str], float],
   sources: dict[str, float],
 ):
-  """(voice, shares, text) of each row after `rows`, until there are `total`. `made`: shares by voice; rows_of: how many
-  rows each gets; sources: shares of the training rows."""
+  """Yields (voice, weights, text) of each row after `rows` up to `total`. `made`: weights of stock voices by voice;
+  `voice_rows`: number of rows of a voice; `sources`: target shares of the text sources among training rows."""
   spoken = {(row.voice, row.source) for row in rows}
   times = Counter(row.source for row in rows)
   by_voice = Counter(row.voice for row in rows)
@@ -353,11 +350,10 @@ def _choices(
   tests = deque(source for source in held['test'] if not times[source])  # each is said once
   apart, next_test = (total - len(rows)) // max(1, len(tests)), len(rows)
   for number in range(len(rows), total):
-    voice = _most_underrepresented({v: rows_per_voice(v) * (number + 1) / total - by_voice[v] for v in made})
-    due = (
-      HELD_OUT_ROWS * ((by_voice[voice] + 1) / rows_per_voice(voice)) ** 2
-    )  # more of them late: training rows come first
-    last_chance = rows_per_voice(voice) - by_voice[voice] <= HELD_OUT_ROWS - held_of[voice]
+    voice = _most_underrepresented({v: voice_rows(v) * (number + 1) / total - by_voice[v] for v in made})
+    # The quadratic schedule puts held-out rows late, so that the first rows of a plan are for training.
+    due = HELD_OUT_ROWS * ((by_voice[voice] + 1) / voice_rows(voice)) ** 2
+    last_chance = voice_rows(voice) - by_voice[voice] <= HELD_OUT_ROWS - held_of[voice]
     if tests and number >= next_test and not is_unseen(voice) and not last_chance:
       source, next_test = tests.popleft(), next_test + apart
     elif due > held_of[voice] + 0.5 or last_chance:
@@ -378,7 +374,7 @@ def _most_underrepresented(behind: dict[str, float]) -> str:
 
 
 def _queue(texts, times, source='', held=''):
-  """Texts to go through again and again: those said least first, and emotions in turn."""
+  """Texts to cycle through: the least used first, emotions alternating."""
   chosen = sorted(
     (t for t in texts.values() if t.held == held and t.source.startswith(source)), key=lambda t: _shuffle_key(t.source)
   )
@@ -390,10 +386,10 @@ def _queue(texts, times, source='', held=''):
 
 
 def _next(queue: deque, voice: str, spoken: set) -> str:
-  """The first text of the queue that this voice has not said, which goes to its end."""
+  """The first text of the queue that a voice has not spoken; it moves to the queue's end."""
   for source in queue:
     if (voice, source) not in spoken:
       queue.remove(source)
       queue.append(source)
       return source
-  raise BadInput(f'{voice} has said every text there is: there are too few for the plan')
+  raise BadInput(f'{voice} has spoken every text: there are too few texts for the plan')

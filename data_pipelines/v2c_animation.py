@@ -1,14 +1,14 @@
-"""The features of V2C-Animation as the authors of StyleDubber and Authentic-Dubber keep them (spec section 8).
+"""Published features of V2C-Animation, in the directory layout of StyleDubber and Authentic-Dubber (spec section 8).
 
 One folder holds listings (train.txt, val.txt, and those of Dub 2.0 and 3.0), emotions.json and one NumPy file a
-clip for each feature. `FeatureTree` reads it, each item as a dictionary with the released code's field names,
-which `dubber_jax.authentic_dubber.collate.collate` makes batches of. GRID is kept likewise, under other names.
+clip for each feature. `FeatureTree` reads items as dictionaries with the released code's field names, which
+`dubber_jax.authentic_dubber.collate.collate` batches. GRID has the same layout under other names.
 
-    python -m data_pipelines.v2c_animation --random DIR        # writes a small random tree, to try things out
-    python -m data_pipelines.v2c_animation --check DIR         # says which clips cannot be used, and why
-    python -m data_pipelines.v2c_animation --lists DIR         # makes the retrieval lists
+    python -m data_pipelines.v2c_animation --random DIR        # writes a small tree of random features
+    python -m data_pipelines.v2c_animation --check DIR         # lists the clips that cannot be used, with the reason
+    python -m data_pipelines.v2c_animation --lists DIR         # writes the retrieval lists
 
-Where the released reader is wrong, the evident intention is done: docs/results/reproduction.md lists the differences.
+Errors of the released reader are corrected; docs/results/reproduction.md lists the differences.
 """
 
 import argparse
@@ -34,15 +34,15 @@ from dubber_jax.script.symbols import ARPABET_87
 from dubber_jax.types import EMOTIONS, HOP, LIP_RATE, MEL_BANDS, MODALITIES, SAMPLE_RATE
 
 FRAMES_PER_LIP = SAMPLE_RATE / HOP / LIP_RATE  # 3.45
-SLACK_FRAMES, SLACK = 8, 0.1  # by which lengths of the same clip may differ: in mel frames, or as a share
-DENOISED = 'wav_22050_chenqi_clean_Denoise_version2_all'  # how the authors called the cleaned sound
+SLACK_FRAMES, SLACK = 8, 0.1  # tolerated difference of a clip's lengths: mel frames, or a fraction
+DENOISED = 'wav_22050_chenqi_clean_Denoise_version2_all'  # the authors' name of the denoised sound
 
 
 @dataclass(frozen=True)
 class Layout:
-  """Where each feature of a clip lies: file names under the tree, the likeliest first.
+  """Path templates of each feature under the tree, in the order in which they are tried.
 
-  {name} is the clip's in the listing, {speaker} its speaker's, {clip} the name without the speaker.
+  {name} is the clip's name in the listing, {speaker} its speaker, {clip} the name without the speaker.
   """
 
   mel: tuple[str, ...] = ('mel/{speaker}-mel-{name}.npy',)
@@ -82,7 +82,7 @@ GRID = Layout(
 )
 LAYOUTS = {'v2c': V2C, 'grid': GRID}
 
-# What each array is: its shape, letters standing for lengths.
+# Shape of each array; letters stand for lengths.
 SHAPES = {
   'mel': ('T', MEL_BANDS),
   'duration': ('N',),
@@ -102,13 +102,13 @@ UNUSED = ('pitch', 'energy', 'face_embedding', 'emos_embedding')  # by the publi
 
 @dataclass(frozen=True)
 class Entry:
-  """One row of a listing. Without a reference of its own, a clip is its own."""
+  """One row of a listing. A clip without a reference is its own reference."""
 
   name: str
   speaker: str
   phonemes: str  # ARPAbet codes in braces
   text: str = ''
-  reference: str = ''  # name of the clip whose voice it is
+  reference: str = ''  # name of the clip that gives the voice
   reference_phonemes: str = ''
 
 
@@ -146,17 +146,17 @@ def read_listing(path, layout: Layout = V2C) -> list[Entry]:
 
 
 def speaker_of(name: str, layout: Layout = V2C) -> str:
-  """Who speaks in a clip, by its name: Movie@Character of Movie@Character_00_0123_00, s1 of s1-bbaf2n."""
+  """The speaker in a clip's name: Movie@Character of Movie@Character_00_0123_00, s1 of s1-bbaf2n."""
   found = re.match(layout.speaker_of, name)
   return found.group(1) if found else name.split('_')[0]
 
 
 class FeatureTree:
-  """The clips of one listing. `len`, `entries`, and `item(i)` with all that the model takes in.
+  """The clips of one listing: `entries`, and `item(i)` with all inputs of the model.
 
-  exemplars: how many of each retrieval list, 0 for a tree without emotion embeddings, whose director then sees
-  zeros only. references: the tree that a listing's references lie in, by default this one (Dub 3.0 takes GRID).
-  unused: read the arrays too that the released code reads and its model ignores.
+  exemplars: how many of each retrieval list; 0 for a tree without emotion embeddings, whose director gets zeros.
+  references: the tree of the listing's references, by default this one (Dub 3.0 takes GRID). unused: also read the
+  arrays that the released code reads and its model ignores.
   """
 
   def __init__(
@@ -188,9 +188,9 @@ class FeatureTree:
 
   def item(self, i: int, rng: np.random.Generator | None = None) -> dict[str, np.ndarray]:
     """The published item's fields (spec section 8). `rng` shuffles the phonemes of the reference mel, as in
-    training; without it they stand in order.
+    training; without it they stay in order.
 
-    Durations and mel end together: the longer is cut. Raises BadInput naming the file that cannot be used.
+    Durations and mel are truncated to the shorter of them. Raises BadInput naming the file that cannot be used.
     """
     entry = self.entries[i]
     ids, durations, mel = self._spoken(entry.name, entry.speaker, entry.phonemes)
@@ -206,7 +206,7 @@ class FeatureTree:
     return item
 
   def path(self, feature: str, name: str, speaker: str) -> epath.Path:
-    """The file of a clip's feature."""
+    """Path of a clip's feature, by the first template for which files exist."""
     parts = {'name': name, 'speaker': speaker, 'clip': name.removeprefix(f'{speaker}-')}
     if feature not in self._templates:
       templates = getattr(self.layout, feature)
@@ -306,7 +306,7 @@ class FeatureTree:
     return {entry.name: entry.speaker for entry in self.entries}
 
   def speaker(self, name: str) -> str:
-    """Who speaks in any clip of the tree."""
+    """The speaker of any clip of the tree."""
     return self._speakers.get(name) or speaker_of(name, self.layout)
 
   def _read_emotions(self) -> dict:
@@ -328,9 +328,8 @@ class FeatureTree:
 
 
 def read_array(path: epath.Path, shape: tuple) -> np.ndarray:
-  """A NumPy file of finite numbers. In `shape` a letter stands for any length but 0; a leading 1 may be missing.
-
-  Raises BadInput naming the file, what is wrong, and what to do.
+  """Reads a NumPy file of finite numbers. In `shape` a letter stands for any positive length; a leading axis of 1 may
+  be missing. Raises BadInput naming the file and the fault.
   """
   try:
     with path.open('rb') as file:
@@ -346,28 +345,28 @@ def read_array(path: epath.Path, shape: tuple) -> np.ndarray:
   )
   if not fits:
     wanted = f'({", ".join(map(str, shape))})'
-    raise BadInput(f'{path}: shape {array.shape}, expected {wanted}; it is of another extractor, or broken off')
+    raise BadInput(f'{path}: shape {array.shape}, expected {wanted}; it is from another extractor, or truncated')
   if array.dtype.kind not in 'iuf' or not np.isfinite(array).all():
-    raise BadInput(f'{path}: not all of it are numbers (NaN or infinite); extract it again')
+    raise BadInput(f'{path}: it contains NaN or infinite values; extract it again')
   return array
 
 
-@functools.lru_cache(65536)  # clips are recalled again and again
+@functools.lru_cache(65536)  # the same exemplars are read for many clips
 def _read_vector(path: str, shape: tuple) -> np.ndarray:
   return read_array(epath.Path(path), shape).astype(np.float32)
 
 
 def truncate_to_common_length(mel: np.ndarray, durations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Mel (T, 80) and durations (N,), cut so that the durations add up to the frames.
+  """Mel (T, 80) and durations (N,), truncated so that the durations add up to the frames.
 
-  Where the mel is the shorter, the last phonemes lose what it lacks; the released code breaks there.
+  Where the mel is shorter, the last phonemes are shortened; the released code fails there.
   """
   ends = np.minimum(np.cumsum(durations), len(mel))
   return mel[: ends[-1]], np.diff(ends, prepend=0)
 
 
 def reorder_phonemes(mel: np.ndarray, durations: np.ndarray, order: np.ndarray) -> np.ndarray:
-  """The mel's phonemes in another order: (T, 80), (N,), (N,) -> (T, 80)."""
+  """The mel with its phonemes' segments permuted: (T, 80), (N,), (N,) -> (T, 80)."""
   pieces = np.split(mel, np.cumsum(durations)[:-1])
   return np.concatenate([pieces[i] for i in order])
 
@@ -378,7 +377,7 @@ def _lengths_differ(a: float, b: float) -> bool:
 
 @dataclass(frozen=True)
 class Survey:
-  """Which items of a tree can be used, how long they are, and what is wrong with the others."""
+  """Usable items of a tree with their lengths, and the others with the reason."""
 
   usable: np.ndarray  # (M,) int, item numbers
   lengths: np.ndarray  # (M, 4) int: phonemes, lip frames, mel frames, reference frames
@@ -386,7 +385,7 @@ class Survey:
 
 
 def survey(tree: FeatureTree, threads: int = 8) -> Survey:
-  """Reads every item once. Raises BadInput where none can be used."""
+  """Reads every item once to check it. Raises BadInput where none can be used."""
 
   def look(i):
     try:
@@ -405,9 +404,9 @@ def survey(tree: FeatureTree, threads: int = 8) -> Survey:
 
 
 def training_batches(config: Config, host=(0, 1)) -> TreeBatches:
-  """Batches of the clips that `config.task.tree` names for training; those that cannot be used are left out."""
+  """Batches of the clips that `config.task.tree` names for training, without those that cannot be used."""
   c = config.task.tree
-  open_setting(c, 'dub1')  # better refused now than after the first thousands of steps
+  open_setting(c, 'dub1')  # fails here rather than at the first evaluation
   if is_prepared(c.root):
     tree, found = open_prepared(c, 'train')
   else:
@@ -419,7 +418,7 @@ def training_batches(config: Config, host=(0, 1)) -> TreeBatches:
 
 @functools.lru_cache(4)  # training evaluates again and again
 def open_setting(config: TreeConfig, setting: str) -> tuple[FeatureTree, Survey]:
-  """The clips to be dubbed in a setting: 'dub1', 'dub2' or 'dub3'. Raises BadInput where the tree has no such."""
+  """The clips of an evaluation setting, 'dub1', 'dub2' or 'dub3'. Raises BadInput where the tree does not have it."""
   listing = getattr(config, setting)
   if not listing:
     raise BadInput(f'the {config.layout} features have no listing for {setting}')
@@ -435,33 +434,33 @@ def open_setting(config: TreeConfig, setting: str) -> tuple[FeatureTree, Survey]
 
 
 def is_prepared(root) -> bool:
-  """Whether a folder is what `dubber prepare --set v2c_animation` makes of the features."""
+  """Whether a folder was written by `dubber prepare --set v2c_animation`."""
   return (epath.Path(root) / 'dataset_info.json').exists()
 
 
 def open_prepared(config: TreeConfig, split: str) -> tuple[PublishedRecords, Survey]:
-  """The clips of a split of such a data set; those that do not parse are left out."""
+  """The clips of a split of a prepared data set, without records that do not parse."""
   records = PublishedRecords(config.root, split, config.exemplars)
   return records, Survey(np.arange(len(records)), records.lengths, [{'why': why} for why in records.unreadable])
 
 
 def warn_of_hop_length(tree: FeatureTree, found: Survey) -> None:
-  """Warns where all mels of a tree have another number of frames a second than the lips have."""
+  """Warns where the mels' frame rate does not fit the lip frames, as with another hop length."""
   ratio = float(np.median(found.lengths[:, 2] / found.lengths[:, 1]))
   if abs(ratio / FRAMES_PER_LIP - 1) > SLACK:
     warnings.warn(
       f'{tree.root}: {ratio:.2f} mel frames a lip frame, {FRAMES_PER_LIP:.2f} expected: if the mels are not of hop '
-      f'{HOP} at {SAMPLE_RATE} Hz (HPMDubbing has 220), make them anew: no published vocoder fits what is trained here',
+      f'{HOP} at {SAMPLE_RATE} Hz (HPMDubbing has 220), compute them again: no published vocoder fits such mels',
       stacklevel=2,
     )
 
 
 def write_retrieval_lists(tree: FeatureTree, pool: FeatureTree, folder=None, count: int = LISTED) -> None:
-  """Retrieval lists for every clip of `tree` from the clips of `pool` by other speakers, written where the tree's
-  reader looks for them, or to `folder`."""
+  """Writes the retrieval lists of every clip of `tree`, from the clips of `pool` by other speakers, into the tree's
+  folder of lists or `folder`."""
   pooled = {m: np.concatenate([pool.vector(m, e.name, e.speaker) for e in pool.entries]) for m in MODALITIES}
   pool_names, pool_speakers = [e.name for e in pool.entries], [e.speaker for e in pool.entries]
-  for first in range(0, len(tree), 256):  # bounds the similarity matrix
+  for first in range(0, len(tree), 256):  # bounds the size of the similarity matrix
     part = tree.entries[first : first + 256]
     names, speakers = [e.name for e in part], [e.speaker for e in part]
     queries = {m: np.concatenate([tree.vector(m, e.name, e.speaker) for e in part]) for m in MODALITIES}
@@ -470,10 +469,10 @@ def write_retrieval_lists(tree: FeatureTree, pool: FeatureTree, folder=None, cou
 
 
 def write_random_tree(folder, clips: int = 12, seed: int = 0, layout: Layout = V2C, frames: tuple = (40, 90)) -> None:
-  """Writes a small tree of random numbers in the exact layout, every file and listing of it: `clips` clips for
-  training, a quarter as many for validation, each of `frames` mel frames (from, to). Three speakers a tree.
+  """Writes a complete tree of random features: `clips` training clips, a quarter as many for validation, of three
+  speakers, each clip with `frames` mel frames (from, to).
 
-  The listing of Dub 3.0 names references of the tree `grid` beside, where `layout` is that of V2C-Animation.
+  Of V2C-Animation's layout it includes a tree `grid`, whose clips are the references of Dub 3.0.
   """
   folder = epath.Path(folder)
   rng = np.random.default_rng(seed)
@@ -534,9 +533,9 @@ def write_random_tree(folder, clips: int = 12, seed: int = 0, layout: Layout = V
 def main(arguments=None) -> int:
   parser = argparse.ArgumentParser(prog='python -m data_pipelines.v2c_animation', description=__doc__.split('\n')[0])
   what = parser.add_mutually_exclusive_group(required=True)
-  what.add_argument('--random', metavar='DIR', help='write a small random tree')
-  what.add_argument('--check', metavar='DIR', help='read every clip, and say which cannot be used')
-  what.add_argument('--lists', metavar='DIR', help='make the retrieval lists from the embeddings')
+  what.add_argument('--random', metavar='DIR', help='write a small tree of random features')
+  what.add_argument('--check', metavar='DIR', help='read every clip and list those that cannot be used')
+  what.add_argument('--lists', metavar='DIR', help='write the retrieval lists, from the embeddings')
   parser.add_argument('--layout', choices=LAYOUTS, default='v2c')
   parser.add_argument('--silent', action='store_true', help='--check without emotion embeddings, for arm `silent`')
   parser.add_argument('--clips', type=int, default=12, help='of a random tree')

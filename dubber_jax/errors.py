@@ -1,18 +1,18 @@
-"""Errors that speak to the person at the terminal."""
+"""The error for invalid input, whose message is shown to the user as one line."""
 
 import sys
 from collections.abc import Callable
 
 
 class BadInput(ValueError):
-  """Something the user gave cannot be used. The message is one line: what was wrong, and what to do.
+  """Invalid user input. The message is one line: what is wrong, with the value and the file, and what to do.
 
   The command line prints it without a stack trace and exits with code 2.
   """
 
 
 def exit_code(action: Callable[[], None]) -> int:
-  """0 where `action` ends; 2 where it raises BadInput, whose line goes to stderr."""
+  """Runs `action`; returns 0, or 2 where it raises BadInput, whose message is printed to stderr."""
   try:
     action()
   except BadInput as e:

@@ -6,7 +6,7 @@ import pytest
 from synthetic import synthetic_speech
 
 from data_pipelines import single_speaker
-from data_pipelines.single_speaker import LONGEST, cut, find_voice_recordings, pack_voice, read_texts
+from data_pipelines.single_speaker import MAX_PIECE, find_voice_recordings, pack_voice, read_texts, split_at_pauses
 from dubber_jax.errors import BadInput
 from dubber_jax.media.sound import write_wav
 from dubber_jax.types import SAMPLE_RATE
@@ -130,8 +130,8 @@ def test_long_recordings_are_cut_in_their_longest_pauses_and_keep_every_word(tmp
   rng = np.random.default_rng(0)
   starts = np.cumsum(rng.uniform(0.3, 0.6, 120) + (np.arange(120) % 9 == 8))
   words = [(s, s + 0.25, f'w{i}') for i, s in enumerate(starts.tolist())]
-  parts = cut(words)
+  parts = split_at_pauses(words)
   assert [w for part in parts for w in part] == words
-  assert all(part[-1][1] - part[0][0] <= LONGEST for part in parts)
+  assert all(part[-1][1] - part[0][0] <= MAX_PIECE for part in parts)
   assert all(int(after[0][2][1:]) % 9 == 8 for after in parts[1:])  # where a breath was taken
-  assert cut([]) == [] and cut([(0.0, 9.0, 'Aaah')]) == [[(0.0, 9.0, 'Aaah')]]
+  assert split_at_pauses([]) == [] and split_at_pauses([(0.0, 9.0, 'Aaah')]) == [[(0.0, 9.0, 'Aaah')]]
