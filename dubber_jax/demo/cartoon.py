@@ -1,10 +1,10 @@
-"""A short animated clip of a talking character, drawn from nothing, for trying things out without a film.
+"""Procedural cartoon clip of a talking character, for demonstrations without a film.
 
-The portrait keeps to the proportions of a human face and is shaded softly, so that a face detector trained on
-photographs finds it and its mouth can be followed. The mouth takes one shape a letter group of the text, the
-brows, lids and mouth corners follow the emotion, and the scene is colored by the mood.
+The portrait has the proportions and soft shading of a human face, so that face detectors trained on photographs find it
+and its lips can be tracked. The mouth has a shape for each group of letters of the text; brows, lids and mouth corners
+depend on the emotion, and so do the colors of the scene.
 
-Places are in portrait units: x and y from -1 to 1 across the picture, y down.
+Coordinates are in portrait units: x and y from -1 to 1 across the image, y down.
 """
 
 import math
@@ -15,23 +15,23 @@ import numpy as np
 from dubber_jax.errors import BadInput
 from dubber_jax.types import EMOTIONS, LIP_RATE
 
-OVERSAMPLING = 2  # drawn this much larger, then averaged down: smooth edges
+OVERSAMPLING = 2  # antialiasing: drawn larger by this factor, then averaged
 
 
 @dataclass(frozen=True)
 class Mood:
-  """How one emotion looks. Raises and curves are in portrait units, up is positive."""
+  """Appearance of an emotion. Offsets are in portrait units, up is positive."""
 
   sky: tuple[tuple[int, int, int], tuple[int, int, int]]  # RGB at the top and at the bottom of the scene
-  light: tuple[float, float, float]  # what the character's colors are multiplied by
-  brow: tuple[float, float]  # raise of the inner and the outer end
+  light: tuple[float, float, float]  # factors of the character's colors
+  brow: tuple[float, float]  # offset of the inner and outer end
   lids: float  # eye opening, 1 is relaxed
-  smile: float  # raise of the mouth's corners
-  rest: float = 0.0  # opening of the mouth while silent
-  squint: float = 0.0  # raise of the lower lid
+  smile: float  # offset of the mouth's corners
+  rest: float = 0.0  # mouth opening in silence
+  squint: float = 0.0  # offset of the lower lid
   tilt: float = 0.0  # of the head, degrees
-  sway: float = 1.0  # how much the head moves
-  air: str = 'motes'  # what drifts through the scene: motes, rain, embers, rays, bubbles
+  sway: float = 1.0  # amplitude of head motion
+  air: str = 'motes'  # particles in the scene: motes, rain, embers, rays, bubbles
   air_color: tuple[int, int, int] = (255, 255, 255)
 
 
@@ -67,7 +67,7 @@ MOODS = {
   ),
 }  # fmt: skip
 
-# Skin and hair.
+# (skin, hair) RGB.
 SKIN_AND_HAIR = (
   ((246, 208, 182), (196, 148, 84)),
   ((240, 196, 166), (120, 52, 30)),
@@ -81,7 +81,7 @@ COATS = ((44, 66, 104), (122, 42, 54), (48, 92, 80), (74, 66, 88), (176, 132, 64
 
 @dataclass(frozen=True)
 class Character:
-  """Who is drawn: colors and a few features. The seed decides."""
+  """Appearance of the character: colors and features, sampled by the seed."""
 
   skin: tuple[int, int, int]
   hair: tuple[int, int, int]
@@ -92,10 +92,10 @@ class Character:
 
 
 def draw_cartoon(emotion: str, text: str, seconds: float = 3.0, size: int = 256, seed: int = 0) -> np.ndarray:
-  """A talking character: (L, size, size, 3) uint8 RGB at 25 frames a second, L = round(seconds * 25).
+  """Frames of a talking character: (L, size, size, 3) uint8 RGB at 25 Hz, L = round(seconds * 25).
 
-  emotion: one of the eight. text: what the mouth seems to say, spread over the middle of the clip. seed: who is
-  drawn, and how they fidget; the same arguments draw the same frames. About 30 ms a frame of 256 pixels.
+  emotion: one of EMOTIONS. text: spoken by the mouth, within the middle of the clip. seed: of appearance and motion;
+  deterministic. About 30 ms for a frame of 256 pixels. Raises BadInput for other values.
   """
   if emotion not in MOODS:
     raise BadInput(f'no emotion called {emotion!r}: choose one of {", ".join(EMOTIONS)}')
@@ -110,13 +110,13 @@ def draw_cartoon(emotion: str, text: str, seconds: float = 3.0, size: int = 256,
   stage = _Stage(size, mood, character, rng)
   blinks = _blinks(count, rng, often=emotion == 'fear')
   frames = np.empty((count, size, size, 3), np.uint8)
-  stress = np.convolve(opening, np.ones(9) / 9, mode='same')  # brows and head go with the loud syllables
+  stress = np.convolve(opening, np.ones(9) / 9, mode='same')  # brows and head move with open syllables
   for i in range(count):
     frames[i] = stage.frame(i / LIP_RATE, opening[i], rounding[i], blinks[i], stress[i])
   return frames
 
 
-# What each letter asks of the mouth: opening, and rounding (1 pursed, -1 spread).
+# Mouth shape by letter: opening, and rounding (1 rounded, -1 spread).
 LETTERS = {
   **dict.fromkeys('a', (1.0, 0.0)),
   **dict.fromkeys('o', (0.75, 0.8)),
@@ -131,14 +131,14 @@ LETTERS = {
   **dict.fromkeys('lndtkgh', (0.3, -0.1)),
   **dict.fromkeys('szcxj', (0.18, -0.3)),
 }
-LETTER_SECONDS = 0.068  # some 15 letters a second: relaxed speech
+LETTER_SECONDS = 0.068  # about 15 letters/s: relaxed speech
 PAUSE_SECONDS = {' ': 0.03, ',': 0.2, ';': 0.25, '.': 0.3, '!': 0.3, '?': 0.3, '-': 0.12}
 
 
 def mouth_shapes(text: str, count: int) -> tuple[np.ndarray, np.ndarray]:
-  """Opening (count,) from 0 to 1 and rounding (count,) from -1 to 1, at 25 frames a second.
+  """Text -> mouth opening (count,) from 0 to 1 and rounding (count,) from -1 to 1, at 25 Hz.
 
-  A shut mouth before and after. A text too long for the clip is spoken faster, a short one ends early.
+  The mouth is closed before and after. A text too long for the clip is spoken faster, a short one ends early.
   """
   targets = [(0.0, 0.0, 0.0)]  # opening, rounding, seconds
   previous = ''
@@ -153,14 +153,14 @@ def mouth_shapes(text: str, count: int) -> tuple[np.ndarray, np.ndarray]:
   head = min(0.3, 0.12 * length)
   total = sum(target[2] for target in targets)
   scale = min(1.0, (length - 2 * head) / max(total, 1e-6))
-  fine = 200  # steps a second, to be averaged over the frames
+  fine = 200  # Hz, internal rate
   opening, rounding = np.zeros((2, max(1, int(length * fine)) + fine))
   time = head
   for o, r, duration in targets:
     start, end = int(time * fine), max(int(time * fine) + 1, int((time + duration * scale) * fine))
     opening[start:end], rounding[start:end] = o, r
     time += duration * scale
-  kernel = np.hanning(int(0.11 * fine))  # lips take about a tenth of a second to get anywhere
+  kernel = np.hanning(int(0.11 * fine))  # lip movements take about 0.1 s
   kernel /= kernel.sum()
   centers = ((np.arange(count) + 0.5) / LIP_RATE * fine).astype(int)
   return np.convolve(opening, kernel, 'same')[centers], np.convolve(rounding, kernel, 'same')[centers]
@@ -180,7 +180,7 @@ def _random_character(rng: np.random.Generator) -> Character:
 
 
 def _blinks(count: int, rng: np.random.Generator, often: bool) -> np.ndarray:
-  """How far the lids are shut, (count,) from 0 to 1."""
+  """Closure of the lids, (count,) from 0 to 1."""
   shut = np.zeros(count)
   at = rng.uniform(0.4, 1.2)
   while at < count / LIP_RATE:
@@ -193,7 +193,7 @@ def _blinks(count: int, rng: np.random.Generator, often: bool) -> np.ndarray:
 
 
 class _Stage:
-  """The scene and the character, and the moving parts of both."""
+  """Renderer of the scene and the character."""
 
   def __init__(self, size: int, mood: Mood, character: Character, rng: np.random.Generator):
     self.size, self.big, self.mood, self.character = size, size * OVERSAMPLING, mood, character
@@ -202,7 +202,7 @@ class _Stage:
     self.scene = self._scene()
     self.body = self._body()
     self.head, self.back_hair = self._head(), self._back_hair()
-    self.scratch = self.head.copy()  # what shows through a hole (eye, mouth) is drawn here first
+    self.scratch = self.head.copy()  # buffer of the interior of eyes and mouth
 
   def frame(self, time: float, opening: float, rounding: float, blink: float, stress: float) -> np.ndarray:
     from PIL import Image
@@ -229,7 +229,7 @@ class _Stage:
     mixed = np.asarray(picture, np.float32) * (1 - alpha) + lit * alpha
     return np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
 
-  # Places and shapes
+  # Coordinates and shapes
 
   def _at(self, x, y):
     return (np.asarray(x) + 1) / 2 * self.big, (np.asarray(y) + 1) / 2 * self.big
@@ -244,7 +244,7 @@ class _Stage:
     return list(zip(x.tolist(), y.tolist(), strict=True))
 
   def _stroke(self, draw, points, width: float, color) -> None:
-    """A soft-ended line of a width in portrait units, thinner toward its ends."""
+    """A curve of a width in portrait units, tapered at its ends."""
     p = np.asarray(points, np.float64)
     t = np.linspace(0, 1, 14)
     knots = np.linspace(0, 1, len(p))
@@ -264,7 +264,7 @@ class _Stage:
     draw.ellipse((float(x0), float(y0), float(x1), float(y1)), fill=color)
 
   def _soft(self, layer, paint, color, strength: float, blur: float) -> None:
-    """A blurred patch of color, only where the layer is already painted."""
+    """A blurred patch of color, masked by the layer's alpha."""
     from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
     mask = Image.new('L', layer.size)
@@ -275,7 +275,7 @@ class _Stage:
     layer.alpha_composite(patch)
 
   def _moved(self, layer, degrees: float, across: float, down: float):
-    """Turned about the neck, then shifted."""
+    """The layer rotated about the neck, then translated."""
     from PIL import Image
 
     x, y = (float(v) for v in self._at(0.0, 0.62))
@@ -284,7 +284,7 @@ class _Stage:
     matrix = (cos, sin, x - cos * (x + dx) - sin * (y + dy), -sin, cos, y + sin * (x + dx) - cos * (y + dy))
     return layer.transform(layer.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
 
-  # What stands still
+  # Static layers
 
   def _scene(self):
     from PIL import Image
@@ -292,13 +292,15 @@ class _Stage:
     y, x = np.mgrid[0 : self.size, 0 : self.size] / (self.size - 1)
     top, bottom = (np.asarray(c, np.float32) for c in self.mood.sky)
     picture = top + (bottom - top) * y[..., None] ** 1.2
-    glow = np.exp(-(((x - 0.5) / 0.38) ** 2 + ((y - 0.42) / 0.42) ** 2))[..., None]  # parts the head from the wall
+    glow = np.exp(-(((x - 0.5) / 0.38) ** 2 + ((y - 0.42) / 0.42) ** 2))[
+      ..., None
+    ]  # separates the head from the background
     picture = picture + (255 - picture) * 0.22 * glow
     vignette = 1 - 0.38 * np.clip(((x - 0.5) ** 2 + (y - 0.5) ** 2) * 2, 0, 1)[..., None]
     return Image.fromarray(np.clip(picture * vignette, 0, 255).astype(np.uint8))
 
   def _air(self, picture, time: float):
-    """What drifts through the scene behind the character."""
+    """Draws the particles behind the character."""
     from PIL import Image, ImageDraw
 
     kind, n = self.mood.air, self.size
@@ -385,7 +387,7 @@ class _Stage:
     rose = _mixed(skin, (214, 86, 80), 0.5)
     e = self._ellipse
     for side in (-1, 1):
-      self._soft(layer, lambda d, s=side: e(d, s * 0.5, 0.12, 0.12, 0.5, 255), dark, 0.62, 0.09)  # the face turns away
+      self._soft(layer, lambda d, s=side: e(d, s * 0.5, 0.12, 0.12, 0.5, 255), dark, 0.62, 0.09)  # shading at the sides
       self._soft(layer, lambda d, s=side: e(d, s * 0.185, -0.13, 0.13, 0.075, 255), dark, 0.5, 0.045)  # eye sockets
       self._soft(layer, lambda d, s=side: e(d, s * 0.26, 0.16, 0.1, 0.075, 255), rose, 0.45, 0.06)  # cheeks
       self._soft(layer, lambda d, s=side: e(d, s * 0.25, 0.07, 0.08, 0.035, 255), bright, 0.4, 0.04)
@@ -398,8 +400,8 @@ class _Stage:
     self._soft(layer, lambda d: e(d, 0, -0.4, 0.2, 0.12, 255), bright, 0.35, 0.09)  # forehead
     self._soft(layer, lambda d: e(d, 0, 0.03, 0.02, 0.14, 255), bright, 0.7, 0.018)  # bridge of the nose
     self._soft(layer, lambda d: e(d, 0, 0.205, 0.085, 0.022, 255), dark, 0.75, 0.018)  # below the nose
-    self._soft(layer, lambda d: e(d, 0, 0.16, 0.05, 0.045, 255), bright, 0.55, 0.022)  # its tip
-    self._soft(layer, lambda d: e(d, 0, 0.245, 0.014, 0.03, 255), dark, 0.4, 0.012)  # the groove above the lip
+    self._soft(layer, lambda d: e(d, 0, 0.16, 0.05, 0.045, 255), bright, 0.55, 0.022)  # tip of the nose
+    self._soft(layer, lambda d: e(d, 0, 0.245, 0.014, 0.03, 255), dark, 0.4, 0.012)  # philtrum
     draw = ImageDraw.Draw(layer)
     for side in (-1, 1):
       e(draw, side * 0.04, 0.193, 0.021, 0.011, (*_scaled(skin, 0.38), 255))
@@ -429,7 +431,7 @@ class _Stage:
     layer.alpha_composite(locks)
     return layer
 
-  # What moves in the face
+  # Animated features
 
   def _eyes(self, head, time: float, blink: float, stress: float) -> None:
     from PIL import ImageDraw
@@ -441,7 +443,7 @@ class _Stage:
     lower = 0.036 * (1 - 0.6 * mood.squint) * (1 - 0.5 * blink)
     for side in (-1, 1):
       x, y = side * 0.185, -0.11
-      slant = 0.25 * (mood.brow[0] - mood.brow[1])  # the lid goes with the brow
+      slant = 0.25 * (mood.brow[0] - mood.brow[1])  # the lid follows the brow
       inner, outer = x - side * 0.088, x + side * 0.09
       eye = [
         (inner, y + 0.012),
@@ -485,7 +487,7 @@ class _Stage:
         (x + side * 0.125, by + 0.012 - raise_out),
       ]
       self._stroke(draw, brow, 0.042, (*_mixed(hair, (30, 20, 18), 0.35), 255))
-    if mood.brow[0] < -0.03:  # a frown folds the skin between the brows
+    if mood.brow[0] < -0.03:  # frown lines
       for side in (-1, 1):
         self._stroke(
           draw, [(side * 0.03, -0.25), (side * 0.024, -0.2), (side * 0.028, -0.16)], 0.012, (*_scaled(skin, 0.55), 255)
@@ -500,7 +502,7 @@ class _Stage:
     drop, lift = 0.15 * opening, 0.025 * opening
     y, corner = 0.335, 0.335 - smile + 0.03 * opening
     up, down = 0.036 * full * (1 + 0.3 * max(rounding, 0)), 0.05 * full * (1 + 0.3 * max(rounding, 0))
-    top, bottom = y - lift, y + drop  # where the lips' inner edges stand at the middle
+    top, bottom = y - lift, y + drop  # inner edges of the lips at the middle
     edge = 0.92 * wide
 
     def along(share: float, height: float, depth: float) -> tuple[float, float]:
@@ -558,7 +560,7 @@ class _Stage:
       self._stroke(ImageDraw.Draw(head), dimple, 0.012, (*_scaled(skin, 0.52), 255))
 
   def _cut(self, head, outline) -> None:
-    """Copies what was drawn on the scratch layer inside the outline."""
+    """Copies the scratch layer within the outline."""
     from PIL import Image, ImageDraw
 
     xs, ys = zip(*outline, strict=True)

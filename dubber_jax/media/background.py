@@ -1,4 +1,4 @@
-"""What is heard behind the dialogue: the film's own sound around its lines, or a music-and-effects track."""
+"""Background of the dialogue: the film's own sound, muted or ducked at its lines, or a music-and-effects track."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,17 +11,17 @@ from dubber_jax.media.loudness import integrated_loudness, limit_peaks
 from dubber_jax.media.sound import pad_or_trim, read_sound
 
 KEEP, DUCK, NONE = 'keep', 'duck', 'none'
-LINE_GAINS = {KEEP: 0.0, DUCK: 10 ** (-18 / 20)}  # gain of the film's own sound while a line is spoken
-FADE_SECONDS = {KEEP: 0.03, DUCK: 0.15}  # s, before and after a line
-MAX_SHORTFALL = 1.0  # s that a track may be shorter than its film
+LINE_GAINS = {KEEP: 0.0, DUCK: 10 ** (-18 / 20)}  # gain of the film's own sound during a line
+FADE_SECONDS = {KEEP: 0.03, DUCK: 0.15}  # s, fade before and after a line
+MAX_SHORTFALL = 1.0  # s by which a track may be shorter than its film
 
 
 def read_background(what: str, film: Film, slots: Sequence[tuple[float, float]]) -> tuple[np.ndarray | None, list[str]]:
-  """The sound to go under the dialogue, (S,) or (S, 2) at SOUND_RATE from the film's start, or None; and warnings.
+  """The background under the dialogue: (S,) or (S, 2) at SOUND_RATE from the film's start, or None; and warnings.
 
-  what: `keep`: the film's own sound, muted in the `slots` (start s, end s) of the lines; `duck`: lowered there;
-  `none`; or a file of music and effects, which is taken as it is. Raises BadInput for a file without sound, silent,
-  or shorter than the film.
+  what: `keep`: the film's own sound, muted in the `slots` (start s, end s) of the lines; `duck`: lowered there by
+  18 dB; `none`; or a file of music and effects, used unchanged. Raises BadInput for a file without sound, silent, or
+  shorter than the film.
   """
   if what == NONE:
     return None, []
@@ -36,19 +36,22 @@ def read_background(what: str, film: Film, slots: Sequence[tuple[float, float]])
     raise BadInput(f'{what}: is silent; give a track of music and effects, or --background none')
   if lasts < seconds - MAX_SHORTFALL:
     raise BadInput(f'{what}: lasts {lasts:.2f} s, the film {seconds:.2f} s; give a track as long as the film')
-  told = f'{Path(what).name} lasts {lasts:.2f} s, the film {seconds:.2f} s: it is cut there'
-  return pad_or_trim(wave, round(seconds * SOUND_RATE)), [told] if lasts > seconds + MAX_SHORTFALL else []
+  warning = f'{Path(what).name} lasts {lasts:.2f} s, the film {seconds:.2f} s: it is cut there'
+  return pad_or_trim(wave, round(seconds * SOUND_RATE)), [warning] if lasts > seconds + MAX_SHORTFALL else []
 
 
 def mix_background(dialogue: np.ndarray, background: np.ndarray) -> np.ndarray:
-  """Dialogue (S,) at SOUND_RATE over a background, mono or stereo as that is, as loud in either, below the ceiling."""
+  """Mixes dialogue (S,) at SOUND_RATE with a background (S,) or (S, 2), peaks limited to -1 dB true peak.
+
+  In a stereo mix the dialogue is panned to the center at equal power.
+  """
   if background.ndim > 1:
     dialogue = np.repeat(dialogue[:, None] * np.float32(0.5**0.5), 2, axis=1)
   return limit_peaks(dialogue + pad_or_trim(background, len(dialogue)), SOUND_RATE)
 
 
 def ducking_gain(slots, samples: int, rate: int, lowered: float, fade: float) -> np.ndarray:
-  """(S,) float32: 1 outside of the `slots` (start s, end s), `lowered` in them, over `fade` s from one to the other."""
+  """Gain curve (S,) float32: `lowered` in the `slots` (start s, end s), else 1, with sine-squared fades of `fade` s."""
   gain = np.ones(samples, np.float32)
   for start, end in slots:
     first, last = max(0, round((start - fade) * rate)), min(samples, round((end + fade) * rate) + 1)

@@ -1,4 +1,7 @@
-"""Opening film and sound files, and choosing a track. Everything that can be wrong becomes a BadInput."""
+"""Media containers: opening a film or sound file, choosing a track, time origin and completeness.
+
+Every fault of a file is raised as BadInput.
+"""
 
 import contextlib
 import os
@@ -9,18 +12,18 @@ import av
 
 from dubber_jax.errors import BadInput
 
-# Demuxers that may open what the user gives. Text, pictures and playlists (which could name other files) may not.
+# Permitted demuxers. Text, images and playlists (which can refer to other files) are excluded.
 FORMATS = 'mov,matroska,webm,flv,mpeg,mpegts,mpegvideo,avi,asf,ogg,wav,w64,aiff,flac,mp3,aac,caf,au'
-# Demuxers whose header states the length, so that a file that ends earlier must have been cut off.
+# Demuxers whose header states the duration: a file that ends earlier is truncated.
 FORMATS_WITH_LENGTH = {'mov', 'matroska', 'flv', 'avi', 'wav', 'w64', 'aiff', 'flac', 'caf', 'au'}
 ATTACHED_PICTURE = av.stream.Disposition.attached_pic
-# What a damaged file can make PyAV raise while it is read.
+# Exceptions of PyAV on damaged files.
 MEDIA_ERRORS = (av.FFmpegError, ValueError, OverflowError, MemoryError, UnicodeError, OSError, LookupError)
 
 
 @contextlib.contextmanager
 def open_media(path) -> Iterator[av.container.InputContainer]:
-  """Opens a film or sound file. Raises BadInput, also for anything that breaks while it is being read."""
+  """Opens a film or sound file. Raises BadInput, also for any failure while it is being read."""
   path = Path(path)
   if not path.exists():
     raise BadInput(f'{path}: no such file; check the path')
@@ -63,9 +66,9 @@ def choose_track(container, kind: str, path, track: int | None = None):
 
 
 def time_zero(container) -> float:
-  """Where time starts, in the file's own seconds: at the first picture, or the first sound without pictures.
+  """Time origin in the container's seconds: the first video frame, without video the first audio frame.
 
-  Pictures and sound are both measured from here, so that they stay together whatever the container's start.
+  Video and audio times are both relative to it, which keeps them in sync whatever the container's start time.
   """
   for stream in tracks(container, 'video')[:1] + tracks(container, 'audio')[:1]:
     if stream.start_time is not None:
@@ -74,18 +77,19 @@ def time_zero(container) -> float:
 
 
 def header_seconds(container, stream=None) -> float | None:
-  """The length that the header states, of one track where it is known, else of the file; None: unknown."""
+  """Duration in s by the header: of the track where it is known, else of the file; None: unknown."""
   if stream is not None and stream.duration and stream.time_base:
     return float(stream.duration * stream.time_base)
   return container.duration / av.time_base if container.duration and container.duration > 0 else None
 
 
 def header_states_length(container) -> bool:
+  """Whether the container format states its duration in the header."""
   return bool(FORMATS_WITH_LENGTH & set(container.format.name.split(',')))
 
 
 def latest_valid_time(container, stream) -> float:
-  """Seconds past which a time stamp is damage, not a pause; infinite where the header does not state the length."""
+  """Seconds after which a timestamp counts as damaged; infinite where the header does not state the duration."""
   stated = header_seconds(container, stream)
   return (
     1.05 * max(stated, header_seconds(container) or 0) + 1
@@ -95,7 +99,7 @@ def latest_valid_time(container, stream) -> float:
 
 
 def last_packet_end(path) -> float:
-  """When the last packet of any track ends, in seconds from time_zero: reads the file through, decoding nothing."""
+  """End of the last packet of any track, in s from `time_zero`. Demuxes the whole file without decoding."""
   last = 0.0
   with open_media(path) as container:
     zero = time_zero(container)
@@ -106,11 +110,11 @@ def last_packet_end(path) -> float:
 
 
 def check_complete(container, stream, seconds: float, path):
-  """Raises BadInput where the file ends long before the length that its own header states."""
+  """Raises BadInput where the file ends long before the duration in its header."""
   stated = header_seconds(container, stream)
   if stated is None or not header_states_length(container) or seconds >= (least := stated - max(0.5, 0.05 * stated)):
     return
-  if 'mov' not in container.format.name:  # the length stated is the file's, and another track may outlast this one
+  if 'mov' not in container.format.name:  # the duration is the file's, and another track may be longer
     seconds = last_packet_end(path)
   if seconds < least:
     raise BadInput(f'{path}: cut off after {seconds:.2f} s of {stated:.2f} s; copy or export it again')

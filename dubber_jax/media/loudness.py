@@ -1,17 +1,17 @@
-"""Loudness by EBU R128 (ITU-R BS.1770-4), and setting it once for a character or a film."""
+"""EBU R128 loudness (ITU-R BS.1770-4): integrated loudness, normalization by one gain, true-peak limiting."""
 
 import warnings
 
 import numpy as np
 
 TARGET_LUFS = -23.0  # EBU R128, section "Program Loudness"
-CEILING_DB = -1.0  # dB true peak: EBU R128's highest permitted
+CEILING_DB = -1.0  # dB true peak: maximum of EBU R128
 BLOCK = 0.4  # s: BS.1770 gating block
-CHUNK_SECONDS = 60  # s of a long wave that are limited at a time
+CHUNK_SECONDS = 60  # s limited at a time, which bounds memory
 
 
 def integrated_loudness(wave: np.ndarray, rate: int) -> float:
-  """Gated loudness of (S,) in LUFS; -inf where it is silent (below the gate of -70 LUFS throughout).
+  """Integrated (gated) loudness of (S,) in LUFS; -inf for silence (below the absolute gate of -70 LUFS throughout).
 
   A wave shorter than the 0.4 s gating block is measured as one block of its own length.
   """
@@ -28,15 +28,15 @@ def integrated_loudness(wave: np.ndarray, rate: int) -> float:
 
 
 def target_loudness(old: np.ndarray | None, rate: int) -> float:
-  """The loudness in LUFS that the new sound is to have: that of the old, TARGET_LUFS where there was none."""
+  """Target loudness in LUFS of dubbed sound: that of the original, TARGET_LUFS where there is none."""
   loudness = integrated_loudness(old, rate) if old is not None else -np.inf
   return loudness if np.isfinite(loudness) else TARGET_LUFS
 
 
 def normalize_loudness(wave: np.ndarray, rate: int, target_lufs: float = TARGET_LUFS) -> np.ndarray:
-  """(S,) brought to `target_lufs` by one gain, float32. Peaks above -1 dB true peak are limited, not clipped.
+  """Normalizes (S,) to `target_lufs` by one gain, float32. Peaks above -1 dB true peak are limited, not clipped.
 
-  A silent wave, for which no gain is right, comes back as it is.
+  A silent wave is returned unchanged.
   """
   loudness = integrated_loudness(wave, rate)
   if not np.isfinite(loudness):
@@ -45,12 +45,11 @@ def normalize_loudness(wave: np.ndarray, rate: int, target_lufs: float = TARGET_
 
 
 def limit_peaks(wave: np.ndarray, rate: int, ceiling_db: float = CEILING_DB) -> np.ndarray:
-  """(S,) or (S, 2) with its true peak (BS.1770 annex 2: four times oversampled) held at the ceiling, float32.
+  """Look-ahead limiter of the true peak (BS.1770 annex 2: 4x oversampling): (S,) or (S, 2) -> the same, float32.
 
-  The gain, one for all channels, falls ahead of a peak and recovers after it, over 5 ms each way, so that nothing is
-  heard to switch. A long wave is gone through in parts, so that memory does not grow with it.
+  One gain for all channels, attack and release of 5 ms. Long waves are processed in chunks, which bounds memory.
   """
-  part, margin = CHUNK_SECONDS * rate, rate // 10  # what a sample becomes depends on some 15 ms around it
+  part, margin = CHUNK_SECONDS * rate, rate // 10  # the output depends on 15 ms around each sample
   limited = np.empty(wave.shape, np.float32)
   for first in range(0, len(wave), part):
     begin = max(0, first - margin)
@@ -69,6 +68,6 @@ def _limit_chunk(wave: np.ndarray, rate: int, ceiling: float) -> np.ndarray:
     return wave.astype(np.float32)
   gain = np.minimum(1, ceiling / np.maximum(peaks, 1e-9))
   reach = max(3, int(0.005 * rate)) | 1
-  # The smallest gain within reach, averaged over the same reach, never exceeds the gain a peak itself needs.
+  # A moving average of a moving minimum of equal width never exceeds the gain that a peak needs.
   held = minimum_filter1d(gain, 2 * reach + 1, mode='nearest')
   return (wave.T * uniform_filter1d(held, reach, mode='nearest')).T.astype(np.float32)

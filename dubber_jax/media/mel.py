@@ -17,8 +17,8 @@ from dubber_jax.types import HOP, MEL_BANDS, SAMPLE_RATE
 
 WINDOW = 1024  # samples, FFT size too
 MAX_FREQUENCY = 8000.0  # Hz
-FLOOR = 1e-5  # magnitudes below count as this
-LOG_FLOOR = float(np.log(FLOOR))  # what silence looks like
+FLOOR = 1e-5  # lower clip of magnitudes
+LOG_FLOOR = float(np.log(FLOOR))  # log-mel of silence
 PAD = (WINDOW - HOP) // 2
 
 
@@ -27,7 +27,7 @@ def filterbank(
   sample_rate: int = SAMPLE_RATE, bands: int = MEL_BANDS, max_frequency: float = MAX_FREQUENCY
 ) -> np.ndarray:
   """Mel filters, (bands, 513) float32."""
-  from librosa.filters import mel  # here, since librosa is slow to import
+  from librosa.filters import mel  # slow to import
 
   return mel(sr=sample_rate, n_fft=WINDOW, n_mels=bands, fmin=0.0, fmax=max_frequency).astype(np.float32)
 
@@ -52,6 +52,7 @@ def frame(wave_bs: jax.Array, num_frames: int, hop: int = HOP) -> jax.Array:
 
 
 def mel_of_frames(frames_btw: jax.Array, filters_mf: jax.Array) -> jax.Array:
+  """Windows (B, T, 1024) and mel filters (M, 513) -> natural-log mel (B, T, M)."""
   spectrum = jnp.fft.rfft(frames_btw * hann())
   magnitude_btf = jnp.sqrt(jnp.square(spectrum.real) + jnp.square(spectrum.imag) + 1e-9)
   mel = jnp.einsum('btf,mf->btm', magnitude_btf, filters_mf, precision='highest')
@@ -81,7 +82,7 @@ def mel_spectrogram(
 
 
 def mel_numpy(wave: np.ndarray) -> np.ndarray:
-  """The same for one (S,) recording of any length, in NumPy: nothing to compile. -> (S // 256, 80) float32."""
+  """The same in NumPy, without compilation: (S,) of any length -> (S // 256, 80) float32."""
   if len(wave) <= PAD:
     raise BadInput(f'sound of {len(wave)} samples is too short for a spectrogram; at least {PAD + 1} are needed')
   padded = np.pad(np.asarray(wave, np.float32), PAD, mode='reflect')

@@ -1,4 +1,4 @@
-"""The dubbed film out: the old pictures, untouched where they can be, and the new sound."""
+"""Muxing: the video of a film, copied without re-encoding where possible, with the dubbed sound."""
 
 import heapq
 from collections.abc import Iterable, Iterator
@@ -24,20 +24,20 @@ from dubber_jax.media.sound import MAX_SECONDS, pad_or_trim, resample, write_wav
 from dubber_jax.media.video import decode_pictures, nominal_duration, rotation_of, upright_rgb
 from dubber_jax.storage.atomic import check_output, complete_file
 
-BIT_RATE = {'mono': 128_000, 'stereo': 192_000}  # bits a second of the sound
-CHUNK = 1 << 14  # samples handed to the encoder at a time
-PICTURE_CLOCK = Fraction(1, 90_000)  # s, of encoded pictures: MPEG's own, which any rate fits
-TIME_TOLERANCE = 0.002  # s: containers that count in milliseconds round
+BIT_RATE = {'mono': 128_000, 'stereo': 192_000}  # bits/s of the audio encoder
+CHUNK = 1 << 14  # samples in an audio frame passed to the encoder
+PICTURE_CLOCK = Fraction(1, 90_000)  # s: time base of encoded video, MPEG's 90 kHz clock, which fits any frame rate
+TIME_TOLERANCE = 0.002  # s: rounding of containers with millisecond timestamps
 
 
 @dataclass(frozen=True)
 class ContainerKind:
-  """What a container can hold, by ffmpeg's names. `keeps_rotation`: it can say that the pictures are to be turned."""
+  """An output container, by ffmpeg's names. `keeps_rotation`: it can store a display rotation."""
 
   muxer: str
-  sound: str  # the encoder of the new sound
-  pictures: str  # the encoder where the old pictures cannot be copied
-  holds: frozenset[str]  # codecs whose pictures can be copied in
+  sound: str  # audio encoder
+  pictures: str  # video encoder where the stream cannot be copied
+  holds: frozenset[str]  # video codecs that can be copied into it
   keeps_rotation: bool = False
 
 
@@ -70,16 +70,16 @@ def write_dubbed(
   end: float | None = None,
   track: int | None = None,
 ) -> list[str]:
-  """Writes the pictures of `source` with `sound` in place of its own; returns warnings.
+  """Muxes the video of `source` with `sound` in place of its audio; returns warnings.
 
-  sound: (S,) float32 mono, or (S, 2) stereo, at `sample_rate` Hz; it starts with the pictures, and is written at
-  48 kHz, padded with silence or cut to last exactly as long as they do. start, end: the part of the film, in seconds.
-  The container is named by the suffix of `out`. Pictures are copied bit for bit where it can hold their codec and the
-  part starts on a key frame; else they are encoded once, with a warning. A rotation is kept, or carried out where
-  the container cannot state one. Other tracks (subtitles, further languages) are left out, with a warning.
+  sound: (S,) float32 mono, or (S, 2) stereo, at `sample_rate` Hz; it starts with the video, is resampled to 48 kHz and
+  padded with silence or cut to the duration of the video. start, end: the part of the film, in s. The suffix of `out`
+  selects the container. The video stream is copied bit for bit where the container holds its codec and the part starts
+  on a key frame; else it is re-encoded once, with a warning. A display rotation is kept, or applied where the container
+  cannot store one. Other tracks (subtitles, further audio) are dropped, with a warning.
 
-  Raises BadInput where the source cannot be read, the container is unknown, `out` exists (unless `overwrite`),
-  cannot be written or the disk is full. Nothing is left behind then, and an older `out` stays.
+  Raises BadInput where the source cannot be read, the container is unknown, `out` exists (unless `overwrite`), cannot
+  be written or the disk is full. No partial file remains then, and an existing `out` is unchanged.
   """
   out = Path(out)
   check_sound(sound)
@@ -92,48 +92,49 @@ def write_dubbed(
   with open_media(source) as film:
     pictures = choose_track(film, 'video', source, track)
     warnings += dropped_track_warnings(film, out)
-    part_of = find_range(film, pictures, source, start, end)
-  reason = reencoding_reason(source, track, kind, part_of)
-  seconds = part_of.finish - part_of.start
+    clip_range = find_range(film, pictures, source, start, end)
+  reason = reencoding_reason(source, track, kind, clip_range)
+  seconds = clip_range.finish - clip_range.start
   given = len(sound) / sample_rate
-  if abs(given - seconds) > 0.04:  # one picture
+  if abs(given - seconds) > 0.04:  # one frame at 25 fps
     done = 'cut' if given > seconds else 'filled up with silence'
     warnings.append(f'the sound lasts {given:.2f} s, the pictures {seconds:.2f} s: the sound was {done}')
   samples = round(seconds * SOUND_RATE)
   voice = pad_or_trim(resample(sound, sample_rate, SOUND_RATE), samples)
-  with complete_file(out, overwrite) as beside:
+  with complete_file(out, overwrite) as partial:
     if not reason:
       try:
-        write_film(source, track, part_of, voice, beside, kind, copy=True)
+        write_film(source, track, clip_range, voice, partial, kind, copy=True)
       except CannotCopy as error:
         reason = f'{kind.muxer} refused them as they are ({error})'
     if reason:
-      write_film(source, track, part_of, voice, beside, kind, copy=False)
+      write_film(source, track, clip_range, voice, partial, kind, copy=False)
       name = {'libx264': 'H.264', 'libvpx-vp9': 'VP9'}[kind.pictures]
       warnings.append(f'the pictures were encoded again, as {name}: {reason}')
   return warnings
 
 
 def write_stem(path, wave: np.ndarray, rate: int, overwrite: bool = True):
-  """Writes the dialogue (S,) alone as a 48 kHz 16-bit mono wav. Raises BadInput as write_wav does."""
+  """Writes the dialogue stem (S,) as a 48 kHz 16-bit mono wav. Raises BadInput as write_wav does."""
   write_wav(path, resample(wave, rate, SOUND_RATE), SOUND_RATE, overwrite)
 
 
 def container_kind(out) -> ContainerKind:
-  """The container that the suffix of `out` names. Raises BadInput for one that is not known."""
+  """The container of a file name's suffix. Raises BadInput for an unknown one."""
   suffix = Path(out).suffix.lower()
   if suffix not in KINDS:
     raise BadInput(f'{out}: cannot write a film of kind {suffix or "(no suffix)"!r}; name it {", ".join(KINDS)}')
   return KINDS[suffix]
 
 
-def check_sound(sound: np.ndarray):
+def check_sound(sound: np.ndarray) -> None:
+  """Raises ValueError unless the sound is (S,) or (S, 2) of finite numbers."""
   if np.shape(sound)[1:] not in ((), (2,)) or not np.isfinite(sound).all():
     raise ValueError(f'the sound has to be (S,) or (S, 2) of finite numbers, not {np.shape(sound)}')
 
 
 def dropped_track_warnings(film, out: Path) -> list[str]:
-  """A warning that names the tracks which the dubbed film will not have."""
+  """Warnings that count the tracks which are not copied into the dubbed film."""
   counts = {'subtitle': len(film.streams.subtitles), 'further sound': max(0, len(film.streams.audio) - 1)}
   return [
     f'{count} {kind} track{"s" * (count > 1)} of the film left out of {out.name}'
@@ -144,7 +145,7 @@ def dropped_track_warnings(film, out: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class ClipRange:
-  """The part of the film to write: seconds from its first picture; packets `first` to `last` hold it, if copied."""
+  """The part of the film to write: s from its first frame; the video packets `first` to `last` if it can be copied."""
 
   start: float
   finish: float
@@ -154,7 +155,7 @@ class ClipRange:
 
 
 def find_range(film, pictures, source, start: float | None, end: float | None) -> ClipRange:
-  """Where the part lies among the packets, all of which are looked through; decoded only where they lack times."""
+  """Finds the packet range of the part by demuxing the whole track; decodes only where packets lack timestamps."""
   zero, usual = time_zero(film), nominal_duration(pictures)
   times, keys, finish, untimed = [], [], 0.0, False
   for packet in film.demux(pictures):
@@ -203,15 +204,15 @@ def find_range(film, pictures, source, start: float | None, end: float | None) -
   return ClipRange(start, finish, first, last, why)
 
 
-def reencoding_reason(source, track: int | None, kind: ContainerKind, part_of: ClipRange) -> str:
-  """Why the pictures cannot be copied as they are; '' where they can."""
+def reencoding_reason(source, track: int | None, kind: ContainerKind, clip_range: ClipRange) -> str:
+  """Why the video has to be re-encoded; '' where it can be copied."""
   with open_media(source) as film:
     pictures = choose_track(film, 'video', source, track)
     codec = pictures.codec_context.codec.canonical_name
     if codec not in kind.holds:
       return f'{codec} does not go into {kind.muxer} as it is'
-    if part_of.why_not_copied:
-      return part_of.why_not_copied
+    if clip_range.why_not_copied:
+      return clip_range.why_not_copied
     _, _, first = next(decode_pictures(film, pictures, source))
     if rotation_of(first) and not kind.keeps_rotation:
       return f'{kind.muxer} cannot say that they are to be turned'
@@ -219,11 +220,11 @@ def reencoding_reason(source, track: int | None, kind: ContainerKind, part_of: C
 
 
 class CannotCopy(Exception):
-  """The pictures turned out to be of a form that the container refuses, as an old film without time stamps."""
+  """The muxer refused the copied video stream, for example one without timestamps."""
 
 
 class OutputFile:
-  """A file for ffmpeg to write to that remembers what went wrong: by its own path ffmpeg may not report a full disk."""
+  """File object for ffmpeg that keeps the first OSError: given a path, ffmpeg may not report a full disk."""
 
   def __init__(self, file):
     self.file, self.error = file, None
@@ -245,18 +246,18 @@ class OutputFile:
       raise
 
 
-def write_film(source, track, part_of: ClipRange, voice: np.ndarray, beside: Path, kind: ContainerKind, copy: bool):
-  """Writes pictures and voice (S,) or (S, 2) at SOUND_RATE to the path `beside`. Raises CannotCopy, BadInput."""
-  with open_media(source) as film, open(beside, 'wb', buffering=0) as file:
+def write_film(source, track, clip_range: ClipRange, voice: np.ndarray, partial: Path, kind: ContainerKind, copy: bool):
+  """Muxes video and voice (S,) or (S, 2) at SOUND_RATE into the path `partial`. Raises CannotCopy, BadInput."""
+  with open_media(source) as film, open(partial, 'wb', buffering=0) as file:
     pictures = choose_track(film, 'video', source, track)
     output = OutputFile(file)
     try:
       with av.open(output, 'w', format=kind.muxer) as dubbed:
         dubbed.metadata.update({k: v for k, v in film.metadata.items() if k in ('title', 'artist', 'date', 'comment')})
         if copy:
-          packets = copied_packets(film, pictures, dubbed.add_stream_from_template(pictures, opaque=True), part_of)
+          packets = copied_packets(film, pictures, dubbed.add_stream_from_template(pictures, opaque=True), clip_range)
         else:
-          packets = encoded_packets(film, pictures, dubbed, kind, source, part_of)
+          packets = encoded_packets(film, pictures, dubbed, kind, source, clip_range)
         layout = channel_layout(voice)
         sound = dubbed.add_stream(kind.sound, rate=SOUND_RATE, layout=layout, bit_rate=BIT_RATE[layout])
         for packet in interleave(packets, sound_packets(voice, sound)):
@@ -266,38 +267,38 @@ def write_film(source, track, part_of: ClipRange, voice: np.ndarray, beside: Pat
     except MEDIA_ERRORS as error:
       if output.error is not None:
         raise BadInput(
-          f'{beside.parent}: cannot be written ({output.error.strerror}); free some space or choose another place'
+          f'{partial.parent}: cannot be written ({output.error.strerror}); free some space or choose another place'
         ) from output.error
       if copy:
         raise CannotCopy(getattr(error, 'strerror', None) or str(error)) from error
       raise
 
 
-def copied_packets(film, pictures, stream, part_of: ClipRange) -> Iterator:
-  """The packets of the part as they are, timed from its start."""
+def copied_packets(film, pictures, stream, clip_range: ClipRange) -> Iterator:
+  """The video packets of the part, unchanged, with timestamps relative to its start."""
   packets = (p for p in film.demux(pictures) if p.size)
   before = None
   for index, packet in enumerate(packets):
-    if index >= part_of.last:
+    if index >= clip_range.last:
       return
-    if index >= part_of.first:
-      shift = round((part_of.start + time_zero(film)) / packet.time_base)
+    if index >= clip_range.first:
+      shift = round((clip_range.start + time_zero(film)) / packet.time_base)
       packet.pts = packet.pts - shift if packet.pts is not None else None
       packet.dts = packet.dts - shift if packet.dts is not None else None
       if before is not None and packet.dts == before < packet.pts:
-        packet.dts += 1  # ffmpeg guesses some of an MPEG film's decoding times, and muxers refuse two that are equal
+        packet.dts += 1  # ffmpeg estimates some DTS of MPEG files, and muxers refuse equal ones
       before = packet.dts
       packet.stream = stream
       yield packet
 
 
-def encoded_packets(film, pictures, dubbed, kind: ContainerKind, source, part_of: ClipRange) -> Iterator:
-  """The pictures of the part, upright, encoded at the times they had; the encoder's stream is added at once."""
-  shown = decode_pictures(film, pictures, source, part_of.start)
+def encoded_packets(film, pictures, dubbed, kind: ContainerKind, source, clip_range: ClipRange) -> Iterator:
+  """Packets of the re-encoded video of the part, upright, at the original times. Adds the output stream at once."""
+  shown = decode_pictures(film, pictures, source, clip_range.start)
   first = next(shown)
   turned = rotation_of(first[2])
   width, height = (first[2].height, first[2].width) if turned % 180 else (first[2].width, first[2].height)
-  width, height = max(2, width // 2 * 2), max(2, height // 2 * 2)  # 4:2:0 wants even sides
+  width, height = max(2, width // 2 * 2), max(2, height // 2 * 2)  # 4:2:0 requires even sides
   stream = dubbed.add_stream(
     kind.pictures,
     rate=frame_rate(pictures),
@@ -315,27 +316,28 @@ def encoded_packets(film, pictures, dubbed, kind: ContainerKind, source, part_of
     if turned:
       frame = av.VideoFrame.from_ndarray(upright_rgb(frame), format='rgb24')
     frame = frame.reformat(width=width, height=height, format='yuv420p')
-    frame.pict_type = av.video.frame.PictureType.NONE  # the encoder decides, not the old film
+    frame.pict_type = av.video.frame.PictureType.NONE  # chosen by the encoder, not taken from the source
     frame.time_base = PICTURE_CLOCK
     frame.pts = round(time / PICTURE_CLOCK)
     frame.duration = round(until / PICTURE_CLOCK) - frame.pts
     return stream.encode(frame)
 
   def packets() -> Iterator:
-    held = first  # the last picture before the part is what its first moment shows
+    held = first  # the frame on screen at the start of the part precedes it
     for following in shown:
-      if following[0] >= part_of.finish - TIME_TOLERANCE:
+      if following[0] >= clip_range.finish - TIME_TOLERANCE:
         break
-      if following[0] > part_of.start + TIME_TOLERANCE:
-        yield from encode(max(0.0, held[0] - part_of.start), following[0] - part_of.start, held[2])
+      if following[0] > clip_range.start + TIME_TOLERANCE:
+        yield from encode(max(0.0, held[0] - clip_range.start), following[0] - clip_range.start, held[2])
       held = following
-    yield from encode(max(0.0, held[0] - part_of.start), part_of.finish - part_of.start, held[2])
+    yield from encode(max(0.0, held[0] - clip_range.start), clip_range.finish - clip_range.start, held[2])
     yield from stream.encode(None)
 
   return packets()
 
 
 def sound_packets(voice: np.ndarray, stream) -> Iterator:
+  """Encoded audio packets of (S,) or (S, 2) at SOUND_RATE."""
   samples = np.round(np.clip(voice, -1, 1) * 32767).astype(np.int16)
   for begin in range(0, len(samples), CHUNK):
     packed = samples[begin : begin + CHUNK].reshape(1, -1)
@@ -350,10 +352,11 @@ def channel_layout(wave: np.ndarray) -> str:
 
 
 def interleave(*packets: Iterable) -> Iterator:
-  """Packets of several streams in the order of their decoding times, so that no long stretch is held in memory."""
+  """Interleaves the packets of several streams by DTS, so that the muxer buffers little."""
   return heapq.merge(*packets, key=lambda p: float(p.dts * p.time_base) if p.dts is not None else -1e9)
 
 
 def frame_rate(pictures) -> Fraction:
+  """Average frame rate in Hz of a video track; 25 where it is unknown or implausible."""
   rate = Fraction(pictures.average_rate or 25)
   return rate if 1 <= rate <= 240 else Fraction(25)

@@ -1,4 +1,4 @@
-"""A sound as the Opus codec leaves it (RFC 6716), so that it can be compared with recordings stored that way."""
+"""Opus coding (RFC 6716): encoding, and the round trip that makes sound comparable with recordings stored as Opus."""
 
 import io
 
@@ -8,11 +8,11 @@ import numpy as np
 from dubber_jax.media.sound import resample
 
 RATE = 24_000  # Hz
-BIT_RATE = 48_000  # bits a second
+BIT_RATE = 48_000  # bits/s
 
 
 def opus_round_trip(wave: np.ndarray, sample_rate: int, bit_rate: int = BIT_RATE) -> np.ndarray:
-  """(S,) float32 in -1..1 -> the same length at the same rate, encoded at 24 kHz and decoded again."""
+  """Encodes (S,) float32 in -1..1 at 24 kHz and decodes it -> (S,) at `sample_rate`."""
   with av.open(io.BytesIO(encode_opus(wave, sample_rate, bit_rate))) as container:
     to_mono = av.AudioResampler(format='flt', layout='mono', rate=RATE)
     decoded = [m.to_ndarray()[0] for f in (*container.decode(audio=0), None) for m in to_mono.resample(f)]
@@ -21,7 +21,7 @@ def opus_round_trip(wave: np.ndarray, sample_rate: int, bit_rate: int = BIT_RATE
 
 
 def encode_opus(wave: np.ndarray, sample_rate: int, bit_rate: int = BIT_RATE) -> bytes:
-  """(S,) float32 in -1..1 -> an Ogg file of it at 24 kHz."""
+  """(S,) float32 in -1..1 -> bytes of an Ogg Opus file at 24 kHz."""
   sound = resample(np.clip(wave, -1, 1), sample_rate, RATE)
   file = io.BytesIO()
   with av.open(file, 'w', format='ogg', options={'fflags': '+bitexact'}) as out:

@@ -1,4 +1,4 @@
-"""Sound in and out: mono float32 waves, and what a voice recording must be to be of use."""
+"""Sound files: decoding to float32 waves, resampling, WAV writing, and checks of a reference recording."""
 
 import io
 import wave as wave_file
@@ -20,11 +20,11 @@ from dubber_jax.media.container import (
 from dubber_jax.storage.atomic import complete_file
 from dubber_jax.types import SAMPLE_RATE
 
-MAX_SECONDS = 4 * 3600  # of sound held at once
+MAX_SECONDS = 4 * 3600  # longest sound that is decoded
 MAX_DAMAGED = 0.05  # share of packets that may fail to decode
 MIN_VOICE_SECONDS = 1.0  # s
 SILENT_DB = -60.0  # dB of full scale: RMS of the loudest 50 ms
-MAX_CLIPPED_SHARE = 0.01  # share of flattened samples that makes a voice useless
+MAX_CLIPPED_SHARE = 0.01  # share of clipped samples above which a reference recording is refused
 
 
 def read_sound(
@@ -35,11 +35,11 @@ def read_sound(
   track: int | None = None,
   stereo: bool = False,
 ) -> np.ndarray:
-  """The sound of a file, film or not, from `start` to `end` seconds, as (S,) float32 mono, about -1 to 1.
+  """Decodes an audio track from `start` to `end` s: (S,) float32 mono, about -1 to 1.
 
-  Time counts from the film's first picture (without pictures from the first sound); where the sound starts
-  later or has a gap there is silence. Channels are mixed down to one, or to (S, 2) where `stereo` is asked for and
-  there are several. `track` as for choose_track.
+  Times are relative to the first video frame (without video to the first audio frame); a late start and gaps are
+  filled with silence. Channels are mixed down to one, or to (S, 2) with `stereo` where there are several. `track` as
+  for `choose_track`.
 
   Raises BadInput where the file is missing, holds no sound, or is cut off or damaged.
   """
@@ -66,11 +66,11 @@ def read_sound(
 
 
 def decode_sound(container, stream, rate: int, path, start: float, end: float | None, layout: str) -> np.ndarray:
-  """(S,), of the layout stereo (S, 2), at the track's own `rate`, from `start` to at least `end` where the sound lasts
-  so long."""
+  """Decodes (S,), in the layout stereo (S, 2), at the track's own `rate`, from `start` to at least `end` or the track's
+  end."""
   zero = time_zero(container)
-  latest = (header_seconds(container) or 0.0) + 1.0  # s: a time stamp past this is damage, not a gap
-  if start > 2 and container.format.name not in ('mp3', 'aac'):  # which have no index to seek by
+  latest = (header_seconds(container) or 0.0) + 1.0  # s: later timestamps are damaged
+  if start > 2 and container.format.name not in ('mp3', 'aac'):  # these have no index
     container.seek(int((start - 1 + zero) / stream.time_base), stream=stream, backward=True)
   mix = av.AudioResampler(format='flt', layout=layout, rate=rate)
   placed = TimestampedSound(rate, round(start * rate))
@@ -100,22 +100,22 @@ def decode_sound(container, stream, rate: int, path, start: float, end: float | 
   check_complete(container, stream, placed.reached / rate, path)
   wave = placed.wave()
   if 'mov' in container.format.name and stream.duration and stream.start_time is not None:
-    # An mp4 states where its sound ends to the sample; the codec's last packet runs on past it.
+    # MP4 states the end of the audio to the sample; the codec's last packet extends past it.
     finish = float((stream.start_time + stream.duration) * stream.time_base) - zero
     wave = wave[: max(0, round(finish * rate) - placed.begin)]
   return wave
 
 
 class TimestampedSound:
-  """Pieces of sound put where their time stamps say, from sample `begin` on, with silence before and between them."""
+  """Concatenates decoded samples by their timestamps, from sample `begin` on, with silence in the gaps."""
 
   def __init__(self, rate: int, begin: int):
-    self.begin, self.least_gap = begin, 0.05 * rate  # less is the rounding of time stamps
+    self.begin, self.least_gap = begin, 0.05 * rate  # smaller gaps are timestamp rounding
     self.pieces, self.length = [], 0
-    self.reached = None  # one past the last sample, counted from time zero
+    self.reached = None  # one past the last sample, from time zero
 
   def add(self, samples: np.ndarray, index: int | None):
-    """Adds (S,) or (S, 2) samples that start at `index` from time zero; None: right after the last."""
+    """Appends (S,) or (S, 2) samples that start at `index` from time zero; None: directly after the last."""
     least_gap = self.least_gap
     if self.reached is None:
       self.reached, least_gap = min(index or 0, self.begin), 0
@@ -134,7 +134,7 @@ class TimestampedSound:
 
 
 def resample(wave: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
-  """(S,) or (S, 2) at `rate` Hz -> as many of round(S * new_rate / rate) float32 at `new_rate` Hz, band-limited."""
+  """Band-limited resampling of (S,) or (S, 2) at `rate` Hz -> round(S * new_rate / rate) float32 samples."""
   wave = np.asarray(wave, np.float32)
   if rate == new_rate or not len(wave):
     return wave
@@ -145,20 +145,20 @@ def resample(wave: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
 
 
 def pad_or_trim(wave: np.ndarray, samples: int) -> np.ndarray:
-  """(S,) or (S, 2) cut, or filled up with silence, to so many samples."""
+  """(S,) or (S, 2) cut or zero-padded at its end to `samples`."""
   wave = wave[:samples]
   return np.pad(wave, [(0, samples - len(wave))] + [(0, 0)] * (wave.ndim - 1))
 
 
 def write_wav(path, wave: np.ndarray, sample_rate: int, overwrite: bool = True):
-  """Writes (S,) as a 16-bit mono wav, clipped to -1..1; the file appears only when complete (BadInput if it cannot)."""
+  """Writes (S,) as a 16-bit mono WAV file, clipped to -1..1, atomically. Raises BadInput where it cannot be written."""
   data = wav_bytes(wave, sample_rate)
   with complete_file(path, overwrite) as part:
     part.write_bytes(data)
 
 
 def wav_bytes(wave: np.ndarray, sample_rate: int) -> bytes:
-  """(S,) as a 16-bit mono wav, clipped to -1..1."""
+  """(S,) -> bytes of a 16-bit mono WAV file, clipped to -1..1."""
   wave = np.asarray(wave, np.float32)
   if wave.ndim != 1 or not np.isfinite(wave).all():
     raise ValueError(f'a wave is (S,) of finite numbers, not {wave.shape}')
@@ -173,7 +173,8 @@ def wav_bytes(wave: np.ndarray, sample_rate: int) -> bytes:
 
 
 def check_voice(wave: np.ndarray, sample_rate: int, path='') -> tuple[str, ...]:
-  """Warnings about a reference recording (S,); raises BadInput if it is under 1 s, silent, or clipped."""
+  """Warnings about a reference recording (S,): short, quiet or clipped. Raises BadInput below 1 s, for silence and for
+  heavy clipping."""
   name = Path(path).name or 'the voice recording'
   seconds = len(wave) / sample_rate
   if seconds < MIN_VOICE_SECONDS:
@@ -204,7 +205,7 @@ def check_voice(wave: np.ndarray, sample_rate: int, path='') -> tuple[str, ...]:
 
 
 def clipped_share(wave: np.ndarray) -> float:
-  """Share of the samples that lie in a run of three or more flattened at the wave's top or bottom."""
+  """Share of clipped samples: those in runs of three or more at the wave's positive or negative peak."""
   peak = float(np.abs(wave).max(initial=0))
   if peak == 0:
     return 0.0

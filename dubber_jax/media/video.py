@@ -1,4 +1,4 @@
-"""Pictures in: upright RGB frames at a steady rate, whatever the file's own rate and rotation."""
+"""Video decoding: upright RGB frames at a constant rate, whatever the file's frame rate and rotation."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,27 +22,27 @@ from dubber_jax.media.container import (
 )
 from dubber_jax.types import LIP_RATE
 
-MAX_BYTES = 4 << 30  # of decoded frames held at once
-MAX_PIXELS = 40_000_000  # of one picture: a little above 8K; more is a damaged header
-MAX_DAMAGED = 0.05  # share of packets that may fail to decode; the picture before them is held
+MAX_BYTES = 4 << 30  # of decoded frames in memory
+MAX_PIXELS = 40_000_000  # of one frame: slightly above 8K; more is a damaged header
+MAX_DAMAGED = 0.05  # share of packets that may fail to decode; the frame before them is repeated
 
 
 @dataclass(frozen=True)
 class MediaInfo:
-  """What a film or sound file holds. Width and height in pixels, upright; 0, 0.0 and '' without pictures."""
+  """Properties of a film or sound file. Width and height in pixels, upright; 0, 0.0 and '' without video."""
 
   seconds: float
   has_video: bool
   has_sound: bool
   width: int = 0
   height: int = 0
-  fps: float = 0.0  # on average; the rate may vary
-  codec: str = ''  # of the pictures
-  rotation: int = 0  # degrees counter-clockwise by which stored pictures are turned for display: 0, 90, 180, 270
+  fps: float = 0.0  # average; the rate may vary
+  codec: str = ''  # of the video
+  rotation: int = 0  # display rotation in degrees counter-clockwise: 0, 90, 180, 270
 
 
 def probe(path) -> MediaInfo:
-  """What a file holds, by its header and first picture. Raises BadInput where neither can be read."""
+  """MediaInfo of a file, by its header and first frame. Raises BadInput where they cannot be read."""
   with open_media(path) as container:
     videos, sounds = tracks(container, 'video'), tracks(container, 'audio')
     if not videos and not sounds:
@@ -75,15 +75,15 @@ def read_frames(
   max_side: int | None = None,
   track: int | None = None,
 ) -> tuple[np.ndarray, float]:
-  """The pictures of a film from `start` to `end` seconds (None: from its start, to its end).
+  """Decodes frames from `start` to `end` s (None: the beginning, the end of the film).
 
-  Returns frames (L, H, W, 3) uint8 RGB, upright, `fps` a second, and the seconds they last; L is the nearest
-  whole number to fps * seconds. Each frame is the picture on screen in the middle of its interval, by the
-  file's timestamps, so a variable rate keeps time. `max_side` shrinks the pictures to that many pixels on the
-  longer side. An end at most half a second past the film's is taken as the film's end.
+  Returns frames (L, H, W, 3) uint8 RGB, upright, at `fps` Hz, and their duration in s; L is fps * seconds rounded. Each
+  frame is the one on screen in the middle of its interval by the file's timestamps, which is right for variable rates
+  too. `max_side` limits the longer side in pixels. An end at most 0.5 s after the film's end is taken as the film's
+  end.
 
-  Raises BadInput where the file is missing, not a film, cut off, damaged, of no length, longer than
-  `max_seconds`, or too large for memory.
+  Raises BadInput where the file is missing, not a film, truncated, damaged, of no duration, longer than `max_seconds`,
+  or too large for memory.
   """
   check_span(path, start, end)
   start = start or 0.0
@@ -94,7 +94,7 @@ def read_frames(
       raise too_long(path, stated - start, max_seconds)
     if end is not None and end - start > max_seconds:
       raise too_long(path, end - start, max_seconds)
-    taken, shown, finish = [], None, 0.0  # shown: the picture on screen, decoded only when it is taken
+    taken, shown, finish = [], None, 0.0  # shown: the frame on screen
     for time, duration, frame in decode_pictures(container, stream, path, start):
       if time - start > max_seconds:
         raise too_long(path, time - start, max_seconds)
@@ -120,7 +120,7 @@ def read_frames(
 
 
 class DecodedPicture:
-  """A decoded picture, turned into RGB at most once, and only if a frame falls on it."""
+  """A decoded frame, converted to RGB at most once and only when sampled."""
 
   def __init__(self, frame, max_side: int | None):
     self.frame, self.max_side, self.pixels = frame, max_side, None
@@ -132,7 +132,8 @@ class DecodedPicture:
 
 
 def sample_picture(shown: DecodedPicture, taken: list, until: float, fps: float, path):
-  """Takes `shown` for every frame whose middle lies before `until` seconds."""
+  """Appends `shown` to `taken` for every output frame whose middle is before `until` s. Raises BadInput where frames
+  change size or exceed MAX_BYTES."""
   while (len(taken) + 0.5) / fps < until:
     pixels = shown.rgb()
     if taken and pixels.shape != taken[0].shape:
@@ -146,18 +147,18 @@ def sample_picture(shown: DecodedPicture, taken: list, until: float, fps: float,
 
 
 def decode_pictures(container, stream, path, start: float = 0.0) -> Iterator[tuple[float, float, object]]:
-  """Yields (time, duration, frame), times in seconds from the film's start and rising, from at or before `start`.
+  """Yields (time s, duration s, frame) in increasing time from the film's start, beginning at or before `start`.
 
-  A packet that cannot be decoded is passed over, up to MAX_DAMAGED of them; then BadInput.
+  Packets that cannot be decoded are skipped, up to a share of MAX_DAMAGED; above it, raises BadInput.
   """
   zero = time_zero(container)
   stream.codec_context.options = {'max_pixels': str(MAX_PIXELS)}
   stream.thread_type = 'AUTO'
-  if start > 2:  # a margin: the key frame that the index names may lie a little late
+  if start > 2:  # margin: the indexed key frame may be slightly late
     container.seek(int((start - 1 + zero) / stream.time_base), stream=stream, backward=True)
   pictures = pictures_with_times(container, stream, zero, path)
   first = next(pictures, None)
-  if start > 2 and (first is None or first[0] > start):  # an index that misleads: from the beginning then
+  if start > 2 and (first is None or first[0] > start):  # wrong index: decode from the beginning
     container.seek(int(zero / stream.time_base), stream=stream, backward=True)
     pictures = pictures_with_times(container, stream, zero, path)
     first = next(pictures, None)
@@ -168,6 +169,7 @@ def decode_pictures(container, stream, path, start: float = 0.0) -> Iterator[tup
 
 
 def pictures_with_times(container, stream, zero: float, path) -> Iterator[tuple[float, float, object]]:
+  """As `decode_pictures`, from the current position of the container; `zero` is its time origin in s."""
   usual = nominal_duration(stream)
   latest = latest_valid_time(container, stream)
   packets = damaged = 0
@@ -194,13 +196,13 @@ def pictures_with_times(container, stream, zero: float, path) -> Iterator[tuple[
 
 
 def nominal_duration(stream) -> float:
-  """Seconds that a picture of this track lasts where nothing else says so."""
+  """Frame duration in s by the track's average rate, for frames that do not state theirs."""
   rate = float(stream.average_rate or 0)
   return 1 / rate if 1 <= rate <= 1000 else 1 / LIP_RATE
 
 
 def upright_rgb(frame, max_side: int | None = None) -> np.ndarray:
-  """(H, W, 3) uint8 RGB of a decoded picture, turned upright, at most `max_side` on its longer side."""
+  """A decoded frame -> (H, W, 3) uint8 RGB, upright, with at most `max_side` pixels on its longer side."""
   width, height = frame.width, frame.height
   if max_side and max(width, height) > max_side:
     scale = max_side / max(width, height)
@@ -210,16 +212,17 @@ def upright_rgb(frame, max_side: int | None = None) -> np.ndarray:
 
 
 def rotation_of(frame) -> int:
-  """Degrees counter-clockwise by which to turn a decoded picture, to the nearest quarter: 0, 90, 180 or 270."""
+  """Display rotation of a decoded frame, degrees counter-clockwise: 0, 90, 180 or 270."""
   return round((frame.rotation or 0) / 90) * 90 % 360
 
 
 def too_long(path, seconds: float, limit: float) -> BadInput:
+  """The error for a film longer than `limit` s."""
   return BadInput(f'{Path(path)}: {seconds:.1f} s long, the limit is {limit:g} s; give a shorter part of it')
 
 
 def write_silent_clip(path, frames: np.ndarray, fps: int = LIP_RATE, overwrite: bool = False):
-  """Writes pictures (L, H, W, 3) uint8 RGB, H and W even, as an mp4 in H.264 without sound.
+  """Writes frames (L, H, W, 3) uint8 RGB, H and W even, as an H.264 MP4 without sound.
 
   Raises BadInput where it exists or cannot be written.
   """
@@ -227,7 +230,7 @@ def write_silent_clip(path, frames: np.ndarray, fps: int = LIP_RATE, overwrite: 
 
   from dubber_jax.storage.atomic import complete_file
 
-  with complete_file(path, overwrite) as beside, av.open(str(beside), 'w', format='mp4') as film:
+  with complete_file(path, overwrite) as partial, av.open(str(partial), 'w', format='mp4') as film:
     stream = film.add_stream('libx264', rate=fps, options={'crf': '18', 'preset': 'veryfast'})
     stream.height, stream.width = frames.shape[1:3]
     stream.pix_fmt = 'yuv420p'

@@ -1,16 +1,16 @@
-"""What the director sees in a clip: scene, face and text, each an embedding, a caption and emotion odds."""
+"""Multimodal analysis of a clip: embedding, caption and emotion probabilities of scene, face and text."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
 from dubber_jax.perception.extractors import (
   CaptionExtractor,
-  Extractor,
   MouthTracker,
   SoundExtractor,
   SpeakerExtractor,
   TextExtractor,
+  extractor_identity,
 )
 from dubber_jax.perception.face import MiniXception
 from dubber_jax.perception.lips import LandmarkTracker
@@ -25,7 +25,7 @@ from dubber_jax.types import MODALITIES, Clip, Line, MouthTrack, Reading
 
 @dataclass(frozen=True)
 class Extractors:
-  """One backend for each need: the offline ones, unless others are given."""
+  """One backend for each modality and task; the offline ones by default."""
 
   lips: MouthTracker = field(default_factory=LandmarkTracker)
   scene: CaptionExtractor = field(default_factory=ColorAndMotion)
@@ -35,16 +35,12 @@ class Extractors:
   speaker: SpeakerExtractor = field(default_factory=SpeakerEncoder)
 
   def manifest(self) -> dict[str, dict]:
-    """{need: {name, version, width}}, for features.json and a library's manifest.json."""
-    return {need: describe(getattr(self, need)) for need in ('lips', 'scene', 'face', 'text', 'sound', 'speaker')}
-
-
-def describe(extractor: Extractor) -> dict:
-  return {'name': extractor.name, 'version': extractor.version, 'width': extractor.width}
+    """{task: {name, version, width}}, for features.json and a library's manifest.json."""
+    return {f.name: extractor_identity(getattr(self, f.name)) for f in fields(self)}
 
 
 def follow_mouth(frames: np.ndarray, face: int | None = None, extractors: Extractors | None = None) -> MouthTrack:
-  """frames (L, H, W, 3) uint8 RGB at 25 a second -> the mouth of one face: `track_mouth`, cached."""
+  """frames (L, H, W, 3) uint8 RGB at 25 Hz -> lip landmarks of one face: `lips.track_mouth`, cached."""
   tracker = (extractors or Extractors()).lips
 
   def compute():
@@ -65,11 +61,11 @@ def follow_mouth(frames: np.ndarray, face: int | None = None, extractors: Extrac
 
 
 def read_clip(clip: Clip, line: Line, track: MouthTrack | None = None, extractors: Extractors | None = None) -> Reading:
-  """A silent clip and its line -> the reading. `track` is its mouth, followed here where it is not given.
+  """A silent clip and its line -> embeddings, captions and emotions of scene, face and text.
 
-  Only pixels and words are read: no label, and never the clip's own sound. A clip without pictures or without
-  a face lacks that modality: `present` is false and its embedding zero. Raises BadInput for an empty line and
-  where a package of the extra `features` is missing.
+  `track`: its lip landmarks, computed here where not given. Inputs are pixels and words only: no label and never the
+  clip's own sound. A clip without frames or without a face lacks that modality: `present` is false and its embedding
+  zero. Raises BadInput for an empty line and where a package of the extra `features` is missing.
   """
   extractors = extractors or Extractors()
   seen = bool(len(clip.frames))
@@ -96,9 +92,9 @@ def read_clip(clip: Clip, line: Line, track: MouthTrack | None = None, extractor
   )
 
 
-def _cached_reading(extractor, arguments, known_by):
+def _cached_reading(extractor, arguments, key_parts):
   def compute():
     embedding, emotions, caption = extractor.read(*arguments)
     return {'embedding': embedding, 'emotions': emotions, 'caption': caption}
 
-  return cached(extractor, known_by, compute)
+  return cached(extractor, key_parts, compute)

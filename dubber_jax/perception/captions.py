@@ -1,17 +1,17 @@
-"""Captions for clips without pictures, written from their labels: for training and for the library only.
+"""Synthetic captions of clips without video, from their emotion labels: for training and for the library only.
 
-A speech corpus has no film, so what a scene, a face or a listener would have shown is written from the emotion
-it was recorded with. The wording is kept apart from that of `read_scene`, `read_face` and `read_text`, so that
-nothing can be learned by matching phrases; at test the director reads words and pixels, never a label.
+Speech corpora have no video, so captions of scene, face and listener's reaction are generated from the emotion label.
+The wording differs from that of `read_scene`, `read_face` and `read_text`, so that nothing can be learned by matching
+phrases; at inference the director gets words and pixels, never a label.
 """
 
 import numpy as np
 
 from dubber_jax.types import EMOTIONS
 
-# How often perception's first guess is wrong (docs/results/perception.md): training must not trust captions more.
+# Measured error rates of perception's most likely emotion (docs/results/perception.md).
 ERROR_RATES = {'scene': 0.8, 'face': 0.5, 'text': 0.3}
-DROP_RATE = 0.1  # a modality that is missing altogether: no face, an off-screen line
+DROP_RATE = 0.1  # probability that a modality is missing: no face, an off-screen line
 
 PLACES = ('A room', 'A street', 'An office', 'A kitchen', 'A hallway', 'An open field', 'A shop', 'A stage')
 PERSONS = ('A man', 'A woman', 'Someone', 'A person', 'The character', 'An actor')
@@ -48,7 +48,7 @@ LISTENERS = {
 
 
 def label_captions(emotion: str, modality: str, rng: np.random.Generator) -> str:
-  """What might be said of a clip of this emotion: its 'scene', its 'face', or for 'text' the listener's reaction."""
+  """A random caption of a clip of this emotion, by modality: 'scene', 'face', or for 'text' the listener's reaction."""
   if emotion not in EMOTIONS:
     raise ValueError(f'{emotion!r} is none of {", ".join(EMOTIONS)}')
   if modality == 'scene':
@@ -61,7 +61,7 @@ def label_captions(emotion: str, modality: str, rng: np.random.Generator) -> str
 
 
 def training_captions(emotion: str, rng: np.random.Generator) -> dict[str, str]:
-  """Captions by modality, as unreliable as perception is: some of another emotion, some missing altogether."""
+  """Captions by modality with the error rates of perception: some of another emotion, some missing."""
   captions = {}
   for modality, wrong in ERROR_RATES.items():
     if rng.random() < DROP_RATE:

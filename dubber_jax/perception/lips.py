@@ -1,10 +1,9 @@
-"""The mouth of the one face that speaks, followed through a clip.
+"""Lip landmark tracking of the speaking face through a clip.
 
-Faces are found by an OpenCV Haar cascade on a few key frames, confirmed by the face-landmark network
-(MediaPipe's 468-point mesh, Kartynnik et al. 2019, arXiv 1907.06724, Apache-2.0; only its weights are used,
-through LiteRT), and then followed from frame to frame by their own landmarks. Coordinates do not depend on
-where the head is, how large or how tilted: lip points are relative to the mouth's center, turned upright, in
-eye distances.
+Faces are detected by an OpenCV Haar cascade on key frames, verified by a face-landmark network (MediaPipe's 468-point
+mesh, Kartynnik et al. 2019, arXiv 1907.06724, Apache-2.0; only its weights are used, through LiteRT), and tracked from
+frame to frame by their own landmarks. Lip coordinates are normalized for position, scale and roll of the head: relative
+to the mouth's center, rotated upright, in eye distances.
 """
 
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from dubber_jax.errors import BadInput
 from dubber_jax.perception.extractors import import_or_explain, package_file
 from dubber_jax.types import MouthTrack
 
-PURPOSE = 'following the lips'
+PURPOSE = 'lip tracking'
 
 # Indices into the 468-point mesh. Each lip contour runs from the left corner (of the picture) along the lower
 # lip to the right corner and back along the upper lip.
@@ -27,16 +26,16 @@ UPPER_INNER, LOWER_INNER = (82, 13, 312), (87, 14, 317)
 LEFT_EYE, RIGHT_EYE = (33, 133), (263, 362)  # left and right in the picture
 LEFT_CORNER, RIGHT_CORNER = 61, 291
 
-CROP = 192  # pixels the network reads
-MARGIN = 1.5  # crop's side over the face's, as the network was trained
-KEY_FRAMES = 12  # frames between two searches for faces
-SEARCH_SIDE = 480  # longest side, in pixels, of the picture that faces are searched in
-MIN_FACE_SHARE = 0.1  # smallest face searched for, of the picture's shorter side
+CROP = 192  # pixels, input side of the network
+MARGIN = 1.5  # side of the crop over that of the face, as in the network's training
+KEY_FRAMES = 12  # frames between face detections
+SEARCH_SIDE = 480  # longer side in pixels of the image for face detection
+MIN_FACE_SHARE = 0.1  # smallest detected face, as a share of the image's shorter side
 MAX_FACES = 4
-MIN_CONFIDENCE = 0.5  # probability of a face, by the network
-MAX_YAW = 50.0  # degrees of yaw from which the mouth is not followed
-MAX_GAP = 3  # frames without a face that are bridged
-BOX_SMOOTHING = 1.5  # frames: standard deviation of the Gaussian that steadies the crop
+MIN_CONFIDENCE = 0.5  # face probability of the landmark network
+MAX_YAW = 50.0  # degrees of yaw above which the mouth is not tracked
+MAX_GAP = 3  # frames without a face that are interpolated
+BOX_SMOOTHING = 1.5  # frames: standard deviation of the Gaussian that smooths the crop
 
 
 class LandmarkTracker:
@@ -70,17 +69,16 @@ class LandmarkTracker:
 
 
 def track_mouth(frames: np.ndarray, face: int | None = None) -> MouthTrack:
-  """frames (L, H, W, 3) uint8 upright RGB at 25 a second -> the mouth of one face.
+  """frames (L, H, W, 3) uint8 upright RGB at 25 Hz -> lip landmarks of one face.
 
-  Of several faces the one whose mouth moves most is taken, or number `face`, left to right from 0. A clip
-  without a usable face gives a track that is nowhere present, with a warning. Raises BadInput for a `face`
-  that is not there.
+  Of several faces the one whose mouth moves most, or number `face`, left to right from 0. Without a usable face
+  `present` is false in every frame, with a warning. Raises BadInput for a `face` that does not exist.
   """
   return LandmarkTracker().track(frames, face)
 
 
 def landmarks(frame: np.ndarray, crop) -> tuple[np.ndarray, float]:
-  """One frame (H, W, 3) and the crop to look in -> (468, 3) points in pixels of the frame, probability of a face."""
+  """A frame (H, W, 3) and a crop of it -> (468, 3) landmarks in pixels of the frame, face probability."""
   cv2 = import_or_explain('cv2', PURPOSE)
   turn_23 = crop.to_network()
   picture = cv2.warpAffine(frame, turn_23, (CROP, CROP), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -93,7 +91,7 @@ def landmarks(frame: np.ndarray, crop) -> tuple[np.ndarray, float]:
 
 @dataclass(frozen=True)
 class Crop:
-  """A square of the picture, turned so that the eyes are level. Pixels and radians."""
+  """A square crop, rotated so that the eyes are level: center, side in pixels, angle in radians."""
 
   x: float
   y: float
@@ -102,7 +100,7 @@ class Crop:
 
   @classmethod
   def around(cls, points: np.ndarray) -> 'Crop':
-    """The crop in which the network expects a face with these (468, 3) points."""
+    """The crop in which the network expects a face with (468, 3) landmarks `points`."""
     across = points[list(RIGHT_EYE), :2].mean(0) - points[list(LEFT_EYE), :2].mean(0)
     angle = float(np.arctan2(across[1], across[0]))
     upright = points[:, :2] @ _rotation(angle)  # rows turned by -angle
@@ -120,15 +118,15 @@ def _rotation(angle):
   return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
-# ---- Which faces there are, and where each goes ----
+# ---- Face detection and tracking ----
 
 
 def _track_faces(frames):
-  """-> for each face, left to right, its crop in every frame (None where it was not seen)."""
+  """-> for each face, left to right, its crop in every frame (None where it was not detected)."""
   keys = list(range(0, len(frames), KEY_FRAMES))
   if keys[-1] != len(frames) - 1 and len(frames) - 1 - keys[-1] > KEY_FRAMES // 2:
     keys.append(len(frames) - 1)
-  lanes = []  # each: {key frame: crop}
+  lanes = []  # of each face: {key frame: crop}
   for key in keys:
     _assign_to_lanes(lanes, key, _find_faces(frames[key]))
   often = max(1, round(0.15 * len(keys)))
@@ -139,22 +137,22 @@ def _track_faces(frames):
 
 
 def _find_faces(frame):
-  """-> crops of the faces in one frame, each confirmed by the landmark network."""
+  """Detects the faces of one frame -> crops, each verified by the landmark network."""
   crops = []
   for x, y, side in _haar(frame, 'frontalface_alt2') or _haar(frame, 'frontalface_alt2', equalize=True):
-    crop, sure = Crop(x, y, side * MARGIN), 0.0
-    for _ in range(2):  # the second look is through the first one's landmarks
-      points, sure = landmarks(frame, crop)
-      if sure < MIN_CONFIDENCE:
+    crop, confidence = Crop(x, y, side * MARGIN), 0.0
+    for _ in range(2):  # the second pass uses the crop around the first landmarks
+      points, confidence = landmarks(frame, crop)
+      if confidence < MIN_CONFIDENCE:
         break
       crop = Crop.around(points)
-    if sure >= MIN_CONFIDENCE and all(_is_distinct(crop, other) for other in crops):
+    if confidence >= MIN_CONFIDENCE and all(_is_distinct(crop, other) for other in crops):
       crops.append(crop)
   return crops
 
 
 def _haar(frame, cascade, equalize=False):
-  """-> (x, y, side) of the squares that look like a face, center and side in pixels."""
+  """Haar cascade detection -> (x, y, side) of each face: center and side in pixels."""
   cv2 = import_or_explain('cv2', PURPOSE)
   gray = cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_RGB2GRAY)
   scale = min(1.0, SEARCH_SIDE / max(gray.shape))
@@ -172,7 +170,7 @@ def _is_distinct(one, other):
 
 
 def _assign_to_lanes(lanes, key, crops):
-  """Puts each face of a key frame into the lane it continues; after a cut, empty lanes take what is left."""
+  """Assigns each face of a key frame to the nearest lane; after a cut, remaining faces go to free lanes."""
   free = list(range(len(lanes)))
   left = []
   for crop in sorted(crops, key=lambda c: -c.side):
@@ -192,10 +190,10 @@ def _assign_to_lanes(lanes, key, crops):
 
 
 def _track_crop(frames, lane):
-  """A lane's key crops -> its crop in every frame, by the landmarks of the frame before."""
+  """Crops of key frames -> crop in every frame, by the landmarks of the frame before."""
   crops = [None] * len(frames)
   onward = range(len(frames))
-  for order in (onward, onward[::-1]):  # the way back fills what the way out had not reached yet
+  for order in (onward, onward[::-1]):  # the backward pass fills frames before the first detection
     crop = None
     for t in order:
       if crops[t] is not None:
@@ -204,15 +202,15 @@ def _track_crop(frames, lane):
       crop = lane.get(t, crop)
       if crop is None:
         continue
-      points, sure = landmarks(frames[t], crop)
-      if sure < MIN_CONFIDENCE and t in lane:
-        points, sure = landmarks(frames[t], lane[t])
-      crop = Crop.around(points) if sure >= MIN_CONFIDENCE else None
+      points, confidence = landmarks(frames[t], crop)
+      if confidence < MIN_CONFIDENCE and t in lane:
+        points, confidence = landmarks(frames[t], lane[t])
+      crop = Crop.around(points) if confidence >= MIN_CONFIDENCE else None
       crops[t] = crop
   return crops
 
 
-# ---- What the mouth does ----
+# ---- Lip landmarks ----
 
 
 def _mouth(frames, crops):
@@ -224,8 +222,8 @@ def _mouth(frames, crops):
   for t, crop in enumerate(_smooth_crops(crops)):
     if crop is None:
       continue
-    points, sure = landmarks(frames[t], crop)
-    if sure < MIN_CONFIDENCE or abs(yaw(points)) > MAX_YAW:
+    points, confidence = landmarks(frames[t], crop)
+    if confidence < MIN_CONFIDENCE or abs(yaw(points)) > MAX_YAW:
       continue
     present[t] = True
     lips[t] = lip_features(points)
@@ -237,25 +235,25 @@ def _mouth(frames, crops):
 
 
 def yaw(points: np.ndarray) -> float:
-  """(468, 3) points -> degrees the head is turned; 0 looks into the camera."""
+  """(468, 3) landmarks -> yaw of the head in degrees; 0 is frontal."""
   across = points[RIGHT_EYE[0]] - points[LEFT_EYE[0]]
   return float(np.degrees(np.arctan2(across[2], np.hypot(across[0], across[1]))))
 
 
 def lip_features(points: np.ndarray) -> np.ndarray:
-  """(468, 3) points -> (82,): 40 lip points x, y from the mouth's center, opening, width; all in eye distances."""
+  """(468, 3) landmarks -> (82,): x, y of 40 lip points from the mouth's center, opening, width; in eye distances."""
   across = points[list(RIGHT_EYE)].mean(0) - points[list(LEFT_EYE)].mean(0)
-  unit = float(np.linalg.norm(across)) + 1e-6  # with depth: a head that turns keeps its measure
+  unit = float(np.linalg.norm(across)) + 1e-6  # in 3D: invariant to yaw
   upright = points[:, :2] @ _rotation(np.arctan2(across[1], across[0])) / unit
   mouth = upright[list(LIPS)]
   gap = upright[list(LOWER_INNER), 1] - upright[list(UPPER_INNER), 1]
   width = np.linalg.norm(upright[RIGHT_CORNER] - upright[LEFT_CORNER])
-  centerd = mouth - mouth.mean(0)
-  return np.concatenate([centerd.ravel(), [max(float(gap.mean()), 0.0), width]]).astype(np.float32)
+  centered = mouth - mouth.mean(0)
+  return np.concatenate([centered.ravel(), [max(float(gap.mean()), 0.0), width]]).astype(np.float32)
 
 
 def _smooth_crops(crops):
-  """Smooths a face's crops over time, within each stretch where it was seen (jitter would look like speech)."""
+  """Smooths a face's crops over time within each run of detections: jitter would look like lip motion."""
   from scipy.ndimage import gaussian_filter1d
 
   steady = list(crops)
@@ -270,7 +268,7 @@ def _smooth_crops(crops):
 
 
 def _runs(seen):
-  """-> (start, end) of each run of True."""
+  """-> (start, end) of each run of True values."""
   edges = np.diff(np.concatenate([[0], np.asarray(seen, int), [0]]))
   return list(zip(np.nonzero(edges == 1)[0], np.nonzero(edges == -1)[0], strict=True))
 
@@ -285,14 +283,14 @@ def _fill_gaps(present):
 
 
 def _interpolate_gaps(values, present):
-  """Fills the rows of short gaps, in place, on a straight line between their neighbors."""
+  """Interpolates the rows of short gaps linearly, in place."""
   for t in np.nonzero(_fill_gaps(present) & ~present)[0]:
     before, after = np.nonzero(present[:t])[0][-1], t + np.nonzero(present[t:])[0][0]
     weight = (t - before) / (after - before)
     values[t] = (1 - weight) * values[before] + weight * values[after]
 
 
-# ---- What to tell the user ----
+# ---- Warnings ----
 
 
 def _no_mouth(frames):
@@ -322,7 +320,7 @@ def _warnings(present, faces, chosen, asked):
   return tuple(warnings)
 
 
-# ---- The models ----
+# ---- Models ----
 
 
 @lru_cache(maxsize=4)
@@ -334,7 +332,7 @@ def _cascade(name):
 
 @lru_cache(maxsize=1)
 def _network():
-  """-> a function of a picture (192, 192, 3) uint8: points (468, 3) in its pixels, logit of a face."""
+  """-> a function of an image (192, 192, 3) uint8: landmarks (468, 3) in its pixels, face logit."""
   litert = import_or_explain('ai_edge_litert.interpreter', PURPOSE)
   path = package_file('mediapipe', 'modules/face_landmark/face_landmark.tflite', PURPOSE)
   interpreter = litert.Interpreter(str(path), num_threads=1)

@@ -1,4 +1,4 @@
-"""How a line was spoken: pitch on the mel grid, and pace, pitch, range, loudness and pauses as numbers."""
+"""Prosody of a recording: F0 on the mel grid, and speaking rate, F0 level and range, loudness and pauses."""
 
 import functools
 
@@ -10,25 +10,23 @@ from dubber_jax.script.alignment import Alignment
 from dubber_jax.script.symbols import SILENCES
 from dubber_jax.types import HOP, SAMPLE_RATE
 
-PITCH_FLOOR = 60.0  # Hz: below the lowest male speech; keeps subharmonics out
-PITCH_CEILING = 800.0  # Hz: frightened women of RAVDESS reach 760
+PITCH_FLOOR = 60.0  # Hz: below the lowest male speech; excludes subharmonics
+PITCH_CEILING = 800.0  # Hz: fearful female speech of RAVDESS reaches 760
 
-# The columns of a library's prosody.npy and the keys of a clip's prosody.
+# Columns of a library's prosody.npy and keys of a clip's prosody.
 PROSODY = ('pace', 'pitch', 'range', 'loudness', 'pauses')
-MIN_PAUSE = 0.1  # s: a shorter gap is a stop consonant
-MIN_SPEECH = 0.03  # s: a shorter sound is not speech
+MIN_PAUSE = 0.1  # s: shorter gaps are stop consonants
+MIN_SPEECH = 0.03  # s: shorter sounds are not speech
 
 
 def measure_prosody(wave: np.ndarray, sample_rate: int, phonemes: int | Alignment | None = None) -> dict[str, float]:
-  """How a recording (S,) float32 of one line was spoken.
+  """Prosody statistics of a recording (S,) float32 of one line.
 
-  pace: phonemes a second while speaking, pauses left out. pitch: median, Hz. range: semitones from the
-  10th to the 90th percentile of pitch. loudness: LUFS (EBU R128). pauses: share of the time from the first
-  to the last phoneme in which nobody speaks.
+  pace: articulation rate, phonemes per s without pauses. pitch: median F0, Hz. range: semitones from the 10th to the
+  90th percentile of F0. loudness: LUFS (EBU R128). pauses: share of silence between the first and the last phoneme.
 
-  `phonemes` is how many phonemes are spoken, or their Alignment, which says where speech begins and pauses
-  better than the sound's level does. What cannot be known is left out: pace without `phonemes`, pitch and
-  range of an unvoiced whisper, all of them for silence.
+  `phonemes` is the number of phonemes, or their Alignment, which locates speech and pauses better than the level does.
+  Unknown statistics are omitted: pace without `phonemes`, pitch and range of a whisper, all of them for silence.
   """
   wave = np.asarray(wave, np.float32).reshape(-1)
   if isinstance(phonemes, Alignment):
@@ -53,7 +51,7 @@ def measure_prosody(wave: np.ndarray, sample_rate: int, phonemes: int | Alignmen
 
 
 def _spoken_spans(alignment):
-  """Stretches (start s, end s) of phonemes that follow each other, and how many phonemes there are."""
+  """Spans (start s, end s) of consecutive phonemes, and the number of phonemes."""
   spans, count = [], 0
   for symbol, start, end in zip(alignment.phonemes, alignment.starts, alignment.ends, strict=True):
     if symbol in SILENCES:
@@ -67,7 +65,7 @@ def _spoken_spans(alignment):
 
 
 def _energy_spans(wave, sample_rate):
-  """Stretches (start s, end s) well above the recording's own noise."""
+  """Spans (start s, end s) with a level well above the noise floor."""
   hop = max(1, round(0.01 * sample_rate))
   frames = wave[: len(wave) // hop * hop].reshape(-1, hop)
   level = 10 * np.log10(np.mean(np.square(frames, dtype=np.float64), axis=1) + 1e-12)
@@ -86,18 +84,18 @@ def _energy_spans(wave, sample_rate):
 
 
 def track_pitch(wave: np.ndarray, sample_rate: int, num_frames: int | None = None) -> np.ndarray:
-  """Fundamental frequency on the mel grid, by swift-f0.
+  """F0 on the mel grid, by swift-f0.
 
-  wave (S,) float32 mono -> (T,) float32 Hz, 0 where unvoiced. T is `num_frames`, or what the mel of this
-  sound has: floor(samples at 22,050 Hz / 256). Frame t is centerd at sample 256 t + 128, as the mel's are
-  (specification, section 11). The level does not matter: sound is scaled to its own peak first.
+  wave (S,) float32 mono -> (T,) float32 Hz, 0 where unvoiced. T is `num_frames`, by default that of the mel:
+  floor(samples at 22,050 Hz / 256). Frame t is centered at sample 256 t + 128, as mel frames are (spec, section 11).
+  Invariant to level: the sound is normalized to its peak.
 
   Raises BadInput if swift-f0 is not installed.
   """
   wave = np.asarray(wave, np.float32).reshape(-1)
   if num_frames is None:
     num_frames = round(len(wave) * SAMPLE_RATE / sample_rate) // HOP
-  # Not the very peak: one click would push quiet speech under the network's silence floor.
+  # A quantile instead of the peak: a click would push quiet speech below the network's silence floor.
   peak = float(np.quantile(np.abs(wave), 0.999)) if wave.size else 0.0
   if num_frames == 0 or peak < 1e-6:
     return np.zeros(num_frames, np.float32)
@@ -116,7 +114,7 @@ def _detector():
 
 
 def _resample_to_mel_grid(times, known_times, hz, voiced) -> np.ndarray:
-  """Voicing of the nearest known frame; pitch interpolated in the logarithm between voiced frames."""
+  """Resamples F0: voicing of the nearest frame, log-F0 interpolated between voiced frames."""
   if not voiced.any():
     return np.zeros(len(times), np.float32)
   step = known_times[1] - known_times[0] if len(known_times) > 1 else 1.0

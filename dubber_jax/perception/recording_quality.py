@@ -1,7 +1,7 @@
-"""What is wrong with a recording of a voice: noise, echo, music, a second speaker, a whisper, a child, a telephone.
+"""Quality of a reference recording: noise, reverberation, music, several speakers, whisper, child, narrow band.
 
-Each is a number with a threshold, set from the corpora and from what was made worse by known amounts
-(`experiments/timing/voice_quality.py`; the rates stand in docs/results/dubbing.md).
+Each fault is a measure with a threshold, set on the corpora and on recordings degraded by known amounts
+(`experiments/timing/voice_quality.py`; detection rates in docs/results/dubbing.md).
 """
 
 from dataclasses import dataclass
@@ -12,46 +12,41 @@ from dubber_jax.media.sound import resample
 from dubber_jax.perception.vad import RATE, WINDOW, speech_probabilities
 from dubber_jax.types import HOP, SAMPLE_RATE
 
-MIN_SPEECH = 0.3  # s: less is none
+MIN_SPEECH = 0.3  # s: less counts as no speech
 LITTLE_SPEECH = 1.0  # s
 MIN_SNR = 14.0  # dB
-MAX_DECAY = 0.45  # s
-MIN_VOICED = 0.06  # share of the speech; less is a whisper
-CHILD_PITCH_AND_SPACING = (
-  225.0,
-  1250.0,
-)  # Hz: pitch and formant spacing; a raised woman's voice has the first, not the second
+MAX_DECAY = 0.45  # s, reverberation time (RT60)
+MIN_VOICED = 0.06  # share of voiced speech; less is a whisper
+CHILD_PITCH, CHILD_SPACING = 225.0, 1250.0  # Hz: median F0 and formant spacing; a raised woman's voice has the first
 MIN_BANDWIDTH = 6000.0  # Hz
-TWO_SPEAKERS = 0.55  # cosine between the two groups of windows
-ONE_SPEAKER = 0.65  # the same: less than this is told; of 481 recordings of one person each, the lowest is 0.69
+TWO_SPEAKERS = 0.55  # cosine between the two clusters of windows
+ONE_SPEAKER = 0.65  # the same: a warning below it; the minimum of 481 recordings of one speaker each is 0.69
 
 FRAME, STEP = 512, 128  # samples at 16 kHz: 32 and 8 ms
-BANDS = (250, 400, 630, 1000, 1600, 2500, 4000, 6300)  # Hz, edges, in which decays are followed
-DECAY_RANGE = 3.0, 13.0  # dB below a peak between which its decay is timed
-MIN_FALL = 5.0  # dB of it that are seen
-MAX_RISE = 1.5  # dB upward that end a decay
-DECAY_SMOOTHING = 5  # frames: an echo of noise is rough
+BANDS = (250, 400, 630, 1000, 1600, 2500, 4000, 6300)  # Hz, edges of the bands in which decays are measured
+DECAY_RANGE = 3.0, 13.0  # dB below a peak between which its decay is measured
+MIN_FALL = 5.0  # dB of it that have to be observed
+MAX_RISE = 1.5  # dB of increase that end a decay
+DECAY_SMOOTHING = 5  # frames, moving average of the level
 MIN_DECAYS = 6
-MIN_WINDOWS = 8  # of the speaker encoder
-WINDOW_SMOOTHING = (
-  5  # windows, 2.4 s, over which embeddings are averaged: one differs from the next by words, not by speakers
-)
-MIN_FORMANT_FRAMES = 5  # frames in which they are seen
-MIN_CLUSTER_SHARE = 0.15  # share of the windows that a second speaker has at least
+MIN_WINDOWS = 8  # windows of the speaker encoder
+WINDOW_SMOOTHING = 5  # windows (2.4 s), moving average of embeddings: single windows differ by words
+MIN_FORMANT_FRAMES = 5  # frames with formants
+MIN_CLUSTER_SHARE = 0.15  # least share of windows of a second speaker
 
 
 @dataclass(frozen=True)
 class VoiceReport:
-  """Measures of a recording; NaN where it does not tell."""
+  """Quality measures of a recording; NaN where not measurable."""
 
   speech_seconds: float
-  noise: float = np.nan  # dB from the level of the speech down to that of the quietest 5 % of the time
-  decay: float = np.nan  # s that a sound takes to fall by 60 dB (median; dry speech itself takes 0.15 to 0.3)
-  voiced: float = np.nan  # share of the speech that has a pitch
-  pitch: float = np.nan  # Hz, median
-  formants: float = np.nan  # Hz between one formant and the next: 1000 to 1200 of adults, more of a shorter throat
+  noise: float = np.nan  # signal-to-noise ratio, dB: level of speech over that of the quietest 5 %
+  decay: float = np.nan  # RT60, s, median over decays (dry speech: 0.15 to 0.3)
+  voiced: float = np.nan  # share of voiced speech
+  pitch: float = np.nan  # median F0, Hz
+  formants: float = np.nan  # formant spacing, Hz: 1000 to 1200 of adults, more of shorter vocal tracts
   bandwidth: float = np.nan  # Hz: highest frequency within 60 dB of the strongest
-  likeness: float = np.nan  # cosine between the two groups of windows that differ most: one speaker or two
+  likeness: float = np.nan  # cosine between the two clusters of window embeddings: one speaker or two
 
   @property
   def kilohertz(self) -> float:
@@ -87,7 +82,7 @@ def measure_voice(wave: np.ndarray, sample_rate: int, pitch: np.ndarray, windows
   )
 
 
-# What is noticed, from which measure on, and what is said of it.
+# Faults by name: condition and warning.
 FAULTS = {
   'no speech': (
     lambda r: r.speech_seconds < MIN_SPEECH,
@@ -112,7 +107,7 @@ FAULTS = {
     'a whisper: it has no pitch; the take will be voiced, at a guessed pitch: give a recording in full voice',
   ),
   'child': (
-    lambda r: r.pitch > CHILD_PITCH_AND_SPACING[0] and r.formants > CHILD_PITCH_AND_SPACING[1],
+    lambda r: r.pitch > CHILD_PITCH and r.formants > CHILD_SPACING,
     'a child, or a voice as high ({0.pitch:.0f} Hz); the take will sound older: the model has heard adults only',
   ),
   'dull': (
@@ -136,12 +131,12 @@ def detect_faults(report: VoiceReport) -> tuple[str, ...]:
 
 
 def voice_warnings(report: VoiceReport, name: str) -> tuple[str, ...]:
-  """One line for each fault: what will be heard in the take, or what it will lack, and what to do."""
+  """One line for each fault: its effect on the take, and what to do."""
   return tuple(f'{name}: {FAULTS[fault][1].format(report)}' for fault in detect_faults(report))
 
 
 def _power(wave):
-  """(S,) -> (257, T) power of frames of 32 ms."""
+  """(S,) -> (257, T) power spectrogram of frames of 32 ms."""
   from scipy.signal import stft
 
   return np.abs(stft(wave, RATE, nperseg=FRAME, noverlap=FRAME - STEP, boundary=None, padded=False)[2]) ** 2
@@ -158,9 +153,9 @@ def _signal_to_noise(power_ft, speech_t):
 
 
 def _decay_time(power_ft):
-  """How long sounds take to die away, from the stretches in which a band falls without being spoken into.
+  """Blind estimate of RT60, s: median decay time over free decays in frequency bands.
 
-  A stretch that is cut short by the next sound counts with the slope it had: to leave it out would favor short ones.
+  A decay that the next sound interrupts is extrapolated by its slope: dropping it would favor short ones.
   """
   from scipy.ndimage import uniform_filter1d
 
@@ -171,22 +166,22 @@ def _decay_time(power_ft):
     floor = np.percentile(level, 5) + 5
     peaks = np.flatnonzero((level[1:-1] >= level[:-2]) & (level[1:-1] > level[2:]) & (level[1:-1] > floor + far)) + 1
     for peak in peaks:
-      begun, lowest = None, peak
+      onset, lowest = None, peak
       for frame in range(peak + 1, len(level)):
         if level[frame] > level[lowest] + MAX_RISE or level[frame] < floor:
           break
         lowest = frame if level[frame] < level[lowest] else lowest
-        begun = frame if begun is None and level[frame] <= level[peak] - near else begun
+        onset = frame if onset is None and level[frame] <= level[peak] - near else onset
         if level[frame] <= level[peak] - far:
           break
-      fallen = level[begun] - level[lowest] if begun is not None else 0.0
+      fallen = level[onset] - level[lowest] if onset is not None else 0.0
       if fallen >= MIN_FALL:
-        times.append((lowest - begun) * STEP / RATE * 60 / fallen)
+        times.append((lowest - onset) * STEP / RATE * 60 / fallen)
   return float(np.median(times)) if len(times) >= MIN_DECAYS else np.nan
 
 
 def _formant_spacing(wave, pitch):
-  """Median over voiced frames of the mean distance between poles of a linear predictor, below 5.6 kHz."""
+  """Formant spacing in Hz: median over voiced frames of the mean distance of LPC poles below 5.6 kHz."""
   import librosa
 
   rate, length, order = 12000, 360, 14
@@ -199,9 +194,9 @@ def _formant_spacing(wave, pitch):
   frames = wave[starts[:, None] + np.arange(length)] * np.hamming(length)
   frames = frames / (np.abs(frames).max(axis=1, keepdims=True) + 1e-9)
   predictors = librosa.lpc(frames + 1e-6 * np.random.default_rng(0).standard_normal(frames.shape), order=order)
-  companions = np.tile(np.eye(order, k=-1), (len(frames), 1, 1))
-  companions[:, 0] = -predictors[:, 1:]
-  poles = np.linalg.eigvals(companions)
+  companion = np.tile(np.eye(order, k=-1), (len(frames), 1, 1))
+  companion[:, 0] = -predictors[:, 1:]
+  poles = np.linalg.eigvals(companion)
   hertz = np.angle(poles) * rate / (2 * np.pi)
   widths = -np.log(np.abs(poles) + 1e-9) * rate / np.pi
   kept = (hertz > 200) & (hertz < 5600) & (widths < 500)
@@ -215,10 +210,10 @@ def _bandwidth(power_ft, speech_t):
 
 
 def _speaker_similarity(windows):
-  """2-means on the sphere, begun along the widest axis, of speaker embeddings averaged over TURN windows.
+  """Cosine between the centers of two clusters of speaker embeddings (spherical 2-means, initialized by PCA).
 
-  Single windows of 0.8 s part by what is said in them: of one person's, the two groups came as near to each other as
-  0.53, now 0.69, while groups of two people are as far apart as before.
+  Embeddings are averaged over WINDOW_SMOOTHING windows: single windows of 0.8 s cluster by their words, which lowers
+  the minimum over recordings of one speaker from 0.69 to 0.53; two speakers are as distinct either way.
   """
   from scipy.ndimage import uniform_filter1d
 

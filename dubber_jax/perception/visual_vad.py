@@ -1,9 +1,9 @@
-"""Visual voice activity detection (VAD) and viseme scores from the mouth track: when the mouth speaks, and what.
+"""Visual voice activity detection (VAD) and viseme scores from lip landmarks.
 
-A small convolutional network over the shape of the lip contours, each feature taken relative to its own course in the
-clip, so that neither the face nor the camera matters. It was trained on one GRID speaker with heavy augmentation
-(`experiments/recipes/visual_vad.py`) and sees 0.2 s to either side: too little to learn GRID's grammar by heart. Its
-output is 100 frames a second, since 25 are coarser than the timing that is needed.
+A small convolutional network over features of the lip contours, normalized within the clip, which makes them
+independent of face and camera. It was trained on one GRID speaker with heavy augmentation
+(`experiments/recipes/visual_vad.py`); its receptive field of 0.2 s to either side is too short to memorize GRID's
+grammar. The output rate is 100 Hz, as 25 Hz is too coarse for dubbing.
 """
 
 import functools
@@ -17,37 +17,37 @@ from dubber_jax.storage.assets import ASSETS
 from dubber_jax.types import LIP_RATE, MouthTrack
 
 SHIPPED = ASSETS / 'visual_vad'
-UPSAMPLING = 4  # output frames to one lip frame
+UPSAMPLING = 4  # output frames per lip frame
 RATE = UPSAMPLING * LIP_RATE  # Hz
 HIDDEN = 64
 KERNELS = (5, 5, 3)  # lip frames; receptive field 11
-MIN_OPENING_RANGE = 0.02  # eye distances by which the mouth opens at least: less is tracking noise
+MIN_OPENING_RANGE = 0.02  # eye distances: a smaller range of mouth opening is tracking noise
 OUTER, INNER = slice(0, 20), slice(20, 40)  # contour points, from the left corner along the lower lip
 LEFT, LOWER, RIGHT, UPPER = 0, 5, 10, 15  # of a contour
 SHAPES = 14  # features of a lip shape
 DETRENDED, TREND_DEVIATION = (
   (0, 3, 6, 10),
   6.0,
-)  # features, also given less their trend: of so many lip frames, a Gaussian's
+)  # features that are also given detrended; lip frames, Gaussian deviation of the trend
 FEATURES = SHAPES + len(DETRENDED)
-EVIDENCE_WEIGHT, TRANSITION_COST = 0.25, 3.0  # weight of a frame's log-odds; what it costs to begin or end speech, nats
-ONSET_THRESHOLD = 0.9  # threshold for the start of the window: mouths open and breathe in before they speak
-MIN_SPEECH = 0.15  # s of speech at least
-MIN_PAUSE, MAX_PAUSE_SPEECH = 0.25, 0.2  # s of a pause at least; mean probability of speech in it at most
+EVIDENCE_WEIGHT, TRANSITION_COST = 0.25, 3.0  # weight of a frame's log-odds; cost of a transition, nats
+ONSET_THRESHOLD = 0.9  # threshold for the start of speech: mouths open for breath before it
+MIN_SPEECH = 0.15  # s
+MIN_PAUSE, MAX_PAUSE_SPEECH = 0.25, 0.2  # s; mean probability of speech
 
 
 @dataclass(frozen=True)
 class VisualSpeech:
-  """speaking (M,): probability of speech, 100 frames a second; scores (M, 10): log of the probability of each viseme
-  class over its share in training, up to a constant of each frame."""
+  """speaking (M,): probability of speech at 100 Hz; scores (M, 10): log-likelihood of each viseme class (posterior over
+  prior), up to a constant of each frame."""
 
   speaking: np.ndarray
   scores: np.ndarray
 
 
 def lip_shape(track_lips: np.ndarray, present: np.ndarray) -> np.ndarray:
-  """lips (L, 82), present (L,) -> (L, 14) in eye distances: openings, widths, areas, thickness and height of the lips;
-  frames without a mouth are interpolated."""
+  """lips (L, 82), present (L,) -> shape features (L, 14) in eye distances: openings, widths, areas, thickness and
+  height of the lips; missing frames are interpolated."""
   seen, frames = np.flatnonzero(present), np.arange(len(present))
   lips = np.stack([np.interp(frames, seen, column[seen]) for column in track_lips.T], axis=1)
   points = lips[:, :80].reshape(-1, 40, 2)
@@ -86,13 +86,13 @@ def lip_shape(track_lips: np.ndarray, present: np.ndarray) -> np.ndarray:
 
 
 def normalize_features(shape: np.ndarray) -> np.ndarray:
-  """(L, 14) -> the same relative to the clip's median, in halves of the range from its 5th to its 95th percentile."""
+  """(L, 14) -> the same minus the clip's median, divided by half the range from the 5th to the 95th percentile."""
   low, middle, high = np.percentile(shape, [5, 50, 95], axis=0)
   return ((shape - middle) / (0.5 * (high - low) + 1e-3)).clip(-4, 4).astype(np.float32)
 
 
 def add_detrended(features: np.ndarray) -> np.ndarray:
-  """(L, 14) -> (L, 18): with some of them less their trend, so that a closure shows on a mouth that is held open."""
+  """(L, 14) -> (L, 18): appends detrended features, which show closures of a mouth that is held open."""
   from scipy.ndimage import gaussian_filter1d
 
   shown = features[:, list(DETRENDED)]
@@ -101,7 +101,7 @@ def add_detrended(features: np.ndarray) -> np.ndarray:
 
 
 def network(params: dict, features, xp=np):
-  """(..., L, F) -> logits (..., 4 L, 10) of viseme classes. xp: numpy, or jax.numpy where it is trained."""
+  """(..., L, F) -> logits (..., 4 L, 10) of viseme classes. xp: numpy, or jax.numpy in training."""
   x = features
   for i, kernel in enumerate(KERNELS):
     reach, length = kernel // 2, x.shape[-2]
@@ -120,7 +120,7 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def visual_vad(track: MouthTrack | None, params: dict | None = None) -> VisualSpeech | None:
-  """When the mouth speaks, and which visemes it shows. None where it was not seen or hardly moves."""
+  """Lip landmarks -> speech probabilities and viseme scores. None where the mouth is not visible or hardly moves."""
   if track is None or not track.usable or len(track.opening) < 5:
     return None
   opening = track.opening[track.present]
@@ -132,10 +132,10 @@ def visual_vad(track: MouthTrack | None, params: dict | None = None) -> VisualSp
 
 
 def speech_spans(speaking: np.ndarray, threshold: float = 0.5) -> list[tuple[float, float]]:
-  """Probabilities of speech (M,), 100 a second -> (start s, end s) of each stretch of speech, by the best path through
-  two states, of which none is favored where the probability is the threshold."""
+  """Speech probabilities (M,) at 100 Hz -> (start s, end s) of each span of speech, by Viterbi decoding of a two-state
+  model; at `threshold` neither state is favored."""
   odds = EVIDENCE_WEIGHT * np.log((speaking + 1e-3) * (1 - threshold) / ((1.001 - speaking) * threshold))
-  off, on, came_from = 0.0, -np.inf, np.zeros((len(odds), 2), bool)  # whether it came from speech
+  off, on, came_from = 0.0, -np.inf, np.zeros((len(odds), 2), bool)  # backpointer: True from speech
   for t, gain in enumerate(odds):
     came_from[t] = on - TRANSITION_COST > off, on > off - TRANSITION_COST
     off, on = max(off, on - TRANSITION_COST), max(on, off - TRANSITION_COST) + gain
@@ -148,15 +148,15 @@ def speech_spans(speaking: np.ndarray, threshold: float = 0.5) -> list[tuple[flo
 
 
 def speech_window(seen: VisualSpeech | None) -> tuple[float, float] | None:
-  """(start s, end s) of what the mouth says, from the first to the last moment of speech; None where it is silent."""
+  """(start s, end s) from the first to the last span of speech; None where there is none."""
   spans = speech_spans(seen.speaking) if seen else []
-  sure = speech_spans(seen.speaking, ONSET_THRESHOLD) if spans else []
-  start = (sure or spans)[0][0] if spans else 0.0
+  certain = speech_spans(seen.speaking, ONSET_THRESHOLD) if spans else []
+  start = (certain or spans)[0][0] if spans else 0.0
   return (start, spans[-1][1]) if spans and spans[-1][1] - start >= MIN_SPEECH else None
 
 
 def silent_gaps(speaking: np.ndarray) -> list[tuple[float, float]]:
-  """(start s, end s) of the pauses between speech that are long and sure enough to be kept."""
+  """(start s, end s) of the pauses between speech that are long and certain enough."""
   spans = speech_spans(speaking)
   gaps = [(end, start) for (_, end), (start, _) in zip(spans[:-1], spans[1:], strict=True)]
   return [
@@ -168,7 +168,7 @@ def silent_gaps(speaking: np.ndarray) -> list[tuple[float, float]]:
 
 @functools.lru_cache(maxsize=2)
 def load_network(path: str | Path | None = None) -> dict[str, np.ndarray]:
-  """The weights that ship, or those of another folder. Raises BadInput where they are missing or not as written."""
+  """The shipped weights, or those of another folder. Raises BadInput where they cannot be read."""
   from dubber_jax.storage.weights import read_arrays
 
   path = Path(path) if path else SHIPPED

@@ -1,4 +1,4 @@
-"""Builds a footage library from clips: finds them, reads them, and goes on where it was stopped."""
+"""Builds a footage library: finds clips, extracts their embeddings and prosody, resumes after an interruption."""
 
 import contextlib
 import dataclasses
@@ -14,26 +14,27 @@ import numpy as np
 from etils import epath
 
 from dubber_jax.errors import BadInput
+from dubber_jax.perception.extractors import extractor_identity
 from dubber_jax.perception.prosody import measure_prosody
-from dubber_jax.retrieval.library import EMBEDDINGS, Library, LibraryClip, check_absent, extractor_identity
+from dubber_jax.retrieval.library import EMBEDDINGS, Library, LibraryClip, check_absent
 from dubber_jax.storage.atomic import atomic_file
 from dubber_jax.storage.hashing import sha256_json, sha256_text
 from dubber_jax.types import EMOTIONS, MODALITIES, SAMPLE_RATE, Clip, Line
 
 MEDIA = frozenset('.mp4 .mkv .mov .mpg .mpeg .webm .flv .avi .m4v .wav .flac .opus .ogg .mp3 .m4a'.split())
 SUBTITLES = ('.srt', '.vtt', '.ass')
-HELD_OUT = ('test', 'validation')  # beginnings of the names of splits that a library must not hold
-SAVE_SECONDS = 30  # of work that a killed run may lose
+HELD_OUT = ('test', 'validation')  # prefixes of splits that a library must not contain
+SAVE_SECONDS = 30  # of work that an interruption may lose
 SAVE_CLIPS = 64
 
 
 @dataclass(frozen=True)
 class Footage:
-  """A clip on disk that is to be read. `start` and `end` in seconds; None: all of the file."""
+  """A clip on disk to be processed. `start` and `end` in s; None: the whole file."""
 
   key: str  # set/speaker/id
   path: str
-  media: str  # the path under the data's folder
+  media: str  # path relative to the data folder
   speaker: str = ''
   text: str = ''
   emotion: str = ''
@@ -43,7 +44,7 @@ class Footage:
 
 @dataclass(frozen=True)
 class Entry:
-  """What a library keeps of a clip: embeddings (D,) by modality and 'sound', only those there are."""
+  """Features of a clip: embeddings (D,) by modality and 'sound', those it has; prosody."""
 
   clip: LibraryClip
   embeddings: dict[str, np.ndarray]
@@ -60,18 +61,18 @@ def build_library(
   portable: bool = False,
   reader=None,
 ) -> Library:
-  """Reads the clips of `data` and writes a library directory to `out`, complete or not at all.
+  """Extracts features of the clips of `data` and writes a library directory to `out`, atomically.
 
   data: a .jsonl (rows with id, speaker, file, text, emotion, as docs/how-to/footage.md says), a folder of such files,
   or a folder of clips with a .txt (the line) or .srt, .vtt, .ass (a line each) of the same name beside them;
-  a folder within it names the speaker. only: fields that a row must have, as {'split': 'train_a'}; without it
-  rows of a test or validation split are left out. licence: of the clips. portable: for a library that is
-  given away; it holds neither the clips' words nor where their media are, which are then looked for under
-  DUBBER_DATA. reader: what reads a clip (FootageReader by default).
+  a subfolder names the speaker. only: required values of fields, as {'split': 'train_a'}; by default
+  rows of test and validation splits are excluded. licence: of the clips. portable: for
+  distribution; contains neither the clips' words nor their media folder, media are then looked up under DUBBER_DATA.
+  reader: extracts the features of a clip (FootageReader by default).
 
-  A stopped run goes on where it was: what was read lies beside `out` until it is complete. A clip that cannot
-  be read is left out and listed in the library's skipped.jsonl. Raises BadInput where there is no clip, or
-  none that can be read, and where `out` exists and `overwrite` is false.
+  An interrupted run resumes from its progress folder next to `out`. Clips that cannot be read are skipped and listed in
+  the library's skipped.jsonl. Raises BadInput where there is no clip or none that can be read, and where `out` exists
+  and `overwrite` is false.
   """
   out = epath.Path(out)
   check_absent(out, overwrite)
@@ -88,7 +89,7 @@ def build_library(
     for footage in _with_progress(left, len(found), progress):
       try:
         fresh.append(reader(footage))
-      except Exception as error:  # whatever is wrong with one clip must not end a night's work
+      except Exception as error:  # a faulty clip must not end a long run
         reason = ' '.join(str(error).split()) or type(error).__name__
         fresh_skipped.append({'key': footage.key, 'file': footage.media, 'reason': reason})
       if len(fresh) + len(fresh_skipped) >= SAVE_CLIPS or time.monotonic() - saved > SAVE_SECONDS:
@@ -116,7 +117,7 @@ def build_library(
 
 
 def find_footage(data: Path, only: Mapping[str, str] | None = None) -> tuple[Path, list[Footage]]:
-  """The folder that media paths are under, and the clips. Raises BadInput where there are none."""
+  """Data folder or .jsonl -> root of the media paths, and the clips. Raises BadInput where there are none."""
   if not data.exists():
     raise BadInput(f'there is no data at {data}: give a .jsonl file or a folder of clips')
   tables = [data] if data.is_file() else sorted(data.glob('*.jsonl'))
@@ -139,7 +140,7 @@ def find_footage(data: Path, only: Mapping[str, str] | None = None) -> tuple[Pat
 
 
 def _without_repeats(found: list[Footage]) -> tuple[list[Footage], list[dict]]:
-  """The first clip of each key, and rows for skipped.jsonl about the others."""
+  """Removes duplicate keys -> the first clip of each key, and rows of skipped.jsonl for the others."""
   first, repeats = {}, []
   for footage in found:
     if footage.key in first:
@@ -150,10 +151,10 @@ def _without_repeats(found: list[Footage]) -> tuple[list[Footage], list[dict]]:
 
 
 class FootageReader:
-  """Reads a clip with the offline extractors.
+  """Extracts the features of a clip with the offline extractors.
 
-  A clip with pictures is read as a target is: words and pixels. One without has captions written from its
-  emotion label instead, as speech corpora need.
+  Clips with video are analyzed by words and pixels, as targets are; for clips without video (speech corpora) captions
+  are generated from the emotion label.
   """
 
   def __init__(self):
@@ -175,11 +176,11 @@ class FootageReader:
     if info.has_sound:
       wave = read_sound(footage.path, SAMPLE_RATE, footage.start, footage.end)
       seconds = len(wave) / SAMPLE_RATE
-      with contextlib.suppress(BadInput):  # silent: the pictures still serve
+      with contextlib.suppress(BadInput):  # silent: the video is still of use
         embeddings['sound'], _ = self.extractors['sound'].read(wave, SAMPLE_RATE)
       prosody = measure_prosody(wave, SAMPLE_RATE, _alignment_or_count(footage, wave))
     if not any(m in embeddings for m in MODALITIES):
-      raise BadInput(f'{footage.media}: has no pictures, words or emotion to recall it by')
+      raise BadInput(f'{footage.media}: has no pictures, words or emotion to retrieve it by')
     clip = LibraryClip(
       footage.key,
       footage.speaker,
@@ -224,7 +225,7 @@ class FootageReader:
     return captions, vectors
 
 
-@functools.lru_cache(10_000)  # a corpus repeats its sentences, and captions from labels repeat too
+@functools.lru_cache(10_000)  # sentences of a corpus and generated captions repeat
 def _embed(sentence):
   from dubber_jax.perception.text import embed_text
 
@@ -232,7 +233,7 @@ def _embed(sentence):
 
 
 def _alignment_or_count(footage, wave):
-  """The Alignment of the line in its sound, or how many phonemes it has where it is not found there."""
+  """The Alignment of the line to its sound, or its number of phonemes where alignment fails; None without a text."""
   from dubber_jax.media.sound import resample
   from dubber_jax.script.alignment import align
   from dubber_jax.script.g2p import phonemize
@@ -251,7 +252,7 @@ def _alignment_or_count(footage, wave):
 
 
 class _ProgressFolder:
-  """What a run has read so far, in parts. Parts of other clips, files or extractors are thrown away."""
+  """Resumable progress: entries on disk in parts. Parts of other clips, files or extractors are deleted."""
 
   def __init__(self, folder: epath.Path, extractors: Mapping, found: list[Footage]):
     self.folder = folder

@@ -1,7 +1,7 @@
-"""The footage library: reference performances, their embeddings and their prosody, on disk and in memory.
+"""Footage library: reference performances with embeddings and prosody, retrieved by cosine similarity.
 
-A library directory (docs/reference/file_formats.md) holds clips.jsonl, one .npy of embeddings for each of scene, face,
-text and sound, prosody.npy, manifest.json and, for large libraries, ScaNN's indices under scann/.
+A library directory (docs/reference/file_formats.md) contains clips.jsonl, one .npy of embeddings for each of scene,
+face, text and sound, prosody.npy, manifest.json and, for large libraries, ScaNN's indices under scann/.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ import numpy as np
 from etils import epath
 
 from dubber_jax.errors import BadInput
+from dubber_jax.perception.extractors import extractor_identity
 from dubber_jax.perception.prosody import PROSODY
 from dubber_jax.retrieval.search import SMALL_LIBRARY, ExactSearch, ScannSearch, unit_rows
 from dubber_jax.storage.assets import ASSETS
@@ -26,23 +27,23 @@ from dubber_jax.types import MODALITIES, Exemplar, Exemplars, Reading
 
 FORMAT = 1
 EMBEDDINGS = MODALITIES + ('sound',)
-HALVES = {'text': 2}  # the line's and the reaction's, which weigh the same in the similarity
+HALVES = {'text': 2}  # halves of the embedding with equal weight in the similarity: line and reaction
 SHIPPED = ASSETS / 'library'
 DEFAULT_DATA = Path(__file__).parents[3] / 'shared' / 'data'
-MIN_BASELINE = 2  # clips that a speaker's own usual delivery is measured from, at least
-CHECKED_BYTES = 64 << 20  # larger files are checked by their shape, not their hash, at every opening
+MIN_BASELINE = 2  # least clips for a speaker's own prosody baseline
+CHECKED_BYTES = 64 << 20  # larger files are checked by shape instead of hash
 
 
 @dataclass(frozen=True)
 class LibraryClip:
-  """One reference performance. `present`: which of EMBEDDINGS it has."""
+  """A reference performance. `present`: which of EMBEDDINGS it has."""
 
   key: str  # set/speaker/id
   speaker: str = ''
   text: str = ''
   emotion: str = ''
-  media: str = ''  # path of its picture or sound, under the manifest's media_root
-  start: float | None = None  # s in the media; None: all of it
+  media: str = ''  # path of its video or sound, relative to the manifest's media_root
+  start: float | None = None  # s in the media; None: the whole file
   end: float | None = None
   seconds: float = 0.0
   captions: dict[str, str] = field(default_factory=dict)  # by modality
@@ -50,7 +51,7 @@ class LibraryClip:
 
 
 class Library:
-  """Reference footage that the director recalls from. Made by `open` or `build`; it never changes."""
+  """Reference footage from which the director retrieves exemplars. Created by `open` or `build`; immutable."""
 
   def __init__(self, clips, embeddings, prosody, manifest, folder):
     self.clips: tuple[LibraryClip, ...] = tuple(clips)
@@ -68,16 +69,16 @@ class Library:
 
   @property
   def hash(self) -> str:
-    """Twelve hex digits that name the library's contents. Exemplars computed beforehand are kept under it."""
+    """Twelve hex digits of a hash of the contents, the key of precomputed exemplars."""
     return sha256_json(self.manifest['files'])[:12]
 
   @classmethod
   def open(cls, path: str | os.PathLike | None = None, features: Mapping | None = None) -> 'Library':
-    """Opens a library directory; the shipped one by default.
+    """Opens a library directory; by default the shipped one.
 
-    `features` tells by modality (scene, face, text, sound) which extractors the readings come from: an
-    extractor, a dict with any of name, version and width, or a name. Raises BadInput where the library was
-    built with others, and where it is missing or broken.
+    `features`: extractors of the queries by modality (scene, face, text, sound): an extractor, a mapping with any of
+    name, version and width, or a name. Raises BadInput where the library was built with others, and where it is missing
+    or broken.
     """
     folder = epath.Path(path or SHIPPED)
     manifest = _read_manifest(folder)
@@ -111,12 +112,12 @@ class Library:
     scann: bool | None = None,
     skipped: Sequence[Mapping] = (),
   ) -> 'Library':
-    """Writes a library directory, which appears only when it is complete, and opens it.
+    """Writes a library directory atomically and opens it.
 
-    embeddings (N, D) by modality and 'sound', with zero rows where a clip has none; kept as float16, which
-    moves a cosine by less than 1e-3. prosody: measure_prosody's for each clip. extractors: as in `open`,
-    with name, version and width. licence: of the sources. scann: whether to build ScaNN's indices; by
-    default for libraries where it is quicker. skipped: rows for skipped.jsonl, about clips left out.
+    embeddings (N, D) by modality and 'sound', with zero rows where a clip has none; stored as float16, which changes a
+    cosine by less than 1e-3. prosody: `measure_prosody` of each clip. extractors: as in `open`,
+    with name, version and width. licence: of the sources. scann: whether to build ScaNN indices; by
+    default for libraries where they are faster. skipped: rows of skipped.jsonl about skipped clips.
 
     Raises BadInput for no clips, for clips with equal keys, and where `path` exists and `overwrite` is false.
     """
@@ -128,7 +129,7 @@ class Library:
     if len(set(keys)) < len(keys):
       twice = next(key for key in keys if keys.count(key) > 1)
       raise BadInput(f'two clips have the key {twice}: keys are set/speaker/id and stand for one clip each')
-    # Equal similarities go to the lower row: an order by hash gives them to no speaker in particular.
+    # Equal similarities are resolved to the lower row: sorting by hash avoids a bias to some speakers.
     order = sorted(range(len(clips)), key=lambda i: sha256_text(keys[i]))
     arrays = {m: np.asarray(embeddings[m], np.float16)[order] for m in EMBEDDINGS}
     arrays['prosody'] = np.array([[prosody[i].get(p, np.nan) for p in PROSODY] for i in order], np.float32)
@@ -166,12 +167,12 @@ class Library:
     exclude_media: str | os.PathLike = '',
     exclude_span: tuple[float, float] | None = None,
   ) -> Exemplars:
-    """The `count` clips most like a reading, for each modality that both have.
+    """Retrieves the `count` most similar clips, for each modality that query and library have.
 
-    Never the target itself: `exclude_key` is its key, `exclude_media` its file, for a clip without a key, and
-    `exclude_span` its start and end (s) where the file holds more than the target. `exclude_speaker` leaves
-    out all clips of a speaker. `search`: 'exact' or 'scann'. Similarities are cosines; for text the mean of the
-    line's and the reaction's. Raises BadInput for a reading of another width.
+    The target itself is excluded: `exclude_key` is its key, `exclude_media` its file, for a clip without a key, and
+    `exclude_span` its start and end (s) where the file contains more than the target. `exclude_speaker` excludes all
+    clips of a speaker. `search`: 'exact' or 'scann'. Similarities are cosines; for text the mean of those of line and
+    reaction. Raises BadInput for a query of another width.
     """
     allowed = self._other_media(exclude_media, exclude_span)
     embeddings = {m: reading.embedding(m)[None] for m, seen in zip(MODALITIES, reading.present, strict=True) if seen}
@@ -192,11 +193,11 @@ class Library:
     search: str = 'exact',
     allowed: np.ndarray | None = None,
   ) -> tuple[np.ndarray, np.ndarray]:
-    """Recall for many clips at once, as training computes it beforehand.
+    """Batched retrieval, as precomputed for training.
 
-    embeddings (B, D) by modality; a zero row or a missing modality recalls nothing. exclude_keys and
-    exclude_speakers: B each, '' for none. allowed (N,) bool: which clips may be recalled at all.
-    -> rows (B, 3, count) int32 of this library, best first, -1 where there are fewer, and their
+    embeddings (B, D) by modality; a zero row or a missing modality retrieves nothing. exclude_keys and
+    exclude_speakers: B each, '' for none. allowed (N,) bool: the permitted clips.
+    -> rows (B, 3, count) int32 of this library, best first, -1 where fewer, and their
     similarities (B, 3, count) float32.
     """
     batch = len(next(iter(embeddings.values()))) if embeddings else 1
@@ -224,7 +225,7 @@ class Library:
     return rows, similarity
 
   def gather(self, rows: np.ndarray):
-    """What the director's graphs take in: rows (..., 3, K), -1 for none ->
+    """Inputs of the director's graphs: rows (..., 3, K), -1 for none ->
     refs by modality (..., K, D) float32, sounds (..., 3, K, Da) float32, refs_present and sounds_present
     (..., 3, K) bool. Absent ones are zero."""
     refs_present = rows >= 0
@@ -238,48 +239,48 @@ class Library:
     return refs, sounds, refs_present, sounds_present
 
   def exemplar(self, row: int, similarity: float = 1.0) -> Exemplar:
-    """Clip `row` as an Exemplar. Its prosody holds what was measured (PROSODY) and how that departs from the
-    same speaker's neutral delivery: pace_ratio, pitch_shift (semitones), range_ratio, loudness_shift (dB) and
-    pauses_shift. What is not known is left out."""
+    """Clip `row` as an Exemplar. Its prosody has the measures (PROSODY) and their deviations from the speaker's neutral
+    baseline: pace_ratio, pitch_shift (semitones), range_ratio, loudness_shift (dB) and pauses_shift. Unknown values are
+    omitted."""
     clip = self.clips[row]
     measured = {p: float(v) for p, v in zip(PROSODY, self.prosody[row], strict=True) if np.isfinite(v)}
-    usual = dict(zip(PROSODY, self._baseline(clip.speaker), strict=True))
-    usual = {p: float(usual[p]) for p in measured if np.isfinite(usual[p])}
+    baseline = dict(zip(PROSODY, self._baseline(clip.speaker), strict=True))
+    baseline = {p: float(baseline[p]) for p in measured if np.isfinite(baseline[p])}
     relative = {}
-    if usual.get('pace'):
-      relative['pace_ratio'] = measured['pace'] / usual['pace']
-    if usual.get('pitch'):
-      relative['pitch_shift'] = 12 * float(np.log2(measured['pitch'] / usual['pitch']))
-    if usual.get('range'):
-      relative['range_ratio'] = measured['range'] / usual['range']
-    relative |= {f'{p}_shift': measured[p] - usual[p] for p in ('loudness', 'pauses') if p in usual}
+    if baseline.get('pace'):
+      relative['pace_ratio'] = measured['pace'] / baseline['pace']
+    if baseline.get('pitch'):
+      relative['pitch_shift'] = 12 * float(np.log2(measured['pitch'] / baseline['pitch']))
+    if baseline.get('range'):
+      relative['range_ratio'] = measured['range'] / baseline['range']
+    relative |= {f'{p}_shift': measured[p] - baseline[p] for p in ('loudness', 'pauses') if p in baseline}
     media = self.media_path(clip)
     return Exemplar(clip.key, float(similarity), clip.text, clip.emotion, media, measured | relative)
 
   def media_path(self, clip: LibraryClip) -> str:
-    """Where a clip's picture or sound is, or '' where it is not at hand: under the folder it was indexed
-    from, else under DUBBER_DATA, by default ../shared/data beside the checkout."""
+    """Path of a clip's media, '' where not found: under the folder it was indexed from, else under DUBBER_DATA, by
+    default ../shared/data of the checkout."""
     roots = (self.manifest.get('media_root', ''), os.environ.get('DUBBER_DATA') or DEFAULT_DATA)
     paths = (os.path.join(root, clip.media) for root in roots if root and clip.media)
     return next((path for path in paths if os.path.exists(path)), '')
 
   @functools.cached_property
   def _baselines(self) -> dict[str, np.ndarray]:
-    """Usual prosody (5,) by speaker, '' for everyone: medians of neutral clips where there are enough, else
-    of all of the speaker's clips."""
+    """Baseline prosody (5,) by speaker, '' for all speakers: medians over neutral clips where there are MIN_BASELINE,
+    else over all clips of the speaker."""
     neutral = np.array([clip.emotion == 'neutral' for clip in self.clips])
 
-    def usual(own):
+    def baseline(own):
       chosen = own & neutral if (own & neutral).sum() >= MIN_BASELINE else own
       columns = self.prosody[chosen].T
       return np.array([np.median(c[np.isfinite(c)]) if np.isfinite(c).any() else np.nan for c in columns])
 
-    everyone = usual(np.ones(len(self), bool))
+    everyone = baseline(np.ones(len(self), bool))
     found = {'': everyone}
     for speaker in set(self.speakers.tolist()) - {''}:
       own = self.speakers == speaker
       if own.sum() >= MIN_BASELINE:
-        found[speaker] = np.where(np.isfinite(usual(own)), usual(own), everyone)
+        found[speaker] = np.where(np.isfinite(baseline(own)), baseline(own), everyone)
     return found
 
   def _baseline(self, speaker):
@@ -300,7 +301,7 @@ class Library:
     return searcher
 
   def _excluded(self, keys, speakers, part) -> np.ndarray | None:
-    """(b, N) bool, or None where nothing is left out. A clip without a speaker is nobody's."""
+    """Excluded clips (b, N) bool, or None where there are none. '' as a key or speaker excludes nothing."""
     excluded = None
     for names, own in ((keys, self.keys), (speakers, self.speakers)):
       names = np.array(list(names[part])) if names is not None else np.array([])
@@ -323,15 +324,6 @@ class Library:
     return np.array([not is_target(clip) for clip in self.clips])
 
 
-def extractor_identity(extractor) -> dict:
-  """What names an extractor: as many of name, version and width as are known."""
-  if isinstance(extractor, str):
-    return {'name': extractor}
-  if isinstance(extractor, Mapping):
-    return {k: extractor[k] for k in ('name', 'version', 'width') if k in extractor}
-  return {'name': extractor.name, 'version': extractor.version, 'width': extractor.width}
-
-
 def check_extractors(built_with: Mapping, features: Mapping, folder) -> None:
   """Raises BadInput where a library was built with other extractors than `features` names."""
   for modality, extractor in features.items():
@@ -339,13 +331,14 @@ def check_extractors(built_with: Mapping, features: Mapping, folder) -> None:
     had = {k: v for k, v in built_with.get(modality, {}).items() if k in asked}
     if modality in EMBEDDINGS and had != asked:
       raise BadInput(
-        f'library {folder} has {modality} embeddings of {_identity_text(had)}, these features are of {_identity_text(asked)}: '
+        f'library {folder} has {modality} embeddings of {_identity_text(had)}, '
+        f'these features are of {_identity_text(asked)}: '
         'index the library again with `dubber index`, or open one that was built with them'
       )
 
 
 def check_absent(folder: epath.Path, overwrite: bool) -> None:
-  """Raises BadInput where a library cannot be written: to be called before long work too."""
+  """Raises BadInput where a library cannot be written. Also called before long work."""
   if not folder.exists():
     return
   if not overwrite:

@@ -1,7 +1,6 @@
-"""The nearest rows of a matrix by cosine: exactly, by one matrix product; fast, by ScaNN; or on accelerators, the rows
-spread over them.
+"""Nearest-neighbor search by cosine: exact (matrix product), approximate (ScaNN), or sharded over accelerators.
 
-All searchers take unit rows and answer alike, so that the library need not know which one it has.
+All searchers take unit rows and have the same interface.
 """
 
 import os
@@ -13,19 +12,19 @@ import numpy as np
 from dubber_jax.errors import BadInput
 from dubber_jax.storage.atomic import atomic_folder
 
-SMALL_LIBRARY = 4096  # rows under which ScaNN's tree has nothing to win; it then compares with every row
-ROWS_PER_LEAF = 200  # rows in a leaf of the tree on average
-TARGET_RECALL = 0.998  # recall@3 that the number of opened leaves is chosen for
-RESCORED = 200  # candidates whose similarity is computed anew at full precision, at least
-DEPTH_FILE = 'depth.txt'  # in the index's folder: leaves searched, candidates reordered
-TIE_DECIMALS = 5  # decimals: similarities that agree to these count as equal, and the lower row wins
+SMALL_LIBRARY = 4096  # rows below which ScaNN uses brute force instead of a tree
+ROWS_PER_LEAF = 200  # average
+TARGET_RECALL = 0.998  # recall@3 for which the number of searched leaves is chosen
+RESCORED = 200  # least number of candidates rescored at full precision
+DEPTH_FILE = 'depth.txt'  # in the index folder: leaves searched, candidates rescored
+TIE_DECIMALS = 5  # similarities that agree to this many decimals are ties, resolved to the lower row
 
 
 def unit_rows(matrix: np.ndarray, halves: int = 1) -> np.ndarray:
-  """Scales rows so that a dot product of two of them is their similarity.
+  """Normalizes rows so that the dot product of two rows is their similarity.
 
-  matrix (N, D) -> (N, D) float32. With `halves` 2 the two halves of a row weigh the same whatever their
-  lengths, and the dot product is the mean of the halves' cosines. A zero row (or half) stays zero.
+  matrix (N, D) -> (N, D) float32. With `halves` 2 both halves of a row have equal norm, and the dot product is the mean
+  of the cosines of the halves. Zero rows (or halves) stay zero.
   """
   parts = np.asarray(matrix, np.float32).reshape(len(matrix), halves, -1)
   lengths = np.linalg.norm(parts, axis=-1, keepdims=True)
@@ -34,7 +33,7 @@ def unit_rows(matrix: np.ndarray, halves: int = 1) -> np.ndarray:
 
 
 class ExactSearch:
-  """Compares with every row: queries (B, D) times rows (N, D)."""
+  """Exact search: queries (B, D) times rows (N, D)."""
 
   def __init__(self, rows: np.ndarray):
     self.rows = np.ascontiguousarray(rows, np.float32)
@@ -52,25 +51,24 @@ class ExactSearch:
 
 
 class ScannSearch:
-  """Google's ScaNN: a tree of leaves, quantized scores, exact scores for the best candidates.
+  """Approximate search by ScaNN (Guo et al. 2020): tree partitioning, quantized scores, exact rescoring.
 
-  Answers as ExactSearch does, up to its recall (docs/results/footage.md gives the figures). Build it from rows
-  with `build`, keep it with `save`, open it with `load`.
+  Results are those of ExactSearch up to its recall (figures: docs/results/footage.md). Created by `build` or `load`.
   """
 
   def __init__(self, searcher, rows: np.ndarray, leaves_searched: int = -1, reordered: int = RESCORED):
     self.searcher = searcher
     self.rows = np.asarray(rows, np.float32)
-    self.leaves_searched = leaves_searched  # -1: there is no tree
+    self.leaves_searched = leaves_searched  # -1: no tree
     self.reordered = reordered
 
   @classmethod
   def build(cls, rows: np.ndarray, queries: np.ndarray | None = None, threads: int = 0) -> 'ScannSearch':
-    """Builds an index that reaches a recall@3 of TARGET_RECALL whatever the rows look like.
+    """Builds an index with a recall@3 of TARGET_RECALL.
 
-    rows (N, D) unit rows. `queries` (B, D) stand for what will be asked, by default a sample of the rows
-    (each without itself): as many leaves are opened and candidates compared as they need. `threads`
-    for training; 0: all cores. Raises BadInput without scann.
+    rows (N, D) unit rows. `queries` (B, D) represent the queries, by default a sample of the rows (each excluding
+    itself); the numbers of searched leaves and rescored candidates are tuned on them. `threads` for training; 0: all
+    cores. Raises BadInput without scann.
     """
     rows = np.ascontiguousarray(rows, np.float32)
     builder = _scann().builder(rows, 10, 'dot_product').set_n_training_threads(threads)
@@ -101,20 +99,20 @@ class ScannSearch:
     for self.leaves_searched, self.reordered in depths:
       found, similarity = self._neighbors(queries, count + 1)
       similarity = -np.sort(-np.where(found == own[:, None], -np.inf, similarity), axis=1)[:, :count]
-      # By similarity, not by row: clips with the same caption are as good as each other.
+      # By similarity, not by row: clips with equal captions are interchangeable.
       if np.mean(similarity >= truth - 10.0**-TIE_DECIMALS) >= TARGET_RECALL:
         return
 
   def save(self, folder: str | os.PathLike) -> None:
-    """Writes the index to a folder, which appears only when it is complete."""
+    """Writes the index to a folder, atomically."""
     with atomic_folder(folder) as partial:
-      # Relative paths: the folder can be moved.
+      # Relative paths allow the folder to be moved.
       self.searcher.serialize(str(partial), relative_path=True)
       (partial / DEPTH_FILE).write_text(f'{self.leaves_searched} {self.reordered}\n')
 
   @classmethod
   def load(cls, folder: str | os.PathLike, rows: np.ndarray) -> 'ScannSearch':
-    """`rows` are those it was built from. Raises BadInput if the index cannot be read or is of others."""
+    """Reads an index. `rows` are those it was built from. Raises BadInput if it cannot be read or is of other rows."""
     scann = _scann()
     try:
       searcher = scann.load_searcher(str(folder))
@@ -128,8 +126,8 @@ class ScannSearch:
     return cls(searcher, rows, leaves_searched, reordered)
 
   def __call__(self, queries: np.ndarray, count: int, allowed: np.ndarray | None = None):
-    """As ExactSearch. A filter is applied to a longer list of neighbors; where that leaves too few of
-    them, the query is searched exactly."""
+    """As ExactSearch. `allowed` filters a longer list of neighbors; where too few remain, the query is searched
+    exactly."""
     queries = np.ascontiguousarray(queries, np.float32)
     total = len(self.rows)
     asked = min(total, count if allowed is None else 16 * count)
@@ -147,7 +145,7 @@ class ScannSearch:
     return best, score
 
   def _neighbors(self, queries, asked):
-    """A batch of one goes by the single-query path, which is quicker. Missing ones come as index N."""
+    """ScaNN search of (B, D), a single query by its faster path. Missing neighbors have index N."""
     depth = (asked, max(asked, self.reordered), self.leaves_searched)
     if len(queries) == 1:
       indices, similarity = self.searcher.search(queries[0], *depth)
@@ -159,15 +157,15 @@ class ScannSearch:
 
 
 class DeviceSearch:
-  """Compares with every row, each device with its own part of them: for libraries larger than a host's memory.
+  """Exact search with rows sharded over devices, for libraries larger than a host's memory.
 
-  Answers as ExactSearch does. On a TPU a device's best are taken by `jax.lax.approx_max_k` (arXiv 2206.14286), which
-  leaves some out, fewer than `recall` allows; elsewhere that is exact.
+  On TPU the top k of a device are found by `jax.lax.approx_max_k` (arXiv 2206.14286) with a target `recall`; on other
+  devices that is exact.
   """
 
   def __init__(self, rows: np.ndarray, devices=None, recall: float = 0.99, dtype='float32'):
-    """rows (N, D), of which, where they are a memory map, a host reads what its devices hold. `devices`: all by
-    default. `dtype` bfloat16 halves the memory and moves a similarity by up to 0.004."""
+    """rows (N, D); of a memory map a host reads only the shards of its devices. `devices`: by default all. `dtype`
+    bfloat16 halves the memory and changes a similarity by up to 0.004."""
     import jax
     from jax.sharding import Mesh, NamedSharding
     from jax.sharding import PartitionSpec as P
@@ -215,8 +213,8 @@ class DeviceSearch:
 
 
 def _best(similarity_bn, indices_bn, count):
-  """The `count` best of each row, in an order that neither rounding nor the rest of the batch can change:
-  captions repeat, so equal similarities are common, and a matrix product rounds by its shape."""
+  """Top `count` of each row, with ties resolved by row index: equal captions are common, and the rounding of a matrix
+  product depends on its shape."""
   batch, total = similarity_bn.shape
   best = np.full((batch, count), -1, np.int32)
   score = np.full((batch, count), -np.inf, np.float32)
@@ -234,8 +232,8 @@ def _best(similarity_bn, indices_bn, count):
 
 
 def _scann():
-  """scann, imported when first used: it is heavy, has no wheel for some machines, and a TensorFlow of
-  2.21 or later beside it brings the process down, which no except clause could catch."""
+  """Imports scann lazily: it is heavy and has no wheel on some platforms. Raises BadInput without it, and with
+  TensorFlow 2.21 or later installed, which makes the process crash."""
   try:
     version = metadata.version('tensorflow')
   except metadata.PackageNotFoundError:

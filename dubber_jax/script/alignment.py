@@ -1,7 +1,7 @@
-"""When each word and phoneme of a recording is spoken: forced alignment with the model of pocketsphinx.
+"""Forced alignment of words and phonemes to a recording, with the acoustic model of pocketsphinx.
 
-The pronunciations are ours, so what comes back are the very symbols that the actor is trained on. The
-acoustic model knows no stress; the result keeps it.
+Pronunciations are those of g2p.py, so the result has the symbols that the actor is trained on. The acoustic model
+ignores stress; the result keeps it.
 """
 
 import functools
@@ -17,20 +17,20 @@ from dubber_jax.script.g2p import Phonemes, phonemize
 from dubber_jax.script.symbols import SILENCES
 from dubber_jax.types import HOP, SAMPLE_RATE
 
-RATE = 16000  # Hz, of the acoustic model
-FRAME = 0.01  # s, of the acoustic model
-SHORT_PAUSE = 0.06  # s: a shorter silence between two words belongs to the word before it
+RATE = 16000  # Hz, sample rate of the acoustic model
+FRAME = 0.01  # s, frame of the acoustic model
+SHORT_PAUSE = 0.06  # s: a shorter silence between words is part of the preceding word
 STOPS = frozenset(('P', 'B', 'T', 'D', 'K', 'G', 'CH', 'JH'))
 MAX_TAIL = 0.08  # s
-MAX_STOP, MAX_EDGE = 0.12, 0.3  # s: a longer phoneme at a word's edge may hold silence
+MAX_STOP, MAX_EDGE = 0.12, 0.3  # s: a longer phoneme at a word's edge may contain silence
 
 
 @dataclass(frozen=True)
 class Alignment:
-  """Times of the N symbols of a recording, which follow each other from 0 to its end without gaps.
+  """Times of the N symbols of a recording, contiguous from 0 to its end.
 
-  A mark of punctuation has the pause's time, or no length where there is no pause; a pause where the
-  text has no mark is '@sp'. `words`: (start s, end s, word) of each spoken word.
+  A punctuation mark has the time of the pause, zero length where there is none; a pause without a punctuation mark is
+  '@sp'. `words`: (start s, end s, word) of each spoken word.
   """
 
   phonemes: tuple[str, ...]
@@ -39,10 +39,10 @@ class Alignment:
   words: tuple[tuple[float, float, str], ...]
 
 
-def align(wave16k, text, lexicon=None) -> Alignment:
-  """Finds `text` (a str, or its Phonemes) in a recording (S,) float32 at 16 kHz.
+def align(wave16k: np.ndarray, text: str | Phonemes, lexicon: dict[str, tuple[str, ...]] | None = None) -> Alignment:
+  """Aligns `text` (a str, or its Phonemes) to a recording (S,) float32 at 16 kHz.
 
-  Raises BadInput where the words cannot be found in the sound, and for sound that is silent or too short.
+  Raises BadInput where alignment fails, and for sound that is silent or too short.
   """
   phonemes = text if isinstance(text, Phonemes) else phonemize(text, lexicon)
   wave = np.asarray(wave16k, np.float32)
@@ -64,15 +64,16 @@ def align(wave16k, text, lexicon=None) -> Alignment:
 
 
 def durations_in_frames(alignment: Alignment, num_frames: int) -> np.ndarray:
-  """(N,) int32 mel frames (256 samples at 22,050 Hz) of each symbol; they add up to `num_frames`."""
+  """Durations of the symbols in mel frames (256 samples at 22,050 Hz), (N,) int32; their sum is `num_frames`."""
   edges = np.rint(np.concatenate([alignment.starts, alignment.ends[-1:]]) * SAMPLE_RATE / HOP).astype(np.int32)
   edges = np.minimum(edges, num_frames)
   edges[0], edges[-1] = 0, num_frames
   return np.diff(edges).astype(np.int32)
 
 
-def to_int16(wave):
-  """Brings quiet and loud recordings to one level, with a little noise: the model knows no digital silence."""
+def to_int16(wave: np.ndarray) -> np.ndarray:
+  """Normalizes the level of (S,) -> int16, with weak noise added: the model has not seen digital silence. Raises
+  BadInput for silence."""
   wave = wave - wave.mean() if wave.size else wave
   peak = float(np.percentile(np.abs(wave), 99.9)) if wave.size else 0.0
   if not math.isfinite(peak) or peak < 1e-5:
@@ -85,7 +86,7 @@ def to_int16(wave):
 def _decoder():
   import pocketsphinx
 
-  # bestpath makes the second pass fail; the wide beams keep the one path there is.
+  # bestpath makes the second pass fail; wide beams keep the only path.
   return threading.Lock(), set(), pocketsphinx.Decoder(
     hmm=os.path.join(pocketsphinx.get_model_path(), 'en-us', 'en-us'), lm=None, dict=None, bestpath=False,
     cmn='batch', beam=1e-100, wbeam=1e-100, pbeam=1e-100, silprob=0.9, loglevel='FATAL',
@@ -93,7 +94,7 @@ def _decoder():
 
 
 def _decode(samples, pronunciations):
-  """For each word the (start s, end s) of each of its phonemes, or None."""
+  """-> for each word the (start s, end s) of its phonemes, or None where alignment fails."""
   lock, known, decoder = _decoder()
   names = ['_'.join(_without_stress(p) for p in word) for word in pronunciations]
   raw = samples.tobytes()
@@ -123,9 +124,9 @@ def _decode(samples, pronunciations):
 
 
 def _trim_silence(times, pronunciations, wave):
-  """Cuts off the silence that a word's first or last phoneme took in.
+  """Trims silence from the first and last phoneme of each word, by the level of the sound.
 
-  To the model, room noise is much like the closure of a stop: a 'P' would begin 0.6 s before it is heard.
+  The model takes room noise for the closure of a stop: a 'P' would begin up to 0.6 s too early.
   """
   frame = int(RATE * FRAME)
   blocks = wave[: len(wave) // frame * frame].reshape(-1, frame).astype(np.float64)
@@ -149,7 +150,7 @@ def _trim_silence(times, pronunciations, wave):
       last = (heard[-1] + 1) * FRAME + 0.02 if len(heard) else 0.08
       word[-1] = (last_start, min(end, last_start + max(last, 3 * FRAME)))
     trimmed.append(word)
-  for i, word in enumerate(trimmed):  # what dies away before a pause is heard for longer than it is modeled
+  for i, word in enumerate(trimmed):  # decay before a pause: extends the last phoneme while the level is high
     limit = trimmed[i + 1][0][0] if i + 1 < len(trimmed) else len(loud) * FRAME
     last_start, end = word[-1]
     if limit - end >= SHORT_PAUSE:
@@ -163,7 +164,7 @@ def _without_stress(symbol):
 
 
 def _fill_gaps(phonemes, times, seconds):
-  """Symbols with times that leave no gap: pauses to punctuation, to '@sp', or to the word before."""
+  """Times of words -> Alignment without gaps: pauses belong to punctuation, '@sp' or the preceding word."""
   times = [[(min(s, seconds), min(e, seconds)) for s, e in word] for word in times]
   ends_to = [word[-1][1] for word in times]
   for i in range(len(times) - 1):
@@ -183,7 +184,7 @@ def _fill_gaps(phonemes, times, seconds):
           starts.append(words[word - 1][1])
       start = times[word][phone][0]
       phone += 1
-    elif word < 0:  # '@sil', then marks before the first word, which get no time
+    elif word < 0:  # '@sil', then punctuation before the first word, of zero length
       start = 0.0 if symbol == '@sil' else words[0][0]
     else:
       start = words[word][1]

@@ -1,6 +1,6 @@
-"""What is said in a recording of which nobody has the text: the language model of pocketsphinx, which needs no network.
+"""Automatic speech recognition (ASR) by pocketsphinx, offline, for recordings without a transcript.
 
-Its words are often wrong and nearly always sound like the right ones, which is what a voice is fitted by.
+Its words are often wrong but phonetically close, which is sufficient for speaker adaptation.
 """
 
 import functools
@@ -13,12 +13,12 @@ from dubber_jax.script.alignment import FRAME, to_int16
 
 Word = tuple[float, float, str]  # start s, end s, as written
 
-MAX_PIECE = 6.5  # s of a piece
-MIN_PIECE = 1.0  # s of a piece, where the pauses leave a choice
+MAX_PIECE = 6.5  # s
+MIN_PIECE = 1.0  # s, where the pauses allow it
 
 
 def recognize(wave16k: np.ndarray) -> list[Word]:
-  """The words heard in (S,) float32 at 16 kHz, in order. Raises BadInput for sound that is silent or broken."""
+  """(S,) float32 at 16 kHz -> the recognized words in order. Raises BadInput for silent or damaged sound."""
   raw = to_int16(np.asarray(wave16k, np.float32)).tobytes()
   lock, decoder = _decoder()
   with lock:
@@ -29,12 +29,12 @@ def recognize(wave16k: np.ndarray) -> list[Word]:
       heard = [(s.start_frame * FRAME, (s.end_frame + 1) * FRAME, s.word) for s in decoder.seg() or ()]
     except RuntimeError:
       return []
-  # A pronunciation other than the first is 'read(2)'; what is no word stands in brackets.
+  # Alternative pronunciations are 'read(2)'; non-words are in brackets.
   return [(start, end, word.split('(')[0]) for start, end, word in heard if word[0] not in '<[+']
 
 
 def split_at_pauses(words: list[Word], longest: float = MAX_PIECE) -> list[list[Word]]:
-  """Words in parts of at most `longest` s, cut in the longest pauses."""
+  """Splits words at the longest pauses into pieces of at most `longest` s."""
   if not words:
     return []
   first, last = words[0][0], words[-1][1]
@@ -46,6 +46,7 @@ def split_at_pauses(words: list[Word], longest: float = MAX_PIECE) -> list[list[
 
 
 def transcript(words: list[Word]) -> str:
+  """The text of recognized words."""
   return ' '.join(word.strip() for _, _, word in words)
 
 

@@ -1,7 +1,7 @@
-"""Mandarin text to initials and finals (script/symbols.py), by pypinyin within the words that jieba finds.
+"""G2P of Mandarin: text to initials and finals (script/symbols.py), by jieba word segmentation and pypinyin.
 
-Tones are those of the dictionary: third-tone sandhi, and that of yi and bu, is left to the actor, whose teacher is told
-the same (data_pipelines/teacher_mandarin.py).
+Tones are lexical: tone sandhi (third tone, yi, bu) is learned by the actor, whose teacher gets the same input
+(data_pipelines/teacher_mandarin.py).
 """
 
 import functools
@@ -36,23 +36,23 @@ class Syllable:
 
   @property
   def symbols(self) -> tuple[str, ...]:
-    """The one or two symbols that it is spoken by."""
+    """Its one or two symbols."""
     final = f'zh:{self.final}{self.tone}'
     return (f'zh:{self.initial}', final) if self.initial else (final,)
 
 
 @dataclass(frozen=True)
 class Word:
-  """A word and its syllables, one a character; or a character that is not Chinese, without any."""
+  """A word and its syllables, one per character; or a non-Chinese character without syllables."""
 
   text: str
   syllables: tuple[Syllable, ...] = ()
 
 
 def split_words(text: str) -> list[Word]:
-  """The words of a line, and between them the marks, brackets and spaces that stand there.
+  """Segments a line into words and single punctuation marks, brackets and spaces.
 
-  Raises BadInput for an empty line, for a character that is neither Chinese nor a mark, such as a digit, and where
+  Raises BadInput for an empty line, for a character that is neither Chinese nor punctuation, such as a digit, and where
   jieba or pypinyin is not installed.
   """
   if not text.strip():
@@ -72,7 +72,7 @@ def split_words(text: str) -> list[Word]:
 
 
 def parse_pinyin(pinyin: str) -> Syllable:
-  """The syllable of pinyin with its tone's number, as zhuang4, lve4 or ma5. Raises BadInput where it is none."""
+  """Pinyin with a tone number, as zhuang4, lve4 or ma5 -> syllable. Raises BadInput for anything else."""
   convert = _modules()[1].contrib.tone_convert
   plain, tone = pinyin[:-1], pinyin[-1:]
   if plain in SYLLABIC or plain in INTERJECTIONS:
@@ -83,7 +83,7 @@ def parse_pinyin(pinyin: str) -> Syllable:
       final = 'ii'
     elif final == 'i' and initial in ('zh', 'ch', 'sh', 'r'):
       final = 'iii'
-    elif final == 'o' and initial:  # bo, po, mo, fo, lo are so written and spoken with uo
+    elif final == 'o' and initial:  # bo, po, mo, fo, lo are pronounced with uo
       final = 'uo'
   if (initial and initial not in INITIALS) or final not in FINALS or not tone.isdigit() or int(tone) not in TONES:
     raise BadInput(f'{pinyin!r} is not the pinyin of a syllable with the number of its tone, as ma1')
@@ -91,8 +91,7 @@ def parse_pinyin(pinyin: str) -> Syllable:
 
 
 def phonemize(text: str) -> Phonemes:
-  """The symbols of a line of Mandarin; the words are those that jieba finds. Raises BadInput as `split_words` does, and
-  where nothing is spoken."""
+  """Mandarin text -> Phonemes; words by jieba. Raises BadInput as `split_words` does, and for a line without a word."""
   symbols, word_of, spoken = ['@sil'], [-1], []
   for word in split_words(text):
     if word.syllables:
@@ -115,7 +114,7 @@ def phonemize(text: str) -> Phonemes:
 
 @functools.cache
 def _modules():
-  """jieba and pypinyin, which are optional."""
+  """Imports jieba and pypinyin, which are optional."""
   try:
     import jieba
     import pypinyin.contrib.tone_convert

@@ -1,8 +1,8 @@
 """The symbol table: English phonemes with stress, punctuation, and Mandarin initials and finals with tone.
 
-Ids are places in SYMBOLS. They stand in checkpoints, packed features and exported artifacts, so the table only ever
-grows at its end: 0 is padding, 1 to 87 are the ARPAbet of the published system, 88 to 95 punctuation, and from 96 on
-Mandarin. A model that has English only embeds the first ENGLISH of them.
+Ids are indices into SYMBOLS. They are stored in checkpoints, packed features and exported artifacts, so the table is
+only ever extended at its end: 0 is padding, 1 to 87 are the ARPAbet of the published system, 88 to 95 punctuation, and
+from 96 on Mandarin. A model of English only embeds the first ENGLISH of them.
 
 A Mandarin syllable is an initial, where it has one, and a final with its tone: 'zh:ch', 'zh:uang2'. Finals are those
 of strict pinyin (GB/T 16159; `v` for u with two dots), with the apical vowels of zi, ci, si (`ii`) and of zhi, chi,
@@ -12,7 +12,7 @@ suffix of erhua is the syllable `er`, as the teacher of Mandarin (data_pipelines
 
 import numpy as np
 
-LANGUAGES = ('en', 'zh')  # ids of languages are places here
+LANGUAGES = ('en', 'zh')  # language ids are indices
 
 VOWELS = ('AA', 'AE', 'AH', 'AO', 'AW', 'AY', 'EH', 'ER', 'EY', 'IH', 'IY', 'OW', 'OY', 'UH', 'UW')
 CONSONANTS = (
@@ -49,7 +49,7 @@ ARPABET_87 = tuple(
   for stress in (('', '0', '1', '2') if code in VOWELS else ('',))
 ) + ('@sp', '@spn', '@sil')
 PUNCTUATION = (',', '.', '?', '!', ';', ':', '-', '...')
-STRENGTH = ('-', ',', ':', ';', '.', '...', '!', '?')  # of marks that stand together, the last of these is kept
+STRENGTH = ('-', ',', ':', ';', '.', '...', '!', '?')  # of adjacent marks the strongest (last) is kept
 PADDING = '_'
 
 INITIALS = ('b', 'p', 'm', 'f', 'd', 't', 'n', 'l', 'g', 'k', 'h', 'j', 'q', 'x', 'zh', 'ch', 'sh', 'r', 'z', 'c', 's')
@@ -63,7 +63,7 @@ MANDARIN = tuple(f'zh:{i}' for i in INITIALS) + tuple(f'zh:{f}{tone}' for f in F
 
 SYMBOLS = (PADDING,) + ARPABET_87 + PUNCTUATION + MANDARIN
 ENGLISH = len(SYMBOLS) - len(MANDARIN)  # symbols of a model without Mandarin
-SILENCES = frozenset(('@sp', '@spn', '@sil') + PUNCTUATION)  # tokens in which nobody speaks
+SILENCES = frozenset(('@sp', '@spn', '@sil') + PUNCTUATION)  # symbols without speech
 
 
 def _base_and_tone(symbol: str) -> tuple[str, int]:
@@ -74,8 +74,8 @@ def _base_and_tone(symbol: str) -> tuple[str, int]:
   return symbol, 0
 
 
-# Factors of the embedding, by id. BASE_OF (S,): the id of the symbol's first variant, which the stresses of a vowel
-# and the tones of a final share; never more than the id itself. TONE_OF (S,): 0 none, 1 to 3 stress 0, 1, 2 of
+# Factors of the embedding by id. BASE_OF (S,): id of the symbol's first variant, shared by the stresses of a vowel and
+# the tones of a final; at most the id itself. TONE_OF (S,): 0 none, 1 to 3 stress 0, 1, 2 of
 # English, 4 to 8 tones 1 to 5 of Mandarin.
 BASE_OF = np.array([SYMBOLS.index(_base_and_tone(s)[0]) for s in SYMBOLS], np.int32)
 TONE_OF = np.array([_base_and_tone(s)[1] for s in SYMBOLS], np.int32)

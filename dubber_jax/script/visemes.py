@@ -1,15 +1,17 @@
-"""Viseme classes: which phonemes look alike on the lips.
+"""Viseme classes of the phonemes.
 
-A coarse version of the classes of Fisher (1968, Journal of Speech and Hearing Research 11): only what lip contours can
-show. Voicing, nasality and what the tongue does behind the teeth are invisible. Mandarin finals count by the vowel that
-shapes the lips most.
+A coarse version of the classes of Fisher (1968, Journal of Speech and Hearing Research 11) that lip contours can
+distinguish: voicing, nasality and tongue positions are invisible. Mandarin finals have the class of the vowel with the
+strongest lip shape.
 """
+
+from collections.abc import Iterable
 
 import numpy as np
 
 from dubber_jax.script.symbols import BASE_OF, SILENCES, SYMBOLS
 
-# By name: phonemes of English; initials and finals of Mandarin.
+# By name: English phonemes; Mandarin initials and finals.
 VISEMES = {
   'silence': ('', ''),
   'bilabial': ('P B M', 'b p m m1'),  # lips closed
@@ -27,7 +29,7 @@ SILENT = NAMES.index('silence')
 
 
 def _classes():
-  """A class for each of SYMBOLS."""
+  """{symbol: class} of all SYMBOLS."""
   english = {phone: i for i, (phones, _) in enumerate(VISEMES.values()) for phone in phones.split()}
   mandarin = {part: i for i, (_, parts) in enumerate(VISEMES.values()) for part in parts.split()}
   classes = {}
@@ -45,6 +47,6 @@ def _classes():
 CLASS_OF = _classes()
 
 
-def visemes_of(symbols) -> np.ndarray:
-  """(N,) int32 classes (places in NAMES) of symbols of `symbols.SYMBOLS`; pauses and punctuation are silence."""
+def visemes_of(symbols: Iterable[str]) -> np.ndarray:
+  """Viseme classes (N,) int32, indices into NAMES, of symbols of SYMBOLS; pauses and punctuation are silence."""
   return np.array([CLASS_OF[s] for s in symbols], np.int32)
