@@ -7,6 +7,7 @@ dubber_jax.data.packed; dubber_jax.data.records reads them.
 """
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -64,7 +65,7 @@ class RecordingsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
   MANUAL_DOWNLOAD_INSTRUCTIONS = 'Unpack the data set and give its folder as manual_dir.'
   URL = LICENCE = ''
 
-  def __init__(self, *, workers: int = 1, beam: str | None = None, features=None, **kwargs):
+  def __init__(self, *, workers: int = 1, beam: str | None = None, features: Callable | None = None, **kwargs):
     self.workers, self.beam, self.features = workers, beam, features
     super().__init__(file_format=tfds.core.FileFormat.ARRAY_RECORD, **kwargs)
 
@@ -103,7 +104,7 @@ class RecordingsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
       features = folder.load(r)
       yield r.key, row | {name: np.asarray(features[name]).astype(kind) for name, kind in KINDS.items()}
 
-  def digest(self, source) -> str:
+  def digest(self, source: epath.PathLike) -> str:
     """Hash of the state of `source`: of its files, texts and labels."""
     return listing_digest(find_recordings(self.name, source))
 
@@ -177,7 +178,7 @@ class V2cAnimation(RecordingsBuilder):
     self.info.metadata.update({'listing': self.digest(root), 'exemplars': exemplars, 'skipped': skipped})
     return {split: self._generate_published(tree, skipped) for split, tree in trees.items()}
 
-  def digest(self, source) -> str:
+  def digest(self, source: epath.PathLike) -> str:
     return super().digest(source) if self.builder_config.name == 'clips' else features_digest(source)
 
   @property
@@ -213,7 +214,7 @@ BUILDERS = {
 }
 
 
-def features_digest(root) -> str:
+def features_digest(root: epath.PathLike) -> str:
   """Sixteen hex digits of a tree of published features: the hash of its listings."""
   texts = [(epath.Path(root) / name).read_text() for name in LISTINGS.values() if (epath.Path(root) / name).exists()]
   return sha256_text('\n'.join(texts))[:16]

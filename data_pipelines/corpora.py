@@ -212,7 +212,7 @@ FINDERS: dict[str, Callable[[Path], list[Recording]]] = {
 }
 
 
-def find_recordings(name: str, root) -> list[Recording]:
+def find_recordings(name: str, root: str | Path) -> list[Recording]:
   """Recordings with a text of data set `name` under `root`, from its listing or its original layout. Raises BadInput
   where there are none, and for two recordings with one key."""
   root = Path(root)

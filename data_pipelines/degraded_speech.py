@@ -11,6 +11,7 @@ training them, run gta_mels.py (an existing gta.npy is reused) and this again be
 
 import argparse
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -73,7 +74,9 @@ def _synthesize(module):
   return _compiled[module]
 
 
-def degrade_set(folder, model: Model, count: int = PER_SET, seed: int = 0):
+def degrade_set(
+  folder: str | Path, model: Model, count: int = PER_SET, seed: int = 0
+) -> Iterator[tuple[dict, dict[str, np.ndarray]]]:
   """Yields (row, features) of about `count` recordings of a packed set, each with one degradation.
 
   Recordings without a text are not degraded toward the actor's mel; test sets of the judges and synthetic lines with
@@ -104,7 +107,7 @@ def degrade_set(folder, model: Model, count: int = PER_SET, seed: int = 0):
     )
 
 
-def main():
+def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument('folders', nargs='+', help='packed folders with waves.npy')
   parser.add_argument('--model', help='model directory; the shipped one by default')

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import json
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
@@ -104,7 +104,7 @@ def loudness(recording: Recording) -> float:
     return -np.inf
 
 
-def speaker_gain(measured) -> float:
+def speaker_gain(measured: Iterable[float]) -> float:
   """Linear gain that brings the median of a speaker's loudness values (LUFS) to -23 LUFS.
 
   One gain for all recordings of a speaker preserves their relative levels.
@@ -136,7 +136,7 @@ def content_name(r: Recording) -> str:
 class WorkFolder:
   """Folder of finished recordings: a .npz of features each, or a .skipped.json with the reason."""
 
-  def __init__(self, path, name: Callable[[Recording], str] | None = None):
+  def __init__(self, path: epath.PathLike, name: Callable[[Recording], str] | None = None):
     """name: identifies a recording, whose file is named by the hash of it; by default its key."""
     self.path, self.name = epath.Path(path), name or operator.attrgetter('key')
 

@@ -29,7 +29,7 @@ from dubber_jax.types import EMOTIONS
 ITEMS, STEP = 8, 128  # of a batch; mel frames that lengths are padded to
 
 
-def write_gta_mels(folder, model: Model, seed: int = 0) -> Path:
+def write_gta_mels(folder: str | Path, model: Model, seed: int = 0) -> Path:
   """Writes `folder`/gta.npy (frames, 80) uint8, quantized as mel.npy is, and returns its path.
 
   An item without phonemes keeps the recording's mel. Raises BadInput where no item has phonemes, and for a language
@@ -79,7 +79,7 @@ def _references(packed: PackedSet) -> dict[str, np.ndarray]:
   return {speaker: np.flatnonzero(mine & plain if (mine & plain).any() else mine) for speaker, mine in own.items()}
 
 
-def main():
+def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument('folders', nargs='+', help='packed folders; those without texts or sound are skipped')
   parser.add_argument('--model', help='model directory; the shipped one by default')

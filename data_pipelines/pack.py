@@ -4,7 +4,7 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from data_pipelines.extract import VERSION, ExtractionJob, WorkFolder, extract, extract_all, extract_sound
@@ -14,7 +14,7 @@ from dubber_jax.errors import BadInput
 from dubber_jax.storage.hashing import sha256_text
 
 
-def pack_set(name: str, out, films: bool = True, root=None, workers: int = 1) -> Path:
+def pack_set(name: str, out: str | Path, films: bool = True, root: str | Path | None = None, workers: int = 1) -> Path:
   """Packs one data set into the folder `out`/NAME-HASH, unless it exists, and returns it.
 
   `name` may also be the path of a prepared data set (prepare.py), which needs no packing. Recordings that cannot be
@@ -25,7 +25,7 @@ def pack_set(name: str, out, films: bool = True, root=None, workers: int = 1) ->
   return pack_recordings(name, [r for r in read_recordings(name, root) if r.text], out, films, workers)
 
 
-def pack_sources(names, out, workers: int = 1) -> list[Path]:
+def pack_sources(names: Iterable[str], out: str | Path, workers: int = 1) -> list[Path]:
   """The packed folders of several data sets, packed where they are not yet; of a folder of shards (teacher_corpus.py),
   the finished shards. Raises BadInput for a path without any."""
   folders = []
@@ -38,14 +38,14 @@ def pack_sources(names, out, workers: int = 1) -> list[Path]:
   return folders
 
 
-def pack_sound(name: str, out, root=None, workers: int = 1) -> Path:
+def pack_sound(name: str, out: str | Path, root: str | Path | None = None, workers: int = 1) -> Path:
   """Packs one data set without its texts, for vocoder training, into `out`/NAME-sound-HASH, and returns that."""
   if os.sep in str(name):
     return Path(name)
   return pack_recordings(f'{name}-sound', read_recordings(name, root), out, False, workers, features=extract_sound)
 
 
-def folders_with_sound(folders) -> list[Path]:
+def folders_with_sound(folders: Sequence[str | Path]) -> list[Path]:
   """The packed folders that have waves.npy. Raises BadInput where none has."""
   found = [Path(f) for f in folders if (Path(f) / 'waves.npy').exists()]
   if not found:
@@ -53,7 +53,7 @@ def folders_with_sound(folders) -> list[Path]:
   return found
 
 
-def items_per_folder(folders, per_set: int) -> dict[Path, int]:
+def items_per_folder(folders: Iterable[str | Path], per_set: int) -> dict[Path, int]:
   """How many items to take of each packed folder for about `per_set` of each data set.
 
   A set that lies in several folders is sampled in proportion to their items. A folder of pack_sound is not counted
@@ -73,7 +73,7 @@ def items_per_folder(folders, per_set: int) -> dict[Path, int]:
 def pack_recordings(
   name: str,
   recordings: list[Recording],
-  out,
+  out: str | Path,
   films: bool = True,
   workers: int = 1,
   called: Callable | None = None,

@@ -8,7 +8,15 @@ from pathlib import Path
 from dubber_jax.errors import BadInput
 
 
-def prepare(name: str, source, out, workers: int = 1, beam: str | None = None, overwrite: bool = False, **settings):
+def prepare(
+  name: str,
+  source: str | Path,
+  out: str | Path,
+  workers: int = 1,
+  beam: str | None = None,
+  overwrite: bool = False,
+  **settings,
+) -> tuple[Path, list[dict]]:
   """Prepares data set `name` (a key of builders.BUILDERS) from the folder `source` under the folder `out`.
 
   Returns the data set's folder and rows (key, file, why) of skipped recordings, which are also in its skipped.jsonl.

@@ -39,7 +39,13 @@ MIN_SPEECH, RECOMMENDED_SPEECH = 10.0, 60.0  # s of speech: required, and enough
 Transcriber = Callable[[np.ndarray, int], list[Word]]  # (S,) and its sample rate -> its words with times
 
 
-def pack_voice(folder, out, workers: int = 1, transcriber: Transcriber | None = None, say=print) -> Path:
+def pack_voice(
+  folder: str | Path,
+  out: str | Path,
+  workers: int = 1,
+  transcriber: Transcriber | None = None,
+  say: Callable[[str], None] = print,
+) -> Path:
   """Packs the recordings in `folder`, named by it, under `out`, and returns the packed folder.
 
   `transcriber` transcribes recordings without a text, by default pocketsphinx. Its transcripts are kept in
@@ -63,7 +69,9 @@ def pack_voice(folder, out, workers: int = 1, transcriber: Transcriber | None = 
   return packed
 
 
-def find_voice_recordings(folder, stored, transcriber: Transcriber | None = None, say=print) -> list[Recording]:
+def find_voice_recordings(
+  folder: str | Path, stored: str | Path, transcriber: Transcriber | None = None, say: Callable[[str], None] = print
+) -> list[Recording]:
   """Utterances of at most MAX_PIECE s, with their texts, of every audio file under `folder`.
 
   stored: the JSON-lines file of automatic transcripts. A file that cannot be read is reported and skipped. Raises
@@ -194,7 +202,7 @@ def transcribe(wave: np.ndarray, sample_rate: int) -> list[Word]:
 class Transcripts:
   """Automatic transcripts of recordings, kept in a JSON-lines file that may be corrected by hand."""
 
-  def __init__(self, path: Path, folder: Path, transcriber: Transcriber | None, say, count: int):
+  def __init__(self, path: Path, folder: Path, transcriber: Transcriber | None, say: Callable[[str], None], count: int):
     self.path, self.folder, self.transcriber, self.say, self.count = path, folder, transcriber, say, count
     try:
       rows = [json.loads(row) for row in path.read_text(encoding='utf-8').splitlines()] if path.exists() else []

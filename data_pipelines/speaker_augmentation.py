@@ -8,6 +8,7 @@ perturbation, Jaitly and Hinton 2013; speed perturbation, Ko et al. 2015.)
 """
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,9 @@ def augment(features: dict[str, np.ndarray], wave: np.ndarray, semitones: float)
   }
 
 
-def augment_set(folder, count: int = PER_SET, seed: int = 0):
+def augment_set(
+  folder: str | Path, count: int = PER_SET, seed: int = 0
+) -> Iterator[tuple[dict, dict[str, np.ndarray]]]:
   """Yields (row, features) of about `count` training recordings of a packed set with its sound (waves.npy)."""
   packed = PackedSet(folder)
   waves = packed.optional_array('waves')
@@ -64,7 +67,7 @@ def augment_set(folder, count: int = PER_SET, seed: int = 0):
     yield row | changed, augment(packed.features(i), wave, semitones)
 
 
-def main():
+def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument('folders', nargs='+', help='packed folders with waves.npy')
   parser.add_argument('--out', help='by default augmented_speakers/ beside the first')

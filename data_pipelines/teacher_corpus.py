@@ -69,7 +69,14 @@ LANGUAGES = {
 class Corpus:
   """The corpus in folder `out`, from `rows` of a plan. `teacher` loads the Teacher when the first row needs it."""
 
-  def __init__(self, out, rows: list[Row], teacher: Callable[[], Teacher], root=None, keep: bool = False):
+  def __init__(
+    self,
+    out: str | Path,
+    rows: list[Row],
+    teacher: Callable[[], Teacher],
+    root: str | Path | None = None,
+    keep: bool = False,
+  ):
     self.out, self.rows, self.root, self.keep = Path(out), rows, data_root(root), keep
     self.make_teacher, self.teacher = teacher, None
     self.sounds = ExtractionJob(WorkFolder(self.out / 'items' / 'sounds'), False, self._speak)
@@ -79,7 +86,7 @@ class Corpus:
     for row in rows:
       self.rows_of.setdefault(row.voice, []).append(row)
 
-  def build(self, shards: Sequence[int] | None = None):
+  def build(self, shards: Sequence[int] | None = None) -> None:
     """Builds the missing shards among `shards` (numbers; None: all), in the order given.
 
     Raises BadInput for a folder with another plan's corpus or one that another process is building, for missing parts
@@ -260,7 +267,7 @@ def corpus_plan() -> list[Row]:
   return english_plan() + mandarin_plan()
 
 
-def main(arguments=None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument('--parts', default='.', help='folder with the tarball, and with packages if not installed')
   parser.add_argument('--voices', help=f'path of {VOICES_FILE} (default: in --parts)')

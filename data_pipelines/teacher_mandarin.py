@@ -67,7 +67,7 @@ def spell_final(syllable: Syllable) -> str:
   return TEACHER_FINALS[syllable.final].replace('0', ARROWS[syllable.tone])
 
 
-def map_mandarin(teacher: str, durations, syllables: Sequence[Syllable]) -> tuple[list[str], np.ndarray]:
+def map_mandarin(teacher: str, durations: Sequence[int], syllables: Sequence[Syllable]) -> tuple[list[str], np.ndarray]:
   """The actor's symbols (N,) of the teacher's, and their durations (N,) in int steps of 25 ms.
 
   teacher, syllables: as `mandarin_phonemes` gives them. durations (len(teacher) + 2,): of the leading silence, of each

@@ -109,7 +109,7 @@ class Row:
     return f'{self.id} ({self.source})'
 
 
-def english_plan(root=None) -> list[Row]:
+def english_plan(root: str | Path | None = None) -> list[Row]:
   """The 8,250 English rows; kokoro.jsonl's come first. `root`: the folder of data_root."""
   folder = data_root(root)
   texts = read_texts(folder)
@@ -118,7 +118,7 @@ def english_plan(root=None) -> list[Row]:
   return rows + [new_row(number, *choice) for number, choice in enumerate(choices, len(rows))]
 
 
-def mandarin_plan(root=None) -> list[Row]:
+def mandarin_plan(root: str | Path | None = None) -> list[Row]:
   """The 1,500 Mandarin rows, in eight voices. `root`: the folder of data_root."""
   voices = {name: {name: 1.0} for name in teacher_mandarin.VOICES}
   texts = read_mandarin(data_root(root))
@@ -176,7 +176,7 @@ def _normalized(names, weights):
 # Texts
 
 
-def held_out_translations(root=None) -> frozenset[str]:
+def held_out_translations(root: str | Path | None = None) -> frozenset[str]:
   """Ids of the 96 film lines that are held out from training in English and in Mandarin."""
   translated = {row['of'] for row in _listing(data_root(root), 'lines_zh')}
   return frozenset(sorted(translated, key=_shuffle_key)[:HELD_OUT_TRANSLATIONS])

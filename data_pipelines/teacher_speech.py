@@ -89,7 +89,7 @@ class Speech:
 class Teacher:
   """Kokoro-82M on the CPU. Raises BadInput where its packages or voices are missing or of another version."""
 
-  def __init__(self, voices, threads: int = 1):
+  def __init__(self, voices: str | Path, threads: int = 1):
     """voices: the path of the npm package kokoro-js, as `npm pack kokoro-js@1.2.1` writes it."""
     self.vocabulary = read_vocabulary()
     self.voices = read_voices(voices)
@@ -144,7 +144,7 @@ def read_vocabulary() -> dict[str, int]:
   return json.loads(content)['vocab']
 
 
-def read_voices(path) -> dict[str, np.ndarray]:
+def read_voices(path: str | Path) -> dict[str, np.ndarray]:
   """Stock voices by name, (510, 1, 256) float32 each, read from the archive of the npm package kokoro-js."""
   path = Path(path)
   get = f'run npm pack kokoro-js@1.2.1, and give the path of the {VOICES_FILE} that it writes'

@@ -5,6 +5,7 @@ the teacher's, not the dictionary's. A British vowel without an ARPAbet symbol t
 (near: IH R), which is what text gets at inference.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -95,7 +96,7 @@ def parse_english(phonemes: str) -> list[Piece]:
   return pieces
 
 
-def map_english(phonemes: str, durations) -> tuple[list[str], np.ndarray]:
+def map_english(phonemes: str, durations: Sequence[float]) -> tuple[list[str], np.ndarray]:
   """The actor's symbols (N,) of the teacher's, and their durations (N,) in float steps of 25 ms.
 
   durations (len(phonemes) + 2,): of the leading silence, of each of `phonemes` and of the trailing silence; their sum

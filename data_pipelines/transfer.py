@@ -11,6 +11,7 @@ import argparse
 import json
 import lzma
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from dubber_jax.errors import BadInput
@@ -24,7 +25,7 @@ STRIDES = {'mel.npy': MEL_BANDS, 'lips.npy': 2 * FeatureConfig.lip_width, 'pitch
 BLOCK = 1 << 20  # bytes read at once
 
 
-def split(folder, out, largest: float = LARGEST) -> Path:
+def split(folder: str | Path, out: str | Path, largest: float = LARGEST) -> Path:
   """Writes a folder's files to parts of at most `largest` MiB in the folder `out`/NAME, and returns that."""
   folder, out = Path(folder), Path(out) / Path(folder).name
   files = sorted(p for p in folder.iterdir() if p.is_file()) if folder.is_dir() else []
@@ -45,7 +46,7 @@ def split(folder, out, largest: float = LARGEST) -> Path:
   return out
 
 
-def join(parts, out) -> Path:
+def join(parts: str | Path, out: str | Path) -> Path:
   """Restores the folder `out`/NAME from the parts in folder `parts`, and returns it. Raises BadInput where a part is
   missing or damaged."""
   parts, out = Path(parts), Path(out) / Path(parts).name
@@ -115,7 +116,7 @@ def _read_range(folder: Path, parts: list[dict], begin: int, end: int):
     start += part['bytes']
 
 
-def main(arguments=None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
   parser = argparse.ArgumentParser(prog='python -m data_pipelines.transfer', description=__doc__.split('\n')[0])
   parser.add_argument('what', choices=('split', 'join'))
   parser.add_argument('folders', nargs='+')

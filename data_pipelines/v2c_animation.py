@@ -17,6 +17,7 @@ import json
 import re
 import sys
 import warnings
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -112,7 +113,7 @@ class Entry:
   reference_phonemes: str = ''
 
 
-def read_listing(path, layout: Layout = V2C) -> list[Entry]:
+def read_listing(path: epath.PathLike, layout: Layout = V2C) -> list[Entry]:
   """The rows of train.txt, val.txt (name|speaker|{phonemes}|text), of a listing for Dub 1.0 or 2.0
   (name|{phonemes}|speaker|reference|{its phonemes}) or for Dub 3.0 (name|{phonemes}|reference|{its phonemes})."""
   path = epath.Path(path)
@@ -161,11 +162,11 @@ class FeatureTree:
 
   def __init__(
     self,
-    root,
+    root: epath.PathLike,
     listing: str = 'train.txt',
     layout: Layout = V2C,
     exemplars: int = 3,
-    references=None,
+    references: 'FeatureTree | None' = None,
     unused: bool = False,
   ):
     self.root, self.layout, self.exemplars, self.unused = epath.Path(root), layout, exemplars, unused
@@ -403,7 +404,7 @@ def survey(tree: FeatureTree, threads: int = 8) -> Survey:
   return Survey(np.array(usable), np.array([found[i] for i in usable]), skipped)
 
 
-def training_batches(config: Config, host=(0, 1)) -> TreeBatches:
+def training_batches(config: Config, host: tuple[int, int] = (0, 1)) -> TreeBatches:
   """Batches of the clips that `config.task.tree` names for training, without those that cannot be used."""
   c = config.task.tree
   open_setting(c, 'dub1')  # fails here rather than at the first evaluation
@@ -433,7 +434,7 @@ def open_setting(config: TreeConfig, setting: str) -> tuple[FeatureTree, Survey]
   return tree, survey(tree)
 
 
-def is_prepared(root) -> bool:
+def is_prepared(root: epath.PathLike) -> bool:
   """Whether a folder was written by `dubber prepare --set v2c_animation`."""
   return (epath.Path(root) / 'dataset_info.json').exists()
 
@@ -455,7 +456,9 @@ def warn_of_hop_length(tree: FeatureTree, found: Survey) -> None:
     )
 
 
-def write_retrieval_lists(tree: FeatureTree, pool: FeatureTree, folder=None, count: int = LISTED) -> None:
+def write_retrieval_lists(
+  tree: FeatureTree, pool: FeatureTree, folder: epath.PathLike | None = None, count: int = LISTED
+) -> None:
   """Writes the retrieval lists of every clip of `tree`, from the clips of `pool` by other speakers, into the tree's
   folder of lists or `folder`."""
   pooled = {m: np.concatenate([pool.vector(m, e.name, e.speaker) for e in pool.entries]) for m in MODALITIES}
@@ -468,7 +471,9 @@ def write_retrieval_lists(tree: FeatureTree, pool: FeatureTree, folder=None, cou
     write_lists(folder or tree.root / tree.layout.lists[0], retrieved, names)
 
 
-def write_random_tree(folder, clips: int = 12, seed: int = 0, layout: Layout = V2C, frames: tuple = (40, 90)) -> None:
+def write_random_tree(
+  folder: epath.PathLike, clips: int = 12, seed: int = 0, layout: Layout = V2C, frames: tuple = (40, 90)
+) -> None:
   """Writes a complete tree of random features: `clips` training clips, a quarter as many for validation, of three
   speakers, each clip with `frames` mel frames (from, to).
 
@@ -530,7 +535,7 @@ def write_random_tree(folder, clips: int = 12, seed: int = 0, layout: Layout = V
     write_retrieval_lists(tree, trees[0])
 
 
-def main(arguments=None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
   parser = argparse.ArgumentParser(prog='python -m data_pipelines.v2c_animation', description=__doc__.split('\n')[0])
   what = parser.add_mutually_exclusive_group(required=True)
   what.add_argument('--random', metavar='DIR', help='write a small tree of random features')

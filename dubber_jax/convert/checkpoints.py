@@ -6,7 +6,7 @@ rebuild tensors are called (`torch_file.py`). With `trust_pickle`, PyTorch opens
 
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +57,9 @@ def write_state_dict(state: Mapping[str, np.ndarray], path: str | Path) -> None:
     write_arrays(partial, state)
 
 
-def survey(state: Mapping[str, np.ndarray], expected: Mapping[str, tuple], dead=lambda key: False) -> list[tuple]:
+def survey(
+  state: Mapping[str, np.ndarray], expected: Mapping[str, tuple], dead: Callable[[str], bool] = lambda key: False
+) -> list[tuple]:
   """A state dict beside the expected shapes: rows (key, status, detail), present keys first, then missing ones.
 
   status: 'mapped', 'dead' (no output depends on it), 'unknown', 'missing' or 'wrong shape'.

@@ -55,12 +55,12 @@ class Conversion:
     """Number of keys by status."""
     return Counter(status for _, status, _ in self.rows)
 
-  def check(self):
+  def check(self) -> None:
     """Raises BadInput naming the first key that does not fit."""
     allowed = 'missing' if self.kind == 'styledubber' else None
     require_all([row for row in self.rows if row[1] != allowed], self.path)
 
-  def save(self, out: str | Path, overwrite: bool = False):
+  def save(self, out: str | Path, overwrite: bool = False) -> None:
     """Writes the folder `out` atomically. Raises BadInput where a key does not fit or `out` exists."""
     self.check()
     with complete_folder(out, overwrite) as folder:

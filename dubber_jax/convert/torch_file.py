@@ -38,7 +38,7 @@ class DamagedFile(Exception):
   """The file is truncated or inconsistent."""
 
 
-def read_torch_file(path: str | Path):
+def read_torch_file(path: str | Path) -> object:
   """The object that torch.save stored, its tensors as NumPy arrays of the same type (bfloat16 by ml_dtypes).
 
   Raises UnsafePickle, and DamagedFile for a truncated or inconsistent file.

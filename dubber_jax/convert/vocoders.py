@@ -115,12 +115,12 @@ def folded_key(key: str) -> str:
   return re.sub(r'weight_[gv]$|parametrizations\.weight\.original[01]$', 'weight', key)
 
 
-def expected_paths(name: str, config) -> list[str]:
+def expected_paths(name: str, config: bigvgan.BigVGANConfig | hifigan.HiFiGANConfig) -> list[str]:
   """Flattened names of a generator's parameters."""
   return list(expected_shapes(ARCHITECTURES[name][0](config)))
 
 
-def torch_shapes(name: str, config) -> dict[str, tuple[int, ...]]:
+def torch_shapes(name: str, config: bigvgan.BigVGANConfig | hifigan.HiFiGANConfig) -> dict[str, tuple[int, ...]]:
   """Shape of every folded tensor of the published generator, by its PyTorch name."""
   return {
     torch_key(path, name): tuple(shape[i] for i in _order(path)) if len(shape) == 3 else shape
@@ -137,7 +137,12 @@ def is_filter(key: str) -> bool:
   return key.endswith(('.upsample.filter', '.downsample.lowpass.filter'))
 
 
-def from_torch(state: Mapping[str, np.ndarray], name: str, config, path: str | Path = 'state dict') -> dict:
+def from_torch(
+  state: Mapping[str, np.ndarray],
+  name: str,
+  config: bigvgan.BigVGANConfig | hifigan.HiFiGANConfig,
+  path: str | Path = 'state dict',
+) -> dict:
   """Nested parameters of a generator's state dict, folded or not. Raises BadInput where it does not fit."""
   folded = fold_weight_norm(state, path)
   require_all(survey(folded, torch_shapes(name, config), is_filter), path)

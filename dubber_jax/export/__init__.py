@@ -1,4 +1,4 @@
-"""A trained model as an artifact that serves without the training code. See docs/how-to/export.md."""
+"""Export of a trained model to an artifact that serves without the training code (docs/how-to/export.md)."""
 
 import importlib
 
@@ -7,7 +7,7 @@ __all__ = sorted(_WHERE)
 
 
 def __getattr__(name: str):
-  # Loaded when asked for: an environment for ONNX has little of what the rest needs.
+  # Imported on first use: an environment for ONNX conversion lacks most dependencies of the rest.
   if name not in _WHERE:
     raise AttributeError(f'dubber_jax.export has no {name!r}')
   return getattr(importlib.import_module(f'dubber_jax.export.{_WHERE[name]}'), name)

@@ -1,4 +1,4 @@
-"""Opens an artifact: a model whose programs were lowered beforehand, with the interface of any other model.
+"""Artifact loader: a model whose programs were lowered at export, with the interface of `inference.model.Model`.
 
 model = dubber_jax.export.load('artifact')
 take = synthesis.vocode(model, synthesis.synthesize(model, LineInputs(phonemize(text), voice, seconds)))
@@ -26,11 +26,11 @@ from dubber_jax.storage.weights import read_arrays, unflatten
 from dubber_jax.vocoder.inputs import Input, draw
 
 
-def load(path, check: bool = True) -> 'Artifact':
-  """Opens what `export` wrote. No network is built; programs are compiled when first called.
+def load(path: str | Path, check: bool = True) -> 'Artifact':
+  """Opens an artifact of `export`. No network is built; programs are compiled at their first call.
 
-  Raises BadInput where a file's hash is not the manifest's (not looked at without `check`), it is of another format, it
-  has no programs for the devices here, or other extractors are installed than the model was trained with.
+  Raises BadInput where a file's hash differs from the manifest (skipped without `check`), for another format, for an
+  artifact without programs for the device here, and where other extractors are installed than it was trained with.
   """
   path = Path(path)
   if not (path / 'programs.json').exists():
@@ -45,13 +45,13 @@ def load(path, check: bool = True) -> 'Artifact':
   return Artifact(config, params, vocoder, read_voices(path / 'voices.safetensors'), path, critic, programs)
 
 
-def read_weights(path: Path):
-  """Nested weights of a safetensors file on the device, in float32."""
+def read_weights(path: Path) -> dict:
+  """Nested parameters of a safetensors file, on the device, in float32."""
   return jax.device_put(unflatten(read_arrays(path, np.float32)))
 
 
 class Programs:
-  """The programs of an artifact by name and bucket, opened and compiled when first called."""
+  """The programs of an artifact by name and bucket, deserialized and compiled at their first call."""
 
   def __init__(self, path: Path):
     facts = json.loads((path / 'programs.json').read_text())
@@ -63,8 +63,8 @@ class Programs:
     platform = {'gpu': 'cuda'}.get(jax.default_backend(), jax.default_backend())
     if platform not in facts['platforms']:
       raise BadInput(
-        f'{path} has programs for {", ".join(facts["platforms"])}, and none for {platform}, which is what '
-        f'is here: export it with --platforms {platform}, or set JAX_PLATFORMS'
+        f'{path} has programs for {", ".join(facts["platforms"])}, and none for {platform}, the device '
+        f'here: export it with --platforms {platform}, or set JAX_PLATFORMS'
       )
     self.path, self.facts = path, facts
     self.shapes = [Shape(**bucket) for bucket in facts['buckets']]
@@ -82,6 +82,7 @@ class Programs:
     )
 
   def inputs(self, name: str, frames: int) -> dict[str, Input]:
+    """The inputs of program `name` of the bucket of `frames` mel frames."""
     return {k: Input(**v) for k, v in self.facts['programs'][f'{name}_{frames}']['inputs'].items()}
 
   def __call__(self, name: str, frames: int, params, arrays: dict) -> dict[str, jax.Array]:
@@ -100,33 +101,35 @@ class Programs:
 
 @dataclasses.dataclass(frozen=True)
 class Artifact(Model):
-  """A Model that calls programs where another builds its network."""
+  """A Model that calls exported programs instead of building its network."""
 
   programs: Programs | None = None
 
   def shape(self, frames: float, phonemes: int) -> Shape:
     return self.programs.shape(frames, phonemes)
 
-  def predict_durations(self, batch) -> jax.Array:
+  def predict_durations(self, batch: dict) -> jax.Array:
     frames = next(s.frames for s in self.programs.shapes if s.lips == batch['lips'].shape[1])
     heard = {name: batch[name] for name in self.programs.inputs('predict_durations', frames)}
     return self.programs('predict_durations', frames, self.params, heard)['log_durations']
 
-  def synthesize(self, batch, durations, controls, num_frames: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+  def synthesize(
+    self, batch: dict, durations: jax.Array, controls: jax.Array, num_frames: int
+  ) -> tuple[jax.Array, jax.Array, jax.Array]:
     line = batch | {'durations': durations, 'slot': durations.sum(1, dtype=np.int32), 'controls': controls}
     take = self.programs('synthesize', num_frames, self.params, line)
     return take['mel'], take['pitch'], take['emotion']
 
 
 class ExportedVocoder:
-  """`vocode` by the artifact's program."""
+  """The vocoder interface over the artifact's program `vocode`."""
 
   def __init__(self, programs: Programs, params):
     self.programs, self.params = programs, params
     self.sample_rate, self.hop = programs.facts['sample_rate'], programs.facts['hop']
 
   def vocode(self, mel: np.ndarray, seed: int = 0, breathiness: float = 0.0, tremor: float = 0.0) -> np.ndarray:
-    """(T, bands) natural-log mel -> (T * hop,) float32; silence that follows the longest bucket stays silence."""
+    """(T, bands) natural-log mel -> (T * hop,) float32. Trailing silence may exceed the longest bucket."""
     sounding = np.flatnonzero((mel > LOG_FLOOR + 1e-3).any(axis=1))
     longest = self.programs.shapes[-1].frames
     frames = len(mel) if len(mel) <= longest else min(int(sounding[-1]) + 1, len(mel)) if len(sounding) else 1

@@ -1,14 +1,16 @@
-"""An artifact's programs for onnxruntime: ARTIFACT/onnx/NAME_T.onnx, weights inside, one item at a time.
+"""ONNX conversion of an artifact's programs: ARTIFACT/onnx/NAME_T.onnx with the weights, batch size 1.
 
   python -m dubber_jax.export.onnx ARTIFACT [NAME...]
 
-is what `dubber export --onnx PYTHON` calls, by a Python that has jax2onnx, whose needs do not agree with ours.
+`dubber export --onnx PYTHON` runs this in another Python environment, with jax2onnx, whose requirements conflict with
+those of dubber_jax.
 """
 
 import argparse
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -23,8 +25,8 @@ INSTALL = 'python -m venv onnx-env && onnx-env/bin/pip install jax2onnx onnxrunt
 OPSET = 20
 
 
-def check_python(python):
-  """Raises BadInput where this Python cannot convert."""
+def check_python(python: str | Path) -> None:
+  """Raises BadInput where a Python environment lacks jax2onnx."""
   try:
     found = subprocess.run([str(python), '-c', 'import jax2onnx'], capture_output=True, text=True)
   except OSError as e:
@@ -33,8 +35,12 @@ def check_python(python):
     raise BadInput(f'--onnx {python}: no jax2onnx there; make an environment: {INSTALL}; name its bin/python')
 
 
-def write_onnx(folder: Path, python, say=print):
-  """Converts in a process of the other Python, which finds this package where it is. Says what could not be."""
+def write_onnx(folder: Path, python: str | Path, say: Callable[[str], None] = print) -> None:
+  """Converts an artifact's programs in a process of another Python, which imports this package from its path.
+
+  `say` gets a line for each file written and for each program that cannot be converted. Raises BadInput where the
+  process fails.
+  """
   root = str(Path(__file__).parents[2])
   environment = os.environ | {'PYTHONPATH': root, 'JAX_PLATFORMS': 'cpu'}
   done = subprocess.run([str(python), '-m', __name__, str(folder)], env=environment, capture_output=True, text=True)
@@ -45,11 +51,11 @@ def write_onnx(folder: Path, python, say=print):
     say(line)
 
 
-def convert(program: Program, weights) -> bytes:
-  """A program with its weights as an ONNX model of one item; inputs and outputs have the program's names;
-  an output that is named as an input is, `durations`, becomes `durations_out`.
+def convert(program: Program, weights: dict) -> bytes:
+  """A program and its weights as an ONNX model of batch size 1, with the program's names of inputs and outputs.
 
-  Raises BadInput for a program of complex numbers, as those of vocoders that go through a Fourier transform.
+  An output with the name of an input, as `durations`, becomes `durations_out`. Raises BadInput for a program with
+  complex numbers, as of a vocoder with a Fourier transform.
   """
   from jax.extend.core import jaxpr_as_fun
   from jax2onnx import to_onnx
@@ -60,10 +66,10 @@ def convert(program: Program, weights) -> bytes:
   def function(*arrays):
     return program.function(weights, dict(zip(names, arrays, strict=True)))
 
-  # Traced beforehand: jax2onnx replaces jnp.shape and more while it traces, which Flax's scan does not stand.
+  # Traced beforehand: jax2onnx patches jnp.shape and other functions while it traces, which breaks Flax's scan.
   traced, outputs = jax.make_jaxpr(function, return_shape=True)(*shapes)
   if ':c64[' in str(traced):
-    raise BadInput(f'{program.name} computes with complex numbers, which jax2onnx and onnxruntime do not: left out')
+    raise BadInput(f'{program.name} computes with complex numbers, which jax2onnx and onnxruntime lack: not converted')
   unique = [f'{name}_out' if name in names else name for name in sorted(outputs)]
   model = to_onnx(
     jaxpr_as_fun(traced), shapes, model_name=program.name, opset=OPSET, input_names=names, output_names=unique
@@ -71,7 +77,7 @@ def convert(program: Program, weights) -> bytes:
   return model.SerializeToString()
 
 
-def main():
+def main() -> None:
   parser = argparse.ArgumentParser()
   parser.add_argument('artifact', type=Path)
   parser.add_argument('names', nargs='*', help='as synthesize_256; default: all')

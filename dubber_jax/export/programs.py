@@ -1,13 +1,14 @@
-"""The programs of an artifact: pure functions of weights and arrays, lowered to StableHLO once for each length bucket.
+"""The programs of an artifact: pure functions of weights and arrays, lowered to StableHLO for each length bucket.
 
-  predict_durations_T  line        -> log_durations (B, N), of which a rehearsal plans the durations
+  predict_durations_T  line        -> log_durations (B, N), from which durations are planned
   synthesize_T  line, durations (B, N) int32, slot (B,) int32, controls (B, 3)
                                    -> mel (B, T, 80), durations (B, N), pitch (B, T) Hz, emotion (B, 8)
-  vocode_T   what the vocoder takes (vocoder/inputs.py), noise among it
+  vocode_T   the vocoder's inputs (vocoder/inputs.py), noise included
                                    -> wave (B, T * hop)
 
-`line` is what `batch.empty_line` lays out; the model's docstring names it all. The batch size is a symbol. Where an
-item's durations are all zero, its predicted ones are spread over its `slot`, in mel frames. Weights are arguments.
+`line` has the arrays of `inference.batch.empty_line`, described in the model's docstring. The batch size is symbolic.
+Where an item's durations are all zero, its predicted ones are scaled to its `slot` in mel frames. Weights are
+arguments.
 """
 
 import re
@@ -25,14 +26,14 @@ from dubber_jax.model import DirectorActor
 from dubber_jax.vocoder.inputs import Input
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
-# What durations are predicted from.
-HEARD = ('phonemes', 'language', 'lips', 'lip_mask', 'speaker', 'reference', 'reference_mask', 'directed')
-PORTABLE = {'shape_assertion'}  # custom calls that jax.export itself resolves
+# Inputs of the duration predictor.
+DURATION_INPUTS = ('phonemes', 'language', 'lips', 'lip_mask', 'speaker', 'reference', 'reference_mask', 'directed')
+PORTABLE = {'shape_assertion'}  # custom calls that jax.export resolves
 
 
 @dataclass(frozen=True)
 class Program:
-  """One function, before it is lowered. `inputs` are without the batch axis; `params` are shapes of the weights."""
+  """One function to be lowered. `inputs` are without the batch axis; `params` are shapes of the weights."""
 
   name: str
   function: Callable[[Any, dict], dict]
@@ -40,29 +41,29 @@ class Program:
   inputs: dict[str, Input]
 
   def lower(self, platforms: tuple[str, ...] = PLATFORMS) -> jax.export.Exported:
-    """Raises BadInput where the program would need this Python, or one kind of device."""
+    """Lowers the program for the platforms. Raises BadInput where it needs the host's Python or one kind of device."""
     (items,) = jax.export.symbolic_shape('b')
     arrays = {k: jax.ShapeDtypeStruct((items, *v.shape), v.dtype) for k, v in self.inputs.items()}
     function = jax.jit(self.function)
-    function.trace(self.params, arrays)  # its own mistakes come out as they are
+    function.trace(self.params, arrays)  # so that errors of the function itself are not reported as export errors
     try:
       exported = jax.export.export(function, platforms=platforms)(self.params, arrays)
-    except (NotImplementedError, TypeError, ValueError) as e:  # JAX's own, of what a platform cannot lower
+    except (NotImplementedError, TypeError, ValueError) as e:  # raised by JAX where a platform cannot lower it
       why = (str(e) or type(e).__name__).splitlines()[0]
       raise BadInput(f'{self.name} cannot be exported for {", ".join(platforms)}: {why}') from e
     calls = set(re.findall(r'custom_call @([\w.]+)', exported.mlir_module())) - PORTABLE
     if calls or exported.ordered_effects or exported.unordered_effects:
       what = ', '.join(sorted(calls)) or 'an effect on the host'
-      raise BadInput(f'{self.name} cannot be exported: it contains {what}, which other machines do not have')
+      raise BadInput(f'{self.name} cannot be exported: it contains {what}, which is not portable')
     return exported
 
 
 def bucket_shape(frames: int) -> Shape:
-  """The lengths of a bucket of so many mel frames: room for 21 phonemes a second."""
+  """Array lengths of a bucket of `frames` mel frames, with room for 21 phonemes a second."""
   return Shape(1, frames, -(-frames // 4), lip_frames(frames), REFERENCE)
 
 
-def programs(config: Config, params, vocoder, frames: int) -> list[Program]:
+def programs(config: Config, params: dict, vocoder, frames: int) -> list[Program]:
   """The three programs of one bucket."""
   module, shape = DirectorActor(config), bucket_shape(frames)
   marks = {'lip_mask': 'lips', 'reference_mask': 'reference'}
@@ -94,19 +95,21 @@ def programs(config: Config, params, vocoder, frames: int) -> list[Program]:
 
   shapes, vocoder_shapes = (shapes_of(tree) for tree in (params, vocoder.params))
   return [
-    Program(f'predict_durations_{frames}', predict_durations, shapes, {k: line[k] for k in HEARD if k in line}),
+    Program(
+      f'predict_durations_{frames}', predict_durations, shapes, {k: line[k] for k in DURATION_INPUTS if k in line}
+    ),
     Program(f'synthesize_{frames}', synthesize, shapes, line | plan),
     Program(f'vocode_{frames}', vocode, vocoder_shapes, vocoder.inputs(frames)),
   ]
 
 
-def shapes_of(params):
-  """The weights' shapes as they are when served, in float32."""
+def shapes_of(params: dict) -> dict:
+  """Shapes of the weights in float32, their type when served."""
   return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, jnp.float32), params)
 
 
 def spread(log_durations_bn: jax.Array, slot_b: jax.Array) -> jax.Array:
-  """Predicted durations as int32 frames that add up to the slot exactly, in the proportions predicted."""
+  """Scales predicted durations to int32 frames that add up to the slot exactly."""
   ends_bn = jnp.cumsum(jnp.expm1(log_durations_bn), axis=1)
   share_bn = ends_bn / jnp.maximum(ends_bn[:, -1:], 1e-6)
   rounded_bn = jnp.round(share_bn * slot_b[:, None]).astype(jnp.int32)

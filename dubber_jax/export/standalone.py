@@ -1,4 +1,4 @@
-"""Serves an exported voice with jax, numpy and flatbuffers alone: python serve.py VOICE SECONDS OUT.wav PHONEMES...
+"""Standalone loader of an artifact: needs jax, numpy and flatbuffers. python serve.py VOICE SECONDS OUT.wav PHONEMES...
 
 artifact = Artifact('artifact')
 takes = artifact.synthesize([{'phonemes': ['HH', 'AH0', 'L', 'OW1'], 'slot': 100, **artifact.voices['kathleen']}])
@@ -19,7 +19,7 @@ TYPES = {'F64': 'f8', 'F32': 'f4', 'F16': 'f2', 'BF16': 'u2', 'I64': 'i8', 'I32'
 
 
 def read_weights(path: Path) -> dict:
-  """A safetensors file as nested arrays in float32; {} where there is none."""
+  """Nested float32 arrays of a safetensors file; {} where there is none."""
   tree, raw = {}, path.read_bytes() if path.exists() else b'\2\0\0\0\0\0\0\0{}'
   start = 8 + int.from_bytes(raw[:8], 'little')
   for name, entry in json.loads(raw[8:start]).items():
@@ -34,7 +34,7 @@ def read_weights(path: Path) -> dict:
 
 
 class Artifact:
-  """An exported voice. `voices` ship with it: {name: {'speaker': (256,), 'reference': (R, 80)}}."""
+  """An exported model. `voices`: {name: {'speaker': (256,), 'reference': (R, 80)}}."""
 
   def __init__(self, path, check: bool = True):
     self.path, self.programs = Path(path), {}
@@ -54,7 +54,7 @@ class Artifact:
 
   def synthesize(self, lines: list[dict]) -> list[dict]:
     """Mel (slot, 80), durations (N,), pitch (slot,) in Hz and emotion (8,) of each line. A line gives `phonemes`
-    (symbols or ids), `slot` (mel frames) and, of the other inputs in programs.json, those that there are."""
+    (symbols or ids), `slot` (mel frames) and any other inputs of programs.json."""
     ids = {name: i for i, symbol in enumerate(self.facts['symbols']) for name in (symbol, symbol.removeprefix('@'))}
     for unknown in (p for line in lines for p in line['phonemes'] if isinstance(p, str) and p not in ids):
       raise ValueError(f'unknown phoneme {unknown!r}: use those of programs.json, ARPAbet with stress, as AH0')
@@ -79,7 +79,7 @@ class Artifact:
       self.programs[name] = jax.jit(jax.export.deserialize(bytearray(stored)).call)
     for number, (key, spec) in enumerate(sorted(self.facts['programs'][name]['inputs'].items())):
       arrays[key] = np.full((len(items), *spec['shape']), spec['fill'], spec['dtype'])
-      if spec['noise']:  # how NumPy draws it
+      if spec['noise']:  # the name of a NumPy generator method
         arrays[key][:] = getattr(np.random.default_rng([seed, number]), spec['noise'])(spec['shape'], 'f4')
       for i, item in enumerate(items):
         if key in item or spec['marks'] in item:

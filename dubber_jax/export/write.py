@@ -1,10 +1,10 @@
-"""Writes an artifact: a model directory and, beside its files, programs and a loader that needs no dubber_jax.
+"""Writes an artifact: a model directory with lowered programs and a loader that does not need dubber_jax.
 
 config.json  features.json  model.safetensors  vocoder/  voices.safetensors  CARD.md   as in a model directory
-programs/NAME_T.jaxexport   StableHLO by jax.export: predict_durations, synthesize and vocode, for each bucket of T mel
-frames programs.json               what they take and give, buckets, platforms, versions
+programs/NAME_T.jaxexport   StableHLO by jax.export: predict_durations, synthesize and vocode of each bucket of T frames
+programs.json               their inputs and outputs, buckets, platforms, versions
 serve.py                    the loader
-onnx/NAME_T.onnx            where they were asked for
+onnx/NAME_T.onnx            on request
 MANIFEST.json               sha256 of every other file
 """
 
@@ -33,26 +33,26 @@ from dubber_jax.storage.checked_folder import write_manifest
 from dubber_jax.training.task import drop_discriminators
 from dubber_jax.types import HOP, SAMPLE_RATE
 
-FORMAT = 2  # of programs.json and of what programs take
+FORMAT = 2  # of programs.json and of the programs' inputs
 SHORTEST = 32  # mel frames of a bucket
 
 
 def export(
-  source,
-  out,
+  source: epath.PathLike,
+  out: str | Path,
   buckets: Sequence[int] = (),
   platforms: Sequence[str] = PLATFORMS,
-  vocoder=None,
-  onnx=None,
+  vocoder: str | Path | None = None,
+  onnx: str | Path | None = None,
   overwrite: bool = False,
   say: Callable[[str], None] = lambda line: None,
-):
-  """Writes the artifact `out` of a model directory or a training workdir, as a whole or not at all.
+) -> None:
+  """Writes the artifact `out` of a model directory or a training workdir, atomically.
 
-  Of a workdir, the moving average of the weights is taken. `buckets` in mel frames (default: the config's);
-  `vocoder`: a folder, whose vocoder takes the place of the model's own; `onnx`: a Python that has jax2onnx, to
-  write programs for onnxruntime too. Raises BadInput where `out` exists, the source holds no voice, or a program would
-  not be portable.
+  A workdir is exported with the moving average of its weights. `buckets` in mel frames (default: the config's);
+  `vocoder`: a folder of the vocoder that replaces the model's own; `onnx`: a Python with jax2onnx, to write ONNX models
+  too; `say` gets progress lines. Raises BadInput where `out` exists, the source is no actor, or a program is not
+  portable.
   """
   if onnx:
     check_python(onnx)
@@ -62,15 +62,15 @@ def export(
     _write(model, folder, buckets or model.config.task.data.buckets, platforms, vocoder, onnx, say)
 
 
-def at_start(config: Config, workdir) -> Callable:
-  """-> on_start(state) for the training loop: WORKDIR/export is the artifact of the weights it starts from.
+def at_start(config: Config, workdir: epath.PathLike) -> Callable:
+  """Callback on_start(state) of the training loop that writes WORKDIR/export, the artifact of the initial weights.
 
-  One bucket, the shortest, for every platform. So what cannot be exported is known before it is trained, and later
-  weights fit the programs that are there.
+  It has one bucket, the shortest, for every platform. So a model that cannot be exported fails before it is trained,
+  and later weights fit the programs.
   """
 
   def on_start(state):
-    params = jax.tree.map(_whole, drop_discriminators(state.ema))  # by every process: each holds a part
+    params = jax.tree.map(_gathered, drop_discriminators(state.ema))  # by every process: each holds a shard
     if jax.process_index() == 0:
       home = epath.Path(workdir)
       model = Model(config, params, open_vocoder(SHIPPED / 'vocoder'), {}, home)
@@ -84,7 +84,7 @@ def at_start(config: Config, workdir) -> Callable:
 
 
 def _copy(folder: Path, out: epath.Path):
-  """To where a workdir may be, gs:// too. The manifest comes last: without it, it is no artifact."""
+  """Copies an artifact to a workdir, which may be in a bucket. The manifest is copied last and makes it valid."""
   out.rmtree(missing_ok=True)
   for file in sorted((f for f in folder.rglob('*') if f.is_file()), key=lambda f: f.name == 'MANIFEST.json'):
     put = out / file.relative_to(folder)
@@ -92,7 +92,7 @@ def _copy(folder: Path, out: epath.Path):
     put.write_bytes(file.read_bytes())
 
 
-def _whole(array) -> np.ndarray:
+def _gathered(array) -> np.ndarray:
   if array.is_fully_addressable:
     return jax.device_get(array)
   from jax.experimental.multihost_utils import process_allgather
@@ -126,7 +126,7 @@ def _write(model: Model, folder: Path, buckets, platforms=PLATFORMS, vocoder=Non
     model.params,
     model.voices,
     card,
-    weights=_kept_type(model.params),
+    weights=_lossless_type(model.params),
     vocoder=vocoder,
     critic=model.path / 'critic' if model.critic else None,
   )
@@ -165,7 +165,7 @@ def _write(model: Model, folder: Path, buckets, platforms=PLATFORMS, vocoder=Non
   write_manifest(folder)
 
 
-def _kept_type(params) -> str:
-  """bfloat16 where that loses nothing, as with weights that were stored so, else float32."""
+def _lossless_type(params) -> str:
+  """bfloat16 where that is lossless, as for weights that were stored so, else float32."""
   same = all((x == x.astype(ml_dtypes.bfloat16)).all() for x in jax.tree.leaves(params))
   return 'bfloat16' if same else 'float32'

@@ -10,6 +10,7 @@ from pathlib import Path
 import flax.traverse_util
 import ml_dtypes  # noqa: F401  (NumPy reads bfloat16 by it)
 import numpy as np
+from numpy.typing import DTypeLike
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -27,7 +28,10 @@ def unflatten(arrays: Mapping[str, np.ndarray]) -> dict:
 
 
 def write_arrays(
-  path: str | os.PathLike, arrays: Mapping[str, np.ndarray], dtype=None, metadata: Mapping[str, str] | None = None
+  path: str | os.PathLike,
+  arrays: Mapping[str, np.ndarray],
+  dtype: DTypeLike | None = None,
+  metadata: Mapping[str, str] | None = None,
 ) -> None:
   """Writes arrays by name, as `dtype` if given, readable by everybody (safetensors itself: by the owner alone)."""
   kept = {k: np.asarray(v, dtype=dtype, order='C') for k, v in arrays.items()}
@@ -35,14 +39,16 @@ def write_arrays(
   Path(path).chmod(0o644)
 
 
-def read_arrays(path: str | os.PathLike, dtype=None, remedy: str = 'copy it again') -> dict[str, np.ndarray]:
+def read_arrays(
+  path: str | os.PathLike, dtype: DTypeLike | None = None, remedy: str = 'copy it again'
+) -> dict[str, np.ndarray]:
   """The arrays of a file by name, as `dtype` if given. Raises BadInput, which ends with `remedy`, where it cannot be
   read."""
   return read_arrays_and_metadata(path, dtype, remedy)[0]
 
 
 def read_arrays_and_metadata(
-  path: str | os.PathLike, dtype=None, remedy: str = 'copy it again'
+  path: str | os.PathLike, dtype: DTypeLike | None = None, remedy: str = 'copy it again'
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
   """The same, and the texts that the file keeps beside its arrays."""
   try:
