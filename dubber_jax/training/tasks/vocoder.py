@@ -36,7 +36,7 @@ class VocoderBatches:
   read before.
 
   A batch: wave (B, F * 256 + 768) with 384 samples of context on both sides, pitch (B, F) Hz, interpolated, voiced
-  (B, F) bool, narrow (B,) bool for recordings without energy above 8 kHz, and where task.vocoder.gta is set mel (B, F, 80):
+  (B, F) bool, narrow (B,) bool for recordings without energy above 8 kHz, and where vocoder.gta is set mel (B, F, 80):
   the recording's or, for that share of the items, the actor's teacher-forced (GTA) mel (data_pipelines/gta_mels.py).
   """
 
