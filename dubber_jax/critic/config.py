@@ -14,4 +14,4 @@ class CriticConfig:
   dropout: float = 0.3  # rate
   items: int = 16  # of a batch
   frames: int = 384  # of an item, mel frames; of longer recordings an excerpt is taken
-  shares: tuple[float, ...] = ()  # share of the batches' items of each of data.sources
+  shares: tuple[float, ...] = ()  # share of the batches' items of each of task.data.sources

@@ -20,6 +20,7 @@ from pathlib import Path
 import jax
 
 from data_pipelines.single_speaker import pack_voice
+from dubber_jax.actor.config import GuidanceConfig
 from dubber_jax.config import ActorTask, AdaptationTask, Config, difference
 from dubber_jax.data.batches import BatchIterator, VoiceBatches, bucket_shapes
 from dubber_jax.data.config import DataConfig
@@ -77,7 +78,9 @@ def complete(config: Config) -> Config:
     reference_frames=base.task.data.reference_frames,
   )
   network = {f.name: getattr(base.task, f.name) for f in dataclasses.fields(ActorTask)}
-  task = AdaptationTask(**network | {'data': data}, recordings=config.task.recordings)
+  # The critic that guided the base lies with those who trained it.
+  changed = {'data': data, 'guidance': GuidanceConfig()}
+  task = AdaptationTask(**network | changed, recordings=config.task.recordings)
   return config.replace(task=task)
 
 

@@ -7,7 +7,7 @@ from synthetic import made_up_features, made_up_recordings
 
 from data_pipelines import single_speaker
 from data_pipelines.pack import recording_row
-from dubber_jax.actor.config import ActorConfig
+from dubber_jax.actor.config import ActorConfig, GuidanceConfig
 from dubber_jax.cli.main import main
 from dubber_jax.config import ActorTask, Config
 from dubber_jax.data.config import DataConfig
@@ -36,6 +36,7 @@ SMALL = Config(
       postnet_layers=1,
     ),
     data=DataConfig(sources=('others', 'absent'), readings=False),
+    guidance=GuidanceConfig(critic='of those who trained it'),
   ),
 )
 
@@ -75,9 +76,8 @@ def test_voice_and_replay_take_turns(completed):
   first, second, third = ({m.tobytes() for m in batches[i]['mel']} for i in range(3))
   assert first == third and len(first) == 1  # one recording fills all rows
   assert len(second) == 3 and not first & second
-  assert (
-    config.task.actor == SMALL.task.actor and config.task.data.buckets == experiment.arms['voice'].task.data.buckets
-  )
+  assert config.task.actor == SMALL.task.actor and not config.task.guidance.critic
+  assert config.task.data.buckets == experiment.arms['voice'].task.data.buckets
 
 
 @pytest.mark.parametrize('replay', [True, False])
