@@ -13,15 +13,16 @@ def add_commands(command):
 
 
 def _add_evaluate(command):
-  sub = command('evaluate', run_evaluate, 'Run a benchmark: perform and judge what is missing, then one report.')
+  sub = command(
+    'evaluate', run_evaluate, 'Run a benchmark: synthesize and judge what is missing, then write the report.'
+  )
   what = sub.add_mutually_exclusive_group(required=True)
   what.add_argument('experiment', nargs='?', help='a file of experiments/ with an evaluation, as gains.py')
-  what.add_argument('--compare', nargs=2, metavar='JSON', help='tell two reports apart, or say that they cannot be')
+  what.add_argument('--compare', nargs=2, metavar='JSON', help='differences of two reports, and which are significant')
   sub.add_argument('-o', '--out', help='folder of the report (default: runs/evaluate/report)')
   sub.add_argument(
     '--work',
-    help='folder for sounds and judgements, which the next run finds again, of this and '
-    'other experiments (default: runs/evaluate)',
+    help='folder of takes and judgements, reused by later runs of this and other experiments (default: runs/evaluate)',
   )
   sub.add_argument('--model', help='model directory that all arms share or start from (default: the shipped one)')
   sub.add_argument('--library', help='footage library (default: the shipped one)')
@@ -96,14 +97,14 @@ def _add_listening_test(command):
     help='a folder with a folder of sounds a system and lines.jsonl, or a JSON '
     'list of {"text", "emotion", "sounds": {system: file}}',
   )
-  what.add_argument('--score', nargs='+', metavar='ANSWERS', help='make a table of what listeners sent back')
+  what.add_argument('--score', nargs='+', metavar='ANSWERS', help='make a table of the answers of listeners')
   sub.add_argument('-o', '--out', required=True, help='the page, as test.html; with --score the table, as table.md')
   sub.add_argument(
     '--key',
     help='which sound is which, a file of its own (default: OUT.key.json; with --score the one beside the answers)',
   )
-  sub.add_argument('--title', default='Listening test', help='what listeners see; name no system')
-  sub.add_argument('--seed', type=int, default=0, help='draws who hears what, in which order')
+  sub.add_argument('--title', default='Listening test', help='shown to listeners; name no system')
+  sub.add_argument('--seed', type=int, default=0, help='of the order of sounds')
   sub.add_argument('--lines', type=int, default=12, help='lines that each listener hears of every system (default 12)')
   sub.add_argument(
     '--sections',

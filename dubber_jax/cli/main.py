@@ -17,9 +17,9 @@ def main(arguments: list[str] | None = None) -> int:
   try:
     parser = make_parser()
     given, more = parser.parse_known_args(arguments)
-    if more and not hasattr(given, 'settings'):
+    if more and not hasattr(given, 'overrides'):
       parser.error(f'unrecognized arguments: {" ".join(more)}')
-    given.settings = more
+    given.overrides = more
     _use_compilation_cache()
     _log_to_terminal()
     return given.run(given) or 0

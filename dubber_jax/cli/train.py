@@ -21,7 +21,7 @@ def add_commands(command):
 def _add_train(command):
   text = 'Train an experiment, or go on where it was stopped.'
   sub = command('train', run_train, text, add_help=False, epilog=SETTINGS)
-  sub.set_defaults(settings=())
+  sub.set_defaults(overrides=())
   sub.add_argument(
     '-h', '--help', action=_Help, nargs=0, help='show this help message, after EXPERIMENT with its settings, and exit'
   )
@@ -102,7 +102,7 @@ def _with_options(config, given):
   for name in ('steps', 'minutes', 'profile'):
     if getattr(given, name) is not None and getattr(given, name) <= 0:
       raise BadInput(f'--{name} {getattr(given, name)}: give a number above 0')
-  config = override(config, given.settings)
+  config = override(config, given.overrides)
   if (given.steps or 0) > config.train.steps:
     print(
       f'the schedule of {config.name} ends at step {config.train.steps}: from there on the rate stays as it is '

@@ -288,10 +288,10 @@ def test_the_arms_that_are_trained_differ_in_the_director_alone():
   from dubber_jax.config import difference
 
   gains, ablations = experiment('gains').arms(), experiment('ablations').arms()
-  assert difference(gains['off'], gains['on']) == ['name: gains/off / gains/on', 'director.enabled: False / True']
+  assert difference(gains['off'], gains['on']) == ['name: gains/off / gains/on', 'task.director.enabled: False / True']
   for number, switch in ((10, 'graph'), (11, 'build_then_encode'), (12, 'hierarchical')):
     changed = difference(ablations['anew'], ablations[f'row_{number}'])
-    assert changed[1:] == [f'director.{switch}: True / False']
+    assert changed[1:] == [f'task.director.{switch}: True / False']
 
 
 def test_training_the_emotion_path_leaves_the_voice_alone(model):
@@ -327,16 +327,16 @@ def test_the_upper_bound_gets_the_emotion_and_nothing_else(model, monkeypatch):
 
   seen = []
 
-  def perform_all(model, part, directions, seeds):
-    seen.append((part, directions))
+  def synthesize_all(model, inputs, directions, seeds):
+    seen.append((inputs, directions))
     return [output_of(None).take]
 
-  monkeypatch.setattr(module, 'perform_all', perform_all)
+  monkeypatch.setattr(module, 'synthesize_all', synthesize_all)
   monkeypatch.setattr(module, 'vocode', lambda model, take, seed: take)
   module.labeled().run(SystemInput(model, None, Line('Go on.'), CAST.voice('ada', None), None, 0, 'fear'))
-  part, (direction,) = seen[0]
+  inputs, (direction,) = seen[0]
   assert direction.emotion[2] == 1.0 and sum(direction.emotion) == 1.0 and direction.pitch_shift == 0.0
-  assert not part.reading.present.any() and part.exemplars is None
+  assert not inputs.reading.present.any() and inputs.exemplars is None
   assert direction.replace(emotion=Direction().emotion, intensity=Direction().intensity) == Direction()
 
 
@@ -361,23 +361,23 @@ def test_lip_sync_and_reference_distances_are_of_real_films_alone(model, tmp_pat
   film = tmp_path / 'film.mp4'
   stimuli = [STIMULI[0], dataclasses.replace(STIMULI[1], key='film/1/ada', film=film, person='ada')]
   made = {'a': System(lambda inputs: output_of(tone(1)))}
-  bench = Benchmark(
+  benchmark = Benchmark(
     tmp_path / 'work', made, {'': model}, None, stimuli, 1, ('lips', 'reference'), CAST, open_judge, ToneClassifier()
   )
-  monkey = bench._clip
-  bench._clip = lambda stimulus: None if stimulus.film else monkey(stimulus)  # nothing has to be seen here
-  results = bench.run()
+  drawn_clip = benchmark._clip
+  benchmark._clip = lambda stimulus: None if stimulus.film else drawn_clip(stimulus)  # the film need not exist
+  results = benchmark.run()
   assert asked == [('lips', film), ('reference', film)]
   assert results.summary('a', 'lip_offset', [1]).value == 40.0 and results.summary('a', 'mcd', [1]).value == 6.0
   assert np.isnan(results.table('a', 'lip_sync')[0, 0]) and np.isnan(results.table('a', 'pitch_rmse')).all()
 
 
 def test_a_voice_of_another_file_is_another_take(model, tmp_path):
-  bench = Benchmark(
+  benchmark = Benchmark(
     tmp_path, {'a': System(output_of)}, {'': model}, None, STIMULI, 1, cast=CAST, emotion_classifier=ToneClassifier()
   )
   given = dataclasses.replace(STIMULI[0], given=tmp_path / 'own.wav')
-  assert bench.key('a', given, 0) != bench.key('a', STIMULI[0], 0)
+  assert benchmark.key('a', given, 0) != benchmark.key('a', STIMULI[0], 0)
 
 
 def test_settings_are_for_experiments_that_compare_them(capsys):
@@ -385,8 +385,8 @@ def test_settings_are_for_experiments_that_compare_them(capsys):
   assert 'compares no settings' in capsys.readouterr().err
 
 
-def test_two_reports_are_told_apart_or_not(model, tmp_path, capsys):
+def test_two_reports_differ_or_not(model, tmp_path, capsys):
   first = run(tmp_path / 'a', [], [], model, seeds=1)
   assert main(['evaluate', '--compare', str(first), str(first)]) == 0
   shown = capsys.readouterr().out
-  assert 'emotion_accuracy_gain' in shown and 'cannot be told apart' in shown and 'higher' not in shown
+  assert 'emotion_accuracy_gain' in shown and 'no significant difference' in shown and 'higher' not in shown
