@@ -31,8 +31,8 @@ def reverberate(wave: np.ndarray, seconds: float, direct: float = 0.0, seed: int
   room[time < 0.003] = 0
   room /= np.sqrt(np.sum(room**2))
   room[0] = 10 ** (direct / 20)
-  heard = fftconvolve(wave, room)[: len(wave) + int(0.5 * seconds * SAMPLE_RATE)]
-  return match_power(heard, wave)
+  reverberant = fftconvolve(wave, room)[: len(wave) + int(0.5 * seconds * SAMPLE_RATE)]
+  return match_power(reverberant, wave)
 
 
 def whisper(wave: np.ndarray, seed: int = 0) -> np.ndarray:

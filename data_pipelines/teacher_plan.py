@@ -188,29 +188,29 @@ def read_texts(folder: Path) -> dict[str, Text]:
   Held out are texts that are test or validation in any set, by prompt or by text, the held-out translations,
   NEAR_TEST_LINES, and HELD_OUT_LINES further film lines.
   """
-  said: dict[str, str] = {}
+  texts: dict[str, str] = {}
   emotions, splits = {}, defaultdict(set)
   for name in ('kokoro', 'ljspeech', 'teacher', 'kathleen'):
     for row in _listing(folder, name):
       source = source_of(row['prompt'])
-      said.setdefault(source, row['text'])
+      texts.setdefault(source, row['text'])
       splits[source].add(row['split'])
       splits[_letters(row['text'])].add(row['split'])
-  spoken = {source for source in said if source.startswith('lines:')}
+  used = {source for source in texts if source.startswith('lines:')}
   for row in _listing(folder, 'lines'):
     source = f'lines:{row["id"]}'
-    said[source], emotions[source] = row['text'], row['emotion']
-  near = [line for line in NEAR_TEST_LINES if f'lines:{line}' in said]
+    texts[source], emotions[source] = row['text'], row['emotion']
+  near = [line for line in NEAR_TEST_LINES if f'lines:{line}' in texts]
   for line in (*held_out_translations(folder), *near):
     splits[f'lines:{line}'].add('test')
-    splits[_letters(said[f'lines:{line}'])].add('test')
-  free = [s for s in emotions if s not in spoken and not _held(splits, s, said[s])]
+    splits[_letters(texts[f'lines:{line}'])].add('test')
+  free = [s for s in emotions if s not in used and not _held(splits, s, texts[s])]
   for source in sorted(free, key=_shuffle_key)[:HELD_OUT_LINES]:
     splits[source].add('validation')
-    splits[_letters(said[source])].add('validation')
+    splits[_letters(texts[source])].add('validation')
   return {
     source: Text(source, text, emotions.get(source, 'neutral'), _held(splits, source, text))
-    for source, text in said.items()
+    for source, text in texts.items()
   }
 
 
@@ -340,14 +340,14 @@ def _choices(
 ):
   """Yields (voice, weights, text) of each row after `rows` up to `total`. `made`: weights of stock voices by voice;
   `voice_rows`: number of rows of a voice; `sources`: target shares of the text sources among training rows."""
-  spoken = {(row.voice, row.source) for row in rows}
+  used = {(row.voice, row.source) for row in rows}
   times = Counter(row.source for row in rows)
   by_voice = Counter(row.voice for row in rows)
   by_source = Counter(row.source.split(':')[0] for row in rows if not texts[row.source].held)
   held_of = Counter(row.voice for row in rows if texts[row.source].held == 'validation')
   queues = {source: _queue(texts, times, source=source) for source in sources}
   held = {kind: _queue(texts, times, held=kind) for kind in ('validation', 'test')}
-  tests = deque(source for source in held['test'] if not times[source])  # each is said once
+  tests = deque(source for source in held['test'] if not times[source])  # each is used once
   apart, next_test = (total - len(rows)) // max(1, len(tests)), len(rows)
   for number in range(len(rows), total):
     voice = _most_underrepresented({v: voice_rows(v) * (number + 1) / total - by_voice[v] for v in made})
@@ -357,15 +357,15 @@ def _choices(
     if tests and number >= next_test and not is_unseen(voice) and not last_chance:
       source, next_test = tests.popleft(), next_test + apart
     elif due > held_of[voice] + 0.5 or last_chance:
-      source = _next(held['validation'], voice, spoken)
+      source = _next(held['validation'], voice, used)
       held_of[voice] += 1
     else:
       count = sum(by_source.values()) + 1
       kind = _most_underrepresented({s: share * count - by_source[s] for s, share in sources.items()})
-      source = _next(queues[kind], voice, spoken)
+      source = _next(queues[kind], voice, used)
       by_source[kind] += 1
     by_voice[voice] += 1
-    spoken.add((voice, source))
+    used.add((voice, source))
     yield voice, made[voice], texts[source]
 
 
@@ -385,10 +385,10 @@ def _queue(texts, times, source='', held=''):
   return deque(t.source for t in sorted(chosen, key=lambda t: (times[t.source], place[t.source])))
 
 
-def _next(queue: deque, voice: str, spoken: set) -> str:
+def _next(queue: deque, voice: str, used: set) -> str:
   """The first text of the queue that a voice has not spoken; it moves to the queue's end."""
   for source in queue:
-    if (voice, source) not in spoken:
+    if (voice, source) not in used:
       queue.remove(source)
       queue.append(source)
       return source

@@ -8,7 +8,6 @@ run does not use go, and where there is a MANIFEST.json, the file's hash in it i
 
 import argparse
 import dataclasses
-import hashlib
 import json
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from dubber_jax.config import KINDS, Config, from_json
 from dubber_jax.errors import BadInput, exit_code
 from dubber_jax.storage.atomic import atomic_file
 from dubber_jax.storage.checked_folder import MANIFEST
+from dubber_jax.storage.hashing import sha256_text
 
 KIND_OF = {'voice': 'actor', 'vocoder': 'vocoder', 'critic': 'critic', 'published': 'published'}
 OLD_NAMES = {'loss': 'published_loss', 'lr_multiplier': 'quicker'}
@@ -57,7 +57,7 @@ def convert_folder(folder: Path) -> None:
   text = new_config(values, str(path)).to_json()
   if manifest.exists():
     text += '\n'
-    hashes = json.loads(manifest.read_text()) | {'config.json': hashlib.sha256(text.encode()).hexdigest()}
+    hashes = json.loads(manifest.read_text()) | {'config.json': sha256_text(text)}
   with atomic_file(path) as new:
     new.write_text(text)
   if manifest.exists():

@@ -110,8 +110,8 @@ class Artifact(Model):
 
   def predict_durations(self, batch: dict) -> jax.Array:
     frames = next(s.frames for s in self.programs.shapes if s.lips == batch['lips'].shape[1])
-    heard = {name: batch[name] for name in self.programs.inputs('predict_durations', frames)}
-    return self.programs('predict_durations', frames, self.params, heard)['log_durations']
+    inputs = {name: batch[name] for name in self.programs.inputs('predict_durations', frames)}
+    return self.programs('predict_durations', frames, self.params, inputs)['log_durations']
 
   def synthesize(
     self, batch: dict, durations: jax.Array, controls: jax.Array, num_frames: int

@@ -24,14 +24,14 @@ def record(folder, names, seconds=1.5):
   return [folder / name for name in names]
 
 
-class Ear:
-  """Hears two words in anything, and counts how often it was asked."""
+class FakeTranscriber:
+  """Transcribes every recording as the same two words, and counts its calls."""
 
   def __init__(self):
-    self.asked = 0
+    self.calls = 0
 
   def __call__(self, wave, rate):
-    self.asked += 1
+    self.calls += 1
     return [(0.1, 0.5, 'Good'), (0.6, 1.2, 'evening.')]
 
 
@@ -64,21 +64,24 @@ def test_table_that_names_no_file_is_refused_with_its_place(tmp_path):
 
 
 def test_recordings_without_text_are_listened_to_once_and_what_was_heard_may_be_corrected(tmp_path):
-  folder, heard, ear, said = tmp_path / 'sam', tmp_path / 'sam.heard.jsonl', Ear(), []
+  folder, heard, transcriber, said = tmp_path / 'sam', tmp_path / 'sam.heard.jsonl', FakeTranscriber(), []
   record(folder, ['a.wav', 'b.wav'])
   (folder / 'a.txt').write_text('Good morning.')
   for _ in range(2):
-    assert texts_of(find_voice_recordings(folder, heard, ear, said.append)) == ['Good morning.', 'Good evening.']
-  assert ear.asked == 1
+    assert texts_of(find_voice_recordings(folder, heard, transcriber, said.append)) == [
+      'Good morning.',
+      'Good evening.',
+    ]
+  assert transcriber.calls == 1
   row = json.loads(heard.read_text())
   row['words'][1][2] = 'night.'
   heard.write_text(json.dumps(row))
-  recordings = find_voice_recordings(folder, heard, ear, said.append)
-  assert texts_of(recordings) == ['Good morning.', 'Good night.'] and ear.asked == 1
+  recordings = find_voice_recordings(folder, heard, transcriber, said.append)
+  assert texts_of(recordings) == ['Good morning.', 'Good night.'] and transcriber.calls == 1
   assert recordings[1].speaker == 'sam' and recordings[1].end is None  # short enough to stay whole
   record(folder, ['b.wav'], 2.0)  # another recording of that name
-  find_voice_recordings(folder, heard, ear, said.append)
-  assert ear.asked == 2
+  find_voice_recordings(folder, heard, transcriber, said.append)
+  assert transcriber.calls == 2
 
 
 def test_long_recording_without_text_is_cut_between_the_words_heard(tmp_path):
@@ -103,11 +106,11 @@ def test_unreadable_file_is_named_in_one_line_and_the_rest_is_used(tmp_path):
   record(folder, ['a.wav'])
   (folder / 'a.txt').write_text(SEE)
   (folder / 'broken.mp3').write_bytes(b'no sound at all')
-  assert texts_of(find_voice_recordings(folder, tmp_path / 'heard', Ear(), said.append)) == [SEE]
+  assert texts_of(find_voice_recordings(folder, tmp_path / 'heard', FakeTranscriber(), said.append)) == [SEE]
   assert len(said) == 1 and str(folder / 'broken.mp3') in said[0] and '\n' not in said[0]
   (folder / 'a.wav').unlink()
   with pytest.raises(BadInput, match='none of 1 recordings'):
-    find_voice_recordings(folder, tmp_path / 'heard', Ear(), said.append)
+    find_voice_recordings(folder, tmp_path / 'heard', FakeTranscriber(), said.append)
 
 
 @pytest.mark.parametrize('made, why', [(False, 'no such folder'), (True, 'no recording in it')])
