@@ -133,7 +133,7 @@ class Direction:
   note: str = ''  # the same as text
   note_zh: str = ''
 
-  def replace(self, **changes) -> 'Direction':
+  def replace(self, **changes: object) -> 'Direction':
     return dataclasses.replace(self, **changes)
 
 

@@ -42,8 +42,8 @@ class Artifact:
       if not (self.path / name).exists() or hashlib.sha256((self.path / name).read_bytes()).hexdigest() != digest:
         raise ValueError(f'{self.path / name} is missing or not what was exported; copy the artifact again')
     self.facts = json.loads((self.path / 'programs.json').read_text())
-    if self.facts['format'] != 1:
-      raise ValueError(f'{self.path} has format {self.facts["format"]}, this loader reads 1: use its own serve.py')
+    if self.facts['format'] != 2:
+      raise ValueError(f'{self.path} has format {self.facts["format"]}, this loader reads 2: use its own serve.py')
     platform = jax.default_backend().replace('gpu', 'cuda')
     if platform not in self.facts['platforms']:
       raise ValueError(f'{self.path} has programs for {", ".join(self.facts["platforms"])}, not for {platform}')
