@@ -61,4 +61,4 @@ def test_padding_and_unknown_labels_have_no_loss(batch):
 
 def test_phonemes_align_with_their_lip_frames_and_one_on_either_side():
   mask = np.asarray(lip_alignment_mask(jnp.array([[7, 7]]), 5))[0]  # 7 mel frames are two lip frames
-  assert mask.tolist() == [[True] * 4 + [False], [True] * 5]
+  assert mask.tolist() == [[True] * 4 + [False], [False] + [True] * 4]
