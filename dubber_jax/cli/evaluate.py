@@ -13,9 +13,7 @@ def add_commands(command):
 
 
 def _add_evaluate(command):
-  sub = command(
-    'evaluate', run_evaluate, 'Run a benchmark: synthesize and judge what is missing, then write the report.'
-  )
+  sub = command('evaluate', run_evaluate, 'Run a benchmark: synthesize, judge, and write the report.')
   what = sub.add_mutually_exclusive_group(required=True)
   what.add_argument('experiment', nargs='?', help='a file of experiments/ with an evaluation, as gains.py')
   what.add_argument('--compare', nargs=2, metavar='JSON', help='differences of two reports, and which are significant')
@@ -46,7 +44,7 @@ def run_evaluate(given):
     print(table(compare(*given.compare)))
     return
   from dubber_jax.dubbing.line import library_features
-  from dubber_jax.evaluation.benchmark.evaluate import evaluate, run_shares, take_cores
+  from dubber_jax.evaluation.benchmark.evaluate import Extent, evaluate, run_shares, take_cores
   from dubber_jax.inference.model_directory import load
   from dubber_jax.retrieval.library import Library
   from dubber_jax.training.experiment import read_experiment
@@ -78,9 +76,7 @@ def run_evaluate(given):
     library,
     work,
     given.out or work / 'report',
-    given.limit,
-    given.seeds,
-    share=share,
+    Extent(given.limit, given.seeds, share),
     first=lambda: run_shares(command, given.workers) if given.workers > 1 and not share else None,
   )
   if report:
@@ -118,7 +114,7 @@ def _add_listening_test(command):
 
 
 def run_listening_test(given):
-  from dubber_jax.evaluation.listening_test.page import read_items, write_test
+  from dubber_jax.evaluation.listening_test.page import Plan, read_items, write_test
   from dubber_jax.evaluation.listening_test.scores import find_key, score, write_table
 
   if given.score:
@@ -127,8 +123,7 @@ def run_listening_test(given):
     print(table.read_text(encoding='utf-8'), end='')
     return
   items = read_items(given.items)
-  key = write_test(
-    items, given.out, given.key, given.title, given.seed, given.lines, given.sections, given.beside, given.overwrite
-  )
+  plan = Plan(given.title, given.seed, given.lines, given.sections, given.beside)
+  key = write_test(items, given.out, plan, given.key, given.overwrite)
   print(f'{given.out}: send this to listeners')
   print(f'{key}: keep this')

@@ -4,6 +4,7 @@ MCD is 10 sqrt(2) / ln 10 times the mean over frames of |c - c'|, where c are th
 WORLD's spectral envelope (Morise et al. 2016), every 5 ms. Coefficient 0, the level, does not count. Three forms, as
 the V2C benchmark reports them (arXiv 2111.12890): `mcd`, frame by frame, the shorter recording padded with silence;
 `mcd_dtw`, along the path of dynamic time warping; `mcd_dtw_sl`, the latter times the longer length over the shorter.
+Silent frames count, so that background noise raises MCD: compare systems on the same recordings.
 
 `published_mcd` reproduces the numbers of the package pymcd, by which the benchmark's published figures were made. It
 differs in four things: 13 coefficients; the 0th counts too; the power spectrum is taken for an amplitude, which doubles
