@@ -57,7 +57,7 @@ def train(
   c = config.train
   began = time.monotonic()
   mesh = make_mesh(config.mesh)
-  items = batch_sharding(mesh)
+  placement = batch_sharding(mesh)
   _, hosts = host_share(mesh)
   with contextlib.ExitStack() as stack:
     stack.enter_context(host_failure_as_error(workdir))
@@ -66,22 +66,22 @@ def train(
     run = stack.enter_context(contextlib.closing(Workdir(workdir, config)))
 
     iterator = batches.iterator()
-    state, where = create_state(config, task, _shapes(next(iterator), hosts), mesh)
+    state, shardings = create_state(config, task, _shapes(next(iterator), hosts), mesh)
     iterator = batches.iterator()
     found = run.restore(state)
     if found is not None:
       _, state, position = found
       iterator.set_state(position)
     elif initial is not None:
-      state = start_from(initial, state, where, c.fresh)
+      state = start_from(initial, state, shardings, c.fresh)
     run.check_space(state)
     if on_start is not None:
       on_start(state)
 
-    step = jit_step(config, task, mesh, where)
+    step = jit_step(config, task, mesh, shardings)
     programs, flops = {}, {}  # by the shapes of a batch
     chip = accelerator_of(mesh.devices.flat[0].device_kind)
-    agree = StopVote(mesh)
+    stop_vote = StopVote(mesh)
     number = int(state.step)
     end = c.stop or c.steps
     log = stack.enter_context(contextlib.closing(Log(run.path, number, end, progress, is_primary())))
@@ -90,7 +90,7 @@ def train(
     while not ended:
       with log.spent('input'):
         local = next(iterator)
-        batch = {k: jax.make_array_from_process_local_data(items, v) for k, v in local.items()}
+        batch = {k: jax.make_array_from_process_local_data(placement, v) for k, v in local.items()}
       shapes = tuple(v.shape for v in batch.values())
       if shapes not in programs:
         with log.spent('compiling'):
@@ -104,7 +104,7 @@ def train(
       log.add(shapes[0][0], speech, flops[shapes])
 
       timed_out = bool(c.minutes) and time.monotonic() - began > c.minutes * 60
-      ended = number >= end or agree(stop.asked or timed_out)
+      ended = number >= end or stop_vote(stop.requested or timed_out)
       if number % c.log_every == 0 or ended:
         values = {name: float(value) for name, value in metrics.items()}
         log.write(number, values, chip.flops * mesh.size if chip else 0.0)
@@ -170,19 +170,19 @@ class _StopSignals:
   """Context in which SIGTERM and Ctrl-C request a stop after the current step; a second Ctrl-C interrupts at once."""
 
   def __init__(self):
-    self.asked = False
+    self.requested = False
     self._before = {}
 
   def __enter__(self):
     for s in (signal.SIGTERM, signal.SIGINT):
       with contextlib.suppress(ValueError):  # not in the main thread, where the caller handles signals
-        self._before[s] = signal.signal(s, self._ask)
+        self._before[s] = signal.signal(s, self._request)
     return self
 
-  def _ask(self, number, _):
-    if self.asked and number == signal.SIGINT:
+  def _request(self, number, _):
+    if self.requested and number == signal.SIGINT:
       raise KeyboardInterrupt
-    self.asked = True
+    self.requested = True
 
   def __exit__(self, *_):
     for s, handler in self._before.items():
