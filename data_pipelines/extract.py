@@ -21,7 +21,7 @@ from data_pipelines.recordings import Recording
 from dubber_jax.data.packed import quantize, quantize_wave
 from dubber_jax.errors import BadInput
 from dubber_jax.perception.config import FeatureConfig
-from dubber_jax.storage.atomic import atomic_file
+from dubber_jax.storage.atomic import atomic_file, remove_partials
 from dubber_jax.storage.hashing import sha256_text
 from dubber_jax.storage.locks import locked
 from dubber_jax.types import LIP_RATE, SAMPLE_RATE
@@ -198,6 +198,7 @@ def extract_all(
   """
   work.folder.path.mkdir(parents=True, exist_ok=True)
   with locked(work.folder.path, 'another process is extracting into this folder; wait for it'):
+    remove_partials(work.folder.path)
     left = [r for r in recordings if not work.folder.done(r)]
     if left:
       _by_processes(recordings, left, work, workers) if beam is None else _by_beam(recordings, left, work, beam)

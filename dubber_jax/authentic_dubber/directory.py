@@ -7,6 +7,7 @@ CARD.md  MANIFEST.json (sha256 of every other file)
 """
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 
@@ -61,6 +62,7 @@ def load_published(folder: str | Path, check: bool = True) -> Published:
   return Published(config, unflatten(flat), dead, fresh)
 
 
+@functools.lru_cache(maxsize=16)
 def expected_shapes(config: PublishedConfig) -> dict[str, tuple[int, ...]]:
   """Shapes of the variables, {'params/mel/kernel': (256, 80), ...}, without initializing them."""
   tree = jax.eval_shape(lambda key: initialize(config, key), jax.random.key(0))

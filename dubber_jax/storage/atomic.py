@@ -57,8 +57,8 @@ def remove_partials(folder: str | os.PathLike, name: str = '*') -> None:
 
   For use under the folder's lock, or where no other process writes there.
   """
-  for left in Path(folder).glob(f'.{name}.*.part*'):
-    epath.Path(left).rmtree() if left.is_dir() else left.unlink()
+  for left in epath.Path(folder).glob(f'.{name}.*.part*'):
+    left.rmtree() if left.is_dir() else left.unlink()
 
 
 @contextlib.contextmanager

@@ -174,7 +174,7 @@ def test_line_that_cannot_be_mapped_is_skipped_and_listed(tmp_path):
   assert packed == [row.key for row in rows if row is not rows[2]]
   (skipped,) = map(json.loads, (tmp_path / 'out' / 'skipped.jsonl').read_text().splitlines())
   assert skipped['key'] == rows[2].key and skipped['file'] == 'en00002 (lines:w2)'
-  assert "'ʘ'" in skipped['why'] and 'cannot be written' in skipped['why']
+  assert "'ʘ'" in skipped['why'] and 'no ARPAbet' in skipped['why']
 
 
 def test_voices_are_brought_to_one_loudness_and_blends_lie_between(tmp_path):

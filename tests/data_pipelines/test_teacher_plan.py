@@ -177,7 +177,8 @@ def test_real_plan_is_the_one_whose_sound_was_made():
   assert len(rows) == teacher_plan.ENGLISH_ROWS >= 8000
   count = Counter(row.voice for row in rows)
   assert all(count[voice] == rows_per_voice(voice) >= 40 for voice in count)
-  assert all(dict(row.shares) == blends()[row.voice] for row in rows if row.voice.startswith('blend'))
+  made = blends()
+  assert all(dict(row.shares) == made[row.voice] for row in rows if row.voice.startswith('blend'))
   validation = Counter(row.voice for row in rows if row.split == 'validation')
   assert all(validation[voice] == HELD_OUT_ROWS for voice in count if not is_unseen(voice))
   held = [text for text in read_texts(folder).values() if text.held]
@@ -194,7 +195,8 @@ def test_real_mandarin_plan_fills_its_shards_and_follows_english_ones_that_are_f
   assert (
     len(rows) == teacher_plan.MANDARIN_ROWS and teacher_plan.ENGLISH_ROWS % SHARD_ROWS == len(rows) % SHARD_ROWS == 0
   )
-  assert {row.split for row in rows if row.source[9:16] in held_out_translations(folder)} == {'test'}
+  held_out = held_out_translations(folder)
+  assert {row.split for row in rows if row.source[9:16] in held_out} == {'test'}
   assert Counter(row.voice for row in rows if row.split == 'validation') == dict.fromkeys(VOICES, HELD_OUT_ROWS)
   assert max(Counter(row.source for row in rows).values()) == 2
   assert len({row.source for row in rows}) == 960
