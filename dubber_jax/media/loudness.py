@@ -53,8 +53,8 @@ def limit_peaks(wave: np.ndarray, rate: int, ceiling_db: float = CEILING_DB) -> 
   limited = np.empty(wave.shape, np.float32)
   for first in range(0, len(wave), part):
     begin = max(0, first - margin)
-    done = _limit_chunk(wave[begin : first + part + margin], rate, 10 ** (ceiling_db / 20))
-    limited[first : first + part] = done[first - begin :][:part]
+    limited_chunk = _limit_chunk(wave[begin : first + part + margin], rate, 10 ** (ceiling_db / 20))
+    limited[first : first + part] = limited_chunk[first - begin :][:part]
   return limited
 
 

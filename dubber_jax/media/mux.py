@@ -95,10 +95,10 @@ def write_dubbed(
     clip_range = find_range(film, pictures, source, start, end)
   reason = reencoding_reason(source, track, kind, clip_range)
   seconds = clip_range.finish - clip_range.start
-  given = len(sound) / sample_rate
-  if abs(given - seconds) > 0.04:  # one frame at 25 fps
-    done = 'cut' if given > seconds else 'filled up with silence'
-    warnings.append(f'the sound lasts {given:.2f} s, the pictures {seconds:.2f} s: the sound was {done}')
+  duration = len(sound) / sample_rate
+  if abs(duration - seconds) > 0.04:  # one frame at 25 fps
+    change = 'cut' if duration > seconds else 'filled up with silence'
+    warnings.append(f'the sound lasts {duration:.2f} s, the pictures {seconds:.2f} s: the sound was {change}')
   samples = round(seconds * SOUND_RATE)
   voice = pad_or_trim(resample(sound, sample_rate, SOUND_RATE), samples)
   with complete_file(out, overwrite) as partial:
@@ -156,7 +156,7 @@ class ClipRange:
 
 def find_range(film, pictures, source, start: float | None, end: float | None) -> ClipRange:
   """Finds the packet range of the part by demuxing the whole track; decodes only where packets lack timestamps."""
-  zero, usual = time_zero(film), nominal_duration(pictures)
+  zero, nominal = time_zero(film), nominal_duration(pictures)
   times, keys, finish, untimed = [], [], 0.0, False
   for packet in film.demux(pictures):
     if not packet.size:
@@ -166,7 +166,7 @@ def find_range(film, pictures, source, start: float | None, end: float | None) -
       break
     times.append(float(packet.pts * packet.time_base) - zero)
     keys.append(packet.is_keyframe)
-    finish = max(finish, times[-1] + (float(packet.duration * packet.time_base) if packet.duration else usual))
+    finish = max(finish, times[-1] + (float(packet.duration * packet.time_base) if packet.duration else nominal))
   if untimed:
     with open_media(source) as again:
       for time, duration, _ in decode_pictures(again, again.streams[pictures.index], source):
@@ -176,7 +176,7 @@ def find_range(film, pictures, source, start: float | None, end: float | None) -
   if not times:
     raise BadInput(f'{source}: holds no pictures; export it again')
   check_complete(film, pictures, finish, source)
-  if finish > latest_valid_time(film, pictures) + usual:
+  if finish > latest_valid_time(film, pictures) + nominal:
     raise BadInput(f'{source}: its pictures have damaged time stamps, up to {finish:.0f} s; export it again')
   start = start or 0.0
   if start >= finish or (end is not None and end > finish + 0.5):

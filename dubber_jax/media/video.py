@@ -170,7 +170,7 @@ def decode_pictures(container, stream, path, start: float = 0.0) -> Iterator[tup
 
 def pictures_with_times(container, stream, zero: float, path) -> Iterator[tuple[float, float, object]]:
   """As `decode_pictures`, from the current position of the container; `zero` is its time origin in s."""
-  usual = nominal_duration(stream)
+  nominal = nominal_duration(stream)
   latest = latest_valid_time(container, stream)
   packets = damaged = 0
   before = None
@@ -182,13 +182,13 @@ def pictures_with_times(container, stream, zero: float, path) -> Iterator[tuple[
       damaged += 1
       continue
     for frame in frames:
-      time = frame.time - zero if frame.time is not None else (before or 0.0) + usual
+      time = frame.time - zero if frame.time is not None else (before or 0.0) + nominal
       if before is not None and time <= before:
         continue
       if time > latest:
         damaged += 1
         continue
-      duration = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else usual
+      duration = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else nominal
       before = time
       yield time, duration, frame
   if damaged > max(1, MAX_DAMAGED * packets):

@@ -95,9 +95,9 @@ def add_detrended(features: np.ndarray) -> np.ndarray:
   """(L, 14) -> (L, 18): appends detrended features, which show closures of a mouth that is held open."""
   from scipy.ndimage import gaussian_filter1d
 
-  shown = features[:, list(DETRENDED)]
-  trend = gaussian_filter1d(shown, TREND_DEVIATION, axis=0, mode='nearest')
-  return np.concatenate([features, 1.5 * (shown - trend)], axis=1).astype(np.float32)
+  selected = features[:, list(DETRENDED)]
+  trend = gaussian_filter1d(selected, TREND_DEVIATION, axis=0, mode='nearest')
+  return np.concatenate([features, 1.5 * (selected - trend)], axis=1).astype(np.float32)
 
 
 def network(params: dict, features, xp=np):

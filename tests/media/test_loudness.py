@@ -10,7 +10,7 @@ def tone(level_db: float, seconds=5.0, rate=48000, pitch=997.0) -> np.ndarray:
 
 
 @pytest.mark.parametrize('rate', [22050, 48000])
-def test_a_tone_measures_what_the_standard_says(rate):
+def test_tone_has_the_loudness_of_the_standard(rate):
   # BS.1770-4: a 0 dB full-scale sine of 997 Hz in one channel reads -3.01.
   assert integrated_loudness(tone(0, rate=rate), rate) == pytest.approx(-3.01, abs=0.1)
   assert integrated_loudness(tone(-20, rate=rate), rate) == pytest.approx(-23.01, abs=0.1)
@@ -21,7 +21,7 @@ def test_silence_between_words_does_not_lower_the_loudness():
   assert integrated_loudness(speech, 48000) == pytest.approx(-23.0, abs=0.4)
 
 
-def test_silence_is_minus_infinity_and_is_left_alone():
+def test_silence_is_minus_infinity_and_is_not_normalized():
   for silent in (np.zeros(48000, np.float32), tone(-100), np.zeros(3, np.float32)):
     assert integrated_loudness(silent, 48000) == -np.inf
     np.testing.assert_array_equal(normalize_loudness(silent, 48000), silent)
@@ -33,7 +33,7 @@ def test_even_a_very_short_sound_has_a_loudness():
 
 
 @pytest.mark.parametrize('target', [-23.0, -30.0, -16.0])
-def test_the_anchor_is_reached_whatever_the_level_was(target):
+def test_normalization_reaches_the_target_from_any_level(target):
   for level in (-50, -20, 0):
     assert integrated_loudness(normalize_loudness(tone(level), 48000, target), 48000) == pytest.approx(target, abs=0.1)
 
@@ -59,6 +59,6 @@ def test_a_long_wave_is_limited_as_a_whole_would_be(monkeypatch):
   np.testing.assert_array_equal(limit_peaks(wave, 8000), whole)
 
 
-def test_the_new_sound_aims_at_the_old_ones_loudness_or_the_standards():
+def test_target_is_the_loudness_of_the_original_or_of_ebu_r128():
   assert target_loudness(tone(-30), 48000) == pytest.approx(-33, abs=0.1)
   assert target_loudness(None, 48000) == target_loudness(np.zeros(48000), 48000) == -23

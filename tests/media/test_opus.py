@@ -5,7 +5,7 @@ from dubber_jax.media.opus import opus_round_trip
 
 
 @pytest.mark.parametrize('rate', [16000, 22050])
-def test_sound_keeps_its_length_and_place(rate):
+def test_round_trip_keeps_length_and_alignment(rate):
   time = np.arange(round(1.237 * rate)) / rate
   wave = (0.3 * np.sin(2 * np.pi * 220 * time) * (time > 0.5)).astype(np.float32)
   back = opus_round_trip(wave, rate)
@@ -15,7 +15,7 @@ def test_sound_keeps_its_length_and_place(rate):
   assert np.abs(back[: round(0.4 * rate)]).max() < 0.01
 
 
-def test_few_bits_are_heard():
+def test_low_bit_rate_degrades_the_sound():
   wave = np.random.default_rng(0).normal(0, 0.1, 24000).astype(np.float32)
 
   def lost(bit_rate):

@@ -39,7 +39,7 @@ def test_network_computes_what_pytorch_does(state):
   np.testing.assert_allclose(ours, stored['embedding'], atol=1e-6)
 
 
-def test_weights_survive_the_way_there_and_back(state):
+def test_conversion_is_invertible(state):
   back = to_torch_state(from_torch(state))
   assert back.keys() == state.keys()
   for key in state:

@@ -26,7 +26,7 @@ def report(wave):
   return measure_voice(wave, SAMPLE_RATE, track_pitch(wave, SAMPLE_RATE), windows)
 
 
-def test_good_voices_are_not_suspected(reader, woman):
+def test_good_recordings_have_no_fault(reader, woman):
   assert detect_faults(report(reader)) == detect_faults(report(woman)) == ()
 
 
@@ -43,7 +43,7 @@ def test_good_voices_are_not_suspected(reader, woman):
     ('little', lambda w, _: np.concatenate([w[: int(0.8 * SAMPLE_RATE)], np.zeros(3 * SAMPLE_RATE, np.float32)])),
   ],
 )
-def test_fault_is_noticed_and_nothing_else(woman, reader, fault, worse):
+def test_each_fault_and_no_other_is_detected(woman, reader, fault, worse):
   assert detect_faults(report(worse(woman, reader))) == (fault,)
 
 
@@ -61,36 +61,36 @@ def actors(data_dir):
   return [np.concatenate([read_sound(path, SAMPLE_RATE) for path in paths]) for paths in takes]
 
 
-def test_one_person_is_never_taken_for_several(strangers, actors):
+def test_one_speaker_is_never_flagged_as_several(strangers, actors):
   assert len(strangers) == 10 and len(actors) == 4
   for wave in (*strangers, *actors):
     assert not {'several', 'maybe several'}.intersection(detect_faults(report(wave)))
 
 
-def test_two_people_who_differ_are_at_least_told(strangers):
-  told = [
+def test_two_different_speakers_are_at_least_suspected(strangers):
+  flagged = [
     {'several', 'maybe several'}.intersection(detect_faults(report(audio_damage.one_after_the_other(a, b))))
     for a, b in zip(strangers[:-1], strangers[1:], strict=True)
   ]
-  assert np.mean([bool(t) for t in told]) >= 0.6
+  assert np.mean([bool(t) for t in flagged]) >= 0.6
 
 
-def test_recording_that_may_be_of_several_is_fitted_all_the_same(woman, monkeypatch):
+def test_voice_is_fitted_when_several_speakers_are_only_suspected(woman, monkeypatch):
   import dubber_jax.inference.speaker_adaptation
   import dubber_jax.perception.recording_quality as quality
 
   fitted = []
   monkeypatch.setattr(
-    dubber_jax.inference.speaker_adaptation, 'fit_voice', lambda actor, voice, *_: fitted.append(voice) or voice
+    dubber_jax.inference.speaker_adaptation, 'adapt_voice', lambda model, voice, *_: fitted.append(voice) or voice
   )
   for likeness, times in ((quality.ONE_SPEAKER - 0.01, 1), (quality.TWO_SPEAKERS - 0.01, 0)):
     monkeypatch.setattr(quality, '_speaker_similarity', lambda windows, value=likeness: value)
     fitted.clear()
-    (warning,) = make_voice(woman, SAMPLE_RATE, model='an actor').warnings
+    (warning,) = make_voice(woman, SAMPLE_RATE, model='a model').warnings
     assert 'more than one person' in warning and len(fitted) == times
 
 
-def test_measures_are_those_of_what_was_done(woman):
+def test_measures_agree_with_the_known_degradation(woman):
   assert report(audio_damage.add_noise(woman, 10)).noise == pytest.approx(10, abs=2)
   assert report(audio_damage.reverberate(woman, 1.0)).decay == pytest.approx(1.0, rel=0.2)
   assert report(audio_damage.telephone(woman)).bandwidth < 6000
@@ -112,7 +112,7 @@ def test_voice_in_a_long_recording_is_found(woman):
 @pytest.mark.parametrize(
   'wave', [np.full(3 * SAMPLE_RATE, 0.3), np.zeros(3 * SAMPLE_RATE), np.full(SAMPLE_RATE // 3, 0.1)]
 )
-def test_what_holds_no_voice_is_refused(wave):
+def test_recording_without_speech_is_refused(wave):
   with pytest.raises(BadInput):
     make_voice(wave.astype(np.float32), SAMPLE_RATE)
 

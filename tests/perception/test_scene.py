@@ -38,7 +38,7 @@ def test_gray_picture_names_no_hue():
   assert 'hardly any colour' in read_scene(_plain(128, 128, 128))[2]
 
 
-def test_mood_follows_light():
+def test_emotion_depends_on_brightness():
   sunny = np.concatenate([_plain(255, 230, 120), _plain(250, 240, 140)])
   gloomy = _plain(20, 22, 30)
   bright, dark = read_scene(sunny)[1], read_scene(gloomy)[1]

@@ -18,13 +18,13 @@ def test_embedding_is_a_unit_vector_of_256_numbers():
   assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
 
 
-def test_loudness_and_surrounding_silence_do_not_change_who_speaks():
+def test_embedding_is_invariant_to_level_and_surrounding_silence():
   wave = _voice(120) * (1 + np.sin(np.arange(24000) / 900)).astype(np.float32)
   quiet = np.concatenate([np.zeros(16000, np.float32), wave * 0.01, np.zeros(16000, np.float32)])
   assert embed_speaker(wave, 16000) @ embed_speaker(quiet, 16000) > 0.95
 
 
-def test_sample_rate_does_not_change_who_speaks():
+def test_embedding_is_invariant_to_sample_rate():
   wave = _voice(120, rate=22050)
   assert embed_speaker(wave, 22050) @ embed_speaker(_voice(120), 16000) > 0.95
 

@@ -15,21 +15,21 @@ def _voice(seconds=1.5, rate=22050, pitch=140.0):
   return (0.1 * tone * (1 + 0.5 * np.sin(2 * np.pi * 4 * t))).astype(np.float32)
 
 
-def test_embedding_is_a_unit_vector_of_128_numbers_and_the_odds_sum_to_one():
+def test_embedding_is_a_unit_vector_of_128_numbers_and_probabilities_sum_to_one():
   vector, odds = embed_sound(_voice(), 22050), sound_emotion(_voice(), 22050)
   assert vector.shape == (128,) and np.linalg.norm(vector) == pytest.approx(1, abs=1e-4)
   assert odds.shape == (8,) and odds.sum() == pytest.approx(1, abs=1e-4)
   assert odds[EMOTIONS.index('others')] < 0.1
 
 
-def test_level_and_surrounding_silence_do_not_change_what_is_heard():
+def test_level_and_surrounding_silence_do_not_change_the_emotion():
   wave = _voice()
   quiet = np.concatenate([np.zeros(9000, np.float32), wave * 0.004, np.zeros(15000, np.float32)])
   assert embed_sound(wave, 22050) @ embed_sound(quiet, 22050) > 0.97
 
 
 @pytest.mark.parametrize('seconds', [0.12, 7.0, 13.0])
-def test_short_and_long_recordings_are_heard(seconds):
+def test_short_and_long_recordings_are_classified(seconds):
   assert np.isfinite(embed_sound(_voice(seconds), 22050)).all()
 
 
