@@ -11,7 +11,7 @@ from dubber_jax.config import ActorTask, Config
 from dubber_jax.data.config import DataConfig
 from dubber_jax.director.config import DirectorConfig
 from dubber_jax.inference.batch import Shape, empty_batch
-from dubber_jax.inference.model_directory import load, write_model_directory
+from dubber_jax.inference.model_directory import ModelContents, load, write_model_directory
 from dubber_jax.model import DirectorActor
 from dubber_jax.types import Voice
 
@@ -79,5 +79,5 @@ def model(tmp_path_factory):
   folder = tmp_path_factory.mktemp('model') / 'tiny'
   vocoder = tmp_path_factory.mktemp('vocoder')
   (vocoder / 'config.json').write_text(json.dumps({'name': 'griffin-lim', 'iterations': 2}))
-  write_model_directory(folder, TINY, random_params(TINY), {'ada': voice}, 'A card.\n', vocoder=vocoder)
+  write_model_directory(folder, ModelContents(TINY, random_params(TINY), {'ada': voice}, 'A card.\n', vocoder))
   return load(folder)

@@ -221,7 +221,7 @@ def run_release(given):
 
   from dubber_jax.config import ActorTask
   from dubber_jax.inference.model import Model
-  from dubber_jax.inference.model_directory import load, open_vocoder, write_model_directory
+  from dubber_jax.inference.model_directory import ModelContents, load, open_vocoder, write_model_directory
   from dubber_jax.inference.speaker_adaptation import SENTENCE
   from dubber_jax.inference.synthesis import LineInputs, synthesize
   from dubber_jax.inference.voices import find_voice
@@ -265,7 +265,8 @@ def run_release(given):
   if given.card:
     card = Path(given.card).read_text(encoding='utf-8')
   with scratch:
-    write_model_directory(given.out, config, params, voices, card, given.overwrite, vocoder=vocoder, critic=critic)
+    contents = ModelContents(config, params, voices, card, vocoder, critic)
+    write_model_directory(given.out, contents, given.overwrite)
   print(given.out)
 
 

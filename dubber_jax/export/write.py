@@ -26,7 +26,7 @@ from dubber_jax.errors import BadInput
 from dubber_jax.export.onnx import check_python, write_onnx
 from dubber_jax.export.programs import PLATFORMS, bucket_shape, programs
 from dubber_jax.inference.model import Model
-from dubber_jax.inference.model_directory import SHIPPED, load, open_vocoder, write_model_directory
+from dubber_jax.inference.model_directory import SHIPPED, ModelContents, load, open_vocoder, write_model_directory
 from dubber_jax.script.symbols import LANGUAGES, SYMBOLS
 from dubber_jax.storage.atomic import complete_folder
 from dubber_jax.storage.checked_folder import write_manifest
@@ -120,16 +120,9 @@ def _write(model: Model, folder: Path, buckets, platforms=PLATFORMS, vocoder=Non
   card = (model.path / 'CARD.md').read_text() if released else f'# {model.config.name}\n\nFrom a training run.\n'
   vocoder = Path(vocoder or (model.path if released else SHIPPED) / 'vocoder')
   folder.rmdir()
-  write_model_directory(
-    folder,
-    model.config,
-    model.params,
-    model.voices,
-    card,
-    weights=_lossless_type(model.params),
-    vocoder=vocoder,
-    critic=model.path / 'critic' if model.critic else None,
-  )
+  critic = model.path / 'critic' if model.critic else None
+  contents = ModelContents(model.config, model.params, model.voices, card, vocoder, critic)
+  write_model_directory(folder, contents, weights=_lossless_type(model.params))
 
   sounder = open_vocoder(vocoder)
   described = {}

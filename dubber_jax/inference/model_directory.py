@@ -6,7 +6,10 @@ CARD.md  MANIFEST.json (sha256 of every other file)
 
 import json
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import flax.traverse_util
 import jax
@@ -31,23 +34,27 @@ from dubber_jax.vocoder.neural import read_vocoder
 SHIPPED = ASSETS / 'first_voice'
 
 
+@dataclass(frozen=True)
+class ModelContents:
+  """What a model directory is written of. `vocoder` and `critic` are folders that are copied; without a vocoder the
+  model has Griffin-Lim."""
+
+  config: Config
+  params: Any  # of DirectorActor
+  voices: Mapping[str, Voice]
+  card: str
+  vocoder: str | Path | None = None
+  critic: str | Path | None = None
+
+
 def write_model_directory(
-  out,
-  config: Config,
-  params,
-  voices: dict[str, Voice],
-  card: str,
-  overwrite: bool = False,
-  weights: str = 'bfloat16',
-  vocoder=None,
-  critic=None,
-):
+  out: str | Path, contents: ModelContents, overwrite: bool = False, weights: str = 'bfloat16'
+) -> None:
   """Writes a model directory to `out`, whole or not at all; `weights` is the type that they are stored in.
 
-  `vocoder` and `critic` are folders that are copied; without a vocoder the model has Griffin-Lim. Raises BadInput where
-  `out` exists, where one of the two is damaged, and where the vocoder has other mels.
+  Raises BadInput where `out` exists, where the vocoder or the critic is damaged, and where the vocoder has other mels.
   """
-  out = Path(out)
+  out, vocoder, critic = Path(out), contents.vocoder, contents.critic
   if out.exists() and not overwrite:
     raise BadInput(f'{out} exists: give --overwrite to replace it, or another folder')
   if vocoder:
@@ -56,7 +63,7 @@ def write_model_directory(
     read_critic(critic)
   with new_checked_folder(out) as folder:
     (folder / 'vocoder').mkdir()
-    (folder / 'config.json').write_text(config.to_json() + '\n')
+    (folder / 'config.json').write_text(contents.config.to_json() + '\n')
     (folder / 'features.json').write_text(json.dumps(feature_versions(), indent=2) + '\n')
     settings = json.dumps({'name': GriffinLim.name, 'iterations': GriffinLim().iterations}) + '\n'
     (folder / 'vocoder' / 'config.json').write_text(settings)
@@ -65,10 +72,10 @@ def write_model_directory(
         shutil.copyfile(Path(vocoder) / name, folder / 'vocoder' / name)
     if critic:
       shutil.copytree(critic, folder / 'critic')
-    (folder / 'CARD.md').write_text(card)
+    (folder / 'CARD.md').write_text(contents.card)
     kind = ml_dtypes.bfloat16 if weights == 'bfloat16' else np.dtype(weights)
-    write_arrays(folder / 'model.safetensors', flatten(params), kind)
-    write_voices(voices, folder / 'voices.safetensors', np.float16)
+    write_arrays(folder / 'model.safetensors', flatten(contents.params), kind)
+    write_voices(contents.voices, folder / 'voices.safetensors', np.float16)
 
 
 def feature_versions() -> dict[str, dict]:

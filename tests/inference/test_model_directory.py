@@ -7,7 +7,7 @@ import pytest
 from dubber_jax.cli.main import main
 from dubber_jax.config import Config
 from dubber_jax.errors import BadInput
-from dubber_jax.inference.model_directory import load, open_vocoder, write_model_directory
+from dubber_jax.inference.model_directory import ModelContents, load, open_vocoder, write_model_directory
 from dubber_jax.vocoder.hifigan import HiFiGAN, HiFiGANConfig
 from dubber_jax.vocoder.neural import NeuralVocoder, expected_shapes, write_vocoder
 
@@ -34,7 +34,8 @@ def test_vocoder_with_weights_ships_in_a_model_directory(tmp_path, dtype, tolera
   (tmp_path / 'vocoder').mkdir()
   write_vocoder(vocoder, tmp_path / 'vocoder', dtype)
   weights = {'text': {'kernel': np.ones(2, np.float32)}}
-  write_model_directory(tmp_path / 'out', Config(), weights, {}, '# card', vocoder=tmp_path / 'vocoder')
+  contents = ModelContents(Config(), weights, {}, '# card', tmp_path / 'vocoder')
+  write_model_directory(tmp_path / 'out', contents)
   manifest = json.loads((tmp_path / 'out' / 'MANIFEST.json').read_text())
   assert {'vocoder/config.json', 'vocoder/model.safetensors'} <= set(manifest)
   shipped = open_vocoder(tmp_path / 'out' / 'vocoder')
@@ -48,7 +49,7 @@ def test_vocoder_of_other_mels_is_refused_before_anything_is_written(tmp_path, c
   (tmp_path / 'vocoder').mkdir()
   write_vocoder(make_vocoder(HiFiGANConfig(**TINY.__dict__ | change)), tmp_path / 'vocoder')
   with pytest.raises(BadInput, match=told):
-    write_model_directory(tmp_path / 'out', Config(), {}, {}, '', vocoder=tmp_path / 'vocoder')
+    write_model_directory(tmp_path / 'out', ModelContents(Config(), {}, {}, '', tmp_path / 'vocoder'))
   assert [p.name for p in tmp_path.iterdir()] == ['vocoder']
 
 

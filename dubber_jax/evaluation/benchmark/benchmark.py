@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -93,9 +94,18 @@ class System:
   seeds: int = 0
 
 
+@dataclass(frozen=True)
+class Judging:
+  """What casts voices and judges takes: `cast` has the functions of the module `speakers`, `judge(name)` opens a judge,
+  `emotion_classifier` classifies emotions (None: metrics/emotion.py's own)."""
+
+  cast: Any = speakers
+  judge: Callable[[str], Any] = open_judge
+  emotion_classifier: Any = None
+
+
 class Benchmark:
-  """Systems, models, test set and judges. models: the base under '', and trained arms by name; `judge(name)` opens a
-  judge; `emotion_classifier` classifies emotions; `cast` has the functions of the module `speakers`."""
+  """Systems, models, test set and judges. models: the base under '', and trained arms by name."""
 
   def __init__(
     self,
@@ -106,16 +116,15 @@ class Benchmark:
     stimuli: Sequence[Stimulus],
     seeds: int,
     judges: Sequence[str] = JUDGES,
-    cast=speakers,
-    judge=open_judge,
-    emotion_classifier=None,
+    judging: Judging = Judging(),
   ):
     missing = [name for name, system in systems.items() if system.weights not in models]
     if missing:
       raise BadInput(f'the system {missing[0]} uses weights of {systems[missing[0]].weights!r}, which is no arm')
     self.root, self.systems, self.models, self.library = Path(folder), dict(systems), dict(models), library
-    self.stimuli, self.seeds, self.judges, self.cast, self.open = list(stimuli), seeds, tuple(judges), cast, judge
-    self.emotion_classifier = emotion_classifier or load_judge()
+    self.stimuli, self.seeds, self.judges = list(stimuli), seeds, tuple(judges)
+    self.cast, self.open = judging.cast, judging.judge
+    self.emotion_classifier = judging.emotion_classifier or load_judge()
     self.hashes = {name: weights_hash(model) for name, model in self.models.items()}
     self.folder = self.root / self.hashes['']
     self.judgements = {

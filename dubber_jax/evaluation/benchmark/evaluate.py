@@ -9,10 +9,8 @@ from pathlib import Path
 
 from dubber_jax.config import Config
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.benchmark import speakers
-from dubber_jax.evaluation.benchmark.benchmark import JUDGES, Benchmark, Results, System, weights_hash
+from dubber_jax.evaluation.benchmark.benchmark import JUDGES, Benchmark, Judging, Results, System, weights_hash
 from dubber_jax.evaluation.benchmark.finetune_director import train_path
-from dubber_jax.evaluation.benchmark.judgements import open_judge
 from dubber_jax.evaluation.benchmark.stimuli import Stimulus, spread
 from dubber_jax.evaluation.metrics.lip_sync import load_judge as load_lip_judge
 from dubber_jax.inference.model import Model
@@ -33,39 +31,48 @@ class Evaluation:
   anew: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Extent:
+  """How much of a benchmark is run: at most `limit` clips, spread over the set, and `seeds` takes of each.
+
+  share: (i, n) synthesizes and judges the i-th of n parts, and writes no report.
+  """
+
+  limit: int | None = None
+  seeds: int = 3
+  share: tuple[int, int] | None = None
+
+
 def evaluate(
   evaluation: Evaluation,
   base: Model,
   library,
   work: str | Path,
   out: str | Path,
-  limit: int | None = None,
-  seeds: int = 3,
-  cast=speakers,
-  judge=open_judge,
-  emotion_classifier=None,
-  share: tuple[int, int] | None = None,
+  extent: Extent = Extent(),
+  judging: Judging | None = None,
   first: Callable[[], None] | None = None,
 ) -> Path | None:
   """Runs a benchmark -> the report's JSON file, in `out`; takes and judgements are stored in `work`. Idempotent.
 
-  limit: at most so many clips, spread over the set. share: (i, n) synthesizes and judges the i-th of n parts, and
-  writes no report. first: called once all arms are trained, as to start processes that each do a share.
+  first: called once all arms are trained, as to start processes that each do a share.
   """
-  if seeds < 1 or (limit is not None and limit < 2):
-    raise BadInput(f'{seeds} seeds and at most {limit} clips: give one seed or more and two clips or more')
+  if extent.seeds < 1 or (extent.limit is not None and extent.limit < 2):
+    raise BadInput(
+      f'{extent.seeds} seeds and at most {extent.limit} clips: give one seed or more and two clips or more'
+    )
   work, models = Path(work), {'': base}
   for name, config in evaluation.trained.items():
     workdir = work / 'trained' / f'{name}-{_of(base, config)}'
     models[name] = train_path(config, base, workdir, name in evaluation.anew)
   if first:
     first()
-  stimuli = spread(evaluation.stimuli, limit)
+  stimuli = spread(evaluation.stimuli, extent.limit)
   benchmark = Benchmark(
-    work, evaluation.systems, models, library, stimuli, seeds, evaluation.judges, cast, judge, emotion_classifier
+    work, evaluation.systems, models, library, stimuli, extent.seeds, evaluation.judges, judging or Judging()
   )
-  results = benchmark.run(share or (0, 1))
-  if share is not None:
+  results = benchmark.run(extent.share or (0, 1))
+  if extent.share is not None:
     return None
   return evaluation.report(results, Path(out), facts(results))
 

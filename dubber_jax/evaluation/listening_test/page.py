@@ -39,6 +39,18 @@ class Item:
   sounds: Mapping[str, Path]
 
 
+@dataclass(frozen=True)
+class Plan:
+  """What listeners get to hear. lines: number of lines of each system per listener. beside: sounds as files in a folder
+  of the page's name, not embedded."""
+
+  title: str = 'Listening test'
+  seed: int = 0  # of the order
+  lines: int = LINES
+  sections: Sequence[str] = SECTIONS
+  beside: bool = False
+
+
 def read_items(source: str | Path) -> list[Item]:
   """Items from a JSON list of {"text", "emotion", "sounds": {system: file}}, its files beside it unless absolute; or
   from a folder that holds a folder of sounds a system and `lines.jsonl`, a row {"text", "emotion"} a line: its sound is
@@ -104,29 +116,24 @@ def _item(row, where, folder) -> Item:
 def write_test(
   items: Sequence[Item],
   out: str | Path,
+  plan: Plan = Plan(),
   key: str | Path | None = None,
-  title: str = 'Listening test',
-  seed: int = 0,
-  lines: int = LINES,
-  sections: Sequence[str] = SECTIONS,
-  beside: bool = False,
   overwrite: bool = False,
 ) -> Path:
   """Writes the page `out` (html) and the key, OUT.key.json unless named; returns the path of the key.
 
-  lines: number of lines of each system per listener. beside: sounds as files in a folder of the page's name, not
-  embedded. All sounds are normalized to the same loudness and to 22,050 Hz, mono. A preference needs two systems.
+  All sounds are normalized to the same loudness and to 22,050 Hz, mono. A preference needs two systems.
   Raises BadInput where a sound cannot be read or a file cannot be written.
   """
   out = Path(out)
   key = Path(key) if key else out.with_suffix('.key.json')
-  unknown = [name for name in sections if name not in SECTIONS]
-  if unknown or not sections:
+  unknown = [name for name in plan.sections if name not in SECTIONS]
+  if unknown or not plan.sections:
     raise BadInput(f'no section {", ".join(unknown) or "at all"}: choose of {", ".join(SECTIONS)}')
-  if lines < 1:
-    raise BadInput(f'{lines} lines for each listener: give 1 or more')
+  if plan.lines < 1:
+    raise BadInput(f'{plan.lines} lines for each listener: give 1 or more')
   systems = list(items[0].sounds)
-  sections = [name for name in SECTIONS if name in sections and (name != 'preference' or len(systems) > 1)]
+  sections = [name for name in SECTIONS if name in plan.sections and (name != 'preference' or len(systems) > 1)]
   if not sections:
     raise BadInput(f'there is only {systems[0]}: a preference needs two systems')
   for path in (out, key):
@@ -134,7 +141,7 @@ def write_test(
 
   heard = [[_leveled(read_sound(item.sounds[system])) for system in systems] for item in items]
   rows = [{'text': item.text, 'emotion': item.emotion} for item in items]
-  test = sha256_bytes(json.dumps([seed, systems, rows]).encode(), *sum(heard, []))[:12]
+  test = sha256_bytes(json.dumps([plan.seed, systems, rows]).encode(), *sum(heard, []))[:12]
   names = _names(test, len(items) * len(systems) + BEEPS)
   checks = {next(names): count for count in range(1, BEEPS + 1)}
   samples = {next(names): {'line': n, 'system': system} for n in range(len(items)) for system in systems}
@@ -146,17 +153,17 @@ def write_test(
   ]
 
   addresses = {name: _address(sounds[name]) for name in sorted(sounds)}
-  if beside:
+  if plan.beside:
     folder = out.with_suffix('')
     addresses = {name: f'{folder.name}/{name}.wav' for name in sorted(sounds)}
     with complete_folder(folder, overwrite) as part:
       for name, data in sounds.items():
         (part / f'{name}.wav').write_bytes(data)
-  plan = {
+  shown_plan = {
     'test': test,
-    'title': title,
+    'title': plan.title,
     'sections': sections,
-    'perListener': min(lines, len(items)),
+    'perListener': min(plan.lines, len(items)),
     'lines': shown,
     'checks': sorted(checks),
     'trial': _address(_leveled(beeps(2))),
@@ -164,7 +171,7 @@ def write_test(
   }
   answer = {
     'test': test,
-    'title': title,
+    'title': plan.title,
     'systems': systems,
     'sections': sections,
     'lines': rows,
@@ -174,7 +181,7 @@ def write_test(
   with complete_file(key, overwrite) as part:
     part.write_text(json.dumps(answer, indent=1, ensure_ascii=False), encoding='utf-8')
   with complete_file(out, overwrite) as part:
-    part.write_text(_template().render(title=title, plan=_in_script(plan)), encoding='utf-8')
+    part.write_text(_template().render(title=plan.title, plan=_in_script(shown_plan)), encoding='utf-8')
   return key
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from dubber_jax.cli.main import main
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.benchmark.benchmark import Benchmark, Results, System, SystemOutput
-from dubber_jax.evaluation.benchmark.evaluate import Evaluation, evaluate
+from dubber_jax.evaluation.benchmark.benchmark import Benchmark, Judging, Results, System, SystemOutput
+from dubber_jax.evaluation.benchmark.evaluate import Evaluation, Extent, evaluate
 from dubber_jax.evaluation.benchmark.stimuli import Stimulus, balanced, read_lines, spread
 from dubber_jax.evaluation.benchmark.tables import Comparison, write_gains
 from dubber_jax.evaluation.metrics.emotion import JUDGED, Discriminant
@@ -74,6 +74,7 @@ CAST = SimpleNamespace(
   reference=lambda speaker: RECORDINGS['plain'],
   sound_of=lambda recording: tone(JUDGED.index(recording.emotion)),
 )
+JUDGING = Judging(CAST, emotion_classifier=ToneClassifier())
 
 
 def systems(calls: list) -> dict[str, System]:
@@ -94,19 +95,10 @@ def report(results: Results, out, facts):
   return Path(out) / 'gains.json'
 
 
-def run(folder, calls, asked, model, stimuli=STIMULI, **options):
+def run(folder, calls, asked, model, stimuli=STIMULI, **extent):
   made = Evaluation(systems(calls), report, stimuli)
-  return evaluate(
-    made,
-    model,
-    None,
-    folder / 'work',
-    folder / 'report',
-    cast=CAST,
-    judge=judges(asked),
-    emotion_classifier=ToneClassifier(),
-    **options,
-  )
+  judging = Judging(CAST, judges(asked), ToneClassifier())
+  return evaluate(made, model, None, folder / 'work', folder / 'report', Extent(**extent), judging)
 
 
 def test_a_second_run_computes_and_changes_nothing(model, tmp_path):
@@ -137,10 +129,8 @@ def test_a_killed_run_resumes(model, tmp_path):
       None,
       tmp_path / 'work',
       tmp_path / 'report',
-      seeds=1,
-      cast=CAST,
-      judge=judges([]),
-      emotion_classifier=ToneClassifier(),
+      Extent(seeds=1),
+      Judging(CAST, judges([]), ToneClassifier()),
     )
   assert not (tmp_path / 'report').exists() and len(calls) == 4 * 3
   run(tmp_path, calls, [], model, seeds=1)
@@ -183,13 +173,25 @@ def test_shares_add_up_to_the_whole(model, tmp_path):
 
 def test_other_weights_or_settings_are_other_takes(model, tmp_path):
   first = Benchmark(
-    tmp_path, {'a': System(output_of)}, {'': model}, None, STIMULI, 1, cast=CAST, emotion_classifier=ToneClassifier()
+    tmp_path,
+    {'a': System(output_of)},
+    {'': model},
+    None,
+    STIMULI,
+    1,
+    judging=JUDGING,
   )
   params = {**model.params, 'duration': {k: v for k, v in model.params['duration'].items()}}
   params['emotion'] = {k: {n: v + 1 for n, v in p.items()} for k, p in params['emotion'].items()}
   other = dataclasses.replace(model, params=params, path=tmp_path)
   second = Benchmark(
-    tmp_path, {'a': System(output_of)}, {'': other}, None, STIMULI, 1, cast=CAST, emotion_classifier=ToneClassifier()
+    tmp_path,
+    {'a': System(output_of)},
+    {'': other},
+    None,
+    STIMULI,
+    1,
+    judging=JUDGING,
   )
   third = Benchmark(
     tmp_path,
@@ -198,8 +200,7 @@ def test_other_weights_or_settings_are_other_takes(model, tmp_path):
     None,
     STIMULI,
     1,
-    cast=CAST,
-    emotion_classifier=ToneClassifier(),
+    judging=JUDGING,
   )
   assert len({b.folder / b.key('a', STIMULI[0], 0) for b in (first, second, third)}) == 3
   assert first.key('a', dataclasses.replace(STIMULI[0], text='Another line.'), 0) != first.key('a', STIMULI[0], 0)
@@ -211,8 +212,7 @@ def test_other_weights_or_settings_are_other_takes(model, tmp_path):
       None,
       STIMULI,
       1,
-      cast=CAST,
-      emotion_classifier=ToneClassifier(),
+      judging=JUDGING,
     )
 
 
@@ -266,10 +266,8 @@ def test_the_reports_are_written_of_any_judgements(name, model, tmp_path, monkey
     None,
     tmp_path / 'work',
     tmp_path / 'report',
-    seeds=2,
-    cast=CAST,
-    judge=judges([]),
-    emotion_classifier=ToneClassifier(),
+    Extent(seeds=2),
+    Judging(CAST, judges([]), ToneClassifier()),
   )
   data = json.loads(path.read_text())
   text = path.with_suffix('.md').read_text()
@@ -362,7 +360,14 @@ def test_lip_sync_and_reference_distances_are_of_real_films_alone(model, tmp_pat
   stimuli = [STIMULI[0], dataclasses.replace(STIMULI[1], key='film/1/ada', film=film, person='ada')]
   made = {'a': System(lambda inputs: output_of(tone(1)))}
   benchmark = Benchmark(
-    tmp_path / 'work', made, {'': model}, None, stimuli, 1, ('lips', 'reference'), CAST, open_judge, ToneClassifier()
+    tmp_path / 'work',
+    made,
+    {'': model},
+    None,
+    stimuli,
+    1,
+    ('lips', 'reference'),
+    Judging(CAST, open_judge, ToneClassifier()),
   )
   drawn_clip = benchmark._clip
   benchmark._clip = lambda stimulus: None if stimulus.film else drawn_clip(stimulus)  # the film need not exist
@@ -374,7 +379,13 @@ def test_lip_sync_and_reference_distances_are_of_real_films_alone(model, tmp_pat
 
 def test_a_voice_of_another_file_is_another_take(model, tmp_path):
   benchmark = Benchmark(
-    tmp_path, {'a': System(output_of)}, {'': model}, None, STIMULI, 1, cast=CAST, emotion_classifier=ToneClassifier()
+    tmp_path,
+    {'a': System(output_of)},
+    {'': model},
+    None,
+    STIMULI,
+    1,
+    judging=JUDGING,
   )
   given = dataclasses.replace(STIMULI[0], given=tmp_path / 'own.wav')
   assert benchmark.key('a', given, 0) != benchmark.key('a', STIMULI[0], 0)

@@ -10,7 +10,7 @@ import pytest
 
 from dubber_jax.cli.main import main
 from dubber_jax.errors import BadInput
-from dubber_jax.evaluation.listening_test.page import BEEPS, beeps, read_items, write_test
+from dubber_jax.evaluation.listening_test.page import BEEPS, Plan, beeps, read_items, write_test
 from dubber_jax.evaluation.listening_test.scores import find_key, score, summary, write_table
 from dubber_jax.media.sound import write_wav
 
@@ -35,7 +35,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def made(folder, tmp_path):
   """A page and its key, in a folder."""
-  write_test(read_items(folder), tmp_path / 'test.html', title='Voices')
+  write_test(read_items(folder), tmp_path / 'test.html', Plan('Voices'))
   return tmp_path
 
 
@@ -103,7 +103,7 @@ def test_beeps_can_be_counted():
 
 
 def test_sounds_may_lie_beside_the_page(folder, tmp_path):
-  write_test(read_items(folder), tmp_path / 'test.html', beside=True)
+  write_test(read_items(folder), tmp_path / 'test.html', Plan(beside=True))
   sounds = plan_of(tmp_path / 'test.html')['sounds']
   assert all((tmp_path / address).is_file() for address in sounds.values()) and len(sounds) == 8 + BEEPS
 
@@ -311,7 +311,7 @@ def test_from_the_page_to_the_table_in_a_browser(browser, folder, tmp_path, besi
 
 @pytest.mark.slow
 def test_many_listeners_hear_all_lines_alike_often_and_in_no_fixed_order(browser, folder, tmp_path):
-  write_test(read_items(folder), tmp_path / 'test.html', lines=2)
+  write_test(read_items(folder), tmp_path / 'test.html', Plan(lines=2))
   page = browser.new_page()
   page.goto((tmp_path / 'test.html').as_uri())
   heard = page.evaluate('Array.from({length: 200}, (_, n) => trialsOf(String(n + 1)))')
