@@ -50,7 +50,9 @@ def mix_background(dialogue: np.ndarray, background: np.ndarray) -> np.ndarray:
   return limit_peaks(dialogue + pad_or_trim(background, len(dialogue)), SOUND_RATE)
 
 
-def ducking_gain(slots, samples: int, rate: int, lowered: float, fade: float) -> np.ndarray:
+def ducking_gain(
+  slots: Sequence[tuple[float, float]], samples: int, rate: int, lowered: float, fade: float
+) -> np.ndarray:
   """Gain curve (S,) float32: `lowered` in the `slots` (start s, end s), else 1, with sine-squared fades of `fade` s."""
   gain = np.ones(samples, np.float32)
   for start, end in slots:

@@ -7,8 +7,11 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
+from av.container import InputContainer
+from av.stream import Stream
 
 from dubber_jax.errors import BadInput
 
@@ -22,7 +25,7 @@ MEDIA_ERRORS = (av.FFmpegError, ValueError, OverflowError, MemoryError, UnicodeE
 
 
 @contextlib.contextmanager
-def open_media(path) -> Iterator[av.container.InputContainer]:
+def open_media(path: str | os.PathLike) -> Iterator[InputContainer]:
   """Opens a film or sound file. Raises BadInput, also for any failure while it is being read."""
   path = Path(path)
   if not path.exists():
@@ -46,13 +49,13 @@ def open_media(path) -> Iterator[av.container.InputContainer]:
     ) from error
 
 
-def tracks(container, kind: str) -> list:
+def tracks(container: InputContainer, kind: str) -> list:
   """The tracks of a kind ('video' or 'audio'), without cover pictures."""
   found = {'video': container.streams.video, 'audio': container.streams.audio}[kind]
   return [s for s in found if not s.disposition & ATTACHED_PICTURE and s.codec_context is not None]
 
 
-def choose_track(container, kind: str, path, track: int | None = None):
+def choose_track(container: InputContainer, kind: str, path: str | os.PathLike, track: int | None = None) -> Any:
   """Track number `track` of a kind, counted from 0; without a number the default one, else the first."""
   found = tracks(container, kind)
   name = {'video': 'picture', 'audio': 'sound'}[kind]
@@ -65,7 +68,7 @@ def choose_track(container, kind: str, path, track: int | None = None):
   return found[track]
 
 
-def time_zero(container) -> float:
+def time_zero(container: InputContainer) -> float:
   """Time origin in the container's seconds: the first video frame, without video the first audio frame.
 
   Video and audio times are both relative to it, which keeps them in sync whatever the container's start time.
@@ -76,19 +79,19 @@ def time_zero(container) -> float:
   return (container.start_time or 0) / av.time_base
 
 
-def header_seconds(container, stream=None) -> float | None:
+def header_seconds(container: InputContainer, stream: Stream | None = None) -> float | None:
   """Duration in s by the header: of the track where it is known, else of the file; None: unknown."""
   if stream is not None and stream.duration and stream.time_base:
     return float(stream.duration * stream.time_base)
   return container.duration / av.time_base if container.duration and container.duration > 0 else None
 
 
-def header_states_length(container) -> bool:
+def header_states_length(container: InputContainer) -> bool:
   """Whether the container format states its duration in the header."""
   return bool(FORMATS_WITH_LENGTH & set(container.format.name.split(',')))
 
 
-def latest_valid_time(container, stream) -> float:
+def latest_valid_time(container: InputContainer, stream: Stream) -> float:
   """Seconds after which a timestamp counts as damaged; infinite where the header does not state the duration."""
   stated = header_seconds(container, stream)
   return (
@@ -98,7 +101,7 @@ def latest_valid_time(container, stream) -> float:
   )
 
 
-def last_packet_end(path) -> float:
+def last_packet_end(path: str | os.PathLike) -> float:
   """End of the last packet of any track, in s from `time_zero`. Demuxes the whole file without decoding."""
   last = 0.0
   with open_media(path) as container:
@@ -109,7 +112,7 @@ def last_packet_end(path) -> float:
   return last
 
 
-def check_complete(container, stream, seconds: float, path):
+def check_complete(container: InputContainer, stream: Stream, seconds: float, path: str | os.PathLike) -> None:
   """Raises BadInput where the file ends long before the duration in its header."""
   stated = header_seconds(container, stream)
   if stated is None or not header_states_length(container) or seconds >= (least := stated - max(0.5, 0.05 * stated)):
@@ -120,7 +123,7 @@ def check_complete(container, stream, seconds: float, path):
     raise BadInput(f'{path}: cut off after {seconds:.2f} s of {stated:.2f} s; copy or export it again')
 
 
-def check_span(path, start: float | None, end: float | None):
+def check_span(path: str | os.PathLike, start: float | None, end: float | None) -> None:
   """Raises BadInput unless 0 <= start < end, each where given."""
   if start is not None and not start >= 0:
     raise BadInput(f'{path}: the part starts at {start} s; it has to start at 0 or later')

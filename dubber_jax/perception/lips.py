@@ -77,7 +77,7 @@ def track_mouth(frames: np.ndarray, face: int | None = None) -> MouthTrack:
   return LandmarkTracker().track(frames, face)
 
 
-def landmarks(frame: np.ndarray, crop) -> tuple[np.ndarray, float]:
+def landmarks(frame: np.ndarray, crop: 'Crop') -> tuple[np.ndarray, float]:
   """A frame (H, W, 3) and a crop of it -> (468, 3) landmarks in pixels of the frame, face probability."""
   cv2 = import_or_explain('cv2', PURPOSE)
   turn_23 = crop.to_network()

@@ -100,7 +100,7 @@ def add_detrended(features: np.ndarray) -> np.ndarray:
   return np.concatenate([features, 1.5 * (selected - trend)], axis=1).astype(np.float32)
 
 
-def network(params: dict, features, xp=np):
+def network(params: dict, features: np.ndarray, xp=np) -> np.ndarray:
   """(..., L, F) -> logits (..., 4 L, 10) of viseme classes. xp: numpy, or jax.numpy in training."""
   x = features
   for i, kernel in enumerate(KERNELS):

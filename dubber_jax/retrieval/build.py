@@ -59,7 +59,7 @@ def build_library(
   only: Mapping[str, str] | None = None,
   licence: str = '',
   portable: bool = False,
-  reader=None,
+  reader: 'FootageReader | None' = None,
 ) -> Library:
   """Extracts features of the clips of `data` and writes a library directory to `out`, atomically.
 

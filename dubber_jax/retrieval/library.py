@@ -224,7 +224,7 @@ class Library:
       rows[nothing, i], similarity[nothing, i] = -1, -np.inf
     return rows, similarity
 
-  def gather(self, rows: np.ndarray):
+  def gather(self, rows: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, np.ndarray]:
     """Inputs of the director's graphs: rows (..., 3, K), -1 for none ->
     refs by modality (..., K, D) float32, sounds (..., 3, K, Da) float32, refs_present and sounds_present
     (..., 3, K) bool. Absent ones are zero."""
@@ -324,7 +324,7 @@ class Library:
     return np.array([not is_target(clip) for clip in self.clips])
 
 
-def check_extractors(built_with: Mapping, features: Mapping, folder) -> None:
+def check_extractors(built_with: Mapping, features: Mapping, folder: str | os.PathLike) -> None:
   """Raises BadInput where a library was built with other extractors than `features` names."""
   for modality, extractor in features.items():
     asked = extractor_identity(extractor)

@@ -4,6 +4,7 @@ All searchers take unit rows and have the same interface.
 """
 
 import os
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -56,7 +57,7 @@ class ScannSearch:
   Results are those of ExactSearch up to its recall (figures: docs/results/footage.md). Created by `build` or `load`.
   """
 
-  def __init__(self, searcher, rows: np.ndarray, leaves_searched: int = -1, reordered: int = RESCORED):
+  def __init__(self, searcher: object, rows: np.ndarray, leaves_searched: int = -1, reordered: int = RESCORED):
     self.searcher = searcher
     self.rows = np.asarray(rows, np.float32)
     self.leaves_searched = leaves_searched  # -1: no tree
@@ -163,7 +164,7 @@ class DeviceSearch:
   devices that is exact.
   """
 
-  def __init__(self, rows: np.ndarray, devices=None, recall: float = 0.99, dtype='float32'):
+  def __init__(self, rows: np.ndarray, devices: Sequence | None = None, recall: float = 0.99, dtype: str = 'float32'):
     """rows (N, D); of a memory map a host reads only the shards of its devices. `devices`: by default all. `dtype`
     bfloat16 halves the memory and changes a similarity by up to 0.004."""
     import jax
