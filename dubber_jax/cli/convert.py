@@ -1,11 +1,13 @@
 """The commands `convert` and `check`: published PyTorch checkpoints, and parity with them."""
 
+import argparse
 from pathlib import Path
 
+from dubber_jax.cli import AddCommand
 from dubber_jax.errors import BadInput
 
 
-def add_commands(command):
+def add_commands(command: AddCommand):
   _add_convert(command)
   _add_check(command)
 
@@ -26,7 +28,7 @@ def _add_convert(command):
   sub.add_argument('--overwrite', action='store_true', help='replace what exists')
 
 
-def run_convert(given):
+def run_convert(given: argparse.Namespace):
   from dubber_jax.convert.kinds import survey_checkpoint, torch_state, write_torch
 
   to_torch = given.to == 'torch' or (given.to is None and Path(given.checkpoint).is_dir())
@@ -56,7 +58,7 @@ def _add_check(command):
   sub.add_argument('fixture', help='an .npz of inputs, outputs and weights')
 
 
-def run_check(given):
+def run_check(given: argparse.Namespace):
   from dubber_jax.convert.parity import compare
 
   rows = compare(given.fixture)

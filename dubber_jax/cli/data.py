@@ -1,11 +1,14 @@
 """The commands `index` and `prepare`: footage libraries and data sets."""
 
+import argparse
+
+from dubber_jax.cli import AddCommand
 from dubber_jax.errors import BadInput
 
 DATA_SETS = ('clip_folder', 'cremad', 'grid', 'ravdess', 'v2c_animation')
 
 
-def add_commands(command):
+def add_commands(command: AddCommand):
   _add_index(command)
   _add_prepare(command)
 
@@ -21,7 +24,7 @@ def _add_index(command):
   sub.add_argument('--overwrite', action='store_true')
 
 
-def run_index(given):
+def run_index(given: argparse.Namespace):
   from dubber_jax.retrieval.build import build_library
 
   pairs = dict(pair.partition('=')[::2] for pair in given.only)
@@ -46,7 +49,7 @@ def _add_prepare(command):
   sub.add_argument('--overwrite', action='store_true', help='prepare again what has changed')
 
 
-def run_prepare(given):
+def run_prepare(given: argparse.Namespace):
   from data_pipelines.prepare import prepare
 
   folder, skipped = prepare(given.set, given.data, given.out, given.workers, given.beam, given.overwrite)

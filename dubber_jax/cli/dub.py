@@ -4,10 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from dubber_jax.cli import AddCommand
 from dubber_jax.errors import BadInput
 
 
-def add_commands(command):
+def add_commands(command: AddCommand):
   _add_dub(command)
   _add_redo(command)
   _add_speak(command)
@@ -43,7 +44,7 @@ def _add_dub(command):
   _add_model_options(sub)
 
 
-def run_dub(given):
+def run_dub(given: argparse.Namespace):
   from dubber_jax.dubbing.cast import cast_lines, read_cast, read_names
   from dubber_jax.dubbing.film import dub
   from dubber_jax.dubbing.request import DubOptions, DubRequest
@@ -88,7 +89,7 @@ def _add_redo(command):
   _add_planner_options(sub)
 
 
-def run_redo(given):
+def run_redo(given: argparse.Namespace):
   from dubber_jax.director.llm_planner import open_planner
   from dubber_jax.director.notes.apply import parse
   from dubber_jax.dubbing.project import open_project
@@ -120,7 +121,7 @@ def _add_speak(command):
   _add_model_options(sub)
 
 
-def run_speak(given):
+def run_speak(given: argparse.Namespace):
   from dubber_jax.dubbing.speak import SpeakRequest, speak
   from dubber_jax.inference.voices import find_voice
   from dubber_jax.script.subtitles import parse_line, read_lines
@@ -166,7 +167,7 @@ def _add_demo(command):
   _add_model_options(sub)
 
 
-def run_demo(given):
+def run_demo(given: argparse.Namespace):
   from dubber_jax.demo.cartoon import draw_cartoon
   from dubber_jax.dubbing.film import dub
   from dubber_jax.dubbing.request import DubOptions, DubRequest
@@ -265,7 +266,7 @@ def _open(given):
   return model, library
 
 
-def tell_terms(path):
+def tell_terms(path: Path):
   """Says what a model may be used for, the first time that it is."""
   import contextlib
 

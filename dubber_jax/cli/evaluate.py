@@ -4,10 +4,11 @@ import argparse
 import inspect
 from pathlib import Path
 
+from dubber_jax.cli import AddCommand
 from dubber_jax.errors import BadInput
 
 
-def add_commands(command):
+def add_commands(command: AddCommand):
   _add_evaluate(command)
   _add_listening_test(command)
 
@@ -37,7 +38,7 @@ def _add_evaluate(command):
   sub.add_argument('--share', help=argparse.SUPPRESS)  # i/n: what --workers gives each of its processes
 
 
-def run_evaluate(given):
+def run_evaluate(given: argparse.Namespace):
   if given.compare:
     from dubber_jax.evaluation.benchmark.tables import compare, table
 
@@ -113,7 +114,7 @@ def _add_listening_test(command):
   sub.add_argument('--overwrite', action='store_true', help='replace what exists')
 
 
-def run_listening_test(given):
+def run_listening_test(given: argparse.Namespace):
   from dubber_jax.evaluation.listening_test.page import Plan, read_items, write_test
   from dubber_jax.evaluation.listening_test.scores import find_key, score, write_table
 

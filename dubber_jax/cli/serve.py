@@ -1,7 +1,7 @@
 """The command `export`: serving artifacts."""
 
 
-def add_commands(command):
+def add_commands(command: AddCommand):
   _add_export(command)
 
 
@@ -23,7 +23,7 @@ def _add_export(command):
   sub.add_argument('--overwrite', action='store_true')
 
 
-def run_export(given):
+def run_export(given: argparse.Namespace):
   from dubber_jax.export import export
 
   export(given.checkpoint, given.out, given.buckets, given.platforms, given.vocoder, given.onnx, given.overwrite, print)

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from dubber_jax.cli import AddCommand
 from dubber_jax.errors import BadInput
 
 SETTINGS = (
@@ -12,7 +13,7 @@ SETTINGS = (
 )
 
 
-def add_commands(command):
+def add_commands(command: AddCommand):
   _add_train(command)
   _add_digest(command)
   _add_release(command)
@@ -68,7 +69,7 @@ def _arms(given, experiment) -> dict:
   return {given.arm: experiment.arms[given.arm]} if given.arm else experiment.arms
 
 
-def run_train(given):
+def run_train(given: argparse.Namespace):
   from dubber_jax.training.distributed import init_distributed, is_primary
 
   if not given.dry_run:
@@ -193,7 +194,7 @@ def _add_digest(command):
   sub.add_argument('--step', type=int, help='a kept step (default: the last)')
 
 
-def run_digest(given):
+def run_digest(given: argparse.Namespace):
   from dubber_jax.training.checkpoints import digest
 
   for name, value in digest(given.workdir, given.step).items():
@@ -216,7 +217,7 @@ def _add_release(command):
   sub.add_argument('--overwrite', action='store_true')
 
 
-def run_release(given):
+def run_release(given: argparse.Namespace):
   import tempfile
 
   from dubber_jax.config import ActorTask
