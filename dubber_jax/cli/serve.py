@@ -1,5 +1,9 @@
 """The command `export`: serving artifacts."""
 
+import argparse
+
+from dubber_jax.cli import AddCommand
+
 
 def add_commands(command: AddCommand):
   _add_export(command)
