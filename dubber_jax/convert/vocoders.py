@@ -14,11 +14,11 @@ import flax
 import jax
 import numpy as np
 
-from dubber_jax.convert.checkpoints import read_checkpoint, require_all, state_dict, survey
+from dubber_jax.convert.checkpoints import require_all, survey
 from dubber_jax.errors import BadInput
 from dubber_jax.vocoder import bigvgan, hifigan
 from dubber_jax.vocoder.antialiasing import FILTER, AntiAliasedSnake, downsample, squared_sine, upsample
-from dubber_jax.vocoder.neural import ARCHITECTURES, NeuralVocoder, expected_shapes, read_config
+from dubber_jax.vocoder.neural import ARCHITECTURES, expected_shapes, read_config
 
 CONV = (2, 1, 0)  # ours (k, in, out) <-> torch (out, in, k); its own inverse
 TRANSPOSED = (1, 2, 0)  # ours (k, in, out) -> torch (in, out, k)
@@ -29,30 +29,12 @@ PUBLISHED = {
 }
 
 
-def read_torch_vocoder(
-  checkpoint: str | Path, config: str | Path | None = None, trust_pickle: bool = False
-) -> NeuralVocoder:
-  """The vocoder of a published generator checkpoint.
-
-  `config` is a config.json, or a name of PUBLISHED; by default the config.json beside the checkpoint. Raises
-  BadInput where a file is missing or damaged, or where the weights are those of another config.
-  """
-  name, config = find_config(checkpoint, config)
-  state = state_dict(read_checkpoint(checkpoint, trust_pickle), 'generator', checkpoint)
-  return NeuralVocoder(name, config, from_torch(state, name, config, checkpoint))
-
-
-def survey_torch_vocoder(
-  checkpoint: str | Path, config: str | Path | None = None, trust_pickle: bool = False
-) -> list[tuple]:
-  """Rows (key, status, detail) of a generator checkpoint's folded tensors, as `checkpoints.survey` gives them."""
-  name, config = find_config(checkpoint, config)
-  state = state_dict(read_checkpoint(checkpoint, trust_pickle), 'generator', checkpoint)
-  return survey(fold_weight_norm(state, checkpoint), torch_shapes(name, config), is_filter)
-
-
 def find_config(checkpoint: str | Path, config: str | Path | None = None) -> tuple:
-  """('bigvgan' or 'hifigan', its config); see `read_torch_vocoder`."""
+  """The architecture's name, 'bigvgan' or 'hifigan', and the config of a generator checkpoint.
+
+  `config` is a config.json, or a name of PUBLISHED; by default the config.json beside the checkpoint. Raises BadInput
+  where the file is missing or damaged.
+  """
   if str(config) in PUBLISHED:
     return PUBLISHED[str(config)]
   path = Path(config) if config else Path(checkpoint).parent / 'config.json'

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dubber_jax.convert.checkpoints import write_state_dict
+from dubber_jax.convert.kinds import survey_checkpoint
 from dubber_jax.convert.vocoders import (
   PUBLISHED,
   find_config,
@@ -13,14 +14,12 @@ from dubber_jax.convert.vocoders import (
   from_torch,
   is_filter,
   parity_outputs,
-  read_torch_vocoder,
-  survey_torch_vocoder,
   to_torch,
   torch_shapes,
 )
 from dubber_jax.errors import BadInput
 from dubber_jax.vocoder.hifigan import HiFiGANConfig
-from dubber_jax.vocoder.neural import read_config
+from dubber_jax.vocoder.neural import read_config, read_vocoder
 
 REFERENCE = Path(__file__).parents[1] / 'reference_parity' / 'fixtures' / 'bigvgan_small.npz'
 SMALL_HIFIGAN = HiFiGANConfig(
@@ -92,12 +91,14 @@ def test_every_output_of_the_parity_fixture_is_within_tolerance(fixture, state):
       np.testing.assert_allclose(ours[key.removeprefix('out/')], fixture[key], atol=1e-5, rtol=1e-5, err_msg=key)
 
 
-def test_checkpoint_file_speaks_as_the_published_bigvgan(fixture, checkpoint):
-  vocoder = read_torch_vocoder(checkpoint)
+def test_converted_checkpoint_speaks_as_the_published_bigvgan(fixture, checkpoint, tmp_path):
+  conversion = survey_checkpoint(checkpoint)
+  assert set(conversion.counts) == {'mapped'}
+  conversion.save(tmp_path / 'ours')
+  vocoder = read_vocoder(tmp_path / 'ours')
   assert vocoder.vocode(np.zeros((0, 80))).shape == (0,)
   wave = vocoder.vocode(fixture['in/mel'][0].T)  # padded to a longer length inside
   np.testing.assert_allclose(wave, fixture['out/wav'][0, 0], atol=1e-5, rtol=1e-5)
-  assert {status for _, status, _ in survey_torch_vocoder(checkpoint)} == {'mapped'}
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_report_page_is_beside_the_film(dubbed):
   assert 'What a lovely day.' in page and 'data:video/mp4' in page
 
 
-def test_subtitles_are_spoken_in_their_slots(media, tmp_path):
+def test_subtitles_are_spoken_in_their_slots(model, media, tmp_path):
   script = tmp_path / 'film.srt'
   script.write_text(
     '1\n00:00:00,000 --> 00:00:01,000\nGood day.\n\n2\n00:00:01,300 --> 00:00:02,300\n[sadly] Goodbye.\n'
@@ -94,6 +94,8 @@ def test_subtitles_are_spoken_in_their_slots(media, tmp_path):
       '--json',
       str(result),
       '--no-report',
+      '--model',
+      str(model.path),
     ]
   )
   assert code == 0
@@ -145,6 +147,7 @@ def test_one_way_dubbing_sees_nothing(model, media, tmp_path):
       str(tmp_path / 'r.json'),
       '--director',
       'off',
+      '--no-report',
       '--model',
       str(model.path),
     ]
