@@ -179,7 +179,7 @@ def test_a_sound_that_could_not_be_played_is_nobodys_rating(made):
 
 def test_answers_that_do_not_belong_are_refused(made):
   file = answers_of(made, 'l', lambda *_: 3, lambda off, on: on)
-  with pytest.raises(BadInput, match='twice'):
+  with pytest.raises(BadInput, match='two files'):
     score([file, file], made / 'test.key.json')
   record = json.loads(file.read_text())
   for change, said in (
