@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -173,6 +173,6 @@ def review_without_critic(take: Take, direction: Direction, window: tuple[float,
   return Review(scores, scores['overall'] >= 0.5, direction)
 
 
-def emotion_name(probabilities) -> str:
+def emotion_name(probabilities: Sequence[float] | np.ndarray) -> str:
   """The most probable of EMOTIONS."""
   return EMOTIONS[int(np.argmax(probabilities))]

@@ -25,7 +25,7 @@ class ProsodyPredictor(nn.Module):
   stacking: Stacking = Stacking()
 
   @nn.compact
-  def __call__(self, frames_btd, mask_bt, condition_bc, train: bool = False):
+  def __call__(self, frames_btd: jax.Array, mask_bt: jax.Array, condition_bc: jax.Array, train: bool = False):
     x = nn.Dense(self.width)(frames_btd) * mask_bt[..., None]
     block = ConvNeXtBlock(self.kernel, dropout=self.dropout, name='block')
     x = scan_layers(block, self.layers, x, mask_bt, condition_bc, train, stacking=self.stacking)
@@ -69,7 +69,15 @@ class MelDecoder(nn.Module):
 
   @nn.compact
   def __call__(
-    self, frames_btd, pitch_bt, voiced_bt, energy_bt, mask_bt, condition_bc, train: bool = False, noise_btn=None
+    self,
+    frames_btd: jax.Array,
+    pitch_bt: jax.Array,
+    voiced_bt: jax.Array,
+    energy_bt: jax.Array,
+    mask_bt: jax.Array,
+    condition_bc: jax.Array,
+    train: bool = False,
+    noise_btn: jax.Array | None = None,
   ):
     width = frames_btd.shape[-1]
     x = frames_btd + nn.Dense(width, name='prosody')(join_prosody(pitch_bt, voiced_bt, energy_bt))

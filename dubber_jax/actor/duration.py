@@ -33,7 +33,9 @@ class DurationPredictor(nn.Module):
   stacking: Stacking = Stacking()
 
   @nn.compact
-  def __call__(self, text_bnd, lips_bnd, mask_bn, condition_bc, train: bool = False) -> jax.Array:
+  def __call__(
+    self, text_bnd: jax.Array, lips_bnd: jax.Array, mask_bn: jax.Array, condition_bc: jax.Array, train: bool = False
+  ) -> jax.Array:
     x = nn.Dense(self.width)(jnp.concatenate([text_bnd, lips_bnd], axis=-1)) * mask_bn[..., None]
     block = ConvNeXtBlock(self.kernel, dropout=self.dropout, name='block')
     x = scan_layers(block, self.layers, x, mask_bn, condition_bc, train, stacking=self.stacking)

@@ -21,7 +21,9 @@ class StyleEncoder(nn.Module):
   dropout: float = 0.0
 
   @nn.compact
-  def __call__(self, mel_brm, mask_br, speaker_bs, train: bool = False) -> tuple[jax.Array, jax.Array]:
+  def __call__(
+    self, mel_brm: jax.Array, mask_br: jax.Array, speaker_bs: jax.Array, train: bool = False
+  ) -> tuple[jax.Array, jax.Array]:
     drop = nn.Dropout(self.dropout, deterministic=not train)
     x = (mel_brm + 5.0) / 3.0  # about zero mean and unit variance for speech
     for i in range(2):

@@ -17,7 +17,7 @@ class ConcatAggregator(nn.Module):
   dropout: float = 0.1
 
   @nn.compact
-  def __call__(self, frames_btd, nodes_bvw, mask_bv, train: bool = False) -> jax.Array:
+  def __call__(self, frames_btd: jax.Array, nodes_bvw: jax.Array, mask_bv: jax.Array, train: bool = False) -> jax.Array:
     width = frames_btd.shape[-1]
     attention = Attention(self.heads, width, width, self.dropout, out_bias=True, name='attention')
     attended_btd, _ = attention(frames_btd, nodes_bvw, mask_bv, train=train)

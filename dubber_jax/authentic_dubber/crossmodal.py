@@ -35,7 +35,9 @@ class CrossModalLayer(nn.Module):
   dropout: float = 0.1
 
   @nn.compact
-  def __call__(self, x_bqd, key_bkd, value_bkd, mask_bqk, train: bool = False):
+  def __call__(
+    self, x_bqd: jax.Array, key_bkd: jax.Array, value_bkd: jax.Array, mask_bqk: jax.Array, train: bool = False
+  ):
     width = x_bqd.shape[-1]
     drop = nn.Dropout(self.dropout, deterministic=not train)
     norm = LayerNorm(name='attention_norm')
@@ -61,7 +63,14 @@ class CrossModalTransformer(nn.Module):
   stacking: Stacking = Stacking()
 
   @nn.compact
-  def __call__(self, query_bqd, key_bkd, query_count_b, key_count_b, train: bool = False) -> jax.Array:
+  def __call__(
+    self,
+    query_bqd: jax.Array,
+    key_bkd: jax.Array,
+    query_count_b: jax.Array,
+    key_count_b: jax.Array,
+    train: bool = False,
+  ) -> jax.Array:
     width = query_bqd.shape[-1]
     drop = nn.Dropout(self.embed_dropout, deterministic=not train)
 

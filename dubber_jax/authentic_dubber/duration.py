@@ -14,7 +14,7 @@ class PointwiseDurationPredictor(nn.Module):
   dropout: float = 0.5
 
   @nn.compact
-  def __call__(self, context_bnd, mask_bn, train: bool = False) -> jax.Array:
+  def __call__(self, context_bnd: jax.Array, mask_bn: jax.Array, train: bool = False) -> jax.Array:
     x = context_bnd
     for i in range(2):
       x = LayerNorm(name=f'norm_{i}')(nn.relu(nn.Dense(self.width, name=f'dense_{i}')(x)))

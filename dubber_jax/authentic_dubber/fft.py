@@ -23,7 +23,7 @@ class FFTBlock(nn.Module):
   dropout: float = 0.0
 
   @nn.compact
-  def __call__(self, x_btd, mask_bt, condition_bc=None, train: bool = False):
+  def __call__(self, x_btd: jax.Array, mask_bt: jax.Array, condition_bc: jax.Array | None = None, train: bool = False):
     width = x_btd.shape[-1]
     drop = nn.Dropout(self.dropout, deterministic=not train)
 
@@ -52,6 +52,8 @@ class FFTStack(nn.Module):
   stacking: Stacking = Stacking()
 
   @nn.compact
-  def __call__(self, x_btd, mask_bt, condition_bc=None, train: bool = False) -> jax.Array:
+  def __call__(
+    self, x_btd: jax.Array, mask_bt: jax.Array, condition_bc: jax.Array | None = None, train: bool = False
+  ) -> jax.Array:
     block = FFTBlock(self.heads, self.filter, self.kernel, self.dropout, name='block')
     return scan_layers(block, self.layers, x_btd, mask_bt, condition_bc, train, stacking=self.stacking)

@@ -30,7 +30,7 @@ class PositionedLipEncoder(nn.Module):
   stacking: Stacking = Stacking()
 
   @nn.compact
-  def __call__(self, lips_bld, mask_bl, train: bool = False) -> jax.Array:
+  def __call__(self, lips_bld: jax.Array, mask_bl: jax.Array, train: bool = False) -> jax.Array:
     x = LayerNorm(name='norm')(lips_bld)
     x = x + interleaved_sinusoids(*lips_bld.shape[1:]).astype(x.dtype)
     stack = FFTStack(self.layers, self.heads, self.filter, 9, self.dropout, self.stacking, name='stack')
@@ -49,7 +49,9 @@ class FocusedLipTextAttention(nn.Module):
   dropout: float = 0.2
 
   @nn.compact
-  def __call__(self, text_bnd, text_mask_bn, lips_bld, lip_mask_bl, train: bool = False):
+  def __call__(
+    self, text_bnd: jax.Array, text_mask_bn: jax.Array, lips_bld: jax.Array, lip_mask_bl: jax.Array, train: bool = False
+  ):
     width = text_bnd.shape[-1]
     mask_bnl = text_mask_bn[:, :, None] & lip_mask_bl[:, None, :]
     attention = Attention(self.heads, width, width, out_bias=True, name='attention')

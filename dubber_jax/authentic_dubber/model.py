@@ -14,6 +14,7 @@ kept: the longest item of the batch counts, not the arrays' own sizes, so that b
 """
 
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -53,7 +54,14 @@ class Fusion(nn.Module):
   stacking: Stacking = Stacking()
 
   @nn.compact
-  def __call__(self, ids_bn, length_b, reference_brm, reference_length_b, train: bool = False) -> dict:
+  def __call__(
+    self,
+    ids_bn: jax.Array,
+    length_b: jax.Array,
+    reference_brm: jax.Array,
+    reference_length_b: jax.Array,
+    train: bool = False,
+  ) -> dict:
     c, rate = self.config, float(self.config.dropout)
     if reference_brm.shape[1] < 16:
       raise BadInput(f'the reference mel has {reference_brm.shape[1]} frames; at least 16 (0.19 s) are needed')
@@ -124,7 +132,15 @@ class PublishedDirectorActor(nn.Module):
     refs = {m: batch[f'{m}_refs'] for m in MODALITIES}
     return list(self.graphs({m: batch[m] for m in MODALITIES}, refs, batch['sounds'], mask_bv, train))
 
-  def decode(self, styled_bnd, durations_bn, mel_length_b, batch, num_frames: int, train: bool = False) -> dict:
+  def decode(
+    self,
+    styled_bnd: jax.Array,
+    durations_bn: jax.Array,
+    mel_length_b: jax.Array,
+    batch: dict[str, Any],
+    num_frames: int,
+    train: bool = False,
+  ) -> dict:
     """Frames, fused with the emotion nodes stage by stage, and the mel before and after the postnet, by name."""
     frames, regulated_bt = self.regulator(styled_bnd, durations_bn, num_frames)
     nodes = self.emotion_nodes(batch, train)

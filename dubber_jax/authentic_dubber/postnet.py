@@ -20,7 +20,9 @@ class Postnet(nn.Module):
   dropout: float = 0.5
 
   @nn.compact
-  def __call__(self, mel_btm, speaker_bc, visible_bt, train: bool = False) -> jax.Array:
+  def __call__(
+    self, mel_btm: jax.Array, speaker_bc: jax.Array, visible_bt: jax.Array, train: bool = False
+  ) -> jax.Array:
     bands = mel_btm.shape[-1]
     drop = nn.Dropout(self.dropout, deterministic=not train)
     style = AdaptiveLayerNorm(gain_offset=0.0, name='style')

@@ -23,7 +23,7 @@ class MelStyleEncoder(nn.Module):
   dropout: float = 0.1
 
   @nn.compact
-  def __call__(self, mel_brm, length_b, visible_b, train: bool = False) -> jax.Array:
+  def __call__(self, mel_brm: jax.Array, length_b: jax.Array, visible_b: jax.Array, train: bool = False) -> jax.Array:
     frames = mel_brm.shape[1]
     drop = nn.Dropout(self.dropout, deterministic=not train)
     visible = length_mask(visible_b, frames)
@@ -51,7 +51,7 @@ class DownsamplingEncoder(nn.Module):
   dropout: float = 0.2
 
   @nn.compact
-  def __call__(self, style_brd, visible_b, train: bool = False) -> tuple[jax.Array, jax.Array]:
+  def __call__(self, style_brd: jax.Array, visible_b: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:
     x = style_brd
     for i, width in enumerate(self.widths):
       visible = length_mask(visible_b, x.shape[1])

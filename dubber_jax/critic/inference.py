@@ -10,6 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -114,7 +115,7 @@ def _padded(length: int, step: int) -> int:
   return -(-length // step) * step
 
 
-def raw_scores(sizes: CriticSizes, params, batch) -> dict[str, jax.Array]:
+def raw_scores(sizes: CriticSizes, params: Any, batch: dict[str, Any]) -> dict[str, jax.Array]:
   """Raw scores of a batch, (B,) each, greater is better; emotion probabilities (B, 8); F0 and voicing (B, T/2).
 
   naturalness: probability; intelligibility: mean log likelihood of the line's phones, by `phone_log_likelihood`;
@@ -135,7 +136,9 @@ def raw_scores(sizes: CriticSizes, params, batch) -> dict[str, jax.Array]:
   }
 
 
-def phone_log_likelihood(logits_btc, mask_bt, phonemes_bn, durations_bn) -> jax.Array:
+def phone_log_likelihood(
+  logits_btc: jax.Array, mask_bt: jax.Array, phonemes_bn: jax.Array, durations_bn: jax.Array
+) -> jax.Array:
   """(B,) CTC log likelihood of the spoken phones, over all alignments, divided by their number."""
   phones = jnp.asarray(PHONE_OF)[phonemes_bn]
   spoken = (phones > 0) & (durations_bn > 0)

@@ -1,5 +1,7 @@
 """Losses of the critic: CTC of phones, F0 classes, and each score head against its labels."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -75,7 +77,7 @@ def critic_losses(outputs: dict, batch: dict) -> dict[str, jax.Array]:
   }
 
 
-def phones_of_frames(batch) -> jax.Array:
+def phones_of_frames(batch: dict[str, Any]) -> jax.Array:
   """(B, T) int: the phone class of each frame by the durations, 0 in silence and padding."""
   ends = jnp.cumsum(batch['durations'], axis=1)
   frame = jnp.arange(batch['mel'].shape[1])

@@ -7,7 +7,9 @@ function of its index alone, whatever was read before and by however many proces
 import functools
 import json
 import logging
+import os
 from pathlib import Path
+from typing import Any
 
 import grain
 import numpy as np
@@ -78,7 +80,7 @@ def is_plain(row: dict) -> bool:
   return row['emotion'] == 'neutral' and not row.get('edit')
 
 
-def open_set(folder):
+def open_set(folder: str | os.PathLike):
   """Data set of a folder, packed (data/packed.py) or prepared as array_record (data/records.py)."""
   if (Path(folder) / 'items.jsonl').exists() or (Path(folder) / 'mel.npy').exists():
     return PackedSet(folder)
@@ -187,7 +189,7 @@ class VoiceBatches:
       for name, value in self.director_inputs.draw(acted, rng).items():
         batch[f'guided_{name}'][row] = value
 
-  def fill_item(self, batch, row: int, item: int, others: np.ndarray, rng: np.random.Generator) -> dict:
+  def fill_item(self, batch: dict[str, Any], row: int, item: int, others: np.ndarray, rng: np.random.Generator) -> dict:
     """Fills a row of the batch with item number `item`, or one of `others` where it cannot be read; returns the item's
     row of the data set."""
     item, info, found = self._read_item(item, others, rng)

@@ -9,6 +9,7 @@ actor's teacher-forced (GTA) mels (data_pipelines/gta_mels.py).
 """
 
 import json
+import os
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -55,7 +56,7 @@ def quantize_wave(wave: np.ndarray, frames: int) -> np.ndarray:
   return np.pad(levels, (0, frames * HOP - len(levels)))
 
 
-def write_packed(folder, items: Iterable[tuple[dict, dict[str, np.ndarray]]]):
+def write_packed(folder: str | os.PathLike, items: Iterable[tuple[dict, dict[str, np.ndarray]]]):
   """Writes (row, features) pairs as one packed folder, atomically."""
   ends = {'mel': 0, 'phonemes': 0, 'lips': 0}
   parts = {name: [] for name in (*KINDS, 'waves')}
@@ -132,11 +133,11 @@ class PackedSet:
   def splits(self) -> np.ndarray:
     return np.array([row['split'] for row in self.rows], str)
 
-  def item(self, i: int, names=None) -> tuple[dict, dict[str, np.ndarray]]:
+  def item(self, i: int, names: Iterable[str] | None = None) -> tuple[dict, dict[str, np.ndarray]]:
     """Row and features (those of `names`; None: all) of item i."""
     return self.rows[i], self.features(i, names)
 
-  def features(self, i: int, names=None) -> dict[str, np.ndarray]:
+  def features(self, i: int, names: Iterable[str] | None = None) -> dict[str, np.ndarray]:
     """mel (T, 80) float32, pitch (T,) Hz, phonemes (N,), durations (N,), lips (L, 82), lip_present (L,),
     speaker (256,)."""
     spans = self.rows[i]['spans']

@@ -5,6 +5,7 @@ that training need not read every record to fill its length buckets; it is made 
 """
 
 import json
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
@@ -135,7 +136,7 @@ class RecordSet(Records):
   phonemes = property(lambda self: self.index['phonemes'])
   speakers = property(lambda self: self.index['speakers'])
 
-  def item(self, i: int, names=None) -> tuple[dict, dict[str, np.ndarray]]:
+  def item(self, i: int, names: Iterable[str] | None = None) -> tuple[dict, dict[str, np.ndarray]]:
     """Row (key, set, speaker, text, emotion, split, and where known language, source, speed, edit, intensity) and
     features (those of `names`; None: all) of item i, as of PackedSet. Raises BadInput where the record does not
     parse."""

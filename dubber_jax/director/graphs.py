@@ -30,7 +30,9 @@ def relations(exemplars: int) -> np.ndarray:
   return np.maximum(kind, kind.T)
 
 
-def node_mask(config: DirectorConfig, present_b3, refs_present_b3k, sounds_present_b3k) -> jax.Array:
+def node_mask(
+  config: DirectorConfig, present_b3: jax.Array, refs_present_b3k: jax.Array, sounds_present_b3k: jax.Array
+) -> jax.Array:
   """Node mask (B, 3 + 6K) bool: nodes that are present and that the config enables.
 
   An exemplar whose modality is missing has no edges and is masked.
@@ -55,7 +57,14 @@ class EmotionGraphs(nn.Module):
   isolated_average: bool = False  # see RelationAttention
 
   @nn.compact
-  def __call__(self, targets, refs, sounds_b3kd, mask_bv, train: bool = False):
+  def __call__(
+    self,
+    targets: dict[str, jax.Array],
+    refs: dict[str, jax.Array],
+    sounds_b3kd: jax.Array,
+    mask_bv: jax.Array,
+    train: bool = False,
+  ):
     c, k = self.config, sounds_b3kd.shape[2]
     batch = mask_bv.shape[0]
     modalities = ('scene', 'face', 'text')

@@ -44,7 +44,7 @@ def character_levels(heard: list[LineAudio]) -> dict[str, float]:
 
 
 def gain_of(heard: LineAudio, anchor: float, target: float) -> float:
-  """dB by which a take is raised so that its character, at `normalize_loudness` LUFS, comes to `target`; one that lies further
+  """dB by which a take is raised so that its character, at `anchor` LUFS, comes to `target`; one that lies further
   than EVEN from its character's level is brought that near."""
   if not np.isfinite(anchor):
     return 0.0

@@ -10,7 +10,7 @@ third too wide; where all that differs is three seeds, it covers the true value 
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,7 +111,15 @@ class Gain(Interval):
     return {**super().row(), **more, 'relative': self.relative, 'told_from_zero': self.told_from_zero}
 
 
-def paired(a, b, wholes=None, relative: bool = True, groups=None, resamples: int = RESAMPLES, seed: int = 0) -> Gain:
+def paired(
+  a: np.ndarray,
+  b: np.ndarray,
+  wholes: np.ndarray | None = None,
+  relative: bool = True,
+  groups: Sequence | None = None,
+  resamples: int = RESAMPLES,
+  seed: int = 0,
+) -> Gain:
   """Paired gain of system b over system a; both (clips,) or (clips, seeds), the same clip in the same row, nan missing.
 
   wholes, of the same shape: what a and b are parts of, as words for word errors; a system's value is then the sum of
@@ -141,7 +149,13 @@ def paired(a, b, wholes=None, relative: bool = True, groups=None, resamples: int
   return Gain(float(value), low, high, int(both.any(1).sum()), POWER * error, base, other, relative)
 
 
-def crossed(values, wholes=None, groups=None, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
+def crossed(
+  values: np.ndarray,
+  wholes: np.ndarray | None = None,
+  groups: Sequence | None = None,
+  resamples: int = RESAMPLES,
+  seed: int = 0,
+) -> Interval:
   """Mean of (clips,), (clips, seeds) or (lines, listeners), nan where missing, with its interval; arguments of
   `paired`."""
   values = _table(values)
@@ -164,7 +178,9 @@ class RankCorrelation(Interval):
     return {**super().row(), 'chance': or_null(self.chance)}
 
 
-def rank_correlation(published, measured, resamples: int = RESAMPLES, seed: int = 0) -> RankCorrelation:
+def rank_correlation(
+  published: np.ndarray, measured: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
+) -> RankCorrelation:
   """Spearman's rho between `published` (rows,) and the means of `measured` (rows, clips) or (rows, clips, seeds).
 
   Clips and seeds are resampled for all rows together. Measured means alone, (rows,), have no interval.

@@ -9,6 +9,7 @@ import functools
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -85,7 +86,7 @@ class Programs:
     """The inputs of program `name` of the bucket of `frames` mel frames."""
     return {k: Input(**v) for k, v in self.facts['programs'][f'{name}_{frames}']['inputs'].items()}
 
-  def __call__(self, name: str, frames: int, params, arrays: dict) -> dict[str, jax.Array]:
+  def __call__(self, name: str, frames: int, params: Any, arrays: dict) -> dict[str, jax.Array]:
     return self._call(f'{name}_{frames}')(params, arrays)
 
   def _open(self, name: str):

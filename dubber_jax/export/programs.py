@@ -63,7 +63,7 @@ def bucket_shape(frames: int) -> Shape:
   return Shape(1, frames, -(-frames // 4), lip_frames(frames), REFERENCE)
 
 
-def programs(config: Config, params: dict, vocoder, frames: int) -> list[Program]:
+def programs(config: Config, params: dict, vocoder: Any, frames: int) -> list[Program]:
   """The three programs of one bucket."""
   module, shape = DirectorActor(config), bucket_shape(frames)
   marks = {'lip_mask': 'lips', 'reference_mask': 'reference'}

@@ -5,6 +5,7 @@ actor's output, so the padding value does not either.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -125,7 +126,7 @@ def fill_reference(batch: dict[str, np.ndarray], row: int, mel: np.ndarray):
   batch['reference_mask'][row, : len(mel)] = True
 
 
-def fill_direction(batch: dict[str, np.ndarray], row: int, emotion, intensity: float):
+def fill_direction(batch: dict[str, np.ndarray], row: int, emotion: Sequence[float] | np.ndarray, intensity: float):
   """Writes the emotion (8,) of a direction, times its intensity, where the model takes it."""
   if 'directed' in batch:
     batch['directed'][row] = np.asarray(emotion, np.float32) * intensity

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
+import numpy as np
 
 from dubber_jax.config import Config
 from dubber_jax.critic.inference import CriticModel
@@ -52,11 +53,13 @@ class Model:
     """The padded shape of a batch of one line, of so many mel frames and phonemes."""
     return padded_shape(frames, phonemes)
 
-  def predict_durations(self, batch) -> jax.Array:
+  def predict_durations(self, batch: dict[str, Any]) -> jax.Array:
     """Log durations (B, N) of a batch laid out as `empty_line`."""
     return _predict(self.module)(self.params, batch)
 
-  def synthesize(self, batch, durations, controls, num_frames: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+  def synthesize(
+    self, batch: dict[str, Any], durations: np.ndarray, controls: np.ndarray, num_frames: int
+  ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Mel (B, T, 80), pitch (B, T) Hz, emotion (B, 8); see DirectorActor.synthesize."""
     return _synthesize(self.module, num_frames)(self.params, batch, durations, controls)
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import jax
@@ -86,7 +86,9 @@ class TimedText:
     return int(self.durations.sum()) - self.tail
 
 
-def insert_pauses(phonemes: Phonemes, pauses) -> tuple[tuple[str, ...], np.ndarray, dict[int, float]]:
+def insert_pauses(
+  phonemes: Phonemes, pauses: Iterable[tuple[int, float]]
+) -> tuple[tuple[str, ...], np.ndarray, dict[int, float]]:
   """Symbols and word indices with '@sp' after each word that a pause follows, and {index of symbol: seconds}."""
   symbols, word_of, seconds_of = list(phonemes.symbols), list(phonemes.word_of), {}
   for word, seconds in sorted(pauses, reverse=True):

@@ -42,7 +42,14 @@ class Attention(nn.Module):
 
   @nn.compact
   def __call__(
-    self, query_bqd, keys_bkd, mask, query_position=None, key_position=None, train: bool = False, values_bkd=None
+    self,
+    query_bqd: jax.Array,
+    keys_bkd: jax.Array,
+    mask: jax.Array,
+    query_position: jax.Array | None = None,
+    key_position: jax.Array | None = None,
+    train: bool = False,
+    values_bkd: jax.Array | None = None,
   ):
     def split(x_btd):
       return x_btd.reshape(*x_btd.shape[:2], self.heads, -1).swapaxes(1, 2)

@@ -9,6 +9,7 @@ grammar. The output rate is 100 Hz, as 25 Hz is too coarse for dubbing.
 import functools
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -100,7 +101,7 @@ def add_detrended(features: np.ndarray) -> np.ndarray:
   return np.concatenate([features, 1.5 * (selected - trend)], axis=1).astype(np.float32)
 
 
-def network(params: dict, features: np.ndarray, xp=np) -> np.ndarray:
+def network(params: dict, features: np.ndarray, xp: ModuleType = np) -> np.ndarray:
   """(..., L, F) -> logits (..., 4 L, 10) of viseme classes. xp: numpy, or jax.numpy in training."""
   x = features
   for i, kernel in enumerate(KERNELS):

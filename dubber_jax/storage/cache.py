@@ -10,6 +10,7 @@ import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from dubber_jax.storage.atomic import atomic_file
 from dubber_jax.storage.hashing import content_key
 
 
-def cached(extractor, parts: tuple, compute: Callable[[], dict]) -> dict:
+def cached(extractor: Any, parts: tuple, compute: Callable[[], dict]) -> dict:
   """`compute()`, or its stored result for the same extractor and the same `parts`.
 
   compute -> {name: array, number or string}; strings and numbers come back with their types.

@@ -9,6 +9,7 @@ import errno
 import json
 import logging
 import os
+from typing import Any
 
 import jax
 import numpy as np
@@ -75,7 +76,7 @@ class Workdir:
   def _discard(self):
     (self.path / 'checkpoints' / DISCARDED).rmtree(missing_ok=True)
 
-  def check_space(self, state):
+  def check_space(self, state: Any):
     """Raises BadInput where a local disk has no space for one more checkpoint."""
     if not is_local(self.path):
       return
@@ -88,7 +89,7 @@ class Workdir:
         'make room, or give another --workdir'
       )
 
-  def save(self, step: int, state, position: dict, metrics: dict[str, float] | None = None):
+  def save(self, step: int, state: Any, position: dict, metrics: dict[str, float] | None = None):
     """Starts to write a checkpoint asynchronously; arrays are copied before it returns. metrics: the last logged
     values, of which `train.best` is stored. Raises BadInput for a full disk, also of the save before."""
     name = self.config.train.best
@@ -102,7 +103,7 @@ class Workdir:
       if saved and jax.process_index() == 0:
         self._discard()
 
-  def restore(self, like):
+  def restore(self, like: Any):
     """(step, state, data position) of the last finished save, or None. `like`: a state of the shapes and shardings to
     restore to; the mesh may differ from the one that saved. Raises BadInput where the state has other arrays.
     """
@@ -138,7 +139,7 @@ class Workdir:
 
 
 @contextlib.contextmanager
-def full_disk_as_error(path):
+def full_disk_as_error(path: str | os.PathLike):
   """Context that turns write errors of a full disk into BadInput."""
   try:
     yield
@@ -152,12 +153,12 @@ def full_disk_as_error(path):
     raise
 
 
-def workdir_path(path) -> epath.Path:
+def workdir_path(path: str | os.PathLike) -> epath.Path:
   path = epath.Path(path)
   return epath.Path(os.path.abspath(path)) if is_local(path) else path
 
 
-def is_local(path) -> bool:
+def is_local(path: str | os.PathLike) -> bool:
   """Whether a path is on a file system and not in a bucket."""
   return '://' not in os.fspath(path)
 
@@ -179,13 +180,13 @@ def _all_or_none(path):
     raise refusal
 
 
-def last_step(path) -> int | None:
+def last_step(path: str | os.PathLike) -> int | None:
   """Last step whose save was finished; None where there is none."""
   folder = workdir_path(path) / 'checkpoints'
   return max(ocp.utils.checkpoint_steps(folder), default=None) if folder.exists() else None
 
 
-def read_config(path) -> Config:
+def read_config(path: str | os.PathLike) -> Config:
   """Config of a workdir. Raises BadInput where it has none."""
   stored = workdir_path(path) / 'config.json'
   if not stored.exists():
@@ -193,7 +194,7 @@ def read_config(path) -> Config:
   return from_json(stored.read_text(), str(stored))
 
 
-def best_step(path) -> int:
+def best_step(path: str | os.PathLike) -> int:
   """Kept step with the best value of the metric `train.best`. Raises BadInput where no checkpoint has it."""
   train = read_config(path).train
   options = ocp.CheckpointManagerOptions(read_only=True)
@@ -226,19 +227,19 @@ def _read(path, step: int | None, names) -> tuple[int, dict]:
     return step, reader.restore(folder, args=args)
 
 
-def load_weights(path, smoothed: bool = True, step: int | None = None):
+def load_weights(path: str | os.PathLike, smoothed: bool = True, step: int | None = None):
   """(step, parameters) of a workdir's last checkpoint as NumPy arrays; by default their moving average."""
   name = 'ema' if smoothed else 'params'
   step, found = _read(path, step, (name,))
   return step, found[name]
 
 
-def load_collections(path, step: int | None = None):
+def load_collections(path: str | os.PathLike, step: int | None = None):
   """Flax collections of a stateful network besides its parameters, as NumPy arrays; {} of a stateless one."""
   return _read(path, step, ('collections',))[1].get('collections') or {}
 
 
-def digest(path, step: int | None = None) -> dict[str, int | str]:
+def digest(path: str | os.PathLike, step: int | None = None) -> dict[str, int | str]:
   """SHA-256 of the 'parameters', 'optimizer' and 'data' position of a checkpoint, with its 'step', to compare two runs
   bit for bit.
 
@@ -259,5 +260,5 @@ def _hash(tree) -> str:
   return sha256_named_arrays({jax.tree_util.keystr(k): v for k, v in jax.tree_util.tree_leaves_with_path(tree)})
 
 
-def is_workdir(path) -> bool:
+def is_workdir(path: str | os.PathLike) -> bool:
   return (workdir_path(path) / 'checkpoints').exists()

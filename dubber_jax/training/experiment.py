@@ -8,6 +8,7 @@
 """
 
 import importlib.util
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ class Experiment:
   evaluation: Callable[..., Any] | None = None
 
 
-def read_experiment(path) -> Experiment:
+def read_experiment(path: str | os.PathLike) -> Experiment:
   """Imports an experiment file. Raises BadInput where it is missing or defines no `arms`."""
   path = Path(path)
   if not path.is_file():
@@ -43,6 +44,6 @@ def read_experiment(path) -> Experiment:
   return Experiment(module.arms(), *(getattr(module, name, None) for name in parts))
 
 
-def read_arms(path) -> dict[str, Config]:
+def read_arms(path: str | os.PathLike) -> dict[str, Config]:
   """Configs of an experiment file by name, in its order."""
   return read_experiment(path).arms

@@ -2,10 +2,12 @@
 
 import contextlib
 import json
+import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from etils import epath
 from tqdm import tqdm
@@ -115,7 +117,7 @@ class Log:
       self._board.close()
 
 
-def read_log(folder) -> Iterator[dict]:
+def read_log(folder: str | os.PathLike) -> Iterator[dict]:
   """Rows of a run's log.jsonl; a truncated last line is left out."""
   path = epath.Path(folder) / ROWS
   for line in path.read_text(encoding='utf-8').splitlines() if path.exists() else ():
@@ -123,7 +125,7 @@ def read_log(folder) -> Iterator[dict]:
       yield json.loads(line)
 
 
-def draw_loss(rows, path: Path):
+def draw_loss(rows: Sequence[dict[str, Any]], path: Path):
   """Plots the total loss at every logged step, its running mean, and evaluations."""
   import matplotlib
 

@@ -1,6 +1,7 @@
 """Mixed precision: computation in bfloat16, with parameters, norms, softmax and losses in float32."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +28,6 @@ def in_precision(precision: str, apply: Callable) -> Callable:
   return computed
 
 
-def cast(tree, dtype):
+def cast(tree: Any, dtype: Any):
   """Tree with its floating-point arrays cast to `dtype`; integers and booleans are unchanged."""
   return jax.tree.map(lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)

@@ -11,6 +11,8 @@ optimizer get their axes by the same paths, and a network without names is still
 
 import math
 import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -103,7 +105,7 @@ def constrain_batch(mesh: Mesh, items: int):
   return nn.intercept_methods(interceptor)
 
 
-def check_batch(mesh: Mesh, batch, accumulate: int = 1):
+def check_batch(mesh: Mesh, batch: dict[str, Any], accumulate: int = 1):
   """Raises BadInput where the global batch, split in `accumulate` parts, does not divide among the devices."""
   devices = mesh.shape['data'] * mesh.shape['fsdp']
   items = {np.shape(leaf)[0] for leaf in jax.tree.leaves(batch)}
@@ -128,7 +130,13 @@ def logical_axes(path: str, ndim: int) -> tuple[str, ...] | None:
   return None
 
 
-def partition(path: str, shape: tuple[int, ...], sizes: dict[str, int], axes=None, rules=RULES) -> P:
+def partition(
+  path: str,
+  shape: tuple[int, ...],
+  sizes: dict[str, int],
+  axes: Sequence[str] | None = None,
+  rules: Mapping[str, Any] = RULES,
+) -> P:
   """PartitionSpec of a parameter on a mesh of the given axis sizes.
 
   `axes`: logical names, by default those of its path. Raises BadInput where two axes map to one mesh axis, or the mesh
@@ -158,7 +166,7 @@ def partition(path: str, shape: tuple[int, ...], sizes: dict[str, int], axes=Non
   return P(*spec)
 
 
-def parameter_sharding(mesh: Mesh, tree):
+def parameter_sharding(mesh: Mesh, tree: Any):
   """Tree of shardings for a tree of parameters, moments or moving averages."""
 
   def place(path, leaf):
@@ -167,6 +175,6 @@ def parameter_sharding(mesh: Mesh, tree):
   return jax.tree.map_with_path(place, tree)
 
 
-def path_name(path) -> str:
+def path_name(path: tuple) -> str:
   """JAX key path as 'params/text/block/conv/up/kernel'."""
   return jax.tree_util.keystr(path, simple=True, separator='/')

@@ -26,7 +26,7 @@ class TrainState:
   collections: Any  # Flax collections besides the parameters, as batch statistics; {} of a stateless network
 
 
-def create_state(config: Config, task: Task, batch, mesh: Mesh) -> tuple[TrainState, TrainState]:
+def create_state(config: Config, task: Task, batch: dict[str, Any], mesh: Mesh) -> tuple[TrainState, TrainState]:
   """Initial state on a mesh, and its shardings. Every array is created sharded, never whole on one device.
 
   Raises BadInput where the mesh does not divide an axis of a parameter, or the batch.
@@ -37,12 +37,12 @@ def create_state(config: Config, task: Task, batch, mesh: Mesh) -> tuple[TrainSt
   return jax.jit(create, out_shardings=shardings)(key), shardings
 
 
-def abstract_state(config: Config, task: Task, batch) -> TrainState:
+def abstract_state(config: Config, task: Task, batch: dict[str, Any]) -> TrainState:
   """Shapes and types of the state; nothing is computed. The batch may be shapes too."""
   return jax.eval_shape(partial(new_state, task), batch, jax.random.key(config.seed))
 
 
-def new_state(task: Task, batch, key) -> TrainState:
+def new_state(task: Task, batch: dict[str, Any], key: jax.Array) -> TrainState:
   """Initial state from a random key and the shapes of a batch."""
   # Zeros in place of the batch: its values are not needed, and the compiler removes the forward pass.
   made = task.init(key, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), batch))

@@ -8,10 +8,13 @@ optimizer moments; where the folder holds moving averages too, it continues at t
 
 import argparse
 import json
+import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +46,7 @@ class Initial:
   step: int = 0
 
 
-def write_weights(out, params, collections=None, step: int = 0, ema=None):
+def write_weights(out: str | os.PathLike, params: Any, collections: Any = None, step: int = 0, ema: Any = None):
   """Writes parameters, other Flax collections and moving averages, where given, as a folder, atomically."""
   arrays = flatten({'params': params, 'collections': collections or {}, 'ema': ema or {}})
   shapes = {name: np.shape(value) for name, value in arrays.items()}
@@ -78,7 +81,7 @@ def _to_float32(array: np.ndarray) -> np.ndarray:
   return array.astype(np.float32) if array.dtype == ml_dtypes.bfloat16 else array
 
 
-def export_run(workdir, out) -> int:
+def export_run(workdir: str | os.PathLike, out: str | os.PathLike) -> int:
   """Writes the last checkpoint of a workdir without its optimizer moments, discriminators included, and returns its
   step. Raises BadInput where there is none."""
   step, params = load_weights(workdir, smoothed=False)
@@ -86,7 +89,7 @@ def export_run(workdir, out) -> int:
   return step
 
 
-def read_weights(path) -> Initial:
+def read_weights(path: str | os.PathLike) -> Initial:
   """Reads an export: parameters, other collections, moving averages where there are any, float32, and the step. Raises
   BadInput for an incomplete folder."""
   path = epath.Path(path)
@@ -108,7 +111,7 @@ def read_weights(path) -> Initial:
   return Initial(tree['params'], tree.get('collections', {}), tree.get('ema'), index['step'])
 
 
-def initial_weights(config: Config, workdir):
+def initial_weights(config: Config, workdir: str | os.PathLike):
   """Initial values of a new run from `train.init_from`: a workdir, an export or a model directory. None where it is
   empty or the workdir has a checkpoint. Raises BadInput where there are no weights."""
   source = config.train.init_from
@@ -134,7 +137,7 @@ def initial_weights(config: Config, workdir):
   )
 
 
-def start_from(initial, state, shardings, fresh: tuple[str, ...] = ()):
+def start_from(initial: Any, state: Any, shardings: Any, fresh: tuple[str, ...] = ()):
   """New train state with the weights of an Initial, or of a tree of parameters. Parameters whose names, as
   'generator/shape', begin with one of `fresh` keep their random initialization.
 
@@ -199,7 +202,7 @@ def _fitting(tree, expected):
   return unflatten_dict({tuple(k.split('/')): np.asarray(given[k]).astype(v.dtype) for k, v in wanted.items()})
 
 
-def main(arguments=None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
   parser = argparse.ArgumentParser(description='Exports the weights of a training run.')
   parser.add_argument('workdir')
   parser.add_argument('-o', '--out', required=True, help='a folder, which is replaced')

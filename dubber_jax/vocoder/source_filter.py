@@ -58,13 +58,13 @@ class SourceFilter(nn.Module):
   @nn.compact
   def __call__(
     self,
-    mel_btm,
-    frames_b=None,
-    pitch_bt=None,
-    noise=None,
-    phase_b=None,
+    mel_btm: jax.Array,
+    frames_b: jax.Array | None = None,
+    pitch_bt: jax.Array | None = None,
+    noise: jax.Array | None = None,
+    phase_b: jax.Array | None = None,
     return_logits: bool = False,
-    voice_quality=None,
+    voice_quality: jax.Array | None = None,
     takes: int = 1,
   ):
     """frames (B,): true lengths; the waveform is zero after them and does not depend on what follows.

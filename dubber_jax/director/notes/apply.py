@@ -5,7 +5,7 @@ that are parsed already, as those of a stage direction.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,7 +63,9 @@ def parse(note: str, direction: Direction = PLAIN, words: Words = ()) -> Revised
   return RevisedDirection(parsed.direction, (*parsed.warnings, unknown) if clauses else parsed.warnings)
 
 
-def apply(requests: Sequence[Request], direction: Direction, words: Words = (), skip=()) -> RevisedDirection:
+def apply(
+  requests: Sequence[Request], direction: Direction, words: Words = (), skip: Collection[str] = ()
+) -> RevisedDirection:
   """The direction changed by parsed requests, in their order. `skip`: controls, or 'emotion', that stay."""
   warnings = []
   if any(request.axis == 'reset' for request in requests):
@@ -199,7 +201,7 @@ def _by_amount(axis, value, step, amount, unit) -> float:
   return value * ratio
 
 
-def requested_intensity(requests) -> float:
+def requested_intensity(requests: Sequence[Request]) -> float:
   """Change of intensity by words other than the emotion itself: "restrained", "very"."""
   total = 0.0
   for request in requests:

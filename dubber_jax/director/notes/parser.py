@@ -7,6 +7,7 @@ requests. All other text is ignored: nothing in a note is executed or obeyed as 
 import math
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from dubber_jax.director.limits import LIMITS, RATIOS
@@ -87,7 +88,7 @@ def parse_note(text: str, in_script: bool = False) -> ParsedNote:
   return parsed
 
 
-def requested_emotions(requests) -> list[str]:
+def requested_emotions(requests: Sequence[Request]) -> list[str]:
   """Emotions that are requested, without those ruled out, in order."""
   return [e for a in requests if a.cue and not (a.negated or a.flipped) for e in a.cue.emotion.split()]
 

@@ -683,7 +683,7 @@ def _lips_in_frame(frame: np.ndarray, box: np.ndarray) -> list[str]:
     points, sure = lips.landmarks(frame, lips.Crop.around(points))  # again, with the head upright
   except BadInput:  # the landmark model is gone: the box has to do
     return []
-  if sure < lips.CONFIDENT:
+  if sure < lips.MIN_CONFIDENCE:
     return []
   return [
     ' '.join(f'{x:.1f},{y:.1f}' for x, y in points[list(contour), :2]) for contour in (lips.OUTER_LIPS, lips.INNER_LIPS)

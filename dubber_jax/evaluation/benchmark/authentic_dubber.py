@@ -9,9 +9,10 @@ The metrics need no further model: distances of mels, and the accuracy of the mo
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,9 @@ class Dub:
   predicted: int  # emotion of the take by the model's head
 
 
-def dub_clips(config: Config, variables, tree, usable, lengths, most: int = 0) -> Iterator[Dub]:
+def dub_clips(
+  config: Config, variables: Any, tree: Any, usable: Sequence[int], lengths: np.ndarray, most: int = 0
+) -> Iterator[Dub]:
   """Synthesizes a tree's clips in the listing's order and in batches of `tree.batch`, as the released code does: with
   padding 'published' a take depends on its batch. `most`: so many clips; 0: all. Arguments as of TreeBatches."""
   usable, lengths = np.asarray(usable)[: most or None], np.asarray(lengths)[: most or None]
@@ -68,7 +71,7 @@ def measure(dubs: Iterable[Dub]) -> dict[str, float]:
   return {name: float(np.mean([row[name] for row in rows])) for name in METRICS} | {'clips': len(rows)}
 
 
-def main(arguments=None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
   from dubber_jax.training.checkpoints import load_collections, load_weights
   from dubber_jax.training.experiment import read_experiment
 

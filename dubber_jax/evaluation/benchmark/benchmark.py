@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from data_pipelines.recordings import Recording
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.benchmark import speakers
 from dubber_jax.evaluation.benchmark.judgements import JsonlCache, cores, open_judge
@@ -240,13 +241,13 @@ class Benchmark:
     """The recording that a real film's own sound is."""
     return next(r for r in self.cast.recordings(stimulus.person) if r.path == stimulus.film)
 
-  def recorded(self, judge: str, recording):
+  def recorded(self, judge: str, recording: Recording):
     """Judgement of a recording at the loudness of takes."""
     return self._of(
       True, judge, recording, recording.key, lambda: normalize_loudness(self.cast.sound_of(recording), SAMPLE_RATE)
     )
 
-  def vocoded(self, judge: str, recording):
+  def vocoded(self, judge: str, recording: Recording):
     """Judgement of a recording's mel through the base's vocoder."""
     base = self.models['']
 
@@ -262,12 +263,14 @@ class Benchmark:
       self.judgements[real].add(judge, key, self.open(judge)(wave(), SAMPLE_RATE, *film))
     return self.judgements[real].value(judge, key)
 
-  def probabilities(self, functionals, speaker: str, real: bool = False, but=None) -> np.ndarray:
+  def probabilities(
+    self, functionals: Sequence[float] | np.ndarray, speaker: str, real: bool = False, but: Recording | None = None
+  ) -> np.ndarray:
     """(E,) probabilities of emotions from acoustic functionals, relative to neutral recordings of the speaker, through
     the base's vocoder or, with `real`, as they are. but: a recording that is left out."""
     return softmax(self._logits(functionals, speaker, real, but))
 
-  def emotion_similarity(self, functionals, speaker: str, emotion: str) -> float:
+  def emotion_similarity(self, functionals: Sequence[float] | np.ndarray, speaker: str, emotion: str) -> float:
     """Cosine, -1 to 1, between the emotion embeddings of functionals and of the speaker's own recordings of the emotion
     through the base's vocoder. nan where there are none."""
     acted = self._acted(speaker, emotion)
@@ -299,7 +302,9 @@ class Results:
     ]
     return np.pad(np.array(rows, float), ((0, 0), (0, b.seeds - seeds)), constant_values=np.nan)
 
-  def summary(self, system: str, figure: str, clips=slice(None), seeds: int | None = None) -> Interval:
+  def summary(
+    self, system: str, figure: str, clips: slice | np.ndarray = slice(None), seeds: int | None = None
+  ) -> Interval:
     """Mean and interval of a metric (of RATIOS: all errors over all words), of some clips, of the first seeds."""
     groups = np.array(self.groups)[clips]
     if figure in RATIOS:
@@ -311,7 +316,9 @@ class Results:
       return dataclasses.replace(found, low=float(low), high=float(high))
     return found
 
-  def gain(self, of: str, over: str, figure: str, relative: bool = True, clips=slice(None)) -> Gain:
+  def gain(
+    self, of: str, over: str, figure: str, relative: bool = True, clips: slice | np.ndarray = slice(None)
+  ) -> Gain:
     """Of one system over another on the same clips and seeds. Relative to zero it is the plain difference."""
     groups = np.array(self.groups)[clips]
     if figure in RATIOS:
@@ -379,7 +386,7 @@ class Results:
     return self.benchmark.probabilities(functionals, self.benchmark.stimuli[clip].speaker)
 
 
-def lip_sync_figures(judgement) -> dict[str, float]:
+def lip_sync_figures(judgement: Mapping[str, float]) -> dict[str, float]:
   """Metrics of a judgement of lip sync: log-probability of the timing, and the absolute offset in ms."""
   return {'lip_sync': judgement['agreement'], 'lip_offset': abs(judgement['late'])}
 

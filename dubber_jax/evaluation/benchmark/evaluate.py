@@ -14,6 +14,7 @@ from dubber_jax.evaluation.benchmark.finetune_director import train_path
 from dubber_jax.evaluation.benchmark.stimuli import Stimulus, spread
 from dubber_jax.evaluation.metrics.lip_sync import load_judge as load_lip_judge
 from dubber_jax.inference.model import Model
+from dubber_jax.retrieval.library import Library
 from dubber_jax.storage.hashing import sha256_text
 
 
@@ -46,7 +47,7 @@ class Extent:
 def evaluate(
   evaluation: Evaluation,
   base: Model,
-  library,
+  library: Library | str | None,
   work: str | Path,
   out: str | Path,
   extent: Extent = Extent(),

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ class JsonlCache:
   def value(self, kind: str, key: str):
     return self.values[kind, key]
 
-  def add(self, kind: str, key: str, value):
+  def add(self, kind: str, key: str, value: Any):
     self.values[kind, key] = value
     self.path.parent.mkdir(parents=True, exist_ok=True)
     with open(self.path, 'a', encoding='utf-8') as file:

@@ -86,7 +86,9 @@ def _by(library, reading, count, measure, allowed) -> Exemplars:
   return Exemplars(clips, refs, sounds, refs_present, sounds_present)
 
 
-def retrieval_overlap(library: Library, readings: Sequence[Reading], a, b, count: int) -> float:
+def retrieval_overlap(
+  library: Library, readings: Sequence[Reading], a: Callable[..., Exemplars], b: Callable[..., Exemplars], count: int
+) -> float:
   """Share of the clips retrieved by `a` that `b` retrieves too."""
   shared = total = 0
   for reading in readings:

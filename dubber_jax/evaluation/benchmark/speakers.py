@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data_pipelines.recordings import Recording
 from dubber_jax.inference.fitted_params import norms_hash
 from dubber_jax.inference.model import Model
 from dubber_jax.inference.voices import make_voice
@@ -77,5 +78,5 @@ def another(speaker: str):
   return next((r for r in others if r.emotion == 'neutral'), others[0])
 
 
-def sound_of(recording) -> np.ndarray:
+def sound_of(recording: Recording) -> np.ndarray:
   return read_sound(recording.path, SAMPLE_RATE)

@@ -27,7 +27,7 @@ class RetrievalOverride:
   library: Library
   by: Callable[..., Exemplars]
 
-  def retrieve(self, reading, count, **options) -> Exemplars:
+  def retrieve(self, reading: Reading, count: int, **options) -> Exemplars:
     return self.by(self.library, reading, count, **options)
 
 

@@ -38,7 +38,7 @@ class LipSync(nn.Module):
   weights (B, L), and the inverse temperature of the cosines."""
 
   @nn.compact
-  def __call__(self, mouths, sound, train: bool = False):
+  def __call__(self, mouths: jax.Array, sound: jax.Array, train: bool = False):
     visual = Mouths(name='mouths')(mouths, train)
     weight = jax.nn.softmax(nn.Dense(1, name='weight')(visual)[..., 0], axis=-1)
     audio = Sound(name='sound')(sound, train)
@@ -53,7 +53,7 @@ class Mouths(nn.Module):
   channels: tuple[int, ...] = (24, 48, 96)
 
   @nn.compact
-  def __call__(self, mouths, train):
+  def __call__(self, mouths: jax.Array, train: bool):
     batch, length, side, _ = mouths.shape
     beside = jnp.pad(mouths, ((0, 0), (1, 1), (0, 0), (0, 0)), mode='edge')
     x = jnp.stack([beside[:, i : i + length] for i in range(3)], axis=-1)  # with the frames before and after
@@ -69,7 +69,7 @@ class Sound(nn.Module):
   """Audio encoder: (B, 4 L, 40) -> (B, L, 96)."""
 
   @nn.compact
-  def __call__(self, sound, train):
+  def __call__(self, sound: jax.Array, train: bool):
     batch, length, bands = sound.shape
     x = nn.gelu(nn.Dense(128)(sound.reshape(batch, length // FINE, FINE * bands)))
     x = nn.Dropout(0.1, deterministic=not train)(x)
@@ -80,18 +80,18 @@ class Course(nn.Module):
   """Residual convolutions over time: (B, L, 96) -> the same, over three moments before and after."""
 
   @nn.compact
-  def __call__(self, x, train):
+  def __call__(self, x: jax.Array, train: bool):
     for _ in range(3):
       hidden = nn.gelu(nn.Conv(HIDDEN, (3,))(nn.LayerNorm()(x)))
       x = x + nn.Dropout(0.1, deterministic=not train)(hidden)
     return nn.LayerNorm()(x)
 
 
-def unit(x):
+def unit(x: jax.Array):
   return x * jax.lax.rsqrt(jnp.square(x).sum(-1, keepdims=True) + 1e-6)
 
 
-def shifted(visual, audio, weight) -> jnp.ndarray:
+def shifted(visual: jax.Array, audio: jax.Array, weight: jax.Array) -> jnp.ndarray:
   """Offset curve: vectors (B, L, D), weights (B, L) -> (B, 31) weighted mean cosine of pictures with sound s pictures
   later, s from -15 to 15, over the moments that have all offsets."""
   length = visual.shape[1]

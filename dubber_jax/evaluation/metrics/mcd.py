@@ -13,6 +13,7 @@ all distances; the path is an approximation (FastDTW).
 
 import functools
 import importlib
+from collections.abc import Callable
 from importlib import metadata
 from types import SimpleNamespace
 
@@ -105,7 +106,14 @@ def dtw_path(reference: np.ndarray, features: np.ndarray) -> np.ndarray:
   return dtw(C=cdist(reference, features), backtrack=True)[1]
 
 
-def three_forms(find_path, padded_reference, padded, reference, cepstra, name: str = 'mcd') -> dict[str, float]:
+def three_forms(
+  find_path: Callable,
+  padded_reference: np.ndarray,
+  padded: np.ndarray,
+  reference: np.ndarray,
+  cepstra: np.ndarray,
+  name: str = 'mcd',
+) -> dict[str, float]:
   """Distances in dB of cepstra (T, C): frame by frame of the padded ones, and along find_path(reference, cepstra) of
   the others, without and with the penalty for different lengths."""
   if not len(reference) or not len(cepstra):

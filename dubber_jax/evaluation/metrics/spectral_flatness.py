@@ -5,6 +5,8 @@ white noise, far below for tones. A model trained on distances alone gives frica
 global scores do not show.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dubber_jax.media.mel import PAD, WINDOW, hann
@@ -35,7 +37,7 @@ def frame_flatness(wave: np.ndarray) -> np.ndarray:
   return 10 * (np.log10(bands).mean(1) - np.log10(bands.mean(1)))
 
 
-def flatness_by_class(wave: np.ndarray, phonemes, durations) -> dict[str, list[float]]:
+def flatness_by_class(wave: np.ndarray, phonemes: Sequence[str], durations: np.ndarray) -> dict[str, list[float]]:
   """Mean flatness (dB) of each phoneme of LEAST frames or more, without its first and last frame, by class.
 
   phonemes: N symbols of script/symbols.py; durations (N,): their mel frames.

@@ -4,6 +4,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import numpy as np
@@ -65,7 +66,7 @@ def example_batch(config: Config, batches: Callable | None = None) -> dict:
   return batches(config, (0, 1))[0]
 
 
-def dry_run(config: Config, task: Task, batch, chip: Accelerator, compiled: bool = True) -> DryRun:
+def dry_run(config: Config, task: Task, batch: dict[str, Any], chip: Accelerator, compiled: bool = True) -> DryRun:
   """Cost of a step of `task` on batches of `batch`'s shapes, on the mesh of `config`.
 
   Sizes of parameters and state follow from their shardings, also for a mesh without devices; temporaries come from

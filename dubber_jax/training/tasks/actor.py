@@ -1,7 +1,10 @@
 """Training task of the actor and the director's graphs, with mel discriminators and critic guidance."""
 
 import functools
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import optax
@@ -19,7 +22,13 @@ from dubber_jax.training.weight_export import initial_weights
 from dubber_jax.types import HOP, SAMPLE_RATE
 
 
-def train_voice(config: Config, workdir, folders, director_inputs=None, **options) -> TrainState:
+def train_voice(
+  config: Config,
+  workdir: str | os.PathLike,
+  folders: Sequence[str | os.PathLike],
+  director_inputs: Any = None,
+  **options,
+) -> TrainState:
   """Trains the actor of a config.
 
   folders: data sets. director_inputs: DirectorInputs (data/director_inputs.py); None: the director's inputs are masked.
@@ -31,7 +40,7 @@ def train_voice(config: Config, workdir, folders, director_inputs=None, **option
   return train(config, task, batches, workdir, initial_weights(config, workdir), **options)
 
 
-def voice_task(config: Config, samples=None) -> Task:
+def voice_task(config: Config, samples: Callable | None = None) -> Task:
   """DirectorActor on batches of data/batches.py: supervised losses, and where the config has them adversarial losses,
   with the discriminators' parameters under 'discriminators' in the same tree, and critic guidance."""
   from dubber_jax.actor.losses import actor_losses, adversarial_losses, loss_counts

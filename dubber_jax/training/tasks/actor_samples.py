@@ -43,7 +43,15 @@ def voice_samples(config: Config, batch: dict[str, np.ndarray], count: int = 3):
   return samples
 
 
-def draw(target, predicted, target_pitch, pitch, durations, path: Path, title: str):
+def draw(
+  target: np.ndarray,
+  predicted: np.ndarray,
+  target_pitch: np.ndarray,
+  pitch: np.ndarray,
+  durations: np.ndarray,
+  path: Path,
+  title: str,
+):
   """Plots the recording's mel above the synthesized one, each with its F0 and the phoneme boundaries."""
   import matplotlib
 

@@ -5,6 +5,8 @@ voicing outputs alone: losses that need phonemes leave them out, and so does tha
 phonemes too. Synthetic lines with changed F0 and energy are left out of naturalness and emotion.
 """
 
+from typing import Any
+
 import grain
 import numpy as np
 
@@ -95,7 +97,9 @@ class CriticBatches:
       'edited': np.zeros(rows, bool),
     }
 
-  def fill_item(self, batch, row: int, s: int, item: int, rng: np.random.Generator, plain: bool = False):
+  def fill_item(
+    self, batch: dict[str, Any], row: int, s: int, item: int, rng: np.random.Generator, plain: bool = False
+  ):
     """Writes an item into a row of the batch. plain: without augmentation, with its own lips."""
     info, found = self.sets[s].item(item)
     others = [p for p in self.plain.get(info['speaker'], ()) if p != (s, item)]
@@ -127,7 +131,7 @@ class CriticBatches:
       fill_lips(batch, row, lips, present)
       batch['in_sync'][row], batch['mouth_known'][row] = in_sync, True
 
-  def reference(self, s: int, item: int, others: list, first: int, last: int, rng) -> np.ndarray:
+  def reference(self, s: int, item: int, others: list, first: int, last: int, rng: np.random.Generator) -> np.ndarray:
     """Reference mel (<= R, 80) of the speaker: of another recording, or of this one outside `first` to `last`."""
     source, number = others[rng.integers(len(others))] if others else (s, item)
     mel = self.sets[source].features(number, ('mel',))['mel']
@@ -137,7 +141,9 @@ class CriticBatches:
     start = rng.integers(max(len(mel) - REFERENCE, 0) + 1)
     return mel[start : start + REFERENCE]
 
-  def mismatched_lips(self, s, item, lips, present, frames, rng):
+  def mismatched_lips(
+    self, s: int, item: int, lips: np.ndarray, present: np.ndarray, frames: int, rng: np.random.Generator
+  ):
     """Lips and mask out of sync with the sound: of another recording, or the same ones early or late."""
     if rng.random() < 0.3:
       other = int(rng.choice(self.items[s]))

@@ -1,5 +1,7 @@
 """Training task of the vocoder: batches of waveform segments, spectral losses and adversarial losses."""
 
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import grain
@@ -122,7 +124,7 @@ def fill_pitch(pitch: np.ndarray) -> np.ndarray:
   return np.interp(np.arange(len(pitch)), voiced, pitch[voiced]).astype(np.float32)
 
 
-def vocoder_task(config: Config, samples=None) -> Task:
+def vocoder_task(config: Config, samples: Callable | None = None) -> Task:
   """GAN training of the source-filter generator and its discriminators in one step; each side's losses have no gradient
   in the other's parameters."""
   c = config.task.vocoder
@@ -176,7 +178,9 @@ def vocoder_task(config: Config, samples=None) -> Task:
   return Task(init, loss, optimizer, samples)
 
 
-def vocoder_samples(config: Config, folders, splits=('test',), count: int = 3):
+def vocoder_samples(
+  config: Config, folders: Sequence[str | os.PathLike], splits: Sequence[str] = ('test',), count: int = 3
+):
   """`samples` of a Task: vocodes held-out recordings, writes the waveforms and plots both mels."""
   generator = SourceFilter(generator_config(config))
   chosen = []
