@@ -189,7 +189,7 @@ def cut_graph(model: bytes) -> dict[str, bytes]:
   return graphs
 
 
-def float_convolutions(graph: Any):
+def float_convolutions(graph: Any) -> Any:
   """The graph with its int8 convolutions in float32: equal weights, activations without quantization.
 
   On 15 lines: predicted MOS (DistillMOS) 4.43 instead of 4.39 (standard error of the difference 0.02), 10 % faster.

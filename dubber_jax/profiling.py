@@ -2,6 +2,7 @@
 
 import functools
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import jax
@@ -32,7 +33,7 @@ class Stopwatch:
   seconds: dict[str, float] = field(default_factory=dict)
   compiling: float = 0.0  # s, of all stages
 
-  def __call__(self, stage: str):
+  def __call__(self, stage: str) -> AbstractContextManager:
     return _Lap(self, stage)
 
 

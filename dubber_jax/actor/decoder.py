@@ -25,7 +25,9 @@ class ProsodyPredictor(nn.Module):
   stacking: Stacking = Stacking()
 
   @nn.compact
-  def __call__(self, frames_btd: jax.Array, mask_bt: jax.Array, condition_bc: jax.Array, train: bool = False):
+  def __call__(
+    self, frames_btd: jax.Array, mask_bt: jax.Array, condition_bc: jax.Array, train: bool = False
+  ) -> tuple[jax.Array, jax.Array, jax.Array]:
     x = nn.Dense(self.width)(frames_btd) * mask_bt[..., None]
     block = ConvNeXtBlock(self.kernel, dropout=self.dropout, name='block')
     x = scan_layers(block, self.layers, x, mask_bt, condition_bc, train, stacking=self.stacking)
@@ -78,7 +80,7 @@ class MelDecoder(nn.Module):
     condition_bc: jax.Array,
     train: bool = False,
     noise_btn: jax.Array | None = None,
-  ):
+  ) -> tuple[jax.Array, jax.Array]:
     width = frames_btd.shape[-1]
     x = frames_btd + nn.Dense(width, name='prosody')(join_prosody(pitch_bt, voiced_bt, energy_bt))
     if noise_btn is not None:

@@ -45,7 +45,7 @@ class LipTextAttention(nn.Module):
   @nn.compact
   def __call__(
     self, text_bnd: jax.Array, text_mask_bn: jax.Array, lips_ble: jax.Array, lip_mask_bl: jax.Array, train: bool = False
-  ):
+  ) -> tuple[jax.Array, jax.Array]:
     phonemes_b1 = jnp.maximum(text_mask_bn.sum(1, keepdims=True), 1)
     lip_frames_b1 = lip_mask_bl.sum(1, keepdims=True)
     phoneme_position = (jnp.arange(text_bnd.shape[1]) + 0.5) * lip_frames_b1 / phonemes_b1

@@ -25,7 +25,9 @@ class MelDiscriminators(nn.Module):
   band_width: int = 48
 
   @nn.compact
-  def __call__(self, mel_btm: jax.Array, prosody_bt4: jax.Array, speaker_bs: jax.Array):
+  def __call__(
+    self, mel_btm: jax.Array, prosody_bt4: jax.Array, speaker_bs: jax.Array
+  ) -> list[tuple[jax.Array, list[jax.Array]]]:
     mel_btm = (mel_btm + 5.0) / 2.5  # about unit size
     speaker = nn.Dense(self.width, name='speaker')(speaker_bs)[:, None]
     full_band = TimeConv(self.width, 5, name='enter')(jnp.concatenate([mel_btm, prosody_bt4], axis=-1)) + speaker
@@ -49,7 +51,7 @@ class ConvDiscriminator(nn.Module):
   layers: int
 
   @nn.compact
-  def __call__(self, x_btd: jax.Array):
+  def __call__(self, x_btd: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
     features = [x_btd]
     for i in range(self.layers):
       features.append(leaky(TimeConv(self.width, 5, name=f'conv_{i}')(features[-1])))

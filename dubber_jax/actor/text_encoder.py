@@ -19,7 +19,7 @@ class TextBlock(nn.Module):
   dropout: float = 0.0
 
   @nn.compact
-  def __call__(self, x: jax.Array, mask_bn: jax.Array, position_bn: jax.Array, train: bool = False):
+  def __call__(self, x: jax.Array, mask_bn: jax.Array, position_bn: jax.Array, train: bool = False) -> jax.Array:
     width = x.shape[-1]
     x = ConvNeXtBlock(self.kernel, self.expansion, self.dropout, name='conv')(x, mask_bn, train=train)
     normed = nn.LayerNorm(name='norm')(x)

@@ -37,7 +37,7 @@ class CrossModalLayer(nn.Module):
   @nn.compact
   def __call__(
     self, x_bqd: jax.Array, key_bkd: jax.Array, value_bkd: jax.Array, mask_bqk: jax.Array, train: bool = False
-  ):
+  ) -> jax.Array:
     width = x_bqd.shape[-1]
     drop = nn.Dropout(self.dropout, deterministic=not train)
     norm = LayerNorm(name='attention_norm')

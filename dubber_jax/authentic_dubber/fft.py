@@ -23,7 +23,9 @@ class FFTBlock(nn.Module):
   dropout: float = 0.0
 
   @nn.compact
-  def __call__(self, x_btd: jax.Array, mask_bt: jax.Array, condition_bc: jax.Array | None = None, train: bool = False):
+  def __call__(
+    self, x_btd: jax.Array, mask_bt: jax.Array, condition_bc: jax.Array | None = None, train: bool = False
+  ) -> jax.Array:
     width = x_btd.shape[-1]
     drop = nn.Dropout(self.dropout, deterministic=not train)
 

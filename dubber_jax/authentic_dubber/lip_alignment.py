@@ -51,7 +51,7 @@ class FocusedLipTextAttention(nn.Module):
   @nn.compact
   def __call__(
     self, text_bnd: jax.Array, text_mask_bn: jax.Array, lips_bld: jax.Array, lip_mask_bl: jax.Array, train: bool = False
-  ):
+  ) -> tuple[jax.Array, jax.Array, jax.Array]:
     width = text_bnd.shape[-1]
     mask_bnl = text_mask_bn[:, :, None] & lip_mask_bl[:, None, :]
     attention = Attention(self.heads, width, width, out_bias=True, name='attention')

@@ -58,7 +58,7 @@ def _add_check(command):
   sub.add_argument('fixture', help='an .npz of inputs, outputs and weights')
 
 
-def run_check(given: argparse.Namespace):
+def run_check(given: argparse.Namespace) -> int:
   from dubber_jax.convert.parity import compare
 
   rows = compare(given.fixture)

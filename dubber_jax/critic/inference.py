@@ -176,7 +176,7 @@ def read_critic(folder: str | Path) -> CriticModel:
   return CriticModel(sizes, params, scales)
 
 
-def param_shapes(sizes: CriticSizes):
+def param_shapes(sizes: CriticSizes) -> Any:
   """The nested shape structs of a critic's parameters."""
   batch = empty_critic_batch(1, FRAME_STEP, PHONEME_STEP, LIP_STEP)
   return jax.eval_shape(lambda: Critic(sizes).init(jax.random.key(0), batch)['params'])

@@ -66,7 +66,7 @@ class Critic(nn.Module):
   sizes: CriticSizes = CriticSizes()
 
   @nn.compact
-  def __call__(self, batch: dict[str, Any], train: bool = False):
+  def __call__(self, batch: dict[str, Any], train: bool = False) -> dict[str, jax.Array]:
     s = self.sizes
     # Parameter names are those of stored checkpoints: Ear_0, Pool_0, natural, together, usual_*.
     encoder, pool = AcousticEncoder(s.width, s.layers, name='Ear_0'), StatsPooling(s.embedding, name='Pool_0')
@@ -144,7 +144,7 @@ class AcousticEncoder(nn.Module):
   layers: int
 
   @nn.compact
-  def __call__(self, mel_btm: jax.Array, mask_bt: jax.Array):
+  def __call__(self, mel_btm: jax.Array, mask_bt: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     batch, length, bands = mel_btm.shape
     half = mask_bt[:, ::SUBSAMPLING]
     stacked = mel_btm.reshape(batch, length // SUBSAMPLING, SUBSAMPLING * bands)
@@ -162,7 +162,7 @@ class StatsPooling(nn.Module):
   out: int
 
   @nn.compact
-  def __call__(self, x_btd: jax.Array, weight_bt: jax.Array):
+  def __call__(self, x_btd: jax.Array, weight_bt: jax.Array) -> jax.Array:
     weight = weight_bt[..., None].astype(x_btd.dtype)
     count = jnp.maximum(weight.sum(1), 1.0)
     mean = (x_btd * weight).sum(1) / count
@@ -179,7 +179,7 @@ class ScoreHead(nn.Module):
   kernel: int = 5  # width of the convolutions, in steps
 
   @nn.compact
-  def __call__(self, x_btd: jax.Array, weight_bt: jax.Array, train: bool):
+  def __call__(self, x_btd: jax.Array, weight_bt: jax.Array, train: bool) -> jax.Array:
     drop = nn.Dropout(self.dropout, deterministic=not train)
     x = x_btd
     for i in range(2):

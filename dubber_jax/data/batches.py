@@ -80,7 +80,7 @@ def is_plain(row: dict) -> bool:
   return row['emotion'] == 'neutral' and not row.get('edit')
 
 
-def open_set(folder: str | os.PathLike):
+def open_set(folder: str | os.PathLike) -> Any:
   """Data set of a folder, packed (data/packed.py) or prepared as array_record (data/records.py)."""
   if (Path(folder) / 'items.jsonl').exists() or (Path(folder) / 'mel.npy').exists():
     return PackedSet(folder)

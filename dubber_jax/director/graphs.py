@@ -64,7 +64,7 @@ class EmotionGraphs(nn.Module):
     sounds_b3kd: jax.Array,
     mask_bv: jax.Array,
     train: bool = False,
-  ):
+  ) -> tuple[jax.Array, jax.Array, jax.Array]:
     c, k = self.config, sounds_b3kd.shape[2]
     batch = mask_bv.shape[0]
     modalities = ('scene', 'face', 'text')

@@ -35,7 +35,7 @@ class Model:
   critic: CriticModel | None = None
 
   @functools.cached_property
-  def module(self):
+  def module(self) -> Any:
     from dubber_jax.model import DirectorActor
 
     return DirectorActor(self.config)

@@ -85,7 +85,7 @@ def feature_versions() -> dict[str, dict]:
   return Extractors().manifest()
 
 
-def load_params(path: Path, config: Config):
+def load_params(path: Path, config: Config) -> dict:
   """Reads model.safetensors as nested float32 parameters, names and shapes checked against the config's model."""
   from dubber_jax.model import DirectorActor
 
@@ -139,7 +139,7 @@ def terms(path: Path) -> str:
   return ' '.join(said.partition('\n\n')[0].split())
 
 
-def open_vocoder(folder: Path):
+def open_vocoder(folder: Path) -> Any:
   """The vocoder of a folder: Griffin-Lim, or a network with its weights.
 
   Raises BadInput where the folder is damaged, and where its vocoder has other mels than the actor.

@@ -50,7 +50,7 @@ class Attention(nn.Module):
     key_position: jax.Array | None = None,
     train: bool = False,
     values_bkd: jax.Array | None = None,
-  ):
+  ) -> tuple[jax.Array, jax.Array]:
     def split(x_btd):
       return x_btd.reshape(*x_btd.shape[:2], self.heads, -1).swapaxes(1, 2)
 

@@ -79,7 +79,9 @@ class ConvNeXtBlock(nn.Module):
   dropout: float = 0.0
 
   @nn.compact
-  def __call__(self, x_btd: jax.Array, mask_bt: jax.Array, condition_bc: jax.Array | None = None, train: bool = False):
+  def __call__(
+    self, x_btd: jax.Array, mask_bt: jax.Array, condition_bc: jax.Array | None = None, train: bool = False
+  ) -> jax.Array:
     width = x_btd.shape[-1]
     y = DepthwiseConv(self.kernel)(x_btd)
     y = AdaptiveLayerNorm()(y, condition_bc)
@@ -96,7 +98,7 @@ class ConvGLU(nn.Module):
   dropout: float = 0.0
 
   @nn.compact
-  def __call__(self, x_btd: jax.Array, mask_bt: jax.Array, train: bool = False):
+  def __call__(self, x_btd: jax.Array, mask_bt: jax.Array, train: bool = False) -> jax.Array:
     width = x_btd.shape[-1]
     both = nn.Conv(2 * width, (self.kernel,))(x_btd * mask_bt[..., None])
     gated = both[..., :width] * nn.sigmoid(both[..., width:])

@@ -26,7 +26,7 @@ class RelationAttention(nn.Module):
   isolated_average: bool = False
 
   @nn.compact
-  def __call__(self, nodes_bvf: jax.Array, relation_bvv: jax.Array, train: bool = False):
+  def __call__(self, nodes_bvf: jax.Array, relation_bvv: jax.Array, train: bool = False) -> jax.Array:
     projected = nn.Dense(self.width, use_bias=False, kernel_init=nn.initializers.xavier_uniform(), name='W')(nodes_bvf)
     init = nn.initializers.normal(self.width**-0.5)
     receiver = self.param('receiver', init, (self.width,))

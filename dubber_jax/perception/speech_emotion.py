@@ -34,7 +34,7 @@ class SpeechEmotionNetwork(nn.Module):
   dropout: float = 0.3
 
   @nn.compact
-  def __call__(self, features_btf: jax.Array, mask_bt: jax.Array, train: bool = False):
+  def __call__(self, features_btf: jax.Array, mask_bt: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:
     batch, frames, width = features_btf.shape
     # subsampled by 2: frames of 23 ms are as accurate
     x = nn.Dense(self.channels)(features_btf.reshape(batch, frames // 2, 2, width).mean(2))

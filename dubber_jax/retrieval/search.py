@@ -39,7 +39,9 @@ class ExactSearch:
   def __init__(self, rows: np.ndarray):
     self.rows = np.ascontiguousarray(rows, np.float32)
 
-  def __call__(self, queries: np.ndarray, count: int, allowed: np.ndarray | None = None):
+  def __call__(
+    self, queries: np.ndarray, count: int, allowed: np.ndarray | None = None
+  ) -> tuple[np.ndarray, np.ndarray]:
     """The `count` most similar rows of each query.
 
     queries (B, D) unit rows, allowed (N,) or (B, N) bool (None: all)
@@ -126,7 +128,9 @@ class ScannSearch:
       raise BadInput(f'ScaNN index {folder} has {size} rows, the library {len(rows)}: delete it and index again')
     return cls(searcher, rows, leaves_searched, reordered)
 
-  def __call__(self, queries: np.ndarray, count: int, allowed: np.ndarray | None = None):
+  def __call__(
+    self, queries: np.ndarray, count: int, allowed: np.ndarray | None = None
+  ) -> tuple[np.ndarray, np.ndarray]:
     """As ExactSearch. `allowed` filters a longer list of neighbors; where too few remain, the query is searched
     exactly."""
     queries = np.ascontiguousarray(queries, np.float32)
@@ -184,7 +188,9 @@ class DeviceSearch:
     self.rows = jax.make_array_from_callback((self.padded, width), NamedSharding(self.mesh, P('rows')), part)
     self._search = jax.jit(self._compare, static_argnames='count')
 
-  def __call__(self, queries: np.ndarray, count: int, allowed: np.ndarray | None = None):
+  def __call__(
+    self, queries: np.ndarray, count: int, allowed: np.ndarray | None = None
+  ) -> tuple[np.ndarray, np.ndarray]:
     """As ExactSearch. Compiled once for each number of queries and count."""
     batch = len(queries)
     mask = np.ones((1, self.total), bool) if allowed is None else np.atleast_2d(allowed)

@@ -9,6 +9,7 @@ import errno
 import json
 import logging
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -103,7 +104,7 @@ class Workdir:
       if saved and jax.process_index() == 0:
         self._discard()
 
-  def restore(self, like: Any):
+  def restore(self, like: Any) -> Any:
     """(step, state, data position) of the last finished save, or None. `like`: a state of the shapes and shardings to
     restore to; the mesh may differ from the one that saved. Raises BadInput where the state has other arrays.
     """
@@ -139,7 +140,7 @@ class Workdir:
 
 
 @contextlib.contextmanager
-def full_disk_as_error(path: str | os.PathLike):
+def full_disk_as_error(path: str | os.PathLike) -> Iterator[None]:
   """Context that turns write errors of a full disk into BadInput."""
   try:
     yield
@@ -227,14 +228,14 @@ def _read(path, step: int | None, names) -> tuple[int, dict]:
     return step, reader.restore(folder, args=args)
 
 
-def load_weights(path: str | os.PathLike, smoothed: bool = True, step: int | None = None):
+def load_weights(path: str | os.PathLike, smoothed: bool = True, step: int | None = None) -> Any:
   """(step, parameters) of a workdir's last checkpoint as NumPy arrays; by default their moving average."""
   name = 'ema' if smoothed else 'params'
   step, found = _read(path, step, (name,))
   return step, found[name]
 
 
-def load_collections(path: str | os.PathLike, step: int | None = None):
+def load_collections(path: str | os.PathLike, step: int | None = None) -> Any:
   """Flax collections of a stateful network besides its parameters, as NumPy arrays; {} of a stateless one."""
   return _read(path, step, ('collections',))[1].get('collections') or {}
 

@@ -5,6 +5,7 @@ import glob
 import importlib.util
 import os
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -127,7 +128,7 @@ def wait_for_all(what: str):
     multihost.sync_global_processes(what)
 
 
-def gather_to_host(tree: Any):
+def gather_to_host(tree: Any) -> Any:
   """Sharded tree of arrays as NumPy arrays on every process. All processes must call it."""
   if jax.process_count() == 1:
     return jax.device_get(tree)
@@ -160,7 +161,7 @@ class StopVote:
 
 
 @contextlib.contextmanager
-def host_failure_as_error(path: str | os.PathLike):
+def host_failure_as_error(path: str | os.PathLike) -> Iterator[None]:
   """Context that turns the failure of a collective into HostLost."""
   try:
     yield

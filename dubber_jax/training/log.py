@@ -52,7 +52,7 @@ class Log:
     self._spent = dict.fromkeys(('input', 'compiling', 'saving', 'eval'), 0.0)
 
   @contextlib.contextmanager
-  def spent(self, on: str):
+  def spent(self, on: str) -> Iterator[None]:
     """Context whose wall time counts as input, compiling, saving or eval (evaluation and samples)."""
     began = time.monotonic()
     try:

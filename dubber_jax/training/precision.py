@@ -28,6 +28,6 @@ def in_precision(precision: str, apply: Callable) -> Callable:
   return computed
 
 
-def cast(tree: Any, dtype: Any):
+def cast(tree: Any, dtype: Any) -> Any:
   """Tree with its floating-point arrays cast to `dtype`; integers and booleans are unchanged."""
   return jax.tree.map(lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)

@@ -11,7 +11,7 @@ optimizer get their axes by the same paths, and a network without names is still
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -85,7 +85,7 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, P(RULES['batch']))
 
 
-def constrain_batch(mesh: Mesh, items: int):
+def constrain_batch(mesh: Mesh, items: int) -> Iterator[None]:
   """Context that constrains the outputs of every Flax module to be sharded over `data` and `fsdp` by items.
 
   Without it the compiler may propagate the sharding of the parameters instead, and reduce activations over `fsdp` where
@@ -166,7 +166,7 @@ def partition(
   return P(*spec)
 
 
-def parameter_sharding(mesh: Mesh, tree: Any):
+def parameter_sharding(mesh: Mesh, tree: Any) -> Any:
   """Tree of shardings for a tree of parameters, moments or moving averages."""
 
   def place(path, leaf):

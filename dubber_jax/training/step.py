@@ -1,6 +1,7 @@
 """Train state and train step: sharded initialization, gradient (accumulated over parts of a batch) and update."""
 
 import contextlib
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -56,7 +57,7 @@ def make_optimizer(task: Task) -> optax.GradientTransformation:
   return optax.apply_if_finite(task.optimizer(), max_consecutive_errors=jnp.iinfo(jnp.int32).max)
 
 
-def jit_step(config: Config, task: Task, mesh: Mesh, shardings: TrainState):
+def jit_step(config: Config, task: Task, mesh: Mesh, shardings: TrainState) -> Callable:
   """`make_step`, jitted with the given shardings of the state, whose buffers are donated."""
   return jax.jit(
     make_step(config, task, mesh),
@@ -66,7 +67,7 @@ def jit_step(config: Config, task: Task, mesh: Mesh, shardings: TrainState):
   )
 
 
-def make_step(config: Config, task: Task, mesh: Mesh | None = None):
+def make_step(config: Config, task: Task, mesh: Mesh | None = None) -> Callable:
   """Train step (state, batch) -> (state, metrics), to be jitted. With a mesh, activations are sharded by items."""
   optimizer = make_optimizer(task)
   gradient = make_gradient(task, config.train.accumulate, mesh)
@@ -91,7 +92,7 @@ def make_step(config: Config, task: Task, mesh: Mesh | None = None):
   return step
 
 
-def make_loss(task: Task, mesh: Mesh | None = None):
+def make_loss(task: Task, mesh: Mesh | None = None) -> Callable:
   """Loss (params, collections, batch, key) -> (scalar, (metrics, collections)) of a stateful or stateless task."""
 
   def loss(params, collections, batch, key):
@@ -104,7 +105,7 @@ def make_loss(task: Task, mesh: Mesh | None = None):
   return loss
 
 
-def make_gradient(task: Task, parts: int = 1, mesh: Mesh | None = None):
+def make_gradient(task: Task, parts: int = 1, mesh: Mesh | None = None) -> Callable:
   """Gradient (params, collections, batch, key) -> (gradient, (metrics, collections)), accumulated over `parts`.
 
   The accumulated gradient equals the whole batch's where the task has `counts`, or its loss is a mean with equal

@@ -111,7 +111,7 @@ def read_weights(path: str | os.PathLike) -> Initial:
   return Initial(tree['params'], tree.get('collections', {}), tree.get('ema'), index['step'])
 
 
-def initial_weights(config: Config, workdir: str | os.PathLike):
+def initial_weights(config: Config, workdir: str | os.PathLike) -> Initial | None:
   """Initial values of a new run from `train.init_from`: a workdir, an export or a model directory. None where it is
   empty or the workdir has a checkpoint. Raises BadInput where there are no weights."""
   source = config.train.init_from
@@ -137,7 +137,7 @@ def initial_weights(config: Config, workdir: str | os.PathLike):
   )
 
 
-def start_from(initial: Any, state: Any, shardings: Any, fresh: tuple[str, ...] = ()):
+def start_from(initial: Any, state: Any, shardings: Any, fresh: tuple[str, ...] = ()) -> Any:
   """New train state with the weights of an Initial, or of a tree of parameters. Parameters whose names, as
   'generator/shape', begin with one of `fresh` keep their random initialization.
 

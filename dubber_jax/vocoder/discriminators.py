@@ -25,7 +25,7 @@ class Discriminators(nn.Module):
   resolution_width: int = 32
 
   @nn.compact
-  def __call__(self, wave_bs: jax.Array):
+  def __call__(self, wave_bs: jax.Array) -> list[tuple[jax.Array, list[jax.Array]]]:
     outputs = [PeriodDiscriminator(p, self.period_widths, name=f'period_{p}')(wave_bs) for p in self.periods]
     outputs += [
       ResolutionDiscriminator(f, h, self.resolution_width, name=f'resolution_{f}')(wave_bs) for f, h in RESOLUTIONS
@@ -40,7 +40,7 @@ class PeriodDiscriminator(nn.Module):
   widths: tuple[int, ...]
 
   @nn.compact
-  def __call__(self, wave_bs: jax.Array):
+  def __call__(self, wave_bs: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
     whole = wave_bs.shape[1] // self.period * self.period
     x = INPUT_GAIN * wave_bs[:, :whole].reshape(len(wave_bs), -1, self.period).swapaxes(1, 2)
     x = x.reshape(-1, x.shape[2], 1)  # (B p, S / p, 1)
@@ -60,7 +60,7 @@ class StridedConv(nn.Module):
   stride: int
 
   @nn.compact
-  def __call__(self, x_btd: jax.Array):
+  def __call__(self, x_btd: jax.Array) -> jax.Array:
     length = -(-x_btd.shape[1] // self.stride)
     reach = self.kernel // 2
     padded = jnp.pad(x_btd, ((0, 0), (reach, reach + self.stride), (0, 0)))
@@ -77,7 +77,7 @@ class ResolutionDiscriminator(nn.Module):
   width: int
 
   @nn.compact
-  def __call__(self, wave_bs: jax.Array):
+  def __call__(self, wave_bs: jax.Array) -> tuple[jax.Array, list[jax.Array]]:
     scaled = (log_magnitude(wave_bs, self.fft, self.hop)[..., :-1] + 6.0) / 3.0  # (B, T, F), about unit variance
     strips = scaled.reshape(*scaled.shape[:2], -1, 8)
     patches = jnp.concatenate([strips[:, :, :-1], strips[:, :, 1:]], axis=-1)
@@ -97,7 +97,7 @@ class SpectrogramConv(nn.Module):
   stride: int
 
   @nn.compact
-  def __call__(self, x_btfd: jax.Array):
+  def __call__(self, x_btfd: jax.Array) -> jax.Array:
     frames, count = x_btfd.shape[1], -(-x_btfd.shape[2] // self.stride)
     reach = self.height // 2
     padded = jnp.pad(x_btfd, ((0, 0), (1, 1), (reach, reach + self.stride), (0, 0)))

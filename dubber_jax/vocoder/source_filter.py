@@ -66,7 +66,7 @@ class SourceFilter(nn.Module):
     return_logits: bool = False,
     voice_quality: jax.Array | None = None,
     takes: int = 1,
-  ):
+  ) -> jax.Array:
     """frames (B,): true lengths; the waveform is zero after them and does not depend on what follows.
 
     pitch (B, T): F0 in Hz, interpolated over unvoiced frames; None: predicted from the mel. noise (B, T * 256 + 768):

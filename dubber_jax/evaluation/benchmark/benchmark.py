@@ -11,7 +11,7 @@ import json
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -150,7 +150,7 @@ class Benchmark:
     identity = f'{self.hashes[self.systems[system].weights]} {self.systems[system].settings} {library} {inputs}'
     return f'{system}-{sha256_text(identity)[:8]}/{stimulus.key}/{seed}'
 
-  def takes(self, share: tuple[int, int] = (0, 1)):
+  def takes(self, share: tuple[int, int] = (0, 1)) -> Iterator[tuple[str, Stimulus, int]]:
     """(system, stimulus, seed) of all takes, or of a part of them, whole seeds first."""
     for seed in range(self.seeds):
       for stimulus in self.stimuli[share[0] :: share[1]]:
@@ -233,21 +233,21 @@ class Benchmark:
     sound = self.outputs.value('take', self.key(system, stimulus, seed))['sound']
     return f'{sound}/{stimulus.film.name}' if judge in FILM_JUDGES else sound
 
-  def judgement(self, judge: str, system: str, stimulus: Stimulus, seed: int):
+  def judgement(self, judge: str, system: str, stimulus: Stimulus, seed: int) -> Any:
     """Of a take."""
     return self.judgements[False].value(judge, self._judgement_key(judge, system, stimulus, seed))
 
-  def film_recording(self, stimulus: Stimulus):
+  def film_recording(self, stimulus: Stimulus) -> Recording:
     """The recording that a real film's own sound is."""
     return next(r for r in self.cast.recordings(stimulus.person) if r.path == stimulus.film)
 
-  def recorded(self, judge: str, recording: Recording):
+  def recorded(self, judge: str, recording: Recording) -> Any:
     """Judgement of a recording at the loudness of takes."""
     return self._of(
       True, judge, recording, recording.key, lambda: normalize_loudness(self.cast.sound_of(recording), SAMPLE_RATE)
     )
 
-  def vocoded(self, judge: str, recording: Recording):
+  def vocoded(self, judge: str, recording: Recording) -> Any:
     """Judgement of a recording's mel through the base's vocoder."""
     base = self.models['']
 

@@ -9,6 +9,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def _address(data: bytes, kind: str) -> str:
   return f'data:{kind};base64,{base64.b64encode(data).decode()}'
 
 
-def draw_mel(mel: np.ndarray):
+def draw_mel(mel: np.ndarray) -> Any:
   """Mel spectrogram (T, 80), natural log -> image of T by 160 pixels, low bands at the bottom."""
   import matplotlib
   from PIL import Image

@@ -29,7 +29,7 @@ class JsonlCache:
   def has(self, kind: str, key: str) -> bool:
     return (kind, key) in self.values
 
-  def value(self, kind: str, key: str):
+  def value(self, kind: str, key: str) -> Any:
     return self.values[kind, key]
 
   def add(self, kind: str, key: str, value: Any):

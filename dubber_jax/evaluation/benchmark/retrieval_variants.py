@@ -11,7 +11,7 @@ from dubber_jax.retrieval.search import TIE_DECIMALS, unit_rows
 from dubber_jax.types import MODALITIES, Exemplars, Reading
 
 
-def without_modalities(*modalities: str):
+def without_modalities(*modalities: str) -> Callable[..., Exemplars]:
   """Nothing is retrieved by these modalities: neither planner nor actor has exemplars of them."""
 
   def retrieve(library, reading, count, **options):
@@ -40,7 +40,7 @@ def _changed(found, **changes):
   return dataclasses.replace(found, clips=clips)
 
 
-def by_measure(measure: str):
+def by_measure(measure: str) -> Callable[..., Exemplars]:
   """Nearest neighbors by 'dot', the inner product of stored embeddings, or 'euclid', their distance, not by cosine."""
   if measure not in ('dot', 'euclid'):
     raise BadInput(f"no measure {measure!r}: give 'dot' or 'euclid'")
@@ -57,7 +57,7 @@ def by_measure(measure: str):
   return retrieve
 
 
-def by_speaker(choose: Callable[[Library], str]):
+def by_speaker(choose: Callable[[Library], str]) -> Callable[..., Exemplars]:
   """Nearest neighbors among the clips of one speaker, by cosine."""
 
   def retrieve(library, reading, count, exclude_key='', **_):

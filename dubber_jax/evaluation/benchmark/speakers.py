@@ -35,7 +35,7 @@ def recordings(speaker: str) -> list:
 
 
 @functools.cache
-def reference(speaker: str):
+def reference(speaker: str) -> Recording:
   """Reference recording: the first neutral one of 3 s or more, from the training split where it has any; else the
   first."""
   neutral = [r for r in recordings(speaker) if r.emotion == 'neutral']
@@ -72,7 +72,7 @@ def some(found: list) -> list:
   return found[:: -(-len(found) // ENOUGH)] if found else found
 
 
-def another(speaker: str):
+def another(speaker: str) -> Recording:
   """A recording for speaker similarity other than the reference, neutral where there is one."""
   others = [r for r in recordings(speaker) if r != reference(speaker)]
   return next((r for r in others if r.emotion == 'neutral'), others[0])

@@ -42,7 +42,7 @@ class Discriminant:
     return standardize(features, self.mean, self.scale) @ self.weights + self.bias
 
 
-def standardize(features: np.ndarray, mean: np.ndarray, scale: np.ndarray):
+def standardize(features: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
   return np.clip((features - mean) / scale, -FARTHEST, FARTHEST)
 
 

@@ -38,7 +38,9 @@ class LipSync(nn.Module):
   weights (B, L), and the inverse temperature of the cosines."""
 
   @nn.compact
-  def __call__(self, mouths: jax.Array, sound: jax.Array, train: bool = False):
+  def __call__(
+    self, mouths: jax.Array, sound: jax.Array, train: bool = False
+  ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
     visual = Mouths(name='mouths')(mouths, train)
     weight = jax.nn.softmax(nn.Dense(1, name='weight')(visual)[..., 0], axis=-1)
     audio = Sound(name='sound')(sound, train)
@@ -53,7 +55,7 @@ class Mouths(nn.Module):
   channels: tuple[int, ...] = (24, 48, 96)
 
   @nn.compact
-  def __call__(self, mouths: jax.Array, train: bool):
+  def __call__(self, mouths: jax.Array, train: bool) -> jax.Array:
     batch, length, side, _ = mouths.shape
     beside = jnp.pad(mouths, ((0, 0), (1, 1), (0, 0), (0, 0)), mode='edge')
     x = jnp.stack([beside[:, i : i + length] for i in range(3)], axis=-1)  # with the frames before and after
@@ -69,7 +71,7 @@ class Sound(nn.Module):
   """Audio encoder: (B, 4 L, 40) -> (B, L, 96)."""
 
   @nn.compact
-  def __call__(self, sound: jax.Array, train: bool):
+  def __call__(self, sound: jax.Array, train: bool) -> jax.Array:
     batch, length, bands = sound.shape
     x = nn.gelu(nn.Dense(128)(sound.reshape(batch, length // FINE, FINE * bands)))
     x = nn.Dropout(0.1, deterministic=not train)(x)
@@ -80,14 +82,14 @@ class Course(nn.Module):
   """Residual convolutions over time: (B, L, 96) -> the same, over three moments before and after."""
 
   @nn.compact
-  def __call__(self, x: jax.Array, train: bool):
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     for _ in range(3):
       hidden = nn.gelu(nn.Conv(HIDDEN, (3,))(nn.LayerNorm()(x)))
       x = x + nn.Dropout(0.1, deterministic=not train)(hidden)
     return nn.LayerNorm()(x)
 
 
-def unit(x: jax.Array):
+def unit(x: jax.Array) -> jax.Array:
   return x * jax.lax.rsqrt(jnp.square(x).sum(-1, keepdims=True) + 1e-6)
 
 

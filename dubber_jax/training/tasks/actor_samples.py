@@ -1,5 +1,6 @@
 """Samples of the actor during training: plots of mels and F0, and Griffin-Lim waveforms."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -12,7 +13,7 @@ from dubber_jax.types import SAMPLE_RATE
 from dubber_jax.vocoder.griffin_lim import GriffinLim
 
 
-def voice_samples(config: Config, batch: dict[str, np.ndarray], count: int = 3):
+def voice_samples(config: Config, batch: dict[str, np.ndarray], count: int = 3) -> Callable:
   """`samples` of a Task: synthesizes the first items of `batch` with the recordings' durations and writes sample_0.png
   (mels and F0 beside the recording's), sample_0.wav and so on."""
   from dubber_jax.model import DirectorActor

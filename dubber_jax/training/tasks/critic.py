@@ -143,7 +143,7 @@ class CriticBatches:
 
   def mismatched_lips(
     self, s: int, item: int, lips: np.ndarray, present: np.ndarray, frames: int, rng: np.random.Generator
-  ):
+  ) -> Any:
     """Lips and mask out of sync with the sound: of another recording, or the same ones early or late."""
     if rng.random() < 0.3:
       other = int(rng.choice(self.items[s]))

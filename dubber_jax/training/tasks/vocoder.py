@@ -180,7 +180,7 @@ def vocoder_task(config: Config, samples: Callable | None = None) -> Task:
 
 def vocoder_samples(
   config: Config, folders: Sequence[str | os.PathLike], splits: Sequence[str] = ('test',), count: int = 3
-):
+) -> Callable:
   """`samples` of a Task: vocodes held-out recordings, writes the waveforms and plots both mels."""
   generator = SourceFilter(generator_config(config))
   chosen = []
