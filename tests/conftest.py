@@ -61,11 +61,18 @@ def apply_drawn():
   The forward pass is jitted; initializers, which take longer to compile, do not run.
   """
 
+  def run(module, fixed, variables, inputs, arrays):
+    return module.apply(variables, *inputs, **arrays, **dict(fixed))
+
+  jitted = jax.jit(run, static_argnums=(0, 1))
+
   def apply(module, *inputs, **settings):
     shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), *inputs, **settings))
     rng = np.random.default_rng(0)
     variables = jax.tree.map(lambda s: rng.normal(0, 0.3, s.shape).astype(np.float32), shapes)
-    return jax.device_get(jax.jit(lambda v, x: module.apply(v, *x, **settings))(variables, inputs))
+    arrays = {name: value for name, value in settings.items() if isinstance(value, np.ndarray)}
+    fixed = tuple((name, value) for name, value in settings.items() if name not in arrays)
+    return jax.device_get(jitted(module, fixed, variables, inputs, arrays))
 
   return apply
 

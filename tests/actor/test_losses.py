@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ from dubber_jax.actor.decoder import energy_of_mel, scale_pitch
 from dubber_jax.actor.losses import WEIGHTS, actor_losses, lip_alignment_mask
 
 RNG = np.random.default_rng(0)
+compute = jax.jit(actor_losses)
 
 
 @pytest.fixture
@@ -41,9 +43,9 @@ def perfect(batch):
 
 
 def test_losses_of_perfect_outputs_are_zero_and_total_is_their_weighted_sum(batch):
-  losses = actor_losses(perfect(batch), batch)
+  losses = compute(perfect(batch), batch)
   assert max(abs(float(losses[name])) for name in WEIGHTS) < 2e-3
-  other = actor_losses(perfect(batch) | {'mel': batch['mel'] + 1.0, 'energy': jnp.zeros((2, 8))}, batch)
+  other = compute(perfect(batch) | {'mel': batch['mel'] + 1.0, 'energy': jnp.zeros((2, 8))}, batch)
   assert float(other['mel']) == pytest.approx(1.0, rel=1e-4)
   assert float(other['total']) == pytest.approx(sum(w * float(other[name]) for name, w in WEIGHTS.items()), rel=1e-5)
 
@@ -55,8 +57,8 @@ def test_padding_and_unknown_labels_have_no_loss(batch):
     wrong[name][1, 5:] += 9.0
   wrong['log_durations'][1, 2] += 9.0
   wrong['emotion'][1] = -wrong['emotion'][1]
-  for name, value in actor_losses(wrong, batch).items():
-    np.testing.assert_allclose(value, actor_losses(outputs, batch)[name], atol=1e-5, err_msg=name)
+  for name, value in compute(wrong, batch).items():
+    np.testing.assert_allclose(value, compute(outputs, batch)[name], atol=1e-5, err_msg=name)
 
 
 def test_phonemes_align_with_their_lip_frames_and_one_on_either_side():
