@@ -25,7 +25,7 @@ SIZES = {'data': 2, 'fsdp': 4, 'tensor': 2}
 
 TRIPLE = (2, 2, 2)
 CASES = [
-  pytest.param('reader', ((1, 1, 1), TRIPLE, (2, 4, 1)), id='reader'),
+  pytest.param('reader', ((1, 1, 1), TRIPLE), id='reader'),
   pytest.param('voice', ((1, 1, 1), TRIPLE), id='voice-all-axes', marks=pytest.mark.slow),
   pytest.param('voice', ((1, 1, 1), (8, 1, 1), (2, 4, 1)), id='voice-data-and-fsdp', marks=pytest.mark.slow),
 ]
