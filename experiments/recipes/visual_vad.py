@@ -247,6 +247,9 @@ end of speech. 95 % intervals over films.
 
 {figures}
 
+Of s2 to s5 one figure, the error of the start with an earlier threshold (0.35 s), was seen before the threshold was set
+on s1, s3 and s5: the row of the window on unseen speakers is not strictly blind.
+
 **Limits.** Trained on one man, at 25 pictures a second, front on; visemes of other faces are much less accurate. Other
 movement of the mouth, as chewing and laughing, is not in the data. A mouth that hardly moves gives no result.
 """
