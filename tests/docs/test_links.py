@@ -15,7 +15,7 @@ PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').r
 CODE = [p for top in ('dubber_jax', 'data_pipelines', 'experiments', 'tests') for p in (ROOT / top).rglob('*')]
 GENERATED = ('docs/reference/cli.md', 'docs/reference/api/')  # by docs/gen_reference.py, while the site is built
 ELSEWHERE = {'serve.py', 'dataset.py'}  # in an artifact; in the published release
-TOPS = ('dubber_jax', 'data_pipelines', 'experiments', 'tests', 'docs')
+TOPS = ('dubber_jax', 'data_pipelines', 'experiments', 'tests', 'docs', '.ci')
 SETTINGS = {name for name, *_ in settings(Config())}  # of an experiment: every field, by its dotted name
 KNOWN = {p.relative_to(ROOT).as_posix() for top in ('docs', '.ci') for p in (ROOT / top).rglob('*')}
 KNOWN |= {p.relative_to(ROOT).as_posix() for p in CODE} | {p.name for p in ROOT.iterdir()}
@@ -87,7 +87,9 @@ def anchors(page: Path) -> set[str]:
 def test_named_files_exist(page):
   """Programs, whose paths may be cut short from the left (`actor/duration.py`), and all that lies in our folders."""
   gone = []
-  for path in re.findall(r'(?<![\w./*~-])[\w.-]+(?:/[\w.-]+)*\.[a-z]{2,}\b(?![/\w*])', ' \n'.join(code_of(page))):
+  for path in re.findall(
+    r'(?<![\w./*~-])\.?[\w-][\w.-]*(?:/[\w.-]+)*\.[a-z]{2,}\b(?![/\w*])', ' \n'.join(code_of(page))
+  ):
     ours = path.startswith(tuple(f'{top}/' for top in TOPS))
     if (ours or path.endswith(('.py', '.sh'))) and path not in ELSEWHERE | KNOWN:
       if ours or not any(known.endswith(f'/{path}') for known in KNOWN):
@@ -97,7 +99,9 @@ def test_named_files_exist(page):
 
 @pytest.mark.parametrize('page', PAGES, ids=name)
 def test_named_folders_exist(page):
-  named = re.findall(rf'(?<![\w./-])((?:{"|".join(TOPS)})(?:/[\w-]+)*)/?(?![\w./*-])', ' \n'.join(code_of(page)))
+  named = re.findall(
+    rf'(?<![\w./-])((?:{"|".join(map(re.escape, TOPS))})(?:/[\w-]+)*)/?(?![\w./*-])', ' \n'.join(code_of(page))
+  )
   assert not [path for path in named if not (ROOT / path).exists()]
 
 
