@@ -40,8 +40,8 @@ def test_experiment_reads_the_layout_it_is_for_in_all_its_settings(config, name,
   experiment = read_experiment(EXPERIMENTS / f'{name}.py')
   whole = experiment.arms[arm]
   root = config.task.tree.root + ('/grid' if name == 'grid' else '')
-  tree = dataclasses.replace(whole.tree, root=root, batch=2)
-  batch = experiment.batches(whole.replace(tree=tree), (0, 1))[0]
+  tree = dataclasses.replace(whole.task.tree, root=root, batch=2)
+  batch = experiment.batches(whole.with_task(tree=tree), (0, 1))[0]
   assert batch['sounds'].any() == (arm == 'published') and batch['mel'].any()
   for setting in [s for s in ('dub1', 'dub2', 'dub3') if getattr(tree, s)]:
     assert len(open_setting(tree, setting)[1].usable) == 1
