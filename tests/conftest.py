@@ -1,5 +1,6 @@
 import json
 import os
+import sys
 from pathlib import Path
 
 import jax
@@ -35,6 +36,8 @@ TINY = Config(
     data=DataConfig(buckets=(128,)),
   ),
 )
+
+sys.path.insert(0, os.path.dirname(__file__))  # synthetic.py, packed_set.py
 
 
 @pytest.fixture(scope='session')

@@ -1,4 +1,4 @@
 import os
 import sys
 
-sys.path.insert(0, os.path.dirname(__file__))  # synthetic.py, also for the processes that tests start
+sys.path.insert(0, os.path.dirname(os.path.dirname(__file__)))  # synthetic.py, also for processes that tests start
