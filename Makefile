@@ -13,7 +13,7 @@ dub: $(VENV)/.features
 
 # Two processes, each of one thread for what is not compiled by XLA: twice as fast as one on two cores.
 test: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -ra -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -ra -n 2 --dist loadfile --no-loadscope-reorder
 
 slow: $(VENV)/.dev
 	$(BIN)/pytest -q -m slow

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dubber_jax.errors import BadInput
+from dubber_jax.errors import BadInput, exit_code
 from dubber_jax.perception.config import FeatureConfig
 from dubber_jax.storage.atomic import complete_folder
 from dubber_jax.storage.hashing import sha256_bytes, sha256_file
@@ -123,13 +123,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
   parser.add_argument('-o', '--out', required=True)
   parser.add_argument('--largest', type=float, default=LARGEST, help='MiB a part')
   given = parser.parse_args(arguments)
-  try:
+
+  def action() -> None:
     for folder in given.folders:
       print(split(folder, given.out, given.largest) if given.what == 'split' else join(folder, given.out))
-  except BadInput as e:
-    print(e, file=sys.stderr)
-    return 2
-  return 0
+
+  return exit_code(action)
 
 
 if __name__ == '__main__':

@@ -29,7 +29,7 @@ from dubber_jax.authentic_dubber.config import TreeConfig
 from dubber_jax.authentic_dubber.records import PublishedRecords
 from dubber_jax.authentic_dubber.retrieval_lists import LISTED, list_name, read_list, retrieve, write_lists
 from dubber_jax.config import Config
-from dubber_jax.errors import BadInput
+from dubber_jax.errors import BadInput, exit_code
 from dubber_jax.script.g2p import published_ids
 from dubber_jax.script.symbols import ARPABET_87
 from dubber_jax.types import EMOTIONS, HOP, LIP_RATE, MEL_BANDS, MODALITIES, SAMPLE_RATE
@@ -547,13 +547,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
   parser.add_argument('--seed', type=int, default=0)
   given = parser.parse_args(arguments)
   layout = LAYOUTS[given.layout]
-  try:
+
+  def action() -> None:
     if given.random:
       if epath.Path(given.random).exists():
         raise BadInput(f'{given.random} exists already: choose another folder')
       write_random_tree(given.random, given.clips, given.seed, layout)
       print(given.random)
-      return 0
+      return
     listings, exemplars = ('train.txt', 'val.txt'), 0 if given.silent and given.check else 3
     trees = [FeatureTree(given.check or given.lists, part, layout, exemplars) for part in listings]
     for tree in trees:
@@ -564,10 +565,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
       print(f'{tree.listing}: {len(found.usable)} of {len(tree)} clips can be used')
       for row in found.skipped:
         print(f'  {row["name"]}: {row["why"]}')
-  except BadInput as e:
-    print(e, file=sys.stderr)
-    return 2
-  return 0
+
+  return exit_code(action)
 
 
 if __name__ == '__main__':

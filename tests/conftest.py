@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import sys
@@ -7,37 +8,50 @@ import jax
 import numpy as np
 import pytest
 
-from dubber_jax.actor.config import ActorConfig
 from dubber_jax.config import ActorTask, Config
 from dubber_jax.data.config import DataConfig
-from dubber_jax.director.config import DirectorConfig
 from dubber_jax.inference.batch import Shape, empty_batch
 from dubber_jax.inference.model_directory import ModelContents, load, write_model_directory
 from dubber_jax.model import DirectorActor
 from dubber_jax.types import Voice
 
+sys.path.insert(0, os.path.dirname(__file__))  # small_configs.py, synthetic.py, packed_set.py
+from small_configs import SMALL_ACTOR, SMALL_DIRECTOR  # noqa: E402
+
 TINY = Config(
   task=ActorTask(
-    actor=ActorConfig(
-      width=16,
-      text_layers=1,
-      style_width=16,
-      condition_width=16,
-      lip_width=16,
-      lip_layers=1,
-      prosody_layers=1,
-      prosody_width=16,
-      decoder_layers=2,
-      postnet_width=16,
-      noise_width=4,
-      directed=True,
-    ),
-    director=DirectorConfig(width=16),
+    actor=dataclasses.replace(SMALL_ACTOR, decoder_layers=2, noise_width=4, directed=True),
+    director=SMALL_DIRECTOR,
     data=DataConfig(buckets=(128,)),
   ),
 )
 
-sys.path.insert(0, os.path.dirname(__file__))  # synthetic.py, packed_set.py
+
+# The longest files, by the start of their paths below tests/: they come first, so that both processes end together.
+LONGEST = (
+  'authentic_dubber/test_model.py',
+  'training/tasks/',
+  'test_model.py',
+  'training/',
+  'export/',
+  'inference/',
+  'data_pipelines/',
+  'end_to_end/',
+  'experiments/',
+  'dubbing/',
+  'evaluation/benchmark/',
+  'vocoder/',
+  'convert/',
+  'critic/',
+)
+
+
+def pytest_collection_modifyitems(items):
+  def rank(item):
+    path = item.path.relative_to(Path(__file__).parent).as_posix()
+    return next((i for i, start in enumerate(LONGEST) if path.startswith(start)), len(LONGEST))
+
+  items.sort(key=rank)
 
 
 @pytest.fixture(scope='session')

@@ -1,12 +1,13 @@
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
+from small_configs import SMALL_ACTOR, SMALL_DIRECTOR
 
 from data_pipelines import gta_mels
-from dubber_jax.actor.config import ActorConfig
 from dubber_jax.config import ActorTask, Config
 from dubber_jax.data.packed import PackedSet, quantize, write_packed
-from dubber_jax.director.config import DirectorConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.batch import Shape, empty_batch, fill_noise, fill_voice, lip_frames
 from dubber_jax.inference.model import Model
@@ -14,20 +15,8 @@ from dubber_jax.model import DirectorActor
 
 TINY = Config(
   task=ActorTask(
-    actor=ActorConfig(
-      width=16,
-      text_layers=1,
-      style_width=16,
-      condition_width=16,
-      lip_width=16,
-      lip_layers=1,
-      prosody_layers=1,
-      prosody_width=16,
-      decoder_layers=1,
-      postnet_width=16,
-      noise_width=4,
-    ),
-    director=DirectorConfig(width=16),
+    actor=dataclasses.replace(SMALL_ACTOR, noise_width=4),
+    director=SMALL_DIRECTOR,
   ),
 )
 LENGTHS = (40, 12, 25)

@@ -80,7 +80,9 @@ def test_every_character_comes_to_the_films_level_and_a_whisper_stays_one():
   assert levels == pytest.approx({'anna': -20, 'ben': -35}, abs=0.1)
   gains = [gain_of(h, levels[h.line.character.casefold()], -23.0) for h in heard]
   dialogue = mix_dialogue(heard, gains, 6.0)
-  parts = [integrated_loudness(dialogue[round(a.start * SAMPLE_RATE) : round(a.end * SAMPLE_RATE)], SAMPLE_RATE) for a in lines]
+  parts = [
+    integrated_loudness(dialogue[round(a.start * SAMPLE_RATE) : round(a.end * SAMPLE_RATE)], SAMPLE_RATE) for a in lines
+  ]
   assert parts == pytest.approx([-23, -23, -32], abs=0.2)
 
 

@@ -1,18 +1,19 @@
+import dataclasses
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from small_configs import SMALL_ACTOR, SMALL_DIRECTOR
 from synthetic import made_up_features, made_up_recordings
 
 from data_pipelines import single_speaker
 from data_pipelines.pack import recording_row
-from dubber_jax.actor.config import ActorConfig, GuidanceConfig
+from dubber_jax.actor.config import GuidanceConfig
 from dubber_jax.cli.main import main
 from dubber_jax.config import ActorTask, Config
 from dubber_jax.data.config import DataConfig
 from dubber_jax.data.packed import write_packed
-from dubber_jax.director.config import DirectorConfig
 from dubber_jax.inference.batch import Shape, empty_batch
 from dubber_jax.model import DirectorActor
 from dubber_jax.training.experiment import read_experiment
@@ -21,20 +22,8 @@ from dubber_jax.training.task import Task
 EXPERIMENT = Path(__file__).parents[2] / 'experiments' / 'recipes' / 'adapt_voice.py'
 SMALL = Config(
   task=ActorTask(
-    director=DirectorConfig(width=16),
-    actor=ActorConfig(
-      width=16,
-      text_layers=1,
-      style_width=16,
-      condition_width=16,
-      lip_width=16,
-      lip_layers=1,
-      prosody_layers=1,
-      prosody_width=16,
-      decoder_layers=1,
-      postnet_width=16,
-      postnet_layers=1,
-    ),
+    director=SMALL_DIRECTOR,
+    actor=dataclasses.replace(SMALL_ACTOR, postnet_layers=1),
     data=DataConfig(sources=('others', 'absent'), readings=False),
     guidance=GuidanceConfig(critic='of those who trained it'),
   ),

@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dubber_jax.actor.config import ActorConfig
 from dubber_jax.actor.decoder import MelDecoder
 from dubber_jax.actor.text_encoder import TextEncoder
 from dubber_jax.config import ActorTask, Config
@@ -20,21 +19,11 @@ from dubber_jax.training.config import MeshConfig, TrainConfig
 from dubber_jax.training.task import Task, adamw
 
 sys.path.append(str(Path(__file__).parents[1]))
+from small_configs import SMALL_ACTOR  # noqa: E402
+
 TINY = Config(
   task=ActorTask(
-    actor=ActorConfig(
-      width=16,
-      text_layers=2,
-      style_width=16,
-      condition_width=16,
-      lip_width=16,
-      lip_layers=1,
-      prosody_layers=1,
-      prosody_width=16,
-      decoder_layers=2,
-      postnet_width=16,
-      postnet_layers=2,
-    ),
+    actor=dataclasses.replace(SMALL_ACTOR, text_layers=2, decoder_layers=2, postnet_layers=2),
     director=DirectorConfig(width=16, exemplars=1, dropout=0.0),
   ),
   train=TrainConfig(steps=20, warmup_steps=2, decay_steps=0, learning_rate=1e-3),

@@ -19,7 +19,7 @@ import numpy as np
 from dubber_jax.authentic_dubber.batches import bucket, collate_to_shape
 from dubber_jax.authentic_dubber.model import synthesize
 from dubber_jax.config import Config
-from dubber_jax.errors import BadInput
+from dubber_jax.errors import BadInput, exit_code
 from dubber_jax.evaluation.metrics.mel_distance import mel_distance
 
 FRAME_STEP = 128  # a take's frames are padded to multiples of it, so that few programs are compiled
@@ -82,7 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
   parser.add_argument('--data', help="folder of the features (default: the experiment's)")
   parser.add_argument('--settings', nargs='+', choices=HEADINGS, default=['dub2', 'dub3', 'dub1'])
   given = parser.parse_args(arguments)
-  try:
+
+  def action() -> None:
     experiment = read_experiment(given.experiment)
     arm = given.arm or next(iter(experiment.arms))
     if arm not in experiment.arms or not experiment.evaluate:
@@ -96,10 +97,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for setting in given.settings:
       found = experiment.evaluate(config, variables, setting)
       print(f'{HEADINGS[setting]:10}' + ''.join(f'{found[name]:22.3f}' for name in METRICS) + f'{found["clips"]:22d}')
-  except BadInput as e:
-    print(e, file=sys.stderr)
-    return 2
-  return 0
+
+  return exit_code(action)
 
 
 if __name__ == '__main__':
