@@ -90,6 +90,7 @@ def test_published_padding_is_that_of_the_longest_item_whatever_the_bucket(varia
   assert max(same.values()) < 2e-5, same
 
 
+@pytest.mark.slow
 def test_gradient_of_the_losses_is_their_slope(variables):
   with jax.enable_x64(True):
     exact = jax.tree.map(lambda w: jnp.asarray(w, jnp.float64), variables)

@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 PATH = Path(__file__).parents[2] / 'experiments' / 'timing' / 'published.py'
 spec = importlib.util.spec_from_file_location('published_benchmark', PATH)
@@ -11,6 +12,7 @@ benchmark = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(benchmark)
 
 
+@pytest.mark.slow
 def test_a_case_is_timed_in_a_process_of_its_own_with_and_without_the_cache(tmp_path):
   row = benchmark.measure('vocoder', None, 2, True, tmp_path)
   ours = row['ours']

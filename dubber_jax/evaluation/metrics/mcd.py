@@ -59,14 +59,14 @@ def _pymcd_cepstra(wave):
 
 
 def _padded(reference, wave):
+  if not len(reference) or not len(wave):
+    raise BadInput('MCD of nothing: one of the two recordings has no samples')
   longest = max(len(reference), len(wave))
   return (np.pad(w, (0, longest - len(w))) for w in (reference, wave))
 
 
 def _envelope(wave, fft_size) -> np.ndarray:
   """(S,) -> (T, fft_size / 2 + 1): power spectrum, smoothed over pitch periods (WORLD's CheapTrick)."""
-  if not len(wave):
-    raise BadInput('MCD of nothing: one of the two recordings has no samples')
   pyworld, wave = _import('pyworld'), np.ascontiguousarray(wave, np.float64)
   pitch, time = pyworld.dio(wave, SAMPLE_RATE, frame_period=FRAME)
   pitch = pyworld.stonemask(wave, pitch, time, SAMPLE_RATE)
