@@ -58,4 +58,4 @@ $(VENV)/.docs: $(BIN)/uv setup.cfg
 	touch $@
 
 clean:
-	rm -rf $(VENV) build site *.egg-info demo
+	rm -rf $(VENV) .pytest_cache build site *.egg-info demo

@@ -99,7 +99,7 @@ class DirectorActor(nn.Module):
     if actor.directed_condition:
       condition += self.directed_condition(batch['directed'] * (DIRECTED_SCALE * enabled))
     if actor.domains:
-      condition += self.domain(batch.get('domain', jnp.zeros(len(condition), jnp.int32)))
+      condition += self.domain(batch.get('domain', jnp.zeros(condition.shape[0], jnp.int32)))
     if actor.timbre_heads:
       text += self.timbre(text, voice_brd, batch['reference_mask'], train=train)[0] * mask_bn[..., None]
     lips = self.lips(batch['lips'], batch['lip_mask'], train)

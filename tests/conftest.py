@@ -1,8 +1,21 @@
 import dataclasses
 import json
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
+
+# A cache of features for all processes of a run, empty at its start, so that the user's own is left alone. What XLA has
+# compiled is kept between runs, in .pytest_cache: it is found by its program. Set before jax reads the environment;
+# workers inherit it.
+if 'PYTEST_XDIST_WORKER' not in os.environ:
+  compiled = Path(__file__).resolve().parents[1] / '.pytest_cache' / 'xla'
+  compiled.mkdir(parents=True, exist_ok=True)
+  os.environ['DUBBER_CACHE'] = tempfile.mkdtemp(prefix='dubber-tests-')
+  os.symlink(compiled, os.path.join(os.environ['DUBBER_CACHE'], 'xla'))  # where the command line looks for it
+  os.environ['JAX_COMPILATION_CACHE_DIR'] = str(compiled)
+  os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.3'
 
 import jax
 import numpy as np
@@ -44,6 +57,11 @@ LONGEST = (
   'convert/',
   'critic/',
 )
+
+
+def pytest_unconfigure():
+  if 'PYTEST_XDIST_WORKER' not in os.environ:
+    shutil.rmtree(os.environ['DUBBER_CACHE'], ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items):

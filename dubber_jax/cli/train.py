@@ -155,11 +155,11 @@ def _train(config, workdir, experiment, given):
   from dubber_jax.training.tasks.actor import train_voice
 
   folders = pack_sources(config.task.data.sources, config.task.data.packed, given.workers)
-  readings = None
-  if config.task.data.readings:
+  director_inputs = None
+  if config.task.data.director_inputs:
     sentences = Path(given.experiment).resolve().parents[1] / 'data' / 'text_emotion.txt'
-    readings = make_director_inputs(config, given.library, sentences if sentences.exists() else None)
-  return train_voice(config, workdir, folders, readings, on_start=at_start(config, workdir))
+    director_inputs = make_director_inputs(config, given.library, sentences if sentences.exists() else None)
+  return train_voice(config, workdir, folders, director_inputs, on_start=at_start(config, workdir))
 
 
 def _on_eval(config, experiment):

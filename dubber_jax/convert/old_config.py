@@ -19,7 +19,7 @@ from dubber_jax.storage.checked_folder import MANIFEST
 from dubber_jax.storage.hashing import sha256_text
 
 KIND_OF = {'voice': 'actor', 'vocoder': 'vocoder', 'critic': 'critic', 'published': 'published'}
-OLD_NAMES = {'loss': 'published_loss', 'lr_multiplier': 'quicker'}
+OLD_NAMES = {'loss': 'published_loss', 'lr_multiplier': 'quicker', 'director_inputs': 'readings'}
 
 
 def new_config(values: dict, where: str = 'config.json') -> Config:

@@ -21,7 +21,7 @@ class DataConfig(SourceConfig):
   frames_per_batch: int = 6144  # mel frames, padding included
   reference_frames: int = 256  # of the reference mel: 3 s
   films: bool = True  # lips where the source has video
-  readings: bool = True  # director inputs for emotional speech
+  director_inputs: bool = True  # director inputs for emotional speech
   reference_damage: float = (
     0.0  # share of studio items whose reference is made noisier and of another frequency response
   )

@@ -277,7 +277,7 @@ def log_line(result: LineResult):
     for modality, clips in result.exemplars.items():
       if clips:
         named = (f'{c.key} ({c.emotion}, {c.similarity:.2f})' for c in clips)
-        logger.info(f'  recalled ({modality}): {", ".join(named)}')
+        logger.info(f'  retrieved ({modality}): {", ".join(named)}')
   if result.direction.note:
     logger.info(f'  directed: {result.direction.note}')
     logger.info(f'            {result.direction.note_zh}')

@@ -74,7 +74,7 @@ def complete(config: Config) -> Config:
     config.task.data,
     sources=(str(own), *map(str, replayed)),
     films=base.task.data.films,
-    readings=base.task.data.readings and bool(replayed),
+    director_inputs=base.task.data.director_inputs and bool(replayed),
     reference_frames=base.task.data.reference_frames,
   )
   network = {f.name: getattr(base.task, f.name) for f in dataclasses.fields(ActorTask)}
@@ -123,10 +123,10 @@ class Interleaved:
 
 def batches(config: Config, host) -> Interleaved:
   own, *replayed = config.task.data.sources
-  readings = make_director_inputs(config, None, SENTENCES) if config.task.data.readings else None
+  director_inputs = make_director_inputs(config, None, SENTENCES) if config.task.data.director_inputs else None
   # The voice is there so many times that a single recording fills a batch.
-  voice = VoiceBatches(config, [own] * max(shape.items for shape in bucket_shapes(config)), readings, host=host)
-  return Interleaved([voice, *([VoiceBatches(config, replayed, readings, host=host)] if replayed else [])])
+  voice = VoiceBatches(config, [own] * max(shape.items for shape in bucket_shapes(config)), director_inputs, host=host)
+  return Interleaved([voice, *([VoiceBatches(config, replayed, director_inputs, host=host)] if replayed else [])])
 
 
 def task(config: Config) -> Task:

@@ -42,11 +42,11 @@ def main():
   config = Config()
   with tempfile.TemporaryDirectory() as scratch:
     folders = [Path(f) for f in options.folders] or [random_items(Path(scratch) / 'packed')]
-    readings = random_director_inputs(config)
+    director_inputs = random_director_inputs(config)
     results = {}
     prepared = [as_records(f, Path(scratch) / f'records{i}') for i, f in enumerate(folders)]
     for kind, sets in {'packed': folders, 'array_record': prepared}.items():
-      batches = VoiceBatches(config, sets, readings)
+      batches = VoiceBatches(config, sets, director_inputs)
       results[kind] = deliver(batches, options.items, options.workers)
     results['trained_items_per_second'] = train(config, batches, options.steps)
   for kind in ('packed', 'array_record'):

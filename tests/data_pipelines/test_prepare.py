@@ -74,7 +74,7 @@ def test_prepared_rows_say_what_packed_ones_do(made_speech, tmp_path):
   plain, edited = rows['ravdess/a/0'], rows['ravdess/a/1']
   assert plain['language'] == 'zh' and plain['edit'] is None and plain['source'] == 'lines_zh:w1-0001-zh'
   assert 'intensity' not in plain and edited['intensity'] == 1.0 and edited['edit']['range'] == 1.5
-  data = DataConfig(buckets=(64,), frames_per_batch=128, reference_frames=16, readings=False)
+  data = DataConfig(buckets=(64,), frames_per_batch=128, reference_frames=16, director_inputs=False)
   config = Config(task=ActorTask(actor=ActorConfig(languages=len(LANGUAGES)), data=data))
   batch = VoiceBatches(config, [folder])[0]
   assert sorted(batch['edited'].tolist()) == [False, True] and (batch['pace'] == 1.25).all()
@@ -230,7 +230,7 @@ def test_records_that_do_not_parse_are_skipped_counted_and_listed(actors, tmp_pa
     (actors / 'Actor_01' / f'03-01-{emotion:02d}-02-01-01-01.wav').touch()
   folder, _ = prepare('ravdess', actors, tmp_path / 'out', features=made_up_features)
   damage_record(folder)
-  data = DataConfig(buckets=(64,), frames_per_batch=256, reference_frames=16, readings=False)
+  data = DataConfig(buckets=(64,), frames_per_batch=256, reference_frames=16, director_inputs=False)
   config = Config(task=ActorTask(data=data))
   listing = tmp_path / 'unreadable.jsonl'
   batches = VoiceBatches(config, [folder], listing=listing)

@@ -24,7 +24,7 @@ SMALL = Config(
   task=ActorTask(
     director=SMALL_DIRECTOR,
     actor=dataclasses.replace(SMALL_ACTOR, postnet_layers=1),
-    data=DataConfig(sources=('others', 'absent'), readings=False),
+    data=DataConfig(sources=('others', 'absent'), director_inputs=False),
     guidance=GuidanceConfig(critic='of those who trained it'),
   ),
 )

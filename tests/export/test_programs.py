@@ -25,9 +25,12 @@ def spoken_aloud(weights, arrays):
   return {'y': arrays['x']}
 
 
-@pytest.mark.parametrize('function', [on_the_host, on_one_kind_of_device, spoken_aloud])
-def test_program_that_other_machines_cannot_run_is_refused(function):
-  with pytest.raises(BadInput, match='odd_128'):
+@pytest.mark.parametrize(
+  ('function', 'why'),
+  [(on_the_host, 'callback'), (on_one_kind_of_device, 'not portable'), (spoken_aloud, 'an effect on the host')],
+)
+def test_program_that_other_machines_cannot_run_is_refused(function, why):
+  with pytest.raises(BadInput, match=f'odd_128 cannot be exported.*{why}'):
     Program('odd_128', function, {}, {'x': Input((3,))}).lower()
 
 
@@ -85,6 +88,18 @@ def test_programs_are_told_the_language_where_the_model_has_several(model, langu
   read, perform, _ = programs(config, model.params, small_vocoder('hifigan'), 64)
   for program in (read, perform):
     assert program.inputs.get('language') == (Input((), 'int32') if languages else None)
+
+
+def test_program_of_a_model_with_recording_conditions_takes_batches_of_any_size(model):
+  actor = dataclasses.replace(model.config.task.actor, domains=2)
+  config = model.config.with_task(actor=actor)
+  width = actor.condition_width
+  params = model.params | {'domain': {'embedding': np.zeros((2, width), np.float32)}}
+  read, _, _ = programs(config, params, small_vocoder('hifigan'), 64)
+  items = jax.export.symbolic_shape('b')[0]
+  arrays = {k: jax.ShapeDtypeStruct((items, *v.shape), v.dtype) for k, v in read.inputs.items()}
+  (durations,) = jax.eval_shape(read.function, read.params, arrays).values()
+  assert durations.shape[0] == items
 
 
 def test_noise_of_a_take_does_not_depend_on_its_padding():

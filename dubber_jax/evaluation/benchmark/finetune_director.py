@@ -90,8 +90,8 @@ def emotion_batches(config: Config, host: tuple[int, int]) -> VoiceBatches:
   from dubber_jax.data.director_inputs import make_director_inputs
 
   sentences = Path(__file__).parents[3] / 'experiments' / 'data' / 'text_emotion.txt'
-  readings = make_director_inputs(config, None, sentences if sentences.exists() else None)
-  return VoiceBatches(config, pack_sources(config.task.data.sources, config.task.data.packed), readings, host=host)
+  inputs = make_director_inputs(config, None, sentences if sentences.exists() else None)
+  return VoiceBatches(config, pack_sources(config.task.data.sources, config.task.data.packed), inputs, host=host)
 
 
 def train_path(config: Config, base: Model, workdir: str | Path, anew: bool = False) -> Model:
