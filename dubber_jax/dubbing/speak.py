@@ -1,4 +1,4 @@
-"""Speech without a film: each line into a wave file of its own."""
+"""Speech without a film: each line into a sound file of its own."""
 
 import dataclasses
 import logging
@@ -17,8 +17,8 @@ from dubber_jax.dubbing.result import LineResult
 from dubber_jax.dubbing.timeline import LONGEST_LINE
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.model import Model
+from dubber_jax.media.encode import sound_format, write_sound
 from dubber_jax.media.loudness import TARGET_LUFS, integrated_loudness, limit_peaks
-from dubber_jax.media.sound import write_wav
 from dubber_jax.retrieval.library import Library
 from dubber_jax.storage.atomic import check_output
 from dubber_jax.types import EMOTIONS, SAMPLE_RATE, Line, Voice
@@ -40,7 +40,7 @@ STAGE_DIRECTIONS = {
 
 @dataclass(frozen=True)
 class SpeakRequest:
-  """Lines to be spoken by one voice, and the wave file for each.
+  """Lines to be spoken by one voice, and the sound file for each, whose suffix says its format (media/encode.py).
 
   emotion: one of EMOTIONS, which goes to the director as a stage direction. fit: lines that have times are spoken in
   these, as in a film, the last one with no end of a film after it; None: they last as long as they need.
@@ -62,9 +62,10 @@ class SpeakRequest:
 def speak(
   request: SpeakRequest, model: Model, library: Library | None = None, planner: Planner = by_rules
 ) -> list[LineResult]:
-  """Speaks each line into its wave file, all at one loudness. Raises BadInput, before anything is written, for what
+  """Speaks each line into its sound file, all at one loudness. Raises BadInput, before anything is written, for what
   cannot be used."""
   for out in request.outs:
+    sound_format(out)
     check_output(out, request.overwrite)
   check_script(request.lines, request.options.lexicon)
   options = dataclasses.replace(request.options, fit=request.fit or request.options.fit)
@@ -83,7 +84,7 @@ def speak(
     level = integrated_loudness(wave, SAMPLE_RATE) - done.direction.loudness
     if np.isfinite(level):
       wave = limit_peaks(wave * 10 ** ((TARGET_LUFS - level) / 20), SAMPLE_RATE)
-    write_wav(out, wave, SAMPLE_RATE, request.overwrite)
+    write_sound(out, wave, SAMPLE_RATE, line.text, request.overwrite)
     logger.info(f'{out}: {line.text}')
     for warning in done.result.warnings:
       logger.warning(warning)

@@ -1,0 +1,216 @@
+"""The timeline of a dub for editing programs: OpenTimelineIO, and an edit decision list (CMX 3600) of the same."""
+
+import os
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dubber_jax.dubbing.editorial.frames import FrameClock, import_otio
+from dubber_jax.dubbing.editorial.lines import EditorialLine, frame_spans
+
+EVENTS = 999  # of a CMX 3600 list, whose event numbers have three digits
+CHANNELS = 4  # of sound that CMX 3600 knows
+REEL = 8  # characters of a reel name in CMX 3600
+
+
+@dataclass(frozen=True)
+class Stem:
+  """A stem as the timeline needs it: its name, its file, and the lines in it (none for music and effects)."""
+
+  name: str
+  path: Path
+  lines: tuple[EditorialLine, ...] = ()
+
+
+def make_timeline(
+  name: str, film: Path, frames: int, clock: FrameClock, stems: Sequence[Stem], folder: Path, has_sound: bool = True
+) -> Any:
+  """An opentimelineio Timeline: the film's pictures, its own sound (switched off), and a track for each stem.
+
+  frames: of the film; folder: where the file will lie, to which media paths are relative. Each line is a clip of its
+  character's stem with a marker that holds text, take and direction.
+  """
+  otio = import_otio()
+  timeline = otio.schema.Timeline(name, global_start_time=clock.time(clock.start))
+  timeline.metadata['dubber'] = {'film': film.name, 'drop_frame': clock.drop}
+  timeline.tracks.append(_whole_track('Picture', 'Video', film, frames, clock, folder))
+  if has_sound:
+    original = _whole_track('Original sound', 'Audio', film, frames, clock, folder)
+    original.enabled = False
+    timeline.tracks.append(original)
+  for stem in stems:
+    if not stem.lines:
+      timeline.tracks.append(_whole_track(stem.name, 'Audio', stem.path, frames, clock, folder))
+      continue
+    track, reached = otio.schema.Track(stem.name, kind=otio.schema.TrackKind.Audio), 0
+    track.metadata['dubber'] = {'character': stem.lines[0].line.character}
+    for line, (first, last) in zip(stem.lines, frame_spans(stem.lines, clock), strict=True):
+      if first > reached:
+        track.append(otio.schema.Gap(duration=clock.time(first - reached)))
+      track.append(_line_clip(line, stem, first, last, frames, clock, folder))
+      reached = last
+    timeline.tracks.append(track)
+  return timeline
+
+
+def write_timeline(timeline: Any, path: Path) -> None:
+  """Writes a timeline as an OTIO file."""
+  import_otio().adapters.write_to_file(timeline, str(path))
+
+
+def edl_texts(
+  title: str, film: Path, frames: int, clock: FrameClock, stems: Sequence[Stem], has_pictures: bool = True
+) -> list[str]:
+  """CMX 3600 lists of the film's pictures and of all lines, in the order of record time: as many as their events need.
+
+  A line refers to its stem by file name and reel, at the same source and record timecode. Each character has a sound
+  channel of its own where there are not more than CHANNELS; else lines take the first channel that is free.
+  """
+  otio = import_otio()
+  # The adapter counts drop frame at 29.97 and 59.94 whatever the film has; non-drop timecode of a rate is that of the
+  # next whole one.
+  rate = float(clock.rate if clock.drop else round(clock.rate))
+  events = []  # (record in, channel, text without its number)
+  reels = reel_names([film.stem, *(stem.path.stem for stem in stems)])
+  channels = _channels(stems, clock)
+  clips = [(0, 'V', film, reels[0], 0, frames, ())] if has_pictures else []
+  for stem, reel in zip(stems, reels[1:], strict=True):
+    spans = frame_spans(stem.lines, clock) if stem.lines else [(0, frames)]
+    for line, (first, last) in zip(stem.lines or (None,), spans, strict=True):
+      channel = channels[line.number] if line else 'NONE'
+      if channel != 'NONE':  # music and effects are no edit
+        clips.append((first, channel, stem.path, reel, first, last, _comments(line)))
+  for record, channel, path, reel, first, last, comments in clips:
+    clip = otio.schema.Clip(
+      path.name,
+      otio.schema.MissingReference(),  # a FROM CLIP or FROM FILE row with a path makes Premiere lose the clip's name
+      otio.opentime.TimeRange(
+        otio.opentime.RationalTime(clock.start + first, rate), otio.opentime.RationalTime(last - first, rate)
+      ),
+      metadata={'cmx_3600': {'reel': reel, 'comments': list(comments)}},
+    )
+    events.append((record, channel, _event(otio, clip, clock.start + first, rate)))
+  events.sort(key=lambda event: (event[1] != 'V', event[0], event[1]))
+  head = f'TITLE: {_plain(title)[:70]}\nFCM: {"DROP FRAME" if clock.drop else "NON-DROP FRAME"}\n\n'
+  texts = []
+  for begin in range(0, max(1, len(events)), EVENTS):
+    rows = [
+      f'{number:03d}{text[3:14]}{channel:5}{text[19:]}'
+      for number, (_, channel, text) in enumerate(events[begin : begin + EVENTS], 1)
+    ]
+    texts.append(head + ''.join(rows))
+  return texts
+
+
+def reel_names(names: Sequence[str]) -> list[str]:
+  """Reel names of CMX 3600: capitals and digits, at most REEL of them, each another one."""
+  reels = []
+  for name in names:
+    clean = re.sub('[^A-Z0-9]', '', _plain(name).upper()) or 'REEL'
+    clean = f'{clean}_' if clean in ('BL', 'AX', 'BLACK', 'BARS') else clean  # reels of their own meaning
+    reel, number = clean[:REEL], 2
+    while reel in reels:
+      reel, number = f'{clean[: REEL - len(str(number))]}{number}', number + 1
+    reels.append(reel.replace('_', 'X'))
+  return reels
+
+
+def relative_url(path: Path, folder: Path) -> str:
+  """The URL of a media file as seen from a folder: relative, with other characters escaped; absolute where there is no
+  way from one to the other, as between drives."""
+  url_utils = import_otio().url_utils
+  try:
+    return url_utils.url_from_filepath(Path(os.path.relpath(path, folder)).as_posix())
+  except ValueError:
+    return Path(path).absolute().as_uri()
+
+
+def _reference(otio, path: Path, frames: int, clock: FrameClock, folder: Path):
+  span = otio.opentime.TimeRange(clock.time(clock.start), clock.time(frames))
+  reference = otio.schema.ExternalReference(relative_url(path, folder), span)
+  reference.name = path.name
+  return reference
+
+
+def _whole_track(name: str, kind: str, path: Path, frames: int, clock: FrameClock, folder: Path):
+  """A track of one clip, as long as the film."""
+  otio = import_otio()
+  span = otio.opentime.TimeRange(clock.time(clock.start), clock.time(frames))
+  clip = otio.schema.Clip(path.name, _reference(otio, path, frames, clock, folder), span)
+  return otio.schema.Track(name, [clip], kind=getattr(otio.schema.TrackKind, kind))
+
+
+def _line_clip(line: EditorialLine, stem: Stem, first: int, last: int, frames: int, clock: FrameClock, folder: Path):
+  otio = import_otio()
+  span = otio.opentime.TimeRange(clock.time(clock.start + first), clock.time(last - first))
+  clip = otio.schema.Clip(f'{line.number:03d} {stem.name}', _reference(otio, stem.path, frames, clock, folder), span)
+  told = {
+    'line': line.number,
+    'character': line.line.character,
+    'text': line.line.text,
+    'take': line.take,
+    'direction': line.direction,
+    'stage_direction': line.line.stage_direction,
+    'note': line.note,
+    'warnings': list(line.warnings),
+  }
+  clip.metadata['dubber'] = told
+  color = otio.schema.MarkerColor.GREEN if line.approved and not line.warnings else otio.schema.MarkerColor.RED
+  marker = otio.schema.Marker(
+    line.line.text, otio.opentime.TimeRange(span.start_time, clock.time(1)), color, metadata={'dubber': dict(told)}
+  )
+  marker.comment = '; '.join(part for part in (f'take {line.take}', line.direction, line.note) if part)
+  clip.markers.append(marker)
+  return clip
+
+
+def _channels(stems: Sequence[Stem], clock: FrameClock) -> dict[int, str]:
+  """The sound channel of each line, by its number: 'A', 'A2' and on."""
+  spoken = [stem for stem in stems if stem.lines]
+  names = ['A', *(f'A{n}' for n in range(2, len(spoken) + 2))]
+  if len(spoken) <= CHANNELS:
+    return {line.number: names[i] for i, stem in enumerate(spoken) for line in stem.lines}
+  timed = sorted(
+    (*span, line.number)
+    for stem in spoken
+    for line, span in zip(stem.lines, frame_spans(stem.lines, clock), strict=True)
+  )
+  free, found = [0] * len(names), {}  # the frame from which each channel is free
+  for first, last, number in timed:
+    channel = next(i for i, reached in enumerate(free) if reached <= first)
+    free[channel] = last
+    found[number] = names[channel]
+  return found
+
+
+def _event(otio, clip, record: int, rate: float) -> str:
+  """The rows of one event as the adapter writes them: of a timeline with this clip at its record time."""
+  track = otio.schema.Track('event', kind=otio.schema.TrackKind.Video)
+  if record:
+    track.append(otio.schema.Gap(duration=otio.opentime.RationalTime(record, rate)))  # no start time is written else
+  track.append(clip)
+  timeline = otio.schema.Timeline('')
+  timeline.tracks.append(track)
+  return otio.adapters.write_to_string(timeline, 'cmx_3600', rate=rate)
+
+
+def _comments(line: EditorialLine) -> list[str]:
+  """Comment rows of a line: character, text and take, in ASCII, which is all that lists hold safely."""
+  told = (
+    ('CHARACTER', line.character),
+    ('TEXT', line.line.text),
+    ('TAKE', str(line.take)),
+    ('DIRECTION', line.direction),
+  )
+  return [f'{name}: {_plain(value)}' for name, value in told if value]
+
+
+def _plain(text: str) -> str:
+  """Text in one row of ASCII: typographic signs by their like, letters without accents, others as '?'."""
+  table = {'‘': "'", '’': "'", '“': '"', '”': '"', '–': '-', '—': '-', '…': '...', 'ß': 'ss', 'æ': 'ae', 'ø': 'o'}
+  text = ''.join(table.get(c, c) for c in text)
+  bare = ''.join(c for c in unicodedata.normalize('NFKD', text) if not unicodedata.combining(c))
+  return ' '.join(bare.encode('ascii', 'replace').decode().split())
