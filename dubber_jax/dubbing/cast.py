@@ -10,14 +10,18 @@ A cast is a TOML file; paths in it are counted from its own folder:
 
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dubber_jax.errors import BadInput
-from dubber_jax.inference.model import Model
 from dubber_jax.inference.voices import find_voice
 from dubber_jax.types import Line, Voice
+
+if TYPE_CHECKING:
+  from dubber_jax.inference.model import Model
+  from dubber_jax.inference.stored_model import StoredModel
 
 DEFAULT = 'default'
 
@@ -31,13 +35,18 @@ class Cast:
   warnings: tuple[str, ...] = ()
 
   def voice_of(self, character: str) -> Voice:
-    return self.voices.get(folded(character)) or self.default
+    """Of several at once ("Anna & Bob") that of the first who has one."""
+    return self.voices.get(key_of(character, self.voices)) or self.default
 
   def check(self, lines: Sequence[Line]):
     """Raises BadInput that names every character without a voice, and every line that names nobody."""
     if self.default is not None:
       return
-    lacking = {line.character: None for line in lines if line.character and folded(line.character) not in self.voices}
+    lacking = {
+      line.character: None
+      for line in lines
+      if line.character and key_of(line.character, self.voices) not in self.voices
+    }
     unnamed = [str(number) for number, line in enumerate(lines, 1) if not line.character]
     wrong = [f'no voice for {", ".join(lacking)}'] if lacking else []
     if unnamed:
@@ -47,6 +56,13 @@ class Cast:
       )
     if wrong:
       raise BadInput(f'{"; ".join(wrong)}: add them to the cast, or a `{DEFAULT}`')
+
+
+def key_of(character: str, known: Collection[str]) -> str:
+  """A character's key among the `known` ones: the folded name or, of several at once, that of the first known."""
+  name = folded(character)
+  parts = (part.strip() for part in re.split(r'[&/,+]| and ', name))
+  return name if name in known else next((part for part in parts if part in known), name)
 
 
 def folded(character: str) -> str:
@@ -80,7 +96,7 @@ def read_cast(
   lines: Sequence[Line],
   shipped: dict[str, Voice],
   default: Voice | None = None,
-  actor: Model | None = None,
+  actor: 'Model | StoredModel | None' = None,
   steps: int | None = None,
 ) -> Cast:
   """The cast of a file for the `lines` of a script; `default` where the file has none; `actor` and `steps` as of
@@ -92,7 +108,7 @@ def read_cast(
   path = Path(path)
   names = {folded(name): (name, voice) for name, voice in read_names(path).items()}
   own_default = names.pop(DEFAULT, None)
-  characters = {folded(line.character) for line in lines}
+  characters = {key_of(line.character, names) for line in lines}
   Cast(dict.fromkeys(names), default or own_default).check(lines)
   unknown = [name for key, (name, _) in names.items() if key not in characters]
   warnings = [f'{path.name}: no line is spoken by {", ".join(unknown)}'] if unknown else []

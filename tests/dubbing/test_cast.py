@@ -36,6 +36,12 @@ def test_a_voice_beside_the_cast_is_everybody_elses(tmp_path):
   assert found.voice_of('Anna') is SAM and found.voice_of('Ben') is KATHLEEN
 
 
+def test_several_at_once_have_the_voice_of_the_first_who_has_one(tmp_path):
+  found = cast(tmp_path, '[cast]\nBEN = "sam"\n', [Line('No!', character='Anna & Ben')])
+  assert found.voice_of('Anna & Ben') is SAM
+  assert not found.warnings
+
+
 def test_a_name_that_no_line_has_is_told_and_its_recording_left_alone(tmp_path):
   found = cast(tmp_path, '[cast]\nANA = "nowhere.wav"\ndefault = "sam"\n')
   assert len(found.warnings) == 1 and 'ANA' in found.warnings[0]

@@ -1,9 +1,11 @@
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dubber_jax.errors import BadInput
-from dubber_jax.script.subtitles import parse_line, read_lines
+from dubber_jax.script.subtitles import load_script, parse_line, read_lines
 from dubber_jax.types import Line
 
 SRT = """1
@@ -155,23 +157,45 @@ def test_lines_of_a_scene_may_overlap(tmp_path):
 @pytest.mark.parametrize(
   ('suffix', 'old', 'new', 'says'),
   [
-    ('srt', '00:01:00,250', '00:00:03,999', 'cue 3: starts at 3.999 s, while cue 2'),
-    ('srt', '00:01:00,250', '00:00:00,250', 'cue 3: starts at 0.250 s, before cue 2'),
-    ('srt', '00:00:02,500\n<i>', '00:00:00,500\n<i>', 'cue 1: ends at 0.500 s'),
-    ('srt', '00:00:02,500 -->', '00:00:0Z,500 -->', r'cue 2 \(row 6\): no times'),
+    ('srt', '[door slams]\n\n3\n00:01:00,250', 'Now!\n\n3\n00:00:03,999', 'starts at 3.999 s, while "Now!"'),
     ('vtt', 'WEBVTT', 'WEBVT', 'WEBVTT'),
-    ('vtt', '01:00:00.000 -->', '00:00:02.000 -->', 'cue 2: starts at 2.000 s'),
-    ('ass', '0:00:02.50', '0:00:03.50', 'cue 1: starts at 3.000 s, while cue 2'),
-    ('ass', '0:00:02.50', '0:00:00.50', 'cue 2: ends at 0.500 s'),
-    ('ass', '0,0:00:03.00,', '0,', 'damaged'),
-    ('srt', 'here!\n\n2\n', 'here!\n', 'cue 1 .row 1.: another cue begins'),
+    ('vtt', '01:00:00.000 -->', '00:00:02.000 -->', 'starts at 2.000 s'),
+    ('ass', '0:00:02.50', '0:00:03.50', 'starts at 3.000 s, while "Now'),
     ('fountain', FOUNTAIN, 'INT. KITCHEN\n\nNobody speaks.\n', 'no spoken line'),
+    ('srt', ' --> ', ' ', 'no spoken line|no cue'),
   ],
 )
-def test_damaged_times_name_the_cue(tmp_path, suffix, old, new, says):
+def test_overlaps_and_files_without_lines_are_refused(tmp_path, suffix, old, new, says):
   assert old in FILES[suffix]
+  text = FILES[suffix].replace(old, new)
+  if old == ' --> ':
+    text = re.sub(r'[\d:,]+ --> [\d:,]+', 'soon', FILES[suffix])
   with pytest.raises(BadInput, match=says):
-    read(tmp_path, FILES[suffix].replace(old, new), suffix)
+    read(tmp_path, text, suffix)
+
+
+@pytest.mark.parametrize(
+  ('suffix', 'old', 'new', 'times', 'says'),
+  [
+    # An end before its start: as long as it takes to read the text, at most to the next cue.
+    ('srt', '00:00:02,500\n<i>', '00:00:00,500\n<i>', [(1.0, 2.5), (60.25, 3601.0)], r'cue 1 \(row 1\)'),
+    ('ass', '0:00:02.50', '0:00:00.50', [(1.0, 1.8), (3.0, 4.5)], r'cue 2 \(row 12\)'),
+    # Times that cannot be read: the cue is left out.
+    ('srt', '00:00:01,000 -->', '00:00:0Z,000 -->', [(60.25, 3601.0)], r'cue 1 \(row 1\) ".*MARY'),
+    ('ass', '0,0:00:03.00,', '0,', [(1.0, 2.5)], r'cue 1 \(row 10\)'),
+    # No blank row between two cues.
+    ('srt', 'here!\n\n2\n', 'here!\n2\n', [(1.0, 2.5), (60.25, 3601.0)], None),
+    ('srt', 'here!\n\n2\n', 'here!\n', [(1.0, 2.5), (60.25, 3601.0)], None),
+  ],
+)
+def test_an_odd_cue_is_repaired_or_left_out_and_told_with_its_number_and_row(tmp_path, suffix, old, new, times, says):
+  assert old in FILES[suffix]
+  path = tmp_path / f'film.{suffix}'
+  path.write_text(FILES[suffix].replace(old, new))
+  script = load_script(path)
+  assert [(line.start, line.end) for line in script.lines] == times
+  told = ' '.join(script.warnings)
+  assert 'cue' not in told if says is None else re.search(says, told)
 
 
 def test_what_is_not_a_script_is_refused(tmp_path):
