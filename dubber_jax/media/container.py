@@ -14,6 +14,8 @@ from av.container import InputContainer
 from av.stream import Stream
 
 from dubber_jax.errors import BadInput
+from dubber_jax.media.clock import clock_of
+from dubber_jax.media.truncation import LIVE, missing_end
 
 # Permitted demuxers. Text, images and playlists (which can refer to other files) are excluded.
 FORMATS = 'mov,matroska,webm,flv,mpeg,mpegts,mpegvideo,avi,asf,ogg,wav,w64,aiff,flac,mp3,aac,caf,au'
@@ -22,11 +24,15 @@ FORMATS_WITH_LENGTH = {'mov', 'matroska', 'flv', 'avi', 'wav', 'w64', 'aiff', 'f
 ATTACHED_PICTURE = av.stream.Disposition.attached_pic
 # Exceptions of PyAV on damaged files.
 MEDIA_ERRORS = (av.FFmpegError, ValueError, OverflowError, MemoryError, UnicodeError, OSError, LookupError)
+LEAST_LEAD, MOST_LEAD = 0.1, 60.0  # s by which sound starts before the pictures: less is interleaving, more damage
 
 
 @contextlib.contextmanager
 def open_media(path: str | os.PathLike) -> Iterator[InputContainer]:
-  """Opens a film or sound file. Raises BadInput, also for any failure while it is being read."""
+  """Opens a film or sound file. Raises BadInput, also for any failure while it is being read.
+
+  An OSError that is not ffmpeg's comes from another file, as an output that cannot be written, and passes unchanged.
+  """
   path = Path(path)
   if not path.exists():
     raise BadInput(f'{path}: no such file; check the path')
@@ -43,6 +49,8 @@ def open_media(path: str | os.PathLike) -> Iterator[InputContainer]:
   except BadInput:
     raise
   except MEDIA_ERRORS as error:
+    if isinstance(error, OSError) and not isinstance(error, av.FFmpegError) and error.filename != str(path):
+      raise
     reason = getattr(error, 'strerror', None) or str(error) or type(error).__name__
     raise BadInput(
       f'{path}: not a film or sound file that can be read, or cut off or damaged ({reason}); export it again'
@@ -69,20 +77,27 @@ def choose_track(container: InputContainer, kind: str, path: str | os.PathLike, 
 
 
 def time_zero(container: InputContainer) -> float:
-  """Time origin in the container's seconds: the first video frame, without video the first audio frame.
+  """Time origin in the container's seconds: the first video frame, or the sound where it starts earlier.
 
-  Video and audio times are both relative to it, which keeps them in sync whatever the container's start time.
+  Players show a film from its earliest track on, and scripts are timed by them. Sound that is less than LEAST_LEAD
+  ahead does not count: streams are interleaved so, and encoders write a few milliseconds of padding. Video and audio
+  times are both relative to it, which keeps them in sync whatever the container's start time.
   """
-  for stream in tracks(container, 'video')[:1] + tracks(container, 'audio')[:1]:
-    if stream.start_time is not None:
-      return float(stream.start_time * stream.time_base)
-  return (container.start_time or 0) / av.time_base
+  video, audio = (
+    [float(s.start_time * s.time_base) for s in found if s.start_time is not None]
+    for found in (tracks(container, 'video')[:1], tracks(container, 'audio'))
+  )
+  if video:
+    first = min([*audio, *video])
+    return first if LEAST_LEAD < video[0] - first <= MOST_LEAD else video[0]
+  return audio[0] if audio else (container.start_time or 0) / av.time_base
 
 
 def header_seconds(container: InputContainer, stream: Stream | None = None) -> float | None:
-  """Duration in s by the header: of the track where it is known, else of the file; None: unknown."""
+  """End in s from `time_zero` by the header: of the track where it is known, else of the file; None: unknown."""
   if stream is not None and stream.duration and stream.time_base:
-    return float(stream.duration * stream.time_base)
+    late = max(0.0, float((stream.start_time or 0) * stream.time_base) - time_zero(container))
+    return float(stream.duration * stream.time_base) + (late if late > LEAST_LEAD else 0.0)
   return container.duration / av.time_base if container.duration and container.duration > 0 else None
 
 
@@ -106,16 +121,40 @@ def last_packet_end(path: str | os.PathLike) -> float:
   last = 0.0
   with open_media(path) as container:
     zero = time_zero(container)
+    if finish := clock_of(container, path).finish:
+      return max(0.0, finish - zero)
     for packet in container.demux():
       if packet.pts is not None and packet.size and packet.time_base:
         last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base) - zero)
   return last
 
 
+def film_seconds(container: InputContainer, stream: Stream, path: str | os.PathLike) -> float:
+  """Length in s from `time_zero` of the track, by the header where that can be relied on, else by the packets."""
+  late = time_zero(container) > 0.5 and 'mov' not in container.format.name  # the header may count from the first packet
+  stated = header_seconds(container, stream) if header_states_length(container) and not late else None
+  return last_packet_end(path) if stated is None else stated
+
+
+def check_not_cut_off(container: InputContainer, path: str | os.PathLike) -> list[str]:
+  """Raises BadInput where the file's structure says that its end is missing; of a broadcast recording a warning."""
+  missing = missing_end(path, container.format.name)
+  if missing and LIVE & set(container.format.name.split(',')):
+    return [f'{Path(path).name} ends in the middle of a packet ({missing} missing): its last moment may be lost']
+  if missing:
+    raise BadInput(f'{path}: cut off: {missing} missing at its end; copy or export it again')
+  return []
+
+
 def check_complete(container: InputContainer, stream: Stream, seconds: float, path: str | os.PathLike) -> None:
-  """Raises BadInput where the file ends long before the duration in its header."""
+  """Raises BadInput where the file ends long before the duration in its header, or is cut off by its structure."""
+  check_not_cut_off(container, path)
   stated = header_seconds(container, stream)
-  if stated is None or not header_states_length(container) or seconds >= (least := stated - max(0.5, 0.05 * stated)):
+  late = 0.0 if 'mov' in container.format.name else max(0.0, time_zero(container))  # the header may count it
+  if stated is None or not header_states_length(container):
+    return
+  least = stated - max(0.5, 0.05 * stated) - late
+  if seconds >= least:
     return
   if 'mov' not in container.format.name:  # the duration is the file's, and another track may be longer
     seconds = last_packet_end(path)

@@ -11,14 +11,16 @@ from av.container import InputContainer
 from av.stream import Stream
 
 from dubber_jax.errors import BadInput
+from dubber_jax.media.clock import Clock, clock_of, timed_packets
 from dubber_jax.media.container import (
   MEDIA_ERRORS,
   check_complete,
+  check_not_cut_off,
   check_span,
   choose_track,
+  film_seconds,
   header_seconds,
   header_states_length,
-  last_packet_end,
   latest_valid_time,
   open_media,
   time_zero,
@@ -43,6 +45,7 @@ class MediaInfo:
   fps: float = 0.0  # average; the rate may vary
   codec: str = ''  # of the video
   rotation: int = 0  # display rotation in degrees counter-clockwise: 0, 90, 180, 270
+  warnings: tuple[str, ...] = ()  # of a file that can be used although something is odd about it
 
 
 def probe(path: str | os.PathLike) -> MediaInfo:
@@ -52,14 +55,15 @@ def probe(path: str | os.PathLike) -> MediaInfo:
     if not videos and not sounds:
       raise BadInput(f'{path}: holds neither pictures nor sound; give a film or sound file')
     stream = choose_track(container, 'video' if videos else 'audio', path)
-    seconds = header_seconds(container, stream) if header_states_length(container) else last_packet_end(path)
+    warnings = [*check_not_cut_off(container, path), *clock_warnings(container, path)]
+    seconds = film_seconds(container, stream, path)
     if not videos:
-      return MediaInfo(seconds or 0.0, has_video=False, has_sound=True)
+      return MediaInfo(seconds, has_video=False, has_sound=True, warnings=tuple(warnings))
     _, _, first = next(decode_pictures(container, stream, path))
     turned = rotation_of(first)
     width, height = (first.height, first.width) if turned % 180 else (first.width, first.height)
     return MediaInfo(
-      seconds or 0.0,
+      seconds,
       True,
       bool(sounds),
       width,
@@ -67,7 +71,17 @@ def probe(path: str | os.PathLike) -> MediaInfo:
       float(stream.average_rate or 0),
       stream.codec_context.codec.canonical_name,
       turned,
+      tuple(warnings),
     )
+
+
+def clock_warnings(container: InputContainer, path: str | os.PathLike) -> list[str]:
+  """Says where the parts of a film whose clock jumps were joined."""
+  at = clock_of(container, path).at
+  if not at:
+    return []
+  times = ', '.join(f'{time:.2f}' for time in at[:5]) + (' and more' if len(at) > 5 else '')
+  return [f'{Path(path).name}: its clock jumps at {times} s: the parts were joined there, one after the other']
 
 
 def read_frames(
@@ -93,7 +107,7 @@ def read_frames(
   start = start or 0.0
   with open_media(path) as container:
     stream = choose_track(container, 'video', path, track)
-    stated = header_seconds(container, stream)
+    stated = header_seconds(container, stream) if header_states_length(container) else None
     if end is None and stated is not None and stated - start > max_seconds:
       raise too_long(path, stated - start, max_seconds)
     if end is not None and end - start > max_seconds:
@@ -160,13 +174,15 @@ def decode_pictures(
   zero = time_zero(container)
   stream.codec_context.options = {'max_pixels': str(MAX_PIXELS)}
   stream.thread_type = 'AUTO'
-  if start > 2:  # margin: the indexed key frame may be slightly late
+  clock = clock_of(container, path)
+  sought = start > 2 and not clock.jumps  # parts whose clock jumps are read from the start
+  if sought:  # margin: the indexed key frame may be slightly late
     container.seek(int((start - 1 + zero) / stream.time_base), stream=stream, backward=True)
-  pictures = pictures_with_times(container, stream, zero, path)
+  pictures = pictures_with_times(container, stream, path, zero, clock)
   first = next(pictures, None)
-  if start > 2 and (first is None or first[0] > start):  # wrong index: decode from the beginning
+  if sought and (first is None or first[0] > start):  # wrong index: decode from the beginning
     container.seek(int(zero / stream.time_base), stream=stream, backward=True)
-    pictures = pictures_with_times(container, stream, zero, path)
+    pictures = pictures_with_times(container, stream, path, zero, clock)
     first = next(pictures, None)
   if first is None:
     raise BadInput(f'{path}: no picture in it can be decoded; export it again')
@@ -175,14 +191,14 @@ def decode_pictures(
 
 
 def pictures_with_times(
-  container: InputContainer, stream: Stream, zero: float, path: str | os.PathLike
+  container: InputContainer, stream: Stream, path: str | os.PathLike, zero: float, clock: Clock
 ) -> Iterator[tuple[float, float, object]]:
   """As `decode_pictures`, from the current position of the container; `zero` is its time origin in s."""
   nominal = nominal_duration(stream)
   latest = latest_valid_time(container, stream)
-  packets = damaged = 0
+  packets = damaged = back = 0
   before = None
-  for packet in container.demux(stream):
+  for packet in timed_packets(container, path, stream, clock=clock):
     packets += bool(packet.size)
     try:
       frames = packet.decode()
@@ -192,6 +208,7 @@ def pictures_with_times(
     for frame in frames:
       time = frame.time - zero if frame.time is not None else (before or 0.0) + nominal
       if before is not None and time <= before:
+        back += 1
         continue
       if time > latest:
         damaged += 1
@@ -199,8 +216,11 @@ def pictures_with_times(
       duration = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else nominal
       before = time
       yield time, duration, frame
-  if damaged > max(1, MAX_DAMAGED * packets):
+  most = max(1, MAX_DAMAGED * packets)
+  if damaged > most:
     raise BadInput(f'{path}: {damaged} of {packets} pictures are damaged; export it again')
+  if back > most:
+    raise BadInput(f'{path}: the time stamps of {back} of {packets} pictures go back; export it again')
 
 
 def nominal_duration(stream: Stream) -> float:

@@ -7,6 +7,7 @@ import pytest
 
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mux import write_dubbed, write_stem
+from dubber_jax.media.mux_options import MuxOptions
 from dubber_jax.media.sound import read_sound
 from dubber_jax.media.video import probe, read_frames
 
@@ -74,14 +75,16 @@ def test_pictures_stay_and_the_new_sound_fills_their_time(source, out, tmp_path,
 )
 def test_pictures_are_copied_bit_for_bit_where_the_container_holds_them(source, out, tmp_path, media):
   film = media.film(tmp_path / f'film{source}')
-  assert write_dubbed(film, media.clicks(2.0), 48000, tmp_path / f'dubbed{out}') == []
+  only = MuxOptions(tracks='replace')
+  assert write_dubbed(film, media.clicks(2.0), 48000, tmp_path / f'dubbed{out}', options=only) == []
   assert packets(tmp_path / f'dubbed{out}') == packets(film)
 
 
 @pytest.mark.parametrize('source, out, codec', [('.flv', '.mp4', 'h264'), ('.mp4', '.webm', 'vp9')])
 def test_pictures_are_encoded_once_with_a_warning_where_it_does_not(source, out, codec, tmp_path, media):
   film = media.film(tmp_path / f'film{source}')
-  warnings = write_dubbed(film, media.clicks(2.0), 48000, tmp_path / f'dubbed{out}')
+  only = MuxOptions(tracks='replace')
+  warnings = write_dubbed(film, media.clicks(2.0), 48000, tmp_path / f'dubbed{out}', options=only)
   assert len(warnings) == 1 and 'encoded again' in warnings[0]
   assert probe(tmp_path / f'dubbed{out}').codec == codec
 
@@ -117,13 +120,15 @@ def test_a_film_without_sound_gets_one(tmp_path, media):
   np.testing.assert_allclose(media.click_times(read_sound(tmp_path / 'dubbed.mp4'), 22050), media.CLICKS, atol=0.002)
 
 
-def test_the_old_sound_is_gone_and_left_out_tracks_are_named(tmp_path, media):
+def test_replaced_sound_is_gone_and_the_further_one_stays(tmp_path, media):
   film = media.film(tmp_path / 'film.mkv', sounds=2, sound=0.5 * np.ones(96000, np.float32))
-  warnings = write_dubbed(film, np.zeros(96000, np.float32), 48000, tmp_path / 'dubbed.mkv')
-  assert '1 further sound track' in warnings[0]
+  only = MuxOptions(tracks='replace')
+  assert write_dubbed(film, np.zeros(96000, np.float32), 48000, tmp_path / 'dubbed.mkv', options=only) == []
   with av.open(str(tmp_path / 'dubbed.mkv')) as file:
-    assert len(file.streams.audio) == 1
+    assert len(file.streams.audio) == 2
   assert np.abs(read_sound(tmp_path / 'dubbed.mkv')).max() < 1e-3
+  further = [read_sound(path, track=1)[1000:40000] for path in (film, tmp_path / 'dubbed.mkv')]
+  np.testing.assert_allclose(further[1], further[0], atol=1e-3)
 
 
 @pytest.mark.parametrize('seconds, word', [(1.5, 'filled up'), (2.6, 'cut')])
