@@ -90,7 +90,8 @@ def _vorbis(sound: np.ndarray, rate: int, title: str) -> bytes:
 
   file = io.BytesIO()
   with soundfile.SoundFile(file, 'w', rate, 1, 'VORBIS', format='OGG') as out:
-    out.title = title
+    if title:
+      out.title = title
     for begin in range(0, len(sound), CHUNK):
       out.write(sound[begin : begin + CHUNK])
   return file.getvalue()

@@ -15,20 +15,20 @@ from dubber_jax.dubbing.editorial.lines import NOBODY, EditorialLine, by_charact
 from dubber_jax.dubbing.editorial.stems import file_names, stem_blocks, write_broadcast_wave
 from dubber_jax.dubbing.editorial.timeline import Stem, edl_texts, make_timeline, write_timeline
 from dubber_jax.errors import BadInput
-from dubber_jax.media.film import Film
+from dubber_jax.media.film import SOUND_RATE, Film
 from dubber_jax.storage.atomic import complete_folder
 
 MANIFEST = 'manifest.json'
-BED = 'Music and effects'
+BED, BED_FILE = 'Music and effects', 'music_and_effects'
 
 
 @dataclass(frozen=True)
 class EditorialFilm:
-  """The film of an editorial folder: `title` names its files, `seconds` is the length of its stems."""
+  """The film of an editorial folder: `title` names its files, `samples` at SOUND_RATE are the length of its stems."""
 
   film: Film
   title: str
-  seconds: float
+  samples: int
 
 
 def editorial_folder(out: str | os.PathLike) -> Path:
@@ -63,7 +63,7 @@ def write_editorial(
   folder = folder.absolute()
   check_editorial(folder, overwrite=True)
   clock, warnings = film_clock(film.film.path, start)
-  frames = clock.after(film.seconds)
+  frames = clock.after(film.samples / SOUND_RATE)
   with complete_folder(folder, overwrite=True) as partial:
     stems = _write_stems(partial, folder, film, lines, bed, clock)
     sound = film.film.info.has_sound
@@ -71,7 +71,7 @@ def write_editorial(
     write_timeline(timeline, partial / f'{film.title}.otio')
     for number, text in enumerate(edl_texts(film.title, film.film.path, frames, clock, stems), 1):
       name = f'{film.title}.edl' if number == 1 else f'{film.title}_{number}.edl'
-      (partial / name).write_text(text, encoding='ascii', newline='\r\n')
+      (partial / name).write_text(text, encoding='utf-8', newline='\r\n')  # ASCII but for the film's own name
     (partial / f'{film.title}.adr.csv').write_bytes(cue_sheet(lines, clock, film.film.path.stem))
     written = sorted(str(path.relative_to(partial)) for path in partial.rglob('*') if path.is_file())
     (partial / MANIFEST).write_text(json.dumps({'files': written}, indent=2, ensure_ascii=False), encoding='utf-8')
@@ -91,14 +91,14 @@ def _write_stems(
   """Writes the stems -> these with their later paths, the bed last."""
   (partial / 'stems').mkdir()
   characters = by_character(lines)
-  names = file_names(characters, taken=[BED])
-  reference, stems = clock.samples(48_000), []
+  names = file_names(characters, taken=[BED_FILE])
+  reference, stems = clock.samples(SOUND_RATE), []
   for character, own in characters.items():
     path = Path('stems') / f'{names[character]}.wav'
-    write_broadcast_wave(partial / path, stem_blocks(own, film.seconds), character or NOBODY, reference)
+    write_broadcast_wave(partial / path, stem_blocks(own, film.samples), character or NOBODY, reference)
     stems.append(Stem(character or NOBODY, folder / path, tuple(own)))
   if bed is not None:
-    path = Path('stems') / f'{BED}.wav'
+    path = Path('stems') / f'{BED_FILE}.wav'
     write_broadcast_wave(partial / path, bed, BED, reference)
     stems.append(Stem(BED, folder / path))
   return stems

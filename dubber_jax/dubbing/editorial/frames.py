@@ -28,7 +28,7 @@ RATES = tuple(
 )
 DROP_RATES = (Fraction(30000, 1001), Fraction(60000, 1001))
 SAME_RATE = 4e-4  # relative; 24 and 23.976 differ by 1e-3
-TOLERANCE = 0.001  # s: scripts give times to the millisecond
+TOLERANCE = 0.0006  # s: scripts give times to the nearest millisecond
 
 
 @dataclass(frozen=True)

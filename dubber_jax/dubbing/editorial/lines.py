@@ -1,5 +1,6 @@
 """What an editor is handed of each line, and the frames that it takes up."""
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -67,3 +68,10 @@ def frame_spans(lines: Sequence[EditorialLine], clock: FrameClock) -> list[tuple
     reached = max(first + 1, clock.after(line.end))
     spans.append((first, reached))
   return spans
+
+
+def without_accents(text: str) -> str:
+  """Text with the bare letters of accented ones; letters of other scripts stay."""
+  letters = {'ß': 'ss', 'æ': 'ae', 'Æ': 'AE', 'ø': 'o', 'Ø': 'O', 'œ': 'oe', 'Œ': 'OE', 'ł': 'l', 'Ł': 'L'}
+  text = unicodedata.normalize('NFKD', ''.join(letters.get(c, c) for c in text))
+  return unicodedata.normalize('NFC', ''.join(c for c in text if not unicodedata.combining(c)))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dubber_jax.dubbing.editorial.lines import NOBODY, EditorialLine
+from dubber_jax.dubbing.editorial.lines import NOBODY, EditorialLine, without_accents
 from dubber_jax.dubbing.mix import fill
 from dubber_jax.media.container import MEDIA_ERRORS
 from dubber_jax.media.film import SOUND_RATE
@@ -24,16 +24,16 @@ LONGEST_NAME = 60  # characters of a file name, without its suffix
 RESERVED = {'con', 'prn', 'aux', 'nul', *(f'{port}{n}' for port in ('com', 'lpt') for n in range(1, 10))}
 
 
-def stem_blocks(lines: Sequence[EditorialLine], seconds: float) -> Iterator[np.ndarray]:
-  """The sound of one character in a film of so many seconds: blocks (S,) float32 at SOUND_RATE of BLOCK_SECONDS.
+def stem_blocks(lines: Sequence[EditorialLine], samples: int) -> Iterator[np.ndarray]:
+  """The sound of one character in a film of so many samples: blocks (S,) float32 at SOUND_RATE of BLOCK_SECONDS.
 
   Each take lies at its slot with its gain, faded as in the film; it is loaded when its time comes.
   """
-  total, size = round(seconds * SOUND_RATE), BLOCK_SECONDS * SOUND_RATE
+  size = BLOCK_SECONDS * SOUND_RATE
   waiting = sorted(lines, key=lambda line: line.start)
   sounding: list[tuple[int, np.ndarray]] = []  # (first sample, sound) of the lines that this block reaches
-  for begin in range(0, total, size):
-    end = min(begin + size, total)
+  for begin in range(0, samples, size):
+    end = min(begin + size, samples)
     while waiting and round(waiting[0].start * SOUND_RATE) < end:
       line = waiting.pop(0)
       sounding.append((round(line.start * SOUND_RATE), line_sound(line)))
@@ -122,11 +122,14 @@ class _Output:
 
 
 def file_names(characters: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
-  """A file name without suffix for each character: letters, digits, spaces, `-`, `_` and `.`, each another one also
-  where case does not count, none that Windows keeps for itself."""
+  """A file name without suffix for each character: letters without accents, digits, `-`, `_` and `.` (editing programs
+  lose others), each another one also where case does not count, none that Windows keeps for itself."""
   used, names = {name.casefold() for name in taken}, {}
   for character in characters:
-    clean = re.sub(r'[^\w .-]+', '_', character or NOBODY).strip(' ._')[:LONGEST_NAME].rstrip(' .') or 'character'
+    clean = (
+      re.sub(r'[^\w.-]+', '_', without_accents(character or NOBODY)).strip('._')[:LONGEST_NAME].rstrip('.')
+      or 'character'
+    )
     clean = f'{clean}_' if clean.split('.')[0].casefold() in RESERVED else clean
     name, number = clean, 2
     while name.casefold() in used:

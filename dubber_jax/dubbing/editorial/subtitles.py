@@ -176,10 +176,12 @@ def _divide(words: Sequence[Word]) -> list[Sequence[Word]]:
   best: list[tuple[float, int]] = [(0.0, 0)]  # (cost of the words so far, where their last part begins)
   for end in range(1, len(words) + 1):
     options = []
-    for begin in range(max(0, end - ROWS * COLUMNS), end):
+    for begin in range(end - 1, -1, -1):
       part = words[begin:end]
+      text = _row_text(part)
+      if len(text) > ROWS * (COLUMNS + 1):
+        break
       if _rows(part):
-        text = _row_text(part)
         cut = 0 if end == len(words) or SENTENCE_END.search(text) else 2 if CLAUSE_END.search(text) else 6
         short = 4 * (1 - len(text) / (ROWS * COLUMNS)) ** 2  # parts of one length
         long = max(0.0, part[-1][1] - part[0][0] - MOST_SECONDS) if end - begin > 1 else 0.0

@@ -2,17 +2,17 @@
 
 import os
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dubber_jax.dubbing.editorial.frames import FrameClock, import_otio
-from dubber_jax.dubbing.editorial.lines import EditorialLine, frame_spans
+from dubber_jax.dubbing.editorial.lines import EditorialLine, frame_spans, without_accents
 
 EVENTS = 999  # of a CMX 3600 list, whose event numbers have three digits
 CHANNELS = 4  # of sound that CMX 3600 knows
+TOGETHER = 50  # events that the adapter is given at once: its time grows with the square
 REEL = 8  # characters of a reel name in CMX 3600
 
 
@@ -61,9 +61,7 @@ def write_timeline(timeline: Any, path: Path) -> None:
   import_otio().adapters.write_to_file(timeline, str(path))
 
 
-def edl_texts(
-  title: str, film: Path, frames: int, clock: FrameClock, stems: Sequence[Stem], has_pictures: bool = True
-) -> list[str]:
+def edl_texts(title: str, film: Path, frames: int, clock: FrameClock, stems: Sequence[Stem]) -> list[str]:
   """CMX 3600 lists of the film's pictures and of all lines, in the order of record time: as many as their events need.
 
   A line refers to its stem by file name and reel, at the same source and record timecode. Each character has a sound
@@ -73,26 +71,19 @@ def edl_texts(
   # The adapter counts drop frame at 29.97 and 59.94 whatever the film has; non-drop timecode of a rate is that of the
   # next whole one.
   rate = float(clock.rate if clock.drop else round(clock.rate))
-  events = []  # (record in, channel, text without its number)
   reels = reel_names([film.stem, *(stem.path.stem for stem in stems)])
   channels = _channels(stems, clock)
-  clips = [(0, 'V', film, reels[0], 0, frames, ())] if has_pictures else []
+  clips: dict[str, list] = {'V': [(0, frames, film.name, reels[0], [])]}  # by channel: frames, file, reel, comments
   for stem, reel in zip(stems, reels[1:], strict=True):
-    spans = frame_spans(stem.lines, clock) if stem.lines else [(0, frames)]
-    for line, (first, last) in zip(stem.lines or (None,), spans, strict=True):
-      channel = channels[line.number] if line else 'NONE'
-      if channel != 'NONE':  # music and effects are no edit
-        clips.append((first, channel, stem.path, reel, first, last, _comments(line)))
-  for record, channel, path, reel, first, last, comments in clips:
-    clip = otio.schema.Clip(
-      path.name,
-      otio.schema.MissingReference(),  # a FROM CLIP or FROM FILE row with a path makes Premiere lose the clip's name
-      otio.opentime.TimeRange(
-        otio.opentime.RationalTime(clock.start + first, rate), otio.opentime.RationalTime(last - first, rate)
-      ),
-      metadata={'cmx_3600': {'reel': reel, 'comments': list(comments)}},
-    )
-    events.append((record, channel, _event(otio, clip, clock.start + first, rate)))
+    for line, (first, last) in zip(stem.lines, frame_spans(stem.lines, clock), strict=True):
+      clips.setdefault(channels[line.number], []).append((first, last, stem.path.name, reel, _comments(line)))
+  events = []  # (record in, channel, rows)
+  for channel, own in clips.items():
+    own.sort(key=lambda clip: clip[:2])
+    for begin in range(0, len(own), TOGETHER):
+      some = own[begin : begin + TOGETHER]
+      texts = _events(otio, some, clock.start, rate)
+      events += [(clip[0], channel, text) for clip, text in zip(some, texts, strict=True)]
   events.sort(key=lambda event: (event[1] != 'V', event[0], event[1]))
   head = f'TITLE: {_plain(title)[:70]}\nFCM: {"DROP FRAME" if clock.drop else "NON-DROP FRAME"}\n\n'
   texts = []
@@ -119,13 +110,15 @@ def reel_names(names: Sequence[str]) -> list[str]:
 
 
 def relative_url(path: Path, folder: Path) -> str:
-  """The URL of a media file as seen from a folder: relative, with other characters escaped; absolute where there is no
-  way from one to the other, as between drives."""
-  url_utils = import_otio().url_utils
+  """The URL of a media file as seen from a folder: relative, as opentimelineio writes it, with escapes for the signs
+  that end a path; absolute where there is no way from one to the other, as between drives."""
   try:
-    return url_utils.url_from_filepath(Path(os.path.relpath(path, folder)).as_posix())
+    way = Path(os.path.relpath(path, folder)).as_posix()
   except ValueError:
     return Path(path).absolute().as_uri()
+  for sign in '%#?;':
+    way = way.replace(sign, f'%{ord(sign):02X}')
+  return way
 
 
 def _reference(otio, path: Path, frames: int, clock: FrameClock, folder: Path):
@@ -146,7 +139,8 @@ def _whole_track(name: str, kind: str, path: Path, frames: int, clock: FrameCloc
 def _line_clip(line: EditorialLine, stem: Stem, first: int, last: int, frames: int, clock: FrameClock, folder: Path):
   otio = import_otio()
   span = otio.opentime.TimeRange(clock.time(clock.start + first), clock.time(last - first))
-  clip = otio.schema.Clip(f'{line.number:03d} {stem.name}', _reference(otio, stem.path, frames, clock, folder), span)
+  # Resolve finds media by the name of the clip.
+  clip = otio.schema.Clip(stem.path.name, _reference(otio, stem.path, frames, clock, folder), span)
   told = {
     'line': line.number,
     'character': line.line.character,
@@ -186,15 +180,22 @@ def _channels(stems: Sequence[Stem], clock: FrameClock) -> dict[int, str]:
   return found
 
 
-def _event(otio, clip, record: int, rate: float) -> str:
-  """The rows of one event as the adapter writes them: of a timeline with this clip at its record time."""
-  track = otio.schema.Track('event', kind=otio.schema.TrackKind.Video)
-  if record:
-    track.append(otio.schema.Gap(duration=otio.opentime.RationalTime(record, rate)))  # no start time is written else
-  track.append(clip)
+def _events(otio, clips: Sequence[tuple], start: int, rate: float) -> list[str]:
+  """The rows of each event of one channel, as the adapter writes them of a track with these clips."""
+  track, reached = otio.schema.Track('events', kind=otio.schema.TrackKind.Video), 0
+  for first, last, name, reel, comments in clips:
+    if start + first > reached:  # the adapter knows no start time, so that the first gap is as long as that
+      track.append(otio.schema.Gap(duration=otio.opentime.RationalTime(start + first - reached, rate)))
+    span = otio.opentime.RationalTime(start + first, rate), otio.opentime.RationalTime(last - first, rate)
+    # Of a media reference it would write a row FROM CLIP or FROM FILE, by which Premiere loses the clip's name.
+    missing = otio.schema.MissingReference()
+    notes = {'cmx_3600': {'reel': reel, 'comments': comments}}
+    track.append(otio.schema.Clip(name, missing, otio.opentime.TimeRange(*span), metadata=notes))
+    reached = start + last
   timeline = otio.schema.Timeline('')
   timeline.tracks.append(track)
-  return otio.adapters.write_to_string(timeline, 'cmx_3600', rate=rate)
+  text = otio.adapters.write_to_string(timeline, 'cmx_3600', rate=rate)
+  return re.split(r'(?m)^(?=\d{3} )', text)[1:]
 
 
 def _comments(line: EditorialLine) -> list[str]:
@@ -210,7 +211,6 @@ def _comments(line: EditorialLine) -> list[str]:
 
 def _plain(text: str) -> str:
   """Text in one row of ASCII: typographic signs by their like, letters without accents, others as '?'."""
-  table = {'‘': "'", '’': "'", '“': '"', '”': '"', '–': '-', '—': '-', '…': '...', 'ß': 'ss', 'æ': 'ae', 'ø': 'o'}
-  text = ''.join(table.get(c, c) for c in text)
-  bare = ''.join(c for c in unicodedata.normalize('NFKD', text) if not unicodedata.combining(c))
-  return ' '.join(bare.encode('ascii', 'replace').decode().split())
+  signs = {'‘': "'", '’': "'", '“': '"', '”': '"', '–': '-', '—': '-', '…': '...'}
+  text = without_accents(''.join(signs.get(c, c) for c in text))
+  return ' '.join(text.encode('ascii', 'replace').decode().split())
