@@ -6,12 +6,11 @@ of fewer than LEAST_LINES lines has no median, and gives its pitch range, pauses
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from scipy.signal import find_peaks
 
 from dubber_jax.director.limits import clipped, clipped_pause
 from dubber_jax.director.notes.line_words import breath_place, marks
@@ -21,7 +20,7 @@ from dubber_jax.perception.prosody import track_pitch
 from dubber_jax.perception.speech_emotion import sound_emotion
 from dubber_jax.perception.vad import RATE, WINDOW, speech_probabilities
 from dubber_jax.script.g2p import Phonemes
-from dubber_jax.types import SAMPLE_RATE, Direction, Line
+from dubber_jax.types import EMOTIONS, SAMPLE_RATE, Direction, Line
 
 LEAST_SPEECH = 0.4  # s of speech in a line; with less nothing is measured
 LEAST_LINES = 3  # of a character, from which on its median is taken
@@ -83,6 +82,8 @@ def read_performance(wave: np.ndarray, sample_rate: int) -> SourcePerformance | 
 
 def _syllables(wave, sample_rate, pitch) -> int:
   """Number of syllables: intensity peaks in voiced sound (after de Jong and Wempe 2009)."""
+  from scipy.signal import find_peaks  # slow to import
+
   hop = round(0.01 * sample_rate)
   frames = wave[: len(wave) // hop * hop].reshape(-1, hop)
   level = 10 * np.log10(np.square(frames, dtype=np.float64).mean(1) + 1e-10)
@@ -103,17 +104,16 @@ def _gaps(speaking, step) -> tuple[tuple[float, float], ...]:
 
 
 def read_performances(
-  wave: np.ndarray, lines: Sequence[Line], source: str | Path = 'the recording'
+  waves: Iterable[np.ndarray], lines: Sequence[Line], source: str | Path = 'the recording'
 ) -> tuple[list[SourcePerformance | None], list[str]]:
-  """Measures each line's performance in the sound (S,) of a film, whose time is the script's; and warnings.
+  """Measures each line's performance in its own part of a recording; and warnings. waves: (S,) at SAMPLE_RATE of each
+  line, one in memory at a time.
 
   Raises BadInput where nothing is spoken in any line. source: the recording's name in messages.
   """
   guides, silent = [], []
-  for number, line in enumerate(lines, 1):
-    start = line.start or 0.0
-    end = len(wave) / SAMPLE_RATE if line.end is None else line.end
-    guides.append(read_performance(wave[round(start * SAMPLE_RATE) : round(end * SAMPLE_RATE)], SAMPLE_RATE))
+  for number, (wave, _) in enumerate(zip(waves, lines, strict=True), 1):
+    guides.append(read_performance(wave, SAMPLE_RATE))
     silent += [] if guides[-1] else [number]
   if len(silent) == len(guides):
     raise BadInput(f'{source}: nobody speaks in it within the lines: there is no performance to be guided by')
@@ -137,6 +137,25 @@ def relative_to_character(
       guide = replace(guide, pace_ratio=float(guide.rate / rate), pitch_shift=float(12 * np.log2(guide.pitch / pitch)))
     relative.append(guide)
   return relative
+
+
+def describe_performance(guide: SourcePerformance | None) -> str:
+  """One row of what is taken from an original performance: emotion, pace, pitch, range and pauses, never its words."""
+  if guide is None:
+    return 'nobody speaks there'
+  top = int(np.argmax(guide.emotions))
+  heard = [f'{EMOTIONS[top]} {guide.emotions[top]:.0%}', f'{guide.rate:.1f} syllables/s']
+  if guide.pace_ratio:
+    heard[-1] += f' (pace {guide.pace_ratio:.2f})'
+  if guide.pitch:
+    heard.append(f'{guide.pitch:.0f} Hz')
+    if guide.pitch_shift is not None:
+      heard[-1] += f' ({guide.pitch_shift:+.1f} semitones)'
+  if guide.range:
+    heard.append(f'range {guide.range:.1f} semitones')
+  if guide.pauses:
+    heard.append(f'pauses of {", ".join(f"{seconds:.1f}" for _, seconds in guide.pauses)} s')
+  return ', '.join(heard)
 
 
 def follow_performance(guide: SourcePerformance, direction: Direction, phonemes: Phonemes) -> Direction:

@@ -29,14 +29,19 @@ class Clock:
   """The parts of a file by their clocks.
 
   starts: of each track index, the packet with which each part begins; shifts (parts,): seconds to add to a part's
-  times; at: seconds from the film's start at which the second part, and so on, begins; finish: the end of the last
-  packet, in s of the joined clock.
+  times; at: seconds from the film's start at which the second part, and so on, begins; ends: of each track index, the
+  end of its last packet in s of the joined clock.
   """
 
   starts: dict[int, np.ndarray] = field(default_factory=dict)
   shifts: np.ndarray = field(default_factory=lambda: np.zeros(1))
   at: tuple[float, ...] = ()
-  finish: float = 0.0
+  ends: dict[int, float] = field(default_factory=dict)
+
+  @property
+  def finish(self) -> float:
+    """The end of the last packet, in s of the joined clock; 0 where it was not scanned."""
+    return max(self.ends.values(), default=0.0)
 
   @property
   def jumps(self) -> bool:
@@ -106,8 +111,7 @@ def join_clocks(
   jumps = {index: find_jumps(times[index]) for index in steady}
   parts = max((len(found) for found in jumps.values()), default=0) + 1
   if parts == 1:
-    ends = [shown[index][:, 1] for index in steady if np.isfinite(shown[index]).any()]
-    return Clock(finish=max((float(np.nanmax(end)) for end in ends), default=0.0))
+    return Clock(ends={i: float(np.nanmax(shown[i][:, 1])) for i in steady if np.isfinite(shown[i]).any()})
   leading = next(index for index in steady if len(jumps[index]) + 1 == parts)
   steps = {index: [times[index][k] - times[index][k - 1] for k in found] for index, found in jumps.items()}
   for own in steps.values():
@@ -127,7 +131,7 @@ def join_clocks(
   at = begins[lead] + shifts - begins[:, 0].min()
   for index in set(times) - set(steady):
     starts[index] = follow(times[index], [times[leading][a:b] for a, b in spans[leading]])
-  return Clock(starts, shifts, tuple(map(float, at[1:])), float((ends[:, -1] + shifts[-1]).max()))
+  return Clock(starts, shifts, tuple(map(float, at[1:])), dict(zip(steady, ends[:, -1] + shifts[-1], strict=True)))
 
 
 def find_jumps(times: np.ndarray) -> list[int]:

@@ -21,6 +21,7 @@ from dubber_jax.media.truncation import LIVE, missing_end
 FORMATS = 'mov,matroska,webm,flv,mpeg,mpegts,mpegvideo,avi,asf,ogg,wav,w64,aiff,flac,mp3,aac,caf,au'
 # Demuxers whose header states the duration: a file that ends earlier is truncated.
 FORMATS_WITH_LENGTH = {'mov', 'matroska', 'flv', 'avi', 'wav', 'w64', 'aiff', 'flac', 'caf', 'au'}
+UNEVEN = 0.5  # s between the ends of the tracks of a recording that was cut off
 ATTACHED_PICTURE = av.stream.Disposition.attached_pic
 # Exceptions of PyAV on damaged files.
 MEDIA_ERRORS = (av.FFmpegError, ValueError, OverflowError, MemoryError, UnicodeError, OSError, LookupError)
@@ -137,8 +138,17 @@ def film_seconds(container: InputContainer, stream: Stream, path: str | os.PathL
 
 
 def check_not_cut_off(container: InputContainer, path: str | os.PathLike) -> list[str]:
-  """Raises BadInput where the file's structure says that its end is missing; of a broadcast recording a warning."""
+  """Raises BadInput where the file's structure says that its end is missing; warnings for a broadcast recording.
+
+  Those state no length and end where they were stopped: what is missing shows in a packet that is not whole, or where
+  one track ends long before another.
+  """
   missing = missing_end(path, container.format.name)
+  ends = clock_of(container, path).ends
+  if not missing and ends and max(ends.values()) - min(ends.values()) > UNEVEN:
+    zero = time_zero(container)
+    first, last = (end - zero for end in (min(ends.values()), max(ends.values())))
+    return [f'{Path(path).name}: one of its tracks ends at {first:.2f} s, another at {last:.2f} s: it may be cut off']
   if missing and LIVE & set(container.format.name.split(',')):
     return [f'{Path(path).name} ends in the middle of a packet ({missing} missing): its last moment may be lost']
   if missing:

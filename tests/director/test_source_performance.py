@@ -88,7 +88,7 @@ def test_noise_and_silence_guide_nobody():
   assert read_performance(np.zeros(SAMPLE_RATE, np.float32), SAMPLE_RATE) is None
   assert read_performance(rng.standard_normal(2 * SAMPLE_RATE).astype(np.float32) * 0.1, SAMPLE_RATE) is None
   with pytest.raises(BadInput, match='nobody speaks'):
-    read_performances(np.zeros(2 * SAMPLE_RATE, np.float32), [Line('Go on.')])
+    read_performances([np.zeros(2 * SAMPLE_RATE, np.float32)], [Line('Go on.')])
 
 
 def test_recording_is_read_for_its_course_and_its_pauses(data_dir):
