@@ -75,7 +75,6 @@ def write_editorial(
     (partial / f'{film.title}.adr.csv').write_bytes(cue_sheet(lines, clock, film.film.path.stem))
     written = sorted(str(path.relative_to(partial)) for path in partial.rglob('*') if path.is_file())
     (partial / MANIFEST).write_text(json.dumps({'files': written}, indent=2, ensure_ascii=False), encoding='utf-8')
-    _sync(partial)
     _keep_others(folder, partial)
   return warnings
 
@@ -121,11 +120,3 @@ def _keep_others(folder: Path, partial: Path) -> None:
         os.link(path, partial / name, follow_symlinks=False)
       except OSError:
         shutil.copy2(path, partial / name, follow_symlinks=False)
-
-
-def _sync(folder: Path) -> None:
-  """Flushes the files of a folder to the disk: a full one may show only now."""
-  for path in folder.rglob('*'):
-    if path.is_file():
-      with open(path, 'rb') as file:
-        os.fsync(file.fileno())
