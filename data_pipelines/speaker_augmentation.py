@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from data_pipelines.pack import folders_with_sound, items_per_folder
-from dubber_jax.actor.duration import largest_remainder
+from dubber_jax.actor.slot import largest_remainder
 from dubber_jax.data.batches import TRAINING_SPLITS
 from dubber_jax.data.packed import FULL_SCALE, PackedSet, quantize, write_packed
 from dubber_jax.media.mel import mel_numpy

@@ -1,17 +1,18 @@
 """Wall-clock time of stages, with XLA compilation counted separately."""
 
 import functools
+import sys
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-
-import jax
 
 
 class CompileClock:
   """Seconds that XLA has spent compiling in this process."""
 
   def __init__(self):
+    import jax
+
     self.seconds = 0.0
     jax.monitoring.register_event_duration_secs_listener(self._add)
 
@@ -43,10 +44,15 @@ class _Lap:
   stage: str
 
   def __enter__(self):
-    self.began, self.compiled = time.perf_counter(), compile_clock().seconds
+    self.began, self.compiled = time.perf_counter(), _compiled_seconds()
 
   def __exit__(self, *_):
-    compiling = compile_clock().seconds - self.compiled
+    compiling = _compiled_seconds() - self.compiled
     spent = time.perf_counter() - self.began - compiling
     self.watch.compiling += compiling
     self.watch.seconds[self.stage] = self.watch.seconds.get(self.stage, 0.0) + spent
+
+
+def _compiled_seconds() -> float:
+  """Seconds of the process's clock; 0 where nothing was compiled, since JAX was not even imported."""
+  return compile_clock().seconds if 'jax' in sys.modules else 0.0

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,9 @@ import numpy as np
 from dubber_jax.director.notes.describe import describe_change
 from dubber_jax.director.review import candidate_directions, conflicting_exemplars, emotion_only, review
 from dubber_jax.inference.model import Model
-from dubber_jax.inference.synthesis import LineInputs, speech_span, synthesize_all
-from dubber_jax.types import EMOTIONS, MODALITIES, Direction, Exemplars, Review, Take
+from dubber_jax.inference.speech_span import speech_span
+from dubber_jax.inference.synthesis import LineInputs, synthesize_all
+from dubber_jax.types import MODALITIES, Direction, Exemplars, Review, Take, emotion_name
 
 MAX_LEVEL = 12.0  # dB, by which a take is made louder or softer after synthesis
 UNSCORED_LEVEL = 0.5  # share of the loudness that the level gives where no critic measures the take; the actor the rest
@@ -171,8 +172,3 @@ def review_without_critic(take: Take, direction: Direction, window: tuple[float,
     scores['timing'] = timing
   scores['overall'] = float(np.mean(list(scores.values())))
   return Review(scores, scores['overall'] >= 0.5, direction)
-
-
-def emotion_name(probabilities: Sequence[float] | np.ndarray) -> str:
-  """The most probable of EMOTIONS."""
-  return EMOTIONS[int(np.argmax(probabilities))]

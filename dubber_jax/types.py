@@ -5,6 +5,7 @@ reference, N phonemes, K exemplars a modality.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +18,11 @@ LIP_RATE = 25  # lip frames a second
 # The eight classes of V2C-Animation, in its order (paper, section 4.1). RAVDESS's "calm" counts as neutral.
 EMOTIONS = ('angry', 'disgust', 'fear', 'happy', 'neutral', 'sad', 'surprise', 'others')
 MODALITIES = ('scene', 'face', 'text')  # the order of the target nodes in every graph
+
+
+def emotion_name(probabilities: Sequence[float] | np.ndarray) -> str:
+  """The most probable of EMOTIONS."""
+  return EMOTIONS[int(np.argmax(probabilities))]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dubber_jax.actor.duration import FRAME_RATE
+from dubber_jax.actor.slot import FRAME_RATE
 from dubber_jax.critic.inference import CriticScores
 from dubber_jax.inference.synthesis import LineInputs
 from dubber_jax.rehearsal import rehearse, timing_score, without_conflicting_exemplars

@@ -1,11 +1,16 @@
 """The commands `dub`, `redo`, `speak` and `demo`: what is dubbed or spoken with a model."""
 
 import argparse
+import dataclasses
 import sys
 from pathlib import Path
 
 from dubber_jax.cli import AddCommand
 from dubber_jax.errors import BadInput
+from dubber_jax.storage.distinct import check_distinct
+
+# Of types.EMOTIONS, which takes NumPy to import.
+EMOTION_NAMES = 'angry, disgust, fear, happy, neutral, sad, surprise or others'
 
 
 def add_commands(command: AddCommand):
@@ -26,11 +31,19 @@ def _add_dub(command):
   sub.add_argument('-o', '--out', required=True, help='the dubbed film')
   sub.add_argument(
     '--background',
-    default='none',
-    metavar='keep|duck|none|FILE',
-    help="behind the dialogue: the film's own sound, muted or lowered in the lines, or a file of music "
-    'and effects (default: none)',
+    metavar='separate|mute|duck|none|FILE',
+    help="behind the dialogue: the film's own sound, its dialogue taken out, or silent where a line is spoken, or lowered "
+    'in the lines; or a file of music and effects (default: separate where the film has sound)',
   )
+  sub.add_argument(
+    '--tracks',
+    default='add',
+    metavar='add|replace',
+    help="add: the dub is the first sound track, the film's own ones follow; replace: it takes the place of the film's "
+    'own (default: add)',
+  )
+  sub.add_argument('--language', default='eng', help="of the dub's track, ISO 639-2 (default: eng)")
+  sub.add_argument('--audio-track', type=int, help="which of the film's sounds is its own, from 0 (default: the first)")
   sub.add_argument('--project', help="folder for every line's takes (default, of several lines: beside the film)")
   sub.add_argument('--directions', help='a project, or its directions.json, whose directions are played')
   sub.add_argument(
@@ -38,75 +51,131 @@ def _add_dub(command):
     metavar='original|FILE',
     help="a performance to follow, the film's own or a recording on its time: feeling, pace, pitch",
   )
+  sub.add_argument('--emotion', default='', help=f'of all lines that the script gives none: {EMOTION_NAMES}')
   sub.add_argument('--face', type=int, help='which face speaks, from 0, left to right')
   sub.add_argument('--no-report', action='store_true', help='no report page beside the film')
+  sub.add_argument('--no-subtitles', action='store_true', help='no subtitles of the dub, beside the film and in it')
+  sub.add_argument('--editorial', action='store_true', help='OUT.editorial: stems, OTIO, EDL and ADR cue sheet')
   _add_fit_option(sub, 'strict', 'strict')
   _add_model_options(sub)
 
 
 def run_dub(given: argparse.Namespace):
   from dubber_jax.dubbing.cast import cast_lines, read_cast, read_names
-  from dubber_jax.dubbing.film import dub
-  from dubber_jax.dubbing.request import DubOptions, DubRequest
+  from dubber_jax.dubbing.film import check_film, check_new_outputs, dub
+  from dubber_jax.dubbing.request import DubOptions, DubRequest, with_emotion
   from dubber_jax.inference.voices import find_voice
-  from dubber_jax.script.subtitles import parse_line, read_lines
+  from dubber_jax.media.film import Film
+  from dubber_jax.media.mux_options import MuxOptions
+  from dubber_jax.script.subtitles import Script, load_script, parse_line
 
   if not (given.voice or given.cast):
     raise BadInput('nobody speaks: give --voice, or a --cast')
+  _check_dub_paths(given)
   planner = _planner(given)
-  lines = [parse_line(given.text)] if given.text is not None else list(read_lines(given.script, overlap=True))
-  if given.cast:
-    lines = cast_lines(lines, read_names(given.cast))
+  names = read_names(given.cast) if given.cast else {}
+  text = given.text
+  script = Script((parse_line(text),)) if text is not None else load_script(given.script, overlap=True, names=names)
+  lines = cast_lines(script.lines, names)
   options = DubOptions(
     lines=_line_options(given, face=given.face, fit=given.fit),
     background=given.background,
+    audio_track=given.audio_track,
+    mux=MuxOptions(given.tracks, given.language),
     guide=given.guide,
     directions=given.directions,
     report=not given.no_report,
+    subtitles=not given.no_subtitles,
+    editorial=given.editorial,
     overwrite=given.overwrite,
   )
+  if given.emotion:
+    lines = with_emotion(lines, given.emotion)
+  film = Film(given.film, given.audio_track)
+  check_film(film, lines, Path(given.out), options)
+  check_new_outputs(options, Path(given.out), len(lines), given.project, given.json)
   model, library = _open(given)
   voice = find_voice(given.voice, model.voices, model, given.fit_steps) if given.voice else None
   if given.cast:
     voice = read_cast(given.cast, lines, model.voices, voice, model, given.fit_steps)
   request = DubRequest.of(given.film, lines, voice, given.out, options, given.project, given.json)
-  _print_files(dub(request, model, library, planner))
+  request = dataclasses.replace(request, warnings=script.warnings)
+  _print_files(given, dub(request, model, library, planner))
 
 
-def _print_files(result):
-  for path in result.files.values():
+def _check_dub_paths(given):
+  """Raises BadInput where a dub would write over what it reads, or over itself."""
+  from dubber_jax.dubbing.export import stem_of
+  from dubber_jax.dubbing.project import OWN_FILES
+
+  out, inputs = Path(given.out), _model_inputs(given)
+  project = Path(given.project) if given.project else out.with_name(f'{out.stem}.project')
+  inputs |= {'the film': given.film, '--script': given.script, '--directions': given.directions}
+  inputs |= {'--guide': given.guide if given.guide != 'original' else None}
+  inputs |= {'--background': given.background if Path(given.background or '').is_file() else None}
+  if given.cast:
+    from dubber_jax.dubbing.cast import read_names
+
+    found = [Path(given.cast).parent / voice for voice in read_names(given.cast).values()]
+    inputs |= {'--cast': given.cast, 'a recording of --cast': [path for path in found if path.is_file()]}
+  outputs = {
+    '-o': out,
+    'the dialogue': stem_of(out),
+    'the report': None if given.no_report else out.with_suffix('.html'),
+    'the subtitles': [] if given.no_subtitles else [out.with_suffix('.srt'), out.with_suffix('.vtt')],
+  }
+  outputs |= {'--json': given.json}
+  check_distinct(inputs, outputs)
+  check_distinct(
+    {}, outputs | {'the project': [project / name for name in OWN_FILES]}, {'the lines': project / 'lines'}
+  )
+
+
+def _model_inputs(given) -> dict:
+  """The files that commands with a model read: of options that may also be names, where there is such a file."""
+  voice = given.voice if given.voice and Path(given.voice).exists() else None
+  return {'--voice': voice, '--model': given.model, '--library': given.library, '--lexicon': given.lexicon}
+
+
+def _print_files(given, result):
+  for path in () if given.quiet else result.files.values():
     print(path)
 
 
 def _add_redo(command):
-  sub = command('redo', run_redo, 'Play one line of a project again, by a note, or choose an earlier take.')
+  sub = command(
+    'redo', run_redo, 'Play one line of a project again, by a note, or choose an earlier take or another background.'
+  )
   sub.add_argument('project', help='the folder of `dubber dub --project`')
-  sub.add_argument('--line', type=int, required=True, help='its number')
+  sub.add_argument('--line', type=int, help='its number')
   what = sub.add_mutually_exclusive_group()
   what.add_argument('--note', default='', help='what to do otherwise, as "softer, almost a whisper" (or in Chinese)')
   what.add_argument('--take', type=int, help='go back to this take')
+  sub.add_argument('--background', metavar='separate|mute|duck|none|FILE', help='another one, from now on')
+  sub.add_argument('-o', '--out', help='where the dubbed film goes from now on (default: where it is)')
+  sub.add_argument('--film', help='where the film is, of a project that was moved without it')
   _add_fit_option(sub, None, "that of the line's take in the film")
   _add_planner_options(sub)
 
 
 def run_redo(given: argparse.Namespace):
-  from dubber_jax.director.llm_planner import open_planner
   from dubber_jax.director.notes.apply import parse
   from dubber_jax.dubbing.project import open_project
   from dubber_jax.dubbing.redo import RedoRequest, redo
 
-  read_note = getattr(open_planner(given.planner, given.planner_model), 'parse', parse)
-  request = RedoRequest(Path(given.project), given.line, given.note, given.take, given.fit)
+  paths = (Path(path) if path else None for path in (given.film, given.out))
+  request = RedoRequest(Path(given.project), given.line, given.note, given.take, given.fit, given.background, *paths)
   with open_project(given.project) as project:
     state = project.state
     project.check_line(given.line)
   model = library = None
-  if given.take is None:
+  if request.plays:
     options = argparse.Namespace(
       model=state.model, library=state.library or None, director='on' if state.director else 'off'
     )
     model, library = _open(options)
-  _print_files(redo(request, model, library, read_note))
+  read_note = getattr(_open_planner(given), 'parse', parse)
+  _print_files(given, redo(request, model, library, read_note))
 
 
 def _add_speak(command):
@@ -114,28 +183,38 @@ def _add_speak(command):
   what = sub.add_mutually_exclusive_group(required=True)
   what.add_argument('--text', help='the line')
   what.add_argument('--lines', help='a text file, one line a row, or a script; -o is then a folder, for 001.wav on')
+  sub.add_argument('--format', help='of --lines: wav, flac, mp3, opus, ogg or m4a (default: wav)')
   sub.add_argument('--voice', required=True, help='a recording of the voice, or the name of a shipped one')
-  sub.add_argument('--emotion', default='', help='angry, disgust, fear, happy, neutral, sad, surprise or others')
-  sub.add_argument('-o', '--out', required=True, help='a wav, or a folder')
+  sub.add_argument('--emotion', default='', help=EMOTION_NAMES)
+  sub.add_argument('-o', '--out', required=True, help='a wav, flac, mp3, opus, ogg or m4a, or a folder')
   _add_fit_option(sub, None, 'lines last as long as they need, and times of a script do not count')
   _add_model_options(sub)
 
 
 def run_speak(given: argparse.Namespace):
+  from dubber_jax.dubbing.request import check_emotion
   from dubber_jax.dubbing.speak import SpeakRequest, speak
   from dubber_jax.inference.voices import find_voice
   from dubber_jax.script.subtitles import parse_line, read_lines
   from dubber_jax.storage.atomic import check_output, write_json
 
+  check_distinct(_model_inputs(given) | {'--lines': given.lines}, {'-o': given.out, '--json': given.json})
+  suffix = _sound_suffix(given)
   planner = _planner(given)
   if given.text is not None:
     lines, outs = [parse_line(given.text)], [Path(given.out)]
   else:
     script = Path(given.lines).suffix.lower() in ('.srt', '.vtt', '.ass', '.ssa', '.fountain')
-    lines = list(read_lines(given.lines)) if script else [parse_line(row) for row in _read_rows(given.lines)]
-    outs = [Path(given.out) / f'{i:03d}.wav' for i in range(1, len(lines) + 1)]
-  if given.json:
-    check_output(Path(given.json), given.overwrite)
+    lines = (
+      list(read_lines(given.lines, overlap=True)) if script else [parse_line(row) for row in _read_rows(given.lines)]
+    )
+    outs = [Path(given.out) / f'{i:03d}{suffix}' for i in range(1, len(lines) + 1)]
+    check_distinct(_model_inputs(given) | {'--lines': given.lines}, {'-o': outs, '--json': given.json})
+  for path in (*outs, *([Path(given.json)] if given.json else [])):
+    if path.parent.is_dir() or given.text is not None:  # that of several lines is made
+      check_output(path, given.overwrite)
+  if given.emotion:
+    check_emotion(given.emotion)
   options = _line_options(given)
   model, library = _open(given)
   voice = find_voice(given.voice, model.voices, model, given.fit_steps)
@@ -145,6 +224,21 @@ def run_speak(given: argparse.Namespace):
   results = [result.to_json() for result in speak(request, model, library, planner)]
   if given.json:
     write_json(results[0] if given.text is not None else {'lines': results}, given.json, given.overwrite)
+
+
+def _sound_suffix(given) -> str:
+  """The suffix of the sound files of `speak`. Raises BadInput for a format that cannot be written."""
+  from dubber_jax.media.encode import FORMATS, sound_format
+
+  if given.lines:
+    suffix = f'.{(given.format or "wav").lower().lstrip(".")}'
+    if suffix not in FORMATS:
+      raise BadInput(f'--format {given.format}: give one of {", ".join(name[1:] for name in FORMATS)}')
+    return suffix
+  sound_format(given.out)
+  if given.format:
+    raise BadInput('--format is for --lines; name the file of -o accordingly, as line.mp3')
+  return Path(given.out).suffix.lower()
 
 
 def _read_rows(path) -> list[str]:
@@ -170,25 +264,26 @@ def _add_demo(command):
 def run_demo(given: argparse.Namespace):
   from dubber_jax.demo.cartoon import draw_cartoon
   from dubber_jax.dubbing.film import dub
-  from dubber_jax.dubbing.request import DubOptions, DubRequest
+  from dubber_jax.dubbing.request import DubOptions, DubRequest, check_emotion
   from dubber_jax.inference.voices import find_voice
   from dubber_jax.media.video import write_silent_clip
   from dubber_jax.storage.atomic import check_output
-  from dubber_jax.types import EMOTIONS
 
-  if given.emotion not in EMOTIONS:
-    raise BadInput(f'no emotion {given.emotion!r}: use one of {", ".join(EMOTIONS)}')
+  check_emotion(given.emotion)
   folder = Path(given.out)
   clip, dubbed = folder / 'clip.mp4', folder / 'dubbed.mp4'
+  check_distinct(_model_inputs(given), {'the clip': clip, 'the dub': dubbed, '--json': given.json})
   folder.mkdir(parents=True, exist_ok=True)
   for path in (clip, dubbed):
     check_output(path, given.overwrite)
   model, library = _open(given)
   voice = find_voice(given.voice or next(iter(model.voices)), model.voices, model, given.fit_steps)
-  print(f'drawing a {given.emotion} character')
+  if not given.quiet:
+    print(f'drawing a {given.emotion} character')
   write_silent_clip(clip, draw_cartoon(given.emotion, given.text), overwrite=given.overwrite)
   options = DubOptions(_line_options(given), overwrite=given.overwrite)
-  _print_files(dub(DubRequest.of(clip, given.text, voice, dubbed, options, json=given.json), model, library))
+  request = DubRequest.of(clip, given.text, voice, dubbed, options, json=given.json)
+  _print_files(given, dub(request, model, library))
 
 
 def _add_planner_options(sub):
@@ -216,7 +311,7 @@ class _FitOption(argparse.Action):
   """--fit, which is a word, and --fit-steps, which is a number: what was meant for the other is told in one line."""
 
   def __call__(self, parser, given, value, option=None):
-    from dubber_jax.actor.duration import FITS, check_fit
+    from dubber_jax.actor.slot import FITS, check_fit
 
     if self.dest == 'fit':
       check_fit(value)
@@ -248,14 +343,12 @@ def _add_model_options(sub):
 
 
 def _open(given):
-  """-> model and library, as the options say."""
-  import dataclasses
-
-  from dubber_jax.dubbing.line import library_features
-  from dubber_jax.inference.model_directory import load
+  """-> model, whose networks are not loaded yet, and library, as the options say."""
+  from dubber_jax.dubbing.inputs import library_features
+  from dubber_jax.inference.stored_model import StoredModel
   from dubber_jax.retrieval.library import Library
 
-  model = load(given.model)
+  model = StoredModel.find(given.model)
   tell_terms(model.path)
   if given.director == 'off':
     director = dataclasses.replace(model.config.task.director, enabled=False)
@@ -270,7 +363,7 @@ def tell_terms(path: Path):
   """Says what a model may be used for, the first time that it is."""
   import contextlib
 
-  from dubber_jax.inference.model_directory import terms
+  from dubber_jax.inference.stored_model import terms
   from dubber_jax.storage.cache import cache_folder
   from dubber_jax.storage.hashing import content_key
 
@@ -290,6 +383,14 @@ def _planner(given):
   for name, least, most in (('rounds', 1, 20), ('candidates', 1, 64), ('fit_steps', 0, 1000)):
     if not least <= getattr(given, name) <= most:
       raise BadInput(f'--{name.replace("_", "-")} {getattr(given, name)}: give a number from {least} to {most}')
+  return _open_planner(given)
+
+
+def _open_planner(given):
+  if given.planner == 'rules':  # without the packages that speak to a language model
+    from dubber_jax.director.planner import by_rules
+
+    return by_rules
   from dubber_jax.director.llm_planner import open_planner
 
   return open_planner(given.planner, given.planner_model)

@@ -44,7 +44,7 @@ def run_evaluate(given: argparse.Namespace):
 
     print(table(compare(*given.compare)))
     return
-  from dubber_jax.dubbing.line import library_features
+  from dubber_jax.dubbing.inputs import library_features
   from dubber_jax.evaluation.benchmark.evaluate import Extent, evaluate, run_shares, take_cores
   from dubber_jax.inference.model_directory import load
   from dubber_jax.retrieval.library import Library
@@ -116,14 +116,21 @@ def _add_listening_test(command):
 
 def run_listening_test(given: argparse.Namespace):
   from dubber_jax.evaluation.listening_test.page import Plan, read_items, write_test
-  from dubber_jax.evaluation.listening_test.scores import find_key, score, write_table
+  from dubber_jax.evaluation.listening_test.scores import find_key, score, table_files, write_table
+  from dubber_jax.storage.distinct import check_distinct
 
+  key = given.key or Path(given.out).with_suffix('.key.json')
   if given.score:
+    check_distinct({'--score': given.score, '--key': given.key}, {'-o': table_files(given.out)})
     scores = score(given.score, given.key or find_key(given.score))
     table, _ = write_table(scores, given.out, given.overwrite)
     print(table.read_text(encoding='utf-8'), end='')
     return
   items = read_items(given.items)
+  sounds = [path for item in items for path in item.sounds.values()]
+  folder = Path(given.out).with_suffix('') if given.beside else None
+  inputs = {'the items': given.items, 'a sound': sounds}
+  check_distinct(inputs, {'-o': given.out, '--key': key}, {'the folder of sounds': folder})
   plan = Plan(given.title, given.seed, given.lines, given.sections, given.beside)
   key = write_test(items, given.out, plan, given.key, given.overwrite)
   print(f'{given.out}: send this to listeners')

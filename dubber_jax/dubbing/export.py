@@ -5,7 +5,7 @@ Sound passes through it by blocks: nothing holds the sound of a whole film, and 
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +47,7 @@ from dubber_jax.media.mux import write_dubbed
 from dubber_jax.media.mux_options import MuxOptions
 from dubber_jax.media.sound import write_wav_blocks
 from dubber_jax.profiling import Stopwatch
-from dubber_jax.storage.atomic import atomic_file, write_json
+from dubber_jax.storage.atomic import atomic_file, complete_together, write_json
 from dubber_jax.storage.hashing import content_key
 from dubber_jax.types import SAMPLE_RATE, Line
 
@@ -77,8 +77,23 @@ def export(
   film: where it is open already; pictures: of its only line, where they are at hand. Every character is brought to the
   loudness that the film's own dialogue has, by one gain that a redo does not move.
   """
-  watch, state = watch or Stopwatch(), work.state
+  state = work.state
+  with complete_together(output_files(state), overwrite=True) as staged:
+    result, takes, anchors = _write_outputs(work, staged, film, pictures, watch or Stopwatch())
+  chosen = [work.chosen(number) or (0, 0) for number in range(1, len(state.lines) + 1)]
+  write_directions(work.folder / 'directions.json', [(t.line, t.direction) for t in takes])
+  write_index(work, takes, [take_changes(work, number, anchor) for number, anchor in enumerate(anchors, 1)])
+  work.write_state(dataclasses.replace(state, exported=tuple(take for take, _ in chosen)))
+  return result
+
+
+def _write_outputs(
+  work: Project, staged: Mapping[Path, Path], film: Film | None, pictures: np.ndarray | None, watch: Stopwatch
+) -> tuple[DubResult, list[StoredTake], list[float]]:
+  """Writes the outputs of a project to their staged places, to appear together -> result, takes, anchors of lines."""
+  state = work.state
   film = film or Film(Path(state.film), state.audio_track)
+  out, stem = (staged[Path(path).absolute()] for path in (state.out, stem_of(state.out)))
   leveled = level_lines(work, film, watch)
   chosen, played, gains, anchors = leveled.chosen, leveled.played, leveled.gains, leveled.anchors
   audio, own, sound = [line.audio for line in played], leveled.own, leveled.sound
@@ -86,15 +101,15 @@ def export(
   with watch('encode'):
     options = mux_options(state)
     if state.subtitles:
-      srt = write_film_subtitles(handed_on, state.out, film.seconds)
+      srt = write_film_subtitles(handed_on, out, film.seconds)
       options = dataclasses.replace(options, subtitles=(srt,))
     warnings = [
       *state.warnings,
       *leveled.warnings,
-      *write_dubbed(film.path, sound, SOUND_RATE, Path(state.out), overwrite=True, options=options),
+      *write_dubbed(film.path, sound, SOUND_RATE, out, overwrite=True, options=options),
     ]
     warnings += sound.loudness_warnings(own)
-    write_wav_blocks(stem_of(state.out), film_dialogue(audio, gains, film), SOUND_RATE)
+    write_wav_blocks(stem, film_dialogue(audio, gains, film), SOUND_RATE)
     if state.editorial:
       of_film = EditorialFilm(film, Path(state.out).stem, film.samples)
       warnings += write_editorial(editorial_folder(state.out), of_film, handed_on, sound.background_blocks())
@@ -106,7 +121,7 @@ def export(
   if on_page:
     files['report'] = str(Path(state.out).with_suffix('.html'))
   if state.subtitles:
-    files['subtitles'] = str(srt)
+    files['subtitles'] = str(subtitle_files(state.out)[0])
   if state.editorial:
     files['editorial'] = str(editorial_folder(state.out))
   if state.kept:
@@ -117,15 +132,11 @@ def export(
     logger.warning(warning)
   if on_page:
     on_it = PageLines(film, work, chosen, [a.span for a in audio], anchors, pictures)
-    assets = ReportAssets(on_it, state.out, str(stem_of(state.out)), str(film.path))
-    write_report(result.to_json(), files['report'], assets)
-  takes = [line.stored for line in played]
-  write_directions(work.folder / 'directions.json', [(t.line, t.direction) for t in takes])
-  write_index(work, takes, [take_changes(work, number, anchor) for number, anchor in enumerate(anchors, 1)])
+    assets = ReportAssets(on_it, str(out), str(stem), str(film.path))
+    write_report(result.to_json(), out.with_suffix('.html'), assets)
   if state.json:
-    write_json(result.to_json(), state.json, overwrite=True)
-  work.write_state(dataclasses.replace(state, exported=tuple(take for take, _ in chosen)))
-  return result
+    write_json(result.to_json(), staged[Path(state.json).absolute()])
+  return result, [line.stored for line in played], anchors
 
 
 @dataclass(frozen=True)

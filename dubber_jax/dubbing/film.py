@@ -13,16 +13,19 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dubber_jax.actor.duration import NATURAL, room_after
+from dubber_jax.actor.slot import NATURAL, room_after
 from dubber_jax.director.planner import Planner, by_rules, with_source_performance
-from dubber_jax.director.source_performance import SourcePerformance, read_performances
+from dubber_jax.director.source_performance import SourcePerformance, describe_performance, read_performances
 from dubber_jax.dubbing.directions import read_directions
-from dubber_jax.dubbing.export import WIDEST, export, output_files
-from dubber_jax.dubbing.line import check_script, dub_line, read_script, shipped_library
+from dubber_jax.dubbing.editorial.folder import check_editorial, editorial_folder
+from dubber_jax.dubbing.editorial.project import subtitle_files
+from dubber_jax.dubbing.export import MOST_ON_PAGE, export, output_files, stem_of
+from dubber_jax.dubbing.inputs import check_script, read_script, shipped_library
+from dubber_jax.dubbing.page_lines import WIDEST
 from dubber_jax.dubbing.project import (
   Project,
   ProjectState,
@@ -31,22 +34,27 @@ from dubber_jax.dubbing.project import (
   open_project,
   option_fields,
 )
-from dubber_jax.dubbing.request import DubRequest, LineOptions, LineTask
+from dubber_jax.dubbing.project_paths import file_stamp
+from dubber_jax.dubbing.request import DubOptions, DubRequest, LineOptions, LineTask
 from dubber_jax.dubbing.result import DubbedLine, DubResult, log_line, words_of
 from dubber_jax.dubbing.timeline import LONGEST_LINE, check_slots, fixed_direction, separate_lines
 from dubber_jax.errors import BadInput
-from dubber_jax.inference.model import Model
-from dubber_jax.media.background import DUCK, KEEP, NONE, read_background
+from dubber_jax.inference.stored_model import StoredModel, opened
+from dubber_jax.media.background import KINDS, MUTE, NONE, SEPARATE, check_background, check_name
+from dubber_jax.media.container import choose_track, open_media
 from dubber_jax.media.film import Film
 from dubber_jax.media.mux import container_kind
 from dubber_jax.profiling import Stopwatch
 from dubber_jax.retrieval.library import Library
-from dubber_jax.storage.atomic import check_output, remove_partials
+from dubber_jax.storage.atomic import check_output, check_outputs, remove_partials, short_stem
 from dubber_jax.types import Clip, Direction, Line, Voice
+
+if TYPE_CHECKING:
+  from dubber_jax.inference.model import Model
 
 logger = logging.getLogger(__name__)
 
-LONGEST_FILM = 3600.0  # s: its sound is held in memory, some 0.5 MB a second
+LONGEST_FILM = 4 * 3600.0  # s
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ class DubPlan:
 
   request: DubRequest
   film: Film
-  model: Model
+  model: 'Model | StoredModel'
   library: Library | None
   planner: Planner
   lines: tuple[Line, ...]  # with their slots
@@ -63,9 +71,12 @@ class DubPlan:
   directions: tuple[Direction | None, ...]  # given ones; None where the planner directs
   performances: tuple[SourcePerformance | None, ...]  # of a guide
   warnings: tuple[str, ...]
+  background: str  # what was asked for, or what goes without asking
 
 
-def dub(request: DubRequest, model: Model, library: Library | None = None, planner: Planner = by_rules) -> DubResult:
+def dub(
+  request: DubRequest, model: 'Model | StoredModel', library: Library | None = None, planner: Planner = by_rules
+) -> DubResult:
   """Dubs a film. Writes `out`, OUT.dialogue.wav (48 kHz) and OUT.html beside it, and the result as JSON.
 
   library: the shipped one by default. A project that holds lines which were made from the same is gone on with.
@@ -74,49 +85,38 @@ def dub(request: DubRequest, model: Model, library: Library | None = None, plann
   """
   watch = Stopwatch()
   plan = check(request, model, library, planner)
-  project = request.project
-  if project is None and len(plan.lines) > 1:
-    project = request.out.with_name(f'{request.out.stem}.project')
+  project = default_project(request.out, len(plan.lines), request.project)
   state = plan_state(plan, kept=project is not None)
   if project is None or not (project / 'project.json').exists():
-    for path in output_files(state):
-      check_output(path, request.options.overwrite)
+    check_outputs(output_files(state), request.options.overwrite)
   with _folder(project) as folder, open_project(folder, make=True) as work:
     inputs = _open_state(work, state, plan)
     pictures = play(work, plan, inputs, watch)
     return export(work, plan.film, pictures, watch)
 
 
-def check(request: DubRequest, model: Model, library: Library | None = None, planner: Planner = by_rules) -> DubPlan:
+def check(
+  request: DubRequest, model: 'Model | StoredModel', library: Library | None = None, planner: Planner = by_rules
+) -> DubPlan:
   """The plan of a dub, or BadInput for what is wrong with the request. Nothing is written."""
-  options, film = request.options, Film(request.film)
+  options, film = request.options, Film(request.film, request.options.audio_track)
+  if options.background is not None:
+    check_name(options.background)
   if model.config.task.director.enabled:
     library = library or shipped_library(model)
   elif options.directions:
     raise BadInput('the director is off: nobody would follow --directions; leave one of the two out')
   elif options.guide:
     raise BadInput('the director is off: nobody would follow --guide; leave one of the two out')
-  container_kind(request.out)
-  if not film.info.has_video:
-    raise BadInput(f'{film.path} has no pictures; `dubber speak` speaks without a film')
-  if film.seconds > LONGEST_FILM:
-    raise BadInput(f'{film.path} is {film.seconds:.0f} s long, the limit is {LONGEST_FILM:.0f} s; cut it into parts')
-  if not request.lines:
-    raise BadInput('there is nothing to say: give --text or --script')
   request.cast.check(request.lines)
-  check_script(request.lines, options.lines.lexicon)
-  cut = [
-    f'line {n} would last to {line.end:.2f} s, past the end of the film at {film.seconds:.2f} s: it is cut there'
-    for n, line in enumerate(request.lines, 1)
-    if line.end is not None and line.end > film.seconds + 0.1
-  ]
-  lines, overlaps = separate_lines(check_slots(request.lines, film.seconds, film.path))
+  lines, of_lines = check_film(film, request.lines, request.out, options)
   directions, undirected = _given_directions(options.directions, lines, options.lines.lexicon)
   performances, unguided = _performances(options.guide, film, lines)
   voices = tuple(request.cast.voice_of(line.character) for line in lines)
   of_voices = list(dict.fromkeys(warning for voice in voices for warning in voice.warnings))
-  read_background(options.background, film, [])  # a file that cannot be used is told of before the work
-  warnings = [*request.cast.warnings, *of_voices, *cut, *overlaps, *undirected, *unguided]
+  background, behind = choose_background(options.background, film)
+  of_inputs = [*film.info.warnings, *request.warnings, *request.cast.warnings, *of_voices]
+  warnings = [*of_inputs, *of_lines, *undirected, *unguided, *behind]
   return DubPlan(
     request,
     film,
@@ -128,17 +128,84 @@ def check(request: DubRequest, model: Model, library: Library | None = None, pla
     tuple(directions),
     tuple(performances),
     tuple(dict.fromkeys(warnings)),
+    background,
   )
+
+
+def check_film(film: Film, lines: Sequence[Line], out: Path, options: DubOptions) -> tuple[list[Line], list[str]]:
+  """The lines with their slots in the film, and warnings. Needs neither model nor voices.
+
+  Raises BadInput for a film that cannot be dubbed, lines that do not fit into it, and an output of a kind that cannot
+  be written.
+  """
+  container_kind(out)
+  if options.editorial:
+    check_editorial(editorial_folder(out), options.overwrite)
+  if not film.info.has_video:
+    raise BadInput(f'{film.path} has no pictures; `dubber speak` speaks without a film')
+  if options.audio_track is not None:
+    with open_media(film.path) as container:
+      choose_track(container, 'audio', film.path, options.audio_track)  # refuses one that is not there
+  if film.seconds > LONGEST_FILM:
+    raise BadInput(f'{film.path} is {film.seconds:.0f} s long, the limit is {LONGEST_FILM:.0f} s; cut it into parts')
+  if not lines:
+    raise BadInput('there is nothing to say: give --text or --script')
+  check_script(lines, options.lines.lexicon)
+  cut = [
+    f'line {n} would last to {line.end:.2f} s, past the end of the film at {film.seconds:.2f} s: it is cut there'
+    for n, line in enumerate(lines, 1)
+    if line.end is not None and line.end > film.seconds + 0.1
+  ]
+  parted, overlaps = separate_lines(check_slots(lines, film.seconds, film.path))
+  return parted, [*cut, *overlaps]
+
+
+def check_new_outputs(
+  options: DubOptions, out: Path, lines: int, project: str | Path | None = None, json: str | Path | None = None
+) -> None:
+  """Raises BadInput where a dub that begins could not write its files; one that goes on checks its project's."""
+  folder = default_project(out, lines, project)
+  if folder is None or not (Path(folder) / 'project.json').exists():
+    page = [out.with_suffix('.html')] if options.report and lines <= MOST_ON_PAGE else []
+    subtitles = subtitle_files(out) if options.subtitles else ()
+    check_outputs([out, stem_of(out), *page, *subtitles, *([Path(json)] if json else [])], options.overwrite)
+
+
+def default_project(out: Path, lines: int, project: str | Path | None = None) -> Path | None:
+  """The project folder of a dub: as named, for several lines beside the film, None for one line."""
+  if project is not None:
+    return Path(project)
+  return out.with_name(f'{out.stem}.project') if lines > 1 else None
+
+
+def choose_background(asked: str | None, film: Film) -> tuple[str, list[str]]:
+  """The background of a dub, and warnings; None: `separate` where the film has sound, else `none`.
+
+  Raises BadInput for one that cannot be had. Where nothing was asked for and nothing can separate, it is `mute`.
+  """
+  if asked is None and not film.info.has_sound:
+    return NONE, []
+  what = asked or SEPARATE
+  if what == SEPARATE and film.info.has_sound:
+    from dubber_jax.separation import check_separator
+
+    try:
+      check_separator()
+    except BadInput as error:
+      if asked:
+        raise
+      return MUTE, [f"its dialogue cannot be taken out ({error}): the film's sound is muted where lines are spoken"]
+  return what, check_background(what, film)
 
 
 def plan_state(plan: DubPlan, kept: bool) -> ProjectState:
   """The state with which the plan's project begins."""
   request, options = plan.request, plan.request.options
   hashes = tuple(hash_of_voice(voice) for voice in plan.voices)
-  named = options.background in (KEEP, DUCK, NONE)
   return ProjectState(
     film=str(request.film.absolute()),
     film_hash=plan.film.hash,
+    film_stamp=file_stamp(request.film),
     seconds=plan.film.seconds,
     model=str(plan.model.path.absolute()),
     model_hash=hash_of_model(plan.model),
@@ -149,7 +216,12 @@ def plan_state(plan: DubPlan, kept: bool) -> ProjectState:
     voices={h: voice.name for h, voice in zip(hashes, plan.voices, strict=True)},
     options=option_fields(options.lines),
     fit=options.lines.fit,
-    background=options.background if named else str(Path(options.background).absolute()),
+    background=plan.background if plan.background in KINDS else str(Path(plan.background).absolute()),
+    audio_track=options.audio_track,
+    tracks=options.mux.tracks,
+    language=options.mux.language,
+    subtitles=options.subtitles,
+    editorial=options.editorial,
     kept=kept,
     out=str(request.out.absolute()),
     report=options.report,
@@ -209,7 +281,7 @@ def play(work: Project, plan: DubPlan, inputs: Sequence[dict], watch: Stopwatch)
       task = LineTask(line, plan.voices[number - 1], room_seconds=room[number - 1], before=tuple(before))
       try:
         dubbed = play_line(
-          plan.film, plan.model, plan.library, task, plan.request.options.lines, planners[number - 1], watch
+          plan.film, opened(plan.model), plan.library, task, plan.request.options.lines, planners[number - 1], watch
         )
       except BadInput as e:
         failed.append(f'line {number}: {e}' if count > 1 else str(e))
@@ -231,7 +303,7 @@ def play(work: Project, plan: DubPlan, inputs: Sequence[dict], watch: Stopwatch)
 
 def play_line(
   film: Film,
-  model: Model,
+  model: 'Model',
   library: Library | None,
   task: LineTask,
   options: LineOptions,
@@ -239,6 +311,8 @@ def play_line(
   watch: Stopwatch,
 ) -> DubbedLine:
   """`dub_line` of a line of the film, with its pictures; the times of its words join the result."""
+  from dubber_jax.dubbing.line import dub_line  # with JAX, which an export or a refusal need not wait for
+
   line = task.line
   with watch('decode'):
     frames, shown = film.frames(line.start, line.end, max_seconds=LONGEST_LINE + 1, max_side=WIDEST)
@@ -258,7 +332,7 @@ def _open_state(work: Project, state: ProjectState, plan: DubPlan) -> list[dict[
   for path in output_files(state):
     check_output(path, plan.request.options.overwrite or str(path) in wrote)
     if str(path) in wrote:
-      remove_partials(path.parent, glob.escape(path.stem))
+      remove_partials(path.parent, glob.escape(short_stem(path.stem)))
   work.keep_voices(dict(zip(state.voice_of, plan.voices, strict=True)))
   written = tuple(sorted({*wrote, *map(str, output_files(state))}))
   work.write_state(dataclasses.replace(state, wrote=written, exported=old.exported if old else None))
@@ -296,7 +370,12 @@ def _performances(guide, film: Film, lines) -> tuple[list[SourcePerformance | No
   if guide is None:
     return [None] * len(lines), []
   source = film if guide == 'original' else Film(guide)
-  return read_performances(source.mono, lines, source.path)
+  performances, warnings = read_performances(
+    source.mono_spans([(line.start, line.end) for line in lines]), lines, source.path
+  )
+  for number, (line, performance) in enumerate(zip(lines, performances, strict=True), 1):
+    logger.info(f'guide, line {number}: {describe_performance(performance)}: {line.text}')
+  return performances, warnings
 
 
 def rooms(lines: Sequence[Line], seconds: float) -> list[float]:
@@ -305,7 +384,7 @@ def rooms(lines: Sequence[Line], seconds: float) -> list[float]:
   return [room_after(span, spans[:i] + spans[i + 1 :], seconds) for i, span in enumerate(spans)]
 
 
-def hash_of_model(model: Model) -> str:
+def hash_of_model(model: 'Model | StoredModel') -> str:
   """Of what the manifest says of every file, and of the config as it is used, with the director on or off."""
   manifest = model.path / 'MANIFEST.json'
   return hash_of({'files': manifest.read_text() if manifest.exists() else '', 'config': model.config.to_json()})

@@ -2,12 +2,13 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
 from dubber_jax.director.planner import Planner, by_rules, mixed_emotion, modality_agreement
-from dubber_jax.dubbing.request import Lexicon, LineOptions, LineTask
+from dubber_jax.dubbing.inputs import read_script
+from dubber_jax.dubbing.request import LineOptions, LineTask
 from dubber_jax.dubbing.result import (
   DubbedLine,
   LineResult,
@@ -20,15 +21,14 @@ from dubber_jax.dubbing.result import (
 from dubber_jax.dubbing.timeline import LONGEST_LINE
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.model import Model
-from dubber_jax.inference.synthesis import LineInputs, speech_span, vocode
+from dubber_jax.inference.speech_span import speech_span
+from dubber_jax.inference.synthesis import LineInputs, vocode
 from dubber_jax.perception.analyze import Extractors, follow_mouth, read_clip
 from dubber_jax.profiling import Stopwatch
 from dubber_jax.rehearsal import rehearse
 from dubber_jax.retrieval.library import Library
-from dubber_jax.script.g2p import Phonemes, phonemize
 from dubber_jax.types import MODALITIES, Clip, Direction, Exemplars, Line, Reading, Take
 
-LONGEST_TEXT, MOST_PHONEMES = 3000, 1200  # characters and phonemes of a line: a minute and more of speech
 REHEARSING = ('reading', 'recall', 'direction', 'rehearsal')  # stages that count as rehearsal_seconds
 
 
@@ -115,31 +115,3 @@ def _reading_result(reading: Reading) -> ReadingResult:
   emotions = {m: [round(float(p), 4) for p in v] for m, v in reading.emotions.items()}
   agreement = round(modality_agreement(reading), 3)
   return ReadingResult(dict(reading.captions), emotions, agreement, mixed_emotion(reading))
-
-
-def read_script(text: str, lexicon: Lexicon | None = None) -> Phonemes:
-  """`phonemize`; raises BadInput as well for a line that takes more than about a minute."""
-  phonemes = phonemize(text, lexicon) if len(text) < LONGEST_TEXT else None
-  if phonemes is None or len(phonemes.symbols) > MOST_PHONEMES:
-    raise BadInput(f'the line {text.strip()[:40]!r}... is more than a minute of speech: split it into several')
-  return phonemes
-
-
-def check_script(lines: Sequence[Line], lexicon: Lexicon | None = None):
-  """Raises BadInput for the first line that cannot be spoken, before any time is spent on the others."""
-  for number, line in enumerate(lines, 1):
-    try:
-      read_script(line.text, lexicon)
-    except BadInput as e:
-      raise BadInput(f'line {number}: {e}' if len(lines) > 1 else str(e)) from None
-
-
-def shipped_library(model: Model) -> Library | None:
-  """The library that comes with the package, checked against the extractors; None where the director is off."""
-  return Library.open(None, library_features()) if model.config.task.director.enabled else None
-
-
-def library_features() -> dict[str, dict]:
-  """{modality: its extractor's name, version and width}, for the modalities of a library."""
-  manifest = Extractors().manifest()
-  return {m: manifest[m] for m in (*MODALITIES, 'sound')}

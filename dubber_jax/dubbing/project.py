@@ -2,7 +2,9 @@
 
 project.json       ProjectState
 voices.safetensors the voices, by the hash under which lines ask for them
-lines/001/take_1/  take.npz, take.wav, direction.json, result.json, made.json (inputs and hashes of the files)
+bed.flac           the film's sound without its dialogue; loudness.npz: how loud that and the film are
+lines/001/take_1/  take.npz, take.wav, direction.json, result.json, made.json (inputs and hashes of the files);
+                   figures.json, what the report page shows of it
 lines/001/chosen.json  which take is in the film, and which one the dub itself made
 directions.json, index.html
 """
@@ -18,15 +20,18 @@ from typing import Any
 
 import numpy as np
 
+from dubber_jax.dubbing.comparison import TakeMeasures, measure_take
 from dubber_jax.dubbing.directions import direction_from, read_json
+from dubber_jax.dubbing.project_paths import check_moved, located, portable
 from dubber_jax.dubbing.request import LineOptions
 from dubber_jax.dubbing.result import DubbedLine, LineResult
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.voice_files import read_voices, write_voices
 from dubber_jax.media.loudness import TARGET_LUFS, integrated_loudness, limit_peaks
 from dubber_jax.media.sound import write_wav
-from dubber_jax.storage.atomic import complete_file, complete_folder, remove_partials, write_json
+from dubber_jax.storage.atomic import complete_file, complete_folder, is_partial, remove_partials, write_json
 from dubber_jax.storage.hashing import sha256_bytes, sha256_file, sha256_text
+from dubber_jax.storage.json_files import checked_value, fields_of
 from dubber_jax.storage.locks import locked
 from dubber_jax.types import SAMPLE_RATE, Direction, Line, MouthTrack, Take, Voice
 
@@ -34,6 +39,8 @@ FORMAT = 1
 TRACK = ('lips', 'opening', 'present', 'boxes')
 TAKE = ('mel', 'durations', 'pitch', 'emotion', 'waveform')
 DIGITS = 16  # of a hash
+OWN_FILES = ('project.json', 'bed.flac', 'loudness.npz', 'voices.safetensors', 'directions.json', 'index.html', '.lock')
+FIRST_FILES = ('.lock', 'voices.safetensors')  # that a dub writes before project.json
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,8 @@ class ProjectState:
   """What project.json holds: of which film and model the project is, its lines and voices, and what is written.
 
   voice_of: the hash of each line's voice; voices: their names by hash; options: of the lines' rehearsals, as
-  `option_fields` gives them; wrote: files that earlier exports wrote; exported: the takes that are in the film.
+  `option_fields` gives them; wrote: files that earlier exports wrote; exported: the takes that are in the film;
+  film_stamp: size and time of the film's file. Paths are absolute here, and relative in the file (project_paths.py).
   """
 
   film: str
@@ -64,6 +72,12 @@ class ProjectState:
   warnings: tuple[str, ...]
   wrote: tuple[str, ...] = ()
   exported: tuple[int, ...] | None = None
+  film_stamp: tuple[int, int] | None = None
+  audio_track: int | None = None  # of the film
+  tracks: str = 'add'  # of the dubbed film, as in MuxOptions
+  language: str = 'eng'
+  subtitles: bool = False
+  editorial: bool = False
 
   def to_json(self) -> dict[str, Any]:
     """The fields in JSON's terms."""
@@ -77,10 +91,14 @@ class ProjectState:
         raise ValueError(f'format {found["format"]}')
       fields = {field.name: found[field.name] for field in dataclasses.fields(cls) if field.name in found}
       fields['lines'] = tuple(Line(**line) for line in found['lines'])
-      for name in ('voice_of', 'warnings', 'wrote', 'exported'):
+      for name in ('voice_of', 'warnings', 'wrote', 'exported', 'film_stamp'):
         fields[name] = tuple(fields[name]) if fields.get(name) is not None else None
-      return cls(**fields | {'wrote': fields['wrote'] or ()})
-    except (KeyError, TypeError, ValueError) as error:
+      state = cls(**fields | {'wrote': fields['wrote'] or ()})
+      _check_state(state, where)
+      return state
+    except BadInput:
+      raise
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
       raise BadInput(
         f'{where}: is not of this version (format {FORMAT}), or damaged ({error}); start again in another folder'
       ) from None
@@ -95,6 +113,28 @@ class ProjectState:
     names = {field.name for field in dataclasses.fields(LineOptions)}
     known = {name: value for name, value in self.options.items() if name in names}
     return LineOptions(**known | {'lexicon': self.lexicon, 'fit': self.fit} | changes)
+
+
+def _check_state(state: ProjectState, where: Path) -> None:
+  """Raises BadInput or another ValueError where a state has fields that no dub wrote, as after it was edited."""
+  for field in dataclasses.fields(ProjectState):
+    checked_value(field, getattr(state, field.name), str(where))
+  if not state.lines or len(state.voice_of) != len(state.lines) or not set(state.voice_of) <= set(state.voices):
+    raise ValueError(f'{len(state.lines)} lines, {len(state.voice_of)} voices of lines, {len(state.voices)} voices')
+  if state.exported is not None and len(state.exported) != len(state.lines):
+    raise ValueError(f'{len(state.exported)} takes in the film, {len(state.lines)} lines')
+  for number, line in enumerate(state.lines, 1):
+    if not all(isinstance(text, str) for text in (line.text, line.character, line.stage_direction)):
+      raise ValueError(f'line {number} is no text')
+    if not 0 <= float(line.start) < float(line.end) < float('inf'):  # pyright: ignore[reportArgumentType]
+      raise ValueError(f'line {number} lasts from {line.start} to {line.end}')
+  if not 0 < state.seconds < float('inf'):
+    raise ValueError(f'a film of {state.seconds} s')
+  given = state.options | {'lexicon': None}
+  fields_of(LineOptions, given, f'{where}.options')
+  state.line_options()
+  if not all(isinstance(symbol, str) for symbols in state.lexicon.values() for symbol in symbols):
+    raise ValueError('a lexicon of other things than symbols')
 
 
 def option_fields(options: LineOptions) -> dict[str, Any]:
@@ -137,10 +177,10 @@ class Project:
   def state(self) -> ProjectState:
     """What project.json holds. Raises BadInput where it is damaged, or of another version."""
     path = self.folder / 'project.json'
-    return ProjectState.from_json(read_json(path), path)
+    return ProjectState.from_json(located(read_json(path), self.folder), path)
 
   def write_state(self, state: ProjectState):
-    write_json(state.to_json(), self.folder / 'project.json', overwrite=True)
+    write_json(portable(state.to_json(), self.folder), self.folder / 'project.json', overwrite=True)
 
   def keep_voices(self, voices: dict[str, Voice]):
     """Stores voices by the hash under which lines will ask for them."""
@@ -216,7 +256,9 @@ class Project:
       write_json(dataclasses.asdict(dubbed.direction), partial / 'direction.json')
       write_json(dubbed.result.to_json(), partial / 'result.json')
       files = {path.name: sha256_file(path)[:DIGITS] for path in sorted(partial.iterdir())}
-      write_json({'key': hash_of(inputs), 'inputs': inputs, 'files': files, **(redone or {})}, partial / 'made.json')
+      measures = {'measures': measure_take(dubbed.take, dubbed.direction).to_json()}
+      made = {'key': hash_of(inputs), 'inputs': inputs, 'files': files, **measures, **(redone or {})}
+      write_json(made, partial / 'made.json')
     return take
 
   def add_dubbed(self, number: int, dubbed: DubbedLine, inputs: Mapping[str, Any]):
@@ -225,6 +267,14 @@ class Project:
     chosen = self.chosen(number)
     made = chosen and self.made(number, chosen[0])
     self.choose(number, chosen[0] if chosen and made and made['key'] == hash_of(inputs) else take, take)
+
+  def measures(self, number: int, take: int) -> TakeMeasures:
+    """Loudness, tempo, pitch and emotion of a take; measured now where an older version stored it."""
+    try:
+      return TakeMeasures.from_json((self.made(number, take) or {})['measures'])
+    except (KeyError, TypeError):
+      stored = self.load(number, take)
+      return measure_take(stored.take, stored.direction)
 
   def direction(self, number: int, take: int) -> Direction:
     path = self.line_folder(number) / f'take_{take}' / 'direction.json'
@@ -251,10 +301,14 @@ class Project:
         track = MouthTrack(**{name: arrays[f'track_{name}'] for name in TRACK}, face=face, faces=faces)
     return StoredTake(take, result.line, stored, self.direction(number, take), result, made, track)
 
-  def check_line(self, number: int):
+  def check_moved(self):
+    """Raises BadInput where the project was moved, and would now write over a file that is not its own."""
+    check_moved(read_json(self.folder / 'project.json'), self.folder)
+
+  def check_line(self, number: int | None):
     """Raises BadInput where the script has no such line, or the dub is not over yet."""
     count = len(self.state.lines)
-    if not 1 <= number <= count:
+    if number is not None and not 1 <= number <= count:
       raise BadInput(f'{self.folder} has no line {number}: its lines are 1 to {count}')
     missing = [str(other) for other in range(1, count + 1) if self.chosen(other) is None]
     if missing:
@@ -275,7 +329,7 @@ def open_project(folder: str | Path, make: bool = False) -> Iterator[Project]:
   if not (folder / 'project.json').exists():
     if not make:
       raise BadInput(f'{folder}: is no project (no project.json); give the folder that `dubber dub --project` made')
-    if folder.exists() and any(path.name != '.lock' for path in folder.iterdir()):
+    if folder.exists() and any(p.name not in FIRST_FILES and not is_partial(p.name) for p in folder.iterdir()):
       raise BadInput(f'{folder}: is not empty and no project; name another folder')
   with locked(folder, 'another dubber is at work in it; wait for it, or name another folder'):
     for place in (folder, *folder.glob('lines/*')):
@@ -295,22 +349,21 @@ def hash_of_voice(voice: Voice) -> str:
   return sha256_bytes(np.float32(voice.embedding).tobytes(), mel, fit)[:DIGITS]
 
 
-def write_index(project: Project, takes: Sequence[StoredTake]):
-  """index.html: every line with all of its takes."""
+def write_index(
+  project: Project, takes: Sequence[StoredTake], changes: Sequence[Mapping[int, tuple[str, str]]] | None = None
+):
+  """index.html: every line with all of its takes. changes: of each line, {take: (its note, what that did)}."""
   from jinja2 import Environment, StrictUndefined
 
   rows = []
   for number, stored in enumerate(takes, 1):
     folder = project.line_folder(number).relative_to(project.folder)
-    heard = [
-      {
-        'number': n,
-        'chosen': n == stored.number,
-        'sound': f'{folder.as_posix()}/take_{n}/take.wav',
-        'note': (project.made(number, n) or {}).get('note', ''),
-      }
-      for n in project.takes(number)
-    ]
+    told = changes[number - 1] if changes else {}
+    heard = []
+    for n in project.takes(number):
+      note, change = told.get(n) or ((project.made(number, n) or {}).get('note', ''), '')
+      sound = f'{folder.as_posix()}/take_{n}/take.wav'
+      heard.append({'number': n, 'chosen': n == stored.number, 'sound': sound, 'note': note, 'change': change})
     rows.append(
       {
         'number': number,

@@ -1,19 +1,35 @@
 """What is asked of a dub: a film, its lines and voices, and how they are to be rehearsed and written."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dubber_jax.actor.duration import STRICT, check_fit
-from dubber_jax.director.planner import Before
+from dubber_jax.actor.slot import STRICT, check_fit
 from dubber_jax.dubbing.cast import Cast
 from dubber_jax.errors import BadInput
-from dubber_jax.media.background import NONE
-from dubber_jax.types import Clip, Line, Voice
+from dubber_jax.media.mux_options import MuxOptions
+from dubber_jax.types import EMOTIONS, Clip, Line, Voice
+
+if TYPE_CHECKING:
+  from dubber_jax.director.planner import Before
 
 ROUNDS, CANDIDATES = 3, 4  # of a rehearsal
 EXACT = 'exact'
 Lexicon = dict[str, tuple[str, ...]]  # a word -> its phonemes
+
+# How a script would say it in brackets; the planner and the text reader know these words.
+STAGE_DIRECTIONS = {
+  'angry': 'angrily',
+  'disgust': 'disgusted',
+  'fear': 'frightened',
+  'happy': 'happily',
+  'neutral': 'calmly',
+  'sad': 'sadly',
+  'surprise': 'surprised',
+  'others': 'hesitantly',
+}
 
 
 @dataclass(frozen=True)
@@ -26,7 +42,7 @@ class LineOptions:
   search: str = EXACT  # of the library: 'exact' or 'scann'
   face: int | None = None  # which face speaks, from 0, left to right; None: the one that moves
   lexicon: Lexicon | None = None  # pronunciations that go before the dictionary's
-  fit: str = STRICT  # 'strict': as long as the slot; 'natural': may run on rather than hurry (actor/duration.py)
+  fit: str = STRICT  # 'strict': as long as the slot; 'natural': may run on rather than hurry (actor/slot.py)
 
   def __post_init__(self):
     check_fit(self.fit)
@@ -47,7 +63,7 @@ class LineTask:
   clip: Clip | None = None
   slot_seconds: float | None = None
   room_seconds: float = 0.0
-  before: Before = ()
+  before: 'Before' = ()
 
 
 @dataclass(frozen=True)
@@ -55,10 +71,16 @@ class DubOptions:
   """How a film is dubbed and written."""
 
   lines: LineOptions = LineOptions()
-  background: str = NONE  # 'keep', 'duck', 'none', or a file of music and effects (media/background.py)
+  # 'separate', 'mute', 'duck', 'none', or a file of music and effects (media/background.py); None: 'separate' where the
+  # film has sound
+  background: str | None = None
+  mux: MuxOptions = MuxOptions()  # which tracks the dubbed film has
+  audio_track: int | None = None  # which of the film's sounds is the source, from 0; None: the default one
   guide: str | None = None  # 'original' or a recording on the film's time, whose performance the planner is told of
   directions: str | None = None  # another project, or its directions.json, whose directions are played
   report: bool = True  # a report page beside the film
+  subtitles: bool = True  # of the dub, beside the film (srt, vtt) and in it
+  editorial: bool = False  # OUT.editorial for editing programs (dubbing/editorial/)
   overwrite: bool = False  # replace files that exist
 
 
@@ -77,6 +99,7 @@ class DubRequest:
   options: DubOptions = field(default_factory=DubOptions)
   project: Path | None = None
   json: Path | None = None
+  warnings: tuple[str, ...] = ()  # of the script, as it was read
 
   @classmethod
   def of(
@@ -94,3 +117,18 @@ class DubRequest:
     cast = voice if isinstance(voice, Cast) else Cast(default=voice, warnings=voice.warnings)
     paths = (Path(path) if path is not None else None for path in (project, json))
     return cls(Path(film), lines, cast, Path(out), options or DubOptions(), *paths)
+
+
+def with_emotion(lines: Sequence[Line], emotion: str) -> list[Line]:
+  """Lines without a stage direction get one of this emotion. Raises BadInput where there is no such emotion."""
+  check_emotion(emotion)
+  return [
+    line if line.stage_direction else dataclasses.replace(line, stage_direction=STAGE_DIRECTIONS[emotion])
+    for line in lines
+  ]
+
+
+def check_emotion(emotion: str) -> None:
+  """Raises BadInput where `emotion` is not one of EMOTIONS."""
+  if emotion not in EMOTIONS:
+    raise BadInput(f'no emotion {emotion!r}: use one of {", ".join(EMOTIONS)}')

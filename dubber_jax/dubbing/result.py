@@ -7,17 +7,19 @@ import dataclasses
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dubber_jax.actor.duration import FRAME_RATE
+from dubber_jax.actor.slot import FRAME_RATE
 from dubber_jax.dubbing.directions import direction_from
-from dubber_jax.inference.synthesis import speech_span
-from dubber_jax.rehearsal import Round, emotion_name
+from dubber_jax.inference.speech_span import speech_span
 from dubber_jax.script.g2p import Phonemes
 from dubber_jax.script.symbols import SILENCES
-from dubber_jax.types import HOP, SAMPLE_RATE, Direction, Exemplar, Line, MouthTrack, Take
+from dubber_jax.types import HOP, SAMPLE_RATE, Direction, Exemplar, Line, MouthTrack, Take, emotion_name
+
+if TYPE_CHECKING:
+  from dubber_jax.rehearsal import Round
 
 logger = logging.getLogger(__name__)
 
@@ -213,7 +215,7 @@ def overrun_of(take: Take, slot_seconds: float | None) -> float:
   return take.slot_seconds - slot_seconds if on else 0.0
 
 
-def round_result(done: Round) -> RoundResult:
+def round_result(done: 'Round') -> RoundResult:
   """A round of the rehearsal as it is reported."""
   takes = tuple(
     TakeScores(
@@ -262,35 +264,42 @@ def words_of(take: Take, phonemes: Phonemes) -> tuple[tuple[float, float, str], 
 
 
 def log_line(result: LineResult):
-  """Logs what the director read, retrieved and directed, and how the rehearsal went; warnings as warnings."""
+  """Logs a line in two rows: how it was directed, and how it came out or, as a warning, what is wrong with it. What the
+  director read and retrieved, and the rounds of the rehearsal, are logged for those who debug."""
+  _log_details(result)
+  directed = emotion_name(result.direction.emotion)
+  logger.info(f'  {directed}: {result.direction.note}' if result.direction.note else f'  {directed}')
+  over = f', running on for {result.overrun_seconds:.2f} s after it' if result.overrun_seconds else ''
+  spoken = f'{result.speech_seconds:.2f} s of speech in {result.slot_seconds:.2f} s{over}'
+  takes = sum(len(done.takes) for done in result.rounds)
+  scored = [done.best_score for done in result.rounds if done.why]  # a model without a critic says nothing
+  best = f'; best of {takes} takes: {max(scored):.2f}' if scored else ''
+  if result.warnings:
+    logger.warning('; '.join(result.warnings))
+  else:
+    logger.info(f'  {spoken}{best}')
+
+
+def _log_details(result: LineResult):
   reading = result.reading
   if reading:
     for modality, caption in reading.captions.items():
       probabilities = reading.emotions.get(modality)
       emotion = f' [{emotion_name(probabilities)} {max(probabilities):.0%}]' if probabilities else ''
-      logger.info(f'  saw ({modality}): {caption}{emotion}')
+      logger.debug(f'  saw ({modality}): {caption}{emotion}')
     if reading.mixed:
       face, words = reading.mixed
-      logger.info(
+      logger.debug(
         f'  the face shows {face}, the words say {words}: both are played (agreement {reading.agreement:.2f})'
       )
     for modality, clips in result.exemplars.items():
       if clips:
         named = (f'{c.key} ({c.emotion}, {c.similarity:.2f})' for c in clips)
-        logger.info(f'  retrieved ({modality}): {", ".join(named)}')
-  if result.direction.note:
-    logger.info(f'  directed: {result.direction.note}')
-    logger.info(f'            {result.direction.note_zh}')
+        logger.debug(f'  retrieved ({modality}): {", ".join(named)}')
   for number, done in enumerate(result.rounds, 1):
-    if done.why:  # a model without a critic says nothing
-      logger.info(f'  round {number}: best of {len(done.takes)} takes {done.best_score:.2f}; {done.why}')
-  over = f'running on for {result.overrun_seconds:.2f} s after it, ' if result.overrun_seconds else ''
-  logger.info(
-    f'  spoke {result.speech_seconds:.2f} s in a slot of {result.slot_seconds:.2f} s, {over}'
-    f'rehearsed in {result.rehearsal_seconds:.2f} s'
-  )
-  for warning in result.warnings:
-    logger.warning(warning)
+    if done.why:
+      logger.debug(f'  round {number}: best of {len(done.takes)} takes {done.best_score:.2f}; {done.why}')
+  logger.debug(f'  rehearsed in {result.rehearsal_seconds:.2f} s')
 
 
 def _plain_direction(direction: Direction) -> dict[str, Any]:

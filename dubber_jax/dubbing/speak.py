@@ -5,37 +5,29 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dubber_jax.actor.duration import check_fit, room_after
+from dubber_jax.actor.slot import check_fit, room_after
 from dubber_jax.director.planner import Planner, by_rules
-from dubber_jax.dubbing.line import check_script, dub_line, shipped_library
+from dubber_jax.dubbing.inputs import check_script, shipped_library
 from dubber_jax.dubbing.mix import fill
-from dubber_jax.dubbing.request import LineOptions, LineTask
+from dubber_jax.dubbing.request import LineOptions, LineTask, check_emotion, with_emotion
 from dubber_jax.dubbing.result import LineResult
 from dubber_jax.dubbing.timeline import LONGEST_LINE
 from dubber_jax.errors import BadInput
-from dubber_jax.inference.model import Model
+from dubber_jax.inference.stored_model import StoredModel, opened
 from dubber_jax.media.encode import sound_format, write_sound
 from dubber_jax.media.loudness import TARGET_LUFS, integrated_loudness, limit_peaks
 from dubber_jax.retrieval.library import Library
 from dubber_jax.storage.atomic import check_output
-from dubber_jax.types import EMOTIONS, SAMPLE_RATE, Line, Voice
+from dubber_jax.types import SAMPLE_RATE, Line, Voice
+
+if TYPE_CHECKING:
+  from dubber_jax.inference.model import Model
 
 logger = logging.getLogger(__name__)
-
-# How a script would say it in brackets; the planner and the text reader know these words.
-STAGE_DIRECTIONS = {
-  'angry': 'angrily',
-  'disgust': 'disgusted',
-  'fear': 'frightened',
-  'happy': 'happily',
-  'neutral': 'calmly',
-  'sad': 'sadly',
-  'surprise': 'surprised',
-  'others': 'hesitantly',
-}
 
 
 @dataclass(frozen=True)
@@ -55,29 +47,31 @@ class SpeakRequest:
   overwrite: bool = False
 
   def __post_init__(self):
-    if self.emotion and self.emotion not in EMOTIONS:
-      raise BadInput(f'no emotion {self.emotion!r}: use one of {", ".join(EMOTIONS)}')
+    if self.emotion:
+      check_emotion(self.emotion)
 
 
 def speak(
-  request: SpeakRequest, model: Model, library: Library | None = None, planner: Planner = by_rules
+  request: SpeakRequest, model: 'Model | StoredModel', library: Library | None = None, planner: Planner = by_rules
 ) -> list[LineResult]:
   """Speaks each line into its sound file, all at one loudness. Raises BadInput, before anything is written, for what
   cannot be used."""
+  from dubber_jax.dubbing.line import dub_line  # with JAX
+
   for out in request.outs:
     sound_format(out)
     check_output(out, request.overwrite)
   check_script(request.lines, request.options.lexicon)
   options = dataclasses.replace(request.options, fit=request.fit or request.options.fit)
   tasks = timed_tasks(request.lines, request.voice, request.fit)
-  library = library or shipped_library(model)
+  library, model = library or shipped_library(model), opened(model)
   for warning in request.voice.warnings:
     logger.warning(warning)
   results, before = [], []
   for task, out in zip(tasks, request.outs, strict=True):
     line = task.line
     if request.emotion:
-      line = dataclasses.replace(line, stage_direction=STAGE_DIRECTIONS[request.emotion])
+      (line,) = with_emotion([dataclasses.replace(line, stage_direction='')], request.emotion)
     done = dub_line(model, library, dataclasses.replace(task, line=line, before=tuple(before)), options, planner)
     before.append((line, done.direction))
     wave = fill(done.take.waveform, len(done.take.waveform))

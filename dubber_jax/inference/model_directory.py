@@ -16,22 +16,24 @@ import jax
 import ml_dtypes
 import numpy as np
 
-from dubber_jax.config import Config, from_json
+from dubber_jax.config import Config
 from dubber_jax.critic.inference import CriticModel, read_critic
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.batch import Shape, empty_batch
 from dubber_jax.inference.model import Model
+from dubber_jax.inference.stored_model import SHIPPED, read_config
 from dubber_jax.inference.voice_files import read_voices, write_voices
 from dubber_jax.media.mel import MAX_FREQUENCY
 from dubber_jax.nn.scan import stack_stored
-from dubber_jax.storage.assets import ASSETS
-from dubber_jax.storage.checked_folder import check_files, new_checked_folder
+from dubber_jax.storage.atomic import check_folder, disk_errors, remove_abandoned
+from dubber_jax.storage.checked_folder import MANIFEST, check_files, new_checked_folder, write_manifest
+from dubber_jax.storage.json_files import read_json
 from dubber_jax.storage.weights import check_shapes, flatten, read_arrays, unflatten, write_arrays
 from dubber_jax.types import HOP, MEL_BANDS, SAMPLE_RATE, Voice
 from dubber_jax.vocoder.griffin_lim import GriffinLim
 from dubber_jax.vocoder.neural import read_vocoder
 
-SHIPPED = ASSETS / 'first_voice'
+MARKS = (MANIFEST, 'config.json')  # of a folder that may be replaced by a model directory
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,13 @@ def write_model_directory(
   Raises BadInput where `out` exists, where the vocoder or the critic is damaged, and where the vocoder has other mels.
   """
   out, vocoder, critic = Path(out), contents.vocoder, contents.critic
-  if out.exists() and not overwrite:
-    raise BadInput(f'{out} exists: give --overwrite to replace it, or another folder')
+  check_folder(out, overwrite, MARKS)
   if vocoder:
     open_vocoder(Path(vocoder))
   if critic:
     read_critic(critic)
-  with new_checked_folder(out) as folder:
+  remove_abandoned(out.absolute())
+  with disk_errors(out), new_checked_folder(out) as folder:
     (folder / 'vocoder').mkdir()
     (folder / 'config.json').write_text(contents.config.to_json() + '\n')
     (folder / 'features.json').write_text(json.dumps(feature_versions(), indent=2) + '\n')
@@ -72,10 +74,12 @@ def write_model_directory(
         shutil.copyfile(Path(vocoder) / name, folder / 'vocoder' / name)
     if critic:
       shutil.copytree(critic, folder / 'critic')
-    (folder / 'CARD.md').write_text(contents.card)
+    (folder / 'CARD.md').write_text(contents.card, encoding='utf-8')
     kind = ml_dtypes.bfloat16 if weights == 'bfloat16' else np.dtype(weights)
     write_arrays(folder / 'model.safetensors', flatten(contents.params), kind)
     write_voices(contents.voices, folder / 'voices.safetensors', np.float16)
+    write_manifest(folder)
+    load(folder, check=False)  # a model that cannot be opened does not take its name
 
 
 def feature_versions() -> dict[str, dict]:
@@ -90,8 +94,11 @@ def load_params(path: Path, config: Config) -> dict:
   from dubber_jax.model import DirectorActor
 
   stored = read_arrays(path, np.float32)
-  batch = empty_batch(config, Shape(1, 16, 8, 8, 16))
-  expected = jax.eval_shape(lambda: DirectorActor(config).init({'params': jax.random.key(0)}, batch)['params'])
+  try:
+    batch = empty_batch(config, Shape(1, 16, 8, 8, 16))
+    expected = jax.eval_shape(lambda: DirectorActor(config).init({'params': jax.random.key(0)}, batch)['params'])
+  except Exception as e:  # sizes that make no network: JAX and Flax raise many types
+    raise BadInput(f'{path}: the sizes in its config.json make no network ({_first_line(e)}); copy it again') from e
   expected = flax.traverse_util.flatten_dict(expected, sep='/')
   stored = stack_stored(stored, expected)
   check_shapes(stored, expected, path)
@@ -106,16 +113,15 @@ def load(path: str | Path | None = None, check: bool = True) -> Model:
   """
   path = Path(path) if path else SHIPPED
   check_files(path, hashes=check)
-  if 'published' in (path / 'config.json').read_text()[:60]:
-    raise BadInput(
-      f'{path} holds the published system, whose features cannot be extracted from films here: '
-      'open it by dubber_jax.authentic_dubber.directory.load_published'
-    )
-  config = from_json((path / 'config.json').read_text(), str(path / 'config.json'))
+  config = read_config(path)
   check_features(path)
   params = load_params(path / 'model.safetensors', config)
   voices = read_voices(path / 'voices.safetensors')
   return Model(config, params, open_vocoder(path / 'vocoder'), voices, path, open_critic(path))
+
+
+def _first_line(error: Exception) -> str:
+  return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 def open_critic(path: Path) -> CriticModel | None:
@@ -125,18 +131,12 @@ def open_critic(path: Path) -> CriticModel | None:
 
 def check_features(path: Path):
   """Raises BadInput where the installed extractors are not those of features.json."""
-  made_with = json.loads((path / 'features.json').read_text())
-  installed = feature_versions()
+  made_with, installed = read_json(path / 'features.json', 'copy the folder again'), feature_versions()
+  if not isinstance(made_with, dict):
+    raise BadInput(f'{path}/features.json is damaged; copy the folder again')
   unlike = [f'{k}: {v} there, {installed.get(k)} here' for k, v in made_with.items() if installed.get(k) != v]
   if unlike:
     raise BadInput(f'{path} was trained with other extractors ({"; ".join(unlike)}); install those, or another model')
-
-
-def terms(path: Path) -> str:
-  """The license paragraph of a model's card on one line; '' where it has none."""
-  card = path / 'CARD.md'
-  said = card.read_text(encoding='utf-8').partition('**Licence.**')[2] if card.exists() else ''
-  return ' '.join(said.partition('\n\n')[0].split())
 
 
 def open_vocoder(folder: Path) -> Any:
@@ -144,11 +144,13 @@ def open_vocoder(folder: Path) -> Any:
 
   Raises BadInput where the folder is damaged, and where its vocoder has other mels than the actor.
   """
+  settings = read_json(folder / 'config.json', 'it is no config of a vocoder: copy the folder again')
   try:
-    settings = json.loads((folder / 'config.json').read_text())
     if settings['name'] == GriffinLim.name:
+      if not (isinstance(settings['iterations'], int) and 0 <= settings['iterations'] <= 1000):
+        raise ValueError(f'{str(settings["iterations"])[:40]!r} iterations')
       return GriffinLim(settings['iterations'])
-  except (OSError, KeyError, TypeError, ValueError) as e:
+  except (KeyError, TypeError, ValueError) as e:
     raise BadInput(f'{folder}/config.json: not the config of a vocoder ({e}); copy the folder again') from e
   vocoder = read_vocoder(folder)
   ours = {'num_mels': MEL_BANDS, 'sampling_rate': SAMPLE_RATE, 'hop': HOP, 'fmax': MAX_FREQUENCY}

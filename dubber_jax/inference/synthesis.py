@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import jax
 import numpy as np
 
-from dubber_jax.actor.duration import FASTEST, FRAME_RATE, NATURAL, SLOWEST, STRICT, UNHURRIED, fit_to_slot
+from dubber_jax.actor.slot import FASTEST, FRAME_RATE, NATURAL, SLOWEST, STRICT, UNHURRIED, fit_to_slot
 from dubber_jax.actor.timing import time_by_lips
 from dubber_jax.inference.batch import empty_line, fill_direction, fill_lips, fill_noise, fill_text, fill_voice
 from dubber_jax.inference.model import Model
+from dubber_jax.inference.speech_span import speech_span
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.perception.visual_vad import RATE, VisualSpeech, silent_gaps, speech_window, visual_vad
 from dubber_jax.script.g2p import Phonemes, encode
@@ -32,7 +33,7 @@ class LineInputs:
 
   slot_seconds: duration of takes, to the nearest mel frame; None: as long as the line needs. fit: whether they keep to
   it (STRICT), or continue into the `room_seconds` of silence after it rather than speed up (NATURAL); see
-  actor/duration.py.
+  actor/slot.py.
   """
 
   phonemes: Phonemes
@@ -234,12 +235,3 @@ def vocode(model: Model, take: Take, seed: int = 0, direction: Direction | None 
   time = np.arange(len(wave)) / SAMPLE_RATE
   level = np.minimum((time - start) / FADE + 2, (end - time) / FADE + 2).clip(0, 1)
   return dataclasses.replace(take, waveform=(wave * np.sin(level * np.pi / 2) ** 2).astype(np.float32))
-
-
-def speech_span(take: Take) -> tuple[float, float]:
-  """(start s, end s) of the take's speech; zeros where it has none."""
-  ends = np.cumsum(take.durations)
-  spoken = [i for i, s in enumerate(take.phonemes) if s not in SILENCES and take.durations[i] > 0]
-  if not spoken:
-    return 0.0, 0.0
-  return float((ends[spoken[0]] - take.durations[spoken[0]]) / FRAME_RATE), float(ends[spoken[-1]] / FRAME_RATE)

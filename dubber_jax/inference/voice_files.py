@@ -5,8 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from dubber_jax.errors import BadInput
 from dubber_jax.storage.weights import read_arrays_and_metadata, write_arrays
-from dubber_jax.types import Voice
+from dubber_jax.types import MEL_BANDS, Voice
+
+SPEAKER_WIDTH = 256  # of a speaker embedding
 
 
 def write_voices(voices: Mapping[str, Voice], path: Path, mel_type: type = np.float32):
@@ -24,7 +27,7 @@ def write_voices(voices: Mapping[str, Voice], path: Path, mel_type: type = np.fl
 
 
 def read_voices(path: Path) -> dict[str, Voice]:
-  """Reads the voices that `write_voices` wrote, by name."""
+  """Reads the voices that `write_voices` wrote, by name. Raises BadInput where a file is damaged or not of voices."""
   by_name: dict[str, dict] = {}
   arrays, fitted = read_arrays_and_metadata(path)
   for key, array in arrays.items():
@@ -32,13 +35,16 @@ def read_voices(path: Path) -> dict[str, Voice]:
     if not fit:
       name, _, part = key.rpartition('/')
     by_name.setdefault(name, {})[f'{fit[1:]}{part}'] = array
-  return {
-    name: Voice(
-      parts['embedding'],
-      parts['reference_mel'].astype(np.float32),
-      name,
-      fit={k.removeprefix('fit/'): v for k, v in parts.items() if k.startswith('fit/')},
-      fit_of=fitted.get(name, ''),
+  return {name: _voice(name, parts, fitted.get(name, ''), path) for name, parts in sorted(by_name.items())}
+
+
+def _voice(name: str, parts: Mapping[str, np.ndarray], fit_of: str, path: Path) -> Voice:
+  embedding, mel = (parts.get(part, np.zeros(0)).astype(np.float32) for part in ('embedding', 'reference_mel'))
+  fit = {k.removeprefix('fit/'): v.astype(np.float32) for k, v in parts.items() if k.startswith('fit/')}
+  sized = embedding.shape == (SPEAKER_WIDTH,) and mel.ndim == 2 and mel.shape[1] == MEL_BANDS and len(mel)
+  if not sized or not all(np.isfinite(array).all() for array in (embedding, mel, *fit.values())):
+    raise BadInput(
+      f'{path}: the voice {name!r} has no embedding ({SPEAKER_WIDTH},) and reference mel (frames, {MEL_BANDS}) of finite '
+      'numbers; it is no file of voices, or damaged: copy it again'
     )
-    for name, parts in sorted(by_name.items())
-  }
+  return Voice(embedding, mel, name, fit=fit, fit_of=fit_of)

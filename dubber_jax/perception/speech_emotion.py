@@ -8,59 +8,17 @@ is also given relative to its mean.
 
 from functools import lru_cache
 
-import flax.linen as nn
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dubber_jax.errors import BadInput
-from dubber_jax.media.mel import mel_numpy
 from dubber_jax.storage.assets import ASSETS
-from dubber_jax.types import EMOTIONS, HOP, SAMPLE_RATE
+from dubber_jax.types import HOP, SAMPLE_RATE
 
 WEIGHTS = ASSETS / 'speech_emotion' / 'weights.safetensors'
 WIDTH = 128
 LENGTHS = (128, 256, 512)  # compiled numbers of mel frames; longer recordings are split into pieces of the last
 SILENCE = 6.0  # nepers below the loudest frames (52 dB): threshold of silence
 FLOOR = -6.0  # lower clip of normalized log-mels
-
-
-class SpeechEmotionNetwork(nn.Module):
-  """features (B, T, 240), mask (B, T) bool, T even -> embedding (B, 128), logits (B, 8)."""
-
-  channels: int = 80
-  blocks: int = 4
-  kernel: int = 5
-  dropout: float = 0.3
-
-  @nn.compact
-  def __call__(self, features_btf: jax.Array, mask_bt: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:
-    batch, frames, width = features_btf.shape
-    # subsampled by 2: frames of 23 ms are as accurate
-    x = nn.Dense(self.channels)(features_btf.reshape(batch, frames // 2, 2, width).mean(2))
-    mask_bt = mask_bt[:, ::2]
-    for i in range(self.blocks):
-      hidden = nn.LayerNorm()(x) * mask_bt[..., None]
-      hidden = nn.Dense(self.channels)(_neighbors(hidden, self.kernel, 1 if i < 2 else 2))
-      hidden = nn.Dropout(self.dropout, deterministic=not train)(nn.gelu(hidden))
-      x = x + hidden
-    x = nn.LayerNorm()(x)
-    scores = jnp.where(mask_bt[..., None], nn.Dense(self.channels)(jnp.tanh(nn.Dense(32)(x))), -1e9)
-    weights = jax.nn.softmax(scores, axis=1)
-    mean = (weights * x).sum(1)
-    spread = jnp.sqrt(jnp.maximum((weights * jnp.square(x - mean[:, None])).sum(1), 1e-6))
-    pooled = nn.Dropout(self.dropout, deterministic=not train)(jnp.concatenate([mean, spread], axis=-1))
-    embedding = nn.Dense(WIDTH, name='embedding')(pooled)
-    hidden = nn.Dropout(self.dropout, deterministic=not train)(nn.gelu(embedding))
-    return embedding, nn.Dense(len(EMOTIONS), name='logits')(hidden)
-
-
-def _neighbors(x_btc, kernel, dilation):
-  """(B, T, C) -> (B, T, kernel * C): im2col, as dilated convolutions are slow on CPU."""
-  reach = kernel // 2 * dilation
-  padded = jnp.pad(x_btc, ((0, 0), (reach, reach), (0, 0)))
-  frames = x_btc.shape[1]
-  return jnp.concatenate([padded[:, i * dilation : i * dilation + frames] for i in range(kernel)], axis=-1)
 
 
 class SpeechEmotionExtractor:
@@ -81,6 +39,8 @@ class SpeechEmotionExtractor:
     return embedding.astype(np.float32), np.mean(odds, axis=0).astype(np.float32)
 
   def _piece(self, features):
+    import jax
+
     length = next(n for n in LENGTHS if n >= len(features))
     padded = np.zeros((1, length, features.shape[1]), np.float32)
     padded[0, : len(features)] = features
@@ -100,6 +60,8 @@ def sound_emotion(wave: np.ndarray, sample_rate: int) -> np.ndarray:
 
 def speech_mel(wave: np.ndarray, sample_rate: int) -> np.ndarray:
   """wave (S,) -> (T, 80) natural-log mel at 22,050 Hz, leading and trailing silence trimmed."""
+  from dubber_jax.media.mel import mel_numpy  # with JAX, which those who only ask for the extractor's name need not
+
   wave = np.asarray(wave, np.float32)
   if wave.ndim != 1 or len(wave) < 0.1 * sample_rate:
     raise BadInput(f'a sound of {wave.size / sample_rate:.2f} s is too short to hear an emotion in: give 0.1 s or more')
@@ -128,8 +90,10 @@ def sound_features(mel: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _forward():
+  import jax
   from flax.traverse_util import unflatten_dict
 
+  from dubber_jax.perception.speech_emotion_network import SpeechEmotionNetwork
   from dubber_jax.storage.weights import read_arrays
 
   params = jax.device_put(unflatten_dict(read_arrays(WEIGHTS, np.float32), sep='.'))

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import flax.traverse_util
 import ml_dtypes  # noqa: F401  (NumPy reads bfloat16 by it)
 import numpy as np
 from numpy.typing import DTypeLike
@@ -19,11 +18,15 @@ from dubber_jax.errors import BadInput
 
 def flatten(params: Mapping) -> dict[str, np.ndarray]:
   """Nested parameters -> {'text/block/conv/up/kernel': array}."""
+  import flax.traverse_util
+
   return {k: np.asarray(v) for k, v in flax.traverse_util.flatten_dict(params, sep='/').items()}
 
 
 def unflatten(arrays: Mapping[str, np.ndarray]) -> dict:
   """The inverse of `flatten`."""
+  import flax.traverse_util  # slow to import, and the files of voices need none of it
+
   return flax.traverse_util.unflatten_dict(dict(arrays), sep='/')
 
 
@@ -83,6 +86,8 @@ def _misfits(have: dict[str, tuple], want: dict[str, tuple]) -> Iterable[str]:
 def read_params(path: str | os.PathLike, expected: Mapping, remedy: str = '') -> dict:
   """A file's arrays as nested float32 parameters, their names and shapes checked against the nested tree `expected`
   (arrays or shape structs). Raises BadInput where they do not fit, and where the file cannot be read."""
+  import flax.traverse_util
+
   arrays = read_arrays(path, np.float32)
   check_shapes(arrays, flax.traverse_util.flatten_dict(expected, sep='/'), path, remedy)
   return unflatten(arrays)

@@ -135,7 +135,7 @@ def rotated(*names):
 
 def other_words(batch, rng):
   """A change of a batch: the phonemes of another item, stretched to this one's length."""
-  from dubber_jax.actor.duration import largest_remainder
+  from dubber_jax.actor.slot import largest_remainder
 
   phonemes, durations = (np.roll(batch[name], 1, axis=0) for name in ('phonemes', 'durations'))
   durations = np.stack(

@@ -19,7 +19,8 @@ import numpy as np
 import optax
 
 from dubber_jax.config import Config, ExperimentTask
-from dubber_jax.perception.speech_emotion import LENGTHS, WEIGHTS, SpeechEmotionNetwork, sound_features, speech_mel
+from dubber_jax.perception.speech_emotion import LENGTHS, WEIGHTS, sound_features, speech_mel
+from dubber_jax.perception.speech_emotion_network import SpeechEmotionNetwork
 from dubber_jax.storage.atomic import atomic_file
 from dubber_jax.storage.weights import write_arrays
 from dubber_jax.training.config import TrainConfig

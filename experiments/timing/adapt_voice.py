@@ -18,7 +18,8 @@ import numpy as np
 
 from data_pipelines.recordings import Recording, read_recordings
 from dubber_jax.cli.main import main as dubber
-from dubber_jax.dubbing.line import dub_line, shipped_library
+from dubber_jax.dubbing.inputs import shipped_library
+from dubber_jax.dubbing.line import dub_line
 from dubber_jax.dubbing.request import LineTask
 from dubber_jax.errors import BadInput
 from dubber_jax.evaluation.bootstrap import interval, share

@@ -20,7 +20,8 @@ from dubber_jax.evaluation.bootstrap import interval
 from dubber_jax.evaluation.metrics.egemaps import functional_names, functionals
 from dubber_jax.evaluation.metrics.wer import count_errors
 from dubber_jax.inference.model_directory import load
-from dubber_jax.inference.synthesis import LineInputs, speech_span, synthesize_all, vocode
+from dubber_jax.inference.speech_span import speech_span
+from dubber_jax.inference.synthesis import LineInputs, synthesize_all, vocode
 from dubber_jax.perception.prosody import track_pitch
 from dubber_jax.script.g2p import phonemize
 from dubber_jax.script.symbols import SILENCES

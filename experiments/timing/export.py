@@ -105,7 +105,7 @@ def packaged(how: str, artifact: str):
   import jax
   import numpy as np
 
-  from dubber_jax.actor.duration import FRAME_RATE
+  from dubber_jax.actor.slot import FRAME_RATE
   from dubber_jax.export import load as load_artifact
   from dubber_jax.inference.batch import empty_line, fill_voice
   from dubber_jax.inference.model_directory import load as load_model

@@ -39,7 +39,8 @@ def main():
   import jax
 
   from dubber_jax import rehearsal
-  from dubber_jax.dubbing.line import dub_line, shipped_library
+  from dubber_jax.dubbing.inputs import shipped_library
+  from dubber_jax.dubbing.line import dub_line
   from dubber_jax.dubbing.request import LineOptions, LineTask
   from dubber_jax.inference.model_directory import load
   from dubber_jax.perception.analyze import Extractors

@@ -16,12 +16,13 @@ import numpy as np
 from dubber_jax.demo.cartoon import draw_cartoon
 from dubber_jax.director.notes.apply import parse
 from dubber_jax.director.notes.describe import describe_change
-from dubber_jax.dubbing.line import dub_line, shipped_library
+from dubber_jax.dubbing.inputs import shipped_library
+from dubber_jax.dubbing.line import dub_line
 from dubber_jax.dubbing.request import LineOptions, LineTask
 from dubber_jax.evaluation.benchmark.examples import Example, write_page
 from dubber_jax.evaluation.metrics.egemaps import functional_names, functionals
 from dubber_jax.inference.model_directory import load
-from dubber_jax.inference.synthesis import speech_span
+from dubber_jax.inference.speech_span import speech_span
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.perception.prosody import track_pitch
 from dubber_jax.script.g2p import phonemize

@@ -32,7 +32,8 @@ from slots import seconds_apart, unseen_films
 from tqdm import tqdm
 
 from data_pipelines.recordings import Recording, read_recordings
-from dubber_jax.dubbing.line import dub_line, shipped_library
+from dubber_jax.dubbing.inputs import shipped_library
+from dubber_jax.dubbing.line import dub_line
 from dubber_jax.dubbing.request import LineTask
 from dubber_jax.dubbing.speak import SpeakRequest, speak
 from dubber_jax.errors import BadInput

@@ -9,9 +9,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
-from dubber_jax.actor.duration import FRAME_RATE, GAP
+from dubber_jax.actor.slot import FRAME_RATE, GAP
 from dubber_jax.config import Config
+from dubber_jax.director import source_performance
+from dubber_jax.director.source_performance import SourcePerformance
 from dubber_jax.dubbing import export as export_module
 from dubber_jax.dubbing import film as film_module
 from dubber_jax.dubbing.cast import Cast
@@ -24,8 +27,9 @@ from dubber_jax.errors import BadInput
 from dubber_jax.inference.model import Model
 from dubber_jax.inference.synthesis import insert_pauses
 from dubber_jax.media.film import SOUND_RATE
+from dubber_jax.media.loudness import integrated_loudness
 from dubber_jax.media.mux import write_dubbed
-from dubber_jax.media.sound import read_sound, write_wav
+from dubber_jax.media.sound import read_channels, read_sound, write_wav
 from dubber_jax.media.video import probe, write_silent_clip
 from dubber_jax.script.g2p import phonemize
 from dubber_jax.types import EMOTIONS, HOP, SAMPLE_RATE, Direction, Line, Take, Voice
@@ -115,7 +119,7 @@ class Actor:
 @pytest.fixture
 def actor(monkeypatch):
   stand_in = Actor()
-  monkeypatch.setattr(film_module, 'dub_line', stand_in)
+  monkeypatch.setattr('dubber_jax.dubbing.line.dub_line', stand_in)
   return stand_in
 
 
@@ -244,7 +248,7 @@ def test_natural_lines_run_on_into_silence_and_never_into_a_line_or_past_the_fil
   assert not speaks(tmp_path, 1.0, 1.6)
 
 
-@pytest.mark.parametrize(('background', 'heard'), [('keep', 0.0), ('duck', 10 ** (-18 / 20))])
+@pytest.mark.parametrize(('background', 'heard'), [('mute', 0.0), ('duck', 10 ** (-18 / 20))])
 def test_films_own_speech_is_not_heard_under_a_line_that_runs_on(scene, silent, tmp_path, background, heard):
   tone = 0.1 * np.sin(2 * np.pi * 3000 * np.arange(4 * SAMPLE_RATE) / SAMPLE_RATE)  # the actor hums below 300 Hz
   write_dubbed(silent, tone.astype(np.float32), SAMPLE_RATE, tmp_path / 'sounding.mp4')
@@ -433,7 +437,7 @@ def test_directions_that_are_broken_are_refused(scene, tmp_path, broken):
 def test_background_is_heard_between_the_lines_and_not_on_the_stem(scene, silent, tmp_path):
   music = 0.1 * np.sin(np.arange(4 * SAMPLE_RATE) * 0.05).astype(np.float32)
   write_dubbed(silent, music, SAMPLE_RATE, tmp_path / 'sounding.mp4')
-  scene(film=tmp_path / 'sounding.mp4', background='keep')
+  scene(film=tmp_path / 'sounding.mp4', background='mute')
   write_wav(tmp_path / 'music.wav', music, SAMPLE_RATE)
   scene(background=str(tmp_path / 'music.wav'), out='mixed.mp4', project='mixed')
   for out in ('dubbed.mp4', 'mixed.mp4'):
@@ -445,6 +449,122 @@ def test_background_is_heard_between_the_lines_and_not_on_the_stem(scene, silent
     write_wav(tmp_path / 'short.wav', music[:SAMPLE_RATE], SAMPLE_RATE)
     scene(background=str(tmp_path / 'short.wav'), out='short.mp4', project='short')
   assert not (tmp_path / 'short').exists()
+
+
+def test_old_name_of_a_background_is_refused_with_the_new_one_before_anything_is_written(scene, tmp_path):
+  with pytest.raises(BadInput, match='now called mute'):
+    scene(background='keep')
+  assert [path.name for path in tmp_path.iterdir()] == ['model']
+
+
+def test_music_is_muted_only_while_a_line_is_spoken(scene, silent, monkeypatch, tmp_path):
+  music = 0.1 * np.sin(2 * np.pi * 3000 * np.arange(4 * SAMPLE_RATE) / SAMPLE_RATE).astype(np.float32)
+  write_dubbed(silent, music, SAMPLE_RATE, tmp_path / 'sounding.mp4')
+  words = ((0.3, 0.6, 'Run'), (0.7, 0.9, 'now'), (1.9, 2.2, 'please'))  # within a slot from 0.2 to 3.8 s
+  monkeypatch.setattr(film_module, 'words_of', lambda take, phonemes: words)
+  one = [Line('Run now please!', 0.2, 3.8)]
+  scene(one, Cast(default=a_voice('anna', 1)), film=tmp_path / 'sounding.mp4', background='mute')
+  wave = read_sound(tmp_path / 'dubbed.mp4', SOUND_RATE)
+
+  def left(start, end):
+    part = wave[round(start * SOUND_RATE) : round(end * SOUND_RATE)]
+    return 2 * abs(np.mean(part * np.exp(-2j * np.pi * 3000 * np.arange(len(part)) / SOUND_RATE))) / 0.1
+
+  for start, end in ((0.25, 0.4), (1.2, 2.0), (2.5, 3.7)):
+    assert left(start, end) == pytest.approx(1.0, abs=0.1)
+  for start, end in ((0.55, 1.05), (2.15, 2.35)):
+    assert left(start, end) == pytest.approx(0.0, abs=0.05)
+
+
+class KnownBed:
+  """Stands in for a separator that knows what the film's background is."""
+
+  def __init__(self, bed):
+    self.bed, self.calls = bed, 0
+
+  def remove_dialogue(self, blocks):
+    self.calls, first = self.calls + 1, 0
+    for block in blocks:
+      yield self.bed[first : first + len(block), : block.shape[1]]
+      first += len(block)
+
+
+def film_with_dialogue(silent, path, channels):
+  """A film of music with a murmur at LINES -> its background (S, C) at SOUND_RATE and its loudness in LUFS."""
+  rng = np.random.default_rng(3)
+  time = np.arange(4 * SOUND_RATE) / SOUND_RATE
+  bed = np.stack([0.05 * np.sin(2 * np.pi * (2000 + 100 * i) * time) for i in range(channels)], 1).astype(np.float32)
+  voice = 0.2 * rng.standard_normal(len(time)) * sum((time > line.start) & (time < line.end) for line in LINES)
+  voice = lfilter([1], [1, -0.9], 0.2 * voice).astype(np.float32)
+  sound = bed.copy()
+  sound[:, [0] if channels == 1 else [2] if channels == 6 else [0, 1]] += (voice * channels**-0.5)[:, None]
+  write_dubbed(silent, sound, SOUND_RATE, path)
+  return bed, integrated_loudness(sound, SOUND_RATE)
+
+
+@pytest.mark.parametrize('channels', [1, 2, 6])
+def test_separated_background_is_whole_in_all_channels_and_the_film_as_loud_as_before(
+  scene, silent, tmp_path, monkeypatch, channels
+):
+  film = tmp_path / 'sounding.mkv'
+  bed, loudness = film_with_dialogue(silent, film, channels)
+  separator = KnownBed(bed)
+  monkeypatch.setattr('dubber_jax.separation.check_separator', lambda: None)
+  monkeypatch.setattr('dubber_jax.separation.open_separator', lambda: separator)
+  result, _ = scene(film=film, out='dubbed.mkv')
+  wave, _ = read_channels(tmp_path / 'dubbed.mkv', track=0)
+  assert wave.shape[1] == channels and separator.calls == 1
+  assert integrated_loudness(wave, SOUND_RATE) == pytest.approx(loudness, abs=1.0)
+  assert not any('LU' in warning for warning in result['warnings'])
+  for channel in range(channels):
+    if channel == 3:
+      continue  # coders cut the low-frequency channel off above 120 Hz
+    tone = np.exp(-2j * np.pi * (2000 + 100 * channel) * np.arange(len(wave)) / SOUND_RATE)
+    heard = np.abs(np.add.reduceat(wave[:, channel] * tone, np.arange(0, len(wave) - 4800, 2400))) / 1200
+    assert 20 * np.log10(heard[2:-2].min() / 0.05) > -6  # no gap
+  if channels == 6:
+    assert np.abs(wave[SOUND_RATE : 2 * SOUND_RATE, 0]).max() < 0.07  # no dialogue in the left channel
+
+
+def test_redo_neither_separates_nor_measures_the_film_again(scene, silent, model, tmp_path, monkeypatch):
+  film = tmp_path / 'sounding.mkv'
+  bed, _ = film_with_dialogue(silent, film, 2)
+  separator = KnownBed(bed)
+  monkeypatch.setattr('dubber_jax.separation.check_separator', lambda: None)
+  monkeypatch.setattr('dubber_jax.separation.open_separator', lambda: separator)
+  scene(film=film)
+  monkeypatch.setattr(export_module, 'measure_film', None)
+  before = wave_of(tmp_path)
+  again(tmp_path / 'project', 3, model, 'softer, almost a whisper')
+  again(tmp_path / 'project', 3, take=1)
+  np.testing.assert_array_equal(wave_of(tmp_path), before)
+  assert separator.calls == 1
+
+
+def test_film_is_dubbed_without_a_separator_unless_that_is_asked_for(scene, silent, tmp_path, monkeypatch):
+  film = tmp_path / 'sounding.mkv'
+  film_with_dialogue(silent, film, 2)
+
+  def missing(*_):
+    raise BadInput('install the extra separation')
+
+  monkeypatch.setattr('dubber_jax.separation.check_separator', missing)
+  result, _ = scene(film=film)
+  assert any('install the extra' in warning for warning in result['warnings'])
+  with pytest.raises(BadInput, match='install the extra'):
+    scene(film=film, background='separate', project='other', out='other.mp4')
+
+
+def test_guide_tells_what_it_heard_in_one_row_a_line(scene, silent, tmp_path, monkeypatch, caplog):
+  heard = SourcePerformance((0, 0, 0, 0, 0, 1.0, 0, 0), 0.7, 4.0, 180.0, 7.0, (0.0,) * 16, ((0.5, 0.3),))
+  monkeypatch.setattr(source_performance, 'read_performance', lambda wave, rate: heard if np.std(wave) > 0.05 else None)
+  film_with_dialogue(silent, tmp_path / 'sounding.mkv', 2)
+  lines = [*LINES, Line('Nobody.', 3.85, 4.0, 'Ben')]
+  with caplog.at_level('INFO', 'dubber_jax'):
+    scene(lines, film=tmp_path / 'sounding.mkv', background='none', guide='original')
+  rows = [row for row in caplog.messages if row.startswith('guide, line')]
+  assert len(rows) == 5 and 'sad 100%' in rows[0] and '180 Hz' in rows[0] and 'pauses of 0.3 s' in rows[0]
+  assert LINES[0].text in rows[0] and 'nobody speaks' in rows[4]
 
 
 def test_five_hundred_lines_are_dubbed_with_one_lines_pictures_in_memory(scene, actor, tmp_path, caplog):

@@ -3,8 +3,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dubber_jax.actor.duration import GAP
-from dubber_jax.dubbing.line import check_script
+from dubber_jax.actor.slot import GAP
+from dubber_jax.dubbing.inputs import check_script
 from dubber_jax.dubbing.result import overrun_of, take_warnings
 from dubber_jax.dubbing.speak import timed_tasks
 from dubber_jax.errors import BadInput

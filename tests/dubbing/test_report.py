@@ -1,14 +1,17 @@
 import base64
 import io
+import json
 import re
 
 import av
 import numpy as np
 import pytest
 
-from dubber_jax.dubbing.report.page import LineAssets, ReportAssets, write_report
+from dubber_jax.dubbing.report.figures import LineAssets, line_figures, sound_uri
+from dubber_jax.dubbing.report.page import LineFigures, ReportAssets, TakeEntry, write_report
 from dubber_jax.errors import BadInput
 from dubber_jax.media.sound import write_wav
+from dubber_jax.media.video import write_silent_clip
 from dubber_jax.types import EMOTIONS, HOP, LIP_RATE, SAMPLE_RATE, MouthTrack, Take
 
 LENGTH = 25  # lip frames: one second
@@ -60,11 +63,16 @@ def result(text='Hello.', **more):
   }
 
 
+def sounds(html):
+  """{name by which a player asks for it: bytes of the sound}."""
+  (stored,) = re.findall(r'id="sounds">(.*?)</script>', html)
+  return {name: base64.b64decode(uri.removeprefix('data:audio/ogg;base64,')) for name, uri in json.loads(stored).items()}
+
+
 def players(html):
-  return [
-    base64.b64decode(data)
-    for data in re.findall(r'class="player"[^>]*src="data:(?:video|audio)/\w+;base64,([^"]+)"', html)
-  ]
+  """Bytes of what each line's player plays."""
+  found = re.findall(r'class="player"[^>]*(?:data-sound="([^"]+)"|src="data:video/\w+;base64,([^"]+)")', html)
+  return [sounds(html)[name] if name else base64.b64decode(data) for name, data in found]
 
 
 def test_the_page_shows_what_was_seen_recalled_and_directed(tmp_path, arrays):
@@ -118,7 +126,7 @@ def test_speech_without_a_film_gets_a_page_too(tmp_path, arrays):
   write_report(plain, tmp_path / 'report.html', ReportAssets((spoken,)))
   html = (tmp_path / 'report.html').read_text()
   (player,) = players(html)
-  assert player[:4] == b'RIFF' and '<video' not in html
+  assert player[:4] == b'OggS' and '<video' not in html
 
 
 def test_a_result_with_nothing_in_it_still_gives_a_page(tmp_path):
@@ -142,7 +150,8 @@ def test_an_exemplar_is_playable_where_its_sound_is_at_hand_and_only_there(tmp_p
     {'key': name, 'similarity': 0.5, 'media': str(tmp_path / name)} for name in ('good.wav', 'broken.mp4', 'gone')
   ]
   write_report(result(exemplars={'text': clips}), tmp_path / 'report.html', ReportAssets((LineAssets(),)))
-  assert (tmp_path / 'report.html').read_text().count('src="data:audio/wav') == 1
+  html = (tmp_path / 'report.html').read_text()
+  assert list(sounds(html)) == ['clip good.wav'] and html.count('data-sound=') == 1
 
 
 def test_a_film_that_no_browser_plays_is_shown_from_its_frames(tmp_path, arrays):
@@ -156,3 +165,38 @@ def test_a_failure_leaves_an_older_page_as_it_was(tmp_path, arrays):
   with pytest.raises(BadInput, match='2 lines but 1'):
     write_report({'lines': [result(), result()]}, tmp_path / 'report.html', ReportAssets((arrays,)))
   assert [path.read_text() for path in tmp_path.iterdir()] == ['older']
+
+
+def test_lines_are_folded_and_no_line_has_pictures_that_move(tmp_path, arrays):
+  whole = {'lines': [result('One.'), result('Two.')], 'warnings': [], 'slot_seconds': 2.0}
+  write_report(whole, tmp_path / 'report.html', ReportAssets((arrays, arrays)))
+  html = (tmp_path / 'report.html').read_text()
+  assert html.count('<details class="line"') == 2 and 'video/mp4' not in html
+  assert len(html) < 2 * 150_000
+
+
+def test_takes_are_listed_with_what_their_note_did_and_each_sound_is_there_once(tmp_path, arrays):
+  figures, other = line_figures(arrays), sound_uri(arrays.take.waveform[::-1])
+  takes = (TakeEntry(1, False, '', '', other), TakeEntry(2, True, 'softer', 'softer by 4.0 dB', figures['sound']))
+  whole = {'lines': [result('One.'), result('Two.')], 'warnings': []}
+  lines = (LineFigures(figures, 0.0, takes), LineFigures(line_figures(LineAssets())))
+  write_report(whole, tmp_path / 'report.html', ReportAssets(lines))
+  html = (tmp_path / 'report.html').read_text()
+  assert re.search(r'take 2.*?in the film.*?softer by 4\.0 dB.*?<q>softer</q>', html, re.DOTALL)
+  assert len(sounds(html)) == 2 and html.count(figures['sound']) == 1 and html.count(other) == 1
+  assert set(re.findall('data-sound="([^"]+)"', html)) == set(sounds(html))
+
+
+def test_figures_are_plain_json_so_that_they_can_be_kept(arrays):
+  figures = line_figures(arrays)
+  assert json.loads(json.dumps(figures)) == figures
+
+
+def test_the_film_of_several_lines_is_beside_the_page_and_not_in_it(tmp_path, arrays):
+  write_silent_clip(tmp_path / 'dubbed.mp4', np.zeros((5, 64, 64, 3), np.uint8))
+  whole = {'lines': [result('One.'), result('Two.')], 'warnings': []}
+  for lines, inside in ((whole, False), (result(), True)):
+    assets = (arrays,) * len(lines.get('lines', (1,)))
+    write_report(lines, tmp_path / 'report.html', ReportAssets(assets, video=str(tmp_path / 'dubbed.mp4')))
+    html = (tmp_path / 'report.html').read_text()
+    assert ('src="dubbed.mp4"' in html) is not inside and ('data:video/mp4' in html) is inside

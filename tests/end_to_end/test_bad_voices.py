@@ -8,7 +8,8 @@ import pytest
 from data_pipelines import audio_damage
 from dubber_jax.cli.main import main
 from dubber_jax.demo.cartoon import draw_cartoon
-from dubber_jax.dubbing.line import dub_line, shipped_library
+from dubber_jax.dubbing.inputs import shipped_library
+from dubber_jax.dubbing.line import dub_line
 from dubber_jax.dubbing.request import LineTask
 from dubber_jax.inference.model_directory import load
 from dubber_jax.inference.voices import make_voice

@@ -3,8 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from dubber_jax.actor.duration import FRAME_RATE
-from dubber_jax.inference.synthesis import LineInputs, TimedText, insert_pauses, speech_span, synthesize, synthesize_all
+from dubber_jax.actor.slot import FRAME_RATE
+from dubber_jax.inference.speech_span import speech_span
+from dubber_jax.inference.synthesis import LineInputs, TimedText, insert_pauses, synthesize, synthesize_all
 from dubber_jax.perception.visual_vad import VisualSpeech
 from dubber_jax.script.g2p import phonemize
 from dubber_jax.script.visemes import NAMES, SILENT

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import numpy as np
 
 from dubber_jax.director.review import WEIGHTS
-from dubber_jax.dubbing.line import dub_line, read_script
+from dubber_jax.dubbing.inputs import read_script
+from dubber_jax.dubbing.line import dub_line
 from dubber_jax.dubbing.request import LineOptions, LineTask
 from dubber_jax.dubbing.result import LineResult
 from dubber_jax.errors import BadInput

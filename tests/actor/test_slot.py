@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dubber_jax.actor.duration import (
+from dubber_jax.actor.slot import (
   EDGE,
   FASTEST,
   FITS,
