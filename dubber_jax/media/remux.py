@@ -331,6 +331,9 @@ class CopiedTrack:
         return
       if self.from_start and start < -0.001:
         return
+      if self.out.type == 'subtitle' and packet.pts < 0:  # of a part: it is on screen when the part begins
+        packet.duration, packet.pts = (packet.duration or 0) + packet.pts, 0
+        packet.dts = 0
     if self.before is not None and packet.dts is not None and packet.dts <= self.before:
       if self.out.type != 'video' and packet.dts < self.before:
         return  # sound of which there is one already, where parts were joined
