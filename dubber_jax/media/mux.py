@@ -328,8 +328,9 @@ class TrackWriter:
       if is_steady(scan.times, pictures.average_rate):
         self.kept[scan.pictures].out.codec_context.framerate = pictures.average_rate
     else:
-      self.encoder = stack_encoded(plan, dubbed)
-      self.others.append(self.encoder)
+      encoded = encoded_packets(plan, dubbed)
+      self.warnings += next(encoded)
+      self.others.append(encoded)
       self.pairs.append((scan.pictures, len(dubbed.streams) - 1))
     for stream in film.streams.video:
       if stream.index != scan.pictures and not is_cover(stream):
@@ -466,15 +467,9 @@ def pictures_between(packets: Iterable[Packet], pictures: int, first: int, last:
     yield packet
 
 
-def stack_encoded(plan: MuxPlan, dubbed: OutputContainer) -> Iterator[Packet]:
-  """`encoded_packets` of the film, which is opened a second time for them. Adds the output stream at once."""
-  packets = encoded_packets(plan, dubbed)
-  next(packets)
-  return packets
-
-
 def encoded_packets(plan: MuxPlan, dubbed: OutputContainer) -> Iterator:
-  """Packets of the re-encoded video of the part, upright, at the original times; first None, with the stream added."""
+  """Packets of the re-encoded video of the part, upright, at the original times. Yields warnings first, when it has
+  added the output stream. The film is opened a second time for them."""
   with open_media(plan.source) as film:
     yield from encode_pictures(plan, film, film.streams[plan.scan.pictures], dubbed)
 
@@ -490,7 +485,9 @@ def encode_pictures(plan: MuxPlan, film: InputContainer, pictures: VideoStream, 
   ratio = 1 / ratio if turned % 180 else ratio
   if kind.muxer == 'webm':  # PyAV cannot set the shape of the pixels there
     width, ratio = round(width * ratio), Fraction(1)
+  size = f'{width}x{height}'
   width, height = max(2, width // 2 * 2), max(2, height // 2 * 2)  # 4:2:0 requires even sides
+  shrunk = size != f'{width}x{height}'
   deep = not turned and kind.pictures == 'libx264' and max(c.bits for c in first[2].format.components) > 8
   form = 'yuv420p10le' if deep else 'yuv420p'
   stream = dubbed.add_stream(
@@ -513,7 +510,7 @@ def encode_pictures(plan: MuxPlan, film: InputContainer, pictures: VideoStream, 
   if first[2].interlaced_frame and not turned and kind.pictures == 'libx264':
     context.options = {**ENCODER_OPTIONS[kind.pictures], 'flags': '+ildct+ilme'}
   context.sample_aspect_ratio = ratio
-  yield None
+  yield [f'the pictures of {size} were shrunk to {width}x{height}: the encoder takes even sizes'] if shrunk else []
 
   def encode(time: float, until: float, frame) -> Iterable:
     if turned:

@@ -25,6 +25,19 @@ from dubber_jax.media.container import ATTACHED_PICTURE, MEDIA_ERRORS, choose_tr
 
 MILLISECOND = Fraction(1, 1000)
 MPEG = frozenset({'mpeg1video', 'mpeg2video'})
+MP4 = MPEG | {'h264', 'hevc', 'vvc', 'av1', 'vp9', 'mpeg4'}  # the muxer takes more, which players do not
+MOV = (MP4 - {'av1', 'vp9'}) | {
+  'prores',
+  'mjpeg',
+  'dnxhd',
+  'qtrle',
+  'rawvideo',
+  'cfhd',
+  'hap',
+  'dvvideo',
+  'v210',
+  'png',
+}
 
 
 @dataclass(frozen=True)
@@ -51,9 +64,9 @@ class ContainerKind:
 
 
 KINDS = {
-  '.mp4': ContainerKind('mp4', 'aac', 'libx264', keeps_rotation=True, hides=True, text='mov_text', cover=True),
-  '.m4v': ContainerKind('mp4', 'aac', 'libx264', keeps_rotation=True, hides=True, text='mov_text', cover=True),
-  '.mov': ContainerKind('mov', 'aac', 'libx264', keeps_rotation=True, hides=True, text='mov_text'),
+  '.mp4': ContainerKind('mp4', 'aac', 'libx264', MP4, keeps_rotation=True, hides=True, text='mov_text', cover=True),
+  '.m4v': ContainerKind('mp4', 'aac', 'libx264', MP4, keeps_rotation=True, hides=True, text='mov_text', cover=True),
+  '.mov': ContainerKind('mov', 'aac', 'libx264', MOV, keeps_rotation=True, hides=True, text='mov_text'),
   '.mkv': ContainerKind(
     'matroska', 'libopus', 'libx264', keeps_rotation=True, text='subrip', attachments=True, cover=True
   ),
@@ -315,7 +328,8 @@ class CopiedTrack:
     data = stream.codec_context is None
     self.out = dubbed.add_stream_from_template(stream, **({} if data else {'opaque': True}))
     self.out.metadata.clear()
-    self.out.metadata.update(written_tags(stream, dubbed))
+    tags = written_tags(stream, dubbed)
+    self.out.metadata.update({k: v for k, v in tags.items() if length is None or k.lower() != 'timecode'})
     self.out.disposition = stream.disposition
     self.shift, self.length, self.before = shift, length, None
     hides = dubbed.format.name in ('mp4', 'mov')
