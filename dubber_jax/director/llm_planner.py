@@ -17,7 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import httpx
 import numpy as np
@@ -42,6 +42,7 @@ LONGEST_NOTE = 2000  # characters of a person's note that are sent
 LONGEST_WAIT = 8.0  # s between two tries, whatever Retry-After says
 LINES_BEFORE = 6  # that are sent as context
 GIVEN_UP = 2  # lines in a row without an answer, after which the server is not asked again
+Answer = TypeVar('Answer')
 RETRIED = (408, 409, 425, 429)  # status codes that are tried again, beside 5xx
 
 SYSTEM = """You direct an actor who dubs a film, one line at a time. The user's message is a JSON object: the line, \
@@ -108,6 +109,18 @@ def strict_schema(model: type[BaseModel]) -> dict:
 
 
 SCHEMA = strict_schema(DirectionAnswer)
+
+
+@dataclass(frozen=True)
+class Question:
+  """What a language model is asked for: its instructions, and the form of the answer."""
+
+  name: str
+  system: str
+  schema: dict[str, object]  # as `strict_schema` makes it
+
+
+DIRECTION = Question('direction', f'{SYSTEM}{RANGES}.', SCHEMA)
 
 
 class _Message(BaseModel):
@@ -208,11 +221,16 @@ class LanguageModel:
       return RevisedDirection(parsed.direction, (*parsed.warnings, f'{self.name} {why}: the note is read by rules'))
 
   def _direct(self, inputs: dict, phonemes: Phonemes) -> tuple[Direction, tuple[str, ...]]:
-    """A direction and warnings, from the cache or after up to `tries` requests. Raises NoAnswer."""
-    cached = self._cache_path(inputs)
+    """A direction and warnings. Raises NoAnswer."""
+    return self.ask(DIRECTION, inputs, lambda answer: read_answer(answer, phonemes))
+
+  def ask(self, question: Question, inputs: dict[str, object], read: Callable[[str], Answer]) -> Answer:
+    """The answer to a question about `inputs`, as `read` understands it, from the cache or after up to `tries`
+    requests. `read` raises NoAnswer for one that cannot be used. Raises NoAnswer."""
+    cached = self._cache_path(question, inputs)
     with contextlib.suppress(OSError, ValueError, NoAnswer):
       if cached is not None:
-        return read_answer(cached.read_text(encoding='utf-8'), phonemes)
+        return read(cached.read_text(encoding='utf-8'))
     if self.failed >= GIVEN_UP:
       raise NoAnswer('gave no answer before and is not asked again')
     retrying = tenacity.Retrying(
@@ -222,7 +240,7 @@ class LanguageModel:
       reraise=True,
     )
     try:
-      answer, direction, warnings = retrying(self._try, inputs, phonemes)
+      answer, understood = retrying(self._try, question, inputs, read)
     except NoAnswer as why:
       tries = retrying.statistics['attempt_number']
       self.failed = GIVEN_UP if why.final else self.failed + 1
@@ -230,40 +248,41 @@ class LanguageModel:
     self.failed = 0
     if cached is not None:
       _store(cached, answer)
-    return direction, warnings
+    return understood
 
   def _wait(self, state: tenacity.RetryCallState) -> float:
     """Seconds until the next try: exponential backoff with jitter, or Retry-After where that is longer."""
     backoff = tenacity.wait_exponential(self.backoff) + tenacity.wait_random(0, self.backoff / 4)
     return min(max(state.outcome.exception().wait, backoff(state)), LONGEST_WAIT)
 
-  def _try(self, inputs: dict, phonemes: Phonemes) -> tuple[str, Direction, tuple[str, ...]]:
+  def _try(self, question: Question, inputs: dict[str, object], read: Callable[[str], Answer]) -> tuple[str, Answer]:
     """One answer, and what it says; without a schema where the server refuses it, which is no try of its own."""
     try:
-      answer = self._complete(self._request(inputs))
+      answer = self._complete(self._request(question, inputs))
     except NoAnswer as why:
       if self.without_schema or not why.refused:
         raise
       self.without_schema = True
-      answer = self._complete(self._request(inputs))
-    return answer, *read_answer(answer, phonemes)
+      answer = self._complete(self._request(question, inputs))
+    return answer, read(answer)
 
-  def _request(self, inputs: dict) -> dict:
-    schema = {'type': 'json_schema', 'json_schema': {'name': 'direction', 'strict': True, 'schema': SCHEMA}}
-    form = f' Form: {json.dumps(SCHEMA)}' if self.without_schema else ''
+  def _request(self, question: Question, inputs: dict[str, object]) -> dict[str, object]:
+    form = {'name': question.name, 'strict': True, 'schema': question.schema}
+    schema = {'type': 'json_schema', 'json_schema': form}
+    more = f' Form: {json.dumps(question.schema)}' if self.without_schema else ''
     return {
       'model': self.model,
       'messages': [
-        {'role': 'system', 'content': f'{SYSTEM}{RANGES}.{form}'},
+        {'role': 'system', 'content': f'{question.system}{more}'},
         {'role': 'user', 'content': json.dumps(inputs, ensure_ascii=False)},
       ],
       'temperature': 0,
     } | ({} if self.without_schema else {'response_format': schema})
 
-  def _cache_path(self, inputs: dict) -> Path | None:
+  def _cache_path(self, question: Question, inputs: dict[str, object]) -> Path | None:
     if self.cache is None:
       return None
-    key = json.dumps([self.url, self.model, SYSTEM, RANGES, SCHEMA, inputs], sort_keys=True)
+    key = json.dumps([self.url, self.model, question.system, question.schema, inputs], sort_keys=True)
     return Path(self.cache) / f'{sha256_text(key)}.json'
 
   def _complete(self, request: dict) -> str:
@@ -291,7 +310,7 @@ class LanguageModel:
     key = os.environ.get(KEY, '').strip()
     if key and self.secure:
       headers['Authorization'] = f'Bearer {key}'
-    deadline, data = time.monotonic() + self.timeout, b''
+    deadline, data = time.monotonic() + self.timeout, bytearray()
     with self.client.stream('POST', self.url, content=body, headers=headers) as response:
       if not response.is_success:
         raise self._rejection(response, bool(key))
@@ -301,7 +320,7 @@ class LanguageModel:
           raise NoAnswer(f'answered more than {LONGEST_ANSWER >> 20} MB')
         if time.monotonic() > deadline:
           raise TimeoutError
-    return data
+    return bytes(data)
 
   def _rejection(self, response: httpx.Response, has_key: bool) -> NoAnswer:
     """What a status code other than success says of this and of further tries."""
@@ -407,9 +426,9 @@ def read_answer(answer: str, phonemes: Phonemes) -> tuple[Direction, tuple[str, 
 
   Raises NoAnswer where the answer holds no JSON object of the form of SCHEMA.
   """
-  found = re.search(r'\{.*\}', answer, re.DOTALL)  # some models wrap it in a code fence
+  first, last = answer.find('{'), answer.rfind('}')  # some models wrap it in a code fence
   try:
-    given = DirectionAnswer.model_validate_json(found[0] if found else '')
+    given = DirectionAnswer.model_validate_json(answer[first : last + 1] if 0 <= first < last else '')
   except (ValidationError, ValueError) as error:
     raise NoAnswer('answered something that is no direction') from error
   shares = np.array([getattr(given.emotion, emotion) for emotion in EMOTIONS])
@@ -423,14 +442,14 @@ def read_answer(answer: str, phonemes: Phonemes) -> tuple[Direction, tuple[str, 
       bound = low if quantities[name] < low else high
       warnings.append(f'the language model asked for {name} {quantities[name]:.3g}: {bound:g} is as far as it goes')
       quantities[name] = bound
-  count = len(phonemes.words)
+  count, stressed = len(phonemes.words), set(given.emphasis)
   places = {word for word, _ in pauses if 0 <= word < count - 1}
-  if len(places) < len(pauses) or not all(0 <= word < count for word in given.emphasis):
+  if len(places) < len(pauses) or not all(0 <= word < count for word in stressed):
     warnings.append('the language model named words that the line has not: they are left out')
   if any(not PAUSE_LIMITS[0] <= seconds <= PAUSE_LIMITS[1] for _, seconds in pauses):
     warnings.append(f'the language model asked for a pause outside of {PAUSE_LIMITS[0]} to {PAUSE_LIMITS[1]} s')
   shares = np.clip(shares, 0, 1)
-  emphasis = tuple(float(i in given.emphasis) for i in range(count))
+  emphasis = tuple(float(i in stressed) for i in range(count))
   direction = Direction(
     emotion=tuple(float(p) for p in shares / shares.sum()),
     pauses=tuple(sorted({w: clipped_pause(s) for w, s in pauses if w in places}.items())),
