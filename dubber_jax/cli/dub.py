@@ -196,7 +196,7 @@ def run_speak(given: argparse.Namespace):
   from dubber_jax.dubbing.speak import SpeakRequest, speak
   from dubber_jax.inference.voices import find_voice
   from dubber_jax.script.subtitles import parse_line, read_lines
-  from dubber_jax.storage.atomic import check_output, write_json
+  from dubber_jax.storage.atomic import check_output, complete_together, remove_staged, write_json
 
   check_distinct(_model_inputs(given) | {'--lines': given.lines}, {'-o': given.out, '--json': given.json})
   suffix = _sound_suffix(given)
@@ -210,6 +210,7 @@ def run_speak(given: argparse.Namespace):
     )
     outs = [Path(given.out) / f'{i:03d}{suffix}' for i in range(1, len(lines) + 1)]
     check_distinct(_model_inputs(given) | {'--lines': given.lines}, {'-o': outs, '--json': given.json})
+  remove_staged([*outs, *([given.json] if given.json else [])])
   for path in (*outs, *([Path(given.json)] if given.json else [])):
     if path.parent.is_dir() or given.text is not None:  # that of several lines is made
       check_output(path, given.overwrite)
@@ -221,9 +222,11 @@ def run_speak(given: argparse.Namespace):
   if given.lines:
     Path(given.out).mkdir(parents=True, exist_ok=True)
   request = SpeakRequest(tuple(lines), voice, tuple(outs), options, given.emotion, given.fit, given.overwrite)
-  results = [result.to_json() for result in speak(request, model, library, planner)]
-  if given.json:
-    write_json(results[0] if given.text is not None else {'lines': results}, given.json, given.overwrite)
+  with complete_together([*outs, *([given.json] if given.json else [])], given.overwrite) as staged:
+    results = [result.to_json() for result in speak(request, model, library, planner, staged)]
+    if given.json:
+      found = results[0] if given.text is not None else {'lines': results}
+      write_json(found, staged[Path(given.json).absolute()])
 
 
 def _sound_suffix(given) -> str:
@@ -346,16 +349,19 @@ def _open(given):
   """-> model, whose networks are not loaded yet, and library, as the options say."""
   from dubber_jax.dubbing.inputs import library_features
   from dubber_jax.inference.stored_model import StoredModel
+  from dubber_jax.inference.voices import check_known
   from dubber_jax.retrieval.library import Library
 
   model = StoredModel.find(given.model)
-  tell_terms(model.path)
   if given.director == 'off':
     director = dataclasses.replace(model.config.task.director, enabled=False)
     model = dataclasses.replace(model, config=model.config.with_task(director=director))
   library = None
   if model.config.task.director.enabled:
     library = Library.open(given.library, library_features())
+  if getattr(given, 'voice', None):
+    check_known(given.voice, model.voices)
+  tell_terms(model.path)
   return model, library
 
 

@@ -47,7 +47,7 @@ def foreign_output_hidden(level: int = NORMAL) -> Iterator[None]:
     os.environ.setdefault(name, value)
   with warnings.catch_warnings(), _native_stderr_hidden():
     warnings.simplefilter('ignore')
-    last_resort, logging.lastResort = logging.lastResort, None  # which prints records that nobody handles
+    last_resort, logging.lastResort = logging.lastResort, logging.NullHandler()  # of records that nobody handles
     try:
       yield
     finally:
