@@ -19,6 +19,7 @@ from dubber_jax.authentic_dubber.config import PublishedConfig
 from dubber_jax.authentic_dubber.model import initialize
 from dubber_jax.errors import BadInput
 from dubber_jax.storage.checked_folder import check_files, write_manifest
+from dubber_jax.storage.json_files import fields_of, read_json
 from dubber_jax.storage.weights import check_shapes, flatten, read_arrays, unflatten, write_arrays
 
 
@@ -50,12 +51,13 @@ def load_published(folder: str | Path, check: bool = True) -> Published:
   """
   folder = Path(folder)
   check_files(folder, hashes=check)
+  settings = read_json(folder / 'config.json', 'copy it again, or convert the checkpoint again')
   try:
-    settings = json.loads((folder / 'config.json').read_text())
     if settings.get('assembly') != 'published':
       raise BadInput(f'{folder} is not of the published system; give a folder that `dubber convert` made of it')
-    config, fresh = PublishedConfig(**settings['config']), tuple(settings['fresh'])
-  except (OSError, AttributeError, KeyError, TypeError, json.JSONDecodeError) as e:
+    fields = fields_of(PublishedConfig, settings['config'], f'{folder}/config.json')
+    config, fresh = PublishedConfig(**fields), tuple(settings['fresh'])
+  except (AttributeError, KeyError, TypeError) as e:
     raise BadInput(f'{folder} cannot be read ({e}); copy it again, or convert the checkpoint again') from e
   flat, dead = (read_arrays(folder / f'{name}.safetensors') for name in ('model', 'dead'))
   check_shapes(flat, expected_shapes(config), folder / 'model.safetensors', 'convert the checkpoint again')
@@ -65,5 +67,9 @@ def load_published(folder: str | Path, check: bool = True) -> Published:
 @functools.lru_cache(maxsize=16)
 def expected_shapes(config: PublishedConfig) -> dict[str, tuple[int, ...]]:
   """Shapes of the variables, {'params/mel/kernel': (256, 80), ...}, without initializing them."""
-  tree = jax.eval_shape(lambda key: initialize(config, key), jax.random.key(0))
+  try:
+    tree = jax.eval_shape(lambda key: initialize(config, key), jax.random.key(0))
+  except Exception as e:  # sizes that make no network: JAX and Flax raise many types
+    reason = (str(e).strip() or type(e).__name__).splitlines()[0][:200]
+    raise BadInput(f'the sizes of the config make no network ({reason})') from e
   return {k: tuple(v.shape) for k, v in flax.traverse_util.flatten_dict(tree, sep='/').items()}

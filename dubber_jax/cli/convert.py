@@ -29,18 +29,27 @@ def _add_convert(command):
 
 
 def run_convert(given: argparse.Namespace):
-  from dubber_jax.convert.kinds import survey_checkpoint, torch_state, write_torch
+  from dubber_jax.convert.kinds import MARKS, survey_checkpoint, torch_state, write_torch
+  from dubber_jax.storage.atomic import check_folder
+  from dubber_jax.storage.distinct import check_distinct
 
   to_torch = given.to == 'torch' or (given.to is None and Path(given.checkpoint).is_dir())
   if not given.out and not given.dry_run:
     raise BadInput('say where to write by -o, or give --dry-run')
+  out = given.out if not given.dry_run else None
+  config = given.config if given.config and Path(given.config).is_file() else None  # not the name of a published one
+  inputs = {'the checkpoint': given.checkpoint, '--config': config}
   if to_torch:
+    check_distinct(inputs, {'-o': out})
     if given.dry_run:
       for key, array in torch_state(given.checkpoint)[1].items():
         print(f'mapped       {key}  {array.shape}')
     else:
       print(f'{given.out}: {write_torch(given.checkpoint, given.out, given.overwrite)}')
     return
+  check_distinct(inputs, {}, {'-o': out})
+  if out:
+    check_folder(out, given.overwrite, MARKS)
   conversion = survey_checkpoint(given.checkpoint, given.kind, given.config, given.trust_pickle)
   for key, status, detail in conversion.rows:
     if given.dry_run or status not in ('mapped', 'dead'):

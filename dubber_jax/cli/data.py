@@ -26,10 +26,12 @@ def _add_index(command):
 
 def run_index(given: argparse.Namespace):
   from dubber_jax.retrieval.build import build_library
+  from dubber_jax.storage.distinct import check_distinct
 
   pairs = dict(pair.partition('=')[::2] for pair in given.only)
   if not all(pairs.values()):
     raise BadInput('--only takes FIELD=VALUE, as split=train_a')
+  check_distinct({'the data': given.data}, {}, {'-o': given.out})
   build_library(given.data, given.out, overwrite=given.overwrite, only=pairs or None, licence=given.licence)
 
 

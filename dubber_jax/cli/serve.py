@@ -28,6 +28,9 @@ def _add_export(command):
 
 
 def run_export(given: argparse.Namespace):
+  from dubber_jax.storage.distinct import check_distinct
+
+  check_distinct({'the checkpoint': given.checkpoint, '--vocoder': given.vocoder}, {}, {'-o': given.out})
   from dubber_jax.export import export
 
   export(given.checkpoint, given.out, given.buckets, given.platforms, given.vocoder, given.onnx, given.overwrite, print)

@@ -182,9 +182,12 @@ def _list_skipped(rows, workdir):
   if rows and is_primary():
     import json
 
+    from dubber_jax.storage.atomic import atomic_file, disk_errors
+
     path = Path(workdir) / 'skipped.jsonl'
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(''.join(json.dumps(row, ensure_ascii=False) + '\n' for row in rows), encoding='utf-8')
+    with disk_errors(path), atomic_file(path) as partial:
+      partial.write_text(''.join(json.dumps(row, ensure_ascii=False) + '\n' for row in rows), encoding='utf-8')
     print(f'{len(rows)} clips are left out, listed in {path}; the first: {rows[0]["why"]}')
 
 
@@ -222,18 +225,23 @@ def run_release(given: argparse.Namespace):
 
   from dubber_jax.config import ActorTask
   from dubber_jax.inference.model import Model
-  from dubber_jax.inference.model_directory import ModelContents, load, open_vocoder, write_model_directory
+  from dubber_jax.inference.model_directory import MARKS, ModelContents, load, open_vocoder, write_model_directory
   from dubber_jax.inference.speaker_adaptation import SENTENCE
   from dubber_jax.inference.synthesis import LineInputs, synthesize
   from dubber_jax.inference.voices import find_voice
   from dubber_jax.script.g2p import phonemize
+  from dubber_jax.storage.atomic import check_folder
+  from dubber_jax.storage.distinct import check_distinct
   from dubber_jax.training.checkpoints import best_step, load_weights, read_config
   from dubber_jax.training.task import drop_discriminators
   from dubber_jax.types import Voice
   from dubber_jax.vocoder.griffin_lim import GriffinLim
 
-  if Path(given.out).exists() and not given.overwrite:
-    raise BadInput(f'{given.out} exists: give --overwrite to replace it, or another folder')
+  recordings = dict(_named_recording(pair) for pair in given.voices)
+  inputs = {'the run': given.workdir, '--vocoder': given.vocoder, '--critic': given.critic, '--card': given.card}
+  check_distinct(inputs | {'a recording of --voices': list(recordings.values())}, {}, {'-o': given.out})
+  check_folder(given.out, given.overwrite, MARKS)
+  card_text = _text(given.card) if given.card else None
   voices = {}
   if (Path(given.workdir) / 'MANIFEST.json').exists():  # a model directory, of which parts are replaced
     base, former = Path(given.workdir), load(given.workdir)
@@ -249,26 +257,38 @@ def run_release(given: argparse.Namespace):
   scratch = tempfile.TemporaryDirectory()
   vocoder = _vocoder_folder(given.vocoder, scratch.name) if given.vocoder else base and base / 'vocoder'
   model = Model(config, params, open_vocoder(Path(vocoder)) if vocoder else GriffinLim(), {}, Path(given.workdir))
-  for pair in given.voices:
-    name, _, path = pair.partition('=')
-    if not path:
-      raise BadInput(f'--voices {pair}: write NAME=RECORDING')
+  for name, path in recordings.items():
     voice = find_voice(path, {})
     # The reference that ships is spoken by the model itself, so that no recording goes along.
     take = synthesize(model, LineInputs(phonemize(SENTENCE), voice))
     voices[name] = Voice(voice.embedding, take.mel[: len(voice.reference_mel)], name)
   if base == Path(given.workdir):
-    card = (base / 'CARD.md').read_text(encoding='utf-8')
+    card = _text(base / 'CARD.md')
   else:
     card = f'# {config.name}\n\nStep {step}.\n'
   if base and base != Path(given.workdir):
-    card += f'\nMade from the following model, on its terms.\n\n{(base / "CARD.md").read_text(encoding="utf-8")}'
-  if given.card:
-    card = Path(given.card).read_text(encoding='utf-8')
+    card += f'\nMade from the following model, on its terms.\n\n{_text(base / "CARD.md")}'
+  card = card if card_text is None else card_text
   with scratch:
     contents = ModelContents(config, params, voices, card, vocoder, critic)
     write_model_directory(given.out, contents, given.overwrite)
   print(given.out)
+
+
+def _named_recording(pair: str) -> tuple[str, str]:
+  name, _, path = pair.partition('=')
+  if not name or not path:
+    raise BadInput(f'--voices {pair}: write NAME=RECORDING')
+  if '/' in name:
+    raise BadInput(f'--voices {pair}: a name of a voice holds no /')
+  return name, path
+
+
+def _text(path) -> str:
+  try:
+    return Path(path).read_text(encoding='utf-8')
+  except (OSError, UnicodeDecodeError) as e:
+    raise BadInput(f'{path}: cannot be read ({e}); give a text file in UTF-8') from e
 
 
 def _vocoder_folder(path, scratch) -> Path:
@@ -281,7 +301,7 @@ def _vocoder_folder(path, scratch) -> Path:
   if not is_workdir(path):
     return Path(path)
   config, params = read_config(path), load_weights(path)[1]
-  if not isinstance(config.task, VocoderTask):
+  if not isinstance(config.task, VocoderTask) or 'generator' not in params:
     raise BadInput(f'{path} is a run of {config.name}, which is no vocoder')
   write_vocoder(NeuralVocoder('source-filter', generator_config(config), params['generator']), scratch, 'bfloat16')
   return Path(scratch)

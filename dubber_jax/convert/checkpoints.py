@@ -26,8 +26,11 @@ def read_checkpoint(path: str | Path, trust_pickle: bool = False) -> dict:
   path = Path(path)
   if not path.is_file():
     raise BadInput(f'{path}: there is no such file')
-  with open(path, 'rb') as f:
-    head = f.read(16)
+  try:
+    with open(path, 'rb') as f:
+      head = f.read(16)
+  except OSError as e:
+    raise BadInput(f'{path}: cannot be read ({e.strerror})') from e
   if not head:
     raise BadInput(f'{path} is empty; download it again')
   if path.suffix == '.safetensors' or head[8:9] == b'{':
@@ -46,9 +49,10 @@ def state_dict(checkpoint: Mapping, part: str | None, path: str | Path) -> dict[
     keys = ', '.join(str(k) for k in list(checkpoint)[:5])
     wanted = f'no state dict {part!r}' if part else 'no state dict'
     raise BadInput(f'{path}: {wanted} is in it (it holds {keys}); it is a checkpoint of another model')
+  found = {str(k): v for k, v in found.items()}
   if all(k.startswith('module.') for k in found):
     return {k.removeprefix('module.'): v for k, v in found.items()}
-  return dict(found)
+  return found
 
 
 def write_state_dict(state: Mapping[str, np.ndarray], path: str | Path) -> None:
@@ -137,12 +141,19 @@ def _first_line(error: Exception) -> str:
   return (str(error) or type(error).__name__).splitlines()[0][:200]
 
 
-def _as_arrays(value):
-  if isinstance(value, np.ndarray):
-    return _as_array(value)
-  if isinstance(value, Mapping):
-    return {k: _as_arrays(v) for k, v in value.items()}
-  return [_as_arrays(v) for v in value] if isinstance(value, list) else value
+def _as_arrays(value, done=None):
+  """A nested value with float32 in place of half floats; what occurs twice in it is converted once."""
+  done = {} if done is None else done
+  if not isinstance(value, np.ndarray | Mapping | list):
+    return value
+  if id(value) not in done:
+    if isinstance(value, np.ndarray):
+      done[id(value)] = _as_array(value)
+    elif isinstance(value, Mapping):
+      done[id(value)] = {k: _as_arrays(v, done) for k, v in value.items()}
+    else:
+      done[id(value)] = [_as_arrays(v, done) for v in value]
+  return done[id(value)]
 
 
 def _to_numpy(value, torch):

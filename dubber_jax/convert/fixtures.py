@@ -15,6 +15,9 @@ import numpy as np
 from dubber_jax.errors import BadInput
 
 
+LARGEST = 2 << 30  # bytes of a fixture's arrays
+
+
 @dataclass(frozen=True)
 class Fixture:
   """A fixture's content; arrays by name without the prefixes."""
@@ -33,7 +36,12 @@ def read_fixture(path: str | Path) -> Fixture:
   path = Path(path)
   try:
     with np.load(path, allow_pickle=False) as stored:
+      taken = sum(part.file_size for part in stored.zip.infolist())
+      if taken > LARGEST:
+        raise ValueError(f'it unpacks to {taken >> 20} MiB')
       arrays = {key: stored[key] for key in stored.files}
+  except AttributeError:
+    raise BadInput(f'{path}: not a readable .npz file (it holds one array)') from None
   except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as e:
     raise BadInput(f'{path}: not a readable .npz file ({e})') from e
 

@@ -27,6 +27,8 @@ from dubber_jax.convert.checkpoints import read_checkpoint, require_all, state_d
 from dubber_jax.errors import BadInput
 from dubber_jax.perception import ge2e
 from dubber_jax.storage.atomic import check_output, complete_file, complete_folder
+from dubber_jax.storage.distinct import check_distinct
+from dubber_jax.storage.json_files import MOST_LAYERS
 from dubber_jax.storage.weights import read_arrays
 from dubber_jax.vocoder import neural
 
@@ -39,6 +41,7 @@ KEY_PATTERNS = {
   'hifigan': r'conv_pre\.weight',
 }
 STATE_DICTS = ('model', 'fusion_model')
+MARKS = ('config.json',)  # of a folder that may be replaced by a converted one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Conversion:
   def save(self, out: str | Path, overwrite: bool = False) -> None:
     """Writes the folder `out` atomically. Raises BadInput where a key does not fit or `out` exists."""
     self.check()
-    with complete_folder(out, overwrite) as folder:
+    with complete_folder(out, overwrite, MARKS) as folder:
       self.write(folder)
 
 
@@ -105,7 +108,7 @@ def find_kind(checkpoint: Mapping, path: str | Path = 'the checkpoint') -> str:
 
 def _published_system(kind: str, checkpoint: Mapping, path: Path) -> Conversion:
   state = joint_state_dict(checkpoint, path)
-  config = config_of(state)
+  config = config_of(state, path)
   rules = published_rules(config)
   expected = names.torch_shapes(rules, expected_shapes(config))
   rows = survey(state, expected, lambda key: names.is_dead(key.split('.', 1)[1]))
@@ -133,7 +136,9 @@ def joint_state_dict(checkpoint: Mapping, path: str | Path) -> dict[str, np.ndar
   if all(isinstance(checkpoint.get(part), Mapping) for part in STATE_DICTS):
     dicts = {part: state_dict(checkpoint, part, path) for part in STATE_DICTS}
     return {f'{part}.{key}': value for part in STATE_DICTS for key, value in dicts[part].items()}
-  flat = {k: v for k, v in checkpoint.items() if str(k).startswith(tuple(f'{part}.' for part in STATE_DICTS))}
+  checkpoint = {str(k): v for k, v in checkpoint.items()}
+  prefixes = tuple(f'{part}.' for part in STATE_DICTS)
+  flat = {k: v for k, v in checkpoint.items() if isinstance(v, np.ndarray) and k.startswith(prefixes)}
   absent = [part for part in STATE_DICTS if part not in checkpoint and not any(k.startswith(f'{part}.') for k in flat)]
   if absent or not flat:
     keys = ', '.join(str(k) for k in list(checkpoint)[:3])
@@ -142,12 +147,16 @@ def joint_state_dict(checkpoint: Mapping, path: str | Path) -> dict[str, np.ndar
   return flat
 
 
-def config_of(state: Mapping[str, np.ndarray]) -> PublishedConfig:
-  """The config of a joint state dict, whose keys give the number of layers of each stack."""
+def config_of(state: Mapping[str, np.ndarray], path: str | Path = 'the checkpoint') -> PublishedConfig:
+  """The config of a joint state dict, whose keys give the number of layers of each stack. Raises BadInput where that is
+  none that a network could have."""
 
   def depth(stack: str, default: int) -> int:
-    found = [re.match(re.escape(stack) + r'\.(\d+)\.', key) for key in state]
-    return max((int(m.group(1)) + 1 for m in found if m), default=default)
+    found = [re.match(re.escape(stack) + r'\.(\d{1,9})\.', key) for key in state]
+    layers = max((int(m.group(1)) + 1 for m in found if m), default=default)
+    if layers > MOST_LAYERS:  # the network is built layer by layer before its shapes are known
+      raise BadInput(f'{path}: {stack} has {layers} layers; there can be {MOST_LAYERS}')
+    return layers
 
   c = PublishedConfig()
   return PublishedConfig(
@@ -216,7 +225,7 @@ def torch_state(folder: str | Path) -> tuple[str, dict[str, np.ndarray]]:
   try:
     settings = json.loads((folder / 'config.json').read_text())
     name = settings.get('assembly') or settings['name']
-  except (OSError, AttributeError, KeyError, TypeError, ValueError) as e:
+  except (OSError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as e:
     raise BadInput(f'{folder}: no folder that `dubber convert` wrote ({e}); give one, or a checkpoint') from e
   if name == 'published':
     model = load_published(folder)
@@ -238,6 +247,7 @@ def write_torch(folder: str | Path, out: str | Path, overwrite: bool = False) ->
   written.
   """
   out = Path(out)
+  check_distinct({'the folder': folder}, {'-o': out})
   check_output(out, overwrite)
   if out.suffix not in ('.safetensors', '.pt', '.pth'):
     raise BadInput(f'{out}: name a .safetensors or .pt file')

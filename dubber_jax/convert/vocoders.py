@@ -42,7 +42,7 @@ def find_config(checkpoint: str | Path, config: str | Path | None = None) -> tup
     settings = json.loads(path.read_text())
   except FileNotFoundError as e:
     raise BadInput(f'{path}: there is no such file: give a config.json, or one of {", ".join(PUBLISHED)}') from e
-  except (OSError, UnicodeDecodeError, json.JSONDecodeError) as e:
+  except (OSError, ValueError, RecursionError) as e:
     raise BadInput(f'{path} is not a config.json ({e})') from e
   if not isinstance(settings, dict):
     raise BadInput(f'{path} is not a config.json: it holds a {type(settings).__name__}')

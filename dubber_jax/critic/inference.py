@@ -25,6 +25,7 @@ from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.nn.masks import frame_mask
 from dubber_jax.script.g2p import encode
 from dubber_jax.script.symbols import SILENCES
+from dubber_jax.storage.json_files import fields_of, read_json
 from dubber_jax.storage.weights import flatten, read_params, write_arrays
 from dubber_jax.types import HOP, SAMPLE_RATE, MouthTrack, Take, Voice
 
@@ -166,11 +167,15 @@ def write_critic(critic: CriticModel, folder: str | Path):
 def read_critic(folder: str | Path) -> CriticModel:
   """Opens what `write_critic` wrote. Raises BadInput where it is damaged, or of another version."""
   folder = Path(folder)
+  settings = read_json(folder / 'config.json')
   try:
-    settings = json.loads((folder / 'config.json').read_text())
-    sizes = CriticSizes(**settings['sizes'])
+    sizes = CriticSizes(**fields_of(CriticSizes, settings['sizes'], f'{folder}/config.json'))
     scales = {name: tuple(map(float, settings['scales'][key])) for name, key in SCALED.items()}
-  except (OSError, KeyError, TypeError, ValueError) as e:
+    if not all(len(scale) == 2 and np.isfinite(scale).all() for scale in scales.values()):
+      raise ValueError('scales that are no two numbers')
+  except BadInput:
+    raise
+  except (KeyError, TypeError, ValueError, OverflowError) as e:
     raise BadInput(f'{folder}: the critic cannot be read ({e}); copy it again') from e
   params = read_params(folder / 'model.safetensors', param_shapes(sizes), 'these are the weights of another critic')
   return CriticModel(sizes, params, scales)
@@ -179,4 +184,8 @@ def read_critic(folder: str | Path) -> CriticModel:
 def param_shapes(sizes: CriticSizes) -> Any:
   """The nested shape structs of a critic's parameters."""
   batch = empty_critic_batch(1, FRAME_STEP, PHONEME_STEP, LIP_STEP)
-  return jax.eval_shape(lambda: Critic(sizes).init(jax.random.key(0), batch)['params'])
+  try:
+    return jax.eval_shape(lambda: Critic(sizes).init(jax.random.key(0), batch)['params'])
+  except Exception as e:  # sizes that make no network: JAX and Flax raise many types
+    reason = (str(e).strip() or type(e).__name__).splitlines()[0][:200]
+    raise BadInput(f'the sizes of the critic make no network ({reason}); copy it again') from e

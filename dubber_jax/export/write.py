@@ -21,14 +21,14 @@ import numpy as np
 from etils import epath
 
 import dubber_jax
-from dubber_jax.config import ActorTask, Config, from_json
+from dubber_jax.config import ActorTask, Config
 from dubber_jax.errors import BadInput
 from dubber_jax.export.onnx import check_python, write_onnx
 from dubber_jax.export.programs import PLATFORMS, bucket_shape, programs
 from dubber_jax.inference.model import Model
-from dubber_jax.inference.model_directory import SHIPPED, ModelContents, load, open_vocoder, write_model_directory
+from dubber_jax.inference.model_directory import MARKS, SHIPPED, ModelContents, load, open_vocoder, write_model_directory
 from dubber_jax.script.symbols import LANGUAGES, SYMBOLS
-from dubber_jax.storage.atomic import complete_folder
+from dubber_jax.storage.atomic import check_folder, complete_folder
 from dubber_jax.storage.checked_folder import write_manifest
 from dubber_jax.training.task import drop_discriminators
 from dubber_jax.types import HOP, SAMPLE_RATE
@@ -54,11 +54,12 @@ def export(
   too; `say` gets progress lines. Raises BadInput where `out` exists, the source is no actor, or a program is not
   portable.
   """
+  check_folder(out, overwrite, MARKS)
   if onnx:
     check_python(onnx)
   source = epath.Path(source)
   model = _of_workdir(source) if (source / 'checkpoints').is_dir() else load(source)
-  with complete_folder(out, overwrite) as folder:
+  with complete_folder(out, overwrite, MARKS) as folder:
     _write(model, folder, buckets or model.config.task.data.buckets, platforms, vocoder, onnx, say)
 
 
@@ -101,9 +102,9 @@ def _gathered(array) -> np.ndarray:
 
 
 def _of_workdir(workdir) -> Model:
-  from dubber_jax.training.checkpoints import load_weights
+  from dubber_jax.training.checkpoints import load_weights, read_config
 
-  config = from_json((workdir / 'config.json').read_text(), f'{workdir}/config.json')
+  config = read_config(workdir)
   if not isinstance(config.task, ActorTask):
     raise BadInput(f'{workdir} trains a {config.task.kind}; only a voice can be exported')
   return Model(config, drop_discriminators(load_weights(workdir)[1]), open_vocoder(SHIPPED / 'vocoder'), {}, workdir)

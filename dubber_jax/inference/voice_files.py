@@ -44,7 +44,7 @@ def _voice(name: str, parts: Mapping[str, np.ndarray], fit_of: str, path: Path) 
   sized = embedding.shape == (SPEAKER_WIDTH,) and mel.ndim == 2 and mel.shape[1] == MEL_BANDS and len(mel)
   if not sized or not all(np.isfinite(array).all() for array in (embedding, mel, *fit.values())):
     raise BadInput(
-      f'{path}: the voice {name!r} has no embedding ({SPEAKER_WIDTH},) and reference mel (frames, {MEL_BANDS}) of finite '
-      'numbers; it is no file of voices, or damaged: copy it again'
+      f'{path}: the voice {name!r} has no embedding ({SPEAKER_WIDTH},) and reference mel (frames, {MEL_BANDS}) of '
+      'finite numbers; it is no file of voices, or damaged: copy it again'
     )
   return Voice(embedding, mel, name, fit=fit, fit_of=fit_of)

@@ -4,9 +4,11 @@ import contextlib
 import dataclasses
 import functools
 import json
+import logging
 import os
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +19,12 @@ from dubber_jax.errors import BadInput
 from dubber_jax.perception.extractors import extractor_identity
 from dubber_jax.perception.prosody import measure_prosody
 from dubber_jax.retrieval.library import EMBEDDINGS, Library, LibraryClip, check_absent
-from dubber_jax.storage.atomic import atomic_file
+from dubber_jax.storage.atomic import atomic_file, disk_errors, is_local, remove_abandoned, remove_partials
 from dubber_jax.storage.hashing import sha256_json, sha256_text
+from dubber_jax.storage.locks import locked
 from dubber_jax.types import EMOTIONS, MODALITIES, SAMPLE_RATE, Clip, Line
+
+logger = logging.getLogger(__name__)
 
 MEDIA = frozenset('.mp4 .mkv .mov .mpg .mpeg .webm .flv .avi .m4v .wav .flac .opus .ogg .mp3 .m4a'.split())
 SUBTITLES = ('.srt', '.vtt', '.ass')
@@ -71,8 +76,8 @@ def build_library(
   reader: extracts the features of a clip (FootageReader by default).
 
   An interrupted run resumes from its progress folder next to `out`. Clips that cannot be read are skipped and listed in
-  the library's skipped.jsonl. Raises BadInput where there is no clip or none that can be read, and where `out` exists
-  and `overwrite` is false.
+  the library's skipped.jsonl. Raises BadInput where there is no clip or none that can be read, where `out` exists
+  and `overwrite` is false, where another process indexes into it, and where the disk is full.
   """
   out = epath.Path(out)
   check_absent(out, overwrite)
@@ -80,7 +85,31 @@ def build_library(
   found, repeats = _without_repeats(found)
   reader = reader or FootageReader()
   extractors = {m: extractor_identity(e) for m, e in reader.extractors.items()}
-  work = _ProgressFolder(out.parent / f'.{out.name}.index', extractors, found)
+  with _ProgressFolder.opened(out.parent / f'.{out.name}.index', extractors, found) as work:
+    if is_local(out):
+      remove_abandoned(Path(out))
+    check_absent(out, overwrite)  # it may have come from another run that has just ended
+    entries, skipped = _read_all(work, reader, found, progress)
+    if not entries:
+      work.remove()
+      raise BadInput(f'none of the {len(found)} clips of {data} can be read; the first: {skipped[0]["reason"]}')
+    library = Library.build(
+      out,
+      [dataclasses.replace(entry.clip, text='') if portable else entry.clip for entry in entries],
+      {m: _stack(entries, m, extractors[m]['width']) for m in EMBEDDINGS},
+      [entry.prosody for entry in entries],
+      extractors,
+      licence=licence,
+      media_root='' if portable else str(root),
+      overwrite=overwrite,
+      skipped=skipped + repeats,
+    )
+    work.remove()
+  return library
+
+
+def _read_all(work: '_ProgressFolder', reader, found: list[Footage], progress: bool) -> tuple[list[Entry], list[dict]]:
+  """Entries of all clips, and rows of skipped ones; those that the progress folder has not are read and added."""
   entries, skipped = work.read()
   done = {entry.clip.key for entry in entries} | {row['key'] for row in skipped}
   left = [footage for footage in found if footage.key not in done]
@@ -97,23 +126,7 @@ def build_library(
         fresh, fresh_skipped, saved = [], [], time.monotonic()
   finally:
     work.add(fresh, fresh_skipped)
-  entries, skipped = work.read()
-  if not entries:
-    work.remove()
-    raise BadInput(f'none of the {len(found)} clips of {data} can be read; the first: {skipped[0]["reason"]}')
-  library = Library.build(
-    out,
-    [dataclasses.replace(entry.clip, text='') if portable else entry.clip for entry in entries],
-    {m: _stack(entries, m, extractors[m]['width']) for m in EMBEDDINGS},
-    [entry.prosody for entry in entries],
-    extractors,
-    licence=licence,
-    media_root='' if portable else str(root),
-    overwrite=overwrite,
-    skipped=skipped + repeats,
-  )
-  work.remove()
-  return library
+  return work.read()
 
 
 def find_footage(data: Path, only: Mapping[str, str] | None = None) -> tuple[Path, list[Footage]]:
@@ -252,31 +265,46 @@ def _alignment_or_count(footage, wave):
 
 
 class _ProgressFolder:
-  """Resumable progress: entries on disk in parts. Parts of other clips, files or extractors are deleted."""
+  """Resumable progress: entries on disk in parts. Parts of other clips, files or extractors are deleted, and so are
+  those that cannot be read, whose clips are read again."""
 
   def __init__(self, folder: epath.Path, extractors: Mapping, found: list[Footage]):
     self.folder = folder
     files = [(f.key, f.text, f.emotion, f.start, f.end, *_size_and_mtime(f.path)) for f in found]
     identity = sha256_json([extractors, files])
     stated = folder / 'identity'
-    if folder.exists() and (not stated.exists() or stated.read_text() != identity):
-      folder.rmtree()
     try:
-      folder.mkdir(parents=True, exist_ok=True)
-      stated.write_text(identity)
+      if not (stated.exists() and stated.read_bytes() == identity.encode()):
+        for part in self._parts():
+          part.unlink()
+        with atomic_file(stated) as partial:
+          partial.write_text(identity)
     except OSError as error:
       raise BadInput(f'cannot write beside the library, {folder}: {error.strerror or error}') from None
-    self.parts = len(list(folder.glob('part-*.npz')))
+    self.number = max((int(re.sub(r'\D', '', part.name) or 0) + 1 for part in self._parts()), default=0)
+
+  @classmethod
+  @contextlib.contextmanager
+  def opened(cls, folder: epath.Path, extractors: Mapping, found: list[Footage]) -> Iterator['_ProgressFolder']:
+    """The folder, for a block in which no other process has it. Raises BadInput where another one has it."""
+    with locked(folder, 'another dubber is indexing into this library; wait for it, or name another folder'):
+      remove_partials(folder)
+      yield cls(folder, extractors, found)
+
+  def _parts(self) -> list:
+    return sorted(self.folder.glob('part-*.npz'))
 
   def read(self) -> tuple[list[Entry], list[dict]]:
     entries, skipped = [], []
-    for path in sorted(self.folder.glob('part-*.npz')):
-      with path.open('rb') as file, np.load(file, allow_pickle=False) as part:
-        rows = json.loads(str(part['rows']))
-        for i, (clip, prosody) in enumerate(rows['entries']):
-          clip = LibraryClip(**{**clip, 'present': tuple(clip['present'])})
-          entries.append(Entry(clip, {m: part[f'{i}/{m}'] for m in clip.present}, prosody))
-        skipped += rows['skipped']
+    for path in self._parts():
+      try:
+        own = _read_part(path)
+      except Exception as error:  # cut off or damaged: NumPy and zipfile raise many types
+        logger.warning(f'{path} is damaged ({type(error).__name__}); its clips are read again')
+        path.unlink()
+        continue
+      entries += own[0]
+      skipped += own[1]
     return entries, skipped
 
   def add(self, entries: list[Entry], skipped: list[dict]) -> None:
@@ -284,13 +312,23 @@ class _ProgressFolder:
       return
     rows = {'entries': [(vars(e.clip), e.prosody) for e in entries], 'skipped': skipped}
     arrays = {f'{i}/{m}': e.embeddings[m] for i, e in enumerate(entries) for m in e.clip.present}
-    path = self.folder / f'part-{self.parts:05}.npz'
-    with atomic_file(path) as partial, partial.open('wb') as file:
+    path = self.folder / f'part-{self.number:05}.npz'
+    with disk_errors(path), atomic_file(path) as partial, partial.open('wb') as file:
       np.savez(file, rows=np.array(json.dumps(rows)), **arrays)
-    self.parts += 1
+    self.number += 1
 
   def remove(self) -> None:
     self.folder.rmtree()
+
+
+def _read_part(path) -> tuple[list[Entry], list[dict]]:
+  entries = []
+  with path.open('rb') as file, np.load(file, allow_pickle=False) as part:
+    rows = json.loads(str(part['rows']))
+    for i, (clip, prosody) in enumerate(rows['entries']):
+      clip = LibraryClip(**{**clip, 'present': tuple(clip['present'])})
+      entries.append(Entry(clip, {m: part[f'{i}/{m}'] for m in clip.present}, prosody))
+  return entries, rows['skipped']
 
 
 def _size_and_mtime(path):

@@ -4,9 +4,9 @@ A library directory (docs/reference/file_formats.md) contains clips.jsonl, one .
 face, text and sound, prosody.npy, manifest.json and, for large libraries, ScaNN's indices under scann/.
 """
 
-import contextlib
 import functools
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,7 +20,7 @@ from dubber_jax.perception.extractors import extractor_identity
 from dubber_jax.perception.prosody import PROSODY
 from dubber_jax.retrieval.search import SMALL_LIBRARY, ExactSearch, ScannSearch, unit_rows
 from dubber_jax.storage.assets import ASSETS
-from dubber_jax.storage.atomic import atomic_folder
+from dubber_jax.storage.atomic import atomic_folder, disk_errors
 from dubber_jax.storage.checked_folder import changed_file
 from dubber_jax.storage.hashing import sha256_file, sha256_json, sha256_text
 from dubber_jax.types import MODALITIES, Exemplar, Exemplars, Reading
@@ -83,18 +83,22 @@ class Library:
     folder = epath.Path(path or SHIPPED)
     manifest = _read_manifest(folder)
     check_extractors(manifest['extractors'], features or {}, folder)
-    if fault := changed_file(folder, manifest['files'], CHECKED_BYTES):
-      raise _broken(folder, fault)
     try:
-      rows = (folder / 'clips.jsonl').read_text().splitlines()
-      clips = [LibraryClip(**{**row, 'present': tuple(row['present'])}) for row in map(json.loads, rows)]
+      fault = changed_file(folder, manifest['files'], CHECKED_BYTES)
+      if fault:
+        raise _broken(folder, fault)
+      rows = (folder / 'clips.jsonl').read_text(encoding='utf-8').splitlines()
+      clips = [_clip_of(json.loads(row)) for row in rows]
       arrays = {name: _load_array(folder / f'{name}.npy') for name in (*EMBEDDINGS, 'prosody')}
-    except (ValueError, TypeError, KeyError, OSError, EOFError) as error:
-      raise _broken(folder, str(error).splitlines()[0]) from None
-    widths = {m: manifest['extractors'][m]['width'] for m in EMBEDDINGS} | {'prosody': len(PROSODY)}
-    for name, array in arrays.items():
-      if array.shape != (len(clips), widths[name]) or len(clips) != manifest['clips']:
-        raise _broken(folder, f'{name}.npy has shape {array.shape}, not {(manifest["clips"], widths[name])}')
+      widths = {m: manifest['extractors'][m]['width'] for m in EMBEDDINGS} | {'prosody': len(PROSODY)}
+      for name, array in arrays.items():
+        expected = (manifest['clips'], widths[name])
+        if array.shape != expected or len(clips) != manifest['clips'] or array.dtype.kind != 'f':
+          raise ValueError(f'{name}.npy has shape {array.shape} ({array.dtype}) for {len(clips)} clips, not {expected}')
+    except BadInput:
+      raise
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError, EOFError) as error:
+      raise _broken(folder, (str(error) or type(error).__name__).splitlines()[0]) from None
     prosody = np.asarray(arrays.pop('prosody'), np.float32)
     return cls(clips, arrays, prosody, manifest, folder)
 
@@ -134,7 +138,7 @@ class Library:
     arrays = {m: np.asarray(embeddings[m], np.float16)[order] for m in EMBEDDINGS}
     arrays['prosody'] = np.array([[prosody[i].get(p, np.nan) for p in PROSODY] for i in order], np.float32)
 
-    with _write_errors(folder), atomic_folder(folder) as partial:
+    with disk_errors(folder), atomic_folder(folder) as partial:
       rows = [json.dumps(_without_empty(asdict(clips[i])), ensure_ascii=False) for i in order]
       (partial / 'clips.jsonl').write_text('\n'.join(rows) + '\n')
       for name, array in arrays.items():
@@ -347,6 +351,18 @@ def check_absent(folder: epath.Path, overwrite: bool) -> None:
     raise BadInput(f'{folder} is not a library, so it is not overwritten: choose another folder')
 
 
+def _clip_of(row: Mapping) -> LibraryClip:
+  """A clip of its row. Raises TypeError or ValueError where that is not one."""
+  clip = LibraryClip(**{**row, 'present': tuple(row['present'])})
+  texts = (clip.key, clip.speaker, clip.text, clip.emotion, clip.media, *clip.captions, *clip.captions.values())
+  times = (clip.seconds, *(edge for edge in (clip.start, clip.end) if edge is not None))
+  if not all(isinstance(text, str) for text in texts) or not set(clip.present) <= set(EMBEDDINGS):
+    raise ValueError(f'clips.jsonl: the row of {clip.key!r} is no clip')
+  if not all(isinstance(time, int | float) and math.isfinite(time) for time in times):
+    raise ValueError(f'clips.jsonl: {clip.key} has times that are no seconds')
+  return clip
+
+
 def _identity_text(identity):
   return ' '.join(str(value) for value in identity.values()) or 'none'
 
@@ -360,21 +376,18 @@ def _read_manifest(folder) -> dict:
       raise BadInput(f'library {folder} has format {manifest["format"]}, this dubber reads {FORMAT}: index it again')
     if not {'clips', 'extractors', 'files'} <= manifest.keys() or not set(EMBEDDINGS) <= manifest['extractors'].keys():
       raise ValueError('manifest.json is incomplete')
+    parts = (manifest['files'], *manifest['extractors'].values())
+    if not all(isinstance(part, dict) for part in parts):
+      raise ValueError('manifest.json has parts of the wrong type')
+    if not all(isinstance(text, str) for text in (*manifest['files'].values(), manifest.get('media_root', ''))):
+      raise ValueError('manifest.json has parts of the wrong type')
     return manifest
   except FileNotFoundError:
     raise _broken(folder, 'manifest.json is missing') from None
-  except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
+  except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
     if isinstance(error, BadInput):
       raise
     raise _broken(folder, f'manifest.json cannot be read ({error})') from None
-
-
-@contextlib.contextmanager
-def _write_errors(folder):
-  try:
-    yield
-  except OSError as error:
-    raise BadInput(f'cannot write the library {folder}: {error.strerror or error}') from None
 
 
 def _broken(folder, reason) -> BadInput:

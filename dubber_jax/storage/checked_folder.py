@@ -39,14 +39,19 @@ def check_files(
   Raises BadInput where there is no manifest or a damaged one, and where a file is missing or not the one that was
   written. `kind` and `made_by` say in the message what was expected and what writes it.
   """
-  if not (folder / MANIFEST).exists():
+  if not (folder / MANIFEST).is_file():
     raise BadInput(f'{folder} is not {kind} (no {MANIFEST}): give the folder that {made_by} wrote')
   try:
-    manifest = dict(json.loads((folder / MANIFEST).read_text()))
-  except (ValueError, TypeError) as e:
+    manifest = json.loads((folder / MANIFEST).read_text())
+  except (OSError, ValueError, RecursionError) as e:
     raise BadInput(f'{folder}/{MANIFEST} is damaged ({e}); copy the folder again') from e
-  if hashes and (fault := changed_file(folder, manifest)):
-    raise BadInput(f'{folder}/{fault}; copy the folder again')
+  if not isinstance(manifest, dict) or not all(isinstance(digest, str) for digest in manifest.values()):
+    raise BadInput(f'{folder}/{MANIFEST} is damaged; copy the folder again')
+  try:
+    if hashes and (fault := changed_file(folder, manifest)):
+      raise BadInput(f'{folder}/{fault}; copy the folder again')
+  except OSError as e:
+    raise BadInput(f'{folder} cannot be read ({e}); copy the folder again') from e
   return manifest
 
 

@@ -36,12 +36,23 @@ def read_experiment(path: str | os.PathLike) -> Experiment:
   if not path.is_file():
     raise BadInput(f'no experiment {path}: give a file of experiments/')
   spec = importlib.util.spec_from_file_location(path.stem, path)
+  if spec is None or spec.loader is None:
+    raise BadInput(f'{path} is not a Python file: give a file of experiments/')
   module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  if not hasattr(module, 'arms'):
+  try:
+    spec.loader.exec_module(module)
+  except BadInput:
+    raise
+  except Exception as e:  # whatever the file does
+    reason = (str(e).strip() or 'no message').splitlines()[0]
+    raise BadInput(f'{path} cannot be run: {type(e).__name__}: {reason}') from e
+  if not callable(getattr(module, 'arms', None)):
     raise BadInput(f'{path} has no arms(): an experiment gives its configs as arms() -> dict of name and Config')
   parts = ('task', 'batches', 'evaluate', 'complete', 'evaluation')
-  return Experiment(module.arms(), *(getattr(module, name, None) for name in parts))
+  arms = module.arms()
+  if not isinstance(arms, dict) or not arms or not all(isinstance(config, Config) for config in arms.values()):
+    raise BadInput(f'{path}: arms() gives no configs; it has to return a dict of name and Config')
+  return Experiment(arms, *(getattr(module, name, None) for name in parts))
 
 
 def read_arms(path: str | os.PathLike) -> dict[str, Config]:

@@ -93,7 +93,7 @@ def train(
         batch = {k: jax.make_array_from_process_local_data(placement, v) for k, v in local.items()}
       shapes = tuple(v.shape for v in batch.values())
       if shapes not in programs:
-        with log.spent('compiling'):
+        with log.spent('compiling'), contextlib.nullcontext() if programs else stop.suspended():
           programs[shapes] = step.lower(state, batch).compile()
           flops[shapes] = _flops(make_step(config, task), state, batch) if chip else 0.0
           wait_for_all(f'program {len(programs)}')
@@ -183,6 +183,19 @@ class _StopSignals:
     if self.requested and number == signal.SIGINT:
       raise KeyboardInterrupt
     self.requested = True
+
+  @contextlib.contextmanager
+  def suspended(self):
+    """Context in which Ctrl-C interrupts at once, since there is nothing to save yet."""
+    before = self._before.get(signal.SIGINT)
+    if before is None or self.requested:
+      yield
+      return
+    signal.signal(signal.SIGINT, before)
+    try:
+      yield
+    finally:
+      signal.signal(signal.SIGINT, self._request)
 
   def __exit__(self, *_):
     for s, handler in self._before.items():

@@ -16,6 +16,7 @@ import numpy as np
 
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR
+from dubber_jax.storage.json_files import fields_of, read_json
 from dubber_jax.storage.weights import check_shapes, flatten, read_arrays, unflatten, write_arrays
 from dubber_jax.vocoder.bigvgan import BigVGAN, BigVGANConfig
 from dubber_jax.vocoder.hifigan import HiFiGAN, HiFiGANConfig
@@ -27,6 +28,7 @@ ARCHITECTURES = {
   'hifigan': (HiFiGAN, HiFiGANConfig),
   'source-filter': (SourceFilter, SourceFilterConfig),
 }
+MOST_BLOCKS = 32  # residual blocks of one kind, or steps of upsampling
 
 
 class NeuralVocoder:
@@ -88,8 +90,12 @@ class NeuralVocoder:
 @functools.lru_cache(maxsize=16)
 def expected_shapes(module: flax.linen.Module) -> dict[str, tuple[int, ...]]:
   """Parameter shapes of a generator, {'conv_pre/kernel': (7, 80, 1536), ...}, without initializing it."""
-  mel = jax.ShapeDtypeStruct((1, 8, module.config.num_mels), np.float32)
-  tree = jax.eval_shape(lambda m: module.init(jax.random.key(0), m)['params'], mel)
+  try:
+    mel = jax.ShapeDtypeStruct((1, 8, module.config.num_mels), np.float32)
+    tree = jax.eval_shape(lambda m: module.init(jax.random.key(0), m)['params'], mel)
+  except Exception as e:  # sizes that make no network: JAX and Flax raise many types
+    reason = (str(e).strip() or type(e).__name__).splitlines()[0][:200]
+    raise BadInput(f'{type(module).__name__}: the sizes of its config make no network ({reason})') from e
   return {k: v.shape for k, v in flax.traverse_util.flatten_dict(tree, sep='/').items()}
 
 
@@ -101,7 +107,7 @@ def read_config(name: str, settings: dict, where: str) -> BigVGANConfig | HiFiGA
   kind = ARCHITECTURES[name][1]
   known = {f.name for f in dataclasses.fields(kind)}
   try:
-    config = kind(**{k: _frozen(v) for k, v in settings.items() if k in known})
+    config = kind(**fields_of(kind, settings, where))
     if 'upsample_rates' in known:
       _check_generator(name, config, settings, where)
   except (AttributeError, TypeError) as e:
@@ -124,7 +130,8 @@ def _check_generator(name: str, config, settings: dict, where: str):
     config.resblock_kernel_sizes,
     *config.resblock_dilation_sizes,
   )
-  valid = all(isinstance(v, int) and v > 0 for values in lists for v in values)
+  valid = all(isinstance(v, int) and 0 < v < 10_000 for values in lists for v in values)
+  valid &= max(map(len, (lists[0], lists[2], *lists[3:])), default=0) <= MOST_BLOCKS and config.upsample_rates != ()
   valid &= len(config.upsample_rates) == len(config.upsample_kernel_sizes)
   valid &= len(config.resblock_kernel_sizes) == len(config.resblock_dilation_sizes)
   valid &= config.upsample_initial_channel >> len(config.upsample_rates) > 0
@@ -132,10 +139,6 @@ def _check_generator(name: str, config, settings: dict, where: str):
   valid &= all(k >= u and (k - u) % 2 == 0 for k, u in ups)
   if not valid:
     raise BadInput(f'{where}: rates, kernels, dilations and channels do not fit each other')
-
-
-def _frozen(value):
-  return tuple(_frozen(v) for v in value) if isinstance(value, list | tuple) else value
 
 
 def write_vocoder(vocoder: NeuralVocoder, folder: str | Path, dtype: str = 'float32') -> None:
@@ -149,12 +152,12 @@ def write_vocoder(vocoder: NeuralVocoder, folder: str | Path, dtype: str = 'floa
 def read_vocoder(folder: str | Path) -> NeuralVocoder:
   """Loads a folder of `write_vocoder`. Raises BadInput where a file is missing, damaged or does not fit the config."""
   folder = Path(folder)
+  settings = read_json(folder / 'config.json')
   try:
-    settings = json.loads((folder / 'config.json').read_text())
     name, fields = settings['name'], settings['config']
-  except (OSError, KeyError, TypeError, ValueError) as e:
+  except (KeyError, TypeError) as e:
     raise BadInput(f'{folder}: the vocoder cannot be read ({e}); copy it again') from e
-  if name not in ARCHITECTURES:
-    raise BadInput(f'{folder}/config.json: no vocoder {name!r}, only {", ".join(ARCHITECTURES)}')
+  if not isinstance(name, str) or name not in ARCHITECTURES:
+    raise BadInput(f'{folder}/config.json: no vocoder {str(name)[:60]!r}, only {", ".join(ARCHITECTURES)}')
   config = read_config(name, fields, f'{folder}/config.json')
   return NeuralVocoder(name, config, unflatten(read_arrays(folder / 'model.safetensors', np.float32)))

@@ -1,8 +1,10 @@
+import contextlib
 import importlib.util
 import io
 import os
 import pickle
 import sys
+import tracemalloc
 import types
 import zipfile
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from dubber_jax.convert.checkpoints import read_checkpoint, require_all, state_dict, survey, write_state_dict
+from dubber_jax.convert.kinds import config_of
 from dubber_jax.convert.torch_file import MAGIC
 from dubber_jax.errors import BadInput
 
@@ -131,6 +134,88 @@ def test_tensor_outside_of_its_data_is_refused(tmp_path, size, stride, offset):
     z.writestr('a/data/0', np.arange(8, dtype=np.float32).tobytes())
   with pytest.raises(BadInput, match='x.pt'):
     read_checkpoint(tmp_path / 'x.pt')
+
+
+FLOATS = b'\x80\x02}X\x01\x00\x00\x00w'  # {'w': ..., in protocol 2
+REBUILD = b'ctorch._utils\n_rebuild_tensor_v2\n'
+STORAGE = b'(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x08tQ'
+
+
+def of_shape(size: int, stride: int) -> bytes:
+  """A tensor of (size,) floats, `stride` apart, of a storage of eight."""
+  numbers = b''.join(b'\x8a\x08' + n.to_bytes(8, 'little') + b'\x85' for n in (size, stride))
+  return REBUILD + b'(' + STORAGE + b'K\x00' + numbers + b'\x89NtR'
+
+
+def doubled(times: int, last: bytes) -> bytes:
+  """A tuple that holds one twice that holds one twice ..., or a list of such: memoized, so that it takes few bytes."""
+  steps = b''.join(b'q' + bytes([i]) + b'h' + bytes([i]) + last for i in range(times))
+  return b'N' + steps
+
+
+LATIN = b'c_codecs\nencode\nh\x00X\x06\x00\x00\x00latin1\x86R'
+BOMBS = {
+  'repeated numbers': FLOATS + of_shape(10**10, 0) + b's.',
+  'many views of one storage': b'\x80\x02](' + of_shape(8, 0) * 9 + b'e.',
+  'memo slot': FLOATS + b'Nr\xff\xff\xff\x7fs.',
+  'tuples in tuples': FLOATS + doubled(60, b'\x86') + b's.',
+  'key that takes forever to hash': b'\x80\x02}' + doubled(60, b'\x86') + b'Ns.',
+  'list in itself': b'\x80\x02}q\x00X\x01\x00\x00\x00wh\x00s.',
+  'storage class called': FLOATS + b'ctorch\nFloatStorage\n' + doubled(60, b'\x86') + b'\x85Rs.',
+  'text made to bytes again and again': FLOATS
+  + b'(X\x00\x00\x10\x00' + b'a' * 2**20 + b'q\x00' + LATIN * 200 + b'ts.',
+  'integer of a megabyte': FLOATS + b'\x8b\x00\x00\x10\x00' + b'\x01' * 2**20 + b's.',
+  'buffer of terabytes': FLOATS + b'\x96' + (2**42).to_bytes(8, 'little') + b's.',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('kind', BOMBS)
+def test_a_small_file_that_asks_for_any_amount_is_refused(tmp_path, kind):
+  with zipfile.ZipFile(tmp_path / 'bomb.pt', 'w') as z:
+    z.writestr('a/data.pkl', BOMBS[kind])
+    z.writestr('a/data/0', np.arange(8, dtype=np.float32).tobytes())
+  tracemalloc.start()
+  try:
+    with contextlib.suppress(BadInput):  # a list of views of 32 bytes is none
+      read_checkpoint(tmp_path / 'bomb.pt')
+      assert kind in ('tuples in tuples', 'many views of one storage', 'memo slot')  # which are read as they are
+  finally:
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+  assert most < 300 << 20
+
+
+@pytest.mark.parametrize('member', ['data.pkl', 'data/0'])
+def test_an_archive_that_unpacks_to_far_more_than_it_holds_is_refused(tmp_path, member):
+  parts = {'data.pkl': FLOATS + of_shape(4, 1) + b's.', 'data/0': bytes(32)} | {member: bytes(100 << 20)}
+  with zipfile.ZipFile(tmp_path / 'bomb.pt', 'w', zipfile.ZIP_DEFLATED) as z:
+    for name, data in parts.items():
+      z.writestr(f'a/{name}', data)
+  assert (tmp_path / 'bomb.pt').stat().st_size < 2 << 20
+  with pytest.raises(BadInput, match='larger|too large'):
+    read_checkpoint(tmp_path / 'bomb.pt')
+
+
+def test_a_storage_of_the_older_container_is_no_larger_than_its_file(tmp_path):
+  storage = STORAGE.replace(b'K\x08', b'\x8a\x04\x00\x00\x00\x10')
+  tensors = b''.join(
+    REBUILD
+    + b'('
+    + storage.replace(b'X\x01\x00\x00\x000', b'X\x01\x00\x00\x00%d' % i)
+    + b'K\x00K\x08\x85K\x01\x85\x89NtR'
+    for i in range(9)
+  )
+  (tmp_path / 'bomb.pt').write_bytes(
+    pickle.dumps(MAGIC, 2) + pickle.dumps(1001, 2) * 2 + b'\x80\x02](' + tensors + b'e.'
+  )
+  with pytest.raises(BadInput, match='larger'):
+    read_checkpoint(tmp_path / 'bomb.pt')
+
+
+def test_a_state_dict_with_a_layer_of_any_number_is_refused():
+  key = 'fusion_model.encoder.layer_stack.99999999.w'
+  with pytest.raises(BadInput, match='100000000 layers'):
+    config_of({key: np.zeros(1)}, 'x.pt')
 
 
 def test_trusting_without_pytorch_says_what_to_install(tmp_path, monkeypatch):

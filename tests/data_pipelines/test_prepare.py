@@ -247,3 +247,27 @@ def test_records_that_do_not_parse_are_skipped_counted_and_listed(actors, tmp_pa
   assert len(RecordSet(folder).unreadable) == len(batches.unreadable)
   again = VoiceBatches(config, [folder])
   assert sum(len(b) for b in again.buckets) == 12 - len(batches.unreadable)
+
+
+@pytest.mark.parametrize('name', ['clip_folder', 'ravdess', 'v2c_animation'])
+def test_a_folder_without_recordings_is_one_line(tmp_path, capsys, name):
+  (tmp_path / 'empty').mkdir()
+  assert main(['prepare', str(tmp_path / 'empty'), '--set', name, '-o', str(tmp_path / 'out')]) == 2
+  said = capsys.readouterr().err
+  assert said.count('\n') == 1 and 'empty' in said and 'manual_dir' not in said
+
+
+def test_a_set_that_is_prepared_again_stands_until_the_new_one_does(actors, tmp_path):
+  folder, _ = prepare('ravdess', actors, tmp_path / 'out', features=made_up_features)
+  next(actors.rglob('*.wav')).unlink()
+
+  def full(recording, gain, films):
+    raise OSError(28, 'No space left on device')
+
+  shutil.rmtree(tmp_path / 'out' / 'ravdess.work')
+  with pytest.raises(BadInput):
+    prepare('ravdess', actors, tmp_path / 'out', overwrite=True, features=full)
+  assert len(RecordSet(folder)) == 6
+  shutil.rmtree(tmp_path / 'out' / 'ravdess.work')
+  prepare('ravdess', actors, tmp_path / 'out', overwrite=True, features=made_up_features)
+  assert len(RecordSet(folder)) == 5 and [p.name for p in folder.parent.iterdir() if p.is_dir()] == ['1.0.0']

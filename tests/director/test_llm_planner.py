@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dubber_jax.director.limits import LIMITS
-from dubber_jax.director.llm_planner import KEY, SCHEMA, LanguageModel, open_planner
+from dubber_jax.director.llm_planner import KEY, SCHEMA, LanguageModel, NoAnswer, open_planner, read_answer
 from dubber_jax.director.planner import by_rules, plan
 from dubber_jax.errors import BadInput
 from dubber_jax.script.g2p import phonemize
@@ -277,11 +277,13 @@ def test_planner_that_is_no_address_is_refused(named):
   assert 'key@' not in str(refused.value)
 
 
-@pytest.mark.parametrize('command', [['dub', 'film.mp4', '--voice', 'joe'], ['speak', '--voice', 'joe']])
-def test_command_line_refuses_a_planner_that_is_none(command, tmp_path, capsys):
+@pytest.mark.parametrize(
+  ('command', 'out'), [(['dub', 'film.mp4', '--voice', 'joe'], 'out.mp4'), (['speak', '--voice', 'joe'], 'out.wav')]
+)
+def test_command_line_refuses_a_planner_that_is_none(command, out, tmp_path, capsys):
   from dubber_jax.cli.main import main
 
-  assert main([*command, '--text', 'Go.', '-o', str(tmp_path / 'out'), '--planner', 'rulez']) == 2
+  assert main([*command, '--text', 'Go.', '-o', str(tmp_path / out), '--planner', 'rulez']) == 2
   assert 'rulez' in capsys.readouterr().err and not any(tmp_path.iterdir())
 
 
@@ -336,3 +338,9 @@ def test_whole_numbers_may_be_written_as_floats_and_a_note_may_be_missing():
   with serving(completion(answer)) as server:
     direction, warnings = ask(server)
   assert direction.emphasis[5] == 1 and warnings == () and direction.note.isascii() and direction.note_zh
+
+
+@pytest.mark.parametrize('answer', ['{' * 1_000_000, '{}' * 500_000, '}' * 500_000 + '{' * 500_000, '[' * 1_000_000])
+def test_an_answer_of_braces_is_no_direction_and_takes_no_time(answer):
+  with pytest.raises(NoAnswer):
+    read_answer(answer, PHONEMES)

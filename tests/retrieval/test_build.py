@@ -71,6 +71,53 @@ def test_stopped_run_is_not_continued_with_other_extractors(table, tmp_path):
   assert len(newer.read) == 10
 
 
+def stopped(table, out, at=7):
+  with pytest.raises(KeyboardInterrupt):
+    build_library(table, out, progress=False, reader=TwoNumbers(stop_at=at))
+  return sorted((out.parent / f'.{out.name}.index').glob('part-*.npz'))
+
+
+def test_a_part_that_is_cut_off_is_read_again_and_no_other_is_lost(table, tmp_path, monkeypatch, caplog):
+  monkeypatch.setattr(build, 'SAVE_CLIPS', 2)
+  parts = stopped(table, tmp_path / 'lib')
+  assert len(parts) > 2
+  parts[0].write_bytes(parts[0].read_bytes()[:100])
+  parts[1].write_bytes(b'')
+  again = TwoNumbers()
+  library = build_library(table, tmp_path / 'lib', progress=False, reader=again)
+  assert len(library) == 9 and len(again.read) == 3 + 4 and 'damaged' in caplog.text
+
+
+def test_two_at_once_do_not_meet(table, tmp_path):
+  class Second(TwoNumbers):
+    def __call__(self, footage):
+      if not self.read:
+        with pytest.raises(BadInput, match='another dubber is indexing'):
+          build_library(table, tmp_path / 'lib', progress=False, reader=TwoNumbers())
+      return super().__call__(footage)
+
+  assert len(build_library(table, tmp_path / 'lib', progress=False, reader=Second())) == 9
+
+
+def test_a_full_disk_is_one_line_and_the_rerun_goes_on(table, tmp_path, monkeypatch):
+  monkeypatch.setattr(build, 'SAVE_CLIPS', 4)
+  written, savez = [], np.savez
+
+  def full(*given, **arrays):
+    written.append(given)
+    if len(written) == 2:
+      raise OSError(28, 'No space left on device')
+    savez(*given, **arrays)
+
+  monkeypatch.setattr(build.np, 'savez', full)
+  with pytest.raises(BadInput, match='No space left'):
+    build_library(table, tmp_path / 'lib', progress=False, reader=TwoNumbers())
+  assert not (tmp_path / 'lib').exists()
+  again = TwoNumbers()
+  assert len(build_library(table, tmp_path / 'lib', progress=False, reader=again)) == 9 and len(again.read) < 10
+  assert not list(tmp_path.glob('.lib*'))
+
+
 def test_held_out_splits_stay_out_unless_asked_for(table):
   assert all('secret' not in footage.key for footage in find_footage(table)[1])
   assert [f.key for f in find_footage(table, {'split': 'test_unseen'})[1]] == ['mine/s0/secret']

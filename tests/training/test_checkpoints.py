@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import json
 import shutil
 
@@ -42,6 +43,69 @@ def test_a_step_half_deleted_by_a_kill_does_not_keep_a_run_from_opening(tmp_path
   assert (best_step(tmp_path), last_step(tmp_path)) == (2, 4)
 
 
+def flip(path, at=0.5):
+  """Flips one bit of a file."""
+  data = bytearray(path.read_bytes())
+  data[int(len(data) * at)] ^= 1
+  path.write_bytes(data)
+
+
+def cut(path):
+  path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize('damage', [flip, cut, lambda path: path.unlink()], ids=['bit', 'cut', 'missing'])
+def test_a_damaged_step_gives_way_to_the_newest_whole_one(tmp_path, damage, caplog):
+  fill(tmp_path / 'whole', {1: None, 2: None, 3: None}, keep=3)
+  last = tmp_path / 'whole' / 'checkpoints' / '3'
+  arrays = [file for file in (last / 'state').rglob('*') if file.is_file()]
+  largest = max(arrays, key=lambda file: file.stat().st_size)
+  for i, file in enumerate((largest, last / 'data' / 'metadata')):
+    run_at = tmp_path / str(i)
+    shutil.copytree(tmp_path / 'whole', run_at)
+    damage(run_at / 'checkpoints' / '3' / file.relative_to(last))
+    caplog.clear()
+    assert load_weights(run_at)[0] == 2 and 'step 2 is taken' in caplog.text
+    with opened(run_at, keep=3) as run:
+      step, state, position = run.restore(jax.device_put(STATE))
+      assert (step, position) == (2, {'next_index': 2}) and 'going on from step 2' in caplog.text
+      np.testing.assert_array_equal(state['params']['w'], STATE['params']['w'])
+      run.save(3, jax.device_put(STATE), {'next_index': 3})
+    assert last_step(run_at) == 3 and (run_at / 'damaged' / '3').is_dir() and load_weights(run_at)[0] == 3
+
+
+def test_a_run_without_a_whole_step_is_refused_and_loses_nothing(tmp_path):
+  fill(tmp_path, {1: None, 2: None}, keep=2)
+  for step in '12':
+    flip(tmp_path / 'checkpoints' / step / 'hashes.json')
+  with opened(tmp_path) as run, pytest.raises(BadInput, match='every other step'):
+    run.restore(jax.device_put(STATE))
+  for asked in (load_weights, digest):
+    with pytest.raises(BadInput, match='no step is whole'):
+      asked(tmp_path)
+  with pytest.raises(BadInput, match='step|damaged'):
+    load_weights(tmp_path, step=2)
+  assert sorted(p.name for p in (tmp_path / 'checkpoints').iterdir()) == ['1', '2']
+
+
+def test_damage_to_the_records_of_a_step_does_not_keep_a_run_from_opening(tmp_path):
+  fill(tmp_path / 'whole', {1: None, 2: None}, keep=2)
+  for i, file in enumerate(p for p in sorted((tmp_path / 'whole' / 'checkpoints' / '2').iterdir()) if p.is_file()):
+    shutil.copytree(tmp_path / 'whole', tmp_path / str(i))
+    cut(tmp_path / str(i) / 'checkpoints' / '2' / file.name)
+    with opened(tmp_path / str(i)) as run:
+      assert run.restore(jax.device_put(STATE))[0] in (1, 2)
+
+
+def test_a_damaged_step_of_before_there_were_hashes_gives_way_too(tmp_path):
+  fill(tmp_path, {1: None, 2: None}, keep=2)
+  for step in '12':
+    (tmp_path / 'checkpoints' / step / 'hashes.json').unlink()
+  (tmp_path / 'checkpoints' / '2' / 'data' / 'metadata').write_text('{"next')
+  with opened(tmp_path) as run:
+    assert run.restore(jax.device_put(STATE))[0] == 1
+
+
 def test_digest_differs_with_each_of_its_parts_alone(tmp_path):
   fill(tmp_path / 'a', {1: None})
   other = jax.tree.map(np.copy, STATE)
@@ -73,7 +137,7 @@ def test_a_save_without_room_says_so_and_leaves_the_one_before(tmp_path, monkeyp
   with opened(tmp_path) as run:
 
     def full(*_, **__):
-      raise OSError(checkpoints.errno.ENOSPC, 'No space left on device')
+      raise OSError(errno.ENOSPC, 'No space left on device')
 
     monkeypatch.setattr(run.manager, 'save', full)
     with pytest.raises(BadInput, match='goes on from step 1'):

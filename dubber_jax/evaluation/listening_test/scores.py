@@ -17,7 +17,7 @@ from dubber_jax.evaluation.benchmark.tables import table
 from dubber_jax.evaluation.bootstrap import Gain, Interval, crossed, interval, paired
 from dubber_jax.evaluation.listening_test.krippendorff import krippendorff_alpha
 from dubber_jax.evaluation.listening_test.page import SECTIONS
-from dubber_jax.storage.atomic import check_output, complete_file
+from dubber_jax.storage.atomic import complete_together
 
 PASSED = 0.8  # share of the attention checks, so that one slip in five is allowed
 RATED = SECTIONS[:2]
@@ -181,15 +181,19 @@ def _agreement(values, level) -> Interval:
 
 def write_table(scores: Scores, out: str | Path, overwrite: bool = False) -> tuple[Path, Path]:
   """Writes OUT.md and OUT.json; returns both paths."""
-  out = Path(out)
-  paths = tuple(out.with_name(out.name.removesuffix('.md').removesuffix('.json') + end) for end in ('.md', '.json'))
-  for path in paths:
-    check_output(path, overwrite)
+  paths = table_files(out)
   contents = markdown(scores), json.dumps(summary(scores), indent=1, ensure_ascii=False) + '\n'
-  for path, content in zip(paths, contents, strict=True):
-    with complete_file(path, overwrite) as part:
-      part.write_text(content, encoding='utf-8')
+  with complete_together(paths, overwrite) as parts:
+    for path, content in zip(paths, contents, strict=True):
+      parts[path.absolute()].write_text(content, encoding='utf-8')
   return paths
+
+
+def table_files(out: str | Path) -> tuple[Path, Path]:
+  """OUT.md and OUT.json of a table's name with or without its suffix."""
+  out = Path(out)
+  stem = out.name.removesuffix('.md').removesuffix('.json')
+  return out.with_name(f'{stem}.md'), out.with_name(f'{stem}.json')
 
 
 def markdown(scores: Scores) -> str:
