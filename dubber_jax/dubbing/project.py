@@ -96,8 +96,6 @@ class ProjectState:
       state = cls(**fields | {'wrote': fields['wrote'] or ()})
       _check_state(state, where)
       return state
-    except BadInput:
-      raise
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
       raise BadInput(
         f'{where}: is not of this version (format {FORMAT}), or damaged ({error}); start again in another folder'

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,10 +52,16 @@ class SpeakRequest:
 
 
 def speak(
-  request: SpeakRequest, model: 'Model | StoredModel', library: Library | None = None, planner: Planner = by_rules
+  request: SpeakRequest,
+  model: 'Model | StoredModel',
+  library: Library | None = None,
+  planner: Planner = by_rules,
+  staged: Mapping[Path, Path] | None = None,
 ) -> list[LineResult]:
   """Speaks each line into its sound file, all at one loudness. Raises BadInput, before anything is written, for what
-  cannot be used."""
+  cannot be used.
+
+  staged: as `complete_together` gives it, where the files are to appear together."""
   from dubber_jax.dubbing.line import dub_line  # with JAX
 
   for out in request.outs:
@@ -78,7 +84,7 @@ def speak(
     level = integrated_loudness(wave, SAMPLE_RATE) - done.direction.loudness
     if np.isfinite(level):
       wave = limit_peaks(wave * 10 ** ((TARGET_LUFS - level) / 20), SAMPLE_RATE)
-    write_sound(out, wave, SAMPLE_RATE, line.text, request.overwrite)
+    write_sound((staged or {}).get(out.absolute(), out), wave, SAMPLE_RATE, line.text, request.overwrite)
     logger.info(f'{out}: {line.text}')
     for warning in done.result.warnings:
       logger.warning(warning)
