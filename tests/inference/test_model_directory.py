@@ -1,13 +1,18 @@
 import json
+import shutil
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 
 from dubber_jax.cli.main import main
 from dubber_jax.config import Config
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.model_directory import ModelContents, load, open_vocoder, write_model_directory
+from dubber_jax.storage import weights
+from dubber_jax.storage.checked_folder import MANIFEST, write_manifest
 from dubber_jax.vocoder.hifigan import HiFiGAN, HiFiGANConfig
 from dubber_jax.vocoder.neural import NeuralVocoder, expected_shapes, write_vocoder
 
@@ -79,3 +84,61 @@ def test_vocoder_of_a_run_that_trained_something_else_is_refused(model, tmp_path
   monkeypatch.setattr('dubber_jax.training.checkpoints.load_weights', lambda path: (1, {}))
   assert main(['release', str(model.path), '-o', str(tmp_path / 'new'), '--vocoder', 'runs/voice']) == 2
   assert 'which is no vocoder' in capsys.readouterr().err
+
+
+def contents_of(model, params) -> ModelContents:
+  return ModelContents(model.config, params, model.voices, 'A card.\n')
+
+
+def test_a_model_that_could_not_be_opened_does_not_take_its_name(model, tmp_path):
+  out = tmp_path / 'new'
+  other = jax.tree.map(lambda x: x, model.params)
+  other[next(iter(other))] = {'of_another_network': np.zeros(3, np.float32)}
+  with pytest.raises(BadInput, match='is missing'):
+    write_model_directory(out, contents_of(model, other))
+  assert not list(tmp_path.iterdir())
+  write_model_directory(out, contents_of(model, model.params))
+  with pytest.raises(BadInput, match='is missing'):
+    write_model_directory(out, contents_of(model, other), overwrite=True)
+  assert load(out).voices.keys() == model.voices.keys() and list(tmp_path.iterdir()) == [out]
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(model, tmp_path, monkeypatch):
+  def full(arrays, path, metadata=None):
+    Path(path).write_bytes(b'half')
+    raise SafetensorError('Error while serializing: I/O error: No space left on device (os error 28)')
+
+  monkeypatch.setattr(weights, 'save_file', full)
+  with pytest.raises(BadInput, match='no space left'):
+    write_model_directory(tmp_path / 'new', contents_of(model, model.params))
+  assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+  ('name', 'change'),
+  [
+    ('config.json', lambda text: text.replace('"width": 16', '"width": "wide"', 1)),
+    ('config.json', lambda text: text.replace('"width": 16', '"width": 0', 1)),
+    ('config.json', lambda text: text.replace('"text_layers": 1', '"text_layers": 100000000')),
+    ('config.json', lambda text: '[' * 100_000),
+    ('features.json', lambda text: '7'),
+    ('features.json', lambda text: '{"scene": 7}'),
+    ('vocoder/config.json', lambda text: '{"name": "griffin-lim", "iterations": "many"}'),
+    ('vocoder/config.json', lambda text: '{"name": "hifigan", "config": 7}'),
+    ('voices.safetensors', None),
+    ('model.safetensors', None),
+  ],
+)
+def test_parts_that_do_not_fit_are_one_line_though_their_hashes_do(model, tmp_path, name, change):
+  shutil.copytree(model.path, tmp_path / 'model')
+  path = tmp_path / 'model' / name
+  if change:
+    path.write_text(change(path.read_text()))
+  else:  # the one in place of the other
+    parts = {'voices.safetensors', 'model.safetensors'}
+    shutil.copyfile(model.path / (parts - {name}).pop(), path)
+  (tmp_path / 'model' / MANIFEST).unlink()
+  write_manifest(tmp_path / 'model')
+  with pytest.raises(BadInput) as said:
+    load(tmp_path / 'model')
+  assert '\n' not in str(said.value)
