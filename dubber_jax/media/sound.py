@@ -249,18 +249,21 @@ def equal_blocks(pieces: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray
 
 
 def exact_blocks(blocks: Iterable[np.ndarray], samples: int, channels: int, size: int) -> Iterator[np.ndarray]:
-  """Blocks (S, C) cut, or filled up with silence in blocks of `size`, to so many samples together."""
-  count = 0
-  for block in blocks:
-    block = block[: samples - count]
-    count += len(block)
-    if len(block):
+  """The samples of blocks (S, C) cut, or filled up with silence, to so many together, as `equal_blocks` of `size`."""
+
+  def exact():
+    count = 0
+    for block in blocks:
+      block = block[: samples - count]
+      count += len(block)
       yield block
-    if count == samples:
-      return
-  while count < samples:
-    yield np.zeros((min(size, samples - count), channels), np.float32)
-    count += min(size, samples - count)
+      if count == samples:
+        return
+    while count < samples:
+      yield np.zeros((min(size, samples - count), channels), np.float32)
+      count += min(size, samples - count)
+
+  return equal_blocks(exact(), size)
 
 
 def resample_blocks(blocks: Iterable[np.ndarray], rate: int, new_rate: int) -> Iterator[np.ndarray]:
