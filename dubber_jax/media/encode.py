@@ -5,12 +5,16 @@ import os
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from dubber_jax.errors import BadInput
 from dubber_jax.media.sound import resample, wav_bytes
 from dubber_jax.storage.atomic import complete_file
+
+if TYPE_CHECKING:
+  from av.audio.stream import AudioStream
 
 CHUNK = 1 << 14  # samples passed to an encoder at once
 
@@ -35,7 +39,7 @@ FORMATS = {
 }
 
 
-def sound_format(path: str | os.PathLike) -> SoundFormat:
+def sound_format(path: str | os.PathLike[str]) -> SoundFormat:
   """The format of a file name's suffix. Raises BadInput for an unknown one."""
   suffix = Path(path).suffix.lower()
   if suffix not in FORMATS:
@@ -44,7 +48,7 @@ def sound_format(path: str | os.PathLike) -> SoundFormat:
 
 
 def write_sound(
-  path: str | os.PathLike, wave: np.ndarray, sample_rate: int, title: str = '', overwrite: bool = True
+  path: str | os.PathLike[str], wave: np.ndarray, sample_rate: int, title: str = '', overwrite: bool = True
 ) -> None:
   """Writes (S,) float32 in the format of the file's suffix, atomically; title: its tag.
 
@@ -71,7 +75,7 @@ def _encode(sound: np.ndarray, rate: int, kind: SoundFormat, title: str) -> byte
   file = io.BytesIO()
   with av.open(file, 'w', format=kind.muxer) as out:
     out.metadata['title'] = title
-    stream = out.add_stream(kind.codec, rate=rate, layout='mono')
+    stream = cast('AudioStream', out.add_stream(kind.codec, rate=rate, layout='mono'))
     if kind.codec == 'libopus':
       stream.metadata['title'] = title  # Ogg keeps tags by the track
     if kind.bit_rate:

@@ -31,7 +31,7 @@ class EditorialFilm:
   samples: int
 
 
-def editorial_folder(out: str | os.PathLike) -> Path:
+def editorial_folder(out: str | os.PathLike[str]) -> Path:
   """OUT.editorial of a dubbed film."""
   return Path(out).with_name(f'{Path(out).stem}.editorial')
 

@@ -63,7 +63,7 @@ class FrameClock:
     return round(self.start * sample_rate / self.rate)
 
 
-def film_clock(path: str | os.PathLike, start: str | None = None) -> tuple[FrameClock, list[str]]:
+def film_clock(path: str | os.PathLike[str], start: str | None = None) -> tuple[FrameClock, list[str]]:
   """The clock of a film file, and warnings; start: a timecode that goes before the film's own.
 
   The start timecode is that of the container, of the picture track or of a timecode track; 00:00:00:00 where there is

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from dubber_jax.media.film import SOUND_RATE
 from dubber_jax.media.loudness import CEILING_DB, limit_peaks
 from dubber_jax.media.sound import resample
 from dubber_jax.types import SAMPLE_RATE
+
+if TYPE_CHECKING:
+  from av.audio.stream import AudioStream
 
 BLOCK_SECONDS = 10  # of a stem that are in memory at once
 BITS = 24
@@ -73,7 +77,7 @@ def write_broadcast_wave(
     try:
       with av.open(output, 'w', format='wav', options={'write_bext': '1', 'rf64': 'auto'}) as wav:
         channels = len(av.AudioLayout(layout).channels)
-        stream = wav.add_stream(f'pcm_s{BITS}le', rate=rate, layout=layout)
+        stream = cast('AudioStream', wav.add_stream(f'pcm_s{BITS}le', rate=rate, layout=layout))
         wav.metadata.update(
           {
             'description': title.encode('ascii', 'replace').decode()[:256],
@@ -104,8 +108,9 @@ def write_broadcast_wave(
 class _Output:
   """File object for ffmpeg that keeps the first OSError, which ffmpeg does not report."""
 
-  def __init__(self, file):
-    self.file, self.error = file, None
+  def __init__(self, file: BinaryIO):
+    self.file = file
+    self.error: OSError | None = None
 
   def write(self, data: bytes) -> int:
     try:

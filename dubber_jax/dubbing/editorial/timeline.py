@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from dubber_jax.dubbing.editorial.frames import FrameClock, import_otio
@@ -14,6 +15,7 @@ EVENTS = 999  # of a CMX 3600 list, whose event numbers have three digits
 CHANNELS = 4  # of sound that CMX 3600 knows
 TOGETHER = 50  # events that the adapter is given at once: its time grows with the square
 REEL = 8  # characters of a reel name in CMX 3600
+Event = tuple[int, int, str, str, list[str]]  # first frame, one past the last, file name, reel, comments
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def edl_texts(title: str, film: Path, frames: int, clock: FrameClock, stems: Seq
   rate = float(clock.rate if clock.drop else round(clock.rate))
   reels = reel_names([film.stem, *(stem.path.stem for stem in stems)])
   channels = _channels(stems, clock)
-  clips: dict[str, list] = {'V': [(0, frames, film.name, reels[0], [])]}  # by channel: frames, file, reel, comments
+  clips: dict[str, list[Event]] = {'V': [(0, frames, film.name, reels[0], [])]}  # by channel
   for stem, reel in zip(stems, reels[1:], strict=True):
     for line, (first, last) in zip(stem.lines, frame_spans(stem.lines, clock), strict=True):
       clips.setdefault(channels[line.number], []).append((first, last, stem.path.name, reel, _comments(line)))
@@ -121,7 +123,7 @@ def relative_url(path: Path, folder: Path) -> str:
   return way
 
 
-def _reference(otio, path: Path, frames: int, clock: FrameClock, folder: Path):
+def _reference(otio: ModuleType, path: Path, frames: int, clock: FrameClock, folder: Path):
   span = otio.opentime.TimeRange(clock.time(clock.start), clock.time(frames))
   reference = otio.schema.ExternalReference(relative_url(path, folder), span)
   reference.name = path.name
@@ -180,7 +182,7 @@ def _channels(stems: Sequence[Stem], clock: FrameClock) -> dict[int, str]:
   return found
 
 
-def _events(otio, clips: Sequence[tuple], start: int, rate: float) -> list[str]:
+def _events(otio: ModuleType, clips: Sequence[Event], start: int, rate: float) -> list[str]:
   """The rows of each event of one channel, as the adapter writes them of a track with these clips."""
   track, reached = otio.schema.Track('events', kind=otio.schema.TrackKind.Video), 0
   for first, last, name, reel, comments in clips:
