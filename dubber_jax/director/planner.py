@@ -66,6 +66,10 @@ MAX_STEPS = {
   'loudness': 6.0,
 }
 MAX_TURN = 0.6  # largest total variation distance between the two mixtures
+# A cry, as 'Run!': a line of up to CRY_WORDS words that ends in an exclamation mark is raised at least this far, and
+# takes its emotion at once where the text has one at CLEAR.
+CRY_WORDS = 3
+CRY = {'intensity': 0.75, 'pitch_shift': 1.0, 'loudness': 3.0}
 
 Before = Sequence[tuple[Line, Direction]]  # the lines before, in order, with their directions
 Planner = Callable[[Reading, Exemplars, Line, Phonemes, Before], tuple[Direction, tuple[str, ...]]]  # with warnings
@@ -89,7 +93,9 @@ def by_rules(
   requests = parse_note(line.stage_direction, in_script=True).requests
   last = _line_before(line, before)
   emotion = _mixture(reading, exemplars, requests, guide)
-  turned = bool(requested_emotions(requests)) or _sure_words(reading) or guide is not None
+  cry = _is_cry(line.text)
+  sure = CLEAR if cry else SURE_WORDS
+  turned = bool(requested_emotions(requests)) or _sure_words(reading, sure) or guide is not None
   if last is not None and not turned:
     emotion = _within_reach(emotion, np.asarray(last.emotion, float))
   intensity = _intensity(emotion, line, requests)
@@ -111,6 +117,9 @@ def by_rules(
   )
   if last is not None and not turned:
     direction = _follow_on(direction, last)
+  if cry and not requests:
+    raised = {axis: max(getattr(direction, axis), least) for axis, least in CRY.items()}
+    direction = direction.replace(**raised, pace=min(direction.pace, 1.0))
   if guide is not None:
     direction = follow_performance(guide, direction, phonemes)
   parsed = apply(requests, direction, phonemes, skip=('emotion', 'intensity'))
@@ -195,8 +204,18 @@ def _line_before(line, before) -> Direction | None:
   return None
 
 
-def _sure_words(reading) -> bool:
-  return any(m == 'text' and np.delete(p, EMOTIONS.index('neutral')).max() >= SURE_WORDS for m, p, _ in _seen(reading))
+def _sure_words(reading: Reading, sure: float) -> bool:
+  return any(m == 'text' and np.delete(p, EMOTIONS.index('neutral')).max() >= sure for m, p, _ in _seen(reading))
+
+
+def _is_cry(text: str) -> bool:
+  """Whether a line is one short exclamation: 'Run!', 'Look out!'. A polite 'Thank you!' is none."""
+  words = re.findall(r"[A-Za-z][A-Za-z']*", text.lower())
+  said = re.sub(r'[\s"\')\]]+$', '', text)
+  return 0 < len(words) <= CRY_WORDS and said.endswith(('!', '!?', '?!')) and not set(words) & _GREETINGS
+
+
+_GREETINGS = frozenset(('hello', 'hi', 'thanks', 'thank', 'welcome', 'goodbye', 'bye', 'morning', 'night', 'please'))
 
 
 def _within_reach(emotion, last) -> np.ndarray:

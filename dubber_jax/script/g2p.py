@@ -1,13 +1,12 @@
 """Grapheme-to-phoneme conversion (G2P) of English: ARPAbet with stress, and punctuation (script/symbols.py).
 
-Text is normalized (normalize.py), words of a user lexicon are taken from there (lexicon.py), the rest is converted by
-gruut (offline, MIT): it reads plain numbers, disambiguates homographs by part of speech and guesses words outside its
-dictionary. Its IPA is mapped to ARPAbet here.
+Text is normalized (normalize.py), words of a user lexicon are taken from there (lexicon.py), others from the dictionary
+of gruut (dictionary.py), whose models tag parts of speech and guess words outside of it. Heteronyms are chosen by their
+context (heteronyms.py). IPA is mapped to ARPAbet here.
 """
 
 import functools
 import re
-import threading
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,9 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dubber_jax.errors import BadInput
-from dubber_jax.script.dictionary import INTERJECTIONS, LETTER_NAMES, in_dictionary
-from dubber_jax.script.lexicon import split_by_lexicon
-from dubber_jax.script.normalize import SPELLED_A, normalize_text, spell_digits
+from dubber_jax.script import heteronyms
+from dubber_jax.script.dictionary import LETTER_NAMES, guess_phonemes, in_dictionary, interjection, readings, tag_words
+from dubber_jax.script.lexicon import possessive, split_by_lexicon
+from dubber_jax.script.normalize import SPELLED_A, normalize_text
 from dubber_jax.script.symbols import ARPABET_87, STRENGTH, SYMBOLS, VOWELS
 
 _ID = {symbol: i for i, symbol in enumerate(SYMBOLS)}
@@ -34,8 +34,6 @@ _IPA = {
   'ɾ': 'T', 'θ': 'TH', 'v': 'V', 'w': 'W', 'j': 'Y', 'z': 'Z', 'ʒ': 'ZH',
 }  # fmt: skip
 _STRESS = {'ˈ': '1', 'ˌ': '2'}
-_LONG_NUMBER = re.compile(r'\d[\d,]{15,}')  # read digit by digit
-_gruut_lock = threading.Lock()  # gruut's part-of-speech tagger and SQLite dictionary are not thread-safe
 
 
 @dataclass(frozen=True)
@@ -95,10 +93,10 @@ def phonemize(text: str, lexicon: dict[str, tuple[str, ...]] | None = None) -> P
   if any(unicodedata.category(c) == 'Cs' for c in text):
     raise BadInput('the line holds bytes that are no text: give it as UTF-8')
   unspoken, guessed = [], []
-  tokens = []  # (word, symbols) or (punctuation, None)
+  tagged = []  # (word, tag, symbols) or (punctuation, None, None)
   for piece, symbols in split_by_lexicon(normalize_text(text, unspoken), lexicon or {}):
-    tokens += [(piece, symbols)] if symbols else _pronounce(piece, unspoken, guessed)
-  tokens = _merge_punctuation(tokens)
+    tagged += [(piece, 'NNP', symbols)] if symbols else _words_of(piece)
+  tokens = _merge_punctuation(_pronounce(tagged, unspoken, guessed))
   words = [(word, symbols) for word, symbols in tokens if symbols]
   if not words:
     raise BadInput(f'nothing in the line {text.strip()[:60]!r} can be spoken: give words in English')
@@ -136,70 +134,78 @@ def published_ids(line: str) -> np.ndarray:
   return np.array([_PUBLISHED_ID[code] for code in codes if code in _PUBLISHED_ID], np.int64)
 
 
-def _pronounce(text, unspoken, guessed):
-  """Normalized text without lexicon words -> tokens (word, symbols) and (punctuation, None)."""
+def _words_of(text):
+  """Normalized text without lexicon words -> [(word, tag, symbols or ())] and (punctuation, None, None)."""
   tokens = []
-  for part in re.split('(\u2014|[\ue000-\ue019]|\\.{2,}|[?!;]+|[.,:]+(?=\\W|$))', text):
+  for part in re.split("(\u2014|[\ue000-\ue019](?:'s)?|\\.{2,}|[?!;]+|[.,:]+(?=\\W|$))", text):
     part = part.strip()
     if not part:
       continue
     if part == '\u2014':
-      tokens.append(('-', None))
-    elif '\ue000' <= part <= '\ue019':
-      letter = chr(ord(part) - SPELLED_A + ord('a'))
-      tokens.append((letter, tuple('@' + code for code in LETTER_NAMES[letter].split())))
+      tokens.append(('-', None, None))
+    elif '\ue000' <= part[0] <= '\ue019':
+      letter = chr(ord(part[0]) - SPELLED_A + ord('a'))
+      symbols = tuple('@' + code for code in LETTER_NAMES[letter].split())
+      tokens.append((letter + part[1:], 'NNP', symbols + (possessive(symbols[-1]) if part[1:] else ())))
     elif re.fullmatch(r'\.{2,}', part):
-      tokens.append(('...', None))
+      tokens.append(('...', None, None))
     elif re.fullmatch('[.,;:?!]+', part):
-      tokens += [(mark, None) for mark in part]
+      tokens += [(mark, None, None) for mark in part]
     else:
-      part = _LONG_NUMBER.sub(spell_digits, part)
-      spoken = [token for word in _gruut_words(part) for token in _to_arpabet(word, unspoken)]
-      guessed += [word for word, _ in spoken if _is_guess(word)]
-      tokens += spoken
+      words = re.findall("[A-Za-z]+(?:'[A-Za-z]+)*", part)
+      tokens += [(word, tag, ()) for word, tag in zip(words, _tags(tuple(words)), strict=True)]
   return tokens
 
 
-@functools.lru_cache(4096)
-def _gruut_words(text):
-  """Text without punctuation -> its words: (written, IPA phonemes)."""
-  import gruut
-
-  try:
-    with _gruut_lock:
-      words = [word for sentence in gruut.sentences(text, lang='en-us') for word in sentence if word.is_spoken]
-  except ArithmeticError as e:
-    raise BadInput(f'{text[:60]!r} has a number that cannot be read ({e}): write it in words') from e
-  # Its dictionary has 'read' as past tense (VBD), but not as past participle (VBN).
-  return tuple(
-    (word.text, ('ɹ', 'ˈɛ', 'd') if word.pos == 'VBN' and word.text.lower() == 'read' else tuple(word.phonemes or ()))
-    for word in words
-  )
+@functools.lru_cache(1024)
+def _tags(words):
+  return tuple(tag_words(words))
 
 
-def _to_arpabet(word, unspoken):
-  """(written, IPA phonemes) -> [(written, symbols)], or [] for a word without a pronunciation."""
-  written, ipa = word
-  interjection = INTERJECTIONS.get(written.lower())
-  if interjection:
-    return [(written, tuple('@' + code for code in interjection.split()))]
+def _pronounce(tagged, unspoken, guessed):
+  """Tokens (word, tag, symbols or ()) and (punctuation, None, None) -> (word, symbols) and (punctuation, None)."""
+  tokens = []
+  contexts = heteronyms.contexts([(word, tag) for word, tag, _ in tagged])
+  for (word, tag, symbols), context in zip(tagged, contexts, strict=True):
+    if tag is None or symbols:
+      tokens.append((word, symbols))
+      continue
+    pronunciation = _symbols_of(word, tag, context)
+    if not pronunciation:
+      unspoken.append(word)
+      continue
+    tokens.append((word, pronunciation))
+    if _is_guess(word):
+      guessed.append(word)
+  return tokens
+
+
+def _symbols_of(word, tag, context):
+  """Symbols of a word: of an interjection, a heteronym, the dictionary or a guess by its spelling."""
+  sounds = interjection(word) or (context and heteronyms.choose(context))
+  if isinstance(sounds, str):
+    return tuple('@' + code for code in sounds.split())
+  if not sounds:
+    found = readings(word)
+    sounds = found.get(tag) or found.get('') or next(iter(found.values()), None) or guess_phonemes(word)
+  return _to_arpabet(sounds)
+
+
+def _to_arpabet(ipa):
   symbols = []
   for phoneme in ipa:
     stress = _STRESS.get(phoneme[0], '')
     code = _IPA.get(phoneme[len(stress) :])
     if code:
       symbols.append('@' + code + ((stress or '0') if code in VOWELS else ''))
-  if not symbols:
-    unspoken.append(written)
-    return []
-  return [(written, tuple(symbols))]
+  return tuple(symbols)
 
 
 def _is_guess(word):
   """Whether a word is out of vocabulary."""
   stem = re.sub("'s?$", '', word.lower())
   return bool(re.fullmatch("[a-z']{2,}", word.lower())) and not (
-    in_dictionary(word) or in_dictionary(stem) or stem in INTERJECTIONS
+    in_dictionary(word) or in_dictionary(stem) or interjection(stem)
   )
 
 

@@ -54,7 +54,7 @@ def split_by_lexicon(text: str, lexicon: dict[str, tuple[str, ...]]) -> list[tup
   for match in re.finditer(rf"(?<![A-Za-z0-9'])({names})('s)?(?![A-Za-z0-9])", text, re.IGNORECASE):
     symbols = lexicon[match.group(1).lower()]
     if match.group(2):
-      symbols += _possessive(symbols[-1])
+      symbols += possessive(symbols[-1])
     pieces += [(text[end : match.start()], None), (match.group(), symbols)]
     end = match.end()
   pieces.append((text[end:], None))
@@ -65,7 +65,7 @@ def _lexicon_key(word):
   return re.sub(r'\s+', ' ', normalize_text(word, []).replace('-', ' ')).lower()
 
 
-def _possessive(last):
+def possessive(last: str) -> tuple[str, ...]:
   """Symbols of the suffix 's after the symbol `last`."""
   if last in ('@S', '@Z', '@SH', '@ZH', '@CH', '@JH'):
     return ('@IH0', '@Z')

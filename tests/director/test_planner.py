@@ -272,3 +272,32 @@ def test_what_in_brackets_says_how_is_done(said, axis, sign):
 )
 def test_what_in_brackets_names_a_feeling_is_played(said, emotion):
   assert leading(plan(reading(), exemplars(), Line('I told you.', stage_direction=said))) == emotion
+
+
+def cry(text, emotions, before=()):
+  return plan(reading(text=probabilities(**emotions)), exemplars(), Line(text, character='Anna'), before=before)
+
+
+def test_a_cry_takes_its_emotion_at_once():
+  calm = [(Line('It is quiet here.', character='Anna'), Direction())]
+  run = cry('Run!', {'fear': 0.6, 'angry': 0.2, 'neutral': 0.2}, calm)
+  told = cry('I think that we should run.', {'fear': 0.6, 'angry': 0.2, 'neutral': 0.2}, calm)
+  assert run.emotion[EMOTIONS.index('fear')] > 0.8 > told.emotion[EMOTIONS.index('fear')]
+  assert run.pitch_shift > told.pitch_shift and run.loudness > told.loudness
+
+
+@pytest.mark.parametrize('text', ['Help!', 'Stop!', 'Look out!', '"No!"', 'What?!'])
+def test_a_cry_is_raised_whatever_was_read_and_never_hurried(text):
+  direction = cry(text, {'neutral': 0.9, 'surprise': 0.1})
+  assert direction.intensity >= 0.75 and direction.loudness >= 3 and direction.pitch_shift >= 1
+  assert cry(text, {'surprise': 1.0}).pace <= 1
+
+
+@pytest.mark.parametrize('text', ['Help.', 'Thank you!', 'We should leave the house at once!'])
+def test_other_lines_are_no_cries(text):
+  assert cry(text, {'neutral': 1.0}).loudness == 0
+
+
+def test_a_stage_direction_outweighs_a_cry():
+  whispered = plan(reading(), exemplars(), Line('Run!', stage_direction='whispering'))
+  assert whispered.loudness < 0
