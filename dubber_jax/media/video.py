@@ -31,6 +31,7 @@ from dubber_jax.types import LIP_RATE
 MAX_BYTES = 4 << 30  # of decoded frames in memory
 MAX_PIXELS = 40_000_000  # of one frame: slightly above 8K; more is a damaged header
 MAX_DAMAGED = 0.05  # share of packets that may fail to decode; the frame before them is repeated
+SEEK_BACK = (1.0, 15.0, 120.0)  # s before the wanted part at which a key frame is looked for, one after the other
 
 
 @dataclass(frozen=True)
@@ -175,13 +176,16 @@ def decode_pictures(
   stream.codec_context.options = {'max_pixels': str(MAX_PIXELS)}
   stream.thread_type = 'AUTO'
   clock = clock_of(container, path)
-  sought = start > 2 and not clock.jumps  # parts whose clock jumps are read from the start
-  if sought:  # margin: the indexed key frame may be slightly late
-    container.seek(int((start - 1 + zero) / stream.time_base), stream=stream, backward=True)
-  pictures = pictures_with_times(container, stream, path, zero, clock)
-  first = next(pictures, None)
-  if sought and (first is None or first[0] > start):  # wrong index: decode from the beginning
-    container.seek(int(zero / stream.time_base), stream=stream, backward=True)
+  # Parts whose clock jumps are read from the start; MPEG streams have no index, their key frames are further back.
+  for back in SEEK_BACK if start > 2 and not clock.jumps else ():
+    container.seek(int((max(0.0, start - back) + zero) / stream.time_base), stream=stream, backward=True)
+    pictures = pictures_with_times(container, stream, path, zero, clock)
+    first = next(pictures, None)
+    if first is not None and first[0] <= start:
+      break
+  else:
+    if start > 2 and not clock.jumps:  # wrong index: decode from the beginning
+      container.seek(int(zero / stream.time_base), stream=stream, backward=True)
     pictures = pictures_with_times(container, stream, path, zero, clock)
     first = next(pictures, None)
   if first is None:
