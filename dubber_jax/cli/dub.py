@@ -125,7 +125,8 @@ def _check_dub_paths(given):
     'the subtitles': [] if given.no_subtitles else [out.with_suffix('.srt'), out.with_suffix('.vtt')],
   }
   outputs |= {'--json': given.json}
-  check_distinct(inputs, outputs)
+  folders = {'the editorial folder': out.with_name(f'{out.stem}.editorial') if given.editorial else None}
+  check_distinct(inputs, outputs, folders)
   check_distinct(
     {}, outputs | {'the project': [project / name for name in OWN_FILES]}, {'the lines': project / 'lines'}
   )

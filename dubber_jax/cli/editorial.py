@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 from dubber_jax.cli import AddCommand
+from dubber_jax.storage.distinct import check_distinct
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ def run_editorial(given: argparse.Namespace):
   folder = Path(given.out)
   check_editorial(folder, given.overwrite)
   with open_project(given.project) as project:
+    check_distinct({'the project': given.project, 'the film': project.state.film}, {}, {'-o': folder})
     film_clock(project.state.film, given.start)  # a timecode that cannot be is told of before the work
     for warning in export_editorial(project, folder, given.start):
       logger.warning(warning)

@@ -1,5 +1,6 @@
-"""A film of 70 s with three characters, music, two sound tracks, subtitles, chapters, tags and an attachment goes through
-`transcribe`, `dub` and two notes, and comes out with everything that it had, and files that an editing program opens.
+"""A film of 70 s with three characters, music, two sound tracks, subtitles, chapters, tags and an attachment goes
+through `transcribe`, `dub` and two notes, and comes out with everything that it had, and files that an editing program
+opens.
 
     pytest -m slow tests/acceptance/test_editor_film.py -s      # about 5 minutes of CPU time
 """
@@ -165,7 +166,7 @@ def run(*arguments) -> None:
 
 @pytest.fixture(scope='module')
 def made(tmp_path_factory):
-  """The folder after all commands: film.mkv, script.srt, cast.toml, dub.mkv; first.* are copies from before the notes."""
+  """The folder after all commands: film.mkv, script.srt, cast.toml, dub.mkv; first_*: copies from before the notes."""
   folder = tmp_path_factory.mktemp('film')
   film, dub = folder / 'film.mkv', folder / 'dub.mkv'
   spoken, behind = dialogue(folder), music()

@@ -1,5 +1,7 @@
 """Frame numbers and SMPTE timecode of a film, by its own frame rate, start timecode and drop-frame flag."""
 
+import functools
+import importlib.util
 import math
 import os
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ RATES = tuple(
 )
 DROP_RATES = (Fraction(30000, 1001), Fraction(60000, 1001))
 SAME_RATE = 4e-4  # relative; 24 and 23.976 differ by 1e-3
+EDL_ADAPTER, INSTALL = 'otio_cmx3600_adapter', 'pip install "dubber_jax[editorial]"'
 TOLERANCE = 0.0006  # s: scripts give times to the nearest millisecond
 
 
@@ -129,10 +132,13 @@ def show_rate(rate: Fraction) -> str:
   return f'{float(rate):.3f}'.rstrip('0').rstrip('.')
 
 
+@functools.cache
 def import_otio() -> ModuleType:
-  """opentimelineio. Raises BadInput where it is not installed."""
+  """opentimelineio. Raises BadInput where it, or its adapter for EDL, is not installed."""
   try:
     import opentimelineio
   except ImportError as error:
-    raise BadInput('files for an editor need opentimelineio: pip install "dubber_jax[editorial]"') from error
+    raise BadInput(f'files for an editor need opentimelineio: {INSTALL}') from error
+  if importlib.util.find_spec(EDL_ADAPTER) is None:
+    raise BadInput(f'files for an editor need {EDL_ADAPTER.replace("_", "-")}: {INSTALL}')
   return opentimelineio

@@ -12,6 +12,7 @@ import pysubs2
 import pytest
 import soundfile
 
+from dubber_jax.cli.main import main
 from dubber_jax.dubbing.export import export, export_editorial
 from dubber_jax.dubbing.project import ProjectState, open_project
 from dubber_jax.dubbing.result import DubbedLine, LineResult, TakeResult
@@ -144,3 +145,9 @@ def test_another_film_in_its_place_is_refused(project, tmp_path, make_film):
   make_film(Fraction(25), None, 2.0)
   with open_project(project) as work, pytest.raises(BadInput, match='not the film any more'):
     export_editorial(work, tmp_path / 'handed')
+
+
+def test_a_folder_that_holds_the_project_is_never_replaced(project, tmp_path):
+  for out in (tmp_path, project):
+    assert main(['editorial', str(project), '-o', str(out), '--overwrite']) == 2
+  assert (project / 'project.json').exists()

@@ -1,8 +1,10 @@
 """The folder as a whole, and its cue sheet."""
 
 import csv
+import importlib.util
 import io
 import json
+import sys
 from fractions import Fraction as F
 
 import numpy as np
@@ -10,6 +12,7 @@ import opentimelineio as otio
 import pytest
 import soundfile
 
+from dubber_jax.dubbing.editorial import frames
 from dubber_jax.dubbing.editorial.cue_sheet import cue_sheet
 from dubber_jax.dubbing.editorial.folder import EditorialFilm, check_editorial, editorial_folder, write_editorial
 from dubber_jax.dubbing.editorial.frames import clock_at
@@ -125,3 +128,14 @@ def test_lines_of_one_character_do_not_overlap_in_the_sheet(make_line):
   lines = [make_line(i, 'Yes.', i * 0.5, i * 0.5 + 0.51) for i in range(6)]
   rows = list(csv.DictReader(io.StringIO(cue_sheet(lines, clock_at('00:00:00:00', F(24)), 'r').decode('utf-8-sig'))))
   assert all(before['TC Out'] <= after['TC In'] for before, after in zip(rows, rows[1:], strict=False))
+
+
+@pytest.mark.parametrize('missing', ['opentimelineio', 'otio_cmx3600_adapter'])
+def test_a_missing_package_is_told_before_the_work_with_its_extra(tmp_path, monkeypatch, missing):
+  find = importlib.util.find_spec
+  monkeypatch.setattr(importlib.util, 'find_spec', lambda name, *more: None if name == missing else find(name, *more))
+  if missing == 'opentimelineio':
+    monkeypatch.setitem(sys.modules, 'opentimelineio', None)
+  frames.import_otio.cache_clear()
+  with pytest.raises(BadInput, match=r'pip install "dubber_jax\[editorial\]"'):
+    check_editorial(tmp_path / 'e')
