@@ -18,6 +18,8 @@ def main(arguments: list[str] | None = None) -> int:
   """Runs one command. Bad input is one line on stderr and exit code 2."""
   try:
     parser = make_parser()
+    if any('\0' in word for word in (sys.argv[1:] if arguments is None else arguments)):
+      raise BadInput('an argument holds a null character, which no name can have')
     given, more = parser.parse_known_args(arguments)
     if more and not hasattr(given, 'overrides'):
       parser.error(f'unrecognized arguments: {" ".join(more)}')
@@ -58,9 +60,11 @@ def _told(message: str, code: int) -> int:
 def _use_compilation_cache():
   """What was compiled once is kept, so that the next start takes seconds."""
   from dubber_jax.storage.cache import cache_folder
+  from dubber_jax.storage.programs import keep_programs
 
   if cache_folder() is None:
     return
+  keep_programs()
   # JAX reads these when it is imported, which a refusal or an export does without.
   settings = {
     'jax_compilation_cache_dir': str(cache_folder() / 'xla'),

@@ -271,7 +271,7 @@ def run_release(given: argparse.Namespace):
   card = card if card_text is None else card_text
   with scratch:
     contents = ModelContents(config, params, voices, card, vocoder, critic)
-    write_model_directory(given.out, contents, given.overwrite)
+    write_model_directory(given.out, contents, given.overwrite, opened=True)
   print(given.out)
 
 

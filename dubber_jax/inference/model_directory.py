@@ -28,6 +28,7 @@ from dubber_jax.nn.scan import stack_stored
 from dubber_jax.storage.atomic import check_folder, disk_errors, remove_abandoned
 from dubber_jax.storage.checked_folder import MANIFEST, check_files, new_checked_folder, write_manifest
 from dubber_jax.storage.json_files import read_json
+from dubber_jax.storage.programs import kept_shapes
 from dubber_jax.storage.weights import check_shapes, flatten, read_arrays, unflatten, write_arrays
 from dubber_jax.types import HOP, MEL_BANDS, SAMPLE_RATE, Voice
 from dubber_jax.vocoder.griffin_lim import GriffinLim
@@ -50,11 +51,11 @@ class ModelContents:
 
 
 def write_model_directory(
-  out: str | Path, contents: ModelContents, overwrite: bool = False, weights: str = 'bfloat16'
+  out: str | Path, contents: ModelContents, overwrite: bool = False, weights: str = 'bfloat16', opened: bool = False
 ) -> None:
   """Writes a model directory to `out`, whole or not at all; `weights` is the type that they are stored in.
 
-  Raises BadInput where `out` exists, where the vocoder or the critic is damaged, and where the vocoder has other mels.
+  opened: open it before it takes its name, so that a model which could not be opened is never left. Raises BadInput where `out` exists, where the vocoder or the critic is damaged, and where the vocoder has other mels.
   """
   out, vocoder, critic = Path(out), contents.vocoder, contents.critic
   check_folder(out, overwrite, MARKS)
@@ -78,8 +79,9 @@ def write_model_directory(
     kind = ml_dtypes.bfloat16 if weights == 'bfloat16' else np.dtype(weights)
     write_arrays(folder / 'model.safetensors', flatten(contents.params), kind)
     write_voices(contents.voices, folder / 'voices.safetensors', np.float16)
-    write_manifest(folder)
-    load(folder, check=False)  # a model that cannot be opened does not take its name
+    if opened:
+      write_manifest(folder)
+      load(folder, check=False)
 
 
 def feature_versions() -> dict[str, dict]:
@@ -91,18 +93,22 @@ def feature_versions() -> dict[str, dict]:
 
 def load_params(path: Path, config: Config) -> dict:
   """Reads model.safetensors as nested float32 parameters, names and shapes checked against the config's model."""
+  stored = read_arrays(path, np.float32)
+  expected = kept_shapes('actor', config.to_json(), lambda: _param_shapes(config, path))
+  stored = stack_stored(stored, expected)
+  check_shapes(stored, expected, path)
+  return unflatten(stored)
+
+
+def _param_shapes(config: Config, path: Path) -> dict:
   from dubber_jax.model import DirectorActor
 
-  stored = read_arrays(path, np.float32)
   try:
     batch = empty_batch(config, Shape(1, 16, 8, 8, 16))
     expected = jax.eval_shape(lambda: DirectorActor(config).init({'params': jax.random.key(0)}, batch)['params'])
   except Exception as e:  # sizes that make no network: JAX and Flax raise many types
     raise BadInput(f'{path}: the sizes in its config.json make no network ({_first_line(e)}); copy it again') from e
-  expected = flax.traverse_util.flatten_dict(expected, sep='/')
-  stored = stack_stored(stored, expected)
-  check_shapes(stored, expected, path)
-  return unflatten(stored)
+  return flax.traverse_util.flatten_dict(expected, sep='/')
 
 
 def load(path: str | Path | None = None, check: bool = True) -> Model:

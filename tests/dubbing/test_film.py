@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import re
 import shutil
 import weakref
 import zlib
@@ -26,7 +28,7 @@ from dubber_jax.dubbing.result import DubbedLine, LineResult, TakeResult, overru
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.model import Model
 from dubber_jax.inference.synthesis import insert_pauses
-from dubber_jax.media.film import SOUND_RATE
+from dubber_jax.media.film import SOUND_RATE, Film
 from dubber_jax.media.loudness import integrated_loudness
 from dubber_jax.media.mux import write_dubbed
 from dubber_jax.media.sound import read_channels, read_sound, write_wav
@@ -201,6 +203,79 @@ def test_only_what_changed_is_played_again(scene, actor):
   actor.played.clear()
   scene()
   assert not actor.played  # the first takes are still there
+
+
+def test_what_a_note_did_is_logged_first_and_kept_with_the_take(scene, model, tmp_path, caplog):
+  scene()
+  with caplog.at_level('INFO', 'dubber_jax'):
+    again(tmp_path / 'project', 3, model, 'softer, slower')
+  told = [row.message for row in caplog.records if row.name.startswith('dubber_jax.dubbing')]
+  assert re.match(r'line 3, take 2, against take 1: softer by \d+\.\d dB', told[0])
+  page = (tmp_path / 'project' / 'index.html').read_text()
+  assert re.search(r'take 2 <b>in the film</b>: softer by .*softer, slower', page)
+
+
+def test_take_or_background_is_chosen_without_a_model_and_no_line_is_loaded_that_is_on_the_page(
+  scene, actor, model, tmp_path, monkeypatch
+):
+  scene(report=True)
+  again(tmp_path / 'project', 3, model, 'softer')
+  monkeypatch.setattr(Film, 'frames', None)  # decodes pictures
+  again(tmp_path / 'project', 3, take=1)
+  changed = redo(RedoRequest(tmp_path / 'project', background='none'))
+  assert len(actor.played) == len(LINES) + 1 and changed.files['film'] == str(tmp_path / 'dubbed.mp4')
+  with pytest.raises(BadInput, match='nothing is to be changed'):
+    RedoRequest(tmp_path / 'project')
+
+
+def test_project_is_moved_with_its_film_and_goes_on_there(scene, silent, model, tmp_path):
+  (tmp_path / 'home').mkdir()
+  shutil.copy(silent, tmp_path / 'home' / 'film.mp4')
+  scene(film=tmp_path / 'home' / 'film.mp4', out='home/dubbed.mp4', project='home/project')
+  stored = json.loads((tmp_path / 'home' / 'project' / 'project.json').read_text())
+  assert (stored['film'], stored['out']) == ('../film.mp4', '../dubbed.mp4')
+  shutil.move(tmp_path / 'home', tmp_path / 'moved')
+  result = again(tmp_path / 'moved' / 'project', 3, model, 'softer')
+  assert result['files']['film'] == str(tmp_path / 'moved' / 'dubbed.mp4') and not (tmp_path / 'home').exists()
+  (tmp_path / 'moved' / 'film.mp4').rename(tmp_path / 'elsewhere.mp4')
+  with pytest.raises(BadInput, match='--film PATH'):
+    again(tmp_path / 'moved' / 'project', 3, take=1)
+  redo(RedoRequest(tmp_path / 'moved' / 'project', 3, take=1, film=tmp_path / 'elsewhere.mp4'))
+  again(tmp_path / 'moved' / 'project', 3, take=2)  # its new place is kept
+
+
+def test_project_of_an_older_version_with_absolute_paths_opens(scene, silent, tmp_path):
+  scene()
+  path = tmp_path / 'project' / 'project.json'
+  stored = json.loads(path.read_text())
+  for name in ('place', 'wrote_sizes', 'film_stamp'):
+    del stored[name]
+  stored |= {'film': str(silent), 'out': str(tmp_path / 'dubbed.mp4'), 'wrote': [str(tmp_path / 'dubbed.mp4')]}
+  path.write_text(json.dumps(stored))
+  assert again(tmp_path / 'project', 3, take=1)['files']['film'] == str(tmp_path / 'dubbed.mp4')
+
+
+def test_output_is_named_anew(scene, tmp_path):
+  scene()
+  (tmp_path / 'other.mp4').write_bytes(b'not ours')
+  with pytest.raises(BadInput, match='exists already'):
+    redo(RedoRequest(tmp_path / 'project', out=tmp_path / 'other.mp4'))
+  (tmp_path / 'other.mp4').unlink()
+  redo(RedoRequest(tmp_path / 'project', out=tmp_path / 'other.mp4'))
+  assert (tmp_path / 'other.mp4').exists() and (tmp_path / 'dubbed.mp4').exists()
+
+
+@pytest.mark.skipif(os.name == 'nt', reason='modes are of POSIX')
+def test_everybody_may_read_what_is_written(scene, tmp_path):
+  before = os.umask(0o022)
+  try:
+    scene(report=True)
+  finally:
+    os.umask(before)
+  modes = {p.relative_to(tmp_path).as_posix(): p.stat().st_mode & 0o777 for p in tmp_path.rglob('*')}
+  modes = {name: mode for name, mode in modes.items() if not name.startswith('model') and '.lock' not in name}
+  wrong = {n: oct(m) for n, m in modes.items() if m != (0o755 if (tmp_path / n).is_dir() else 0o644)}
+  assert not wrong and len(modes) > 30
 
 
 def test_redo_changes_its_line_and_no_sample_of_another(scene, actor, model, tmp_path):
@@ -590,3 +665,16 @@ def test_single_line_leaves_no_folder_behind_unless_asked(scene, tmp_path):
   assert 'lines' not in result and result['slot_seconds'] == pytest.approx(4.0, abs=1e-3)
   assert sorted(path.name for path in tmp_path.iterdir()) == ['dubbed.dialogue.wav', 'dubbed.mp4', 'model']
   assert len(EMOTIONS) == len(result['direction']['emotion'])
+
+
+def test_a_full_disk_leaves_no_part_of_a_film_and_the_same_dub_works_after_it(scene, tmp_path, monkeypatch):
+  def full(*_, **__):
+    raise OSError(28, 'No space left on device')
+
+  before = sorted(tmp_path.iterdir())
+  with monkeypatch.context() as patch, pytest.raises(BadInput, match='No space left'):
+    patch.setattr(export_module, 'write_wav_blocks', full)  # after the film
+    scene(LINES[:1], project=None)
+  assert sorted(tmp_path.iterdir()) == before
+  scene(LINES[:1], project=None)
+  assert (tmp_path / 'dubbed.mp4').exists() and not list(tmp_path.glob('.*'))

@@ -95,11 +95,11 @@ def test_a_model_that_could_not_be_opened_does_not_take_its_name(model, tmp_path
   other = jax.tree.map(lambda x: x, model.params)
   other[next(iter(other))] = {'of_another_network': np.zeros(3, np.float32)}
   with pytest.raises(BadInput, match='is missing'):
-    write_model_directory(out, contents_of(model, other))
+    write_model_directory(out, contents_of(model, other), opened=True)
   assert not list(tmp_path.iterdir())
   write_model_directory(out, contents_of(model, model.params))
   with pytest.raises(BadInput, match='is missing'):
-    write_model_directory(out, contents_of(model, other), overwrite=True)
+    write_model_directory(out, contents_of(model, other), overwrite=True, opened=True)
   assert load(out).voices.keys() == model.voices.keys() and list(tmp_path.iterdir()) == [out]
 
 
