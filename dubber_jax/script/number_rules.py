@@ -414,6 +414,10 @@ def _number(match, line):
   return said(('minus ' if match['minus'] else '') + words)
 
 
+def _to(match, line):
+  return said('to')
+
+
 def _power(match, line):
   digits = match[1]
   return said({'2': 'squared', '3': 'cubed'}.get(digits) or f'to the power of {number_words(digits)}')
@@ -481,6 +485,7 @@ RULES: tuple[Rule, ...] = (
   ('number', rf'(?P<minus>(?<![\w).])-)?{_NOT_IN_NUMBER}(?P<amount>{_NUMBER})', _number),
   ('number', r'(?P<minus>(?!))?(?P<amount>\d+)', _number),
   ('measure', r'° ?([CFcf])\b', _degrees),
+  ('range', r'(?<=[\dmM.]) ?[-–] ?(?=\d{1,2}(?::\d\d| ?[apAP]\.?[mM]\b))(?<!\w\. )', _to),
   ('power', r'\^(\d+)', _power),
   ('root', '√', _root),
   ('number', r'#(?=\d)', _number_sign),

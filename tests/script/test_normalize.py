@@ -91,6 +91,7 @@ def test_marks_within_words_are_not_spelled_into_them():
     ('Rocky IV, Super Bowl LIV, Malcolm X', 'rocky four super bowl fifty four malcolm x'),
     ('We celebrate on July 4.', 'we celebrate on july fourth'),
     ('On 4 July 1776 they signed it.', 'on the fourth of july seventeen seventy six they signed it'),
+    ('1:30pm-2:30pm or 2:30-3:30', 'one thirty p m to two thirty p m or two thirty to three thirty'),
     ('12/25/2023, 2024-01-05', 'december twenty fifth twenty twenty three january fifth twenty twenty four'),
     ('I may 5 times.', 'i may five times'),
     ('He lives on Elm Dr. near the park.', 'he lives on elm drive near the park'),

@@ -39,7 +39,6 @@ from dubber_jax.script.g2p import phonemize
     ('7:30 I will, 8:00 your turn', "seven thirty i will eight o'clock your turn"),
     ('Kosten 27,50 €', 'kosten twenty seven euros fifty cents'),
     ('google.com is related to apple.com', 'google dot com is related to apple dot com'),
-    ('The bill was $1.00, not $0.50.', 'the bill was one dollar not fifty cents'),
   ],
 )
 def test_words(text, words):
@@ -59,7 +58,6 @@ def test_words(text, words):
     ('2024 is a great year to live.', 'L IH1 V'),
     ('The website went live.', 'L AY1 V'),
     ('A number of pipes of lead.', 'L EH1 D'),
-    ('It carries the number.', 'N AH1 M B ER0'),
     ('double and triple', 'D AH1 B AH0 L'),
   ],
 )
