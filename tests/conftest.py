@@ -16,6 +16,7 @@ if 'PYTEST_XDIST_WORKER' not in os.environ:
   os.symlink(compiled, os.path.join(os.environ['DUBBER_CACHE'], 'xla'))  # where the command line looks for it
   os.environ['JAX_COMPILATION_CACHE_DIR'] = str(compiled)
   os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.3'
+  os.environ['DUBBER_KEEP_PROGRAMS'] = '0'  # tests change networks under the programs' names
 
 import jax
 import numpy as np

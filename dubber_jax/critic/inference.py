@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import ml_dtypes
@@ -26,7 +27,8 @@ from dubber_jax.nn.masks import frame_mask
 from dubber_jax.script.g2p import encode
 from dubber_jax.script.symbols import SILENCES
 from dubber_jax.storage.json_files import fields_of, read_json
-from dubber_jax.storage.weights import flatten, read_params, write_arrays
+from dubber_jax.storage.programs import KeptProgram, kept_shapes
+from dubber_jax.storage.weights import check_shapes, flatten, read_arrays, unflatten, write_arrays
 from dubber_jax.types import HOP, SAMPLE_RATE, MouthTrack, Take, Voice
 
 FRAME_STEP, PHONEME_STEP, LIP_STEP = 128, 64, 32  # lengths are padded to multiples of these, to compile few shapes
@@ -151,7 +153,7 @@ def phone_log_likelihood(
 
 @functools.lru_cache(maxsize=4)
 def _jitted_scores(sizes):
-  return jax.jit(functools.partial(raw_scores, sizes))
+  return KeptProgram('scores', repr(sizes), functools.partial(raw_scores, sizes))
 
 
 def write_critic(critic: CriticModel, folder: str | Path):
@@ -177,8 +179,10 @@ def read_critic(folder: str | Path) -> CriticModel:
     raise
   except (KeyError, TypeError, ValueError, OverflowError) as e:
     raise BadInput(f'{folder}: the critic cannot be read ({e}); copy it again') from e
-  params = read_params(folder / 'model.safetensors', param_shapes(sizes), 'these are the weights of another critic')
-  return CriticModel(sizes, params, scales)
+  arrays, path = read_arrays(folder / 'model.safetensors', np.float32), folder / 'model.safetensors'
+  shapes = kept_shapes('critic', repr(sizes), lambda: flax.traverse_util.flatten_dict(param_shapes(sizes), sep='/'))
+  check_shapes(arrays, shapes, path, 'these are the weights of another critic')
+  return CriticModel(sizes, unflatten(arrays), scales)
 
 
 def param_shapes(sizes: CriticSizes) -> Any:

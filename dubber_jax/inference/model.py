@@ -14,6 +14,7 @@ from dubber_jax.critic.inference import CriticModel
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.batch import Shape, padded_shape
 from dubber_jax.inference.fitted_params import moved_params, norms_hash
+from dubber_jax.storage.programs import KeptProgram
 from dubber_jax.types import Line, Voice
 
 if TYPE_CHECKING:
@@ -36,9 +37,7 @@ class Model:
 
   @functools.cached_property
   def module(self) -> Any:
-    from dubber_jax.model import DirectorActor
-
-    return DirectorActor(self.config)
+    return _module(self.config)
 
   def speaking_as(self, voice: Voice) -> 'Model':
     """The model with the changes of parameters that were adapted to a voice; itself where there are none. Raises
@@ -55,13 +54,13 @@ class Model:
 
   def predict_durations(self, batch: dict[str, Any]) -> jax.Array:
     """Log durations (B, N) of a batch laid out as `empty_line`."""
-    return _predict(self.module)(self.params, batch)
+    return _predict(self.config)(self.params, batch)
 
   def synthesize(
     self, batch: dict[str, Any], durations: np.ndarray, controls: np.ndarray, num_frames: int
   ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Mel (B, T, 80), pitch (B, T) Hz, emotion (B, 8); see DirectorActor.synthesize."""
-    return _synthesize(self.module, num_frames)(self.params, batch, durations, controls)
+    return _synthesize(self.config, num_frames)(self.params, batch, durations, controls)
 
   def voice(self, recording: str | Path, steps: int | None = None) -> Voice:
     """A voice from a recording, or one that ships with the model by its name; the actor is adapted to a recording in so
@@ -89,13 +88,22 @@ class Model:
 
 
 @functools.lru_cache(maxsize=64)
-def _predict(module):
-  return jax.jit(lambda params, batch: module.apply({'params': params}, batch, method='encode')[2])
+def _predict(config: Config) -> KeptProgram:
+  def predict(params, batch):
+    return _module(config).apply({'params': params}, batch, method='encode')[2]
+
+  return KeptProgram('durations', config.to_json(), predict)
 
 
 @functools.lru_cache(maxsize=64)
-def _synthesize(module, num_frames: int):
+def _synthesize(config: Config, num_frames: int) -> KeptProgram:
   def synthesize(params, batch, durations, controls):
-    return module.apply({'params': params}, batch, durations, controls, num_frames, method='synthesize')
+    return _module(config).apply({'params': params}, batch, durations, controls, num_frames, method='synthesize')
 
-  return jax.jit(synthesize)
+  return KeptProgram('takes', f'{config.to_json()} {num_frames}', synthesize)
+
+
+def _module(config: Config) -> Any:
+  from dubber_jax.model import DirectorActor  # with Flax, which kept programs do without
+
+  return DirectorActor(config)

@@ -55,7 +55,8 @@ def write_model_directory(
 ) -> None:
   """Writes a model directory to `out`, whole or not at all; `weights` is the type that they are stored in.
 
-  opened: open it before it takes its name, so that a model which could not be opened is never left. Raises BadInput where `out` exists, where the vocoder or the critic is damaged, and where the vocoder has other mels.
+  opened: open it before it takes its name, so that a model which could not be opened is never left. Raises BadInput
+  where `out` exists, where the vocoder or the critic is damaged, and where the vocoder has other mels.
   """
   out, vocoder, critic = Path(out), contents.vocoder, contents.critic
   check_folder(out, overwrite, MARKS)

@@ -30,6 +30,7 @@ from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.nn.alignment import frame_to_phoneme
 from dubber_jax.script.g2p import encode, phonemize
 from dubber_jax.storage.cache import cached
+from dubber_jax.storage.programs import KeptProgram
 from dubber_jax.storage.weights import flatten
 from dubber_jax.types import SAMPLE_RATE, Voice
 
@@ -197,4 +198,4 @@ def _step(module, sizes):
     updates, state = optimizer().update(gradient, state)
     return optax.apply_updates(moved, updates), state, value
 
-  return jax.jit(step)
+  return KeptProgram('adaptation', f'{module!r} {sizes!r}', step)

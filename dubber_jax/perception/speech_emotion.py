@@ -94,8 +94,13 @@ def _forward():
   from flax.traverse_util import unflatten_dict
 
   from dubber_jax.perception.speech_emotion_network import SpeechEmotionNetwork
+  from dubber_jax.storage.programs import KeptProgram
   from dubber_jax.storage.weights import read_arrays
 
   params = jax.device_put(unflatten_dict(read_arrays(WEIGHTS, np.float32), sep='.'))
-  apply = jax.jit(lambda params, features, mask: SpeechEmotionNetwork().apply({'params': params}, features, mask))
+
+  def forward(params, features, mask):
+    return SpeechEmotionNetwork().apply({'params': params}, features, mask)
+
+  apply = KeptProgram('speech-emotion', '', forward)
   return lambda features, mask: apply(params, features, mask)

@@ -13,6 +13,7 @@ import numpy as np
 from dubber_jax.errors import BadInput
 from dubber_jax.perception.extractors import import_or_explain, package_file
 from dubber_jax.storage.assets import ASSETS
+from dubber_jax.storage.programs import KeptProgram
 from dubber_jax.types import EMOTIONS
 
 PURPOSE = 'text analysis'
@@ -168,7 +169,6 @@ def _forward():
     x_bnd = x_bnd + dense(hidden, layer, 'output.dense')
     return norm(x_bnd, layer['output.LayerNorm.weight'], layer['output.LayerNorm.bias'])
 
-  @jax.jit
   def forward(weights, tokens_bn, mask_bn):
     x_bnd = weights['word'][tokens_bn] + weights['position'][: tokens_bn.shape[1]] + weights['type']
     x_bnd = norm(x_bnd, weights['scale'], weights['bias'])
@@ -176,7 +176,8 @@ def _forward():
     mean_bd = (x_bnd * mask_bn[..., None]).sum(1) / mask_bn.sum(1, keepdims=True)
     return mean_bd / jnp.linalg.norm(mean_bd, axis=1, keepdims=True)
 
-  return lambda tokens_bn, mask_bn: forward(weights, tokens_bn, mask_bn)
+  program = KeptProgram('text', '', forward)
+  return lambda tokens_bn, mask_bn: program(weights, tokens_bn, mask_bn)
 
 
 def _weights():

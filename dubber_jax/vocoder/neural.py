@@ -17,6 +17,7 @@ import numpy as np
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.storage.json_files import fields_of, read_json
+from dubber_jax.storage.programs import KeptProgram, kept_shapes
 from dubber_jax.storage.weights import check_shapes, flatten, read_arrays, unflatten, write_arrays
 from dubber_jax.vocoder.bigvgan import BigVGAN, BigVGANConfig
 from dubber_jax.vocoder.hifigan import HiFiGAN, HiFiGANConfig
@@ -42,7 +43,7 @@ class NeuralVocoder:
     remedy = 'these are the weights of another config'
     check_shapes(flax.traverse_util.flatten_dict(params, sep='/'), expected_shapes(self.module), name, remedy)
     self.params = jax.tree.map(jax.numpy.asarray, params)
-    self._synthesize = jax.jit(self.synthesize)
+    self._synthesize = KeptProgram(f'vocoder-{name}', repr(config), self.synthesize)
 
   @property
   def sample_rate(self) -> int:
@@ -90,6 +91,10 @@ class NeuralVocoder:
 @functools.lru_cache(maxsize=16)
 def expected_shapes(module: flax.linen.Module) -> dict[str, tuple[int, ...]]:
   """Parameter shapes of a generator, {'conv_pre/kernel': (7, 80, 1536), ...}, without initializing it."""
+  return kept_shapes('vocoder', repr(module), lambda: _shapes(module))
+
+
+def _shapes(module: flax.linen.Module) -> dict[str, tuple[int, ...]]:
   try:
     mel = jax.ShapeDtypeStruct((1, 8, module.config.num_mels), np.float32)
     tree = jax.eval_shape(lambda m: module.init(jax.random.key(0), m)['params'], mel)

@@ -78,5 +78,6 @@ def test_refusals_are_one_line_each_and_import_nothing_heavy(tmp_path):
 
 
 def test_help_imports_not_even_numpy():
-  code = 'import sys\nfrom dubber_jax.cli.main import make_parser\nmake_parser().format_help()\nprint("numpy" in sys.modules)'
+  code = 'import sys\nfrom dubber_jax.cli.main import make_parser\nmake_parser().format_help()\n'
+  code += 'print("numpy" in sys.modules)'
   assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True).stdout == 'False\n'

@@ -66,7 +66,9 @@ def result(text='Hello.', **more):
 def sounds(html):
   """{name by which a player asks for it: bytes of the sound}."""
   (stored,) = re.findall(r'id="sounds">(.*?)</script>', html)
-  return {name: base64.b64decode(uri.removeprefix('data:audio/ogg;base64,')) for name, uri in json.loads(stored).items()}
+  return {
+    name: base64.b64decode(uri.removeprefix('data:audio/ogg;base64,')) for name, uri in json.loads(stored).items()
+  }
 
 
 def players(html):

@@ -32,6 +32,7 @@ from dubber_jax.dubbing.report.figures import LineAssets, embedded, line_figures
 from dubber_jax.errors import BadInput
 from dubber_jax.media.sound import read_sound
 from dubber_jax.storage.atomic import complete_file
+from dubber_jax.storage.cache import cached
 from dubber_jax.types import EMOTIONS, LIP_RATE, MODALITIES
 
 COLORS = {
@@ -45,7 +46,8 @@ COLORS = {
   'others': '#cb80c8',
 }
 LARGEST_FILM = 1_500_000  # bytes of the film of one line that goes into the page; others are linked to
-LARGEST_EXEMPLAR = 1_500_000  # bytes; a longer one is not worth waiting for
+LARGEST_EXEMPLAR = 200_000  # bytes of an exemplar's film that goes into the page; of others the sound alone
+EXEMPLAR_RATE = 16_000  # Hz
 PLAYABLE = {  # by a browser: suffix, and the codecs of its pictures
   '.mp4': ('video/mp4', ('h264', 'av1')),
   '.m4v': ('video/mp4', ('h264', 'av1')),
@@ -264,13 +266,28 @@ def _exemplar_player(media: str, name: str, sounds: dict[str, str]) -> dict | No
   if kind and path.stat().st_size <= LARGEST_EXEMPLAR and _codec(media) in codecs:
     return {'src': embedded(path.read_bytes(), kind), 'kind': 'video'}
   if name not in sounds:
-    try:
-      wave = read_sound(media, 16000)[: 16000 * 20]
-    except BadInput:  # an exemplar that cannot be heard does not spoil the report
-      return None
-    peak = float(np.abs(wave).max(initial=0.0))
-    sounds[name] = sound_uri(wave / peak * 0.8 if peak else wave, 16000)
+    stamp = path.stat()
+    sounds[name] = cached(_ExemplarSound(), (media, stamp.st_size, stamp.st_mtime_ns), lambda: _sound_of(media))['uri']
+  if not sounds[name]:
+    del sounds[name]
+    return None
   return {'sound': name, 'kind': 'audio'}
+
+
+class _ExemplarSound:
+  """Cache key of exemplars' sounds."""
+
+  name, version = 'page-sound', 1
+
+
+def _sound_of(media: str) -> dict[str, str]:
+  """{'uri': the first 20 s of a recording as Opus, at one peak}; '' where it cannot be heard."""
+  try:
+    wave = read_sound(media, EXEMPLAR_RATE)[: 20 * EXEMPLAR_RATE]
+  except BadInput:  # an exemplar that cannot be heard does not spoil the report
+    return {'uri': ''}
+  peak = float(np.abs(wave).max(initial=0.0))
+  return {'uri': sound_uri(wave / peak * 0.8 if peak else wave, EXEMPLAR_RATE)}
 
 
 # What the director saw and said
