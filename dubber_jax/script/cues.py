@@ -8,6 +8,7 @@ number.
 
 import html
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -121,6 +122,8 @@ def _read_rows(rows: list[str], first_row: int, path: Path, notes: Notes, vtt: b
 
 def _times_of(row: str) -> tuple[tuple[float, float | None] | None, str] | None:
   """((start, end), the text behind them) of a row of times, (None, '') of a damaged one, and None of any other row."""
+  if not re.search(r'\d', row):
+    return None
   row = re.sub('[\u200b-\u200f\u2066-\u2069\ufeff\xa0]', ' ', row)
   if two := _TWO_TIMES.match(row):
     row = f'{two[1]} --> {two[2]}'
@@ -171,7 +174,7 @@ def _text_rows(rows: Iterable[str], vtt: bool) -> list[str]:
     blank = row == ''
     skipping = skipping and not blank
     if not skipping:
-      kept.append(row.replace('-->', ' ').strip())
+      kept.append(row.strip())
   return kept
 
 
@@ -207,6 +210,7 @@ def _clean_rows(text: str) -> tuple[str, ...]:
   """Rows that are not blank, without invisible characters, and with ASCII's brackets and spaces."""
   text = re.sub('[\u00ad\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff\ufffe\uffff]', '', text)
   text = text.translate(str.maketrans('（）［］【】〔〕｛｝〈〉', '()[][][][][]'))
+  text = text.replace('-->', ' ')  # belongs to times; what is left of it here is damage
   rows = (re.sub(r'\s+', ' ', row).strip() for row in text.split('\n'))
   return tuple(row for row in rows if row)
 
@@ -231,7 +235,9 @@ def read_ass(text: str, path: Path, notes: Notes) -> list[Cue]:
 
   good, rows_of = _checked_dialogue(text, notes)
   try:
-    file = pysubs2.SSAFile.from_string(good, format_='ass')
+    with warnings.catch_warnings():
+      warnings.simplefilter('ignore')  # of margins and colors, which are not used
+      file = pysubs2.SSAFile.from_string(good, format_='ass')
   except Exception as error:  # the parser has no exception of its own for damaged files
     raise BadInput(f'{path}: damaged subtitles: {" ".join(str(error).split())[:80]}') from None
   events = [event for event in file.events if not event.is_comment]
@@ -261,6 +267,8 @@ def _checked_dialogue(text: str, notes: Notes) -> tuple[str, list[int]]:
   head = next((row for row in rows if re.match(r'\s*Format:.*\bText\s*$', row, re.IGNORECASE)), 'Format:' + ',' * 9)
   commas = head.count(',')
   for number, row in enumerate(rows, 1):
+    if re.match(r'\s*Style:', row):
+      continue  # looks alone, in which there can be damage, too
     if re.match(r'\s*Dialogue:', row):
       parts = row.split(',', commas)
       if len(parts) <= commas or not all(re.match(r'\s*-?\d+:\d+:\d+[.,:]\d+\s*$', part) for part in parts[1:3]):

@@ -31,6 +31,7 @@ from dubber_jax.types import Line
 
 logger = logging.getLogger(__name__)
 
+_MARKS = re.compile('[\ue000-\ue003]')  # of speakers, in rows
 SIMULTANEOUS = 0.2  # s: two lines of nobody by name that begin within it are spoken one after the other
 
 
@@ -101,7 +102,8 @@ def parse_line(
     text, more, _ = take_directions(f'{direction} {text}'.strip())
     directions += more
   character = character or character_of(name or speaker)
-  return Line(remove_sounds(text, names.notes), start, end, character, ', '.join(directions))
+  spoken = remove_sounds(_MARKS.sub(' ', text), names.notes)
+  return Line(spoken, start, end, _MARKS.sub('', character).strip(), _MARKS.sub('', ', '.join(directions)))
 
 
 # Subtitles
@@ -132,9 +134,10 @@ def _lines_of_cue(cue: Cue, names: Names) -> list[Line]:
 
 def _share(lines: Sequence[Line], start: float, end: float) -> list[Line]:
   """Lines one after the other from `start` to `end`, each for a time in proportion to the length of its text."""
-  letters = [0]
+  least, end = max(len(line.text) for line in lines) / 50, max(end, start + 0.1 * (len(lines) > 1))
+  letters = [0.0]
   for line in lines:
-    letters.append(letters[-1] + max(1, len(line.text)))
+    letters.append(letters[-1] + max(1, least, len(line.text)))
   times = [round(start + (end - start) * share / letters[-1], 3) for share in letters]
   return [replace(line, start=times[i], end=times[i + 1]) for i, line in enumerate(lines)]
 

@@ -10,6 +10,7 @@ from dubber_jax.errors import BadInput
 LARGEST_FILE = 20_000_000  # bytes; subtitles of the longest films are under 1 MB
 MOST_CONTROLS = 0.002  # share of control characters above which a file is not a text
 MOST_BROKEN = 0.2  # broken UTF-8 sequences for each whole one, up to which a file still is UTF-8
+MOST_DAMAGED = 3  # single bytes of no known code page that are taken for damage
 UNICODE = (
   (b'\xff\xfe\x00\x00', 'utf-32'),
   (b'\x00\x00\xfe\xff', 'utf-32'),
@@ -118,6 +119,9 @@ def _decode_code_page(data: bytes, path: Path) -> tuple[str, list[str]]:
       continue
     if _is_western(text):
       return text, [f'{path.name}: not UTF-8; it is read as {name}: save it as UTF-8 where letters come out wrong']
+  foreign = _OUTSIDE_ASCII.findall(data.decode('latin-1'))
+  if len(foreign) <= MOST_DAMAGED and all(len(found) == 1 for found in foreign):
+    return _decode_unicode(data, 'utf-8', path)  # single bytes of no code page: damage
   raise BadInput(f'{path}: not UTF-8; it looks like {_likely(data)}: save it as UTF-8')
 
 

@@ -364,6 +364,11 @@ def test_other_files_with_the_suffix_are_named(tmp_path, data, says):
     load(tmp_path, data)
 
 
+def test_a_single_byte_of_no_code_page_is_damage_and_told_with_its_row(tmp_path):
+  script = load(tmp_path, cue('Hello.', 'HeXllo.').encode().replace(b'X', b'\xcc'))
+  assert script.lines[1].text == 'Hello.' and 'row 7' in script.warnings[0]
+
+
 def test_a_damaged_character_of_utf_8_is_told_with_its_row(tmp_path):
   script = load(tmp_path, cue('\u00c9t\u00e9, \u00e9t\u00e9, \u00e9t\u00e9.', 'cafX').encode().replace(b'X', b'\xe9'))
   assert script.lines[1].text == 'caf' and 'row 7' in script.warnings[0]
