@@ -11,6 +11,7 @@ from typing import Any
 
 import av
 from av.container import InputContainer
+from av.error import FFmpegError
 from av.stream import Stream
 
 from dubber_jax.errors import BadInput
@@ -50,7 +51,7 @@ def open_media(path: str | os.PathLike) -> Iterator[InputContainer]:
   except BadInput:
     raise
   except MEDIA_ERRORS as error:
-    if isinstance(error, OSError) and not isinstance(error, av.FFmpegError) and error.filename != str(path):
+    if isinstance(error, OSError) and not isinstance(error, FFmpegError) and error.filename != str(path):
       raise
     reason = getattr(error, 'strerror', None) or str(error) or type(error).__name__
     raise BadInput(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -23,6 +23,7 @@ from dubber_jax.media.container import (
   MEDIA_ERRORS,
   check_complete,
   check_span,
+  choose_track,
   latest_valid_time,
   open_media,
   time_zero,
@@ -51,7 +52,7 @@ from dubber_jax.media.remux import (
   tags_of,
   written_tags,
 )
-from dubber_jax.media.sound import MAX_SECONDS, resample, write_wav
+from dubber_jax.media.sound import MAX_SECONDS, resample
 from dubber_jax.media.video import decode_pictures, rotation_of, upright_rgb
 from dubber_jax.storage.atomic import check_output, complete_file
 
@@ -142,11 +143,6 @@ class SoundTrack:
     self.seconds = given / SOUND_RATE
     for begin in range(given, samples, CHUNK):
       yield np.zeros((min(CHUNK, samples - begin), self.channels), np.float32)
-
-
-def write_stem(path: str | os.PathLike, wave: np.ndarray, rate: int, overwrite: bool = True) -> None:
-  """Writes the dialogue stem (S,) as a 48 kHz 16-bit mono wav. Raises BadInput as write_wav does."""
-  write_wav(path, resample(wave, rate, SOUND_RATE), SOUND_RATE, overwrite)
 
 
 def container_kind(out: str | os.PathLike) -> ContainerKind:
@@ -370,7 +366,7 @@ class TrackWriter:
     if plan.kind.sound == 'mp2' and channels > 2:
       channels = 2
       self.warnings.append(f'{plan.kind.muxer} holds two channels: the {voice.channels} of the sound were mixed down')
-    stream = self.dubbed.add_stream(
+    stream: Any = self.dubbed.add_stream(
       plan.kind.sound, rate=SOUND_RATE, layout=LAYOUTS[channels], bit_rate=BIT_RATE[channels]
     )
     stream.metadata.update({'language': self.language, 'title': plan.options.title})
@@ -471,7 +467,7 @@ def encoded_packets(plan: MuxPlan, dubbed: OutputContainer) -> Iterator:
   """Packets of the re-encoded video of the part, upright, at the original times. Yields warnings first, when it has
   added the output stream. The film is opened a second time for them."""
   with open_media(plan.source) as film:
-    yield from encode_pictures(plan, film, film.streams[plan.scan.pictures], dubbed)
+    yield from encode_pictures(plan, film, choose_track(film, 'video', plan.source), dubbed)
 
 
 def encode_pictures(plan: MuxPlan, film: InputContainer, pictures: VideoStream, dubbed: OutputContainer) -> Iterator:
@@ -490,7 +486,7 @@ def encode_pictures(plan: MuxPlan, film: InputContainer, pictures: VideoStream, 
   shrunk = size != f'{width}x{height}'
   deep = not turned and kind.pictures == 'libx264' and max(c.bits for c in first[2].format.components) > 8
   form = 'yuv420p10le' if deep else 'yuv420p'
-  stream = dubbed.add_stream(
+  stream: Any = dubbed.add_stream(
     kind.pictures,
     rate=frame_rate(pictures),
     width=width,

@@ -108,16 +108,19 @@ MP4_TAGS = {
 }
 COVERS = {'mjpeg': ('jpg', 'image/jpeg'), 'png': ('png', 'image/png'), 'bmp': ('bmp', 'image/bmp')}
 # ISO 639: the two-letter code, or another three-letter one, and the code that MP4 and Matroska are given.
-LANGUAGES = dict(
-  pair.split(':')
-  for pair in (
-    'en:eng fr:fra de:deu es:spa it:ita pt:por nl:nld sv:swe no:nor da:dan fi:fin pl:pol cs:ces sk:slk hu:hun '
-    'ro:ron bg:bul el:ell tr:tur ru:rus uk:ukr ar:ara he:heb fa:fas hi:hin bn:ben ta:tam te:tel th:tha vi:vie '
-    'id:ind ms:msa zh:zho ja:jpn ko:kor fre:fra ger:deu dut:nld cze:ces slo:slk rum:ron gre:ell per:fas may:msa '
-    'chi:zho ice:isl sve:swe is:isl alb:sqi sq:sqi arm:hye hy:hye baq:eus eu:eus ca:cat hr:hrv sr:srp sl:slv '
-    'et:est lv:lav lt:lit wel:cym cy:cym '
-  ).split()
-)
+LANGUAGES: dict[str, str] = {
+  given: written
+  for given, written in (
+    pair.split(':')
+    for pair in (
+      'en:eng fr:fra de:deu es:spa it:ita pt:por nl:nld sv:swe no:nor da:dan fi:fin pl:pol cs:ces sk:slk hu:hun '
+      'ro:ron bg:bul el:ell tr:tur ru:rus uk:ukr ar:ara he:heb fa:fas hi:hin bn:ben ta:tam te:tel th:tha vi:vie '
+      'id:ind ms:msa zh:zho ja:jpn ko:kor fre:fra ger:deu dut:nld cze:ces slo:slk rum:ron gre:ell per:fas may:msa '
+      'chi:zho ice:isl sve:swe is:isl alb:sqi sq:sqi arm:hye hy:hye baq:eus eu:eus ca:cat hr:hrv sr:srp sl:slv '
+      'et:est lv:lav lt:lit wel:cym cy:cym '
+    ).split()
+  )
+}
 # QuickTime has a list of languages, some by other codes.
 QUICKTIME_LANGUAGES = {'deu': 'ger', 'nld': 'dut', 'swe': 'sve', 'ell': 'gre', 'zho': 'chi', 'isl': 'ice', 'sqi': 'alb'}
 ASS_HEADER = (
@@ -152,7 +155,8 @@ class Trial:
   """Whether a container takes a track as it is: muxes its packets alone into nothing. `why`: what spoke against it."""
 
   def __init__(self, stream: Stream, kind: ContainerKind, zero: float):
-    self.why, self.file = '', None
+    self.why = ''
+    self.file: Any = None
     codec = stream.codec_context.codec.canonical_name if stream.codec_context is not None else ''
     held = {'video': kind.holds, 'subtitle': kind.subtitles}.get(stream.type)
     if held is not None and codec not in held:
@@ -303,7 +307,7 @@ def is_steady(times: np.ndarray, rate: Fraction | None) -> bool:
   return bool(rate) and bool(len(steps)) and float(np.abs(steps - 1 / float(rate)).max()) < 0.0015
 
 
-def shifted_chapters(film: InputContainer, start: float, finish: float) -> list[dict[str, Any]]:
+def shifted_chapters(film: InputContainer, start: float, finish: float) -> list[Any]:
   """The chapters of a part of the film, in ms from its start."""
   zero, found = time_zero(film), []
   for chapter in film.chapters():
@@ -326,7 +330,7 @@ class CopiedTrack:
 
   def __init__(self, stream: Stream, dubbed: OutputContainer, shift: float, length: float | None = None):
     data = stream.codec_context is None
-    self.out = dubbed.add_stream_from_template(stream, **({} if data else {'opaque': True}))
+    self.out: Any = dubbed.add_stream_from_template(stream, **({} if data else {'opaque': True}))
     self.out.metadata.clear()
     tags = written_tags(stream, dubbed)
     self.out.metadata.update({k: v for k, v in tags.items() if length is None or k.lower() != 'timecode'})
@@ -362,8 +366,9 @@ class ConvertedSubtitles:
   """A text subtitle track that is decoded and encoded as another text codec, `shift` s earlier."""
 
   def __init__(self, stream: Stream, dubbed: OutputContainer, codec: str, shift: float, length: float | None = None):
-    self.decoder, self.shift, self.length, self.before = stream.codec_context, shift, length, 0
-    self.out = dubbed.add_stream(codec)
+    self.shift, self.length, self.before = shift, length, 0
+    self.decoder: Any = stream.codec_context
+    self.out: Any = dubbed.add_stream(codec)
     self.out.metadata.update(written_tags(stream, dubbed))
     self.out.disposition = stream.disposition
     self.decoder.open(strict=False)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -167,25 +168,25 @@ def sample_picture(shown: DecodedPicture, taken: list, until: float, fps: float,
 
 def decode_pictures(
   container: InputContainer, stream: Stream, path: str | os.PathLike, start: float = 0.0
-) -> Iterator[tuple[float, float, object]]:
+) -> Iterator[tuple[float, float, av.VideoFrame]]:
   """Yields (time s, duration s, frame) in increasing time from the film's start, beginning at or before `start`.
 
   Packets that cannot be decoded are skipped, up to a share of MAX_DAMAGED; above it, raises BadInput.
   """
-  zero = time_zero(container)
+  zero, base = time_zero(container), stream.time_base or Fraction(1, 1000)
   stream.codec_context.options = {'max_pixels': str(MAX_PIXELS)}
   stream.thread_type = 'AUTO'
   clock = clock_of(container, path)
   # Parts whose clock jumps are read from the start; MPEG streams have no index, their key frames are further back.
   for back in SEEK_BACK if start > 2 and not clock.jumps else ():
-    container.seek(int((max(0.0, start - back) + zero) / stream.time_base), stream=stream, backward=True)
+    container.seek(int((max(0.0, start - back) + zero) / base), stream=stream, backward=True)
     pictures = pictures_with_times(container, stream, path, zero, clock)
     first = next(pictures, None)
     if first is not None and first[0] <= start:
       break
   else:
     if start > 2 and not clock.jumps:  # wrong index: decode from the beginning
-      container.seek(int(zero / stream.time_base), stream=stream, backward=True)
+      container.seek(int(zero / base), stream=stream, backward=True)
     pictures = pictures_with_times(container, stream, path, zero, clock)
     first = next(pictures, None)
   if first is None:
@@ -196,7 +197,7 @@ def decode_pictures(
 
 def pictures_with_times(
   container: InputContainer, stream: Stream, path: str | os.PathLike, zero: float, clock: Clock
-) -> Iterator[tuple[float, float, object]]:
+) -> Iterator[tuple[float, float, av.VideoFrame]]:
   """As `decode_pictures`, from the current position of the container; `zero` is its time origin in s."""
   nominal = nominal_duration(stream)
   latest = latest_valid_time(container, stream)

@@ -48,14 +48,14 @@ def long_film(path, seconds: int, fps: int = 5):
 
 @pytest.mark.parametrize('suffix', MUXERS)
 def test_part_far_into_a_film_is_read_without_what_is_before_it(suffix, tmp_path, monkeypatch):
-  film, read = long_film(tmp_path / f'film{suffix}', 900), []
-  assert probe(film).seconds == pytest.approx(900, abs=0.3)
+  film, read = long_film(tmp_path / f'film{suffix}', 300), []
+  assert probe(film).seconds == pytest.approx(300, abs=0.3)
   packets = video.timed_packets
   monkeypatch.setattr(
     video, 'timed_packets', lambda *a, **k: (read.append(packet) or packet for packet in packets(*a, **k))
   )
-  frames, seconds = read_frames(film, 855.0, 857.0)
-  assert seconds == 2.0 and len(frames) == 50 and len(read) < 300
+  frames, seconds = read_frames(film, 255.0, 257.0)
+  assert seconds == 2.0 and len(frames) == 50 and len(read) < 250
   assert frames[10].mean() == pytest.approx(20 + 4 * 27, abs=5)  # at 5.4 s of the period
 
 
@@ -79,6 +79,7 @@ def test_film_of_two_hours_is_muxed_in_little_memory(source, out, tmp_path):
   assert probe(tmp_path / f'dubbed{out}').seconds == pytest.approx(7200, abs=0.3)
 
 
+@pytest.mark.slow
 def test_memory_of_muxing_does_not_grow_with_the_film(tmp_path):
   before = 0
   for seconds in (300, 1500):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from dubber_jax.errors import BadInput
-from dubber_jax.media.mux import write_dubbed, write_stem
+from dubber_jax.media.mux import write_dubbed
 from dubber_jax.media.mux_options import MuxOptions
-from dubber_jax.media.sound import read_sound
+from dubber_jax.media.sound import read_sound, resample, write_wav_blocks
 from dubber_jax.media.video import probe, read_frames
 
 SLOT = 0.0116  # s: one mel frame
@@ -193,12 +193,12 @@ def test_a_full_disk_leaves_nothing_and_keeps_the_old_file(source, out, size, tm
 
 def test_a_full_disk_leaves_no_stem(tmp_path, media):
   with disk_that_fills_up(5000), pytest.raises(BadInput, match='cannot be written'):
-    write_stem(tmp_path / 'stem.wav', media.clicks(2.0), 48000)
+    write_wav_blocks(tmp_path / 'stem.wav', [media.clicks(2.0)[:, None]], 48000)
   assert not left_in(tmp_path)
 
 
 def test_the_stem_is_48_khz_and_as_long_as_the_dialogue(tmp_path, media):
-  write_stem(tmp_path / 'stem.wav', media.clicks(2.0, 22050), 22050)
+  write_wav_blocks(tmp_path / 'stem.wav', [resample(media.clicks(2.0, 22050), 22050, 48000)[:, None]], 48000)
   with av.open(str(tmp_path / 'stem.wav')) as file:
     stream = file.streams.audio[0]
     assert (stream.codec_context.name, stream.codec_context.sample_rate, stream.duration) == ('pcm_s16le', 48000, 96000)
