@@ -267,8 +267,7 @@ def log_line(result: LineResult):
   """Logs a line in two rows: how it was directed, and how it came out or, as a warning, what is wrong with it. What the
   director read and retrieved, and the rounds of the rehearsal, are logged for those who debug."""
   _log_details(result)
-  directed = emotion_name(result.direction.emotion)
-  logger.info(f'  {directed}: {result.direction.note}' if result.direction.note else f'  {directed}')
+  logger.info(f'  {result.direction.note or emotion_name(result.direction.emotion)}')
   over = f', running on for {result.overrun_seconds:.2f} s after it' if result.overrun_seconds else ''
   spoken = f'{result.speech_seconds:.2f} s of speech in {result.slot_seconds:.2f} s{over}'
   takes = sum(len(done.takes) for done in result.rounds)

@@ -13,7 +13,7 @@ import hashlib
 import os
 import pickle
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -57,9 +57,17 @@ class KeptProgram:
     if not is_keeping():
       return self.jitted(*args)
     signature = _signature(args)
-    if signature not in self.programs:
-      path = cache_folder() / 'programs' / f'{self.name}-{content_key(self.key, signature, _environment())}.bin'
-      self.programs[signature] = _load(path) or _compile(self.jitted, args, path)
+    if signature in self.programs:
+      return self.programs[signature](*args)
+    path = cache_folder() / 'programs' / f'{self.name}-{content_key(self.key, signature, _environment())}.bin'
+    program = _load(path)
+    if program is not None:
+      with contextlib.suppress(Exception):  # one that cannot be run is compiled again
+        result = program(*args)
+        _wait(result)
+        self.programs[signature] = program
+        return result
+    self.programs[signature] = _compile(self.jitted, args, path)
     return self.programs[signature](*args)
 
 
@@ -95,13 +103,39 @@ def _load(path: Path) -> Callable | None:
 def _compile(jitted: Any, args: tuple, path: Path) -> Callable:
   from jax.experimental import serialize_executable
 
-  program = jitted.lower(*args).compile()
+  with _without_xla_cache():
+    program = jitted.lower(*args).compile()
   with contextlib.suppress(Exception):  # not every backend can, and a disk may be full; the program is there anyway
     data = pickle.dumps(serialize_executable.serialize(program))
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as partial:
       partial.write_bytes(data)
   return program
+
+
+@contextlib.contextmanager
+def _without_xla_cache() -> Iterator[None]:
+  """Context in which XLA compiles by itself: what comes from its own cache on a CPU lacks functions when it is stored
+  a second time."""
+  import jax
+  from jax.experimental.compilation_cache import compilation_cache
+
+  def switch(value: bool):
+    jax.config.update('jax_enable_compilation_cache', value)
+    compilation_cache.reset_cache()  # or the change is not noticed
+
+  enabled = jax.config.jax_enable_compilation_cache
+  switch(False)
+  try:
+    yield
+  finally:
+    switch(enabled)
+
+
+def _wait(result: Any) -> None:
+  import jax
+
+  jax.block_until_ready(result)
 
 
 def _signature(args: tuple) -> str:

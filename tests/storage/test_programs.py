@@ -1,5 +1,7 @@
+import jax
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from dubber_jax.storage import programs
 from dubber_jax.storage.programs import KeptProgram, kept_shapes
@@ -56,6 +58,45 @@ def test_damaged_file_is_compiled_again(kept, program):
   file.write_bytes(file.read_bytes()[:100])
   np.testing.assert_array_equal(make()(WEIGHTS, np.float32(10))['y'], [20, 40, 60])
   assert len(traced) == 2
+
+
+def test_file_that_cannot_be_run_is_compiled_again(kept, program, monkeypatch):
+  make, traced = program
+  make()(WEIGHTS, np.float32(10))
+
+  def broken(*_):
+    raise RuntimeError('NOT_FOUND: Function fusion.1 not found')
+
+  monkeypatch.setattr(programs, '_load', lambda path: broken)
+  np.testing.assert_array_equal(make()(WEIGHTS, np.float32(10))['y'], [20, 40, 60])
+  assert len(traced) == 2
+
+
+def test_what_is_kept_does_not_come_from_the_cache_of_xla(kept, program, tmp_path, monkeypatch):
+  settings = {
+    'jax_compilation_cache_dir': str(tmp_path / 'xla'),
+    'jax_persistent_cache_min_compile_time_secs': 0.0,
+    'jax_persistent_cache_min_entry_size_bytes': -1,
+  }
+  before = {name: getattr(jax.config, name) for name in settings}
+  hits = []
+  jax.monitoring.register_event_listener(lambda event, **_: hits.append(event) if 'cache_hits' in event else None)
+  make, _ = program
+  try:
+    for name, value in settings.items():
+      jax.config.update(name, value)
+    compilation_cache.reset_cache()
+    make().jitted(WEIGHTS, np.float32(10))  # fills the cache of XLA
+    assert [*(tmp_path / 'xla').iterdir()]
+    make()(WEIGHTS, np.float32(10))
+    assert not hits and len([*kept.iterdir()]) == 1
+    jax.clear_caches()
+    make().jitted(WEIGHTS, np.float32(10))
+    assert hits  # it is in use as before
+  finally:
+    for name, value in before.items():
+      jax.config.update(name, value)
+    compilation_cache.reset_cache()
 
 
 def test_program_of_other_code_is_not_taken(kept, program, monkeypatch):
