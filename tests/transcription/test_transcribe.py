@@ -1,3 +1,4 @@
+import itertools
 import json
 import subprocess
 import sys
@@ -266,10 +267,8 @@ def test_a_silent_film_is_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_real_recognizer_hears_words_with_their_times(tmp_path):
-  from dubber_jax.evaluation.metrics.wer import join_weights
-  from dubber_jax.inference.model_directory import load
-  from dubber_jax.transcription.recognizer import RATE as WHISPER_RATE
+def test_two_real_speakers_are_told_apart_and_their_words_recognized(tmp_path, monkeypatch, data_dir):
+  from dubber_jax.evaluation.metrics.wer import join_weights, word_error_rate
   from dubber_jax.transcription.recognizer import FasterWhisper
 
   pytest.importorskip('faster_whisper')
@@ -277,13 +276,20 @@ def test_the_real_recognizer_hears_words_with_their_times(tmp_path):
     weights = join_weights()
   except BadInput as error:
     pytest.skip(str(error))
-  from dubber_jax.dubbing.speak import SpeakRequest, speak
-
-  model = load(None)
-  voice = next(iter(model.voices.values()))
-  line = Line('The weather is very good today, and we will go to the river.')
-  speak(SpeakRequest((line,), voice, (tmp_path / 'line.wav',)), model)
-  words, language = FasterWhisper(weights).recognize(read_sound(tmp_path / 'line.wav', WHISPER_RATE))
-  assert language == 'en'
-  assert {'weather', 'today,', 'river.'} <= {word.lower() for _, _, word in words}
-  assert all(start <= end for start, end, _ in words)
+  monkeypatch.setenv('DUBBER_CACHE', '')
+  found: dict[str, list[dict]] = {'kathleen': [], 'teacher': []}
+  for name, rows in found.items():
+    with open(data_dir / f'{name}.jsonl', encoding='utf-8') as file:
+      every = (json.loads(row) for row in file)
+      wanted = (r for r in every if 30 < len(r['text']) < 80 and (name != 'teacher' or r['speaker'] == 'teacher_joe'))
+      rows += itertools.islice(wanted, 3)
+  pieces, texts = [], []
+  for pair in zip(*found.values(), strict=True):
+    for row in pair:
+      wave = read_sound(data_dir / row['file'], RATE)
+      pieces += [0.1 * wave / wave.std(), np.zeros(RATE // 2, np.float32)]
+      texts.append(row['text'])
+  write_wav(tmp_path / 'film.wav', np.clip(np.concatenate(pieces), -1, 1), RATE)
+  transcript = transcribe(request(tmp_path / 'film.wav'), FasterWhisper(weights))
+  assert transcript.language == 'en' and len(transcript.voices) == 2
+  assert word_error_rate(' '.join(texts), ' '.join(cue.text for cue in transcript.cues)) < 0.2
