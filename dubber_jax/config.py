@@ -8,7 +8,6 @@ name; every field can be set on the command line (cli/overrides.py).
 import dataclasses
 import hashlib
 import json
-import typing
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -20,6 +19,8 @@ from dubber_jax.data.config import DataConfig, SourceConfig
 from dubber_jax.director.config import DirectorConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.perception.config import FeatureConfig
+from dubber_jax.storage.json_files import checked_value
+from dubber_jax.separation.config import SeparatorConfig
 from dubber_jax.training.config import MeshConfig, TrainConfig
 from dubber_jax.types import MEL_BANDS
 from dubber_jax.vocoder.config import VocoderConfig
@@ -71,6 +72,15 @@ class CriticTask:
 
 
 @dataclass(frozen=True)
+class SeparatorTask:
+  """Dialogue separator (training/tasks/separator.py)."""
+
+  kind: ClassVar[str] = 'separator'
+
+  separator: SeparatorConfig = field(default_factory=SeparatorConfig)
+
+
+@dataclass(frozen=True)
 class PublishedTask:
   """The published system (authentic_dubber/losses.py)."""
 
@@ -90,7 +100,9 @@ class ExperimentTask:
   network: str  # its name
 
 
-KINDS = {t.kind: t for t in (ActorTask, AdaptationTask, VocoderTask, CriticTask, PublishedTask, ExperimentTask)}
+KINDS = {
+  t.kind: t for t in (ActorTask, AdaptationTask, VocoderTask, CriticTask, SeparatorTask, PublishedTask, ExperimentTask)
+}
 
 
 @dataclass(frozen=True)
@@ -98,7 +110,7 @@ class Config:
   """One arm of an experiment."""
 
   name: str = 'stage'  # of the run
-  task: ActorTask | AdaptationTask | VocoderTask | CriticTask | PublishedTask | ExperimentTask = field(
+  task: ActorTask | AdaptationTask | VocoderTask | CriticTask | SeparatorTask | PublishedTask | ExperimentTask = field(
     default_factory=ActorTask
   )
   train: TrainConfig = field(default_factory=TrainConfig)
@@ -139,6 +151,8 @@ def from_json(text: str, where: str = 'config.json') -> Config:
     values = json.loads(text)
   except json.JSONDecodeError as e:
     raise BadInput(f'{where}: not JSON ({e.msg} at line {e.lineno}); the file is damaged') from e
+  except (ValueError, RecursionError) as e:
+    raise BadInput(f'{where}: not JSON that can be read ({type(e).__name__}); the file is damaged') from e
   if isinstance(values, dict) and isinstance(values.get('task'), str):
     raise BadInput(
       f'{where}: written by an earlier version of dubber_jax; convert it: '
@@ -164,10 +178,7 @@ def _build(kind, values: dict, where: str):
     elif dataclasses.is_dataclass(fields[name].type):
       built[name] = _build(fields[name].type, value, f'{where}.{name}')
     else:
-      choices = typing.get_args(fields[name].type) if typing.get_origin(fields[name].type) is typing.Literal else ()
-      if choices and value not in choices:
-        raise BadInput(f'{where}.{name}: {value!r} is none of {", ".join(choices)}')
-      built[name] = tuple(value) if isinstance(value, list) else value
+      built[name] = checked_value(fields[name], value, where)
   return kind(**built)
 
 
