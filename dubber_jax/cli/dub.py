@@ -160,7 +160,6 @@ def _add_redo(command):
 
 
 def run_redo(given: argparse.Namespace):
-  from dubber_jax.director.notes.apply import parse
   from dubber_jax.dubbing.project import open_project
   from dubber_jax.dubbing.redo import RedoRequest, redo
 
@@ -175,7 +174,7 @@ def run_redo(given: argparse.Namespace):
       model=state.model, library=state.library or None, director='on' if state.director else 'off'
     )
     model, library = _open(options)
-  read_note = getattr(_open_planner(given), 'parse', parse)
+  read_note = getattr(_open_planner(given), 'parse', None) if given.planner != 'rules' else None
   _print_files(given, redo(request, model, library, read_note))
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dubber_jax.actor.slot import check_fit
-from dubber_jax.director.notes.apply import RevisedDirection, parse
 from dubber_jax.dubbing.cast import folded
 from dubber_jax.dubbing.comparison import describe_change
 from dubber_jax.dubbing.export import export, output_files
@@ -34,11 +33,12 @@ from dubber_jax.storage.distinct import check_distinct
 from dubber_jax.types import Direction
 
 if TYPE_CHECKING:
+  from dubber_jax.director.notes.apply import RevisedDirection
   from dubber_jax.inference.model import Model
 
 logger = logging.getLogger(__name__)
 
-NoteReader = Callable[[str, Direction, Phonemes], RevisedDirection]
+NoteReader = Callable[[str, Direction, Phonemes], 'RevisedDirection']
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,13 @@ def redo(
   request: RedoRequest,
   model: 'Model | StoredModel | None' = None,
   library: Library | None = None,
-  read_note: NoteReader = parse,
+  read_note: 'NoteReader | None' = None,
 ) -> DubResult:
   """Plays one line of a project again and exports the film; what is not that line stays as it was, to the sample.
 
-  read_note: (note, direction, phonemes) -> the revised direction, with warnings. Former takes are kept. What a note did
-  is logged first. Raises BadInput for a line or a take that the project does not have, for a model that is not its own,
-  and where its film is missing or another one.
+  read_note: (note, direction, phonemes) -> the revised direction, with warnings; by default `notes.apply.parse`. Former
+  takes are kept. What a note did is logged first. Raises BadInput for a line or a take that the project does not have,
+  for a model that is not its own, and where its film is missing or another one.
   """
   with open_project(request.project) as work:
     work.check_line(request.line)
@@ -165,13 +165,15 @@ def _log_change(work: Project, number: int, before: int, after: int):
 
 
 def _revised(
-  request: RedoRequest, state: ProjectState, last: StoredTake, read_note: NoteReader
+  request: RedoRequest, state: ProjectState, last: StoredTake, read_note: 'NoteReader | None'
 ) -> tuple[Direction, tuple[str, ...]]:
   """The direction of the line's next take, and warnings."""
   if not request.note:
     return last.direction, ()
   if not state.director:
     raise BadInput('the director is off in this project: nobody would follow the note')
+  from dubber_jax.director.notes.apply import parse  # its patterns take a while to compile
+
   phonemes = read_script(state.lines[request.line - 1].text, state.lexicon)
-  revised = read_note(request.note, last.direction, phonemes)
+  revised = (read_note or parse)(request.note, last.direction, phonemes)
   return revised.direction, revised.warnings

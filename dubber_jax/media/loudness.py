@@ -179,13 +179,26 @@ def _limit_chunk(wave: np.ndarray, rate: int, ceiling: float) -> np.ndarray:
       peaks = np.maximum(peaks, np.abs(np.convolve(channel, taps, 'same')))
   if peaks.max() <= ceiling:
     return wave.astype(np.float32)
-  from scipy.ndimage import minimum_filter1d, uniform_filter1d
-
   gain = np.minimum(1, ceiling / np.maximum(peaks, 1e-9))
   reach = max(3, int(0.005 * rate)) | 1
   # A moving average of a moving minimum of equal width never exceeds the gain that a peak needs.
-  held = minimum_filter1d(gain, 2 * reach + 1, mode='nearest')
-  return (wave.T * uniform_filter1d(held, reach, mode='nearest')).T.astype(np.float32)
+  return (wave.T * moving_mean(moving_minimum(gain, reach), reach // 2)).T.astype(np.float32)
+
+
+def moving_minimum(values: np.ndarray, reach: int) -> np.ndarray:
+  """(S,) -> (S,) least of the `reach` values before each, itself and the `reach` after it (van Herk 1992)."""
+  width, count = 2 * reach + 1, len(values)
+  padded = np.pad(values, (reach, reach + -(count + 2 * reach) % width), constant_values=np.inf)
+  parts = padded.reshape(-1, width)
+  until = np.minimum.accumulate(parts, axis=1).reshape(-1)
+  since = np.minimum.accumulate(parts[:, ::-1], axis=1)[:, ::-1].reshape(-1)
+  return np.minimum(since[:count], until[width - 1 : width - 1 + count])
+
+
+def moving_mean(values: np.ndarray, reach: int) -> np.ndarray:
+  """(S,) -> (S,) mean of the `reach` values before each, itself and the `reach` after it; the ends are continued."""
+  total = np.cumsum(np.pad(values, (reach + 1, reach), mode='edge'))
+  return (total[2 * reach + 1 :] - total[: len(values)]) / (2 * reach + 1)
 
 
 @functools.cache

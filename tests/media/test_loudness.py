@@ -6,6 +6,8 @@ from dubber_jax.media.loudness import (
   integrated_loudness,
   limit_blocks,
   limit_peaks,
+  moving_mean,
+  moving_minimum,
   normalize_loudness,
 )
 
@@ -93,3 +95,13 @@ def test_low_frequency_channel_does_not_count_and_surrounds_count_more():
   measured = [integrated_loudness(np.stack([sound * (i == k) for i in range(6)], 1), 48000) for k in range(6)]
   assert measured[3] == -np.inf and measured[4] - measured[0] == pytest.approx(1.5, abs=0.02)
   assert measured[0] == measured[1] == measured[2]
+
+
+@pytest.mark.parametrize(('count', 'reach'), [(1, 3), (5, 3), (100, 3), (99, 7), (1000, 110), (221, 110)])
+def test_moving_minimum_and_mean_are_those_of_a_window_about_each_value(count, reach):
+  values = np.random.default_rng(count).uniform(0, 1, count)
+  least = [values[max(0, i - reach) : i + reach + 1].min() for i in range(count)]
+  np.testing.assert_array_equal(moving_minimum(values, reach), least)
+  continued = np.pad(values, reach, mode='edge')
+  mean = [continued[i : i + 2 * reach + 1].mean() for i in range(count)]
+  np.testing.assert_allclose(moving_mean(values, reach), mean, atol=1e-12)
