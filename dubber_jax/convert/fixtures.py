@@ -14,7 +14,6 @@ import numpy as np
 
 from dubber_jax.errors import BadInput
 
-
 LARGEST = 2 << 30  # bytes of a fixture's arrays
 
 

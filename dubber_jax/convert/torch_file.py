@@ -17,6 +17,7 @@ import io
 import pickle
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -150,25 +151,28 @@ class _Counted(dict):
     return super().__getitem__(code)
 
 
-class _WeightsUnpickler(pickle._Unpickler):
+_Interpreter: Any = pickle._Unpickler  # untyped in typeshed
+
+
+class _WeightsUnpickler(_Interpreter):
   """Python's own interpreter of pickles. (Its C twin takes memory for as many memo slots as a file numbers.)"""
 
   def __init__(self, file, storage, budget):
     super().__init__(file, encoding='utf-8')
     self.storage, self.budget = storage, budget
-    table = {code: action for code, action in pickle._Unpickler.dispatch.items() if bytes([code]) not in REFUSED}
+    table = {code: action for code, action in _Interpreter.dispatch.items() if bytes([code]) not in REFUSED}
     table |= {ord(pickle.SETITEM): _WeightsUnpickler.set_item, ord(pickle.SETITEMS): _WeightsUnpickler.set_items}
     table |= {ord(pickle.LONG1): _WeightsUnpickler.load_short_integer}
     self.dispatch = _Counted(table)
 
   def set_item(self):
     _check_key(self.stack[-2])
-    pickle._Unpickler.load_setitem(self)
+    _Interpreter.load_setitem(self)
 
   def set_items(self):
     for key in self.stack[::2]:
       _check_key(key)
-    pickle._Unpickler.load_setitems(self)
+    _Interpreter.load_setitems(self)
 
   def load_short_integer(self):
     count = self.read(1)[0]

@@ -20,6 +20,7 @@ import sys
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from etils import epath
@@ -33,6 +34,11 @@ STAGED = 'staged.json'  # in a folder of outputs that appear together: those tha
 HOST = sha256_text(socket.gethostname())[:6]
 _OWNER = re.compile(r'\.([0-9a-f]{6})-(\d+)-[0-9a-f]{8}\.part')
 _open: set[Path] = set()  # partials that this process is writing
+
+
+def _as_path(path: str | os.PathLike) -> Path:
+  """A Path of a text; a path in a bucket (epath), which has the same methods, stays as it is."""
+  return Path(path) if isinstance(path, str) else cast(Path, path)
 
 
 def partial_name(stem: str, suffix: str = '') -> str:
@@ -53,7 +59,7 @@ def atomic_file(path: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
   sync: flush it to the disk before, so that a power cut leaves the old file or the new one. After an error nothing is
   left of it and the old file stays. Paths in a bucket (epath) are written likewise.
   """
-  path = Path(path) if isinstance(path, str) else path
+  path = _as_path(path)
   partial = path.with_name(partial_name(path.stem, path.suffix))
   _open.add(partial)
   try:
@@ -75,9 +81,9 @@ def atomic_folder(path: str | os.PathLike) -> Iterator[Path]:
   The old folder is there until the new one has its name (the two are exchanged, where the system can), and stays where
   that fails. A link to a folder stays one: what it points to is replaced.
   """
-  path = Path(path) if isinstance(path, str) else path
+  path = _as_path(path)
   if is_local(path) and os.path.islink(path):
-    path = type(path)(os.path.realpath(path))
+    path = Path(os.path.realpath(path))
   partial = path.with_name(partial_name(path.name))
   missing = [folder for folder in path.parents if not folder.exists()]
   _open.add(partial)

@@ -139,7 +139,7 @@ class Workdir:
             raise
         else:
           self._set_aside(faults, step)
-          return step, found.state, found.data
+          return step, found['state'], found['data']
       faults[step] = fault
     if faults:
       step, fault = next(iter(faults.items()))
