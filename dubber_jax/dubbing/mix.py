@@ -85,7 +85,7 @@ def dialogue_blocks(heard: Sequence[LineAudio], gains: Sequence[float], seconds:
   return limit_blocks(_placed(heard, gains, seconds), SAMPLE_RATE)
 
 
-def _placed(heard, gains, seconds):
+def _placed(heard: Sequence[LineAudio], gains: Sequence[float], seconds: float) -> Iterator[np.ndarray]:
   size, total = round(BLOCK_SECONDS * SAMPLE_RATE), round(max(seconds, *(h.line.end for h in heard)) * SAMPLE_RATE)
   spans = np.array([[round(time * SAMPLE_RATE) for time in h.span] for h in heard])
   for begin in range(0, total, size):

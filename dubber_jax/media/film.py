@@ -11,6 +11,7 @@ from dubber_jax.media.clock import clock_of
 from dubber_jax.media.container import open_media
 from dubber_jax.media.sound import (
   BLOCK_SECONDS,
+  NO_INDEX,
   count_channels,
   exact_blocks,
   mix_down,
@@ -24,7 +25,6 @@ from dubber_jax.storage.hashing import sha256_file
 from dubber_jax.types import SAMPLE_RATE
 
 SOUND_RATE = 48_000  # Hz, of films
-NO_INDEX = ('mp3', 'aac')  # containers that are decoded from their beginning, whatever part is asked for
 
 
 @dataclass(frozen=True)

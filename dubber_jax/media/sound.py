@@ -5,12 +5,13 @@ import io
 import os
 import wave as wave_file
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.stream import Stream
 
 from dubber_jax.errors import BadInput
 from dubber_jax.media.clock import clock_of, timed_packets
@@ -28,6 +29,7 @@ from dubber_jax.types import SAMPLE_RATE
 
 MAX_SECONDS = 4 * 3600 + 60  # longest sound that is decoded
 BLOCK_SECONDS = 10.0  # of sound that is decoded, mixed and written at a time
+NO_INDEX = ('mp3', 'aac')  # containers that are decoded from their beginning, whatever part is asked for
 MAX_DAMAGED = 0.05  # share of packets that may fail to decode
 MIN_VOICE_SECONDS = 1.0  # s
 SILENT_DB = -60.0  # dB of full scale: RMS of the loudest 50 ms
@@ -100,7 +102,7 @@ def count_channels(path: str | os.PathLike, track: int | None = None) -> int:
 
 
 @contextlib.contextmanager
-def open_sound(path: str | os.PathLike, track: int | None = None) -> Iterator[tuple[InputContainer, Stream, int]]:
+def open_sound(path: str | os.PathLike, track: int | None = None) -> Iterator[tuple[InputContainer, AudioStream, int]]:
   """Opens an audio track: its container, its stream and its sample rate in Hz. Raises BadInput as `read_sound`."""
   with open_media(path) as container:
     stream = choose_track(container, 'audio', path, track)
@@ -110,14 +112,14 @@ def open_sound(path: str | os.PathLike, track: int | None = None) -> Iterator[tu
     yield container, stream, rate
 
 
-def layout_of(stream: Stream) -> str:
+def layout_of(stream: AudioStream) -> str:
   """The channel layout in which a track is decoded: mono, stereo, 5.1 (of 3 to 6 channels) or 7.1 (of more)."""
   channels = stream.codec_context.channels
   return 'mono' if channels <= 1 else 'stereo' if channels == 2 else '5.1' if channels <= 6 else '7.1'
 
 
 def decode_sound(
-  container: InputContainer, stream: Stream, rate: int, path: str | os.PathLike, start: float, end: float | None
+  container: InputContainer, stream: AudioStream, rate: int, path: str | os.PathLike, start: float, end: float | None
 ) -> Iterator[np.ndarray]:
   """Decodes (S, C) pieces at the track's own `rate`, from `start` s to `end` or the track's end."""
   zero = time_zero(container)
@@ -125,12 +127,13 @@ def decode_sound(
   latest = float('inf') if clock.jumps else (header_seconds(container) or 0.0) + 1.0  # s: later timestamps are damaged
   first, last = round(start * rate), round(end * rate) if end is not None else None
   finish = last
+  tick = stream.time_base or Fraction(1, rate)
   if 'mov' in container.format.name and stream.duration and stream.start_time is not None:
     # MP4 states the end of the audio to the sample; the codec's last packet extends past it.
-    stated = round((float((stream.start_time + stream.duration) * stream.time_base) - zero) * rate)
+    stated = round((float((stream.start_time + stream.duration) * tick) - zero) * rate)
     finish = stated if last is None else min(stated, last)
-  if start > 2 and not clock.jumps and container.format.name not in ('mp3', 'aac'):  # these have no index
-    container.seek(int((start - 1 + zero) / stream.time_base), stream=stream, backward=True)
+  if start > 2 and not clock.jumps and container.format.name not in NO_INDEX:
+    container.seek(int((start - 1 + zero) / tick), stream=stream, backward=True)
   to_float = FloatSamples(layout_of(stream), rate, path)
   placed = TimestampedSound(rate, first, finish)
   packets = damaged = 0
@@ -142,11 +145,11 @@ def decode_sound(
       damaged += 1
       continue
     for frame in frames:
-      time = frame.time - zero if frame.time is not None else None
-      known = time is not None and -60 < time < latest
+      time = frame.time - zero if frame.time is not None else -np.inf
+      index = round(time * rate) if -60 < time < latest else None
       for samples in to_float(frame):
-        yield from placed.add(samples, round(time * rate) if known else None)
-        known = False
+        yield from placed.add(samples, index)
+        index = None
       if placed.length > MAX_SECONDS * rate:
         raise BadInput(f'{path}: the sound is longer than {MAX_SECONDS // 3600} hours; give a shorter part of it')
     if last is not None and placed.reached is not None and placed.reached > last:
@@ -164,13 +167,14 @@ class FloatSamples:
 
   def __init__(self, layout: str, rate: int, path: str | os.PathLike):
     self.layout, self.rate, self.path = layout, rate, path
-    self.form, self.converter = None, None
+    self.form: tuple[str, str] | None = None
+    self.converter: av.AudioResampler | None = None
 
   def __call__(self, frame: av.AudioFrame) -> Iterator[np.ndarray]:
     if frame.sample_rate != self.rate:
       raise BadInput(f'{self.path}: the sample rate changes within the sound; export it again')
     form = frame.format.name, frame.layout.name
-    if form != self.form:
+    if self.converter is None or form != self.form:
       self.form, self.converter = form, av.AudioResampler(format='flt', layout=self.layout, rate=self.rate)
     for converted in self.converter.resample(frame):
       samples = converted.to_ndarray().reshape(-1, CHANNELS[self.layout])
@@ -186,7 +190,7 @@ class TimestampedSound:
     self.begin, self.finish, self.rate = begin, finish, rate
     self.least_gap = 0.05 * rate  # smaller gaps are timestamp rounding
     self.length = 0
-    self.reached = None  # one past the last sample, from time zero
+    self.reached: int | None = None  # one past the last sample, from time zero
 
   def add(self, samples: np.ndarray, index: int | None) -> Iterator[np.ndarray]:
     """Yields what is kept of (S, C) samples that start at `index` from time zero (None: directly after the last)."""
@@ -200,9 +204,10 @@ class TimestampedSound:
     yield from self.keep(samples)
 
   def keep(self, samples: np.ndarray) -> Iterator[np.ndarray]:
-    last = len(samples) if self.finish is None else max(0, self.finish - self.reached)
-    kept = samples[max(0, self.begin - self.reached) : last]
-    self.reached += len(samples)
+    reached = self.reached or 0
+    last = len(samples) if self.finish is None else max(0, self.finish - reached)
+    kept = samples[max(0, self.begin - reached) : last]
+    self.reached = reached + len(samples)
     self.length += len(kept)
     if len(kept):
       yield kept

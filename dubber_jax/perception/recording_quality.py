@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dubber_jax.media.sound import resample
+from dubber_jax.perception.speaker import SpeakerEncoder
 from dubber_jax.perception.vad import RATE, WINDOW, speech_probabilities
 from dubber_jax.types import HOP, SAMPLE_RATE
 
@@ -21,6 +22,7 @@ CHILD_PITCH, CHILD_SPACING = 225.0, 1250.0  # Hz: median F0 and formant spacing;
 MIN_BANDWIDTH = 6000.0  # Hz
 TWO_SPEAKERS = 0.55  # cosine between the two clusters of windows
 ONE_SPEAKER = 0.65  # the same: a warning below it; the minimum of 481 recordings of one speaker each is 0.69
+MOST_TONES = 0.2  # sustained tones at once, mean of the recording: the most of 208 without music is 0.10
 
 FRAME, STEP = 512, 128  # samples at 16 kHz: 32 and 8 ms
 BANDS = (250, 400, 630, 1000, 1600, 2500, 4000, 6300)  # Hz, edges of the bands in which decays are measured
@@ -33,6 +35,12 @@ MIN_WINDOWS = 8  # windows of the speaker encoder
 WINDOW_SMOOTHING = 5  # windows (2.4 s), moving average of embeddings: single windows differ by words
 MIN_FORMANT_FRAMES = 5  # frames with formants
 MIN_CLUSTER_SHARE = 0.15  # least share of windows of a second speaker
+# Sustained tones, of music: spectral peaks that stay within a bin or so, as harmonics of a speaking voice never do.
+TONE_FRAME, TONE_STEP = 2048, 256  # samples at 16 kHz: 128 and 16 ms
+TONE_RANGE = 300, 5000  # Hz
+TONE_FRAMES = 40  # for which a tone lasts: 0.64 s; shorter ones are also in the reverberation of rooms
+TONE_PEAK = 8.0  # dB of a peak above the spectrum around it
+STEADY = 0.7  # share of the recording above which a tone is a whine of the equipment
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,7 @@ class VoiceReport:
   formants: float = np.nan  # formant spacing, Hz: 1000 to 1200 of adults, more of shorter vocal tracts
   bandwidth: float = np.nan  # Hz: highest frequency within 60 dB of the strongest
   likeness: float = np.nan  # cosine between the two clusters of window embeddings: one speaker or two
+  tones: float = np.nan  # sustained tones at once, mean over the recording: of music
 
   @property
   def kilohertz(self) -> float:
@@ -70,15 +79,20 @@ def measure_voice(wave: np.ndarray, sample_rate: int, pitch: np.ndarray, windows
   speech_t = speaking[np.minimum((frames * STEP + FRAME // 2) // WINDOW, len(speaking) - 1)]
   at = (np.arange(len(pitch)) + 0.5) * HOP / SAMPLE_RATE * RATE / WINDOW
   spoken = pitch[speaking[np.minimum(at.astype(int), len(speaking) - 1)]]
+  noise, tones, likeness = _signal_to_noise(power_ft, speech_t), _sustained_tones(wave), _speaker_similarity(windows)
+  if likeness < ONE_SPEAKER and (tones > MOST_TONES or noise < MIN_SNR):
+    # Music or noise between the words is taken for another speaker: the speech alone has to show two.
+    likeness = float(np.fmax(likeness, _speaker_similarity(_speech_windows(wave, speaking))))
   return VoiceReport(
     seconds,
-    _signal_to_noise(power_ft, speech_t),
+    noise,
     _decay_time(power_ft),
     float((spoken > 0).mean()) if len(spoken) else np.nan,
     float(np.median(spoken[spoken > 0])) if (spoken > 0).sum() >= 10 else np.nan,
     _formant_spacing(wave, pitch),
     _bandwidth(power_ft, speech_t),
-    _speaker_similarity(windows),
+    likeness,
+    tones,
   )
 
 
@@ -117,6 +131,11 @@ FAULTS = {
   'several': (
     lambda r: r.likeness < TWO_SPEAKERS,
     'more than one person seems to speak; the take will be a mixture of them: cut out one',
+  ),
+  'music': (
+    lambda r: r.tones > MOST_TONES and not r.decay > MAX_DECAY,  # an echo prolongs tones of the voice itself
+    'music seems to play under the voice; the take will sound rough and less like the speaker: '
+    'give a recording without it',
   ),
   'maybe several': (
     lambda r: TWO_SPEAKERS <= r.likeness < ONE_SPEAKER,
@@ -229,3 +248,27 @@ def _speaker_similarity(windows):
     centers /= np.linalg.norm(centers, axis=1, keepdims=True)
     second = np.argmax(windows @ centers.T, axis=1) == 1
   return float(centers[0] @ centers[1])
+
+
+def _speech_windows(wave, speaking):
+  """Embeddings of the windows of the speech alone; wave (S,) at RATE, speaking (V,) bool by VAD windows."""
+  near = np.convolve(speaking, np.ones(3), 'same') > 0
+  spoken = wave[: len(near) * WINDOW][np.repeat(near, WINDOW)[: len(wave)]]
+  return SpeakerEncoder().windows(np.ascontiguousarray(spoken), RATE)
+
+
+def _sustained_tones(wave):
+  """Number of tones at once that keep their frequency for TONE_FRAMES, mean over the recording (S,) at RATE."""
+  from scipy.ndimage import maximum_filter1d, uniform_filter1d
+
+  low, high = (round(hertz * TONE_FRAME / RATE) for hertz in TONE_RANGE)
+  padded = np.pad(wave, (0, max(0, TONE_FRAME - len(wave))))
+  frames = np.lib.stride_tricks.sliding_window_view(padded, TONE_FRAME)[::TONE_STEP]
+  level_tf = 20 * np.log10(np.abs(np.fft.rfft(frames * np.hanning(TONE_FRAME).astype(np.float32))) + 1e-6)
+  level = level_tf.T[low - 25 : high + 25]
+  peaks = (level >= maximum_filter1d(level, 5, axis=0)) & (level > uniform_filter1d(level, 41, axis=0) + TONE_PEAK)
+  near = maximum_filter1d(peaks.astype(np.uint8), 3, axis=0)[25:-25].astype(np.float32)
+  near *= near.mean(axis=1, keepdims=True) < STEADY
+  lasting = uniform_filter1d(near, TONE_FRAMES, axis=1) >= 0.9
+  tones = maximum_filter1d(lasting.astype(np.uint8), TONE_FRAMES, axis=1) * near
+  return float(tones.sum(axis=0).mean() / 3)  # a tone takes three bins

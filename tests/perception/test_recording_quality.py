@@ -64,7 +64,7 @@ def actors(data_dir):
 def test_one_speaker_is_never_flagged_as_several(strangers, actors):
   assert len(strangers) == 10 and len(actors) == 4
   for wave in (*strangers, *actors):
-    assert not {'several', 'maybe several'}.intersection(detect_faults(report(wave)))
+    assert not {'several', 'maybe several', 'music'}.intersection(detect_faults(report(wave)))
 
 
 def test_two_different_speakers_are_at_least_suspected(strangers):
@@ -73,6 +73,25 @@ def test_two_different_speakers_are_at_least_suspected(strangers):
     for a, b in zip(strangers[:-1], strangers[1:], strict=True)
   ]
   assert np.mean([bool(t) for t in flagged]) >= 0.6
+
+
+@pytest.mark.parametrize('decibels', [5, 15])
+def test_music_under_a_voice_is_told_and_is_no_second_speaker(woman, decibels):
+  pauses = np.concatenate([np.pad(part, (0, SAMPLE_RATE)) for part in np.array_split(woman, 4)])
+  music = audio_damage.match_power(audio_damage.synthetic_music(len(pauses) / SAMPLE_RATE, seed=2), pauses)
+  faults = detect_faults(report(pauses + music[: len(pauses)] * 10 ** (-decibels / 20)))
+  assert 'music' in faults and not {'several', 'maybe several'}.intersection(faults)
+
+
+def test_recording_is_judged_at_its_own_rate_and_by_the_channel_that_does_not_cancel(woman, tmp_path):
+  from dubber_jax.inference.voices import find_voice
+  from dubber_jax.media.sound import write_wav_blocks
+
+  write_wav_blocks(tmp_path / 'opposite.wav', [np.stack([woman, -woman], axis=1)], SAMPLE_RATE, 2)
+  write_wav_blocks(tmp_path / 'one.wav', [woman[:, None]], SAMPLE_RATE)
+  opposite, one = (find_voice(str(tmp_path / name), {}) for name in ('opposite.wav', 'one.wav'))
+  assert opposite.warnings == one.warnings == ()
+  np.testing.assert_allclose(opposite.embedding, one.embedding, atol=1e-5)
 
 
 def test_voice_is_fitted_when_several_speakers_are_only_suspected(woman, monkeypatch):
