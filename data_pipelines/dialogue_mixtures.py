@@ -140,7 +140,7 @@ def speech_sounds(sets: Sequence[str] = SPEECH_SETS, root: str | None = None) ->
       split = speech_split(recording, development)
       wave = _read_or_none(recording.path, SPEECH_RATE) if split else None
       trimmed = None if wave is None else trim_silence(wave, SPEECH_RATE)
-      if trimmed is not None and len(trimmed) > SHORTEST * SPEECH_RATE:
+      if split and trimmed is not None and len(trimmed) > SHORTEST * SPEECH_RATE:
         yield Sound(trimmed, recording.key, name, split, 'speech', recording.speaker)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.fft import irfft, next_fast_len, rfft
+from scipy.fft import next_fast_len
 
 from data_pipelines.dialogue_mixtures import BED_RATE, SPEECH_RATE, Store, open_store
 from dubber_jax.errors import BadInput
@@ -136,6 +136,11 @@ def open_mixer(split: str, folder: str | os.PathLike | None = None) -> Mixer:
   return Mixer(open_store(path / 'speech', split), open_store(path / 'beds', split))
 
 
+def fast_length(samples: int) -> int:
+  """An even length of at least `samples` whose Fourier transform is quick."""
+  return 2 * int(next_fast_len(-(-samples // 2)) or 0)
+
+
 def normalized(wave: np.ndarray) -> np.ndarray:
   """(S,) scaled to an RMS of 1 over the louder half of its 20 ms blocks; silence stays."""
   block = BED_RATE // 50
@@ -155,18 +160,17 @@ def curve(rng: np.random.Generator, bins: int, decibels: float) -> np.ndarray:
 
 def equalized(wave: np.ndarray, rng: np.random.Generator) -> np.ndarray:
   """(S,) through a random filter."""
-  size = next_fast_len(len(wave) + 2048, real=True)
-  spectrum = rfft(wave, size)
-  return irfft(spectrum * curve(rng, len(spectrum), 3.0), size)[: len(wave)]
+  size = fast_length(len(wave) + 2048)
+  spectrum = np.fft.rfft(wave, size)
+  return np.fft.irfft(spectrum * curve(rng, len(spectrum), 3.0), size)[: len(wave)]
 
 
 def widened(low: np.ndarray, length: int, rng: np.random.Generator) -> np.ndarray:
   """Spectrum of speech (length / 2,) at 24 kHz as one at 48 kHz, with an upper band made of the one below: recordings
   end at 8 or 12 kHz, voices of films do not."""
-  size = next_fast_len(length + ROOM, real=True)
-  size += size % 2
+  size = fast_length(length + ROOM)
   spectrum = np.zeros(size // 2 + 1, np.complex64)
-  below = rfft(low, size // 2)
+  below = np.fft.rfft(low, size // 2)
   spectrum[: len(below)] = below
   at = 2 * len(below) / SPEECH_RATE  # bins a Hz
   power = np.square(np.abs(below))
@@ -199,8 +203,8 @@ def in_room(spectrum: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     tail = np.convolve(tail, np.ones(3, np.float32) / 3, 'same')
     tail *= np.float32(10 ** (-rng.uniform(0, 18) / 20) / (np.sqrt(np.square(tail).sum()) + 1e-6))
     tail[0] += 1
-    spectrum = spectrum * rfft(tail, size)
-  return irfft(spectrum, size)[:length].astype(np.float32)
+    spectrum = spectrum * np.fft.rfft(tail, size)
+  return np.fft.irfft(spectrum, size)[:length].astype(np.float32)
 
 
 def made_up_noise(rng: np.random.Generator, length: int) -> np.ndarray:
@@ -211,13 +215,13 @@ def made_up_noise(rng: np.random.Generator, length: int) -> np.ndarray:
 
 def shaped_noise(rng, length: int, gains: Sequence[tuple[float, float]]) -> np.ndarray:
   """Gaussian noise of a spectrum given as (Hz, dB), interpolated over log-frequency."""
-  size = next_fast_len(length, real=True)
-  spectrum = rfft(rng.standard_normal(size, np.float32))
+  size = fast_length(length)
+  spectrum = np.fft.rfft(rng.standard_normal(size, np.float32))
   places, values = np.array(gains).T
   coarse = np.linspace(0, BED_RATE / 2, 4097)
   shape = 10 ** (np.interp(np.log(coarse + 20), np.log(places + 20), values) / 20)
   shape = np.interp(np.linspace(0, 4096, len(spectrum)), np.arange(4097), shape).astype(np.float32)
-  return irfft(spectrum * shape, size)[:length]
+  return np.fft.irfft(spectrum * shape, size)[:length]
 
 
 def slow_curve(rng, length: int, rate: float, low: float) -> np.ndarray:

@@ -16,6 +16,7 @@ from dubber_jax.config import (
   CriticTask,
   ExperimentTask,
   PublishedTask,
+  SeparatorTask,
   VocoderTask,
   difference,
   from_json,
@@ -25,6 +26,7 @@ from dubber_jax.convert.old_config import main as convert
 from dubber_jax.data.config import SourceConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.model_directory import SHIPPED
+from dubber_jax.separation.config import SeparatorConfig
 from dubber_jax.storage.checked_folder import check_files
 from dubber_jax.training.config import MeshConfig, TrainConfig
 from dubber_jax.vocoder.config import VocoderConfig
@@ -34,6 +36,7 @@ TASKS = (
   AdaptationTask(recordings='sam'),
   VocoderTask(vocoder=VocoderConfig(gta=0.5), data=SourceConfig(sources=('a', 'b'))),
   CriticTask(),
+  SeparatorTask(separator=SeparatorConfig(dilations=(1, 2))),
   PublishedTask(),
   ExperimentTask('tiny'),
 )

@@ -7,7 +7,6 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
-from scipy.fft import irfft, rfft
 
 from dubber_jax.errors import BadInput
 from dubber_jax.separation.config import SeparatorConfig
@@ -121,12 +120,12 @@ class _Stream:
       yield self._emit(min(left, CHUNK))
 
   def _analyze(self, block: np.ndarray) -> None:
-    samples = np.concatenate([self._samples, block])
+    samples = block if self._samples is None else np.concatenate([self._samples, block])
     count = len(samples) // HOP - 1
     if count > 0:
       hops = samples[: (count + 1) * HOP].reshape(count + 1, HOP, -1)
       frames = np.concatenate([hops[:-1], hops[1:]], 1).transpose(0, 2, 1)
-      self._spectra.extend(rfft(frames * window(), axis=-1))
+      self._spectra.extend(np.fft.rfft(frames * window(), axis=-1).astype(np.complex64))
     self._samples = samples[max(count, 0) * HOP :]
 
   def _emit(self, count: int) -> np.ndarray:
@@ -134,7 +133,8 @@ class _Stream:
     now = slice(self._before, self._before + count)
     seen = np.stack(self._spectra[: now.stop + CONTEXT])
     masks = self._masks(seen[:, : seen.shape[1] // (1 + self._parts)])[now]
-    frames = irfft(seen[now] * np.tile(masks, (1, 1 + self._parts, 1)), WINDOW, axis=-1) * window()
+    masked = seen[now] * np.tile(masks, (1, 1 + self._parts, 1))
+    frames = np.fft.irfft(masked, WINDOW, axis=-1).astype(np.float32) * window()
     hops, tails = frames[..., :HOP], frames[..., HOP:]
     hops[1:] += tails[:-1]
     start = HOP if self._tail is None else 0  # the first frame begins before the sound
@@ -175,7 +175,7 @@ def load_separator(path: str | Path) -> TrainedSeparator:
   known = {f.name for f in dataclasses.fields(SeparatorConfig)}
   if unknown := sorted(set(values) - known):
     raise BadInput(f'{path}/config.json: unknown setting {unknown[0]!r}; it is of another version of dubber_jax')
-  config = SeparatorConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+  config = SeparatorConfig(**(values | {'dilations': tuple(values['dilations'])}))
   return TrainedSeparator(config, read_params(path / 'weights.safetensors', parameter_shapes(config)))
 
 

@@ -47,10 +47,11 @@ CARD = Path(__file__).parent / 'separator_card.md'
 def open_run(workdir: str, bias: float) -> TrainedSeparator:
   """The separator of a training run's last checkpoint, its moving average."""
   from dubber_jax.training.checkpoints import load_weights, read_config
+  from dubber_jax.training.tasks.separator import separator_config
 
   params = load_weights(workdir)[1]
   params['mask'] = params['mask'] | {'bias': params['mask']['bias'] + bias}
-  return TrainedSeparator(read_config(workdir).task.separator, params)
+  return TrainedSeparator(separator_config(read_config(workdir)), params)
 
 
 def measure(separator: TrainedSeparator, mixer: Mixer, count: int) -> dict[str, list[dict]]:

@@ -7,13 +7,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dubber_jax.config import Config
+from dubber_jax.config import Config, SeparatorTask
 from dubber_jax.errors import BadInput
+from dubber_jax.separation.config import SeparatorConfig
 from dubber_jax.separation.network import BINS, FEATURES, HOP, MaskNetwork, averaging, expanding, stft
 from dubber_jax.training.task import Task, adamw
 
 COMPRESSION = 0.3  # power of magnitudes in the magnitude loss
 SILENT = 1e-5  # of the mixture's energy: below it a part counts as absent
+
+
+def separator_config(config: Config) -> SeparatorConfig:
+  """Settings of a separator's run. Raises BadInput for a run of another task."""
+  if not isinstance(config.task, SeparatorTask):
+    raise BadInput(f'{config.name} is a run of the task {config.task.kind}, not of a separator')
+  return config.task.separator
 
 
 class SeparatorBatches:
@@ -29,7 +37,7 @@ class SeparatorBatches:
     return 1_000_000_000
 
   def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-    c, (number, hosts) = self.config.task.separator, self.host
+    c, (number, hosts) = separator_config(self.config), self.host
     if c.items % hosts:
       raise BadInput(f'{hosts} hosts cannot share a batch of {c.items} items: change task.separator.items')
     rows = c.items // hosts
@@ -80,7 +88,7 @@ def separation_losses(mask_btf: jax.Array, dialogue_btk: jax.Array, bed_btk: jax
 
 def separator_task(config: Config, mixer=None) -> Task:
   """Task of the mask network; with a mixer, its samples show the background of fixed mixtures."""
-  c = config.task.separator
+  c = separator_config(config)
   network = MaskNetwork(c)
 
   def init(key, batch):
@@ -89,7 +97,7 @@ def separator_task(config: Config, mixer=None) -> Task:
   def loss(params, batch, key):
     dialogue, bed = stft(batch['dialogue']), stft(batch['bed'])
     power = jnp.square(jnp.abs(dialogue + bed)) @ averaging()
-    losses = separation_losses(network.apply({'params': params}, power), dialogue, bed)
+    losses = separation_losses(jnp.asarray(network.apply({'params': params}, power)), dialogue, bed)
     losses['total'] = (
       c.waveform_weight * losses['waveform']
       + c.magnitude_weight * losses['magnitude']
@@ -102,7 +110,7 @@ def separator_task(config: Config, mixer=None) -> Task:
 
 def separator_samples(config: Config, mixer, count: int = 3):
   """`samples` of a Task: plots of mixture, background and estimate of fixed mixtures."""
-  c = config.task.separator
+  c = separator_config(config)
   network = MaskNetwork(c)
   pairs = [mixer.mixture(np.random.default_rng(i), (c.frames + 1) * HOP) for i in range(count)]
 

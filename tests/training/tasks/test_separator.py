@@ -43,7 +43,9 @@ def test_features_do_not_change_with_the_level():
 def test_a_frame_sees_no_further_than_the_context():
   network = MaskNetwork(SeparatorConfig(local=2, paired=1, spread=1, width=4, hidden=4))
   power = np.random.default_rng(0).gamma(1.0, 1e4, (1, 340, FEATURES)).astype(np.float32)
-  params = jax.jit(network.init)(jax.random.key(0), power)
+  shapes = jax.eval_shape(network.init, jax.random.key(0), power)
+  rng = np.random.default_rng(1)
+  params = jax.tree.map(lambda s: 0.3 * rng.standard_normal(s.shape, np.float32), shapes)
   masked = jax.jit(network.apply)
   changed = power.copy()
   changed[:, 330:] *= 50
