@@ -546,7 +546,7 @@ def interleave(*packets: Iterable) -> Iterator:
 
   def when(packet: Packet) -> float:
     time = packet.dts if packet.dts is not None else packet.pts
-    return float(time * packet.time_base) if time is not None else -1e9
+    return time * float(packet.time_base) if time is not None else -1e9  # fractions are slow
 
   return heapq.merge(*packets, key=when)
 

@@ -336,15 +336,19 @@ class CopiedTrack:
     self.out.metadata.update({k: v for k, v in tags.items() if length is None or k.lower() != 'timecode'})
     self.out.disposition = stream.disposition
     self.shift, self.length, self.before = shift, length, None
+    self.base: float | None = None
+    self.ticks = 0
     hides = dubbed.format.name in ('mp4', 'mov')
     self.from_start = stream.type == 'audio' and not hides and stream.codec_context.name != 'opus'
 
   def packets(self, packet: Packet) -> Iterator[Packet]:
-    shift = round(self.shift / packet.time_base)
-    packet.pts = packet.pts - shift if packet.pts is not None else None
-    packet.dts = packet.dts - shift if packet.dts is not None else None
+    if self.base is None:  # fractions are slow
+      self.base = float(packet.time_base)
+      self.ticks = round(self.shift / self.base)
+    packet.pts = packet.pts - self.ticks if packet.pts is not None else None
+    packet.dts = packet.dts - self.ticks if packet.dts is not None else None
     if packet.pts is not None and self.out.type != 'video':
-      start, lasts = float(packet.pts * packet.time_base), float((packet.duration or 0) * packet.time_base)
+      start, lasts = packet.pts * self.base, (packet.duration or 0) * self.base
       if self.length is not None and not -lasts <= start < self.length:
         return
       if self.from_start and start < -0.001:
