@@ -42,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
   except OSError as e:  # of a file that the command did not expect to fail
     named = f'{os.fsdecode(e.filename)}: ' if isinstance(e.filename, str | bytes) else ''
     return _told(f'{named}{e.strerror or e}', 2)
+  except RecursionError:
+    return _told('a file that it read has brackets in brackets without an end: copy it again', 2)
   except Exception as e:
     from dubber_jax.storage.atomic import is_disk_full
 

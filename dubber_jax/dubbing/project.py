@@ -13,10 +13,12 @@ import contextlib
 import dataclasses
 import io
 import json
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -199,7 +201,7 @@ class Project:
   def takes(self, number: int) -> list[int]:
     """Numbers of the takes of a line that are whole."""
     found = self.line_folder(number).glob('take_*/made.json')
-    return sorted(int(path.parent.name[5:]) for path in found if path.parent.name[5:].isdigit())
+    return sorted(int(path.parent.name[5:]) for path in found if path.parent.name[5:].isdecimal())
 
   def made(self, number: int, take: int) -> dict[str, Any] | None:
     """What a take was made from; None where it is missing or a file of it is not as it was written."""
@@ -207,14 +209,14 @@ class Project:
     try:
       made = json.loads((folder / 'made.json').read_text(encoding='utf-8'))
       whole = all(sha256_file(folder / name)[:DIGITS] == digest for name, digest in made['files'].items())
-      return made if whole else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+      return made if whole and isinstance(made['key'], str) and isinstance(made['inputs'], dict) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
       return None
 
   def chosen(self, number: int) -> tuple[int, int] | None:
     """(take that is in the film, take that the dub made), or None."""
     path = self.line_folder(number) / 'chosen.json'
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
       found = json.loads(path.read_text(encoding='utf-8'))
       return int(found['take']), int(found['dubbed'])
     return None
@@ -289,14 +291,17 @@ class Project:
     folder = self.line_folder(number) / f'take_{take}'
     try:
       result = LineResult.from_json(read_json(folder / 'result.json'))
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
       raise BadInput(f'{folder}/result.json: is of another version ({error!r}); dub the line again') from None
-    with np.load(folder / 'take.npz') as arrays:
-      stored = Take(**{name: arrays[name] for name in TAKE}, phonemes=result.take.phonemes)
-      track = None
-      if 'track_lips' in arrays:
-        face, faces = arrays['track_face'].tolist()
-        track = MouthTrack(**{name: arrays[f'track_{name}'] for name in TRACK}, face=face, faces=faces)
+    try:
+      with np.load(folder / 'take.npz') as arrays:
+        stored = Take(**{name: arrays[name] for name in TAKE}, phonemes=result.take.phonemes)
+        track = None
+        if 'track_lips' in arrays:
+          face, faces = arrays['track_face'].tolist()
+          track = MouthTrack(**{name: arrays[f'track_{name}'] for name in TRACK}, face=face, faces=faces)
+    except (AttributeError, EOFError, LookupError, OSError, TypeError, ValueError, BadZipFile, zlib.error) as error:
+      raise BadInput(f'{folder}/take.npz: is damaged ({error}); dub the line again') from None
     return StoredTake(take, result.line, stored, self.direction(number, take), result, made, track)
 
   def check_moved(self):

@@ -29,7 +29,7 @@ from dubber_jax.storage.atomic import check_folder, disk_errors, remove_abandone
 from dubber_jax.storage.checked_folder import MANIFEST, check_files, new_checked_folder, write_manifest
 from dubber_jax.storage.json_files import read_json
 from dubber_jax.storage.programs import kept_shapes
-from dubber_jax.storage.weights import check_shapes, flatten, read_arrays, unflatten, write_arrays
+from dubber_jax.storage.weights import check_finite, check_shapes, flatten, read_arrays, unflatten, write_arrays
 from dubber_jax.types import HOP, MEL_BANDS, SAMPLE_RATE, Voice
 from dubber_jax.vocoder.griffin_lim import GriffinLim
 from dubber_jax.vocoder.neural import read_vocoder
@@ -98,6 +98,7 @@ def load_params(path: Path, config: Config) -> dict:
   expected = kept_shapes('actor', config.to_json(), lambda: _param_shapes(config, path))
   stored = stack_stored(stored, expected)
   check_shapes(stored, expected, path)
+  check_finite(stored, path)
   return unflatten(stored)
 
 

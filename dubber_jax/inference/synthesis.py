@@ -10,6 +10,7 @@ import numpy as np
 
 from dubber_jax.actor.slot import FASTEST, FRAME_RATE, NATURAL, SLOWEST, STRICT, UNHURRIED, fit_to_slot
 from dubber_jax.actor.timing import time_by_lips
+from dubber_jax.errors import BadInput
 from dubber_jax.inference.batch import empty_line, fill_direction, fill_lips, fill_noise, fill_text, fill_voice
 from dubber_jax.inference.model import Model
 from dubber_jax.inference.speech_span import speech_span
@@ -22,6 +23,7 @@ from dubber_jax.types import MODALITIES, SAMPLE_RATE, Direction, Exemplars, Mout
 FADE = 0.1  # s; begins twice as long before speech, or ends as long after it
 LONGEST_TAIL = 0.5  # s of synthesized silence after the line; further silence is added as padding
 EMPHASIS = 0.2  # share by which a stressed word is lengthened at a weight of 1
+LONGEST_TAKE = 300.0  # s of a line without a slot; a sound model does not come near it
 EXTRA = 0.25  # s of silence around a line without a slot
 DB_PER_NEPER = 8.686
 ACTED_LOUDNESS = 0.5  # share of the loudness that the decoder's energy input gets; the level gives all of it
@@ -136,6 +138,8 @@ def synthesize_all(
     for row in range(len(directions)):
       fill_lips(batch, row, inputs.track.lips, inputs.track.present)
   predicted = np.expm1(np.array(model.predict_durations(batch)))
+  if not np.isfinite(predicted).all():
+    raise BadInput('the model computes durations that are no numbers: it, or the voice, is damaged; copy it again')
   timed = [
     _fit_durations(inputs, text, frames[: len(text[0])], direction)
     for text, frames, direction in zip(texts, predicted, directions, strict=True)
@@ -184,6 +188,8 @@ def _fit_durations(inputs: LineInputs, text, frames: np.ndarray, direction: Dire
     frames *= 1.0 + EMPHASIS * weight
   slot = inputs.slot
   if slot is None:
+    if not frames.sum() < LONGEST_TAKE * FRAME_RATE:
+      raise BadInput('the model makes the line last for minutes: it, or the voice, is damaged; copy it again')
     slot = int(np.ceil(frames.sum() / np.clip(direction.pace, SLOWEST, UNHURRIED) + EXTRA * FRAME_RATE))
   speech = None if inputs.window is None else tuple(round(time * FRAME_RATE) for time in inputs.window)
   silent = np.array([s in SILENCES for s in symbols])
@@ -231,6 +237,8 @@ def vocode(model: Model, take: Take, seed: int = 0, direction: Direction | None 
   """
   direction = direction or Direction()
   wave = np.asarray(model.vocoder.vocode(take.mel, seed, direction.breathiness, direction.tremor), np.float32)
+  if not np.isfinite(wave).all():
+    raise BadInput('the model makes sound that is no numbers: it, or the voice, is damaged; copy it again')
   start, end = speech_span(take)
   time = np.arange(len(wave)) / SAMPLE_RATE
   level = np.minimum((time - start) / FADE + 2, (end - time) / FADE + 2).clip(0, 1)

@@ -77,6 +77,13 @@ def check_shapes(
     raise BadInput(f'{where}: {wrong[0]}{count}; {remedy or "these are weights of another model or of another config"}')
 
 
+def check_finite(arrays: Mapping[str, np.ndarray], where: str | os.PathLike) -> None:
+  """Raises BadInput, naming the first, where arrays hold infinities or what is no number."""
+  wrong = next((name for name, array in arrays.items() if not np.isfinite(array).all()), None)
+  if wrong is not None:
+    raise BadInput(f'{where}: {wrong} holds numbers that are not finite; it is damaged: copy it again')
+
+
 def _misfits(have: dict[str, tuple], want: dict[str, tuple]) -> Iterable[str]:
   yield from (f'{k} is missing' for k in want if k not in have)
   yield from (f'{k} is not of this model' for k in have if k not in want)
@@ -90,4 +97,5 @@ def read_params(path: str | os.PathLike, expected: Mapping, remedy: str = '') ->
 
   arrays = read_arrays(path, np.float32)
   check_shapes(arrays, flax.traverse_util.flatten_dict(expected, sep='/'), path, remedy)
+  check_finite(arrays, path)
   return unflatten(arrays)

@@ -7,9 +7,10 @@
 - `evaluation(base, steps=N) -> Evaluation` (evaluation/benchmark/evaluate.py): for `dubber evaluate`.
 """
 
+import contextlib
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,20 +40,28 @@ def read_experiment(path: str | os.PathLike) -> Experiment:
   if spec is None or spec.loader is None:
     raise BadInput(f'{path} is not a Python file: give a file of experiments/')
   module = importlib.util.module_from_spec(spec)
-  try:
+  with _faults_of(path):
     spec.loader.exec_module(module)
-  except BadInput:
-    raise
-  except Exception as e:  # whatever the file does
-    reason = (str(e).strip() or 'no message').splitlines()[0]
-    raise BadInput(f'{path} cannot be run: {type(e).__name__}: {reason}') from e
   if not callable(getattr(module, 'arms', None)):
     raise BadInput(f'{path} has no arms(): an experiment gives its configs as arms() -> dict of name and Config')
   parts = ('task', 'batches', 'evaluate', 'complete', 'evaluation')
-  arms = module.arms()
+  with _faults_of(path):
+    arms = module.arms()
   if not isinstance(arms, dict) or not arms or not all(isinstance(config, Config) for config in arms.values()):
     raise BadInput(f'{path}: arms() gives no configs; it has to return a dict of name and Config')
   return Experiment(arms, *(getattr(module, name, None) for name in parts))
+
+
+@contextlib.contextmanager
+def _faults_of(path: Path) -> Iterator[None]:
+  """Context that turns whatever an experiment file raises into BadInput."""
+  try:
+    yield
+  except BadInput:
+    raise
+  except Exception as e:
+    reason = (str(e).strip() or 'no message').splitlines()[0]
+    raise BadInput(f'{path} cannot be run: {type(e).__name__}: {reason}') from e
 
 
 def read_arms(path: str | os.PathLike) -> dict[str, Config]:

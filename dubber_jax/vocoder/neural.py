@@ -18,7 +18,7 @@ from dubber_jax.errors import BadInput
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.storage.json_files import fields_of, read_json
 from dubber_jax.storage.programs import KeptProgram, kept_shapes
-from dubber_jax.storage.weights import check_shapes, flatten, read_arrays, unflatten, write_arrays
+from dubber_jax.storage.weights import check_finite, check_shapes, flatten, read_arrays, unflatten, write_arrays
 from dubber_jax.vocoder.bigvgan import BigVGAN, BigVGANConfig
 from dubber_jax.vocoder.hifigan import HiFiGAN, HiFiGANConfig
 from dubber_jax.vocoder.inputs import Input, draw
@@ -165,4 +165,6 @@ def read_vocoder(folder: str | Path) -> NeuralVocoder:
   if not isinstance(name, str) or name not in ARCHITECTURES:
     raise BadInput(f'{folder}/config.json: no vocoder {str(name)[:60]!r}, only {", ".join(ARCHITECTURES)}')
   config = read_config(name, fields, f'{folder}/config.json')
-  return NeuralVocoder(name, config, unflatten(read_arrays(folder / 'model.safetensors', np.float32)))
+  arrays = read_arrays(folder / 'model.safetensors', np.float32)
+  check_finite(arrays, folder / 'model.safetensors')
+  return NeuralVocoder(name, config, unflatten(arrays))

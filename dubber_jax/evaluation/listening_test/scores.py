@@ -77,6 +77,17 @@ def score(answers: Sequence[str | Path], key: str | Path) -> Scores:
   Raises BadInput for answers that cannot be read or are of another test, for one listener twice, and where nobody
   passed the attention checks.
   """
+  try:
+    return _score(answers, key)
+  except BadInput:
+    raise
+  except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as e:
+    raise BadInput(
+      f'the key {key}, or the answers to it, are not as the page wrote them ({type(e).__name__}: {e}); copy them again'
+    ) from e
+
+
+def _score(answers: Sequence[str | Path], key: str | Path) -> Scores:
   known = _read(key)
   if not {'test', 'systems', 'samples', 'checks', 'lines', 'sections'} <= set(known):
     raise BadInput(f'{key} is no key of a listening test: it was written beside the page')
@@ -115,7 +126,7 @@ def score(answers: Sequence[str | Path], key: str | Path) -> Scores:
 def _read(path) -> dict:
   try:
     value = json.loads(Path(path).read_text(encoding='utf-8'))
-  except (OSError, ValueError) as e:
+  except (OSError, ValueError, RecursionError) as e:
     raise BadInput(f'{path} cannot be read as JSON ({e}): give a file written by the page or beside it') from e
   if not isinstance(value, dict):
     raise BadInput(f'{path} holds no object: give a file written by the page or beside it')
