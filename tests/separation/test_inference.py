@@ -9,6 +9,7 @@ from dubber_jax.separation.inference import (
   CONTEXT,
   HOP,
   LEAST_POWER,
+  SHIPPED,
   TrainedSeparator,
   _filled,
   _Stream,
@@ -164,3 +165,10 @@ def test_a_written_separator_can_be_opened_and_damage_is_told(tiny, tmp_path):
 def test_an_unknown_name_is_refused():
   with pytest.raises(BadInput, match='trained and demucs'):
     open_separator('spleeter')
+
+
+def test_what_ships_is_whole_and_small():
+  separator = load_separator(SHIPPED)
+  assert separator.config == SeparatorConfig()
+  assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 10e6
+  assert open_separator('trained') is open_separator()
