@@ -57,26 +57,27 @@ def test_a_killed_command_run_again_ends_with_whole_outputs(whole, tmp_path, nam
     left = [path for path in folder.rglob('*') if is_partial(path.name) and 'checkpoints' not in path.parts]
     assert not left, left
 
-  folder = tmp_path / 'first'
-  shutil.copytree(whole, folder)
-  if name == 'redo':
-    assert start(folder).wait(1200) == 0
-  began = time.monotonic()
-  finish(folder)
-  seconds = time.monotonic() - began
+  def new(number):
+    folder = tmp_path / str(number)
+    shutil.copytree(whole, folder)
+    if name == 'redo':  # of a film that is dubbed there, since a project knows where its film is
+      assert start(folder).wait(1200) == 0
+    return folder
+
+  for number in ('first', 'second'):  # only the second is timed: the first one starts the server of processes too
+    folder, began = new(number), time.monotonic()
+    finish(folder)
+    seconds = time.monotonic() - began
   while kills < KILLS:
     runs += 1
-    folder = tmp_path / str(runs)
-    shutil.copytree(whole, folder)
-    if name == 'redo':  # a project knows where its film is
-      assert start(folder).wait(1200) == 0
+    folder = new(runs)
     for _ in range(min(IN_A_ROW, KILLS - kills)):
-      run = start(folder)
-      if run.wait(rng.uniform(0.02, 1.0) * seconds) is None:
-        run.kill()
-        kills += 1
-      else:
-        break  # it was quicker than the first
+      run, began = start(folder), time.monotonic()
+      if run.wait(rng.uniform(0.02, 1.0) * seconds) is not None:
+        seconds = min(seconds, time.monotonic() - began)
+        break
+      run.kill()
+      kills += 1
     finish(folder)
     shutil.rmtree(folder)
-  print(f'{name}: {kills} kills, {runs} times run to the end, {seconds:.1f} s each')
+  print(f'{name}: {kills} kills, {runs} times run to the end, {seconds:.1f} s each', flush=True)

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from dubber_jax.dubbing.directions import read_directions
-from dubber_jax.dubbing.project import FORMAT, ProjectState, open_project, option_fields
+from dubber_jax.dubbing.project import FORMAT, Project, ProjectState, open_project, option_fields
 from dubber_jax.dubbing.request import LineOptions
 from dubber_jax.errors import BadInput
 from dubber_jax.storage.atomic import partial_name
@@ -143,3 +143,12 @@ def test_directions_that_are_none_are_one_line(directions, tmp_path, change):
       read_directions(tmp_path / 'directions.json', STATE.lines, [('good', 'day')])
     else:
       directions(**change)
+
+
+@pytest.mark.parametrize('text', ['[' * 100_000, '{"take": 1e999, "dubbed": 1}', '{"take": {}}', '', 'null', '7'])
+def test_notes_of_a_take_that_are_none_are_as_missing_ones(tmp_path, text):
+  project = Project(tmp_path)
+  (project.line_folder(1) / 'take_1').mkdir(parents=True)
+  (project.line_folder(1) / 'chosen.json').write_text(text)
+  (project.line_folder(1) / 'take_1' / 'made.json').write_text(text)
+  assert project.chosen(1) is None and project.made(1, 1) is None

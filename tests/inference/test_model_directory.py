@@ -142,3 +142,11 @@ def test_parts_that_do_not_fit_are_one_line_though_their_hashes_do(model, tmp_pa
   with pytest.raises(BadInput) as said:
     load(tmp_path / 'model')
   assert '\n' not in str(said.value)
+
+
+def test_weights_that_are_no_numbers_are_refused(model, tmp_path):
+  broken = jax.tree.map(np.array, model.params)
+  jax.tree.leaves(broken)[0].flat[0] = np.nan
+  write_model_directory(tmp_path / 'new', contents_of(model, broken))
+  with pytest.raises(BadInput, match='not finite'):
+    load(tmp_path / 'new')

@@ -35,7 +35,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def made(folder, tmp_path):
   """A page and its key, in a folder."""
-  write_test(read_items(folder), tmp_path / 'test.html', Plan('Voices'))
+  write_test(read_items(folder), tmp_path / 'test.html', Plan('Voices', seed=1))
   return tmp_path
 
 
@@ -330,3 +330,22 @@ def test_many_listeners_hear_all_lines_alike_often_and_in_no_fixed_order(browser
     checks = [t for t in one if set(t['sounds']) & set(key['checks'])]
     assert [t['section'] for t in checks] == ['naturalness'] * 2 + ['emotion'] * 2 + ['preference']
     assert not any(t['first'] for t in checks)
+
+
+@pytest.mark.parametrize(
+  'change',
+  [
+    {'answers': 7},
+    {'answers': True},
+    {'answers': [7]},
+    {'answers': [{'sounds': 7}]},
+    {'answers': {'a': 1}},
+    {'test': []},
+  ],
+)
+def test_answers_that_the_page_did_not_write_are_one_line(made, tmp_path, change):
+  whole = {'test': key_of(made)['test'], 'listener': 'ann', 'answers': []}
+  (tmp_path / 'ann.json').write_text(json.dumps(whole | change))
+  with pytest.raises(BadInput) as said:
+    score([tmp_path / 'ann.json'], made / 'test.key.json')
+  assert '\n' not in str(said.value)
