@@ -28,10 +28,9 @@ PAIRS = {
   8: ((0, 1), (4, 5), (6, 7)),
 }
 LOW_FREQUENCY = {6: 3, 8: 3}  # channel of low-frequency effects
-# Where the masks would leave less than this, sound is kept up to it, at most by -20 dB: holes below -60 dB are heard as
-# faults, soft remains of a voice behind the dub are not.
+# Where the masks would leave less than this, sound is kept up to it: holes below -60 dB are heard as faults, remains of
+# a voice that are as soft are not.
 LEAST_POWER = WINDOW**2 / 4 * 10**-5.4  # of a frame's bins: -54 dB of full scale
-LARGEST_FILL = 0.1  # share of a bin
 
 
 class TrainedSeparator:
@@ -83,10 +82,10 @@ class TrainedSeparator:
 
 
 def _filled(mask_tk: np.ndarray, spectra_tk: np.ndarray) -> np.ndarray:
-  """A mask (T, BINS) that leaves LEAST_POWER in every frame that has it, as far as LARGEST_FILL allows."""
+  """A mask (T, BINS) that leaves LEAST_POWER in every frame that has it."""
   power = np.square(np.abs(spectra_tk))
   silent = (np.square(mask_tk) * power).sum(1) < LEAST_POWER
-  least = np.minimum(np.sqrt(LEAST_POWER / (power.sum(1) + 1e-12)), LARGEST_FILL)
+  least = np.minimum(np.sqrt(LEAST_POWER / (power.sum(1) + 1e-12)), 1)
   return np.where(silent[:, None], np.maximum(mask_tk, least[:, None]), mask_tk).astype(np.float32)
 
 

@@ -120,7 +120,7 @@ def test_frames_that_the_mask_would_empty_keep_a_little():
   mask = np.full((3, BINS), 1e-4, np.float32)
   filled = _filled(mask, loud)
   assert (np.square(filled * 10).sum(1) >= 0.99 * LEAST_POWER).all() and filled.max() < 0.1
-  np.testing.assert_array_equal(_filled(mask, np.zeros_like(loud)), np.full_like(mask, 0.1))  # of nothing, nothing
+  np.testing.assert_array_equal(_filled(mask, np.zeros_like(loud)), np.ones_like(mask))
   np.testing.assert_array_equal(_filled(np.ones_like(mask), loud), np.ones_like(mask))
 
 
