@@ -356,11 +356,11 @@ def _open(given):
   if given.director == 'off':
     director = dataclasses.replace(model.config.task.director, enabled=False)
     model = dataclasses.replace(model, config=model.config.with_task(director=director))
+  if getattr(given, 'voice', None):
+    check_known(given.voice, model.voices)
   library = None
   if model.config.task.director.enabled:
     library = Library.open(given.library, library_features())
-  if getattr(given, 'voice', None):
-    check_known(given.voice, model.voices)
   tell_terms(model.path)
   return model, library
 
