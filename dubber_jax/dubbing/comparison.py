@@ -50,7 +50,8 @@ class TakeMeasures:
 
 def measure_take(take: Take, direction: Direction) -> TakeMeasures:
   """The measures of a take with its waveform."""
-  level = integrated_loudness(take.waveform, SAMPLE_RATE) - direction.loudness
+  wave = np.zeros(0, np.float32) if take.waveform is None else take.waveform
+  level = integrated_loudness(wave, SAMPLE_RATE) - direction.loudness
   start, end = speech_span(take)
   voiced = take.pitch[take.pitch > 0]
   low, median, high = np.percentile(voiced, (10, 50, 90)).tolist() if len(voiced) >= 5 else (None,) * 3

@@ -19,7 +19,7 @@ WIDEST = 640  # pixels of the longer side that perception and the report page lo
 FIGURES = 'figures.json'  # beside a take
 
 
-class PageLines(Sequence):
+class PageLines(Sequence[LineFigures]):
   """The figures of each line. Of a take that was on a page before, nothing is decoded or encoded again.
 
   chosen: (take in the film, take that the dub made) of each line; spans: (start s, end s) in which it is heard;
@@ -42,7 +42,7 @@ class PageLines(Sequence):
   def __len__(self):
     return len(self.chosen)
 
-  def __getitem__(self, i: int) -> LineFigures:
+  def __getitem__(self, i: int) -> LineFigures:  # pyright: ignore[reportIncompatibleMethodOverride]
     take = self.chosen[i][0]
     figures = read_figures(self.work, i + 1, take, self.spans[i], self.moving) or self._make_figures(i, take)
     changes = take_changes(self.work, i + 1, self.anchors[i])

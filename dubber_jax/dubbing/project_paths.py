@@ -32,7 +32,8 @@ def located(found: Any, folder: Path) -> Any:
 
 
 def _each(found: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
-  changed = {name: change(found[name]) for name in PATHS if isinstance(found.get(name), str) and found[name]}
+  named = {name: found[name] for name in PATHS if isinstance(found.get(name), str) and found[name]}
+  changed: dict[str, Any] = {name: change(path) for name, path in named.items()}
   wrote = found.get(OUTPUTS)
   if isinstance(wrote, list | tuple):
     changed[OUTPUTS] = [change(path) if isinstance(path, str) else path for path in wrote]

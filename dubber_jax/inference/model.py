@@ -89,7 +89,7 @@ class Model:
 
 @functools.lru_cache(maxsize=64)
 def _predict(config: Config) -> KeptProgram:
-  def predict(params, batch):
+  def predict(params: Any, batch: dict[str, Any]):
     return _module(config).apply({'params': params}, batch, method='encode')[2]
 
   return KeptProgram('durations', config.to_json(), predict)
@@ -97,7 +97,7 @@ def _predict(config: Config) -> KeptProgram:
 
 @functools.lru_cache(maxsize=64)
 def _synthesize(config: Config, num_frames: int) -> KeptProgram:
-  def synthesize(params, batch, durations, controls):
+  def synthesize(params: Any, batch: dict[str, Any], durations: jax.Array, controls: jax.Array):
     return _module(config).apply({'params': params}, batch, durations, controls, num_frames, method='synthesize')
 
   return KeptProgram('takes', f'{config.to_json()} {num_frames}', synthesize)

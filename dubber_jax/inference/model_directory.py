@@ -102,7 +102,7 @@ def load_params(path: Path, config: Config) -> dict:
   return unflatten(stored)
 
 
-def _param_shapes(config: Config, path: Path) -> dict:
+def _param_shapes(config: Config, path: Path) -> dict[str, Any]:
   from dubber_jax.model import DirectorActor
 
   try:

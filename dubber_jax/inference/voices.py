@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -125,13 +125,13 @@ def check_known(name_or_path: str, shipped: dict[str, Voice]) -> None:
     raise BadInput(f'no voice {name_or_path!r}: give a recording, or one of {", ".join(shipped) or "(none shipped)"}')
 
 
-def _to_arrays(voice: Voice) -> dict:
+def _to_arrays(voice: Voice) -> dict[str, Any]:
   fit = {f'fit/{name}': value for name, value in voice.fit.items()}
   fields = {'embedding': voice.embedding, 'reference_mel': voice.reference_mel, 'fit_of': voice.fit_of}
   return fields | {'warnings': np.array(voice.warnings, dtype=str)} | fit
 
 
-def _from_arrays(found: dict, name: str) -> Voice:
+def _from_arrays(found: dict[str, Any], name: str) -> Voice:
   fit = {key.removeprefix('fit/'): value for key, value in found.items() if key.startswith('fit/')}
   warnings = tuple(str(warning) for warning in found['warnings'])
   return Voice(found['embedding'], found['reference_mel'], name, warnings, fit, str(found['fit_of']))

@@ -33,12 +33,14 @@ def keep_programs() -> None:
   os.environ.setdefault(SWITCH, '1')
 
 
-def is_keeping() -> bool:
-  return os.environ.get(SWITCH) == '1' and cache_folder() is not None
+def program_folder() -> Path | None:
+  """Where programs are kept; None where they are not."""
+  folder = cache_folder()
+  return folder / 'programs' if folder is not None and os.environ.get(SWITCH) == '1' else None
 
 
 class KeptProgram:
-  """`jax.jit(function)`, whose compiled programs are kept on disk where `is_keeping()`.
+  """`jax.jit(function)`, whose compiled programs are kept on disk where there is a `program_folder()`.
 
   name: of the program's files; key: what else the function depends on, as its config. Arguments are pytrees of arrays.
   """
@@ -54,12 +56,13 @@ class KeptProgram:
     return jax.jit(self.function)
 
   def __call__(self, *args):
-    if not is_keeping():
+    folder = program_folder()
+    if folder is None or _several_devices():
       return self.jitted(*args)
     signature = _signature(args)
     if signature in self.programs:
       return self.programs[signature](*args)
-    path = cache_folder() / 'programs' / f'{self.name}-{content_key(self.key, signature, _environment())}.bin'
+    path = folder / f'{self.name}-{content_key(self.key, signature, _environment())}.bin'
     program = _load(path)
     if program is not None:
       with contextlib.suppress(Exception):  # one that cannot be run is compiled again
@@ -81,7 +84,7 @@ def kept_shapes(name: str, key: str, make: Callable[[], Mapping[str, Any]]) -> d
       'shapes': np.array([' '.join(map(str, s)) for s in shapes.values()], str),
     }
 
-  found = cached(_Shapes(), (name, key, code_hash()), compute) if is_keeping() else compute()
+  found = cached(_Shapes(), (name, key, code_hash()), compute) if program_folder() else compute()
   pairs = zip(found['names'].tolist(), found['shapes'].tolist(), strict=True)
   return {parameter: tuple(int(n) for n in shape.split()) for parameter, shape in pairs}
 
@@ -124,7 +127,7 @@ def _without_xla_cache() -> Iterator[None]:
     jax.config.update('jax_enable_compilation_cache', value)
     compilation_cache.reset_cache()  # or the change is not noticed
 
-  enabled = jax.config.jax_enable_compilation_cache
+  enabled = jax.config.values['jax_enable_compilation_cache']
   switch(False)
   try:
     yield
@@ -144,6 +147,14 @@ def _signature(args: tuple) -> str:
 
   leaves, tree = jax.tree.flatten(args)
   return f'{tree} {[(np.shape(leaf), str(np.result_type(leaf)), getattr(leaf, "weak_type", False)) for leaf in leaves]}'
+
+
+@functools.cache
+def _several_devices() -> bool:
+  """Whether arrays may be spread over devices, of which a signature says nothing."""
+  import jax
+
+  return jax.device_count() > 1
 
 
 @functools.cache
@@ -169,5 +180,6 @@ def _environment() -> str:
     flags = next(row for row in Path('/proc/cpuinfo').read_text().splitlines() if row.startswith('flags'))
   device = jax.devices()[0]
   parts = (code_hash(), platform.machine(), flags, device.platform, device.device_kind, str(jax.device_count()))
-  settings = (jax.config.jax_default_matmul_precision, jax.config.jax_enable_x64, os.environ.get('XLA_FLAGS', ''))
+  names = ('jax_default_matmul_precision', 'jax_enable_x64')
+  settings = (*(jax.config.values[name] for name in names), os.environ.get('XLA_FLAGS', ''))
   return content_key(*parts, *map(str, settings))

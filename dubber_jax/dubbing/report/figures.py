@@ -57,13 +57,13 @@ def line_figures(arrays: LineAssets, seconds: float | None = None, moving: bool 
   length = take.slot_seconds if take is not None and len(take.mel) else float(seconds or 0)
   length = length or (0 if frames is None else len(frames)) / LIP_RATE or 1.0
   wave = None if take is None else take.waveform
-  preview = moving and frames is not None and len(frames) > 0
+  pictures = frames if moving and frames is not None and len(frames) else None
   return {
     'format': FORMAT,
     'seconds': length,
-    'sound': '' if wave is None or not len(wave) or preview else sound_uri(wave),
-    'preview': embedded(_preview(frames, wave), 'video/mp4') if preview else '',
-    'timeline': _timeline(arrays, length) if take is not None else None,
+    'sound': '' if wave is None or not len(wave) or pictures is not None else sound_uri(wave),
+    'preview': embedded(_preview(pictures, wave), 'video/mp4') if pictures is not None else '',
+    'timeline': _timeline(take, arrays, length) if take is not None else None,
     'strip': _strip(arrays, length),
     'lips': _live_lips(track),
     'facts': _facts(take, track),
@@ -132,9 +132,8 @@ WIDE = 1000
 VOWELS = 'AEIOU'
 
 
-def _timeline(arrays: LineAssets, length: float) -> dict:
+def _timeline(take: Take, arrays: LineAssets, length: float) -> dict[str, Any]:
   """Phonemes, mel with pitch, and the mouth's opening over the sound's level, against time."""
-  take = arrays.take
   return {
     'words': _words(arrays.words, length),
     'phonemes': _phonemes(take, length),
@@ -145,14 +144,14 @@ def _timeline(arrays: LineAssets, length: float) -> dict:
   }
 
 
-def _ticks(length: float) -> list[dict]:
+def _ticks(length: float) -> list[dict[str, Any]]:
   step = next(s for s in (0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300) if length / s <= 12)
   return [
     {'x': round(WIDE * t / length, 1), 'label': f'{t:g}'} for t in np.arange(0, length + 1e-6, step).round(2).tolist()
   ]
 
 
-def _words(words, length: float) -> list[dict]:
+def _words(words, length: float) -> list[dict[str, Any]]:
   return [
     {'x': round(WIDE * start / length, 1), 'w': round(WIDE * (end - start) / length, 1), 'word': word}
     for start, end, word in words
@@ -160,7 +159,7 @@ def _words(words, length: float) -> list[dict]:
   ]
 
 
-def _phonemes(take: Take, length: float) -> list[dict]:
+def _phonemes(take: Take, length: float) -> list[dict[str, Any]]:
   ends = np.cumsum(take.durations) * HOP / SAMPLE_RATE
   starts = ends - np.asarray(take.durations) * HOP / SAMPLE_RATE
   blocks = []
@@ -202,7 +201,7 @@ def _image_bytes(picture, kind: str, **options) -> bytes:
   return file.getvalue()
 
 
-def _pitch_curve(take: Take) -> dict:
+def _pitch_curve(take: Take) -> dict[str, Any]:
   """Runs of voiced frames as SVG points in a box 160 high, on a logarithmic axis, and the axis's ends in Hz."""
   pitch = np.asarray(take.pitch, np.float64)[: len(take.mel)]
   voiced = pitch > 0
@@ -216,7 +215,7 @@ def _pitch_curve(take: Take) -> dict:
   return {'pitch': curves, 'pitch_low': f'{low:.0f} Hz', 'pitch_high': f'{high:.0f} Hz'}
 
 
-def _opening_curve(track: MouthTrack | None, take: Take, length: float) -> dict:
+def _opening_curve(track: MouthTrack | None, take: Take, length: float) -> dict[str, Any]:
   """The mouth's opening as an area and the sound's level as a line, in a box 90 high, each to its own scale."""
   level = _level(take)
   low, high = np.percentile(level, 3), level.max()
@@ -253,7 +252,7 @@ def _correlation(opening: np.ndarray, level: np.ndarray) -> float:
 # The frames with the mouth track
 
 
-def _strip(arrays: LineAssets, length: float) -> list[dict]:
+def _strip(arrays: LineAssets, length: float) -> list[dict[str, Any]]:
   """Frames at even distances as WebP, cut to the face, each with its face box, its lips in place and its time."""
   from PIL import Image
 

@@ -85,7 +85,7 @@ class ReportAssets:
   source: str = ''  # the film as it was, to be named
 
 
-def write_report(result: dict, out_html: str | Path, assets: ReportAssets, overwrite: bool = True) -> None:
+def write_report(result: dict[str, Any], out_html: str | Path, assets: ReportAssets, overwrite: bool = True) -> None:
   """Writes the page for one dub: of one line, or of several under `result['lines']`.
 
   It appears only when complete. About 0.1 MB a line, and the film where it is small enough.
@@ -127,13 +127,17 @@ def _template():
   )
 
 
-def _figures(line: LineFigures | LineAssets, result: Mapping, film: dict | None, several: bool) -> LineFigures:
+def _figures(
+  line: LineFigures | LineAssets, result: Mapping[str, Any], film: dict[str, Any] | None, several: bool
+) -> LineFigures:
   if isinstance(line, LineFigures):
     return line
   return LineFigures(line_figures(line, result.get('slot_seconds'), not several and film is None), line.offset)
 
 
-def _line(number: int, result: Mapping, arrays: LineFigures, film: dict | None, sounds: dict[str, str]) -> dict:
+def _line(
+  number: int, result: Mapping[str, Any], arrays: LineFigures, film: dict[str, Any] | None, sounds: dict[str, str]
+) -> dict[str, Any]:
   """All that the template shows of one line. Its sounds join `sounds`, by the names by which players find them."""
   line = result.get('line') or {}
   line = {'text': line} if isinstance(line, str) else line
@@ -174,17 +178,17 @@ def _line(number: int, result: Mapping, arrays: LineFigures, film: dict | None, 
   }
 
 
-def _last_direction(result: Mapping) -> Mapping:
+def _last_direction(result: Mapping[str, Any]) -> Mapping[str, Any]:
   rounds = result.get('rounds') or []
   return (rounds[-1].get('direction') or {}) if rounds else {}
 
 
-def _voice(result: Mapping) -> str:
+def _voice(result: Mapping[str, Any]) -> str:
   voice = result.get('voice') or ''
   return str(voice.get('name', '') if isinstance(voice, Mapping) else voice)
 
 
-def _when(line: Mapping, arrays: LineFigures) -> str:
+def _when(line: Mapping[str, Any], arrays: LineFigures) -> str:
   start = line.get('start')
   start = arrays.offset if start is None else float(start)
   return f'{int(start // 60)}:{start % 60:05.2f}'
@@ -193,7 +197,7 @@ def _when(line: Mapping, arrays: LineFigures) -> str:
 # What can be played
 
 
-def _film(path: str, out_html: Path, link: bool) -> dict | None:
+def _film(path: str, out_html: Path, link: bool) -> dict[str, Any] | None:
   """The dubbed film for a browser, inside the page or, where it is large or `link` is true, as a link; None if it
   cannot play it."""
   if not path or not Path(path).exists():
@@ -221,7 +225,9 @@ def _codec(path: str) -> str:
     return ''
 
 
-def _player(number: int, arrays: LineFigures, film: dict | None, sounds: dict[str, str]) -> dict | None:
+def _player(
+  number: int, arrays: LineFigures, film: dict[str, Any] | None, sounds: dict[str, str]
+) -> dict[str, Any] | None:
   """What plays this line: the film, else the line's pictures with its take, else the take alone."""
   if film is not None:
     return {**film, 'offset': round(arrays.offset, 3)}
@@ -233,7 +239,9 @@ def _player(number: int, arrays: LineFigures, film: dict | None, sounds: dict[st
   return None
 
 
-def _takes(number: int, arrays: LineFigures, player: dict | None, sounds: dict[str, str]) -> list[dict]:
+def _takes(
+  number: int, arrays: LineFigures, player: dict[str, Any] | None, sounds: dict[str, str]
+) -> list[dict[str, Any]]:
   """The line's takes, where there are several, each with the name of its sound."""
   shown = []
   for take in arrays.takes if len(arrays.takes) > 1 else ():
@@ -258,7 +266,7 @@ def _link(path: str, out_html: Path) -> str:
   return quote(os.path.relpath(Path(path).resolve(), out_html.resolve().parent).replace(os.sep, '/'))
 
 
-def _exemplar_player(media: str, name: str, sounds: dict[str, str]) -> dict | None:
+def _exemplar_player(media: str, name: str, sounds: dict[str, str]) -> dict[str, Any] | None:
   path = Path(media) if media else None
   if path is None or not path.is_file():
     return None
@@ -307,7 +315,7 @@ def _strongest(values) -> str:
   return EMOTIONS[int(np.argmax(values))] if values else ''
 
 
-def _bars(values) -> list[dict]:
+def _bars(values) -> list[dict[str, Any]]:
   values = _probabilities(values)
   best = max(values, default=0.0)
   return [
@@ -316,7 +324,9 @@ def _bars(values) -> list[dict]:
   ]
 
 
-def _sources(reading: Mapping, direction: Mapping, heard_emotion: Sequence[float] | None) -> list[dict]:
+def _sources(
+  reading: Mapping[str, Any], direction: Mapping[str, Any], heard_emotion: Sequence[float] | None
+) -> list[dict[str, Any]]:
   """A card of emotion bars for each thing that was seen, for what was directed and for what came out."""
   captions, emotions = reading.get('captions') or {}, reading.get('emotions') or {}
   cards = [
@@ -334,7 +344,7 @@ def _sources(reading: Mapping, direction: Mapping, heard_emotion: Sequence[float
   return cards + [card for card in (directed, heard) if card['bars']]
 
 
-def _spoken(text: str, direction: Mapping) -> list[dict]:
+def _spoken(text: str, direction: Mapping[str, Any]) -> list[dict[str, Any]]:
   """The line's words with how each is to be said: weight and the pause after it."""
   words = text.split()
   emphasis = list(direction.get('emphasis') or ())
@@ -350,7 +360,7 @@ def _spoken(text: str, direction: Mapping) -> list[dict]:
   ]
 
 
-def _dials(direction: Mapping) -> list[dict]:
+def _dials(direction: Mapping[str, Any]) -> list[dict[str, Any]]:
   """How the direction differs from a plain delivery: a needle each, between two words."""
 
   def dial(name, low, high, key, plain, span, show, ratio=False):
@@ -390,7 +400,7 @@ PROSODY = {
 }
 
 
-def _exemplars(exemplars: Mapping, sounds: dict[str, str]) -> list[dict]:
+def _exemplars(exemplars: Mapping[str, Any], sounds: dict[str, str]) -> list[dict[str, Any]]:
   columns = []
   for modality in MODALITIES:
     cards = []
@@ -419,7 +429,7 @@ def _exemplars(exemplars: Mapping, sounds: dict[str, str]) -> list[dict]:
 # The rehearsal
 
 
-def _rounds(rounds: Sequence[Mapping]) -> list[dict]:
+def _rounds(rounds: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
   scores = [entry.get('best_score') for entry in rounds]
   known = [score for score in scores if score is not None]
   best = max(known, default=None)
@@ -450,7 +460,7 @@ def _rounds(rounds: Sequence[Mapping]) -> list[dict]:
 STAGE_COLORS = ('#d9a441', '#6fa8a0', '#c8705a', '#7f8fc9', '#a9b665', '#b983b0', '#8a9aa0', '#d08c60')
 
 
-def _seconds(result: Mapping, slot: float) -> dict | None:
+def _seconds(result: Mapping[str, Any], slot: float) -> dict[str, Any] | None:
   """The time each stage took, as shares of a bar."""
   stages = {name: float(value) for name, value in (result.get('seconds') or {}).items()}
   if not stages:
@@ -475,7 +485,7 @@ def _seconds(result: Mapping, slot: float) -> dict | None:
   }
 
 
-def _facts(result: Mapping, figures: Mapping) -> list[dict]:
+def _facts(result: Mapping[str, Any], figures: Mapping[str, Any]) -> list[dict[str, Any]]:
   facts = [['slot', f'{result.get("slot_seconds") or figures["seconds"]:.2f} s']]
   if result.get('speech_seconds') is not None:
     facts.append(['speech', f'{result["speech_seconds"]:.2f} s'])
@@ -488,7 +498,7 @@ def _facts(result: Mapping, figures: Mapping) -> list[dict]:
   return [{'name': name, 'value': value} for name, value in facts]
 
 
-def _totals(result: Mapping, results: Sequence[Mapping]) -> list[dict]:
+def _totals(result: Mapping[str, Any], results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
   names = {
     'slot_seconds': 'in all',
     'speech_seconds': 'of speech',
