@@ -11,6 +11,7 @@ from dubber_jax.cli.interrupts import INTERRUPTED, interruptible
 from dubber_jax.cli.terminal import NORMAL, QUIET, VERBOSE, foreign_output_hidden, log_to_terminal
 from dubber_jax.errors import BadInput
 
+OUTPUTS = ('out', 'json', 'key', 'project', 'work', 'workdir', 'packed')  # options that name what is written
 GROUPS = (dub, transcribe, editorial, data, train, convert, evaluate, serve)
 
 
@@ -24,6 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
     if more and not hasattr(given, 'overrides'):
       parser.error(f'unrecognized arguments: {" ".join(more)}')
     given.overrides = more
+    empty = [name for name in OUTPUTS if getattr(given, name, None) == '']
+    if empty:
+      raise BadInput(f'--{empty[0]}: the name is empty; name a file or a folder')
     _use_compilation_cache()
     level = VERBOSE if given.verbose else QUIET if given.quiet else NORMAL
     log_to_terminal(level)
@@ -64,12 +68,13 @@ def _use_compilation_cache():
   from dubber_jax.storage.cache import cache_folder
   from dubber_jax.storage.programs import keep_programs
 
-  if cache_folder() is None:
+  folder = cache_folder()
+  if folder is None:
     return
   keep_programs()
   # JAX reads these when it is imported, which a refusal or an export does without.
   settings = {
-    'jax_compilation_cache_dir': str(cache_folder() / 'xla'),
+    'jax_compilation_cache_dir': str(folder / 'xla'),
     'jax_persistent_cache_min_compile_time_secs': 0.3,
   }
   os.environ |= {name.upper(): str(value) for name, value in settings.items()}

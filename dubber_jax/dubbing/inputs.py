@@ -1,7 +1,7 @@
 """Script and library of a dub, checked before a network is loaded."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dubber_jax.dubbing.request import Lexicon
 from dubber_jax.errors import BadInput
@@ -39,7 +39,7 @@ def shipped_library(model: 'Model | StoredModel') -> Library | None:
   return Library.open(None, library_features()) if model.config.task.director.enabled else None
 
 
-def library_features() -> dict[str, dict]:
+def library_features() -> dict[str, dict[str, Any]]:
   """{modality: its extractor's name, version and width}, for the modalities of a library."""
   manifest = Extractors().manifest()
   return {m: manifest[m] for m in (*MODALITIES, 'sound')}

@@ -30,7 +30,7 @@ from dubber_jax.retrieval.library import Library
 from dubber_jax.script.g2p import Phonemes
 from dubber_jax.storage.atomic import check_output
 from dubber_jax.storage.distinct import check_distinct
-from dubber_jax.types import Direction
+from dubber_jax.types import Direction, Line
 
 if TYPE_CHECKING:
   from dubber_jax.director.notes.apply import RevisedDirection
@@ -110,7 +110,7 @@ def redo(
     same = last.note == request.note and fit == last.result.fit
     if last.made.get('of') and same and (exported[number - 1 : number] or (None,)) != (chosen,):
       return export(work, film)  # this note was played when the film was not yet written
-    direction, warnings = _revised(request, state, last, read_note)
+    direction, warnings = _revised(request, state.lines[number - 1], state, last, read_note)
     seed = state.options.get('seed', 0)
     if not request.note and fit == last.result.fit:
       seed += max(work.takes(number))
@@ -158,14 +158,18 @@ def _log_change(work: Project, number: int, before: int, after: int):
   line = work.state.lines[number - 1]
   same = [n for n, other in enumerate(work.state.lines, 1) if folded(other.character) == folded(line.character)]
   own = [work.load(n, (work.chosen(n) or (0, 0))[1]) for n in same]
-  audio = [LineAudio(stored.line, stored.take.waveform, stored.direction.loudness) for stored in own]
+  audio = [
+    LineAudio(stored.line, stored.take.waveform, stored.direction.loudness)
+    for stored in own
+    if stored.take.waveform is not None
+  ]
   anchor = character_levels(audio)[folded(line.character)]
   change = describe_change(work.measures(number, before), work.measures(number, after), anchor)
   logger.info(f'line {number}, take {after}, against take {before}: {change}')
 
 
 def _revised(
-  request: RedoRequest, state: ProjectState, last: StoredTake, read_note: 'NoteReader | None'
+  request: RedoRequest, line: Line, state: ProjectState, last: StoredTake, read_note: 'NoteReader | None'
 ) -> tuple[Direction, tuple[str, ...]]:
   """The direction of the line's next take, and warnings."""
   if not request.note:
@@ -174,6 +178,6 @@ def _revised(
     raise BadInput('the director is off in this project: nobody would follow the note')
   from dubber_jax.director.notes.apply import parse  # its patterns take a while to compile
 
-  phonemes = read_script(state.lines[request.line - 1].text, state.lexicon)
+  phonemes = read_script(line.text, state.lexicon)
   revised = (read_note or parse)(request.note, last.direction, phonemes)
   return revised.direction, revised.warnings

@@ -5,6 +5,7 @@ are made once and kept beside it.
 import base64
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,7 +152,7 @@ def _ticks(length: float) -> list[dict[str, Any]]:
   ]
 
 
-def _words(words, length: float) -> list[dict[str, Any]]:
+def _words(words: Sequence[tuple[float, float, str]], length: float) -> list[dict[str, Any]]:
   return [
     {'x': round(WIDE * start / length, 1), 'w': round(WIDE * (end - start) / length, 1), 'word': word}
     for start, end, word in words
@@ -195,7 +196,7 @@ def _mel_image(mel: np.ndarray) -> str:
   return embedded(_image_bytes(picture, 'WEBP', quality=72), 'image/webp')
 
 
-def _image_bytes(picture, kind: str, **options) -> bytes:
+def _image_bytes(picture: Any, kind: str, **options: Any) -> bytes:
   file = io.BytesIO()
   picture.save(file, kind, **options)
   return file.getvalue()
