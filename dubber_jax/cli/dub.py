@@ -109,8 +109,6 @@ def _check_dub_paths(given):
   from dubber_jax.dubbing.project import OWN_FILES
 
   out, inputs = Path(given.out), _model_inputs(given)
-  if not out.name:
-    raise BadInput(f'-o {given.out!r}: name a file')
   project = Path(given.project) if given.project else out.with_name(f'{out.stem}.project')
   inputs |= {'the film': given.film, '--script': given.script, '--directions': given.directions}
   inputs |= {'--guide': given.guide if given.guide != 'original' else None}

@@ -38,7 +38,7 @@ def test_no_output_of_a_dub_is_one_of_its_inputs_or_another_output(film, tmp_pat
   os.link(tmp_path / 'voice.wav', tmp_path / 'hard.json')
   before = {path: path.read_bytes() for path in tmp_path.iterdir()}
   dub = ('dub', film, '--text', 'Go.', '--cast', tmp_path / 'cast.toml', '--overwrite', '-o')
-  assert 'name a file' in said(capsys, *dub, '')
+  assert 'name is empty' in said(capsys, *dub, '')
   out = tmp_path / 'out.mp4'
   assert 'is the film too' in said(capsys, *dub, film)
   for name in ('film.mp4', 'link.json'):
