@@ -330,6 +330,8 @@ def _read(path, step: int | None, names) -> tuple[int, dict]:
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
       stored = reader.metadata(folder).item_metadata.tree
       wanted = {name: stored[name] for name in names if name in stored}
+      if not wanted:
+        return step, {}
       as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
       args = ocp.args.PyTreeRestore(item=wanted, restore_args=as_numpy, partial_restore=True)
       return step, reader.restore(folder, args=args)

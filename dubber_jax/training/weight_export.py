@@ -26,7 +26,8 @@ from etils import epath
 from dubber_jax.config import Config, VocoderTask
 from dubber_jax.errors import BadInput, exit_code
 from dubber_jax.nn.scan import stack_stored
-from dubber_jax.storage.atomic import atomic_folder
+from dubber_jax.storage.atomic import atomic_folder, check_folder, disk_errors
+from dubber_jax.storage.distinct import check_distinct
 from dubber_jax.storage.weights import flatten, read_arrays, unflatten, write_arrays
 from dubber_jax.training.checkpoints import is_workdir, last_step, load_collections, load_weights
 from dubber_jax.training.task import DISCRIMINATORS, drop_discriminators
@@ -50,7 +51,7 @@ def write_weights(out: str | os.PathLike, params: Any, collections: Any = None, 
   """Writes parameters, other Flax collections and moving averages, where given, as a folder, atomically."""
   arrays = flatten({'params': params, 'collections': collections or {}, 'ema': ema or {}})
   shapes = {name: np.shape(value) for name, value in arrays.items()}
-  with atomic_folder(out) as folder:
+  with disk_errors(out), atomic_folder(out) as folder:
     for i, part in enumerate(_chunks({name: _to_bfloat16(value) for name, value in arrays.items()})):
       write_arrays(folder / f'weights-{i:04d}.safetensors', part)
     (folder / INDEX).write_text(json.dumps({'step': step, 'shapes': shapes}, indent=1))
@@ -83,7 +84,9 @@ def _to_float32(array: np.ndarray) -> np.ndarray:
 
 def export_run(workdir: str | os.PathLike, out: str | os.PathLike) -> int:
   """Writes the last checkpoint of a workdir without its optimizer moments, discriminators included, and returns its
-  step. Raises BadInput where there is none."""
+  step. Raises BadInput where there is none, and where `out` holds something else than an earlier export."""
+  check_distinct({'the run': workdir}, {}, {'-o': out})
+  check_folder(out, True, (INDEX,))
   step, params = load_weights(workdir, smoothed=False)
   write_weights(out, params, load_collections(workdir, step), step, load_weights(workdir, step=step)[1])
   return step
@@ -105,7 +108,7 @@ def read_weights(path: str | os.PathLike) -> Initial:
     arrays = {
       name: _to_float32(np.concatenate(by_name[name])).reshape(shape) for name, shape in index['shapes'].items()
     }
-  except (OSError, ValueError, KeyError) as e:
+  except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as e:
     raise BadInput(f'{path}: not a whole folder of weights ({type(e).__name__}: {e}); copy it again') from e
   tree = unflatten(arrays)
   return Initial(tree['params'], tree.get('collections', {}), tree.get('ema'), index['step'])

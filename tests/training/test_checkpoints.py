@@ -13,6 +13,7 @@ from dubber_jax.training import checkpoints
 from dubber_jax.training.checkpoints import Workdir, best_step, digest, last_step, load_weights
 from dubber_jax.training.config import MeshConfig
 from dubber_jax.training.weight_export import initial_weights, read_weights, write_weights
+from dubber_jax.training.weight_export import main as export_weights
 
 STATE = {'params': {'w': np.arange(6.0).reshape(2, 3)}, 'ema': {'w': np.ones((2, 3))}, 'optimizer': {'n': np.int32(1)}}
 
@@ -178,3 +179,15 @@ def test_the_config_lies_beside_the_state(tmp_path):
   fill(tmp_path, {1: None})
   stored = json.loads((tmp_path / 'checkpoints' / '1' / 'config' / 'metadata').read_text())
   assert stored == json.loads(tiny_config().to_json())
+
+
+def test_an_export_of_weights_does_not_replace_its_run_or_anything_else(tmp_path, capsys):
+  fill(tmp_path / 'run', {1: None})
+  (tmp_path / 'photos').mkdir()
+  (tmp_path / 'photos' / 'holiday.jpg').touch()
+  for out, told in (('run', 'holds the run'), ('.', 'holds the run'), ('photos', 'something else')):
+    assert export_weights([str(tmp_path / 'run'), '-o', str(tmp_path / out)]) == 2
+    assert told in capsys.readouterr().err
+  for _ in range(2):  # an earlier export is replaced
+    assert export_weights([str(tmp_path / 'run'), '-o', str(tmp_path / 'weights')]) == 0
+  assert load_weights(tmp_path / 'run')[0] == 1 and (tmp_path / 'photos' / 'holiday.jpg').exists()
