@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter1d
 
 from dubber_jax.errors import BadInput
 from dubber_jax.perception.lips import track_mouth
@@ -9,6 +10,7 @@ from dubber_jax.perception.visual_vad import (
   SHAPES,
   UPSAMPLING,
   add_detrended,
+  gaussian_smooth,
   lip_shape,
   load_network,
   network,
@@ -112,3 +114,9 @@ def test_speaker_is_seen_to_speak_when_he_does(film, file, spoken):
 def test_folder_without_weights_is_refused(tmp_path):
   with pytest.raises(BadInput, match='visual_vad'):
     load_network(tmp_path)
+
+
+@pytest.mark.parametrize('length', [1, 5, 24, 300])
+def test_smoothing_is_that_of_scipy_to_the_bit(length):
+  values = np.random.default_rng(length).normal(size=(length, 4)).astype(np.float32)
+  np.testing.assert_array_equal(gaussian_smooth(values, 6.0), gaussian_filter1d(values, 6.0, axis=0, mode='nearest'))
