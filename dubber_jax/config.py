@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dubber_jax.actor.config import ActorConfig, AdversarialConfig, GuidanceConfig
 from dubber_jax.authentic_dubber.config import PublishedConfig, PublishedLossConfig, TreeConfig
@@ -19,15 +19,24 @@ from dubber_jax.data.config import DataConfig, SourceConfig
 from dubber_jax.director.config import DirectorConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.perception.config import FeatureConfig
-from dubber_jax.storage.json_files import checked_value
 from dubber_jax.separation.config import SeparatorConfig
+from dubber_jax.storage.json_files import checked_value
 from dubber_jax.training.config import MeshConfig, TrainConfig
 from dubber_jax.types import MEL_BANDS
 from dubber_jax.vocoder.config import VocoderConfig
 
 
+class TaskPart:
+  """Base of the tasks. To the type checker a part that another task has is Any, since a function that takes a Config is
+  called with the task that its module is for."""
+
+  if TYPE_CHECKING:
+
+    def __getattr__(self, name: str) -> Any: ...
+
+
 @dataclass(frozen=True)
-class ActorTask:
+class ActorTask(TaskPart):
   """Director and actor (training/tasks/actor.py): what a model directory holds."""
 
   kind: ClassVar[str] = 'actor'
@@ -51,7 +60,7 @@ class AdaptationTask(ActorTask):
 
 
 @dataclass(frozen=True)
-class VocoderTask:
+class VocoderTask(TaskPart):
   """Vocoder with its discriminators (training/tasks/vocoder.py)."""
 
   kind: ClassVar[str] = 'vocoder'
@@ -62,7 +71,7 @@ class VocoderTask:
 
 
 @dataclass(frozen=True)
-class CriticTask:
+class CriticTask(TaskPart):
   """Critic (training/tasks/critic.py)."""
 
   kind: ClassVar[str] = 'critic'
@@ -72,7 +81,7 @@ class CriticTask:
 
 
 @dataclass(frozen=True)
-class SeparatorTask:
+class SeparatorTask(TaskPart):
   """Dialogue separator (training/tasks/separator.py)."""
 
   kind: ClassVar[str] = 'separator'
@@ -81,7 +90,7 @@ class SeparatorTask:
 
 
 @dataclass(frozen=True)
-class PublishedTask:
+class PublishedTask(TaskPart):
   """The published system (authentic_dubber/losses.py)."""
 
   kind: ClassVar[str] = 'published'
@@ -92,7 +101,7 @@ class PublishedTask:
 
 
 @dataclass(frozen=True)
-class ExperimentTask:
+class ExperimentTask(TaskPart):
   """A network of the experiment file's own, with no settings here."""
 
   kind: ClassVar[str] = 'experiment'

@@ -32,8 +32,8 @@ def _add_dub(command):
   sub.add_argument(
     '--background',
     metavar='separate|mute|duck|none|FILE',
-    help="behind the dialogue: the film's own sound, its dialogue taken out, or silent where a line is spoken, or lowered "
-    'in the lines; or a file of music and effects (default: separate where the film has sound)',
+    help="behind the dialogue: the film's own sound, its dialogue taken out, or silent where a line is spoken, or "
+    'lowered in the lines; or a file of music and effects (default: separate where the film has sound)',
   )
   sub.add_argument(
     '--tracks',

@@ -21,6 +21,7 @@ def log_to_terminal(level: int = NORMAL) -> None:
       return f'  warning: {record.getMessage()}' if record.levelno >= logging.WARNING else record.getMessage()
 
   logger = logging.getLogger('dubber_jax')
+
   class Terminal(logging.StreamHandler):
     def handleError(self, record):  # a pipe that was closed ends the command, as it does for what is printed
       if isinstance(sys.exc_info()[1], BrokenPipeError):

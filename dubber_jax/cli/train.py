@@ -252,7 +252,8 @@ def run_release(given: argparse.Namespace):
     if not isinstance(config.task, ActorTask):
       raise BadInput(f'{given.workdir} trains a {config.task.kind}; a model directory is made of an actor')
     base = Path(config.train.init_from or '.')
-    base = base if (base / 'MANIFEST.json').exists() else None  # the model directory that the run went on from
+    if not (base / 'MANIFEST.json').exists():  # there is no model directory that the run went on from
+      base = None
   critic = given.critic or (base and (base / 'critic').is_dir() and base / 'critic')
   scratch = tempfile.TemporaryDirectory()
   vocoder = _vocoder_folder(given.vocoder, scratch.name) if given.vocoder else base and base / 'vocoder'
@@ -262,7 +263,7 @@ def run_release(given: argparse.Namespace):
     # The reference that ships is spoken by the model itself, so that no recording goes along.
     take = synthesize(model, LineInputs(phonemize(SENTENCE), voice))
     voices[name] = Voice(voice.embedding, take.mel[: len(voice.reference_mel)], name)
-  if base == Path(given.workdir):
+  if base is not None and base == Path(given.workdir):
     card = _text(base / 'CARD.md')
   else:
     card = f'# {config.name}\n\nStep {step}.\n'

@@ -172,9 +172,11 @@ def read_critic(folder: str | Path) -> CriticModel:
   settings = read_json(folder / 'config.json')
   try:
     sizes = CriticSizes(**fields_of(CriticSizes, settings['sizes'], f'{folder}/config.json'))
-    scales = {name: tuple(map(float, settings['scales'][key])) for name, key in SCALED.items()}
-    if not all(len(scale) == 2 and np.isfinite(scale).all() for scale in scales.values()):
-      raise ValueError('scales that are no two numbers')
+    scales = {
+      name: (float(low), float(high)) for name, key in SCALED.items() for low, high in [settings['scales'][key]]
+    }
+    if not np.isfinite(list(scales.values())).all():
+      raise ValueError('scales that are no numbers')
   except BadInput:
     raise
   except (KeyError, TypeError, ValueError, OverflowError) as e:

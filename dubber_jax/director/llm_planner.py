@@ -17,7 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import httpx
 import numpy as np
@@ -266,7 +266,7 @@ class LanguageModel:
       answer = self._complete(self._request(question, inputs))
     return answer, read(answer)
 
-  def _request(self, question: Question, inputs: dict[str, object]) -> dict[str, object]:
+  def _request(self, question: Question, inputs: dict[str, object]) -> dict[str, Any]:
     form = {'name': question.name, 'strict': True, 'schema': question.schema}
     schema = {'type': 'json_schema', 'json_schema': form}
     more = f' Form: {json.dumps(question.schema)}' if self.without_schema else ''

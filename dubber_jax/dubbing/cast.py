@@ -35,8 +35,11 @@ class Cast:
   warnings: tuple[str, ...] = ()
 
   def voice_of(self, character: str) -> Voice:
-    """Of several at once ("Anna & Bob") that of the first who has one."""
-    return self.voices.get(key_of(character, self.voices)) or self.default
+    """Of several at once ("Anna & Bob") that of the first who has one. Raises BadInput where nobody has."""
+    voice = self.voices.get(key_of(character, self.voices)) or self.default
+    if voice is None:
+      raise BadInput(f'no voice for {character or "a line without a character"}: add it to the cast, or a `{DEFAULT}`')
+    return voice
 
   def check(self, lines: Sequence[Line]):
     """Raises BadInput that names every character without a voice, and every line that names nobody."""

@@ -86,11 +86,14 @@ def dialogue_blocks(heard: Sequence[LineAudio], gains: Sequence[float], seconds:
 
 
 def _placed(heard: Sequence[LineAudio], gains: Sequence[float], seconds: float) -> Iterator[np.ndarray]:
-  size, total = round(BLOCK_SECONDS * SAMPLE_RATE), round(max(seconds, *(h.line.end for h in heard)) * SAMPLE_RATE)
+  size, total = (
+    round(BLOCK_SECONDS * SAMPLE_RATE),
+    round(max([seconds, *(h.span[1] - h.overrun for h in heard)]) * SAMPLE_RATE),
+  )
   spans = np.array([[round(time * SAMPLE_RATE) for time in h.span] for h in heard])
   for begin in range(0, total, size):
     block = np.zeros((min(size, total - begin), 1), np.float32)
-    for i in np.flatnonzero((spans[:, 0] < begin + len(block)) & (spans[:, 1] > begin)):
+    for i in map(int, np.flatnonzero((spans[:, 0] < begin + len(block)) & (spans[:, 1] > begin))):
       first, last = spans[i]
       sound = fill(heard[i].waveform, last - first) * np.float32(10 ** (gains[i] / 20))
       part = sound[max(0, begin - first) : begin + len(block) - first]

@@ -91,11 +91,12 @@ class ProjectState:
     try:
       if found['format'] != FORMAT:
         raise ValueError(f'format {found["format"]}')
-      fields = {field.name: found[field.name] for field in dataclasses.fields(cls) if field.name in found}
+      fields: dict[str, Any] = {f.name: found[f.name] for f in dataclasses.fields(cls) if f.name in found}
       fields['lines'] = tuple(Line(**line) for line in found['lines'])
       for name in ('voice_of', 'warnings', 'wrote', 'exported', 'film_stamp'):
         fields[name] = tuple(fields[name]) if fields.get(name) is not None else None
-      state = cls(**fields | {'wrote': fields['wrote'] or ()})
+      fields['wrote'] = fields['wrote'] or ()
+      state = cls(**fields)
       _check_state(state, where)
       return state
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
@@ -124,8 +125,8 @@ def _check_state(state: ProjectState, where: Path) -> None:
   if state.exported is not None and len(state.exported) != len(state.lines):
     raise ValueError(f'{len(state.exported)} takes in the film, {len(state.lines)} lines')
   for number, line in enumerate(state.lines, 1):
-    if not all(isinstance(text, str) for text in (line.text, line.character, line.stage_direction)):
-      raise ValueError(f'line {number} is no text')
+    for field in dataclasses.fields(Line):
+      checked_value(field, getattr(line, field.name), f'{where}: line {number}')
     if not 0 <= float(line.start) < float(line.end) < float('inf'):  # pyright: ignore[reportArgumentType]
       raise ValueError(f'line {number} lasts from {line.start} to {line.end}')
   if not 0 < state.seconds < float('inf'):
@@ -133,7 +134,8 @@ def _check_state(state: ProjectState, where: Path) -> None:
   given = state.options | {'lexicon': None}
   fields_of(LineOptions, given, f'{where}.options')
   state.line_options()
-  if not all(isinstance(symbol, str) for symbols in state.lexicon.values() for symbol in symbols):
+  symbols: list[object] = [symbol for spoken in state.lexicon.values() for symbol in spoken]
+  if not all(isinstance(symbol, str) for symbol in symbols):
     raise ValueError('a lexicon of other things than symbols')
 
 

@@ -1,7 +1,7 @@
 """Paths of a project: stored so that it can be moved and shared, and the film of one that was moved."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +105,7 @@ def check_moved(found: Any, folder: Path) -> None:
   """
   if not isinstance(found, dict) or found.get('place') in (None, str(folder.absolute())):
     return
-  paths = located(found, folder).get(OUTPUTS) or ()
+  paths: Sequence[object] = located(found, folder).get(OUTPUTS) or ()
   for path, size in zip(paths, found.get('wrote_sizes') or (), strict=False):
     if isinstance(path, str) and os.path.isfile(path) and os.path.getsize(path) != size:
       raise BadInput(

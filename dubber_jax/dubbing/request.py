@@ -115,8 +115,8 @@ class DubRequest:
     """The same from paths as strings, one line's text, and one voice for all lines."""
     lines = (Line(lines),) if isinstance(lines, str) else tuple(lines)
     cast = voice if isinstance(voice, Cast) else Cast(default=voice, warnings=voice.warnings)
-    paths = (Path(path) if path is not None else None for path in (project, json))
-    return cls(Path(film), lines, cast, Path(out), options or DubOptions(), *paths)
+    folder, result = (Path(path) if path is not None else None for path in (project, json))
+    return cls(Path(film), lines, cast, Path(out), options or DubOptions(), folder, result)
 
 
 def with_emotion(lines: Sequence[Line], emotion: str) -> list[Line]:

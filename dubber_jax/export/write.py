@@ -26,7 +26,14 @@ from dubber_jax.errors import BadInput
 from dubber_jax.export.onnx import check_python, write_onnx
 from dubber_jax.export.programs import PLATFORMS, bucket_shape, programs
 from dubber_jax.inference.model import Model
-from dubber_jax.inference.model_directory import MARKS, SHIPPED, ModelContents, load, open_vocoder, write_model_directory
+from dubber_jax.inference.model_directory import (
+  MARKS,
+  SHIPPED,
+  ModelContents,
+  load,
+  open_vocoder,
+  write_model_directory,
+)
 from dubber_jax.script.symbols import LANGUAGES, SYMBOLS
 from dubber_jax.storage.atomic import check_folder, complete_folder
 from dubber_jax.storage.checked_folder import write_manifest

@@ -394,11 +394,13 @@ def clipped_share(wave: np.ndarray) -> float:
 
 
 def _clipped_share(wave):
-  inside = np.zeros(len(wave), bool)
+  inside, highest = np.zeros(len(wave), bool), float(np.abs(wave).max(initial=0))
   for side in (wave, -wave):
     peak = float(side.max(initial=0))
+    if peak <= highest / 2:  # a rest beside 0, not the level at which the other side is cut
+      continue
     flat = side >= 0.995 * peak
     run = flat[:-2] & flat[1:-1] & flat[2:]
     for shift in range(3):
-      inside[shift : len(wave) - 2 + shift] |= run & (peak > 0)
+      inside[shift : len(wave) - 2 + shift] |= run
   return float(inside.mean()) if len(wave) else 0.0

@@ -22,7 +22,7 @@ CHILD_PITCH, CHILD_SPACING = 225.0, 1250.0  # Hz: median F0 and formant spacing;
 MIN_BANDWIDTH = 6000.0  # Hz
 TWO_SPEAKERS = 0.55  # cosine between the two clusters of windows
 ONE_SPEAKER = 0.65  # the same: a warning below it; the minimum of 481 recordings of one speaker each is 0.69
-MOST_TONES = 0.2  # sustained tones at once, mean of the recording: the most of 208 without music is 0.10
+MOST_TONES = 0.3  # sustained tones at once, mean of the recording: the most of 10 readers without music is 0.25
 
 FRAME, STEP = 512, 128  # samples at 16 kHz: 32 and 8 ms
 BANDS = (250, 400, 630, 1000, 1600, 2500, 4000, 6300)  # Hz, edges of the bands in which decays are measured

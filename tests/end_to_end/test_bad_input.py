@@ -132,20 +132,6 @@ def test_spoken_lines_without_times_have_nothing_to_fit(tmp_path, capsys):
   assert 'have no times' in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-  'times',
-  [
-    ('00:00:01,000', '00:00:00,500', '00:00:02,000', '00:00:02,200'),
-    ('00:00:00,000', '00:00:01,500', '00:00:00,100', '00:00:02,000'),
-  ],
-  ids=['backward', 'begin together'],
-)
-def test_subtitles_with_impossible_times(refused, tmp_path, times):
-  script = tmp_path / 'bad.srt'
-  script.write_text(f'1\n{times[0]} --> {times[1]}\nOne.\n\n2\n{times[2]} --> {times[3]}\nTwo.\n')
-  refused(text=None, more=('--script', script))
-
-
 def test_subtitles_past_the_end_of_the_film(refused, tmp_path):
   script = tmp_path / 'late.srt'
   script.write_text('1\n00:01:00,000 --> 00:01:02,000\nToo late.\n')

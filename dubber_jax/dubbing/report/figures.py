@@ -118,9 +118,9 @@ def _preview(frames: np.ndarray, wave: np.ndarray | None) -> bytes:
         picture = np.asarray(Image.fromarray(picture).resize(size))
       container.mux(pictures.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), 'rgb24')))
     container.mux(pictures.encode(None))
-    if sound is not None:
+    if sound is not None and wave is not None:
       for start in range(0, len(wave), 1024):
-        block = av.AudioFrame.from_ndarray(np.float32(wave[start : start + 1024])[None], 'fltp', 'mono')
+        block = av.AudioFrame.from_ndarray(wave[start : start + 1024].astype(np.float32)[None], 'fltp', 'mono')
         block.sample_rate, block.pts = SAMPLE_RATE, start
         container.mux(sound.encode(block))
       container.mux(sound.encode(None))
@@ -266,8 +266,8 @@ def _strip(arrays: LineAssets, length: float) -> list[dict[str, Any]]:
   for i in ((np.arange(count) + 0.5) * len(frames) / count).astype(int):
     picture = Image.fromarray(frames[i]).crop(cut)
     picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    present = track is not None and i < len(track.present) and bool(track.present[i])
-    box = [round(float(v), 1) for v in track.boxes[i]] if present else [0, 0, 0, 0]
+    mouth = track.boxes[i] if track is not None and i < len(track.present) and track.present[i] else None
+    box = [round(float(v), 1) for v in mouth] if mouth is not None else [0, 0, 0, 0]
     shown.append(
       {
         'src': embedded(_image_bytes(picture, 'WEBP', quality=68), 'image/webp'),
@@ -281,8 +281,8 @@ def _strip(arrays: LineAssets, length: float) -> list[dict[str, Any]]:
         'y': box[1],
         'w': box[2] - box[0],
         'h': box[3] - box[1],
-        'present': present,
-        'lips': _lips_in_frame(frames[i], track.boxes[i]) if present else [],
+        'present': mouth is not None,
+        'lips': _lips_in_frame(frames[i], mouth) if mouth is not None else [],
         'stroke': round((right - left) / 110, 2),
       }
     )

@@ -1,4 +1,3 @@
-import contextlib
 import hashlib
 import json
 import sys
@@ -112,7 +111,7 @@ def test_weights_are_joined_in_order_and_only_once(two_halves, monkeypatch):
 def test_damaged_weights_are_refused_and_leave_nothing_behind(two_halves):
   with pytest.raises(BadInput, match='damaged'):
     wer.join_weights(two_halves / 'cache')
-  assert list((two_halves / 'cache').iterdir()) == []
+  assert not list((two_halves / 'cache').rglob('*'))
 
 
 def test_missing_weights_say_what_to_install(tmp_path, monkeypatch):
@@ -143,6 +142,6 @@ def test_without_a_cache_the_working_folder_stays_as_it_is(two_halves, tmp_path,
   monkeypatch.chdir(here)
   monkeypatch.setenv('DUBBER_CACHE', '')
   monkeypatch.setenv('HOME', str(tmp_path / 'home'))
-  with contextlib.suppress(BadInput):  # the halves that stand in for the real ones may be refused
-    wer.join_weights()
+  monkeypatch.setattr(wer, 'MODEL_SHA256', hashlib.sha256(b'\0' * 100 + b'\1' * 100).hexdigest())
+  wer.join_weights()
   assert not list(here.iterdir()) and (tmp_path / 'home' / '.cache').exists()
