@@ -213,7 +213,7 @@ def made_up_noise(rng: np.random.Generator, length: int) -> np.ndarray:
   return makers[rng.integers(len(makers))](rng, length)
 
 
-def shaped_noise(rng, length: int, gains: Sequence[tuple[float, float]]) -> np.ndarray:
+def shaped_noise(rng: np.random.Generator, length: int, gains: Sequence[tuple[float, float]]) -> np.ndarray:
   """Gaussian noise of a spectrum given as (Hz, dB), interpolated over log-frequency."""
   size = fast_length(length)
   spectrum = np.fft.rfft(rng.standard_normal(size, np.float32))
@@ -224,7 +224,7 @@ def shaped_noise(rng, length: int, gains: Sequence[tuple[float, float]]) -> np.n
   return np.fft.irfft(spectrum * shape, size)[:length]
 
 
-def slow_curve(rng, length: int, rate: float, low: float) -> np.ndarray:
+def slow_curve(rng: np.random.Generator, length: int, rate: float, low: float) -> np.ndarray:
   """(length,) random curve between `low` and 1 that changes `rate` times a second."""
   knots = rng.uniform(low, 1, max(int(length / BED_RATE * rate), 1) + 3)
   return np.interp(np.linspace(0, len(knots) - 1, length), np.arange(len(knots)), knots).astype(np.float32)

@@ -106,10 +106,26 @@ def _make_checkpoints(folder: Path, rng) -> None:
 def make_project(folder: Path, run: Callable[..., int]) -> None:
   """A dubbed film and its project, made by the command itself."""
   code = run(
-    'dub', folder / 'film.mp4', '--script', folder / 'film.srt', '--voice', 'ada', '--model', folder / 'model',
-    '--library', folder / 'library', '--project', folder / 'project', '-o', folder / 'dubbed.mp4', '--fit-steps', '0',
-    '--no-report', '--background', 'none',
-  )  # fmt: skip
+    'dub',
+    folder / 'film.mp4',
+    '--script',
+    folder / 'film.srt',
+    '--voice',
+    'ada',
+    '--model',
+    folder / 'model',
+    '--library',
+    folder / 'library',
+    '--project',
+    folder / 'project',
+    '-o',
+    folder / 'dubbed.mp4',
+    '--fit-steps',
+    '0',
+    '--no-report',
+    '--background',
+    'none',
+  )
   assert code == 0
   shutil.copyfile(folder / 'project' / 'directions.json', folder / 'directions.json')
   assert run('convert', folder / 'model.safetensors', '-o', folder / 'converted') == 0
@@ -220,7 +236,8 @@ KINDS = {
   'guide': ('voice.wav', BINARY, DUB + ' --guide {0}/voice.wav'),
   'project.json': ('project/project.json', JSON, 'redo {0}/project --line 1 --take 1'),
   'project.json, dubbed again': (
-    'project/project.json', JSON,
+    'project/project.json',
+    JSON,
     (SCRIPT % 'film.srt').replace('{1}.mp4', '{0}/dubbed.mp4 --project {0}/project'),
   ),
   'chosen take': ('project/lines/001/chosen.json', JSON, 'redo {0}/project --line 2 --take 1'),
@@ -248,7 +265,7 @@ KINDS = {
   'run checkpoint': ('run/checkpoints/2/data/metadata', JSON, 'digest {0}/run'),
   'run state': ('run/checkpoints/2/state/_METADATA', JSON, 'digest {0}/run'),
   'experiment': ('experiment.py', TEXT, 'train {0}/experiment.py --arm none --workdir {1}'),
-}  # fmt: skip
+}
 HASHED = (
   'model config',
   'model features',

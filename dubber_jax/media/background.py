@@ -4,6 +4,7 @@ lines, or a track of music and effects; and the mix of the dialogue over it."""
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
@@ -13,6 +14,9 @@ from dubber_jax.media.film import SOUND_RATE, Film
 from dubber_jax.media.loudness import LoudnessMeter, limit_blocks
 from dubber_jax.media.sound import BLOCK_SECONDS, CHANNELS, equal_blocks, exact_blocks, pcm16, sound_blocks
 from dubber_jax.storage.atomic import complete_file
+
+if TYPE_CHECKING:
+  from dubber_jax.separation import Separator
 
 SEPARATE, MUTE, DUCK, NONE = KINDS = 'separate', 'mute', 'duck', 'none'
 OLD_NAMES = {'keep': MUTE}
@@ -122,7 +126,7 @@ def add_dialogue(dialogue: np.ndarray, background: np.ndarray) -> np.ndarray:
   return mix
 
 
-def write_bed(film: Film, separator, path: Path) -> None:
+def write_bed(film: Film, separator: 'Separator', path: Path) -> None:
   """Writes the film's sound without its dialogue as a FLAC file of its channels, for `read_bed`. One pass by blocks.
 
   separator: a `separation.Separator`. Raises BadInput where the sound cannot be read or the file not be written.
@@ -146,7 +150,7 @@ def read_bed(path: Path, film: Film) -> Iterator[np.ndarray]:
   return (block / np.float32(BED_SCALE) for block in blocks)
 
 
-def separated_blocks(film: Film, separator) -> Iterator[np.ndarray]:
+def separated_blocks(film: Film, separator: 'Separator') -> Iterator[np.ndarray]:
   """The film's sound without its dialogue: blocks (S, C), as long as the film. Of 5.1 and 7.1 dialogue is taken out of
   left, right and center; low frequencies and surrounds pass as they are."""
   blocks = film.sound_blocks()

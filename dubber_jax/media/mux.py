@@ -14,7 +14,7 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from dubber_jax.errors import BadInput
@@ -341,7 +341,7 @@ class TrackWriter:
       self.add_copy(stream)
     self.add_attachments()
 
-  def add_copy(self, stream) -> None:
+  def add_copy(self, stream: Stream) -> None:
     """Copies a track, converts it where it is text that the container holds otherwise, or leaves it out."""
     scan, kind = self.plan.scan, self.plan.kind
     if stream.index in scan.redundant:

@@ -1,7 +1,7 @@
 """What rules of text normalization see of a line, and the type of a rule."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from dubber_jax.script.characters import EM_DASH
@@ -43,7 +43,7 @@ def said(words: str) -> str:
   return f' {words} '
 
 
-def any_of(names, ignore_case: bool = True) -> str:
+def any_of(names: Iterable[str], ignore_case: bool = True) -> str:
   """A pattern for any of the names, the longest first."""
-  names = '|'.join(re.escape(name) for name in sorted(names, key=len, reverse=True))
-  return f'(?i:{names})' if ignore_case else f'(?:{names})'
+  either = '|'.join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+  return f'(?i:{either})' if ignore_case else f'(?:{either})'

@@ -7,6 +7,7 @@ FOLDER/NAME. Demucs fetches weights that it knows and does not find.
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -82,7 +83,7 @@ def open_demucs() -> DemucsSeparator:
   return of_model(model)
 
 
-def of_model(model) -> DemucsSeparator:
+def of_model(model: Any) -> DemucsSeparator:
   """A separator of a Demucs model. Raises BadInput for one that has no vocals or takes no stereo."""
   import torch
   from demucs.apply import apply_model

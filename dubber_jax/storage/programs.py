@@ -55,7 +55,7 @@ class KeptProgram:
 
     return jax.jit(self.function)
 
-  def __call__(self, *args):
+  def __call__(self, *args: Any) -> Any:
     folder = program_folder()
     if folder is None or _several_devices():
       return self.jitted(*args)

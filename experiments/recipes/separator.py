@@ -20,8 +20,14 @@ from dubber_jax.training.tasks.separator import SeparatorBatches, separator_task
 
 def arms() -> dict[str, Config]:
   train = TrainConfig(
-    steps=2600, learning_rate=2e-3, warmup_steps=100, decay_steps=2000, clip_norm=5.0, ema=0.998, save_every=100,
-  )  # fmt: skip
+    steps=2600,
+    learning_rate=2e-3,
+    warmup_steps=100,
+    decay_steps=2000,
+    clip_norm=5.0,
+    ema=0.998,
+    save_every=100,
+  )
   return {'separator': Config(name='separator', task=SeparatorTask(separator=SeparatorConfig()), train=train)}
 
 

@@ -164,10 +164,15 @@ def write_results(separator: TrainedSeparator, means: dict[str, dict[str, Interv
   size = sum(np.size(value) for value in jax.tree.leaves(separator.params))
   main_row, cpu = means['all kinds'], cpu_share(separator)
   page = PAGE.format(
-    size=f'{size:,}', count=count, split='test', table='\n'.join(table(means)), cpu=cpu,
-    residual=main_row['residual_db'].show('{:.1f} dB'), si_sdr=main_row['si_sdr_db'].show('{:.1f} dB'),
+    size=f'{size:,}',
+    count=count,
+    split='test',
+    table='\n'.join(table(means)),
+    cpu=cpu,
+    residual=main_row['residual_db'].show('{:.1f} dB'),
+    si_sdr=main_row['si_sdr_db'].show('{:.1f} dB'),
     gaps=round(main_row['gaps'].value * count),
-  )  # fmt: skip
+  )
   with atomic_file(RESULTS / 'separator.md') as part:
     part.write_text(page, encoding='utf-8')
   rows = {name: {f: value.row() for f, value in row.items()} for name, row in means.items()}

@@ -109,12 +109,15 @@ def write_film(path: Path, folder: Path, sounds) -> None:
     film.set_chapters(
       [
         {
-          'id': i, 'start': round(1000 * a), 'end': round(1000 * b), 'time_base': Fraction(1, 1000),
+          'id': i,
+          'start': round(1000 * a),
+          'end': round(1000 * b),
+          'time_base': Fraction(1, 1000),
           'metadata': {'title': title},
         }
         for i, (a, b, title) in enumerate(CHAPTERS, 1)
       ]
-    )  # fmt: skip
+    )
     for packet in titles.demux():
       if packet.size:
         packet.stream = text
@@ -145,7 +148,9 @@ def contents(path: Path) -> dict:
     return {
       'tracks': [
         {
-          'type': s.type, 'codec': s.codec_context.name, 'packets': packets[s.index],
+          'type': s.type,
+          'codec': s.codec_context.name,
+          'packets': packets[s.index],
           'default': bool(s.disposition & av.stream.Disposition.default),
           **{name.lower(): value for name, value in s.metadata.items()},
         }
@@ -158,7 +163,7 @@ def contents(path: Path) -> dict:
       'tags': {name.lower(): value for name, value in film.metadata.items()},
       'attachments': [s.metadata.get('filename') for s in attached],
       'seconds': film.duration / av.time_base,
-    }  # fmt: skip
+    }
 
 
 def run(*arguments) -> None:
@@ -177,9 +182,24 @@ def made(tmp_path_factory):
   write_film(film, folder, [(mixed, 'fra', 'Original'), (comment, 'deu', 'Kommentar')])
   run('transcribe', film, '-o', folder / 'script.srt', '--cast', folder / 'cast.toml', '--speakers', 3)
   run(
-    'dub', film, '--script', folder / 'script.srt', '--cast', folder / 'cast.toml', '-o', dub, '--editorial',
-    '--rounds', 1, '--candidates', 2, '--fit-steps', 5, '--json', folder / 'result.json',
-  )  # fmt: skip
+    'dub',
+    film,
+    '--script',
+    folder / 'script.srt',
+    '--cast',
+    folder / 'cast.toml',
+    '-o',
+    dub,
+    '--editorial',
+    '--rounds',
+    1,
+    '--candidates',
+    2,
+    '--fit-steps',
+    5,
+    '--json',
+    folder / 'result.json',
+  )
   for path in (folder / 'dub.dialogue.wav', folder / 'result.json', folder / 'dub.editorial' / 'dub.otio'):
     path.with_name(f'first_{path.name}').write_bytes(path.read_bytes())
   for line, note in REDONE.items():
@@ -226,8 +246,10 @@ def test_everything_that_the_film_had_is_in_the_dub(made):
   for (start, end, title), expected in zip(after['chapters'], CHAPTERS, strict=True):
     assert abs(start - expected[0]) < 0.002 and abs(end - expected[1]) < 0.002 and title == expected[2]
   assert {name: after['tags'].get(name) for name in ('title', 'comment', 'director')} == {
-    'title': TITLE, 'comment': 'made for a test', 'director': 'Nobody',
-  }  # fmt: skip
+    'title': TITLE,
+    'comment': 'made for a test',
+    'director': 'Nobody',
+  }
   assert after['attachments'] == ['notes.txt']
   assert abs(after['seconds'] - before['seconds']) <= 1 / FPS
 
@@ -323,8 +345,9 @@ def test_the_timeline_opens_and_is_exact_to_the_frame(made, result):
   events = [clip for track in edl.tracks for clip in track.find_clips()]
   assert len(events) == 1 + len(SCRIPT)
   start = timeline.global_start_time.value
-  assert {(c.source_range.start_time.value - start, c.source_range.end_time_exclusive().value - start)
-          for c in events[1:]} == set(lines.values())  # fmt: skip
+  assert {
+    (c.source_range.start_time.value - start, c.source_range.end_time_exclusive().value - start) for c in events[1:]
+  } == set(lines.values())
 
 
 def test_stems_add_up_to_the_dialogue_and_the_cue_sheet_tells_of_the_notes(made):

@@ -162,11 +162,10 @@ BOMBS = {
   'key that takes forever to hash': b'\x80\x02}' + doubled(60, b'\x86') + b'Ns.',
   'list in itself': b'\x80\x02}q\x00X\x01\x00\x00\x00wh\x00s.',
   'storage class called': FLOATS + b'ctorch\nFloatStorage\n' + doubled(60, b'\x86') + b'\x85Rs.',
-  'text made to bytes again and again': FLOATS
-  + b'(X\x00\x00\x10\x00' + b'a' * 2**20 + b'q\x00' + LATIN * 200 + b'ts.',
+  'text made to bytes again and again': FLOATS + b'(X\x00\x00\x10\x00' + b'a' * 2**20 + b'q\x00' + LATIN * 200 + b'ts.',
   'integer of a megabyte': FLOATS + b'\x8b\x00\x00\x10\x00' + b'\x01' * 2**20 + b's.',
   'buffer of terabytes': FLOATS + b'\x96' + (2**42).to_bytes(8, 'little') + b's.',
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize('kind', BOMBS)

@@ -1,6 +1,8 @@
 """Training task of the dialogue separator: mixtures of speech and background made on the fly, and spectral losses."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import grain
 import jax
@@ -24,13 +26,21 @@ def separator_config(config: Config) -> SeparatorConfig:
   return config.task.separator
 
 
+class MixtureSource(Protocol):
+  """Draws mixtures (data_pipelines/mixer.py)."""
+
+  def mixture(self, rng: np.random.Generator, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Dialogue and background (length,) at 48 kHz, whose sum is the film's sound."""
+    ...
+
+
 class SeparatorBatches:
   """Random-access source of mixtures; batch i does not depend on what was read before.
 
   A batch: dialogue and bed (B, (T + 1) * HOP) at 48 kHz, whose sum is the film's sound.
   """
 
-  def __init__(self, config: Config, mixer, host=(0, 1)):
+  def __init__(self, config: Config, mixer: MixtureSource, host: tuple[int, int] = (0, 1)):
     self.config, self.mixer, self.host = config, mixer, host
 
   def __len__(self) -> int:
@@ -86,7 +96,7 @@ def separation_losses(mask_btf: jax.Array, dialogue_btk: jax.Array, bed_btk: jax
   }
 
 
-def separator_task(config: Config, mixer=None) -> Task:
+def separator_task(config: Config, mixer: MixtureSource | None = None) -> Task:
   """Task of the mask network; with a mixer, its samples show the background of fixed mixtures."""
   c = separator_config(config)
   network = MaskNetwork(c)
@@ -108,7 +118,7 @@ def separator_task(config: Config, mixer=None) -> Task:
   return Task(init, loss, lambda: adamw(config.train), separator_samples(config, mixer) if mixer else None)
 
 
-def separator_samples(config: Config, mixer, count: int = 3):
+def separator_samples(config: Config, mixer: MixtureSource, count: int = 3) -> Callable[[dict, int, Path], None]:
   """`samples` of a Task: plots of mixture, background and estimate of fixed mixtures."""
   c = separator_config(config)
   network = MaskNetwork(c)

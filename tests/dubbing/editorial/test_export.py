@@ -33,13 +33,24 @@ def hummed(line, words, pitch, note=''):
   frames = round((line.end - line.start) * SAMPLE_RATE / HOP)
   wave = 0.1 * np.sin(2 * np.pi * pitch * np.arange(frames * HOP) / SAMPLE_RATE)
   take = Take(
-    np.zeros((frames, 80), np.float32), ('@sil',), np.array([frames]), np.full(frames, float(pitch)), np.eye(8)[4],
+    np.zeros((frames, 80), np.float32),
+    ('@sil',),
+    np.array([frames]),
+    np.full(frames, float(pitch)),
+    np.eye(8)[4],
     wave.astype(np.float32),
-  )  # fmt: skip
+  )
   result = LineResult(
-    line, 'anna', Direction(note=note), TakeResult(('@sil',), (frames,), 'neutral'), line.end - line.start, 'strict',
-    speech_seconds=0.8, speech_start=0.1, words=words,
-  )  # fmt: skip
+    line,
+    'anna',
+    Direction(note=note),
+    TakeResult(('@sil',), (frames,), 'neutral'),
+    line.end - line.start,
+    'strict',
+    speech_seconds=0.8,
+    speech_start=0.1,
+    words=words,
+  )
   return DubbedLine(line, take, result, Phonemes(('@sil',), np.array([-1]), ()))
 
 
@@ -49,11 +60,27 @@ def project(make_film, tmp_path):
   film = make_film(Fraction(24000, 1001), '01:00:00:00', 3.0)
   folder = tmp_path / 'project'
   state = ProjectState(
-    film=str(film), film_hash=Film(film).hash, seconds=Film(film).seconds, model='model', model_hash='0',
-    director=True, library='', lines=LINES, voice_of=('a', 'b'), voices={'a': 'anna', 'b': 'ben'}, options={},
-    fit='strict', background='none', kept=True, out=str(tmp_path / 'dub.mp4'), report=False, json=None, warnings=(),
-    subtitles=True, editorial=True,
-  )  # fmt: skip
+    film=str(film),
+    film_hash=Film(film).hash,
+    seconds=Film(film).seconds,
+    model='model',
+    model_hash='0',
+    director=True,
+    library='',
+    lines=LINES,
+    voice_of=('a', 'b'),
+    voices={'a': 'anna', 'b': 'ben'},
+    options={},
+    fit='strict',
+    background='none',
+    kept=True,
+    out=str(tmp_path / 'dub.mp4'),
+    report=False,
+    json=None,
+    warnings=(),
+    subtitles=True,
+    editorial=True,
+  )
   with open_project(folder, make=True) as work:
     work.write_state(state)
     for number, (line, words) in enumerate(zip(LINES, WORDS, strict=True), 1):

@@ -64,10 +64,19 @@ def test_the_cue_sheet_opens_in_a_spreadsheet(film, lines, tmp_path):
   rows = list(csv.DictReader(io.StringIO(data.decode('utf-8-sig'), newline='')))
   assert [row['Status'] for row in rows] == ['dubbed', 'redone', 'check']
   assert rows[0] | {} == {
-    'Cue': '1', 'Reel': 'film', 'Character': 'Anna', 'TC In': '01:00:00;13', 'TC Out': '01:00:01;04',
-    'Duration': '0:21', 'Text': 'Good day.', 'Direction': 'softly', 'Note': '', 'Take': '1', 'Status': 'dubbed',
+    'Cue': '1',
+    'Reel': 'film',
+    'Character': 'Anna',
+    'TC In': '01:00:00;13',
+    'TC Out': '01:00:01;04',
+    'Duration': '0:21',
+    'Text': 'Good day.',
+    'Direction': 'softly',
+    'Note': '',
+    'Take': '1',
+    'Status': 'dubbed',
     'Warnings': '',
-  }  # fmt: skip
+  }
   assert rows[1]['Text'] == 'Who, "me"?' and rows[1]['Note'] == 'louder' and rows[2]['Text'] == '- Naïve'
 
 
