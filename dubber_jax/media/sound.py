@@ -397,7 +397,7 @@ def _clipped_share(wave):
   inside, highest = np.zeros(len(wave), bool), float(np.abs(wave).max(initial=0))
   for side in (wave, -wave):
     peak = float(side.max(initial=0))
-    if peak <= highest / 2:  # a rest beside 0, not the level at which the other side is cut
+    if peak <= highest / 20:  # a rest beside 0, not a level at which the sound is cut
       continue
     flat = side >= 0.995 * peak
     run = flat[:-2] & flat[1:-1] & flat[2:]

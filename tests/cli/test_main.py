@@ -118,18 +118,29 @@ with interruptible(patience=0.2), atomic_file(Path(sys.argv[1]) / 'out') as part
 """
 
 
-def test_ctrl_c_ends_native_code_too_and_leaves_nothing(tmp_path):
+@pytest.fixture
+def heeding_ctrl_c():
+  """Python's own handler of SIGINT, which processes in the background of a shell begin without."""
+  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  yield
+  signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_native_code_too_and_leaves_nothing(tmp_path, heeding_ctrl_c):
   work = subprocess.Popen(
     [sys.executable, '-c', WORK, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
   )
-  assert work.stdout and work.stdout.readline() == 'begun\n'
-  work.send_signal(signal.SIGINT)
-  _, error = work.communicate(timeout=60)
+  try:
+    assert work.stdout and work.stdout.readline() == 'begun\n'
+    work.send_signal(signal.SIGINT)
+    _, error = work.communicate(timeout=60)
+  finally:
+    work.kill()
   assert work.returncode == interrupts.INTERRUPTED and error == 'dubber: stopped\n'
   assert not list(tmp_path.iterdir())
 
 
-def test_ctrl_c_in_python_runs_what_is_to_be_done_at_the_end():
+def test_ctrl_c_in_python_runs_what_is_to_be_done_at_the_end(heeding_ctrl_c):
   done, before = [], signal.getsignal(signal.SIGINT)
   with pytest.raises(KeyboardInterrupt), interrupts.interruptible():
     with contextlib.ExitStack() as stack:

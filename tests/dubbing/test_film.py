@@ -208,6 +208,7 @@ def test_only_what_changed_is_played_again(scene, actor):
 
 def test_what_a_note_did_is_logged_first_and_kept_with_the_take(scene, model, tmp_path, caplog):
   scene()
+  caplog.clear()
   with caplog.at_level('INFO', 'dubber_jax'):
     again(tmp_path / 'project', 3, model, 'softer, slower')
   told = [row.message for row in caplog.records if row.name.startswith('dubber_jax.dubbing')]
