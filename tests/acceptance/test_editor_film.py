@@ -279,8 +279,8 @@ def test_the_music_is_unbroken_and_the_old_dialogue_gone(made):
 
 
 def dialogue_left(bed, behind, mixed, seconds=0.05):
-  """Energy of the dialogue in a separated background in dB of the dialogue's own: the projection of what differs from the
-  true background on the dialogue, window by window. What music was lost with it does not count."""
+  """Energy of the dialogue in a separated background in dB of the dialogue's own: what differs from the true background
+  is projected on the dialogue, window by window. Music that was lost with it does not count."""
   size = round(seconds * RATE)
   dialogue, error = (
     (x - behind)[: len(behind) // size * size].astype(np.float64).reshape(-1, size * 2) for x in (mixed, bed)
