@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dubber_jax.errors import BadInput
 from dubber_jax.storage.atomic import atomic_file, disk_errors, remove_partials
+from dubber_jax.storage.distinct import check_distinct
 from dubber_jax.storage.json_files import read_json
 from dubber_jax.storage.locks import locked
 
@@ -41,6 +42,7 @@ def prepare(
     settings['config'] = 'features' if (source / 'train.txt').exists() and (source / 'mel').is_dir() else 'clips'
   builder = BUILDERS[name](**settings)
   folder = Path(builder.data_dir)
+  check_distinct({'the data': source}, {}, {'-o': folder})
   with disk_errors(folder), locked(folder.parent, 'another process is preparing this data set; wait for it'):
     _tidy(folder)
     listing = builder.digest(source)  # or BadInput where there is nothing to prepare

@@ -48,6 +48,7 @@ def run_evaluate(given: argparse.Namespace):
   from dubber_jax.evaluation.benchmark.evaluate import Extent, evaluate, run_shares, take_cores
   from dubber_jax.inference.model_directory import load
   from dubber_jax.retrieval.library import Library
+  from dubber_jax.storage.distinct import check_distinct
   from dubber_jax.training.experiment import read_experiment
 
   share = tuple(map(int, given.share.split('/'))) if given.share else None
@@ -55,6 +56,10 @@ def run_evaluate(given: argparse.Namespace):
     take_cores(share)  # before anything has threads
   if given.workers < 1 or (given.train_steps or 0) < 0:
     raise BadInput(f'--workers {given.workers} --train-steps {given.train_steps or 0}: give 1 or more, and 0 or more')
+  work = Path(given.work or Path('runs') / 'evaluate')
+  out = given.out or work / 'report'
+  inputs = {'the experiment': given.experiment, '--model': given.model, '--library': given.library}
+  check_distinct(inputs, {'--work': work, '-o': out})
   experiment = read_experiment(given.experiment)
   if experiment.evaluation is None:
     raise BadInput(f'{given.experiment} has no evaluation(base, steps): it is an experiment to train, not a benchmark')
@@ -64,7 +69,6 @@ def run_evaluate(given: argparse.Namespace):
   if given.settings and 'settings' not in inspect.signature(experiment.evaluation).parameters:
     raise BadInput(f'{given.experiment} compares no settings of dubbing: leave --settings out')
   evaluation = experiment.evaluation(base, **asked)
-  work = Path(given.work or Path('runs') / 'evaluate')
   library = Library.open(given.library, library_features())
   command = ['evaluate', given.experiment, '--work', str(work)]
   for name in ('model', 'library', 'limit', 'seeds', 'train_steps'):
@@ -76,7 +80,7 @@ def run_evaluate(given: argparse.Namespace):
     base,
     library,
     work,
-    given.out or work / 'report',
+    out,
     Extent(given.limit, given.seeds, share),
     first=lambda: run_shares(command, given.workers) if given.workers > 1 and not share else None,
   )

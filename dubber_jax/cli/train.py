@@ -70,6 +70,7 @@ def _arms(given, experiment) -> dict:
 
 
 def run_train(given: argparse.Namespace):
+  from dubber_jax.storage.distinct import check_distinct
   from dubber_jax.training.distributed import init_distributed, is_primary
 
   if not given.dry_run:
@@ -86,6 +87,8 @@ def run_train(given: argparse.Namespace):
       _dry_run(name, config, experiment, given)
       continue
     workdir = given.workdir or Path('runs') / Path(given.experiment).stem / name
+    inputs = {'the experiment': given.experiment, '--init-from': config.train.init_from, '--library': given.library}
+    check_distinct({what: path for what, path in inputs.items() if path}, {'--workdir': workdir})
     if is_primary():
       print(f'training {name} in {workdir}')
     state = _train(config, workdir, experiment, given)

@@ -37,7 +37,7 @@ from dubber_jax.dubbing.project import (
 from dubber_jax.dubbing.project_paths import file_stamp
 from dubber_jax.dubbing.request import DubOptions, DubRequest, LineOptions, LineTask
 from dubber_jax.dubbing.result import DubbedLine, DubResult, log_line, words_of
-from dubber_jax.dubbing.timeline import LONGEST_LINE, check_slots, fixed_direction, separate_lines
+from dubber_jax.dubbing.timeline import LONGEST_LINE, check_slots, fixed_direction, separate_lines, within_film
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.stored_model import StoredModel, opened
 from dubber_jax.media.background import KINDS, MUTE, NONE, SEPARATE, check_background, check_name
@@ -151,11 +151,7 @@ def check_film(film: Film, lines: Sequence[Line], out: Path, options: DubOptions
   if not lines:
     raise BadInput('there is nothing to say: give --text or --script')
   check_script(lines, options.lines.lexicon)
-  cut = [
-    f'line {n} would last to {line.end:.2f} s, past the end of the film at {film.seconds:.2f} s: it is cut there'
-    for n, line in enumerate(lines, 1)
-    if line.end is not None and line.end > film.seconds + 0.1
-  ]
+  lines, cut = within_film(lines, film.seconds)
   parted, overlaps = separate_lines(check_slots(lines, film.seconds, film.path))
   return parted, [*cut, *overlaps]
 

@@ -13,6 +13,24 @@ LONGEST_LINE = 60.0  # s
 SHORTEST_LINE = 0.2  # s: what a line has to keep when the character's next one begins
 
 
+def within_film(lines: Sequence[Line], seconds: float) -> tuple[list[Line], list[str]]:
+  """The lines that start before the end of the film, and warnings of those that do not or that would outlast it.
+
+  Where most of them start after it, which is the script of another film, all are kept for `check_slots` to refuse.
+  """
+  late = {n for n, line in enumerate(lines, 1) if line.start is not None and line.start >= seconds}
+  if 2 * len(late) > len(lines):
+    late = set()
+  kept = [line for n, line in enumerate(lines, 1) if n not in late]
+  warnings = [f'line {n} starts after the end of the film at {seconds:.2f} s: it is left out' for n in sorted(late)]
+  warnings += [
+    f'line {n} would last to {line.end:.2f} s, past the end of the film at {seconds:.2f} s: it is cut there'
+    for n, line in enumerate(lines, 1)
+    if n not in late and line.end is not None and line.end > seconds + 0.1
+  ]
+  return kept, warnings
+
+
 def check_slots(lines: Sequence[Line], seconds: float, path: str | Path) -> list[Line]:
   """Lines with their slots filled in: the whole film where none is given.
 

@@ -5,7 +5,6 @@ opens.
     pytest -m slow tests/acceptance/test_editor_film.py -s      # about 5 minutes of CPU time
 """
 
-import contextlib
 import csv
 import io
 import json
@@ -28,7 +27,6 @@ from dubber_jax.dubbing.speak import SpeakRequest, speak
 from dubber_jax.inference.model_directory import load
 from dubber_jax.media.loudness import integrated_loudness
 from dubber_jax.media.sound import read_sound, resample
-from dubber_jax.separation import open_separator
 from dubber_jax.types import SAMPLE_RATE, Line
 
 pytestmark = pytest.mark.slow
@@ -55,11 +53,6 @@ CHAPTERS = [(0.0, 21.0, 'Morning'), (21.0, 47.5, 'The harbor'), (47.5, SECONDS, 
 TONES = (110.0, 164.8, 220.0, 277.2)  # Hz, of the music
 TITLE, TIMECODE = 'The Boat', '01:00:00:00'
 REDONE = {3: 'much softer', 8: 'slower'}
-HAS_SEPARATOR = True
-with contextlib.suppress(Exception):
-  HAS_SEPARATOR = False
-  open_separator()
-  HAS_SEPARATOR = True
 
 
 def music() -> np.ndarray:
@@ -263,7 +256,6 @@ def loudness_of_windows(wave, seconds=0.05):
   return 10 * np.log10((total[firsts + size] - total[firsts]) / size + 1e-20)
 
 
-@pytest.mark.skipif(not HAS_SEPARATOR, reason='no separator ships with the package')
 def test_the_music_is_unbroken_and_the_old_dialogue_gone(made):
   behind = soundfile.read(made / 'music.wav', dtype='float32')[0]
   bed = soundfile.read(made / 'dub.editorial' / 'stems' / 'music_and_effects.wav', dtype='float32')[0]

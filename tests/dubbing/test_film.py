@@ -267,7 +267,6 @@ def test_output_is_named_anew(scene, tmp_path):
   assert (tmp_path / 'other.mp4').exists() and (tmp_path / 'dubbed.mp4').exists()
 
 
-@pytest.mark.skipif(os.name == 'nt', reason='modes are of POSIX')
 def test_everybody_may_read_what_is_written(scene, tmp_path):
   before = os.umask(0o022)
   try:

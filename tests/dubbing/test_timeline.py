@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dubber_jax.dubbing.mix import EDGE, EVEN, LineAudio, character_levels, fill, gain_of, mix_dialogue
-from dubber_jax.dubbing.timeline import check_slots, separate_lines
+from dubber_jax.dubbing.timeline import check_slots, separate_lines, within_film
 from dubber_jax.errors import BadInput
 from dubber_jax.media.loudness import integrated_loudness
 from dubber_jax.types import SAMPLE_RATE, Line
@@ -32,6 +32,20 @@ def test_sound_cut_or_padded_to_its_slot_begins_and_ends_without_a_jump(samples)
 def test_slot_that_cannot_be_is_refused(start, end, said):
   with pytest.raises(BadInput, match=f'line 2.*{said}'):
     check_slots([Line('One.', 0.0, 1.0), Line('Two.', start, end)], 100.0 if end > 1e6 else 8.0, 'film.mp4')
+
+
+def test_line_after_the_end_of_the_film_is_left_out_and_told():
+  lines = [Line('One.', 0.0, 1.0), Line('Late.', 9.0, 10.0), Line('Two.', 7.0, 9.0)]
+  kept, told = within_film(lines, 8.0)
+  assert kept == [lines[0], lines[2]]
+  assert len(told) == 2 and told[0].startswith('line 2 starts after the end') and 'line 3 would last to 9.00' in told[1]
+
+
+def test_script_of_another_film_is_refused():
+  lines = [Line('One.', 0.0, 1.0), Line('Late.', 9.0, 10.0), Line('Later.', 10.0, 11.0)]
+  kept, _ = within_film(lines, 8.0)
+  with pytest.raises(BadInput, match='line 2 starts at 9.00 s'):
+    check_slots(kept, 8.0, 'film.mp4')
 
 
 def test_slot_ends_with_the_film():

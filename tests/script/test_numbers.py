@@ -14,17 +14,25 @@ from dubber_jax.script.numbers import (
   year,
 )
 
-VALUES = [*range(0, 131), 200, 999, 1000, 1001, 1100, 12345, 100_000, 1_000_001, 987_654_321, 10**12 + 7, 10**15 - 1]
-
 
 def plain(words):
-  return re.sub(r'\s+', ' ', re.sub('[-,]', ' ', words))
+  return re.sub('[-, ]+', ' ', words)
 
 
-@pytest.mark.parametrize('value', VALUES)
-def test_cardinals_and_ordinals_are_those_of_num2words(value):
-  assert cardinal(value) == plain(num2words(value))
-  assert ordinal(value) == plain(num2words(value, to='ordinal'))
+@pytest.mark.parametrize(
+  ('value', 'cardinal_words', 'ordinal_words'),
+  [
+    (0, 'zero', 'zeroth'),
+    (12, 'twelve', 'twelfth'),
+    (30, 'thirty', 'thirtieth'),
+    (105, 'one hundred and five', 'one hundred and fifth'),
+    (1001, 'one thousand and one', 'one thousand and first'),
+    (12345, 'twelve thousand three hundred and forty five', 'twelve thousand three hundred and forty fifth'),
+    (10**12 + 7, 'one trillion and seven', 'one trillion and seventh'),
+  ],
+)
+def test_cardinals_and_ordinals_have_no_marks(value, cardinal_words, ordinal_words):
+  assert cardinal(value) == cardinal_words and ordinal(value) == ordinal_words
 
 
 @pytest.mark.parametrize('value', [1001, 1066, 1100, 1776, 1900, 1905, 1984, 2000, 2001, 2010, 2026, 2100, 2999])
