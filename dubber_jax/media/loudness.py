@@ -28,28 +28,27 @@ class LoudnessMeter:
   def __init__(self, rate: int, channels: int = 1):
     self.rate = rate
     self.weights = np.array(CHANNEL_WEIGHTS[channels], np.float64)
-    self.response = k_weighting(rate)
-    self.before = np.zeros((len(self.response) - 1, channels))
+    self.reach = len(k_weighting(rate)) - 1  # samples before a sample that its weighted value depends on
+    self.before = np.zeros((channels, self.reach))
     self.energies: list[np.ndarray] = []
     self.rest = np.zeros(0)  # weighted squares of the hop that is not complete
     self.samples = self.hops = 0
 
   def add(self, block: np.ndarray) -> None:
-    block = np.asarray(block, np.float64).reshape(len(block), -1)
-    part = self.rate  # s 1 at a time: the transforms stay in the cache
-    for first in range(0, len(block), part):
-      self._add(block[first : first + part])
+    channels = np.asarray(block, np.float64).reshape(len(block), -1).T
+    part = transform_size(self.rate + self.reach) - self.reach  # over 1 s at a time: the transforms stay in the cache
+    for first in range(0, channels.shape[1], part):
+      self._add(channels[:, first : first + part])
 
-  def _add(self, block):
-    reach = len(self.response) - 1
-    known = np.concatenate([self.before, block])
-    self.before = known[len(known) - reach :]
-    size = 1 << (len(known) - 1).bit_length()
-    spectrum = np.fft.rfft(known, size, axis=0) * np.fft.rfft(self.response, size)[:, None]
-    weighted = np.fft.irfft(spectrum, size, axis=0)[reach : len(known)]
-    squares = np.concatenate([self.rest, np.square(weighted) @ self.weights])
+  def _add(self, part):
+    known = np.concatenate([self.before, part], axis=1)
+    self.before = known[:, known.shape[1] - self.reach :]
+    size = transform_size(known.shape[1])
+    spectrum = np.fft.rfft(known, size) * k_weighting_spectrum(self.rate, size)
+    weighted = np.fft.irfft(spectrum, size)[:, self.reach : known.shape[1]]
+    squares = np.concatenate([self.rest, self.weights @ np.square(weighted)])
     begin = self.samples - len(self.rest)
-    self.samples += len(block)
+    self.samples += part.shape[1]
     count = int(np.floor(self.samples / (HOP_SECONDS * self.rate) + 1e-9)) - self.hops
     edges = [self._edge(self.hops + i) - begin for i in range(count + 1)]
     if count > 0:
@@ -100,6 +99,17 @@ def k_weighting(rate: int) -> np.ndarray:
   for numerator, denominator in (_high_shelf(4.0, 0.5**0.5, 1500.0, rate), _high_pass(0.5, 38.0, rate)):
     response *= np.polyval(numerator[::-1], z) / np.polyval(denominator[::-1], z)
   return np.fft.irfft(response, size)[: int(0.1 * rate)]
+
+
+@functools.lru_cache(maxsize=32)
+def k_weighting_spectrum(rate: int, size: int) -> np.ndarray:
+  """(size // 2 + 1,) transform of `k_weighting`."""
+  return np.fft.rfft(k_weighting(rate), size)
+
+
+def transform_size(samples: int) -> int:
+  """The power of two from `samples` on."""
+  return 1 << (samples - 1).bit_length()
 
 
 def _high_shelf(gain_db, quality, frequency, rate):

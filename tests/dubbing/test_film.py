@@ -206,6 +206,16 @@ def test_only_what_changed_is_played_again(scene, actor):
   assert not actor.played  # the first takes are still there
 
 
+def test_at_most_three_rows_a_line_are_logged(scene, caplog):
+  with caplog.at_level('INFO', 'dubber_jax'):
+    scene()
+  rows = [row for row in caplog.records if row.name.startswith('dubber_jax.dubbing')]
+  starts = [i for i, row in enumerate(rows) if re.match(r'line \d of 4', row.message)]
+  assert len(starts) == len(LINES)
+  for first, after in zip(starts, starts[1:], strict=False):
+    assert 1 < after - first <= 3 and not any('\n' in row.message for row in rows[first:after])
+
+
 def test_what_a_note_did_is_logged_first_and_kept_with_the_take(scene, model, tmp_path, caplog):
   scene()
   caplog.clear()

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax.traverse_util import unflatten_dict
+from jax.extend.core import Primitive
+from jax.interpreters import mlir
 
 from dubber_jax.errors import BadInput
 from dubber_jax.export.programs import Program, programs, spread
@@ -25,9 +27,23 @@ def spoken_aloud(weights, arrays):
   return {'y': arrays['x']}
 
 
+CPU_ONLY = Primitive('cpu_only')
+CPU_ONLY.def_abstract_eval(lambda x: x)
+mlir.register_lowering(CPU_ONLY, lambda ctx, x: [x], platform='cpu')
+
+
+def lowered_for_one_platform(weights, arrays):
+  return {'y': CPU_ONLY.bind(arrays['x'])}
+
+
 @pytest.mark.parametrize(
   ('function', 'why'),
-  [(on_the_host, 'callback'), (on_one_kind_of_device, 'not portable'), (spoken_aloud, 'an effect on the host')],
+  [
+    (on_the_host, 'callback'),
+    (on_one_kind_of_device, 'not portable'),
+    (spoken_aloud, 'an effect on the host'),
+    (lowered_for_one_platform, 'for cpu, .*cpu_only'),
+  ],
 )
 def test_program_that_other_machines_cannot_run_is_refused(function, why):
   with pytest.raises(BadInput, match=f'odd_128 cannot be exported.*{why}'):
