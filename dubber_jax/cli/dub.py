@@ -36,6 +36,12 @@ def _add_dub(command):
     'lowered in the lines; or a file of music and effects (default: separate where the film has sound)',
   )
   sub.add_argument(
+    '--separator',
+    choices=('trained', 'demucs'),
+    default='trained',
+    help='what takes the dialogue out: the shipped network, or Demucs where it is installed (default: trained)',
+  )
+  sub.add_argument(
     '--tracks',
     default='add',
     metavar='add|replace',
@@ -80,6 +86,7 @@ def run_dub(given: argparse.Namespace):
   options = DubOptions(
     lines=_line_options(given, face=given.face, fit=given.fit),
     background=given.background,
+    separator=given.separator,
     audio_track=given.audio_track,
     mux=MuxOptions(given.tracks, given.language),
     guide=given.guide,

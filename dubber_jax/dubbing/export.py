@@ -47,6 +47,7 @@ from dubber_jax.media.mux import write_dubbed
 from dubber_jax.media.mux_options import MuxOptions
 from dubber_jax.media.sound import write_wav_blocks
 from dubber_jax.profiling import Stopwatch
+from dubber_jax.separation import TRAINED, open_separator
 from dubber_jax.storage.atomic import atomic_file, complete_together, write_json
 from dubber_jax.storage.hashing import content_key
 from dubber_jax.types import SAMPLE_RATE, Line
@@ -234,12 +235,13 @@ def mux_options(state: ProjectState) -> MuxOptions:
 
 def separated_bed(work: Project, film: Film) -> Path:
   """The file of the film's sound without its dialogue. It is separated once in a project, which keeps it."""
-  path = work.folder / ('bed.flac' if film.audio_track is None else f'bed_{film.audio_track}.flac')
+  separator = work.state.separator
+  which = [str(film.audio_track)] if film.audio_track is not None else []
+  which += [separator] if separator != TRAINED else []
+  path = work.folder / f'{"_".join(["bed", *which])}.flac'
   if not path.exists():
-    from dubber_jax.separation import open_separator
-
     logger.info(f'taking the dialogue out of {film.path.name}, {film.seconds:.0f} s')
-    write_bed(film, open_separator(), path)
+    write_bed(film, open_separator(separator), path)
   return path
 
 

@@ -46,6 +46,7 @@ from dubber_jax.media.film import Film
 from dubber_jax.media.mux import container_kind
 from dubber_jax.profiling import Stopwatch
 from dubber_jax.retrieval.library import Library
+from dubber_jax.separation import TRAINED, check_separator
 from dubber_jax.storage.atomic import check_output, check_outputs, remove_partials, short_stem
 from dubber_jax.types import Clip, Direction, Line, Voice
 
@@ -114,7 +115,7 @@ def check(
   performances, unguided = _performances(options.guide, film, lines)
   voices = tuple(request.cast.voice_of(line.character) for line in lines)
   of_voices = list(dict.fromkeys(warning for voice in voices for warning in voice.warnings))
-  background, behind = choose_background(options.background, film)
+  background, behind = choose_background(options.background, film, options.separator)
   of_inputs = [*film.info.warnings, *request.warnings, *request.cast.warnings, *of_voices]
   warnings = [*of_inputs, *of_lines, *undirected, *unguided, *behind]
   return DubPlan(
@@ -174,7 +175,7 @@ def default_project(out: Path, lines: int, project: str | Path | None = None) ->
   return out.with_name(f'{out.stem}.project') if lines > 1 else None
 
 
-def choose_background(asked: str | None, film: Film) -> tuple[str, list[str]]:
+def choose_background(asked: str | None, film: Film, separator: str = TRAINED) -> tuple[str, list[str]]:
   """The background of a dub, and warnings; None: `separate` where the film has sound, else `none`.
 
   Raises BadInput for one that cannot be had. Where nothing was asked for and nothing can separate, it is `mute`.
@@ -183,12 +184,10 @@ def choose_background(asked: str | None, film: Film) -> tuple[str, list[str]]:
     return NONE, []
   what = asked or SEPARATE
   if what == SEPARATE and film.info.has_sound:
-    from dubber_jax.separation import check_separator
-
     try:
-      check_separator()
+      check_separator(separator)
     except BadInput as error:
-      if asked:
+      if asked or separator != TRAINED:
         raise
       return MUTE, [f"its dialogue cannot be taken out ({error}): the film's sound is muted where lines are spoken"]
   return what, check_background(what, film)
@@ -214,6 +213,7 @@ def plan_state(plan: DubPlan, kept: bool) -> ProjectState:
     fit=options.lines.fit,
     background=plan.background if plan.background in KINDS else str(Path(plan.background).absolute()),
     audio_track=options.audio_track,
+    separator=options.separator,
     tracks=options.mux.tracks,
     language=options.mux.language,
     subtitles=options.subtitles,

@@ -31,6 +31,7 @@ from dubber_jax.errors import BadInput
 from dubber_jax.inference.voice_files import read_voices, write_voices
 from dubber_jax.media.loudness import TARGET_LUFS, integrated_loudness, limit_peaks
 from dubber_jax.media.sound import write_wav
+from dubber_jax.separation import TRAINED
 from dubber_jax.storage.atomic import complete_file, complete_folder, is_partial, remove_partials, write_json
 from dubber_jax.storage.hashing import sha256_bytes, sha256_file, sha256_text
 from dubber_jax.storage.json_files import checked_value, fields_of
@@ -76,6 +77,7 @@ class ProjectState:
   exported: tuple[int, ...] | None = None
   film_stamp: tuple[int, int] | None = None
   audio_track: int | None = None  # of the film
+  separator: str = TRAINED
   tracks: str = 'add'  # of the dubbed film, as in MuxOptions
   language: str = 'eng'
   subtitles: bool = False

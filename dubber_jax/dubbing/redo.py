@@ -133,7 +133,7 @@ def _with_changes(work: Project, request: RedoRequest, film: Film) -> ProjectSta
   if str(film.path) != state.film or file_stamp(film.path) != state.film_stamp:
     changes |= {'film': str(film.path), 'film_stamp': file_stamp(film.path)}
   if request.background is not None:
-    what, warnings = choose_background(request.background, film)
+    what, warnings = choose_background(request.background, film, state.separator)
     for warning in warnings:
       logger.warning(warning)
     changes['background'] = what if what in KINDS else str(Path(what).absolute())

@@ -10,6 +10,7 @@ from dubber_jax.actor.slot import STRICT, check_fit
 from dubber_jax.dubbing.cast import Cast
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mux_options import MuxOptions
+from dubber_jax.separation import TRAINED
 from dubber_jax.types import EMOTIONS, Clip, Line, Voice
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class DubOptions:
   # 'separate', 'mute', 'duck', 'none', or a file of music and effects (media/background.py); None: 'separate' where the
   # film has sound
   background: str | None = None
+  separator: str = TRAINED  # what takes the dialogue out of the film's sound: 'trained' or 'demucs' (separation/)
   mux: MuxOptions = MuxOptions()  # which tracks the dubbed film has
   audio_track: int | None = None  # which of the film's sounds is the source, from 0; None: the default one
   guide: str | None = None  # 'original' or a recording on the film's time, whose performance the planner is told of

@@ -1,5 +1,6 @@
 """Dialogue separation: takes the dialogue out of a film's sound and keeps music, effects and noise."""
 
+import importlib.util
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
@@ -36,5 +37,7 @@ def open_separator(name: str = TRAINED) -> Separator:
 
 def check_separator(name: str = TRAINED) -> None:
   """Raises BadInput where `open_separator` would not find what it opens; nothing is loaded."""
+  if name == DEMUCS and importlib.util.find_spec('demucs') is None:
+    raise BadInput("the separator demucs needs the extra demucs: pip install 'dubber_jax[demucs]'")
   if name == TRAINED and not (ASSETS / 'separator' / 'MANIFEST.json').is_file():
     raise BadInput('no separator is installed with this package')

@@ -596,8 +596,8 @@ def test_separated_background_is_whole_in_all_channels_and_the_film_as_loud_as_b
   film = tmp_path / 'sounding.mkv'
   bed, loudness = film_with_dialogue(silent, film, channels)
   separator = KnownBed(bed)
-  monkeypatch.setattr('dubber_jax.separation.check_separator', lambda: None)
-  monkeypatch.setattr('dubber_jax.separation.open_separator', lambda: separator)
+  monkeypatch.setattr(film_module, 'check_separator', lambda name: None)
+  monkeypatch.setattr(export_module, 'open_separator', lambda name: separator)
   result, _ = scene(film=film, out='dubbed.mkv')
   wave, _ = read_channels(tmp_path / 'dubbed.mkv', track=0)
   assert wave.shape[1] == channels and separator.calls == 1
@@ -617,8 +617,8 @@ def test_redo_neither_separates_nor_measures_the_film_again(scene, silent, model
   film = tmp_path / 'sounding.mkv'
   bed, _ = film_with_dialogue(silent, film, 2)
   separator = KnownBed(bed)
-  monkeypatch.setattr('dubber_jax.separation.check_separator', lambda: None)
-  monkeypatch.setattr('dubber_jax.separation.open_separator', lambda: separator)
+  monkeypatch.setattr(film_module, 'check_separator', lambda name: None)
+  monkeypatch.setattr(export_module, 'open_separator', lambda name: separator)
   scene(film=film)
   monkeypatch.setattr(export_module, 'measure_film', None)
   before = wave_of(tmp_path)
@@ -635,11 +635,23 @@ def test_film_is_dubbed_without_a_separator_unless_that_is_asked_for(scene, sile
   def missing(*_):
     raise BadInput('install the extra separation')
 
-  monkeypatch.setattr('dubber_jax.separation.check_separator', missing)
+  monkeypatch.setattr(film_module, 'check_separator', missing)
   result, _ = scene(film=film)
   assert any('install the extra' in warning for warning in result['warnings'])
   with pytest.raises(BadInput, match='install the extra'):
     scene(film=film, background='separate', project='other', out='other.mp4')
+
+
+def test_separator_that_was_asked_for_by_name_is_the_one_that_is_used(scene, silent, tmp_path, monkeypatch):
+  film, asked = tmp_path / 'sounding.mkv', []
+  bed, _ = film_with_dialogue(silent, film, 2)
+  monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+  with pytest.raises(BadInput, match='extra demucs'):
+    scene(film=film, separator='demucs')
+  monkeypatch.setattr(film_module, 'check_separator', asked.append)
+  monkeypatch.setattr(export_module, 'open_separator', lambda name: asked.append(name) or KnownBed(bed))
+  scene(film=film, separator='demucs')
+  assert asked == ['demucs', 'demucs'] and (tmp_path / 'project' / 'bed_demucs.flac').exists()
 
 
 def test_guide_tells_what_it_heard_in_one_row_a_line(scene, silent, tmp_path, monkeypatch, caplog):

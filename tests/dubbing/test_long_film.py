@@ -67,8 +67,8 @@ def dub_long_film(folder: Path, seconds: int) -> float:
 
   patch = pytest.MonkeyPatch()
   patch.setattr('dubber_jax.dubbing.line.dub_line', stand_ins.Actor())
-  patch.setattr('dubber_jax.separation.check_separator', lambda: None)
-  patch.setattr('dubber_jax.separation.open_separator', Half)
+  patch.setattr('dubber_jax.dubbing.film.check_separator', lambda name: None)
+  patch.setattr('dubber_jax.dubbing.export.open_separator', lambda name: Half())
   film = long_film(folder / 'long.mkv', seconds)
   before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
   starts = np.linspace(1, seconds - 5, 6)
