@@ -250,10 +250,10 @@ def film_loudness(work: Project, film: Film, bed: Path | None) -> FilmLoudness:
   if not film.info.has_sound:
     return FilmLoudness()
   spans, path = merged_spans(work.state.lines), work.folder / 'loudness.npz'
-  key = content_key('loudness', work.state.film_hash, str(film.audio_track), str(bed and bed.name), repr(spans))
+  key = content_key('loudness', work.state.film_hash, str(film.audio_track), repr(spans))
   try:
     with np.load(path) as found:
-      if str(found['key']) == key:
+      if str(found['key']) == key and (bed is None or str(found['bed_name']) == bed.name):
         left = (float(found['dialogue']), found['bed']) if bed else (None, None)
         return FilmLoudness(float(found['film']), float(found['lines']), *left)
   except (OSError, ValueError, EOFError, KeyError):
@@ -261,7 +261,7 @@ def film_loudness(work: Project, film: Film, bed: Path | None) -> FilmLoudness:
   own = measure_film(film, spans, read_bed(bed, film) if bed else None)
   fields = {name: value for name, value in dataclasses.asdict(own).items() if value is not None}
   with atomic_file(path) as partial:
-    np.savez(partial, key=key, **fields)
+    np.savez(partial, key=key, bed_name=bed.name if bed else '', **fields)
   return own
 
 

@@ -11,6 +11,7 @@ directions.json, index.html
 
 import contextlib
 import dataclasses
+import functools
 import io
 import json
 import zlib
@@ -141,6 +142,17 @@ def _check_state(state: ProjectState, where: Path) -> None:
     raise ValueError('a lexicon of other things than symbols')
 
 
+def _digest_now(path: Path) -> str:
+  """The short hash of a file, read again where its size or its time of change is another."""
+  found = path.stat()
+  return _digest(path, found.st_size, found.st_mtime_ns, found.st_ino)
+
+
+@functools.lru_cache(maxsize=8192)
+def _digest(path: Path, *stamp: int) -> str:
+  return sha256_file(path)[:DIGITS]
+
+
 def option_fields(options: LineOptions) -> dict[str, Any]:
   """Options as they are stored, and by which takes are known; those that are as always are left out of the latter."""
   fields = dataclasses.asdict(options)
@@ -212,7 +224,7 @@ class Project:
     folder = self.line_folder(number) / f'take_{take}'
     try:
       made = json.loads((folder / 'made.json').read_text(encoding='utf-8'))
-      whole = all(sha256_file(folder / name)[:DIGITS] == digest for name, digest in made['files'].items())
+      whole = all(_digest_now(folder / name) == digest for name, digest in made['files'].items())
       return made if whole and isinstance(made['key'], str) and isinstance(made['inputs'], dict) else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
       return None
