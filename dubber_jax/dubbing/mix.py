@@ -108,11 +108,6 @@ def film_dialogue(heard: Sequence[LineAudio], gains: Sequence[float], film: Film
   return exact_blocks(blocks, film.samples, 1, round(BLOCK_SECONDS * SOUND_RATE))
 
 
-def mix_dialogue(heard: Sequence[LineAudio], gains: Sequence[float], seconds: float) -> np.ndarray:
-  """(S,) at SAMPLE_RATE: all of `dialogue_blocks`."""
-  return np.concatenate(list(dialogue_blocks(heard, gains, seconds)))[:, 0]
-
-
 @dataclass(frozen=True)
 class FilmLoudness:
   """Loudness of a film's own sound in LUFS, -inf for silence: of all of it; of all of it within the lines; and of its

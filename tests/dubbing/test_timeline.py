@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dubber_jax.dubbing.mix import EDGE, EVEN, LineAudio, character_levels, fill, gain_of, mix_dialogue
+from dubber_jax.dubbing.mix import EDGE, EVEN, LineAudio, character_levels, dialogue_blocks, fill, gain_of
 from dubber_jax.dubbing.timeline import check_slots, separate_lines, within_film
 from dubber_jax.errors import BadInput
 from dubber_jax.media.loudness import integrated_loudness
@@ -93,7 +93,7 @@ def test_every_character_comes_to_the_films_level_and_a_whisper_stays_one():
   levels = character_levels(heard)
   assert levels == pytest.approx({'anna': -20, 'ben': -35}, abs=0.1)
   gains = [gain_of(h, levels[h.line.character.casefold()], -23.0) for h in heard]
-  dialogue = mix_dialogue(heard, gains, 6.0)
+  dialogue = np.concatenate([*dialogue_blocks(heard, gains, 6.0)])[:, 0]
   parts = [
     integrated_loudness(dialogue[round(a.start * SAMPLE_RATE) : round(a.end * SAMPLE_RATE)], SAMPLE_RATE) for a in lines
   ]
@@ -116,7 +116,7 @@ def test_takes_keep_to_their_slots_to_the_sample_and_add_up_where_these_overlap(
   spans = [(0.1, 0.7331), (0.7331, 1.2), (1.0, 1.9)]
   ones = np.full(3 * SAMPLE_RATE, 0.3, np.float32)
   heard = [LineAudio(said(str(i), *span), ones) for i, span in enumerate(spans)]
-  dialogue = mix_dialogue(heard, [0.0] * 3, 2.0)
+  dialogue = np.concatenate([*dialogue_blocks(heard, [0.0] * 3, 2.0)])[:, 0]
   assert len(dialogue) == 2 * SAMPLE_RATE
   edges = [round(time * SAMPLE_RATE) for time in (0.1, 0.7331, 1.0, 1.2, 1.9)]
   assert not dialogue[: edges[0]].any() and not dialogue[edges[4] :].any()

@@ -11,7 +11,7 @@ import soundfile
 
 from dubber_jax.dubbing.editorial import stems
 from dubber_jax.dubbing.editorial.stems import file_names, line_sound, stem_blocks, write_broadcast_wave
-from dubber_jax.dubbing.mix import LineAudio, mix_dialogue
+from dubber_jax.dubbing.mix import LineAudio, dialogue_blocks
 from dubber_jax.media.film import SOUND_RATE
 from dubber_jax.media.sound import resample
 from dubber_jax.types import SAMPLE_RATE
@@ -35,7 +35,8 @@ def test_stems_of_all_characters_add_up_to_the_dialogue(make_line):
   ]
   total = sum(np.concatenate(list(stem_blocks([line], 21 * SOUND_RATE))) for line in lines)
   heard = [LineAudio(line.line, line.wave(), 0.0, line.overrun) for line in lines]
-  dialogue = resample(mix_dialogue(heard, [line.gain for line in lines], 21.0), SAMPLE_RATE, SOUND_RATE)
+  blocks = dialogue_blocks(heard, [line.gain for line in lines], 21.0)
+  dialogue = resample(np.concatenate([*blocks])[:, 0], SAMPLE_RATE, SOUND_RATE)
   assert len(total) == 21 * SOUND_RATE == len(dialogue)
   assert np.abs(total - dialogue).max() < 0.01 and np.corrcoef(total, dialogue)[0, 1] > 0.9999
 
