@@ -33,7 +33,7 @@ docs: $(VENV)/.docs
 
 # Versions for every supported Python and system, without index addresses: the file is the same wherever it is made.
 lock: $(BIN)/uv
-	$(BIN)/uv pip compile -q setup.cfg --extra features --extra editorial --extra mandarin --extra eval --extra beam --extra dev \
+	$(BIN)/uv pip compile -q setup.cfg --extra features --extra editorial --extra serve --extra mandarin --extra eval --extra beam --extra dev \
 		--universal --fork-strategy fewest --python-version 3.11 --no-annotate --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command 'make lock' -o requirements-dev.lock
 
@@ -44,12 +44,12 @@ $(BIN)/uv:
 	$(BIN)/pip install -q uv
 
 $(VENV)/.features: $(BIN)/uv setup.cfg requirements-features.txt
-	$(BIN)/uv pip install -q --python $(BIN)/python -e '.[features,editorial]'
+	$(BIN)/uv pip install -q --python $(BIN)/python -e '.[features,editorial,serve]'
 	$(DATA_ONLY) -r requirements-features.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.features requirements-eval.txt requirements-dev.lock
-	$(BIN)/uv pip install -q --python $(BIN)/python -e '.[features,editorial,mandarin,eval,beam,dev]' -c requirements-dev.lock
+	$(BIN)/uv pip install -q --python $(BIN)/python -e '.[features,editorial,serve,mandarin,eval,beam,dev]' -c requirements-dev.lock
 	$(DATA_ONLY) -r requirements-features.txt -r requirements-eval.txt
 	touch $@
 
