@@ -1,7 +1,7 @@
 """Python backend of Triton Inference Server for an artifact beside it; needs jax, numpy and flatbuffers.
 
 Input of a row: `phonemes` (ARPAbet with stress, as AH0, or ids of programs.json as digits), `slot` (mel frames),
-`voice` (a name in the artifact; the first one where neither it nor `speaker` is given), `seed` of the vocoder noise, and
+`voice` (a name in the artifact; the first one where neither it nor `speaker` is given), `seed` of the noise, and
 any other input of the program `synthesize`. Output: `wave`, `mel`, `durations`, `pitch`, `emotion`.
 """
 
