@@ -11,6 +11,14 @@ class BadInput(ValueError):
   """
 
 
+class FolderBusy(BadInput):
+  """Another process is at work in a folder, which one at a time may change."""
+
+
+class FilmMissing(BadInput):
+  """A project's film is not where it was, or is another one."""
+
+
 def exit_code(action: Callable[[], None]) -> int:
   """Runs `action`; returns 0, or 2 where it raises BadInput, whose message is printed to stderr."""
   try:

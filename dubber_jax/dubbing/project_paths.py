@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dubber_jax.errors import BadInput
+from dubber_jax.errors import BadInput, FilmMissing
 from dubber_jax.media.film import Film
 from dubber_jax.storage.assets import ASSETS
 
@@ -66,17 +66,17 @@ def _absolute(path: str, folder: Path) -> str:
 def find_film(state: 'ProjectState', folder: Path, given: Path | None = None) -> Film:
   """The film of a project: `given`, or where project.json says, or of its name beside or in the project.
 
-  Raises BadInput where there is none, and where one of this name is another film, by its hash.
+  Raises FilmMissing where there is none, and where one of this name is another film, by its hash.
   """
   name = Path(state.film).name
   places = [given] if given else [Path(state.film), folder.absolute().parent / name, folder.absolute() / name]
   there = [place for place in dict.fromkeys(places) if place.is_file()]
   if not there:
-    raise BadInput(f'{places[0]}: the film of {folder} is not there; give its place by --film PATH')
+    raise FilmMissing(f'{places[0]}: the film of {folder} is not there; give its place by --film PATH')
   for place in there:
     if is_film(state, place):
       return Film(place.absolute(), state.audio_track)
-  raise BadInput(
+  raise FilmMissing(
     f'{there[0]} is not the film that {folder} was made of (its content differs); put that one back, or give its place '
     'by --film PATH'
   )

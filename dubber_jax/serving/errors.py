@@ -1,9 +1,17 @@
 """Errors of the server in the form that OpenAI's clients read: {"error": {message, type, param, code}}."""
 
+import logging
+import traceback
+import uuid
+from http import HTTPStatus
+
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from dubber_jax.errors import BadInput
+from dubber_jax.errors import BadInput, FilmMissing, FolderBusy
+
+logger = logging.getLogger(__name__)
 
 TYPES = {
   401: 'authentication_error',
@@ -39,8 +47,39 @@ class ApiError(Exception):
 
 
 def from_bad_input(error: BadInput, status: int = 400, param: str | None = None, code: str = 'bad_input') -> ApiError:
-  """The answer to input that the library refuses."""
+  """The answer to input that the library refuses: 409 where another process is at work in a folder, and where the film
+  of a project is gone."""
+  if isinstance(error, FolderBusy):
+    status, code = 409, 'busy'
+  elif isinstance(error, FilmMissing):
+    status, code = 409, 'film_missing'
   return ApiError(status, ' '.join(str(error).splitlines()), code, param)
+
+
+def as_fault(error: BaseException, where: str) -> ApiError:
+  """The answer to an exception that nobody expected: 500 with an id, under which it is in the log.
+
+  The log has its type and place. Its message, in which a text may be, is logged at the level DEBUG alone.
+  """
+  number = uuid.uuid4().hex[:12]
+  frames = traceback.extract_tb(error.__traceback__)[-4:]
+  places = ' > '.join(f'{frame.filename.rpartition("/")[2]}:{frame.lineno}' for frame in frames)
+  logger.error('fault %s in %s: %s at %s', number, where, type(error).__name__, places or 'an unknown place')
+  logger.debug('fault %s', number, exc_info=error)
+  return ApiError(500, f'a fault of the server; it is in its log as {number}', 'internal_error')
+
+
+def from_http(status: int, said: str = '') -> ApiError:
+  """The answer for a status of HTTP that a library gave. said: its own words."""
+  codes = {404: 'not_found', 405: 'method_not_allowed', 413: 'too_large', 416: 'range_not_satisfiable'}
+  words = {
+    404: 'nothing is at this address; see the paths in the documentation',
+    405: 'this address does not take that method',
+    416: 'the file does not have this range of bytes',
+  }
+  phrase = next((known.phrase for known in HTTPStatus if known == status), 'error')
+  same = not said or said == phrase
+  return ApiError(status, words.get(status, phrase) if same else said, codes.get(status, ''))
 
 
 async def handle_api_error(_: Request, error: Exception) -> Response:
@@ -53,3 +92,14 @@ async def handle_bad_input(_: Request, error: Exception) -> Response:
   """Starlette's handler of BadInput."""
   assert isinstance(error, BadInput)
   return from_bad_input(error).to_response()
+
+
+async def handle_http_error(_: Request, error: Exception) -> Response:
+  """Starlette's handler of its own HTTPException, as for unknown paths."""
+  assert isinstance(error, HTTPException)
+  response = from_http(error.status_code, error.detail).to_response()
+  response.headers.update(error.headers or {})
+  return response
+
+
+HANDLERS = {ApiError: handle_api_error, BadInput: handle_bad_input, HTTPException: handle_http_error}

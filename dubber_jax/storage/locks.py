@@ -13,15 +13,19 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from dubber_jax.errors import BadInput
+from dubber_jax.errors import BadInput, FolderBusy
 from dubber_jax.storage.hashing import sha256_text
+
+
+class FolderBusy(BadInput):
+  """Another process, or another part of this one, has the lock of a folder."""
 
 
 def acquire_lock(folder: str | os.PathLike, busy: str) -> FileLock:
   """Locks a folder, made where it is missing, until `.release()` or the end of the process.
 
-  Keep the returned lock: it is released when nothing refers to it. Raises BadInput with '`folder`: `busy`' where
-  another process has it, and where the folder cannot be written.
+  Keep the returned lock: it is released when nothing refers to it. Raises FolderBusy with '`folder`: `busy`'
+  where another process has it, and BadInput where the folder cannot be written.
   """
   path = lock_path(folder)
   try:
@@ -29,7 +33,7 @@ def acquire_lock(folder: str | os.PathLike, busy: str) -> FileLock:
     lock = FileLock(path, timeout=0, thread_local=False)
     lock.acquire()
   except Timeout:
-    raise BadInput(f'{os.fspath(folder)}: {busy}') from None
+    raise FolderBusy(f'{os.fspath(folder)}: {busy}') from None
   except OSError as error:
     raise BadInput(
       f'{os.fspath(folder)}: cannot be written ({error.strerror or error}); choose another place'
