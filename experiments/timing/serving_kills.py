@@ -1,0 +1,244 @@
+"""Processes that are killed at work: those that read uploads, and the server itself.
+
+`kill_upload_workers`: a request whose process is killed gets an error, and those beside it and after it are answered.
+`kill_servers`: a server is killed while a project is dubbed, changed or exported; the project opens again, whole, by
+the library and by the next server. `experiments/timing/serving.py --parts kills` does 50 of each, `tests/serving/` some.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+START = 300.0  # seconds for a server to answer
+WORKER = 'dubber_jax.serving.upload_worker'
+
+
+def free_port() -> int:
+  """A port of the loopback interface that nobody listens at."""
+  with socket.socket() as probe:
+    probe.bind(('127.0.0.1', 0))
+    return probe.getsockname()[1]
+
+
+@dataclass
+class Server:
+  """A server in a process of its own: `command` (PORT in it is replaced), on a free port of the loopback interface."""
+
+  command: Sequence[str]
+  log: Path
+  port: int = 0
+  environment: Mapping[str, str] = field(default_factory=dict)
+  process: subprocess.Popen[bytes] = field(init=False)
+
+  def __post_init__(self):
+    self.port = self.port or free_port()
+    command = [word.replace('PORT', str(self.port)) for word in self.command]
+    with self.log.open('ab') as log:
+      self.process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **self.environment})
+
+  @classmethod
+  def of_package(cls, home: Path, log: Path, *options: str, environment: Mapping[str, str] | None = None) -> 'Server':
+    """`dubber serve` of the package that is imported here."""
+    command = [sys.executable, '-m', 'dubber_jax.cli', 'serve', '--port', 'PORT', '--home', str(home), *options]
+    return cls(command, log, environment=environment or {})
+
+  @property
+  def address(self) -> str:
+    return f'http://127.0.0.1:{self.port}'
+
+  def wait(self, path: str = '/readyz', seconds: float = START) -> float:
+    """Waits until a path is answered by 200 -> seconds since then. Raises RuntimeError where that does not happen."""
+    began = time.monotonic()
+    while time.monotonic() - began < seconds:
+      if self.process.poll() is not None:
+        raise RuntimeError(f'the server ended with code {self.process.returncode}: {self.log.read_text()[-2000:]}')
+      with contextlib.suppress(httpx.HTTPError):
+        if httpx.get(self.address + path, timeout=5).status_code == 200:
+          return time.monotonic() - began
+      time.sleep(0.1)
+    raise RuntimeError(f'{path} was not answered by 200 within {seconds:g} s: {self.log.read_text()[-2000:]}')
+
+  def kill(self) -> None:
+    """Kills it with what it started, without a warning."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+      for child in psutil.Process(self.process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+          child.kill()
+    self.process.kill()
+    self.process.wait()
+
+  def stop(self, seconds: float = 60.0) -> int:
+    """Asks it to end -> its exit code."""
+    self.process.terminate()
+    try:
+      return self.process.wait(seconds)
+    except subprocess.TimeoutExpired:
+      self.kill()
+      raise
+
+  def __enter__(self) -> 'Server':
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    if self.process.poll() is None:
+      self.kill()
+
+
+# ---- processes that read uploads
+
+
+def upload_workers(pid: int) -> list[psutil.Process]:
+  """The processes of a server that read uploads, or wait for one."""
+  found = []
+  with contextlib.suppress(psutil.NoSuchProcess):
+    for child in psutil.Process(pid).children(recursive=True):
+      with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+        if WORKER in child.cmdline():
+          found.append(child)
+  return found
+
+
+def kill_upload_workers(
+  pid: int, upload: Callable[[], httpx.Response], other: Callable[[], httpx.Response], kills: int, seed: int = 0
+) -> dict[str, Any]:
+  """Kills the process that reads an upload, so many times.
+
+  pid: of the server; upload: sends a whole upload; other: a request that is to be answered by 200 meanwhile. The
+  process is stopped at a random time after the request was sent, so that the request is being served when it is killed.
+  """
+  rng = random.Random(seed)
+  found = {'kills': 0, 'finished_before': 0, 'statuses': [], 'faults': []}
+  with ThreadPoolExecutor(2) as pool:
+    while found['kills'] < kills and found['finished_before'] < 20 * kills:
+      worker = _waiting_worker(pid)
+      sent = pool.submit(upload)
+      time.sleep(rng.uniform(0.0, 0.3))  # the time of the kill is what is drawn
+      with contextlib.suppress(psutil.NoSuchProcess):
+        worker.send_signal(signal.SIGSTOP)
+      if sent.done() or not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE:
+        sent.result()
+        found['finished_before'] += 1
+        continue
+      beside = pool.submit(other)
+      worker.kill()
+      found['kills'] += 1
+      answer = sent.result()
+      found['statuses'].append(answer.status_code)
+      fault = error_fault(answer)
+      if fault:
+        found['faults'].append(fault)
+      if beside.result().status_code != 200:
+        found['faults'].append(f'a request beside it was answered by {beside.result().status_code}')
+  after = upload()
+  if after.status_code >= 400 and after.status_code != 409:
+    found['faults'].append(f'an upload after all of them was answered by {after.status_code}: {after.text[:300]}')
+  return found
+
+
+def error_fault(answer: httpx.Response) -> str:
+  """What is wrong with an answer that has to be an error of the client's side in OpenAI's form; '' for nothing."""
+  if not 400 <= answer.status_code < 500:
+    return f'the request whose process was killed was answered by {answer.status_code}: {answer.text[:300]}'
+  try:
+    return '' if answer.json()['error']['message'] else 'an error without a message'
+  except (ValueError, KeyError, TypeError):
+    return f'an error that is no JSON: {answer.text[:300]}'
+
+
+def _waiting_worker(pid: int, seconds: float = 60.0) -> psutil.Process:
+  """The process that waits for an upload. Raises RuntimeError where there is none for so long."""
+  finish = time.monotonic() + seconds
+  while time.monotonic() < finish:
+    workers = [w for w in upload_workers(pid) if w.is_running() and w.status() != psutil.STATUS_ZOMBIE]
+    if workers:
+      return workers[-1]
+    time.sleep(0.02)
+  raise RuntimeError('no process waits for an upload')
+
+
+# ---- the server
+
+
+def kill_servers(
+  start: Callable[[], Server],
+  work: Callable[[str, random.Random, threading.Event], None],
+  check: Callable[[], str],
+  kills: int,
+  longest: float = 2.0,
+  seed: int = 0,
+) -> dict[str, Any]:
+  """Starts a server, has work done on its projects, and kills it at a random time, so many times.
+
+  start: a server that answers already; work: changes projects of the server at an address until the event is set,
+  and raises httpx.HTTPError when the server is gone; check: what is wrong with the projects on the disk, '' where
+  nothing is; longest: seconds from the start of the work to the kill.
+  """
+  rng = random.Random(seed)
+  found: dict[str, Any] = {'kills': 0, 'faults': []}
+  while found['kills'] < kills:
+    with start() as server:
+      gone = threading.Event()
+      failure: list[BaseException] = []
+
+      def run(server=server, gone=gone, failure=failure):
+        try:
+          work(server.address, random.Random(rng.random()), gone)
+        except httpx.HTTPError:
+          pass  # killed
+        except BaseException as error:
+          failure.append(error)
+
+      thread = threading.Thread(target=run)
+      thread.start()
+      thread.join(rng.uniform(0.02, longest))
+      server.kill()
+      gone.set()
+      thread.join()
+      found['kills'] += 1
+      if failure:
+        found['faults'].append(f'kill {found["kills"]}: {failure[0]!r}')
+    fault = check()
+    if fault:
+      found['faults'].append(f'kill {found["kills"]}: {fault}')
+  return found
+
+
+def project_faults(projects: Sequence[Path]) -> Iterator[str]:
+  """What is wrong with project folders after a kill: each has to open, with every chosen take whole."""
+  from dubber_jax.dubbing.project import open_project
+
+  for folder in projects:
+    try:
+      with open_project(folder) as project:
+        for number in range(1, len(project.state.lines) + 1):
+          chosen = project.chosen(number)
+          if chosen is not None:
+            project.load(number, chosen[0])
+    except Exception as error:
+      yield f'{folder.name}: {type(error).__name__}: {error}'
+
+
+def answer_faults(address: str, projects: int) -> str:
+  """What is wrong with the projects that a server lists, each of which has to be readable; '' for nothing."""
+  listed = httpx.get(f'{address}/desk/projects', timeout=60).json()['projects']
+  if len(listed) != projects:
+    return f'the server lists {len(listed)} projects of {projects}'
+  for entry in listed:
+    answer = httpx.get(f'{address}/desk/projects/{entry["id"]}', timeout=60)
+    if answer.status_code != 200:
+      return f'{entry["name"]}: {answer.status_code} {answer.text[:300]}'
+  return ''
