@@ -1,0 +1,238 @@
+"""Uploads: they lie in a folder of the home folder for as long as their request lasts, and are read by processes of
+their own (upload_worker.py), so that a file that is damaged or malicious costs its own request alone."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from starlette.requests import Request
+
+from dubber_jax.serving.errors import ApiError
+from dubber_jax.serving.forms import UploadForm, receive_form
+from dubber_jax.serving.settings import MEGABYTE, Limits
+from dubber_jax.storage.atomic import partial_name, remove_abandoned
+
+logger = logging.getLogger(__name__)
+
+STEM = 'upload'
+KINDS = ('voice', 'film', 'script', 'reference')
+AT_ONCE = 2  # processes that read; more uploads wait
+MOST_WAITING = 16
+RESULT_BYTES = 16 * MEGABYTE  # of result.json
+FILE_BYTES = 1000 * MEGABYTE  # of a file that a process writes
+ROOT = Path(__file__).parents[2]  # where the package lies
+
+
+class UploadWorkers:
+  """Reads uploads in processes with limits, one process for each. One waits ready, so that no request waits for it to
+  start. folder: home/uploads."""
+
+  def __init__(self, folder: Path, limits: Limits):
+    self.folder, self.limits = folder, limits
+    self._spare: _Worker | None = None
+    self._lock, self._waiting, self._stopped = threading.Lock(), 0, False
+    self._threads = ThreadPoolExecutor(AT_ONCE, 'dubber-uploads')
+
+  def start(self) -> None:
+    """Deletes what killed servers left behind, and starts the process that waits."""
+    self.folder.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(self.folder / STEM)
+    self._put_spare()
+
+  def stop(self) -> None:
+    """Ends the processes."""
+    with self._lock:
+      self._stopped = True
+      spare, self._spare = self._spare, None
+    if spare:
+      spare.end()
+    self._threads.shutdown(wait=False, cancel_futures=True)
+
+  @property
+  def spare_pid(self) -> int | None:
+    """The process that waits for an upload."""
+    return self._spare.process.pid if self._spare else None
+
+  @contextlib.asynccontextmanager
+  async def form(self, request: Request, files: Mapping[str, int]) -> AsyncIterator[UploadForm]:
+    """The form of a request, whose files are there until the block ends; see `receive_form`."""
+    with self.new_folder() as folder:
+      yield await receive_form(request, folder, files)
+
+  @contextlib.contextmanager
+  def new_folder(self):
+    """A folder that is deleted at the end, and by the next server where this one is killed."""
+    folder = self.folder / partial_name(STEM)
+    folder.mkdir(parents=True)
+    try:
+      yield folder
+    finally:
+      shutil.rmtree(folder, ignore_errors=True)
+
+  async def read(self, path: Path, kind: str, name: str = '', **more: Any) -> dict[str, Any]:
+    """Facts of an uploaded file and its arrays, by the reader of its kind (one of KINDS; see upload_worker.py).
+
+    name: of the file, for messages. Raises ApiError 422 for a file that cannot be read or that the process died of, 413
+    for one that takes too much memory, 408 for one that takes too long, 429 where too many wait.
+    """
+    if kind not in KINDS:
+      raise ValueError(f'no kind of upload {kind!r}')
+    with self._lock:
+      if self._waiting >= MOST_WAITING:
+        raise ApiError(429, f'{self._waiting} uploads are being read already; ask again later', 'queue_full', None, 10)
+      self._waiting += 1
+    reading = _Reading()
+    try:
+      with self.new_folder() as folder:
+        shown = Path(name or path.name).name[:80]
+        task = {'kind': kind, 'path': str(path.absolute()), 'name': shown, 'folder': str(folder.absolute()), **more}
+        run = self._threads.submit(self._run, task, reading)
+        try:
+          return await asyncio.shield(asyncio.wrap_future(run))
+        except asyncio.CancelledError:
+          reading.cancel()
+          if not run.cancel():
+            with contextlib.suppress(ApiError):
+              await asyncio.wrap_future(run)  # its process is killed, so that this is at once; then its folder can go
+          raise
+    finally:
+      with self._lock:
+        self._waiting -= 1
+
+  def _run(self, task: dict[str, Any], reading: '_Reading') -> dict[str, Any]:
+    worker = self._take()
+    try:
+      reading.begin(worker)
+      in_time = worker.run(task, self.limits.worker_seconds)
+    finally:
+      code = worker.end()
+      self._put_spare()
+    if not in_time or code == -signal.SIGXCPU:
+      raise ApiError(
+        408, f'{task["name"]}: could not be read within {self.limits.worker_seconds:g} s', 'too_slow', task['kind']
+      )
+    return _result(task, code)
+
+  def _take(self) -> '_Worker':
+    with self._lock:
+      spare, self._spare = self._spare, None
+    if spare is not None and spare.process.poll() is None:
+      return spare
+    if spare is not None:
+      spare.end()
+    return _Worker(self.limits)
+
+  def _put_spare(self):
+    with self._lock:
+      if self._stopped or (self._spare is not None and self._spare.process.poll() is None):
+        return
+      self._spare = _Worker(self.limits)
+
+
+class _Worker:
+  """A process of upload_worker.py."""
+
+  def __init__(self, limits: Limits):
+    command = [sys.executable, '-P', '-m', 'dubber_jax.serving.upload_worker']
+    numbers = (limits.worker_bytes, limits.worker_seconds, FILE_BYTES)
+    single = dict.fromkeys(('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS'), '1')
+    kept = {name: os.environ[name] for name in ('PATH', 'LANG', 'LD_LIBRARY_PATH') if name in os.environ}
+    self.process = subprocess.Popen(
+      [*command, *map(str, numbers)],
+      stdin=subprocess.PIPE,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.DEVNULL,
+      cwd=tempfile.gettempdir(),
+      env={**kept, **single, 'PYTHONPATH': str(ROOT)},
+      start_new_session=True,
+    )
+    self._ending = threading.Lock()
+
+  def run(self, task: dict[str, Any], seconds: float) -> bool:
+    """Gives it its task and waits for its end, which closes its output -> whether that came in time."""
+    stdin, stdout = self.process.stdin, self.process.stdout
+    assert stdin is not None and stdout is not None
+    finish = time.monotonic() + seconds
+    with contextlib.suppress(BrokenPipeError):
+      stdin.write(json.dumps(task).encode() + b'\n')
+      stdin.close()
+    with selectors.DefaultSelector() as selector:
+      selector.register(stdout, selectors.EVENT_READ)
+      while (left := finish - time.monotonic()) > 0:
+        if selector.select(left) and not os.read(stdout.fileno(), 1 << 16):
+          return True
+    return False
+
+  def kill(self) -> None:
+    """Kills it with all that it started, if it is there still. From any thread."""
+    with self._ending:
+      if self.process.returncode is None:  # not waited for yet, so that its number is its own
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+          os.killpg(self.process.pid, signal.SIGKILL)
+
+  def end(self) -> int:
+    """The same, and waits for its end -> its exit code: its own, where it had ended before."""
+    self.kill()
+    with self._ending:
+      self.process.wait()
+    for pipe in (self.process.stdin, self.process.stdout):
+      with contextlib.suppress(OSError):
+        if pipe:
+          pipe.close()
+    return self.process.returncode
+
+
+class _Reading:
+  """The process that reads for one request, to be killed where that request goes away."""
+
+  def __init__(self):
+    self._worker: _Worker | None = None
+    self._lock, self._cancelled = threading.Lock(), False
+
+  def begin(self, worker: _Worker) -> None:
+    with self._lock:
+      self._worker = worker
+      if self._cancelled:
+        worker.kill()
+
+  def cancel(self) -> None:
+    with self._lock:
+      self._cancelled = True
+      if self._worker is not None:
+        self._worker.kill()
+
+
+def _result(task: dict[str, Any], code: int) -> dict[str, Any]:
+  """What a process wrote. Raises ApiError for what it refused, and where it wrote nothing."""
+  folder = Path(task['folder'])
+  try:
+    if (folder / 'result.json').stat().st_size > RESULT_BYTES:
+      raise ApiError(413, f'{task["name"]}: holds more than an upload may', 'too_large', task['kind'])
+    found = json.loads((folder / 'result.json').read_text(encoding='utf-8'))
+    if 'error' in found:
+      code_name = 'too_large' if found['status'] == 413 else 'bad_upload'
+      raise ApiError(int(found['status']), str(found['error'])[:1000], code_name, task['kind'])
+    return found['facts'] | {name: _array(folder / f'{name}.npy') for name in found['arrays']}
+  except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    logger.warning('an upload (%s) ended the process that read it: exit code %s', task['kind'], code)
+    raise ApiError(422, f'{task["name"]}: cannot be read, it is damaged', 'bad_upload', task['kind']) from None
+
+
+def _array(path: Path) -> np.ndarray:
+  """An array of a file. It is mapped first, which checks its shape against the size of the file."""
+  return np.array(np.load(path, mmap_mode='r', allow_pickle=False))
