@@ -112,14 +112,35 @@ class Exemplar:
 
 
 @dataclass(frozen=True)
+class Reference:
+  """A performance that a person gave a line as an exemplar (retrieval/reference.py).
+
+  key: of its content; name: of the file that it came in; sound: (Da,) float32 embedding, None where it is silent;
+  emotions: (8,) probabilities; prosody: as an Exemplar's; embeddings: by modality (D,), of its pictures or, without
+  these, of captions made up for its emotion.
+  """
+
+  key: str
+  name: str
+  seconds: float
+  emotions: tuple[float, ...]
+  sound: np.ndarray | None
+  prosody: dict[str, float] = field(default_factory=dict)
+  embeddings: dict[str, np.ndarray] = field(default_factory=dict)
+  captions: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Exemplars:
-  """The K most similar clips for each modality, and the embeddings of their sound."""
+  """The K most similar clips for each modality, and the embeddings of their sound. reference: the performance that a
+  person gave, which is the first of each modality then."""
 
   clips: dict[str, tuple[Exemplar, ...]]  # by modality, best first, at most K
   refs: dict[str, np.ndarray]  # by modality: (K, D) float32, zero rows where fewer were found
   sounds: np.ndarray  # (3, K, Da) float32
   refs_present: np.ndarray  # (3, K) bool
   sounds_present: np.ndarray  # (3, K) bool
+  reference: Reference | None = None
 
 
 @dataclass(frozen=True)
@@ -154,6 +175,7 @@ class Take:
   emotion: np.ndarray  # (8,) probabilities of the actor's own emotion head
   waveform: np.ndarray | None = None  # (T * 256,) float32 at 22,050 Hz
   warnings: tuple[str, ...] = ()
+  rate: float = 1.0  # speaking rate: predicted durations of its sounds over the given ones
 
   @property
   def slot_seconds(self) -> float:

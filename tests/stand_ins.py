@@ -8,6 +8,7 @@ from dubber_jax.actor.slot import FRAME_RATE
 from dubber_jax.director.planner import by_rules
 from dubber_jax.dubbing.result import DubbedLine, LineResult, TakeResult, overrun_of
 from dubber_jax.inference.synthesis import insert_pauses
+from dubber_jax.retrieval.reference import with_reference
 from dubber_jax.script.g2p import phonemize
 from dubber_jax.types import HOP, MODALITIES, SAMPLE_RATE, Exemplars, Reading, Take
 
@@ -19,7 +20,8 @@ def hum_line(model, library, task, options, planner=by_rules) -> DubbedLine:
   """In place of `dubbing.line.dub_line`: the line directed as it would be without pictures, and hummed."""
   line, voice = task.line, task.voice
   phonemes = phonemize(line.text, options.lexicon)
-  direction, noted = planner(NOTHING, NOBODY, line, phonemes, task.before)
+  exemplars = NOBODY if task.reference is None else with_reference(NOBODY, NOTHING, task.reference)
+  direction, noted = planner(NOTHING, exemplars, line, phonemes, task.before)
   symbols, _, _ = insert_pauses(phonemes, direction.pauses)
   frames = round((task.slot_seconds or 0.1 * len(symbols)) * FRAME_RATE)
   durations = np.full(len(symbols), frames // len(symbols))

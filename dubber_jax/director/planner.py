@@ -8,6 +8,7 @@ import functools
 import math
 import re
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,9 +16,11 @@ from dubber_jax.director.limits import RATIOS, clipped
 from dubber_jax.director.notes.apply import apply, requested_intensity
 from dubber_jax.director.notes.line_words import marks
 from dubber_jax.director.notes.parser import parse_note, requested_emotions
-from dubber_jax.director.source_performance import SourcePerformance, follow_performance
 from dubber_jax.script.g2p import Phonemes, phonemize
 from dubber_jax.types import EMOTIONS, MODALITIES, Direction, Exemplars, Line, Reading
+
+if TYPE_CHECKING:
+  from dubber_jax.director.source_performance import SourcePerformance
 
 # Weight of each modality's emotion at equal certainty. The face is the best cue to the speaker.
 MODALITY_WEIGHT = {'scene': 0.2, 'face': 0.45, 'text': 0.35}
@@ -25,6 +28,9 @@ MODALITY_WEIGHT = {'scene': 0.2, 'face': 0.45, 'text': 0.35}
 # neutral face does.
 NEUTRAL_SHARE = {'scene': 0.2, 'face': 0.8, 'text': 0.3}
 GUIDE_WEIGHT, GUIDE_NEUTRAL = 0.6, 0.5  # the same two weights for the original performance of the line
+# The same for a reference that a person gave the line, which says more than all that was read and retrieved; and its
+# weight in the delivery, where exemplars have at most 1 in all.
+REFERENCE_WEIGHT, REFERENCE_NEUTRAL, REFERENCE_DELIVERY = 1.5, 0.5, 1.5
 EXEMPLAR_WEIGHT = 0.3  # of the retrieved clips' labels against the reading's probabilities
 NEUTRAL_WEIGHT = 0.03  # prior of neutral: decides only where the reading is uncertain
 SCRIPT_WEIGHT = 1.5  # of an emotion in the stage direction: more than all other weights together
@@ -75,7 +81,7 @@ Before = Sequence[tuple[Line, Direction]]  # the lines before, in order, with th
 Planner = Callable[[Reading, Exemplars, Line, Phonemes, Before], tuple[Direction, tuple[str, ...]]]  # with warnings
 
 
-def with_source_performance(planner: Planner, guide: SourcePerformance | None) -> Planner:
+def with_source_performance(planner: Planner, guide: 'SourcePerformance | None') -> Planner:
   """The planner with the original performance bound as its `guide`; the planner itself where that is None."""
   return functools.partial(planner, guide=guide) if guide is not None else planner
 
@@ -86,7 +92,7 @@ def by_rules(
   line: Line,
   phonemes: Phonemes | None = None,
   before: Before = (),
-  guide: SourcePerformance | None = None,
+  guide: 'SourcePerformance | None' = None,
 ) -> tuple[Direction, tuple[str, ...]]:
   """`plan`, with a warning for each contradiction in the stage direction. guide: the original performance, if known."""
   phonemes = phonemes or phonemize(line.text)
@@ -95,7 +101,8 @@ def by_rules(
   emotion = _mixture(reading, exemplars, requests, guide)
   cry = _is_cry(line.text)
   sure = CLEAR if cry else SURE_WORDS
-  turned = bool(requested_emotions(requests)) or _sure_words(reading, sure) or guide is not None
+  given = guide is not None or exemplars.reference is not None
+  turned = bool(requested_emotions(requests)) or _sure_words(reading, sure) or given
   if last is not None and not turned:
     emotion = _within_reach(emotion, np.asarray(last.emotion, float))
   intensity = _intensity(emotion, line, requests)
@@ -121,6 +128,8 @@ def by_rules(
     raised = {axis: max(getattr(direction, axis), least) for axis, least in CRY.items()}
     direction = direction.replace(**raised, pace=min(direction.pace, 1.0))
   if guide is not None:
+    from dubber_jax.director.source_performance import follow_performance  # with the extractors of sound
+
     direction = follow_performance(guide, direction, phonemes)
   parsed = apply(requests, direction, phonemes, skip=('emotion', 'intensity'))
   return parsed.direction, parsed.warnings
@@ -236,7 +245,8 @@ def _follow_on(direction, last) -> Direction:
 
 def _mixture(reading, exemplars, requests, guide=None) -> np.ndarray:
   """Emotion mixture (8,): the reading's probabilities weighted by modality and certainty, votes of the retrieved clips,
-  the original performance and the stage direction; sharpened. A mixed emotion of face and text is kept."""
+  the original performance, a reference and the stage direction; sharpened. A mixed emotion of face and text is kept,
+  unless a stage direction or a reference decides."""
   total = np.zeros(len(EMOTIONS))
   total[EMOTIONS.index('neutral')] = NEUTRAL_WEIGHT
   for m, p, certainty in _seen(reading):
@@ -248,6 +258,9 @@ def _mixture(reading, exemplars, requests, guide=None) -> np.ndarray:
   if guide is not None:
     p = np.asarray(guide.emotions)
     total += GUIDE_WEIGHT * _certainty(p) * p * np.where(np.array(EMOTIONS) == 'neutral', GUIDE_NEUTRAL, 1)
+  if exemplars.reference is not None:
+    p = np.asarray(exemplars.reference.emotions)
+    total += REFERENCE_WEIGHT * p * np.where(np.array(EMOTIONS) == 'neutral', REFERENCE_NEUTRAL, 1)
   named = requested_emotions(requests)
   for emotion in named:
     total[EMOTIONS.index(emotion)] += SCRIPT_WEIGHT / len(named)
@@ -256,7 +269,8 @@ def _mixture(reading, exemplars, requests, guide=None) -> np.ndarray:
   if sharp.max() >= SURE:
     sharp **= SURE_SHARPNESS
   both = mixed_emotion(reading)
-  return _keep(sharp / sharp.sum(), both) if both and not named else sharp / sharp.sum()
+  decided = named or exemplars.reference is not None
+  return _keep(sharp / sharp.sum(), both) if both and not decided else sharp / sharp.sum()
 
 
 def _keep(emotion, names) -> np.ndarray:
@@ -297,6 +311,11 @@ def _delivery(emotion, reading, exemplars) -> np.ndarray:
       weight = MODALITY_WEIGHT[m] * weight * fit * np.isfinite(difference)
       total += weight * np.nan_to_num(difference)
       weights += weight
+  if exemplars.reference is not None:
+    difference = _difference([exemplars.reference.prosody.get(key, math.nan) for key in DELIVERY_KEYS])
+    weight = REFERENCE_DELIVERY * np.isfinite(difference)
+    total += weight * np.nan_to_num(difference)
+    weights += weight
   return DELIVERY_SHARE * total / weights
 
 

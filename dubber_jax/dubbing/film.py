@@ -26,6 +26,7 @@ from dubber_jax.dubbing.editorial.project import subtitle_files
 from dubber_jax.dubbing.export import MOST_ON_PAGE, export, output_files, stem_of
 from dubber_jax.dubbing.inputs import check_script, read_script, shipped_library
 from dubber_jax.dubbing.page_lines import WIDEST
+from dubber_jax.dubbing.progress import LINE, Progress, after, export_steps, untold
 from dubber_jax.dubbing.project import (
   Project,
   ProjectState,
@@ -76,12 +77,16 @@ class DubPlan:
 
 
 def dub(
-  request: DubRequest, model: 'Model | StoredModel', library: Library | None = None, planner: Planner = by_rules
+  request: DubRequest,
+  model: 'Model | StoredModel',
+  library: Library | None = None,
+  planner: Planner = by_rules,
+  progress: Progress = untold,
 ) -> DubResult:
   """Dubs a film. Writes `out`, OUT.dialogue.wav (48 kHz) and OUT.html beside it, and the result as JSON.
 
-  library: the shipped one by default. A project that holds lines which were made from the same is gone on with.
-  Raises BadInput, before anything is written, for input that cannot be used; lines that turn out not to fit their
+  library: the shipped one by default. progress: is told how far it is, and may stop it. A project that holds lines
+  which were made from the same is gone on with. Raises BadInput, before anything is written, for input that cannot be used; lines that turn out not to fit their
   slots are named together when the others are done.
   """
   watch = Stopwatch()
@@ -92,8 +97,8 @@ def dub(
     check_outputs(output_files(state), request.options.overwrite)
   with _folder(project) as folder, open_project(folder, make=True) as work:
     inputs = _open_state(work, state, plan)
-    pictures = play(work, plan, inputs, watch)
-    return export(work, plan.film, pictures, watch)
+    pictures = play(work, plan, inputs, watch, progress)
+    return export(work, plan.film, pictures, watch, after(LINE * len(plan.lines), progress))
 
 
 def check(
@@ -254,12 +259,15 @@ def line_inputs(plan: DubPlan, state: ProjectState) -> list[dict[str, Any]]:
   return inputs
 
 
-def play(work: Project, plan: DubPlan, inputs: Sequence[dict], watch: Stopwatch) -> np.ndarray | None:
+def play(
+  work: Project, plan: DubPlan, inputs: Sequence[dict], watch: Stopwatch, progress: Progress = untold
+) -> np.ndarray | None:
   """Dubs the lines that are not done; -> the pictures of an only line, where it was dubbed.
 
-  Raises BadInput, when all others are done, for those that cannot be.
+  progress: is told of each line, and may stop it there. Raises BadInput, when all others are done, for those that cannot be.
   """
   count = len(plan.lines)
+  steps = LINE * count + export_steps(plan.film.seconds)
   done = [work.settle(number, made_from) for number, made_from in enumerate(inputs, 1)]
   planners = [
     fixed_direction(direction) if direction else with_source_performance(plan.planner, performance)
@@ -271,6 +279,7 @@ def play(work: Project, plan: DubPlan, inputs: Sequence[dict], watch: Stopwatch)
   pictures, before, failed, played, began = None, [], [], 0, time.perf_counter()
   for number, line in enumerate(plan.lines, 1):
     if not done[number - 1]:
+      progress(LINE * (number - 1), steps, f'line {number} of {count}')
       if count > 1:
         left = (time.perf_counter() - began) / max(played, 1) * done[number - 1 :].count(False)
         logger.info(f'line {number} of {count}{f", {minutes(left)} left" if played else ""}: {line.text}')
@@ -306,18 +315,27 @@ def play_line(
   planner: Planner,
   watch: Stopwatch,
 ) -> DubbedLine:
-  """`dub_line` of a line of the film, with its pictures; the times of its words join the result."""
+  """`dub_line` of a line of the film, with its pictures, unless they were seen before; the times of its words join the
+  result."""
   from dubber_jax.dubbing.line import dub_line  # with JAX, which an export or a refusal need not wait for
 
-  line = task.line
-  with watch('decode'):
-    frames, shown = film.frames(line.start, line.end, max_seconds=LONGEST_LINE + 1, max_side=WIDEST)
-  whole = line.start == 0.0 and line.end >= film.seconds - 1e-6
-  slot = shown if whole else line.end - line.start
-  task = dataclasses.replace(task, clip=Clip(frames, slot, str(film.path)), slot_seconds=slot)
+  if task.seen is not None:
+    task = dataclasses.replace(task, slot_seconds=task.seen.slot_seconds)
+  else:
+    with watch('decode'):
+      clip = line_clip(film, task.line)
+    task = dataclasses.replace(task, clip=clip, slot_seconds=clip.seconds)
   dubbed = dub_line(model, library, task, options, planner)
   words = words_of(dubbed.take, dubbed.phonemes)
   return dataclasses.replace(dubbed, result=dataclasses.replace(dubbed.result, words=words))
+
+
+def line_clip(film: Film, line: Line) -> Clip:
+  """The pictures of a line, and the length of its slot: of one that lasts as long as the film, that of the pictures."""
+  start, end = line.start or 0.0, film.seconds if line.end is None else line.end
+  frames, shown = film.frames(start, end, max_seconds=LONGEST_LINE + 1, max_side=WIDEST)
+  whole = start == 0.0 and end >= film.seconds - 1e-6
+  return Clip(frames, shown if whole else end - start, str(film.path))
 
 
 def _open_state(work: Project, state: ProjectState, plan: DubPlan) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -27,9 +28,57 @@ from dubber_jax.perception.analyze import Extractors, follow_mouth, read_clip
 from dubber_jax.profiling import Stopwatch
 from dubber_jax.rehearsal import rehearse
 from dubber_jax.retrieval.library import Library
-from dubber_jax.types import MODALITIES, Clip, Direction, Exemplars, Line, Reading, Take
+from dubber_jax.retrieval.reference import with_reference
+from dubber_jax.script.g2p import Phonemes
+from dubber_jax.types import MODALITIES, Clip, Direction, Exemplars, Line, MouthTrack, Reading, Take
 
 REHEARSING = ('reading', 'recall', 'direction', 'rehearsal')  # stages that count as rehearsal_seconds
+
+
+@dataclass(frozen=True)
+class SeenLine:
+  """What all takes of a line have in common: its phonemes, the mouth in its pictures, their reading, the performances
+  that were retrieved for it, the length of its slot, and warnings. Without a director there is no reading."""
+
+  phonemes: Phonemes
+  slot_seconds: float | None
+  track: MouthTrack | None = None
+  reading: Reading | None = None
+  exemplars: Exemplars | None = None
+  warnings: tuple[str, ...] = ()
+
+
+def see_line(
+  model: Model,
+  library: Library | None,
+  task: LineTask,
+  options: LineOptions,
+  extractors: Extractors | None = None,
+  watch: Stopwatch | None = None,
+) -> SeenLine:
+  """Reads a line's words and pictures and retrieves performances for it: all that does not depend on a take.
+
+  Raises BadInput for a line that cannot be spoken.
+  """
+  extractors, watch, slot = extractors or Extractors(), watch or Stopwatch(), task.slot_seconds
+  if slot is not None and not 0 < slot <= LONGEST_LINE + 1:
+    raise BadInput(f'a slot of {slot:.2f} s: a line has more than 0 and at most {LONGEST_LINE:g} s')
+  phonemes = read_script(task.line.text, options.lexicon)
+  warnings = list(phonemes.warnings)
+  clip = task.clip or Clip(np.zeros((0, 8, 8, 3), np.uint8), slot or 0.0)
+  track = None
+  if len(clip.frames):
+    with watch('lips'):
+      track = follow_mouth(clip.frames, options.face, extractors)
+    warnings += track.warnings
+  if not model.config.task.director.enabled or library is None:
+    return SeenLine(phonemes, slot, track, warnings=tuple(warnings))
+  with watch('reading'):
+    reading = read_clip(clip, task.line, track, extractors)
+  warnings += reading.warnings if len(clip.frames) else ()
+  with watch('recall'):
+    exemplars = _retrieve(model, library, reading, task.line, clip, options.search)
+  return SeenLine(phonemes, slot, track, reading, exemplars, tuple(warnings))
 
 
 def dub_line(
@@ -46,26 +95,13 @@ def dub_line(
   on_take: called with the first take, a mel, as soon as it is there, for those who do not want to wait.
   Raises BadInput for a line that cannot be spoken or does not fit its slot.
   """
-  options, extractors, slot = options or LineOptions(), extractors or Extractors(), task.slot_seconds
-  if slot is not None and not 0 < slot <= LONGEST_LINE + 1:
-    raise BadInput(f'a slot of {slot:.2f} s: a line has more than 0 and at most {LONGEST_LINE:g} s')
-  watch = Stopwatch()
-  phonemes = read_script(task.line.text, options.lexicon)
-  warnings = list(phonemes.warnings)
-  clip = task.clip or Clip(np.zeros((0, 8, 8, 3), np.uint8), slot or 0.0)
-  track = None
-  if len(clip.frames):
-    with watch('lips'):
-      track = follow_mouth(clip.frames, options.face, extractors)
-    warnings += track.warnings
-  reading = exemplars = None
-  direction = Direction()
-  if model.config.task.director.enabled and library is not None:
-    with watch('reading'):
-      reading = read_clip(clip, task.line, track, extractors)
-    warnings += reading.warnings if len(clip.frames) else ()
-    with watch('recall'):
-      exemplars = _retrieve(model, library, reading, task.line, clip, options.search)
+  options, watch = options or LineOptions(), Stopwatch()
+  seen = task.seen or see_line(model, library, task, options, extractors, watch)
+  slot, track, reading, exemplars = seen.slot_seconds, seen.track, seen.reading, seen.exemplars
+  phonemes, warnings, direction = seen.phonemes, list(seen.warnings), Direction()
+  if reading is not None and exemplars is not None:
+    if task.reference is not None:
+      exemplars = with_reference(exemplars, reading, task.reference)
     with watch('direction'):
       direction, noted = planner(reading, exemplars, task.line, phonemes, task.before)
     warnings += noted
@@ -96,7 +132,8 @@ def dub_line(
     rounds=tuple(round_result(done) for done in rehearsal.rounds),
     warnings=tuple(dict.fromkeys(warnings)),
   )
-  return DubbedLine(task.line, take, result, phonemes, track, clip.frames if len(clip.frames) else None)
+  frames = task.clip.frames if task.clip is not None and len(task.clip.frames) else None
+  return DubbedLine(task.line, take, result, phonemes, track, frames)
 
 
 def _retrieve(model, library, reading: Reading, line: Line, clip: Clip, search: str) -> Exemplars:

@@ -32,6 +32,7 @@ from dubber_jax.errors import BadInput
 from dubber_jax.inference.voice_files import read_voices, write_voices
 from dubber_jax.media.loudness import TARGET_LUFS, integrated_loudness, limit_peaks
 from dubber_jax.media.sound import write_wav
+from dubber_jax.pages import stylesheet
 from dubber_jax.separation import TRAINED
 from dubber_jax.storage.atomic import complete_file, complete_folder, is_partial, remove_partials, write_json
 from dubber_jax.storage.hashing import sha256_bytes, sha256_file, sha256_text
@@ -272,7 +273,8 @@ class Project:
       write_json(dataclasses.asdict(dubbed.direction), partial / 'direction.json')
       write_json(dubbed.result.to_json(), partial / 'result.json')
       files = {path.name: sha256_file(path)[:DIGITS] for path in sorted(partial.iterdir())}
-      measures = {'measures': measure_take(dubbed.take, dubbed.direction).to_json()}
+      measures: dict[str, Any] = {'measures': measure_take(dubbed.take, dubbed.direction).to_json()}
+      measures['rate'] = dubbed.take.rate
       made = {'key': hash_of(inputs), 'inputs': inputs, 'files': files, **measures, **(redone or {})}
       write_json(made, partial / 'made.json')
     return take
@@ -395,7 +397,7 @@ def write_index(
   source = Path(__file__).with_name('project.html').read_text(encoding='utf-8')
   environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
   page = environment.from_string(source).render(
-    film=Path(project.state.film).name, folder=project.folder.name, rows=rows
+    style=stylesheet(), film=Path(project.state.film).name, folder=project.folder.name, rows=rows
   )
   with complete_file(project.folder / 'index.html', overwrite=True) as partial:
     partial.write_text(page, encoding='utf-8')

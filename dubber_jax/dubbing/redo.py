@@ -3,7 +3,6 @@ then the film is exported."""
 
 import dataclasses
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,33 +11,27 @@ from dubber_jax.actor.slot import check_fit
 from dubber_jax.dubbing.cast import folded
 from dubber_jax.dubbing.comparison import describe_change
 from dubber_jax.dubbing.export import export, output_files
-from dubber_jax.dubbing.film import choose_background, hash_of_model, play_line, rooms
-from dubber_jax.dubbing.inputs import read_script
+from dubber_jax.dubbing.film import choose_background
 from dubber_jax.dubbing.mix import LineAudio, character_levels
-from dubber_jax.dubbing.project import Project, ProjectState, StoredTake, open_project
+from dubber_jax.dubbing.progress import LINE, Progress, after, export_steps, untold
+from dubber_jax.dubbing.project import Project, ProjectState, open_project
 from dubber_jax.dubbing.project_paths import file_stamp, find_film
-from dubber_jax.dubbing.request import LineTask
 from dubber_jax.dubbing.result import DubResult, log_line
-from dubber_jax.dubbing.timeline import fixed_direction
+from dubber_jax.dubbing.takes import NoteReader, TakeRequest, check_model, play_take
 from dubber_jax.errors import BadInput
-from dubber_jax.inference.stored_model import StoredModel, opened
+from dubber_jax.inference.stored_model import StoredModel
 from dubber_jax.media.background import KINDS
 from dubber_jax.media.film import Film
 from dubber_jax.media.mux import container_kind
 from dubber_jax.profiling import Stopwatch
 from dubber_jax.retrieval.library import Library
-from dubber_jax.script.g2p import Phonemes
 from dubber_jax.storage.atomic import check_output
 from dubber_jax.storage.distinct import check_distinct
-from dubber_jax.types import Direction, Line
 
 if TYPE_CHECKING:
-  from dubber_jax.director.notes.apply import RevisedDirection
   from dubber_jax.inference.model import Model
 
 logger = logging.getLogger(__name__)
-
-NoteReader = Callable[[str, Direction, Phonemes], 'RevisedDirection']
 
 
 @dataclass(frozen=True)
@@ -83,10 +76,11 @@ def redo(
   model: 'Model | StoredModel | None' = None,
   library: Library | None = None,
   read_note: 'NoteReader | None' = None,
+  progress: Progress = untold,
 ) -> DubResult:
   """Plays one line of a project again and exports the film; what is not that line stays as it was, to the sample.
 
-  read_note: (note, direction, phonemes) -> the revised direction, with warnings; by default `notes.apply.parse`. Former
+  progress: is told how far it is, and may stop it. read_note: (note, direction, phonemes) -> the revised direction, with warnings; by default `notes.apply.parse`. Former
   takes are kept. What a note did is logged first. Raises BadInput for a line or a take that the project does not have,
   for a model that is not its own, and where its film is missing or another one.
   """
@@ -95,36 +89,31 @@ def redo(
     film = find_film(work.state, work.folder, request.film)
     state, number = _with_changes(work, request, film), request.line
     if number is None:
-      return export(work, film)
+      return export(work, film, progress=progress)
     chosen, dubbed_take = work.chosen(number) or (0, 0)
     if request.take is not None:
       work.load(number, request.take)
       work.choose(number, request.take, dubbed_take)
       if request.take != chosen:
         _log_change(work, number, chosen, request.take)
-      return export(work, film)
-    if model is None or hash_of_model(model) != state.model_hash:
-      raise BadInput(f'{work.folder} was played by the model {state.model}, which this is not; give that one')
+      return export(work, film, progress=progress)
+    check_model(work, state, model)
+    assert model is not None
     last = work.load(number, chosen)
     exported, fit = state.exported or (), request.fit or last.result.fit
     same = last.note == request.note and fit == last.result.fit
     if last.made.get('of') and same and (exported[number - 1 : number] or (None,)) != (chosen,):
-      return export(work, film)  # this note was played when the film was not yet written
-    direction, warnings = _revised(request, state.lines[number - 1], state, last, read_note)
-    seed = state.options.get('seed', 0)
-    if not request.note and fit == last.result.fit:
-      seed += max(work.takes(number))
-    options = state.line_options(fit=fit, seed=seed)
-    voice, watch = work.voice(state.voice_of[number - 1]), Stopwatch()
-    task = LineTask(state.lines[number - 1], voice, room_seconds=rooms(state.lines, state.seconds)[number - 1])
-    planner = fixed_direction(direction, warnings)
-    dubbed = play_line(film, opened(model), library, task, options, planner, watch)
-    made = work.save(number, dubbed, last.made['inputs'], {'note': request.note, 'of': chosen})
+      return export(work, film, progress=progress)  # this note was played when the film was not yet written
+    watch = Stopwatch()
+    progress(0, LINE + export_steps(film.seconds), f'line {number}')
+    wanted = TakeRequest(number, request.note, fit=request.fit)
+    played = play_take(work, film, wanted, model, library, read_note, watch=watch)
+    made, dubbed = played.number, played.dubbed
     work.choose(number, made, dubbed_take)
     _log_change(work, number, chosen, made)
     log_line(dubbed.result)
     logger.info(f'  `dubber redo {request.project} --line {number} --take {chosen}` goes back')
-    return export(work, film, watch=watch)
+    return export(work, film, watch=watch, progress=after(LINE, progress))
 
 
 def _with_changes(work: Project, request: RedoRequest, film: Film) -> ProjectState:
@@ -166,18 +155,3 @@ def _log_change(work: Project, number: int, before: int, after: int):
   anchor = character_levels(audio)[folded(line.character)]
   change = describe_change(work.measures(number, before), work.measures(number, after), anchor)
   logger.info(f'line {number}, take {after}, against take {before}: {change}')
-
-
-def _revised(
-  request: RedoRequest, line: Line, state: ProjectState, last: StoredTake, read_note: 'NoteReader | None'
-) -> tuple[Direction, tuple[str, ...]]:
-  """The direction of the line's next take, and warnings."""
-  if not request.note:
-    return last.direction, ()
-  if not state.director:
-    raise BadInput('the director is off in this project: nobody would follow the note')
-  from dubber_jax.director.notes.apply import parse  # its patterns take a while to compile
-
-  phonemes = read_script(line.text, state.lexicon)
-  revised = (read_note or parse)(request.note, last.direction, phonemes)
-  return revised.direction, revised.warnings

@@ -11,10 +11,11 @@ from dubber_jax.dubbing.cast import Cast
 from dubber_jax.errors import BadInput
 from dubber_jax.media.mux_options import MuxOptions
 from dubber_jax.separation import TRAINED
-from dubber_jax.types import EMOTIONS, Clip, Line, Voice
+from dubber_jax.types import EMOTIONS, Clip, Line, Reference, Voice
 
 if TYPE_CHECKING:
   from dubber_jax.director.planner import Before
+  from dubber_jax.dubbing.line import SeenLine
 
 ROUNDS, CANDIDATES = 3, 4  # of a rehearsal
 EXACT = 'exact'
@@ -56,7 +57,8 @@ class LineTask:
   """One line to be dubbed: what is said, by which voice, over which pictures, and for how long.
 
   slot_seconds: None where the take lasts as long as it needs. room_seconds: of silence after the slot, for a natural
-  fit. before: the lines that went before it, each with its direction, the last one last.
+  fit. before: the lines that went before it, each with its direction, the last one last. reference: a performance that
+  a person gave it as its first exemplar. seen: what `see_line` found, for takes that are played again.
   """
 
   line: Line
@@ -65,6 +67,8 @@ class LineTask:
   slot_seconds: float | None = None
   room_seconds: float = 0.0
   before: 'Before' = ()
+  reference: Reference | None = None
+  seen: 'SeenLine | None' = None
 
 
 @dataclass(frozen=True)

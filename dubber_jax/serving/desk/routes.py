@@ -1,0 +1,397 @@
+"""The desk's HTTP interface: docs/reference/desk_api.md."""
+
+import asyncio
+import contextlib
+import json
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from starlette.background import BackgroundTask
+from starlette.datastructures import FormData, UploadFile
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from dubber_jax.actor.slot import FITS
+from dubber_jax.dubbing.project import hash_of_voice
+from dubber_jax.dubbing.takes import TakeRequest
+from dubber_jax.serving.desk import edits, page, previews
+from dubber_jax.serving.desk.answers import line_json, project_json, projects_json, takes_json
+from dubber_jax.serving.desk.references import Performance, decode
+from dubber_jax.serving.desk.sessions import ProjectSession, Writing
+from dubber_jax.serving.errors import ApiError
+from dubber_jax.serving.state import ServerState, server_of
+
+PING = 15.0  # s without an event, after which a comment keeps the stream open
+P = '/desk/projects/{p}'
+LINE = f'{P}/lines/{{n:int}}'
+LONGEST_NOTE = 4000  # characters that are read at all; a note's own limit is lower
+
+
+def routes() -> list[BaseRoute]:
+  """All paths of the desk, with its page."""
+  get = ['GET']
+  return [
+    *page.routes(),
+    Route('/desk/projects', list_projects, methods=get),
+    Route(P, get_project, methods=get),
+    Route(f'{P}/film', get_film, methods=get),
+    Route(f'{P}/output', get_output, methods=get),
+    Route(f'{P}/events', get_events, methods=get),
+    Route(LINE, get_line, methods=get),
+    Route(f'{LINE}/takes/{{k:int}}.wav', get_take, methods=get),
+    Route(f'{LINE}/original.wav', get_original, methods=get),
+    Route(f'{LINE}/frame.jpg', get_frame, methods=get),
+    Route(f'{P}/exemplars/{{key:path}}.wav', get_exemplar_sound, methods=get),
+    Route(f'{P}/exemplars/{{key:path}}.jpg', get_exemplar_picture, methods=get),
+    Route(f'{LINE}/takes', post_take, methods=['POST']),
+    Route(LINE, patch_line, methods=['PATCH']),
+    Route(f'{LINE}/reference', put_reference, methods=['PUT']),
+    Route(f'{LINE}/reference', delete_reference, methods=['DELETE']),
+    Route(f'{LINE}/guide', put_guide, methods=['PUT']),
+    Route(f'{P}/characters/{{name:path}}', put_voice, methods=['PUT']),
+    Route(f'{P}/background', put_background, methods=['PUT']),
+    Route(f'{P}/undo', post_undo, methods=['POST']),
+    Route(f'{P}/redo', post_redo, methods=['POST']),
+    Route(f'{P}/export', post_export, methods=['POST']),
+    Route('/desk/jobs/{job}', delete_job, methods=['DELETE']),
+  ]
+
+
+# Reading
+
+
+async def list_projects(request: Request) -> Response:
+  desk = server_of(request).desk
+  return JSONResponse({'projects': await asyncio.to_thread(projects_json, desk)})
+
+
+async def get_project(request: Request) -> Response:
+  session = _session(request)
+  await _resume(session)
+  return JSONResponse(await asyncio.to_thread(project_json, session))
+
+
+async def get_line(request: Request) -> Response:
+  session = _session(request)
+  found = await asyncio.to_thread(line_json, session, request.path_params['n'])
+  return JSONResponse(found, background=BackgroundTask(_prepare, session, found['number']))
+
+
+async def get_film(request: Request) -> Response:
+  session = _session(request)
+  path, kind = await asyncio.to_thread(lambda: previews.playable_film(session, session.state()))
+  return FileResponse(path, media_type=kind, content_disposition_type='inline')
+
+
+async def get_output(request: Request) -> Response:
+  state = _session(request).state()
+  path = Path(state.out)
+  if not path.is_file():
+    raise ApiError(404, 'the film was not written yet, or is not there any more: export it', 'not_exported')
+  return FileResponse(path, filename=path.name)
+
+
+async def get_take(request: Request) -> Response:
+  session, take = _session(request), request.path_params['k']
+  number = session.line(session.state(), request.path_params['n'])
+  if await asyncio.to_thread(session.work.made, number, take) is None:
+    raise ApiError(404, f'line {number} has no whole take {take}', 'unknown_take')
+  path = session.work.line_folder(number) / f'take_{take}' / 'take.wav'
+  return FileResponse(path, media_type='audio/wav', content_disposition_type='inline')
+
+
+async def get_original(request: Request) -> Response:
+  return await _made(request, previews.original_sound, 'audio/wav')
+
+
+async def get_frame(request: Request) -> Response:
+  return await _made(request, previews.line_picture, 'image/jpeg')
+
+
+async def get_exemplar_sound(request: Request) -> Response:
+  return await _exemplar(request, previews.exemplar_sound, 'audio/wav')
+
+
+async def get_exemplar_picture(request: Request) -> Response:
+  return await _exemplar(request, previews.exemplar_picture, 'image/jpeg')
+
+
+async def get_events(request: Request) -> Response:
+  session = _session(request)
+  stream = _events(server_of(request), session.id)
+  return StreamingResponse(stream, media_type='text/event-stream', headers={'X-Accel-Buffering': 'no'})
+
+
+async def _events(server: ServerState, key: str) -> AsyncIterator[str]:
+  """Server-sent events of a project; a comment where nothing happens for a while."""
+  events = server.jobs.subscribe(key).__aiter__()
+  following = asyncio.ensure_future(anext(events, None))
+  try:
+    yield 'retry: 2000\n\n'
+    while True:
+      done, _ = await asyncio.wait({following}, timeout=PING)
+      if not done:
+        yield ': still here\n\n'
+        continue
+      event = following.result()
+      if event is None:
+        return
+      name, data = event
+      yield f'event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n'
+      following = asyncio.ensure_future(anext(events, None))
+  finally:
+    following.cancel()
+    with contextlib.suppress(asyncio.CancelledError, Exception):
+      await following
+    with contextlib.suppress(Exception):
+      await events.aclose()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+async def _made(request: Request, make: Callable[..., bytes], kind: str) -> Response:
+  """What is made of the film for a line. The film of a project stays as it is, so that it is kept by the browser."""
+  session, state = _session(request), _session(request).state()
+  number = session.line(state, request.path_params['n'])
+  data = await asyncio.to_thread(make, session, state, number)
+  return Response(data, media_type=kind, headers={'Cache-Control': 'private, max-age=3600'})
+
+
+async def _exemplar(request: Request, make: Callable[..., bytes], kind: str) -> Response:
+  session = _session(request)
+  data = await asyncio.to_thread(lambda: make(session, session.state(), request.path_params['key']))
+  return Response(data, media_type=kind, headers={'Cache-Control': 'private, max-age=3600'})
+
+
+async def _prepare(session: ProjectSession, number: int) -> None:
+  """Reads a line that is looked at, so that its next take need not wait for that."""
+  with contextlib.suppress(Exception):  # what is wrong is told when the line is played
+    if session.server.engine.ready and session.server.jobs.of(session.id) is None:
+      await session.prepare(number)
+
+
+# Changing
+
+
+async def post_take(request: Request) -> Response:
+  session, number, version = _session(request), request.path_params['n'], _version(request)
+  body = await _body(request, ('note', 'direction', 'fit'))
+  note, direction, fit = body.get('note', ''), body.get('direction', {}), body.get('fit')
+  if not isinstance(note, str) or len(note) > LONGEST_NOTE:
+    raise ApiError(400, f'note: give a text of up to {LONGEST_NOTE} characters', 'bad_value', 'note')
+  if not isinstance(direction, dict):
+    raise ApiError(400, 'direction: give the fields that change, as {"pace": 0.9}', 'bad_value', 'direction')
+  if fit is not None and fit not in FITS:
+    raise ApiError(400, f'fit {fit!r:.40}: give one of {", ".join(FITS)}', 'bad_value', 'fit')
+  note = ' '.join(note.split())
+  if note and direction:
+    raise ApiError(400, 'give a note or a direction, not both', 'bad_value', 'direction')
+  _check_line(session, number)
+  wanted = TakeRequest(number, note, direction, fit=fit)
+  kind = 'note' if note else 'direction' if direction else 'take'
+  return await _played(session, number, lambda writing: edits.play_line(writing, wanted, kind), version)
+
+
+async def patch_line(request: Request) -> Response:
+  session, number = _session(request), request.path_params['n']
+  body = await _body(request, ('take', 'accepted'))
+  take, accepted = body.get('take'), body.get('accepted')
+  if take is not None and (not isinstance(take, int) or isinstance(take, bool)):
+    raise ApiError(400, f'take {take!r:.40}: give its number', 'bad_value', 'take')
+  if accepted is not None and not isinstance(accepted, bool):
+    raise ApiError(400, f'accepted {accepted!r:.40}: give true or false', 'bad_value', 'accepted')
+  _check_line(session, number)
+
+  def edit(writing: Writing):
+    if take is not None:
+      edits.choose(writing, number, take)
+    if accepted is not None:
+      edits.accept(writing, number, accepted)
+
+  return await _changed(session, edit, _version(request))
+
+
+async def put_reference(request: Request) -> Response:
+  return await _performance(request, edits.give_reference)
+
+
+async def put_guide(request: Request) -> Response:
+  return await _performance(request, edits.give_guide)
+
+
+async def delete_reference(request: Request) -> Response:
+  session, number = _session(request), request.path_params['n']
+  _check_line(session, number)
+  return await _changed(session, lambda writing: edits.remove_reference(writing, number), _version(request))
+
+
+async def put_voice(request: Request) -> Response:
+  session, character, server = _session(request), request.path_params['name'], server_of(request)
+  body = await _body(request, ('voice',))
+  name = body.get('voice')
+  if not isinstance(name, str):
+    raise ApiError(400, 'voice: give the name of a voice', 'bad_value', 'voice')
+  voice = await asyncio.to_thread(_voice, server, session, name)
+  if (busy := server.jobs.of(session.id)) is not None:
+    raise ApiError(409, f'a job of this project is going on ({busy.kind}): wait for it, or stop it', 'job_running')
+  key = hash_of_voice(voice)
+  left = await session.change(lambda writing: edits.start_voice(writing, character, voice), _version(request))
+  if not left:
+    await session.change(edits.finish)
+    return JSONResponse({'job': None})
+  session.resumed = True
+  job = server.jobs.submit('voice', lambda job: edits.play_voice(session, job, character, key), session.id)
+  return JSONResponse({'job': job.to_json()}, 202)
+
+
+async def put_background(request: Request) -> Response:
+  body = await _body(request, ('background',))
+  return await _changed(
+    _session(request), lambda writing: edits.change_background(writing, body.get('background')), _version(request)
+  )
+
+
+async def post_undo(request: Request) -> Response:
+  return await _changed(_session(request), edits.take_back, _version(request))
+
+
+async def post_redo(request: Request) -> Response:
+  return await _changed(_session(request), edits.make_again, _version(request))
+
+
+async def post_export(request: Request) -> Response:
+  session, server, version = _session(request), server_of(request), _version(request)
+  await session.change(lambda writing: writing.work.check_line(1), version)  # and that nobody else has it
+  session.film()
+  job = server.jobs.submit('export', lambda job: edits.write_film(session, job), session.id)
+  return JSONResponse({'job': job.to_json()}, 202)
+
+
+async def delete_job(request: Request) -> Response:
+  server = server_of(request)
+  job = server.jobs.get(request.path_params['job'])
+  job.cancel()
+  session = None
+  with contextlib.suppress(ApiError):
+    session = server.desk.open(job.key)
+  if session is not None and job.kind == 'voice':
+    await asyncio.to_thread(server.jobs.wait, job, 30.0)
+    with contextlib.suppress(ApiError):
+      await session.change(edits.finish)  # it was not to be gone on with
+  return JSONResponse({'job': job.to_json()})
+
+
+async def _resume(session: ProjectSession) -> None:
+  """Goes on with a voice's lines where a stop of the server cut them off."""
+  if session.resumed or not session.server.engine.ready:
+    return
+  session.resumed = True  # once: what fails now would fail again
+  unfinished = session.desk_log().unfinished
+  if unfinished is None or session.server.jobs.of(session.id) is not None:
+    return
+  character, key = unfinished.get('character'), unfinished.get('voice')
+  if unfinished.get('kind') == 'voice' and isinstance(character, str) and isinstance(key, str):
+    with contextlib.suppress(ApiError):
+      session.server.jobs.submit('voice', lambda job: edits.play_voice(session, job, character, key, True), session.id)
+
+
+async def _performance(request: Request, edit: Callable[[Writing, int, Performance], int]) -> Response:
+  """An uploaded recording or clip is decoded, and a line played with it."""
+  session, number, server, version = _session(request), request.path_params['n'], server_of(request), _version(request)
+  _check_line(session, number)
+  if not request.headers.get('content-type', '').lower().startswith('multipart/form-data'):
+    raise ApiError(415, 'send a form (multipart/form-data) with the recording as `file`', 'bad_type')
+  async with request.form(max_files=1, max_fields=4) as form:
+    upload = _file(form)
+    name = upload.filename or 'recording'
+    with tempfile.TemporaryDirectory(prefix='dubber-desk-') as folder:
+      path = Path(folder) / 'upload'
+      await asyncio.to_thread(_copy, upload, path, server.settings.limits.voice_bytes)
+      performance = await decode(server, path, name)
+  return await _played(session, number, lambda writing: edit(writing, number, performance), version)
+
+
+async def _played(
+  session: ProjectSession, number: int, play: Callable[[Writing], int], version: int | None
+) -> Response:
+  def change(writing: Writing) -> dict[str, Any]:
+    take = play(writing)
+    state = writing.work.state
+    told = next(row for row in takes_json(session, state, number) if row['number'] == take)
+    return {'take': told, 'project': project_json(session, writing.desk)}
+
+  return JSONResponse(await session.change(change, version, long=True), 201)
+
+
+async def _changed(session: ProjectSession, edit: Callable[[Writing], None], version: int | None) -> Response:
+  def change(writing: Writing) -> dict[str, Any]:
+    edit(writing)
+    return project_json(session, writing.desk)
+
+  return JSONResponse(await session.change(change, version))
+
+
+def _session(request: Request) -> ProjectSession:
+  return server_of(request).desk.open(request.path_params['p'])
+
+
+def _check_line(session: ProjectSession, number: int) -> None:
+  session.line(session.state(), number)
+
+
+def _version(request: Request) -> int | None:
+  """The version of If-Match, None where any will do. Raises ApiError 400 for what is none."""
+  stated = request.headers.get('if-match', '').strip().removeprefix('W/').strip('"')
+  if stated in ('', '*'):
+    return None
+  if not stated.isascii() or not stated.isdecimal() or len(stated) > 18:
+    raise ApiError(400, f'If-Match {stated!r:.40}: give the version that the project was read with', 'bad_version')
+  return int(stated)
+
+
+async def _body(request: Request, known: tuple[str, ...]) -> dict[str, Any]:
+  """The request's JSON object; nothing is an empty one. Raises ApiError 400 for other JSON and for unknown fields."""
+  data = await request.body()
+  if len(data) > server_of(request).settings.limits.json_bytes:
+    raise ApiError(413, 'the request is too large', 'too_large')
+  try:
+    body = json.loads(data) if data.strip() else {}
+  except (ValueError, RecursionError):
+    raise ApiError(400, 'the request is no JSON', 'bad_json') from None
+  if not isinstance(body, dict):
+    raise ApiError(400, 'give a JSON object', 'bad_json')
+  unknown = [name for name in body if name not in known]
+  if unknown:
+    raise ApiError(
+      400, f'unknown field {unknown[0]!r:.40}; known are {", ".join(known)}', 'unknown_field', unknown[0][:40]
+    )
+  return body
+
+
+def _file(form: FormData) -> UploadFile:
+  upload = form.get('file')
+  if not isinstance(upload, UploadFile):
+    raise ApiError(400, 'send the recording as the field `file`', 'no_file', 'file')
+  return upload
+
+
+def _copy(upload: UploadFile, path: Path, limit: int) -> None:
+  size = 0
+  with path.open('wb') as file:
+    while block := upload.file.read(1 << 20):
+      size += len(block)
+      if size > limit:
+        raise ApiError(413, f'the file is larger than {limit // 1_000_000} MB', 'too_large', 'file')
+      file.write(block)
+  if not size:
+    raise ApiError(400, 'the file is empty', 'empty_file', 'file')
+
+
+def _voice(server: ServerState, session: ProjectSession, name: str):
+  """A voice by name: of the project itself, of its model, or of the server."""
+  state = session.state()
+  for key, known in state.voices.items():
+    if known == name and name not in server.engine.model.voices and name not in server.voices.names():
+      return session.work.voice(key)
+  return server.voices.get(name)
