@@ -5,7 +5,7 @@ Sound passes through it by blocks: nothing holds the sound of a whole film, and 
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from dubber_jax.dubbing.mix import (
   spoken_spans,
 )
 from dubber_jax.dubbing.page_lines import PageLines, take_changes
+from dubber_jax.dubbing.progress import SEPARATED, WRITTEN, Progress, blocks, export_steps, untold
 from dubber_jax.dubbing.project import Project, ProjectState, StoredTake, write_index
 from dubber_jax.dubbing.report.page import ReportAssets, write_report
 from dubber_jax.dubbing.result import DubResult, LineResult
@@ -71,16 +72,21 @@ class _ChosenLine:
 
 
 def export(
-  work: Project, film: Film | None = None, pictures: np.ndarray | None = None, watch: Stopwatch | None = None
+  work: Project,
+  film: Film | None = None,
+  pictures: np.ndarray | None = None,
+  watch: Stopwatch | None = None,
+  progress: Progress = untold,
 ) -> DubResult:
   """Writes the film of a project, its dialogue, page and result, of the takes that are chosen.
 
-  film: where it is open already; pictures: of its only line, where they are at hand. Every character is brought to the
+  film: where it is open already; pictures: of its only line, where they are at hand; progress: is told how much of the
+  film is written, and may stop it, so that earlier outputs stay as they were. Every character is brought to the
   loudness that the film's own dialogue has, by one gain that a redo does not move.
   """
   state = work.state
   with complete_together(output_files(state), overwrite=True) as staged:
-    result, takes, anchors = _write_outputs(work, staged, film, pictures, watch or Stopwatch())
+    result, takes, anchors = _write_outputs(work, staged, film, pictures, watch or Stopwatch(), progress)
   chosen = [work.chosen(number) or (0, 0) for number in range(1, len(state.lines) + 1)]
   write_directions(work.folder / 'directions.json', [(t.line, t.direction) for t in takes])
   write_index(work, takes, [take_changes(work, number, anchor) for number, anchor in enumerate(anchors, 1)])
@@ -89,13 +95,18 @@ def export(
 
 
 def _write_outputs(
-  work: Project, staged: Mapping[Path, Path], film: Film | None, pictures: np.ndarray | None, watch: Stopwatch
+  work: Project,
+  staged: Mapping[Path, Path],
+  film: Film | None,
+  pictures: np.ndarray | None,
+  watch: Stopwatch,
+  progress: Progress,
 ) -> tuple[DubResult, list[StoredTake], list[float]]:
   """Writes the outputs of a project to their staged places, to appear together -> result, takes, anchors of lines."""
   state = work.state
   film = film or Film(Path(state.film), state.audio_track)
   out, stem = (staged[Path(path).absolute()] for path in (state.out, stem_of(state.out)))
-  leveled = level_lines(work, film, watch)
+  leveled = level_lines(work, film, watch, progress)
   chosen, played, gains, anchors = leveled.chosen, leveled.played, leveled.gains, leveled.anchors
   audio, own, sound = [line.audio for line in played], leveled.own, leveled.sound
   handed_on = editorial_lines([line.stored for line in played], audio, gains)
@@ -155,14 +166,20 @@ class LeveledLines:
   warnings: list[str]
 
 
-def level_lines(work: Project, film: Film, watch: Stopwatch) -> LeveledLines:
-  """Loads the chosen takes and brings every character to the loudness of the film's own dialogue."""
-  state = work.state
+def level_lines(work: Project, film: Film, watch: Stopwatch, progress: Progress = untold) -> LeveledLines:
+  """Loads the chosen takes and brings every character to the loudness of the film's own dialogue.
+
+  progress: is told, here and whenever the sound is iterated over, how much of it is done.
+  """
+  state, steps, count = work.state, export_steps(film.seconds), blocks(film.seconds)
+  progress(0, steps, 'levels')
   chosen = [work.chosen(number) or (0, 0) for number in range(1, len(state.lines) + 1)]
   played = [_chosen_line(work, number, *takes) for number, takes in enumerate(chosen, 1)]
   audio = [line.audio for line in played]
   with watch('background'):
-    bed = separated_bed(work, film) if state.background == SEPARATE and film.info.has_sound else None
+    bed = None
+    if state.background == SEPARATE and film.info.has_sound:
+      bed = separated_bed(work, film, lambda n: progress(min(n, count) * SEPARATED, steps, 'dialogue is taken out'))
     own = film_loudness(work, film, bed)
   target, warnings = dialogue_target(film, own)
   level = character_levels([line.dubbed for line in played])
@@ -171,7 +188,9 @@ def level_lines(work: Project, film: Film, watch: Stopwatch) -> LeveledLines:
     first = [gain_of(p.dubbed, anchor, target) for p, anchor in zip(played, anchors, strict=True)]
     target += matching_gain(own, dialogue_blocks([p.dubbed for p in played], first, film.seconds))
   gains = [gain_of(a, anchor, target) for a, anchor in zip(audio, anchors, strict=True)]
+  done = SEPARATED * count
   sound = FilmSound(film, audio, gains, state.background, bed)
+  sound.on_block = lambda n: progress(done + min(n, count) * WRITTEN, steps, 'the film is written')
   return LeveledLines(chosen, played, gains, anchors, sound, own, warnings)
 
 
@@ -202,11 +221,13 @@ class FilmSound:
   ):
     self.film, self.audio, self.gains, self.background, self.bed = film, audio, gains, background, bed
     self.loudness: float | None = None  # LUFS, once it was iterated over
+    self.on_block: Callable[[int], None] = lambda _: None  # is told how many blocks were taken
 
   def __iter__(self) -> Iterator[np.ndarray]:
     blocks = mixed_blocks(film_dialogue(self.audio, self.gains, self.film), self.background_blocks())
     meter = None
-    for block in blocks:
+    for number, block in enumerate(blocks):
+      self.on_block(number)
       meter = meter or LoudnessMeter(SOUND_RATE, block.shape[1])
       meter.add(block)
       yield block
@@ -233,15 +254,18 @@ def mux_options(state: ProjectState) -> MuxOptions:
   return MuxOptions(state.tracks, state.language, audio_track=state.audio_track)
 
 
-def separated_bed(work: Project, film: Film) -> Path:
-  """The file of the film's sound without its dialogue. It is separated once in a project, which keeps it."""
+def separated_bed(work: Project, film: Film, on_block: Callable[[int], None] = lambda _: None) -> Path:
+  """The file of the film's sound without its dialogue. It is separated once in a project, which keeps it.
+
+  on_block: is told how many blocks are done.
+  """
   separator = work.state.separator
   which = [str(film.audio_track)] if film.audio_track is not None else []
   which += [separator] if separator != TRAINED else []
   path = work.folder / f'{"_".join(["bed", *which])}.flac'
   if not path.exists():
     logger.info(f'taking the dialogue out of {film.path.name}, {film.seconds:.0f} s')
-    write_bed(film, open_separator(separator), path)
+    write_bed(film, open_separator(separator), path, on_block)
   return path
 
 

@@ -86,8 +86,8 @@ def dub(
   """Dubs a film. Writes `out`, OUT.dialogue.wav (48 kHz) and OUT.html beside it, and the result as JSON.
 
   library: the shipped one by default. progress: is told how far it is, and may stop it. A project that holds lines
-  which were made from the same is gone on with. Raises BadInput, before anything is written, for input that cannot be used; lines that turn out not to fit their
-  slots are named together when the others are done.
+  which were made from the same is gone on with. Raises BadInput, before anything is written, for input that cannot be
+  used; lines that turn out not to fit their slots are named together when the others are done.
   """
   watch = Stopwatch()
   plan = check(request, model, library, planner)
@@ -260,11 +260,12 @@ def line_inputs(plan: DubPlan, state: ProjectState) -> list[dict[str, Any]]:
 
 
 def play(
-  work: Project, plan: DubPlan, inputs: Sequence[dict], watch: Stopwatch, progress: Progress = untold
+  work: Project, plan: DubPlan, inputs: Sequence[dict[str, Any]], watch: Stopwatch, progress: Progress = untold
 ) -> np.ndarray | None:
   """Dubs the lines that are not done; -> the pictures of an only line, where it was dubbed.
 
-  progress: is told of each line, and may stop it there. Raises BadInput, when all others are done, for those that cannot be.
+  progress: is told of each line, and may stop it there. Raises BadInput, when all others are done, for those that
+  cannot be.
   """
   count = len(plan.lines)
   steps = LINE * count + export_steps(plan.film.seconds)

@@ -80,9 +80,10 @@ def redo(
 ) -> DubResult:
   """Plays one line of a project again and exports the film; what is not that line stays as it was, to the sample.
 
-  progress: is told how far it is, and may stop it. read_note: (note, direction, phonemes) -> the revised direction, with warnings; by default `notes.apply.parse`. Former
-  takes are kept. What a note did is logged first. Raises BadInput for a line or a take that the project does not have,
-  for a model that is not its own, and where its film is missing or another one.
+  progress: is told how far it is, and may stop it. read_note: (note, direction, phonemes) -> the revised direction,
+  with warnings; by default `notes.apply.parse`. Former takes are kept. What a note did is logged first. Raises BadInput
+  for a line or a take that the project does not have, for a model that is not its own, and where its film is missing or
+  another one.
   """
   with open_project(request.project) as work:
     work.check_line(request.line)

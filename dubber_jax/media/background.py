@@ -1,7 +1,7 @@
 """Background of the dialogue, by blocks: the film's own sound without its dialogue (separated), muted or lowered in the
 lines, or a track of music and effects; and the mix of the dialogue over it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,16 +126,18 @@ def add_dialogue(dialogue: np.ndarray, background: np.ndarray) -> np.ndarray:
   return mix
 
 
-def write_bed(film: Film, separator: 'Separator', path: Path) -> None:
+def write_bed(film: Film, separator: 'Separator', path: Path, on_block: Callable[[int], None] = lambda _: None) -> None:
   """Writes the film's sound without its dialogue as a FLAC file of its channels, for `read_bed`. One pass by blocks.
 
-  separator: a `separation.Separator`. Raises BadInput where the sound cannot be read or the file not be written.
+  separator: a `separation.Separator`; on_block: is told how many blocks are done, and may stop it. Raises BadInput
+  where the sound cannot be read or the file not be written.
   """
   layout = next(name for name, channels in CHANNELS.items() if channels == film.channels)
   with complete_file(path, overwrite=True) as partial, av.open(str(partial), 'w', format='flac') as file:
     stream = file.add_stream('flac', rate=SOUND_RATE, layout=layout)
     count = 0
-    for block in separated_blocks(film, separator):
+    for number, block in enumerate(separated_blocks(film, separator)):
+      on_block(number)
       packed = pcm16(block * np.float32(BED_SCALE)).reshape(1, -1)
       frame = av.AudioFrame.from_ndarray(packed, format='s16', layout=layout)
       frame.sample_rate, frame.pts, frame.time_base = SOUND_RATE, count, Fraction(1, SOUND_RATE)
