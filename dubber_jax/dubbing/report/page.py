@@ -31,6 +31,7 @@ from dubber_jax.actor.slot import SLOWEST, UNHURRIED
 from dubber_jax.dubbing.report.figures import LineAssets, embedded, line_figures, sound_uri
 from dubber_jax.errors import BadInput
 from dubber_jax.media.sound import read_sound
+from dubber_jax.pages import stylesheet
 from dubber_jax.storage.atomic import complete_file
 from dubber_jax.storage.cache import cached
 from dubber_jax.types import EMOTIONS, LIP_RATE, MODALITIES
@@ -99,6 +100,7 @@ def write_report(result: dict[str, Any], out_html: str | Path, assets: ReportAss
   film = _film(assets.video, out_html, link=several)
   sounds: dict[str, str] = {}
   page = {
+    'style': stylesheet(),
     'title': Path(assets.video or assets.sound or out_html).name,
     'source': Path(assets.source).name,
     'film': film,

@@ -17,6 +17,7 @@ from dubber_jax.media.loudness import normalize_loudness
 from dubber_jax.media.mel import LOG_FLOOR, mel_numpy
 from dubber_jax.media.opus import encode_opus
 from dubber_jax.media.sound import write_wav
+from dubber_jax.pages import stylesheet
 from dubber_jax.storage.atomic import complete_file
 from dubber_jax.types import HOP, SAMPLE_RATE
 
@@ -51,7 +52,7 @@ def write_page(
       rows.append({'text': text, 'cells': cells})
     shown.append({'heading': heading, 'rows': rows})
   with complete_file(out, overwrite=True) as beside:
-    beside.write_text(_template().render(title=title, groups=shown), encoding='utf-8')
+    beside.write_text(_template().render(style=stylesheet(), title=title, groups=shown), encoding='utf-8')
 
 
 def _cell(folder: Path | None, name: str, example: Example) -> dict:

@@ -20,6 +20,7 @@ import numpy as np
 from dubber_jax.errors import BadInput
 from dubber_jax.media.loudness import normalize_loudness
 from dubber_jax.media.sound import read_sound, wav_bytes
+from dubber_jax.pages import stylesheet
 from dubber_jax.storage.atomic import check_output, complete_folder, complete_together
 from dubber_jax.storage.hashing import sha256_bytes
 from dubber_jax.types import EMOTIONS, SAMPLE_RATE
@@ -181,7 +182,7 @@ def write_test(
   with complete_together((key, out), overwrite) as parts:
     parts[key.absolute()].write_text(json.dumps(answer, indent=1, ensure_ascii=False), encoding='utf-8')
     parts[out.absolute()].write_text(
-      _template().render(title=plan.title, plan=_in_script(shown_plan)), encoding='utf-8'
+      _template().render(style=stylesheet(), title=plan.title, plan=_in_script(shown_plan)), encoding='utf-8'
     )
   return key
 

@@ -5,7 +5,7 @@ import { downloadLink } from './cast.js'
 import { showHelp } from './keys.js'
 import { exportFilm, isPending, jobName, step, stopJob } from './session.js'
 import { state, watch } from './state.js'
-import { duration, t } from './strings.js'
+import { changeName, duration, t } from './strings.js'
 import { preferences } from './preferences.js'
 
 export function headerView() {
@@ -15,7 +15,8 @@ export function headerView() {
   function draw() {
     const { project } = state
     if (!project) return
-    const one = (which) => el('button', { type: 'button', class: 'bare', 'data-key': which, disabled: !project[which] || isPending('step'), 'aria-label': project[which] ? t(`${which}_what`, project[which]) : t(which), title: project[which] ? t(`${which}_what`, project[which]) : t(which), onclick: () => step(which) }, icon(which))
+    const name = (which) => (project[which] ? t(`${which}_what`, changeName(project, which)) : t(which))
+    const one = (which) => el('button', { type: 'button', class: 'bare', 'data-key': which, disabled: !project[which] || isPending('step'), 'aria-label': name(which), title: name(which), onclick: () => step(which) }, icon(which))
     show(steps, one('undo'), one('redo'))
     show(last, downloadLink(), el('button', { type: 'button', 'data-key': 'export', 'aria-disabled': String(Boolean(state.job) || isPending('export')), title: `${t('export')} (E)`, onclick: exportFilm }, t('export')))
     link.classList.toggle('off', !state.connected)

@@ -41,7 +41,7 @@ export function projectsView() {
     const { job } = project
     const modified = new Date(typeof project.modified === 'number' ? 1000 * project.modified : project.modified)
     return el('li', {}, el('a', { href: `#${project.id}`, class: 'card' }, el('b', {}, project.name),
-      el('span', { class: 'soft' }, t('project_facts', project.lines, project.accepted)), el('span', { class: 'faint time' }, clock(project.seconds, false)),
+      el('span', { class: 'soft' }, project.error ?? t('project_facts', project.lines, project.accepted)), el('span', { class: 'faint time' }, clock(project.seconds, false)),
       !Number.isNaN(modified.getTime()) && el('span', { class: 'faint time' }, modified.toLocaleString(language(), { dateStyle: 'medium', timeStyle: 'short' })),
       job && el('span', { class: 'soft going' }, el('progress', { 'aria-label': t(`job_${jobName(job.kind)}`), max: job.of || null, value: job.of ? job.done : null }), job.message || t('job_running', t(`job_${jobName(job.kind)}`)), job.seconds_left > 0 && ` · ${t('seconds_left', duration(job.seconds_left))}`)))
   }

@@ -5,7 +5,7 @@ import { listen } from './events.js'
 import { fail, notify, say, tellAway } from './notices.js'
 import { forgetSounds } from './sounds.js'
 import { lineOf, state, tell } from './state.js'
-import { t } from './strings.js'
+import { changeName, t } from './strings.js'
 
 let hangUp = () => {}
 let lost = false, newest = 0, later = 0
@@ -240,7 +240,7 @@ export const accept = (line, accepted) => change(`accept ${line}`, (version) => 
 
 /** which: 'undo' or 'redo'. */
 export async function step(which) {
-  const what = state.project?.[which]
+  const what = changeName(state.project, which)
   if (!what) return
   if (!await change('step', (version) => send('POST', at(state.id, which), undefined, version))) return
   forgetSounds()

@@ -56,7 +56,7 @@ export function stageView() {
     view.dataset.playing = player.mode
     const take = state.pair[state.active]
     const what = { take: take ? t('playing_take', take) : t('playing_original'), film: t('playing_film'), guide: t('recording') }[player.mode]
-    told.textContent = player.broken ? t('no_film') : player.waiting ? t('waiting_film') : what ?? ''
+    told.textContent = player.broken ? state.project.film_error ?? t('no_film') : player.waiting ? t('waiting_film') : what ?? ''
     told.hidden = !told.textContent
     video.hidden = player.broken
     still.hidden = !player.broken

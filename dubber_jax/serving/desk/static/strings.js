@@ -192,6 +192,16 @@ const TEXTS = {
   redo: ['Redo', '重做'],
   undo_what: ['Undo: {0}', '撤销：{0}'],
   redo_what: ['Redo: {0}', '重做：{0}'],
+  change_note: ['note on line {0}', '第 {0} 句的说明'],
+  change_direction: ['direction of line {0}', '第 {0} 句的指示'],
+  change_take: ['another take of line {0}', '第 {0} 句再来一条'],
+  change_choose: ['choice of take, line {0}', '第 {0} 句的选用'],
+  change_accept: ['acceptance of line {0}', '第 {0} 句的通过'],
+  change_reference: ['reference of line {0}', '第 {0} 句的参考'],
+  change_guide: ['recording for line {0}', '第 {0} 句的示范'],
+  change_voice: ['voice of {1}', '{1} 的音色'],
+  change_background: ['background', '背景声'],
+  change_outside: ['change by the command line', '命令行的更改'],
   undone: ['Taken back: {0}', '已撤销：{0}'],
   redone: ['Made again: {0}', '已重做：{0}'],
   export: ['Export', '导出'],
@@ -271,6 +281,13 @@ export function t(name, ...values) {
 export function either(of, field) {
   const [here, other] = place ? [`${field}_zh`, field] : [field, `${field}_zh`]
   return of?.[here] || of?.[other] || ''
+}
+
+/** What undo would take back, or redo make again: '' where there is nothing. change: {kind, line, character}, where the server tells it. */
+export function changeName(project, which) {
+  const change = project?.[`${which}_change`], text = project?.[which] ?? ''
+  if (!text || !TEXTS[`change_${change?.kind}`]) return text
+  return t(`change_${change.kind}`, change.line, change.character || t('nobody'))
 }
 
 /** The name of an emotion, or what the server calls it. */

@@ -65,7 +65,7 @@ export function takesView() {
     const { number } = take
     const wave = take.waiting ? null : waveform(takeAddress(state.id, line.number, number), {
       start: line.start, end: line.end, words: take.words, heard: () => state.pair[state.active] === number,
-      seconds: number === line.take ? line.end - line.start + Math.max(line.overrun_seconds, 0) : undefined,
+      seconds: take.seconds ?? (number === line.take ? line.end - line.start + Math.max(line.overrun_seconds, 0) : undefined),
     })
     const name = number ? t('take_n', number) : t('original')
     const letters = ['A', 'B'].map((letter, n) => el('button', { type: 'button', class: 'quiet letter', 'data-key': `${letter}${number}`, 'aria-label': t(n ? 'set_b' : 'set_a', number || name), onclick: () => setPair(n, number) }, letter))
