@@ -35,7 +35,8 @@ class ServerSettings:
   model: a model directory or an exported artifact, None: the shipped model. home: folder of uploaded voices and dubs.
   projects: project folders that the desk opens besides those in `home`. token: what a request has to show
   (`Authorization: Bearer TOKEN`), '' where none is asked for. hosts: names under which the server may be addressed,
-  besides those of the loopback interface. log_texts: whether logs hold texts.
+  besides those of the loopback interface. log_texts: whether logs hold texts. wyoming: port of the Wyoming protocol, of
+  the loopback interface alone, None: it is not spoken.
   """
 
   host: str = '127.0.0.1'
@@ -48,10 +49,13 @@ class ServerSettings:
   hosts: tuple[str, ...] = ()
   log_texts: bool = False
   limits: Limits = dataclasses.field(default_factory=Limits)
+  wyoming: int | None = None
 
   def __post_init__(self):
     if not 0 <= self.port <= 65535:
       raise BadInput(f'--port {self.port}: give a number from 0 (any that is free) to 65535')
+    if self.wyoming is not None and not 0 <= self.wyoming <= 65535:
+      raise BadInput(f'--wyoming {self.wyoming}: give a port from 0 (any that is free) to 65535')
     if not is_loopback(self.host) and not self.token:
       raise BadInput(
         f'--host {self.host} is not the loopback interface, so that others could use this server: give --token too'
