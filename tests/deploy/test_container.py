@@ -63,11 +63,12 @@ def test_health_check_is_python_that_asks_the_server(steps):
   assert 'http://127.0.0.1:8000/readyz' in command[2]
 
 
-def test_command_of_the_image_is_one_that_the_parser_takes(steps):
+def test_commands_of_image_and_compose_file_are_taken_by_the_parser(steps):
   from dubber_jax.cli.main import make_parser
 
-  given = make_parser().parse_args(json.loads(of(last_stage(steps), 'CMD')[0]))
-  assert (given.host, given.port) == ('0.0.0.0', 8000)
+  for command in (json.loads(of(last_stage(steps), 'CMD')[0]), compose('compose.yaml')['services']['dubber']['command']):
+    given = make_parser().parse_args(command)
+    assert (given.host, given.port, str(given.home)) == ('0.0.0.0', 8000, '/data/server')
 
 
 def test_cuda_is_a_build_argument_and_not_there_unless_asked_for(steps):
