@@ -66,7 +66,8 @@ def test_health_check_is_python_that_asks_the_server(steps):
 def test_commands_of_image_and_compose_file_are_taken_by_the_parser(steps):
   from dubber_jax.cli.main import make_parser
 
-  for command in (json.loads(of(last_stage(steps), 'CMD')[0]), compose('compose.yaml')['services']['dubber']['command']):
+  (service,) = compose('compose.yaml')['services'].values()
+  for command in (json.loads(of(last_stage(steps), 'CMD')[0]), service['command']):
     given = make_parser().parse_args(command)
     assert (given.host, given.port, str(given.home)) == ('0.0.0.0', 8000, '/data/server')
 
