@@ -1,11 +1,12 @@
 // The direction of the take in the film, in words and as sliders; what is moved is played as another take.
 
-import { el, show } from './dom.js'
+import { el, fill, show } from './dom.js'
 import { isPending, playAgain } from './session.js'
 import { EMOTIONS, lineOf, state, takeOf, tell, watch } from './state.js'
 import { either, mood, t } from './strings.js'
 
 const LIMITS = { intensity: [0.1, 1], pace: [0.75, 1.35], pitch_shift: [-4, 6], pitch_range: [0.6, 1.6], loudness: [-10, 8], breathiness: [0, 1], tremor: [0, 1] }
+const NEUTRAL = { pace: 1, pitch_shift: 0, pitch_range: 1, loudness: 0 } // from which a slider is filled
 const STEPS = { pitch_shift: 0.1, loudness: 0.5 }
 const STRONGEST = 2 // weight of an emphasized word
 const percent = (value) => `${Math.round(100 * value)} %`
@@ -77,6 +78,7 @@ export function directionView(played) {
     function spread() {
       rows.forEach(({ range, value, row }, n) => {
         if (range !== document.activeElement) range.value = shares[n]
+        fill(range)
         value.textContent = percent(shares[n])
         range.setAttribute('aria-valuetext', percent(shares[n]))
         row.classList.toggle('none', shares[n] < 0.005)
@@ -92,6 +94,7 @@ export function directionView(played) {
       const [low, high] = limits[name], value = el('output', { class: 'number' })
       const range = el('input', { type: 'range', min: low, max: high, step: STEPS[name] ?? 0.01, value: of[name], 'data-key': name, 'aria-label': t(name), oninput: () => { set(name, Number(range.value)); tellValue() } })
       function tellValue() {
+        fill(range, NEUTRAL[name])
         value.textContent = TOLD[name](Number(range.value))
         range.setAttribute('aria-valuetext', value.textContent)
         row.classList.toggle('moved', name in draft().changes)
@@ -109,7 +112,7 @@ export function directionView(played) {
     return el('fieldset', { class: 'emphasis' }, el('legend', { class: 'heading' }, t('emphasis')), words.map((word, n) => {
       const range = el('input', { type: 'range', min: 0, max: STRONGEST, step: 0.25, value: weights[n], 'data-key': `word ${n}`, 'aria-label': t('emphasis_of', word), oninput: () => { weights[n] = Number(range.value); set('emphasis', [...weights]); weigh() } })
       const text = el('span', { class: 'word' }, word)
-      const weigh = () => { text.dataset.weight = Math.min(2, Math.round(weights[n])); range.setAttribute('aria-valuetext', weights[n].toFixed(2)) }
+      const weigh = () => { fill(range); text.dataset.weight = Math.min(2, Math.round(weights[n])); range.setAttribute('aria-valuetext', weights[n].toFixed(2)) }
       weigh()
       return el('label', {}, text, range, pauses.has(n) && el('span', { class: 'silence', title: t('pause_after', pauses.get(n)) }, `‖ ${pauses.get(n).toFixed(1)} s`))
     }))

@@ -65,6 +65,14 @@ export function show(region, ...parts) {
   }
 }
 
+/** Draws the part of a slider between a value, by default the lowest, and where it stands. */
+export function fill(range, from = range.min) {
+  const place = (value) => `${(100 * (value - range.min)) / (range.max - range.min)}%`
+  const [low, high] = [Number(from), Number(range.value)].sort((a, b) => a - b)
+  range.style.setProperty('--from', place(low))
+  range.style.setProperty('--at', place(high))
+}
+
 /** A number between two others. */
 export const within = (value, low, high) => Math.min(high, Math.max(low, value))
 

@@ -18,7 +18,8 @@ export function headerView() {
     const name = (which) => (project[which] ? t(`${which}_what`, changeName(project, which)) : t(which))
     const one = (which) => el('button', { type: 'button', class: 'bare', 'data-key': which, disabled: !project[which] || isPending('step'), 'aria-label': name(which), title: name(which), onclick: () => step(which) }, icon(which))
     show(steps, one('undo'), one('redo'))
-    show(last, downloadLink(), el('button', { type: 'button', 'data-key': 'export', 'aria-disabled': String(Boolean(state.job) || isPending('export')), title: `${t('export')} (E)`, onclick: exportFilm }, t('export')))
+    const ready = !project.exported && project.lines.every((line) => line.accepted)
+    show(last, downloadLink(), el('button', { type: 'button', class: ready ? '' : 'quiet', 'data-key': 'export', 'aria-disabled': String(Boolean(state.job) || isPending('export')), title: `${t('export')} (E)`, onclick: exportFilm }, t('export')))
     link.classList.toggle('off', !state.connected)
   }
 

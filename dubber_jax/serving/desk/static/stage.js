@@ -1,7 +1,7 @@
 // The picture with the subtitle over it, and what plays it.
 
 import { at } from './api.js'
-import { clock, el, icon, show } from './dom.js'
+import { clock, el, fill, icon, show } from './dom.js'
 import { attach, duration, isPlaying, lineAt, player, seek, setDuck, setLoop, toggle } from './player.js'
 import { openLine } from './session.js'
 import { state, watch } from './state.js'
@@ -41,6 +41,7 @@ export function stageView() {
     if (text !== shown) subtitle.textContent = shown = text
     subtitle.hidden = !text
     if (document.activeElement !== range || isPlaying()) range.value = now
+    fill(range)
     time.textContent = `${clock(now)} / ${clock(duration(), false)}`
     range.setAttribute('aria-valuetext', clock(now))
   }

@@ -34,7 +34,7 @@ export function takesView() {
       el('h2', {}, el('span', { class: 'number' }, t('line_n', line.number)), line.character && el('span', { class: 'soft' }, line.character)),
       el('span', { class: 'time faint' }, `${clock(line.start)} – ${clock(line.end)}`),
       line.rate > 0 && el('span', { class: fit ? 'warning' : 'faint' }, fit || t('rate', line.rate.toFixed(2))),
-      el('button', { type: 'button', class: line.accepted ? 'quiet accept' : 'accept', 'aria-pressed': String(line.accepted), 'aria-disabled': busy ? 'true' : null, 'data-key': 'accept', title: `${t('accept')} (A)`, onclick: () => accept(line.number, !line.accepted) }, icon('check'), t(line.accepted ? 'accepted' : 'accept')),
+      el('button', { type: 'button', class: 'quiet accept', 'aria-pressed': String(line.accepted), 'aria-disabled': busy ? 'true' : null, 'data-key': 'accept', title: `${t('accept')} (A)`, onclick: () => accept(line.number, !line.accepted) }, icon('check'), t(line.accepted ? 'accepted' : 'accept')),
       el('p', { class: 'said' }, line.stage_direction && el('i', { class: 'soft' }, `(${line.stage_direction}) `), line.text),
       line.warnings.length > 0 && el('ul', { class: 'warnings' }, line.warnings.map((warning) => el('li', {}, warning))))
   }
