@@ -28,9 +28,9 @@ MODALITY_WEIGHT = {'scene': 0.2, 'face': 0.45, 'text': 0.35}
 # neutral face does.
 NEUTRAL_SHARE = {'scene': 0.2, 'face': 0.8, 'text': 0.3}
 GUIDE_WEIGHT, GUIDE_NEUTRAL = 0.6, 0.5  # the same two weights for the original performance of the line
-# The same for a reference that a person gave the line, which says more than all that was read and retrieved; and its
-# weight in the delivery, where exemplars have at most 1 in all.
-REFERENCE_WEIGHT, REFERENCE_NEUTRAL, REFERENCE_DELIVERY = 1.5, 0.5, 1.5
+# The same for a reference that a person gave the line, which says more than the script and all that was read and
+# retrieved; and its weight in the delivery, where exemplars have at most 1 in all.
+REFERENCE_WEIGHT, REFERENCE_NEUTRAL, REFERENCE_DELIVERY = 4.0, 0.5, 1.5
 EXEMPLAR_WEIGHT = 0.3  # of the retrieved clips' labels against the reading's probabilities
 NEUTRAL_WEIGHT = 0.03  # prior of neutral: decides only where the reading is uncertain
 SCRIPT_WEIGHT = 1.5  # of an emotion in the stage direction: more than all other weights together

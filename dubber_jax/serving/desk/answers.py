@@ -232,7 +232,7 @@ def _characters(state: ProjectState) -> list[dict[str, Any]]:
 
 
 def _voices(session: ProjectSession, state: ProjectState) -> list[dict[str, Any]]:
-  shipped = list(session.server.engine.model.voices)
+  shipped = list(session.server.engine.voices)
   others = [str(getattr(voice, 'name', voice)) for voice in session.server.voices.names()]
   others = [name for name in dict.fromkeys([*others, *state.voices.values()]) if name not in shipped]
   return [{'name': name, 'shipped': True} for name in shipped] + [{'name': name, 'shipped': False} for name in others]

@@ -1,8 +1,8 @@
 """Recordings that a person gives a line: as a reference, which becomes its first exemplar, or as a guide, a performance
 that its direction follows. Files are decoded in a worker process; perception gets arrays."""
 
+import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +11,10 @@ from dubber_jax.director.source_performance import LEAST_LINES, SourcePerformanc
 from dubber_jax.errors import BadInput
 from dubber_jax.media.sound import resample
 from dubber_jax.retrieval.reference import LONGEST, read_reference
-from dubber_jax.storage.hashing import sha256_file
-from dubber_jax.types import SAMPLE_RATE, Reference
+from dubber_jax.types import LIP_RATE, SAMPLE_RATE, Reference
 
 if TYPE_CHECKING:
+  from dubber_jax.serving.forms import UploadedFile
   from dubber_jax.serving.state import ServerState
 
 DIGITS = 16  # of a key
@@ -36,17 +36,15 @@ class Performance:
     return None if self.frames is None or not len(self.frames) else self.frames[len(self.frames) // 2]
 
 
-async def decode(server: 'ServerState', path: Path, name: str) -> Performance:
+async def decode(server: 'ServerState', file: 'UploadedFile') -> Performance:
   """Decodes an uploaded recording or clip, at most LONGEST seconds of it. Raises ApiError for one that cannot be."""
-  facts: dict[str, Any] = await server.uploads.read(path, 'reference')
+  facts: dict[str, Any] = await server.uploads.read(file.path, 'reference', file.name)
   wave, frames = facts.get('wave'), facts.get('frames')
   if wave is not None:
-    wave = np.asarray(wave, np.float32)
-    wave = wave if wave.ndim == 1 else wave.mean(axis=1)
-    wave = resample(wave, int(facts.get('rate', SAMPLE_RATE)), SAMPLE_RATE)[: round(LONGEST * SAMPLE_RATE)]
+    wave = resample(np.asarray(wave, np.float32), int(facts['rate']), SAMPLE_RATE)[: round(LONGEST * SAMPLE_RATE)]
   if frames is not None:
-    frames = np.asarray(frames, np.uint8)[: round(LONGEST * 25)]
-  return Performance(sha256_file(path)[:DIGITS], shown_name(name), wave, frames if frames is not None else None)
+    frames = frames[: round(LONGEST * LIP_RATE)]
+  return Performance(file.hash[:DIGITS], shown_name(file.name), wave, frames)
 
 
 def shown_name(name: str) -> str:
@@ -74,8 +72,6 @@ def guide_of(performance: Performance, others: list[SourcePerformance]) -> Sourc
 
 def relative_to(heard: SourcePerformance, others: list[SourcePerformance]) -> SourcePerformance:
   """A performance with its pace and pitch relative to the median of it and others, where these are LEAST_LINES."""
-  import dataclasses
-
   known = [(g.rate, g.pitch) for g in [heard, *others] if g.pitch is not None and g.rate > 0]
   if len(known) < LEAST_LINES or heard.pitch is None or heard.rate <= 0:
     return heard

@@ -3,13 +3,11 @@
 import asyncio
 import contextlib
 import json
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 from starlette.background import BackgroundTask
-from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
@@ -300,15 +298,8 @@ async def _performance(request: Request, edit: Callable[[Writing, int, Performan
   """An uploaded recording or clip is decoded, and a line played with it."""
   session, number, server, version = _session(request), request.path_params['n'], server_of(request), _version(request)
   _check_line(session, number)
-  if not request.headers.get('content-type', '').lower().startswith('multipart/form-data'):
-    raise ApiError(415, 'send a form (multipart/form-data) with the recording as `file`', 'bad_type')
-  async with request.form(max_files=1, max_fields=4) as form:
-    upload = _file(form)
-    name = upload.filename or 'recording'
-    with tempfile.TemporaryDirectory(prefix='dubber-desk-') as folder:
-      path = Path(folder) / 'upload'
-      await asyncio.to_thread(_copy, upload, path, server.settings.limits.voice_bytes)
-      performance = await decode(server, path, name)
+  async with server.uploads.form(request, {'file': server.settings.limits.voice_bytes}) as form:
+    performance = await decode(server, form.file('file'))
   return await _played(session, number, lambda writing: edit(writing, number, performance), version)
 
 
@@ -369,29 +360,10 @@ async def _body(request: Request, known: tuple[str, ...]) -> dict[str, Any]:
   return body
 
 
-def _file(form: FormData) -> UploadFile:
-  upload = form.get('file')
-  if not isinstance(upload, UploadFile):
-    raise ApiError(400, 'send the recording as the field `file`', 'no_file', 'file')
-  return upload
-
-
-def _copy(upload: UploadFile, path: Path, limit: int) -> None:
-  size = 0
-  with path.open('wb') as file:
-    while block := upload.file.read(1 << 20):
-      size += len(block)
-      if size > limit:
-        raise ApiError(413, f'the file is larger than {limit // 1_000_000} MB', 'too_large', 'file')
-      file.write(block)
-  if not size:
-    raise ApiError(400, 'the file is empty', 'empty_file', 'file')
-
-
 def _voice(server: ServerState, session: ProjectSession, name: str):
   """A voice by name: of the project itself, of its model, or of the server."""
   state = session.state()
   for key, known in state.voices.items():
-    if known == name and name not in server.engine.model.voices and name not in server.voices.names():
+    if known == name and name not in server.engine.voices and name not in server.voices.names():
       return session.work.voice(key)
   return server.voices.get(name)

@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import dataclasses
-import inspect
 import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -270,7 +270,7 @@ class ProjectSession:
 
   async def _run(self, function, *arguments) -> Any:
     done = self.server.engine.run(function, *arguments)
-    return await done if inspect.isawaitable(done) else done
+    return await (asyncio.wrap_future(done) if isinstance(done, Future) else done)
 
   def publish(self, name: str, data: dict[str, Any]) -> None:
     """Tells all pages that have the project."""

@@ -6,7 +6,6 @@
 By hand: `.venv/bin/python tests/serving/desk/desk_server.py FOLDER [PORT]`.
 """
 
-import asyncio
 import contextlib
 import dataclasses
 import functools
@@ -29,26 +28,31 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # stand_ins.py
 import stand_ins
 
 from dubber_jax.config import Config
+from dubber_jax.director.source_performance import SourcePerformance
 from dubber_jax.dubbing.cast import Cast
 from dubber_jax.dubbing.film import dub
 from dubber_jax.dubbing.line import SeenLine
 from dubber_jax.dubbing.request import DubOptions, DubRequest, LineOptions
 from dubber_jax.dubbing.result import DubbedLine, ReadingResult, RoundResult, TakeScores
+from dubber_jax.errors import BadInput
 from dubber_jax.inference.model import Model
 from dubber_jax.media.background import MUTE
 from dubber_jax.media.film import Film
-from dubber_jax.media.sound import read_channels
-from dubber_jax.media.video import probe, read_frames
 from dubber_jax.retrieval.library import Library
 from dubber_jax.retrieval.reference import exemplar_of
 from dubber_jax.script.g2p import phonemize
+from dubber_jax.serving.app import create_app
 from dubber_jax.serving.desk.sessions import DeskSessions
+from dubber_jax.serving.errors import ApiError
 from dubber_jax.serving.home import project_id
 from dubber_jax.serving.jobs import Jobs
+from dubber_jax.serving.metrics import Metrics
 from dubber_jax.serving.settings import ServerSettings
 from dubber_jax.serving.state import ServerState
+from dubber_jax.serving.upload_worker import READERS
+from dubber_jax.serving.uploads import UploadWorkers
 from dubber_jax.serving.voices import VoiceStore
-from dubber_jax.types import MODALITIES, Line, Voice
+from dubber_jax.types import EMOTIONS, MODALITIES, Line, Reference, Voice
 
 RATE, FPS, WIDTH, HEIGHT = 48_000, 12, 160, 90
 SLOT, STEP = 1.6, 2.0  # s of a line, and from one to the next
@@ -124,6 +128,24 @@ def see_nothing(model, library, task, options, extractors=None, watch=None) -> S
   return SeenLine(phonemize(task.line.text, options.lexicon), task.slot_seconds)
 
 
+def hear_reference(wave, sample_rate, frames=None, name='', key='') -> Reference:
+  """In place of `read_reference`: of the emotion that the file's name says, else happy."""
+  if not (wave is not None and np.any(wave)) and frames is None:
+    raise BadInput(f'{name}: nothing is heard in it and no face is seen: give a recording of speech')
+  emotion = next((e for e in EMOTIONS if e in name), 'happy')
+  shares = tuple(0.9 if e == emotion else 0.1 / 7 for e in EMOTIONS)
+  embeddings = {m: np.ones(384, np.float32) for m in MODALITIES}
+  return Reference(key, name, 1.0, shares, np.ones(128, np.float32), {'range_ratio': 1.3}, embeddings)
+
+
+def hear_performance(wave, sample_rate) -> SourcePerformance | None:
+  """In place of `read_performance`: of any sound, a happy one with a pause in its middle."""
+  if not np.any(wave):
+    return None
+  shares = tuple(0.9 if e == 'happy' else 0.1 / 7 for e in EMOTIONS)
+  return SourcePerformance(shares, 1.0, 5.0, 200.0, 9.0, (0.0,) * 16, ((0.5, 0.4),))
+
+
 def a_voice(name: str) -> Voice:
   rng = np.random.default_rng(list(name.encode()))
   return Voice(rng.normal(size=256).astype(np.float32), rng.normal(size=(20, 80)).astype(np.float32), name)
@@ -151,8 +173,12 @@ class StandInEngine:
     self.model, self.library = model, library
     self._pool = ThreadPoolExecutor(1)
 
-  async def run(self, function, *arguments):
-    return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
+  @property
+  def voices(self):
+    return self.model.voices
+
+  def run(self, function, *arguments):
+    return self._pool.submit(function, *arguments)
 
   def start(self):
     pass
@@ -161,23 +187,18 @@ class StandInEngine:
     self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-class StandInUploads:
-  """In place of the UploadWorkers, in this process."""
+class StandInUploads(UploadWorkers):
+  """Reads uploads in this process."""
 
-  async def read(self, path, kind):
-    info = probe(path)
-    wave, rate = read_channels(path) if info.has_sound else (None, RATE)
-    return {'wave': wave, 'rate': rate, 'frames': read_frames(path)[0] if info.has_video else None}
+  async def read(self, path, kind, name='', **more):
+    try:
+      facts, arrays = READERS[kind]({'path': path, 'name': name, **more})
+    except BadInput as error:
+      raise ApiError(422, str(error), 'bad_upload') from None
+    return facts | arrays
 
-
-class StandInMetrics:
-  """Counts the seconds of each stage."""
-
-  def __init__(self):
-    self.stages = {}
-
-  def stage(self, name, seconds):
-    self.stages.setdefault(name, []).append(seconds)
+  def start(self):
+    pass
 
 
 @dataclass
@@ -206,6 +227,8 @@ def acting(pause: threading.Event | None = None) -> contextlib.ExitStack:
   stack = contextlib.ExitStack()
   stack.enter_context(mock.patch('dubber_jax.dubbing.line.dub_line', act))
   stack.enter_context(mock.patch('dubber_jax.dubbing.line.see_line', see_nothing))
+  for module, stand_in in (('read_reference', hear_reference), ('read_performance', hear_performance)):
+    stack.enter_context(mock.patch(f'dubber_jax.serving.desk.references.{module}', stand_in))
   return stack
 
 
@@ -229,34 +252,10 @@ def make_server(folder: Path, project: Path, **settings) -> ServerState:
   model = make_model(folder / 'model')
   stated = ServerSettings(home=folder / 'home', projects=(project,), **settings)
   voices = VoiceStore(stated.home / 'voices', lambda: model.voices)
-  server = ServerState(
-    stated, StandInMetrics(), StandInEngine(model, open_library()), voices, StandInUploads(), Jobs(stated.limits.dubs)
-  )
+  uploads, jobs = StandInUploads(stated.home / 'uploads', stated.limits), Jobs(stated.limits.dubs)
+  server = ServerState(stated, Metrics(), StandInEngine(model, open_library()), voices, uploads, jobs)
   server.desk = DeskSessions(server)
   return server
-
-
-def make_app(server: ServerState):
-  """The application with its access checks; of all of the server's parts those that are there."""
-  with contextlib.suppress(ImportError):
-    from dubber_jax.serving.app import create_app
-
-    return create_app(server)
-  from starlette.applications import Starlette
-  from starlette.middleware import Middleware
-
-  from dubber_jax.errors import BadInput
-  from dubber_jax.serving import access
-  from dubber_jax.serving.desk import routes
-  from dubber_jax.serving.errors import ApiError, handle_api_error, handle_bad_input
-
-  app = Starlette(
-    routes=[*routes.routes(), *access.routes()],
-    middleware=[Middleware(access.Access, settings=server.settings)],
-    exception_handlers={ApiError: handle_api_error, BadInput: handle_bad_input},
-  )
-  app.state.server = server
-  return app
 
 
 @contextlib.contextmanager
@@ -269,7 +268,7 @@ def desk_server(folder: Path, port: int = 0, lines=LINES, film: str = 'film.mp4'
   server = make_server(folder, project, **settings)
   desk = Desk(folder, project, server)
   desk.pause.set()
-  config = uvicorn.Config(make_app(server), host='127.0.0.1', port=port, log_level='warning', lifespan='off')
+  config = uvicorn.Config(create_app(server), host='127.0.0.1', port=port, log_level='warning', lifespan='on')
   listener = socket.socket()
   listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
   listener.bind(('127.0.0.1', port))

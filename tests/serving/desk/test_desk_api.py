@@ -6,10 +6,13 @@ import shutil
 
 import numpy as np
 import pytest
-from desk_server import LINES, acting, make_app, make_project, make_server
+from desk_server import LINES, acting, make_project, make_server
 from starlette.testclient import TestClient
 
+from dubber_jax.media.sound import write_wav
+from dubber_jax.serving.app import create_app
 from dubber_jax.serving.home import project_id
+from dubber_jax.types import SAMPLE_RATE
 
 FOUR = LINES[:4]
 
@@ -37,7 +40,7 @@ class DeskClient:
   def __init__(self, folder):
     self.folder, self.project = folder, folder / 'film.project'
     self.server = make_server(folder, self.project)
-    self.client = TestClient(make_app(self.server), base_url='http://127.0.0.1')
+    self.client = TestClient(create_app(self.server), base_url='http://127.0.0.1')
     self.base = f'/desk/projects/{project_id(self.project)}'
 
   def __enter__(self):
@@ -45,9 +48,7 @@ class DeskClient:
     return self
 
   def __exit__(self, *error):
-    self.server.jobs.stop(5)
     self.client.__exit__(*error)
-    self.server.engine.stop()
 
   def get(self, path='', **options):
     return self.client.get(self.base + path, **options)
@@ -259,14 +260,28 @@ def test_media_are_there(desk):
   assert desk.get(f'/exemplars/{key["key"]}.wav').status_code == (200 if key['sound'] else 404)
 
 
-def test_a_reference_is_played_from_then_on_and_can_be_removed(desk, tmp_path):
-  from dubber_jax.media.sound import write_wav
-  from dubber_jax.types import SAMPLE_RATE
-
+def a_recording(folder) -> bytes:
   time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
-  write_wav(tmp_path / 'cry.wav', (0.3 * np.sin(2 * np.pi * (200 + 50 * time) * time)).astype(np.float32), SAMPLE_RATE)
-  files = {'file': ('<b>angry</b>.wav', (tmp_path / 'cry.wav').read_bytes(), 'audio/wav')}
+  write_wav(folder / 'cry.wav', (0.3 * np.sin(2 * np.pi * (200 + 50 * time) * time)).astype(np.float32), SAMPLE_RATE)
+  return (folder / 'cry.wav').read_bytes()
+
+
+def test_a_guide_is_followed(desk, tmp_path):
+  files = {'file': ('blob', a_recording(tmp_path), 'audio/webm;codecs=opus')}
+  told = desk.call('PUT', '/lines/2/guide', status=201, files=files)
+  assert told['project']['lines'][1]['guide'] and told['take']['direction']['emotion']['happy'] > 0.5
+  assert told['take']['direction']['pauses'] and told['project']['undo'] == 'guide of line 2'
+  note = desk.call('POST', '/lines/2/takes', {'note': 'softer'}, 201)
+  assert note['project']['lines'][1]['guide'] and note['take']['direction']['emotion']['happy'] > 0.5
+  silent = {'file': ('blob', b'no sound', 'audio/webm')}
+  assert desk.call('PUT', '/lines/2/guide', status=422, files=silent)['error']['code'] == 'bad_upload'
+  assert list((desk.folder / 'home' / 'uploads').iterdir()) == []
+
+
+def test_a_reference_is_played_from_then_on_and_can_be_removed(desk, tmp_path):
+  files = {'file': ('<b>angry</b>.wav', a_recording(tmp_path), 'audio/wav')}
   told = desk.call('PUT', '/lines/1/reference', status=201, files=files)
+  assert told['take']['direction']['emotion']['angry'] > 0.8
   assert told['project']['lines'][0]['reference'] == 'b>.wav' and told['take']['by'] == 'reference'
   exemplar = desk.get('/lines/1').json()['why']['exemplars']['face'][0]
   assert (
