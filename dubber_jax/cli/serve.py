@@ -1,12 +1,80 @@
-"""The command `export`: serving artifacts."""
+"""The commands `serve` and `desk`, and `export` for artifacts that are served."""
 
 import argparse
+from pathlib import Path
 
 from dubber_jax.cli import AddCommand
 
 
 def add_commands(command: AddCommand):
+  _add_serve(command)
+  _add_desk(command)
   _add_export(command)
+
+
+def _add_serve(command):
+  sub = command('serve', run_serve, "A server that speaks as OpenAI's does, dubs films, and has the desk as its page.")
+  _add_server_options(sub)
+
+
+def run_serve(given: argparse.Namespace) -> int:
+  from dubber_jax.serving.run import serve
+
+  return serve(_settings(given))
+
+
+def _add_desk(command):
+  sub = command('desk', run_desk, 'Direct the lines of a project on a page in the browser.')
+  sub.add_argument('project', nargs='?', help='the folder of `dubber dub --project`')
+  sub.add_argument('--no-browser', action='store_true', help='print the address and open nothing')
+  _add_server_options(sub)
+
+
+def run_desk(given: argparse.Namespace) -> int:
+  from dubber_jax.errors import BadInput
+  from dubber_jax.serving.run import serve
+
+  projects = ()
+  if given.project:
+    projects = (Path(given.project),)
+    if not (projects[0] / 'project.json').is_file():
+      raise BadInput(f'{given.project} is not a project: give the folder that `dubber dub --project` wrote')
+  return serve(_settings(given, projects), desk=True, browser=not given.no_browser)
+
+
+def _add_server_options(sub):
+  sub.add_argument('--host', default='127.0.0.1', help='where it listens (default: 127.0.0.1, this machine alone)')
+  sub.add_argument('--port', type=int, default=8000, help='0: one that is free (default: 8000)')
+  sub.add_argument('--model', type=Path, help='model directory or exported artifact (default: the shipped model)')
+  sub.add_argument('--library', type=Path, help='footage library (default: the shipped one; none for an artifact)')
+  sub.add_argument('--home', type=Path, help='folder of uploaded voices and dubs (default: ./dubber-server)')
+  sub.add_argument('--token', default='', help='what requests have to show; or set DUBBER_TOKEN')
+  sub.add_argument('--allow-host', nargs='*', default=(), metavar='NAME', help='names by which it may be addressed')
+  sub.add_argument('--wyoming', type=int, metavar='PORT', help='speak the Wyoming protocol of Home Assistant here, too')
+  sub.add_argument('--log-texts', action='store_true', help='write the texts that are spoken to the log')
+  sub.add_argument('--queue', type=int, help='speech requests that may wait (default: 32)')
+  sub.add_argument('--batch', type=int, help='lines that are synthesized together at most (default: 8)')
+
+
+def _settings(given: argparse.Namespace, projects: tuple[Path, ...] = ()):
+  import dataclasses
+  import os
+
+  from dubber_jax.errors import BadInput
+  from dubber_jax.serving.settings import Limits, ServerSettings
+
+  limits = Limits()
+  for name, most in (('queue', 10_000), ('batch', 64)):
+    value = getattr(given, name)
+    if value is not None and not 1 <= value <= most:
+      raise BadInput(f'--{name} {value}: give a number from 1 to {most}')
+    limits = dataclasses.replace(limits, **({name: value} if value is not None else {}))
+  token = given.token or os.environ.get('DUBBER_TOKEN', '')
+  hosts = tuple(given.allow_host)
+  home = given.home or ServerSettings.home
+  return ServerSettings(
+    given.host, given.port, given.model, given.library, home, projects, token, hosts, given.log_texts, limits, given.wyoming
+  )
 
 
 def _add_export(command):

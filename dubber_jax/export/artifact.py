@@ -16,7 +16,6 @@ import numpy as np
 
 from dubber_jax.config import from_json
 from dubber_jax.errors import BadInput
-from dubber_jax.export.write import FORMAT
 from dubber_jax.inference.batch import Shape
 from dubber_jax.inference.model import Model
 from dubber_jax.inference.model_directory import check_features, open_critic
@@ -26,9 +25,14 @@ from dubber_jax.storage.checked_folder import check_files
 from dubber_jax.storage.weights import read_arrays, unflatten
 from dubber_jax.vocoder.inputs import Input, draw
 
+FORMAT = 2  # of programs.json and of the programs' inputs
 
-def load(path: str | Path, check: bool = True) -> 'Artifact':
+
+def load(path: str | Path, check: bool = True, features: bool = True) -> 'Artifact':
   """Opens an artifact of `export`. No network is built; programs are compiled at their first call.
+
+  features: compare the installed extractors with those it was trained with; where nothing is read from films or texts,
+  none are needed.
 
   Raises BadInput where a file's hash differs from the manifest (skipped without `check`), for another format, for an
   artifact without programs for the device here, and where other extractors are installed than it was trained with.
@@ -39,7 +43,8 @@ def load(path: str | Path, check: bool = True) -> 'Artifact':
   check_files(path, hashes=check)
   programs = Programs(path)
   config = from_json((path / 'config.json').read_text(), str(path / 'config.json'))
-  check_features(path)
+  if features:
+    check_features(path)
   weights = path / 'vocoder' / 'model.safetensors'
   vocoder = ExportedVocoder(programs, read_weights(weights) if weights.exists() else {})
   params, critic = read_weights(path / 'model.safetensors'), open_critic(path)

@@ -23,6 +23,7 @@ from etils import epath
 import dubber_jax
 from dubber_jax.config import ActorTask, Config
 from dubber_jax.errors import BadInput
+from dubber_jax.export.artifact import FORMAT
 from dubber_jax.export.onnx import check_python, write_onnx
 from dubber_jax.export.programs import PLATFORMS, bucket_shape, programs
 from dubber_jax.inference.model import Model
@@ -40,7 +41,6 @@ from dubber_jax.storage.checked_folder import write_manifest
 from dubber_jax.training.task import drop_discriminators
 from dubber_jax.types import HOP, SAMPLE_RATE
 
-FORMAT = 2  # of programs.json and of the programs' inputs
 SHORTEST = 32  # mel frames of a bucket
 
 

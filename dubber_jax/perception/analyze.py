@@ -92,6 +92,20 @@ def read_clip(clip: Clip, line: Line, track: MouthTrack | None = None, extractor
   )
 
 
+def read_words(line: Line, extractors: Extractors | None = None) -> Reading:
+  """The reading of a line without pictures, as `read_clip` gives it. Nothing is kept in the cache: a server does not
+  store what it is given to say."""
+  extractors = extractors or Extractors()
+  embedding, emotions, caption = extractors.text.read(line.text, line.stage_direction)
+  empty = {m: np.zeros(getattr(extractors, m).width, np.float32) for m in MODALITIES}
+  return Reading(
+    **(empty | {'text': embedding}),
+    present=np.array([m == 'text' for m in MODALITIES]),
+    captions={'text': caption},
+    emotions={'text': emotions},
+  )
+
+
 def _cached_reading(extractor, arguments, key_parts):
   def compute():
     embedding, emotions, caption = extractor.read(*arguments)

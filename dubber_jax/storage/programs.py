@@ -13,7 +13,8 @@ import hashlib
 import os
 import pickle
 import platform
-from collections.abc import Callable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -43,11 +44,13 @@ class KeptProgram:
   """`jax.jit(function)`, whose compiled programs are kept on disk where there is a `program_folder()`.
 
   name: of the program's files; key: what else the function depends on, as its config. Arguments are pytrees of arrays.
+  Threads that ask for a program that another one is compiling wait for it.
   """
 
   def __init__(self, name: str, key: str, function: Callable):
     self.name, self.key, self.function = name, key, function
     self.programs: dict[str, Callable] = {}
+    self.making: dict[str, threading.Lock] = {}  # by signature
 
   @functools.cached_property
   def jitted(self) -> Callable:
@@ -60,17 +63,11 @@ class KeptProgram:
     if folder is None or _several_devices():
       return self.jitted(*args)
     signature = _signature(args)
-    if signature in self.programs:
-      return self.programs[signature](*args)
-    path = folder / f'{self.name}-{content_key(self.key, signature, _environment())}.bin'
-    program = _load(path)
-    if program is not None:
-      with contextlib.suppress(Exception):  # one that cannot be run is compiled again
-        result = program(*args)
-        _wait(result)
-        self.programs[signature] = program
-        return result
-    self.programs[signature] = _compile(self.jitted, args, path)
+    if signature not in self.programs:
+      with self.making.setdefault(signature, threading.Lock()):
+        if signature not in self.programs:
+          path = folder / f'{self.name}-{content_key(self.key, signature, _environment())}.bin'
+          self.programs[signature] = _loaded(path, args) or _compile(self.jitted, args, path)
     return self.programs[signature](*args)
 
 
@@ -93,6 +90,16 @@ class _Shapes:
   name, version = 'shapes', 1
 
 
+def _loaded(path: Path, args: tuple) -> Callable | None:
+  """The kept program; None where there is none that runs."""
+  program = _load(path)
+  with contextlib.suppress(Exception):
+    if program is not None:
+      _wait(program(*args))
+      return program
+  return None
+
+
 def _load(path: Path) -> Callable | None:
   from jax.experimental import serialize_executable
 
@@ -106,7 +113,7 @@ def _load(path: Path) -> Callable | None:
 def _compile(jitted: Any, args: tuple, path: Path) -> Callable:
   from jax.experimental import serialize_executable
 
-  with _without_xla_cache():
+  with _WITHOUT_XLA_CACHE:
     program = jitted.lower(*args).compile()
   with contextlib.suppress(Exception):  # not every backend can, and a disk may be full; the program is there anyway
     data = pickle.dumps(serialize_executable.serialize(program))
@@ -116,23 +123,38 @@ def _compile(jitted: Any, args: tuple, path: Path) -> Callable:
   return program
 
 
-@contextlib.contextmanager
-def _without_xla_cache() -> Iterator[None]:
+class _WithoutXlaCache:
   """Context in which XLA compiles by itself: what comes from its own cache on a CPU lacks functions when it is stored
-  a second time."""
+  a second time. The setting is of the process: it comes back when the last of several threads is through."""
+
+  def __init__(self):
+    self.lock, self.inside, self.enabled = threading.Lock(), 0, True
+
+  def __enter__(self):
+    import jax
+
+    with self.lock:
+      if not self.inside:
+        self.enabled = jax.config.values['jax_enable_compilation_cache']
+        _switch_xla_cache(False)
+      self.inside += 1
+
+  def __exit__(self, *_):
+    with self.lock:
+      self.inside -= 1
+      if not self.inside:
+        _switch_xla_cache(self.enabled)
+
+
+_WITHOUT_XLA_CACHE = _WithoutXlaCache()
+
+
+def _switch_xla_cache(value: bool) -> None:
   import jax
   from jax.experimental.compilation_cache import compilation_cache
 
-  def switch(value: bool):
-    jax.config.update('jax_enable_compilation_cache', value)
-    compilation_cache.reset_cache()  # or the change is not noticed
-
-  enabled = jax.config.values['jax_enable_compilation_cache']
-  switch(False)
-  try:
-    yield
-  finally:
-    switch(enabled)
+  jax.config.update('jax_enable_compilation_cache', value)
+  compilation_cache.reset_cache()  # or the change is not noticed
 
 
 def _wait(result: Any) -> None:

@@ -7,6 +7,7 @@ model.safetensors   weights, float32 or bfloat16
 import dataclasses
 import functools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import flax.linen
@@ -78,14 +79,25 @@ class NeuralVocoder:
     if frames == 0:
       return np.zeros(0, np.float32)
     bucket = -(-frames // 64) * 64
-    padded = np.full((bucket, mel.shape[1]), LOG_FLOOR, np.float32)
-    padded[:frames] = mel
-    given = self.inputs(bucket)
-    arrays = {'mel': padded, 'frames': np.int32(frames), **draw(given, seed)}
+    return self.vocode_batch([mel], [seed], np.array([[breathiness, tremor]], np.float32), 1, bucket)[0]
+
+  def vocode_batch(
+    self, mels: Sequence[np.ndarray], seeds: Sequence[int], quality: np.ndarray, items: int, frames: int
+  ) -> list[np.ndarray]:
+    """Waveforms of several mels (T, bands), each as `vocode` gives it, in one batch of `items` of `frames` mel frames.
+
+    quality: breathiness and tremor of each, (B, 2)."""
+    given = self.inputs(frames)
+    arrays = {name: np.full((items, *i.shape), i.fill, i.dtype) for name, i in given.items()}
+    for row, (mel, seed) in enumerate(zip(mels, seeds, strict=True)):
+      arrays['mel'][row, : len(mel)] = mel
+      for name, drawn in draw(given, seed).items():
+        arrays[name][row] = drawn
+    arrays['frames'][:] = [*map(len, mels), *[1] * (items - len(mels))]
     if 'voice_quality' in given:
-      arrays['voice_quality'] = np.array([breathiness, tremor], np.float32)
-    wave = self._synthesize(self.params, {k: v[None] for k, v in arrays.items()})
-    return np.array(wave[0, : frames * self.hop])
+      arrays['voice_quality'][: len(mels)] = quality
+    waves = np.asarray(self._synthesize(self.params, arrays))
+    return [wave[: len(mel) * self.hop].copy() for wave, mel in zip(waves, mels, strict=False)]
 
 
 @functools.lru_cache(maxsize=16)

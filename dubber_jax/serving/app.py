@@ -1,0 +1,111 @@
+"""The application: the routes of all parts, behind the checks of access.py, and the parts of a server."""
+
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dubber_jax.serving import access, health, speech
+from dubber_jax.serving.access import Access, route_of
+from dubber_jax.serving.desk import routes as desk
+from dubber_jax.serving.desk.sessions import DeskSessions
+from dubber_jax.serving.engine import SpeechEngine
+from dubber_jax.serving.errors import HANDLERS
+from dubber_jax.serving.jobs import Jobs
+from dubber_jax.serving.logs import log
+from dubber_jax.serving.metrics import Metrics
+from dubber_jax.serving.settings import ServerSettings
+from dubber_jax.serving.state import ServerState
+from dubber_jax.serving.uploads import UploadWorkers
+from dubber_jax.serving.voices import VoiceStore
+
+PROBES = ('/healthz', '/readyz', '/metrics')  # that are asked every few seconds, and not logged
+
+
+def create_app(server: ServerState) -> Starlette:
+  """The ASGI application of a server. It starts the engine with itself, and stops engine and jobs when it stops."""
+
+  @contextlib.asynccontextmanager
+  async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    server.engine.start()
+    server.uploads.start()
+    try:
+      yield
+    finally:
+      server.jobs.stop()
+      server.uploads.stop()
+      server.engine.stop()
+
+  parts = (health, speech, *_parts(), access, desk)
+  app = Starlette(
+    routes=[route for part in parts for route in part.routes()],
+    middleware=[Middleware(Measured, server=server), Middleware(Access, settings=server.settings)],
+    exception_handlers=HANDLERS,
+    lifespan=lifespan,
+  )
+  app.state.server = server
+  return app
+
+
+def _parts():
+  import importlib.util
+
+  for name in ('voice_routes', 'voices', 'dubs'):
+    if importlib.util.find_spec(f'dubber_jax.serving.{name}'):
+      part = importlib.import_module(f'dubber_jax.serving.{name}')
+      if hasattr(part, 'routes'):
+        yield part
+
+
+@contextlib.asynccontextmanager
+async def _wyoming(server: ServerState) -> AsyncIterator[None]:
+  if server.settings.wyoming is None:
+    yield
+    return
+  from dubber_jax.serving.wyoming import wyoming_server
+
+  async with wyoming_server(server, server.settings.wyoming) as port:
+    log('wyoming', port=port)
+    yield
+
+
+def open_server(settings: ServerSettings) -> ServerState:
+  """The parts of a server; its model is loaded when the application starts. Raises BadInput where there is no model."""
+  metrics = Metrics()
+  engine = SpeechEngine(settings, metrics)
+  voice_store = VoiceStore(settings.home / 'voices', lambda: engine.voices, engine.fits)
+  uploads = UploadWorkers(settings.home / 'uploads', settings.limits)
+  server = ServerState(settings, metrics, engine, voice_store, uploads, Jobs(settings.limits.dubs))
+  server.desk = DeskSessions(server)
+  return server
+
+
+class Measured:
+  """ASGI middleware that counts and logs each request, by its route and status."""
+
+  def __init__(self, app: ASGIApp, server: ServerState):
+    self.app, self.server = app, server
+
+  async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope['type'] != 'http':
+      await self.app(scope, receive, send)
+      return
+    began, status = time.monotonic(), 0
+
+    async def noted(message: Message) -> None:
+      nonlocal status
+      if message['type'] == 'http.response.start':
+        status = message['status']
+      await send(message)
+
+    try:
+      await self.app(scope, receive, noted)
+    finally:
+      # 499, as nginx has it: the client hung up before there was an answer.
+      route, seconds = route_of(scope) if 'route' in scope else 'unknown', time.monotonic() - began
+      self.server.metrics.request(route, status or 499, seconds)
+      if route not in PROBES:
+        log('request', method=scope['method'], route=route, status=status or 499, seconds=round(seconds, 4))
