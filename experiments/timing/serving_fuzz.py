@@ -140,11 +140,11 @@ class Outcome:
 
 def server_routes() -> list[tuple[str, str]]:
   """(method, path) of every route of the server, of all its modules."""
-  from dubber_jax.serving import access, dubs, health, speech, voices
+  from dubber_jax.serving import access, dubs, health, speech, voice_routes
   from dubber_jax.serving.desk import routes as desk
 
   found = []
-  for module in (speech, health, voices, dubs, desk, access):
+  for module in (speech, health, voice_routes, dubs, desk, access):
     found += [
       (method, route.path) for route in module.routes() for method in sorted(getattr(route, 'methods', None) or ['GET'])
     ]

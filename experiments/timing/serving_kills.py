@@ -2,7 +2,7 @@
 
 `kill_upload_workers`: a request whose process is killed gets an error, and those beside it and after it are answered.
 `kill_servers`: a server is killed while a project is dubbed, changed or exported; the project opens again, whole, by
-the library and by the next server. `experiments/timing/serving.py --parts kills` does 50 of each, `tests/serving/` some.
+the library and by the next server. 50 of each: `experiments/timing/serving.py --parts kills`; some: `tests/serving/`.
 """
 
 import contextlib
