@@ -34,7 +34,7 @@ const TEXTS = {
   script: ['Script', '剧本'],
   voice: ['Voice', '音色'],
   background: ['Background', '背景声'],
-  film_hint: ['mp4, mkv, mov, webm', 'mp4、mkv、mov、webm'],
+  film_hint: ['mp4, mkv, mov, webm', 'mp4、mkv、mov 或 webm'],
   script_hint: ['srt, vtt, ass or fountain', 'srt、vtt、ass 或 fountain'],
   cast_hint: ['A voice for all characters; change it for each one at the desk', '所有角色先用同一音色，之后可在导演台逐一更换'],
   start_dub: ['Start', '开始'],
