@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dubber_jax.serving import access, health, speech
+from dubber_jax.serving import access, dubs, health, speech, voice_routes
 from dubber_jax.serving.access import Access, route_of
 from dubber_jax.serving.desk import routes as desk
 from dubber_jax.serving.desk.sessions import DeskSessions
@@ -33,13 +33,14 @@ def create_app(server: ServerState) -> Starlette:
     server.engine.start()
     server.uploads.start()
     try:
-      yield
+      async with _wyoming(server):
+        yield
     finally:
       server.jobs.stop()
       server.uploads.stop()
       server.engine.stop()
 
-  parts = (health, speech, *_parts(), access, desk)
+  parts = (health, speech, voice_routes, dubs, access, desk)
   app = Starlette(
     routes=[route for part in parts for route in part.routes()],
     middleware=[Middleware(Measured, server=server), Middleware(Access, settings=server.settings)],
@@ -48,16 +49,6 @@ def create_app(server: ServerState) -> Starlette:
   )
   app.state.server = server
   return app
-
-
-def _parts():
-  import importlib.util
-
-  for name in ('voice_routes', 'voices', 'dubs'):
-    if importlib.util.find_spec(f'dubber_jax.serving.{name}'):
-      part = importlib.import_module(f'dubber_jax.serving.{name}')
-      if hasattr(part, 'routes'):
-        yield part
 
 
 @contextlib.asynccontextmanager

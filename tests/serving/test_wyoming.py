@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import types
 
 import numpy as np
@@ -237,3 +238,35 @@ def test_unknown_events_are_passed_over(server):
 
   (event,) = talk(server, Other(), Describe())
   assert Info.is_type(event.type)
+
+
+def test_the_server_speaks_it_beside_http(server, engine, monkeypatch):
+  from starlette.testclient import TestClient
+
+  from dubber_jax.serving.app import create_app
+
+  ports = []
+  serve = wyoming.wyoming_server
+
+  @contextlib.asynccontextmanager
+  async def noted(*arguments):
+    async with serve(*arguments) as port:
+      ports.append(port)
+      yield port
+
+  monkeypatch.setattr(wyoming, 'wyoming_server', noted)
+  server.settings = dataclasses.replace(server.settings, wyoming=0)
+  for part, names in ((engine, 'start stop'), (server.uploads, 'start stop'), (server.jobs, 'stop')):
+    for name in names.split():
+      setattr(part, name, lambda *_: None)
+  with TestClient(create_app(server), base_url='http://127.0.0.1') as client:
+    assert client.get('/healthz').status_code == 200 and len(ports) == 1
+
+    async def ask():
+      async with AsyncTcpClient('127.0.0.1', ports[0]) as wyoming_client:
+        await wyoming_client.write_event(Describe().event())
+        return await asyncio.wait_for(wyoming_client.read_event(), 10)
+
+    assert Info.is_type(asyncio.run(ask()).type)
+  with pytest.raises(ConnectionRefusedError):
+    asyncio.run(ask())
