@@ -8,6 +8,7 @@ fuzz` sends 1,000 of them to a real server, `tests/serving/test_fuzz.py` some to
 
 import collections
 import concurrent.futures
+import functools
 import http.client
 import io
 import json
@@ -236,33 +237,11 @@ class _Drawn:
   def _broken_json(self):
     """What is not JSON, or more of it than a parser should follow."""
     whole = json.dumps(self._whole()).encode()
-    name, body = self.rng.choice(
-      [
-        ('deep arrays', b'[' * 100_000),
-        ('deep objects', b'{"a":' * 50_000 + b'1' + b'}' * 50_000),
-        ('deep value', whole[:-1] + b',"note":' + b'[' * 20_000 + b']' * 20_000 + b'}'),
-        ('half of it', whole[: len(whole) // 2]),
-        ('not UTF-8', whole.replace(b'a', b'\xff\xfe', 1)),
-        ('UTF-16', whole.decode().encode('utf-16')),
-        ('byte order mark', b'\xef\xbb\xbf' + whole),
-        ('NaN', b'{"input": "Go.", "speed": NaN, "take": Infinity, "note": -Infinity}'),
-        ('long number', b'{"speed": ' + b'9' * 20_000 + b', "take": ' + b'9' * 20_000 + b'}'),
-        ('key twice', whole[:-1] + b', "input": 5, "input": "Go."}'),
-        ('lone surrogate', b'{"input": "\\ud800 Go.", "note": "\\udfff", "voice": "\\ud83d"}'),
-        ('nothing', b''),
-        ('zeros', b'\0' * 2_000),
-        ('text', b'Hello'),
-        ('a form', b'input=Hello&voice=kathleen'),
-        ('too large', b'{"input": "' + b'a' * 3_000_000 + b'"}'),
-        ('many keys', json.dumps({f'k{i}': i for i in range(50_000)}).encode()),
-      ]
-    )
+    name, body = self.rng.choice([*_broken_bodies(whole).items(), *_large_bodies().items()])
     self.faults.append(f'JSON: {name}')
     self.body = body
-    kind = self.rng.choice(
-      ['application/json', 'application/json; charset=utf-16', 'text/plain', '', 'multipart/form-data']
-    )
-    self.headers.append(('Content-Type', kind))
+    kinds = ['application/json', 'application/json; charset=utf-16', 'text/plain', '', 'multipart/form-data']
+    self.headers.append(('Content-Type', self.rng.choice(kinds)))
 
   def _lie(self):
     """A length, type or coding of the body that is not its own."""
@@ -403,6 +382,37 @@ class _Drawn:
     return head.encode('utf-8', 'replace') + content + b'\r\n'
 
 
+def _broken_bodies(whole: bytes) -> dict[str, bytes]:
+  """JSON that is broken: {how: bytes}."""
+  return {
+    'half of it': whole[: len(whole) // 2],
+    'not UTF-8': whole.replace(b'a', b'\xff\xfe', 1),
+    'UTF-16': whole.decode().encode('utf-16'),
+    'byte order mark': b'\xef\xbb\xbf' + whole,
+    'NaN': b'{"input": "Go.", "speed": NaN, "take": Infinity, "note": -Infinity}',
+    'key twice': whole[:-1] + b', "input": 5, "input": "Go."}',
+    'lone surrogate': b'{"input": "\\ud800 Go.", "note": "\\udfff", "voice": "\\ud83d"}',
+    'deep value': whole[:-1] + b',"note":' + b'[' * 20_000 + b']' * 20_000 + b'}',
+    'nothing': b'',
+    'text': b'Hello',
+    'a form': b'input=Hello&voice=kathleen',
+  }
+
+
+@functools.cache
+def _large_bodies() -> dict[str, bytes]:
+  """JSON that asks much of a parser: {what: bytes}."""
+  return {
+    'deep arrays': b'[' * 100_000,
+    'deep objects': b'{"a":' * 50_000 + b'1' + b'}' * 50_000,
+    'long number': b'{"speed": ' + b'9' * 20_000 + b', "take": ' + b'9' * 20_000 + b'}',
+    'zeros': b'\0' * 2_000,
+    'too large': b'{"input": "' + b'a' * 3_000_000 + b'"}',
+    'many keys': json.dumps({f'k{i}': i for i in range(50_000)}).encode(),
+  }
+
+
+@functools.cache
 def odd_files() -> dict[str, bytes]:
   """Files that are not what they are called: {what it is: its bytes}."""
   sound = io.BytesIO()

@@ -1,4 +1,4 @@
-"""The server under load, sent damaged requests and killed at work: small samples of experiments/timing/serving.py, by its
+"""The server under load, sent damaged requests and killed at work: samples of experiments/timing/serving.py, by its
 harnesses, with an engine that hums."""
 
 import asyncio
@@ -25,7 +25,7 @@ from stand_in_server import humming, speaking_server  # noqa: E402
 from dubber_jax.serving.app import create_app  # noqa: E402
 from dubber_jax.serving.settings import Limits  # noqa: E402
 
-SMALL = Limits(queue=3, batch=1, silent_seconds=1.0, worker_seconds=20.0)
+SMALL = Limits(queue=3, batch=1, silent_seconds=0.3, worker_seconds=20.0)
 
 
 class Running:
@@ -70,20 +70,20 @@ def running(tmp_path_factory, media):
 
 def test_damaged_requests_are_answered_by_errors_of_the_client_in_one_form(running):
   known = {'p': running.project, 'id': running.project, 'n': '1', 'k': '1', 'name': 'ada', 'file': 'desk.js'}
-  cases = serving_fuzz.draw_cases(120, 1, serving_fuzz.server_routes(), known)
+  cases = serving_fuzz.draw_cases(60, 1, serving_fuzz.server_routes(), known)
   found = serving_fuzz.summarize(serving_fuzz.fuzz(cases, '127.0.0.1', running.port))
   assert not found['wrong'] and not found['status_500']
-  assert found['requests'] == 120 and len(found['statuses']) > 4
+  assert found['requests'] == 60 and len(found['statuses']) > 4
   assert httpx.get(f'{running.address}/readyz').status_code == 200
   assert not list((running.home / 'uploads').glob('*'))
 
 
 def test_cases_are_the_same_for_one_seed_and_of_every_route():
   routes = serving_fuzz.server_routes()
-  first, again, other = (list(serving_fuzz.draw_cases(200, seed, routes)) for seed in (1, 1, 2))
+  first, again, other = (list(serving_fuzz.draw_cases(100, seed, routes)) for seed in (1, 1, 2))
   assert first == again != other
   assert {('POST', '/v1/audio/speech'), ('POST', '/v1/voices')} <= set(routes)
-  assert len(routes) > 25 and len({case.fault for case in first}) > 50
+  assert len(routes) > 25 and len({case.fault for case in first}) > 40
 
 
 @pytest.mark.parametrize(
