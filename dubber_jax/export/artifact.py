@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import json
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,14 +137,27 @@ class ExportedVocoder:
 
   def vocode(self, mel: np.ndarray, seed: int = 0, breathiness: float = 0.0, tremor: float = 0.0) -> np.ndarray:
     """(T, bands) natural-log mel -> (T * hop,) float32. Trailing silence may exceed the longest bucket."""
+    quality = np.array([[breathiness, tremor]], np.float32)
     sounding = np.flatnonzero((mel > LOG_FLOOR + 1e-3).any(axis=1))
     longest = self.programs.shapes[-1].frames
     frames = len(mel) if len(mel) <= longest else min(int(sounding[-1]) + 1, len(mel)) if len(sounding) else 1
     shape = self.programs.shape(frames)
-    given = self.programs.inputs('vocode', shape.frames)
-    padded = np.full(given['mel'].shape, given['mel'].fill, np.float32)
-    padded[:frames] = mel[:frames]
-    arrays = {'mel': padded, 'frames': np.int32(frames)} | draw(given, seed)
-    arrays['voice_quality'] = np.array([breathiness, tremor], np.float32)
-    wave = self.programs('vocode', shape.frames, self.params, {k: arrays[k][None] for k in given})['wave']
-    return np.pad(np.asarray(wave[0, : frames * self.hop]), (0, (len(mel) - frames) * self.hop))
+    wave = self.vocode_batch([mel[:frames]], [seed], quality, 1, shape.frames)[0]
+    return np.pad(wave, (0, (len(mel) - frames) * self.hop))
+
+  def vocode_batch(
+    self, mels: Sequence[np.ndarray], seeds: Sequence[int], quality: np.ndarray, items: int, frames: int
+  ) -> list[np.ndarray]:
+    """Waveforms of several mels (T, bands) in one batch, as `NeuralVocoder.vocode_batch`; frames: of a bucket."""
+    given = self.programs.inputs('vocode', frames)
+    arrays = {name: np.full((items, *i.shape), i.fill, i.dtype) for name, i in given.items()}
+    for row, (mel, seed) in enumerate(zip(mels, seeds, strict=True)):
+      arrays['mel'][row, : len(mel)] = mel
+      for name, drawn in draw(given, seed).items():
+        arrays[name][row] = drawn
+    own = {'frames': [*map(len, mels), *[1] * (items - len(mels))], 'voice_quality': quality}
+    for name, values in own.items():
+      if name in given:
+        arrays[name][: len(values)] = values
+    waves = np.asarray(self.programs('vocode', frames, self.params, arrays)['wave'])
+    return [wave[: len(mel) * self.hop].copy() for wave, mel in zip(waves, mels, strict=False)]

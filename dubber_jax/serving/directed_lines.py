@@ -22,6 +22,7 @@ from dubber_jax.script.g2p import Phonemes, phonemize
 from dubber_jax.types import MODALITIES, Direction, Exemplars, Line, Reading, Voice
 
 if TYPE_CHECKING:
+  from dubber_jax.perception.analyze import Extractors
   from dubber_jax.retrieval.library import Library
 
 SPEAKER = 'SPEAKER'  # the character of all lines of one request, so that the planner keeps to its last direction
@@ -73,7 +74,7 @@ def direct_line(model: Model, library: 'Library | None', asked: SpeechLine) -> D
   if library is not None and model.config.task.director.enabled:
     from dubber_jax.perception.analyze import read_words  # not where a library is missing
 
-    reading = read_words(line)
+    reading = read_words(line, _extractors())
     exemplars = library.retrieve(reading, model.config.task.director.exemplars)
   planned, warnings = by_rules(reading or _nothing_read(), exemplars or _NO_EXEMPLARS, line, phonemes, asked.before)
   direction, noted = _with_note(planned, asked.note, phonemes)
@@ -102,6 +103,14 @@ def _at_speed(direction: Direction, speed: float) -> tuple[Direction, float]:
   pace = round(float(np.clip(wanted, SLOWEST, UNHURRIED)), 3)
   tempo = wanted / pace
   return direction.replace(pace=pace), tempo if abs(tempo - 1) > 0.005 else 1.0
+
+
+@functools.cache
+def _extractors() -> 'Extractors':
+  from dubber_jax.perception.analyze import Extractors
+  from dubber_jax.perception.text import QUICK_BATCHES, MiniLM
+
+  return Extractors(text=MiniLM(QUICK_BATCHES))
 
 
 @functools.cache

@@ -10,6 +10,8 @@ import functools
 import heapq
 import itertools
 import logging
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -260,7 +262,8 @@ class SpeechEngine:
       if lines:
         self._synthesize(lines)
     for waiting in left:
-      waiting.done.cancel()
+      if waiting.done.set_running_or_notify_cancel():
+        waiting.done.set_exception(ApiError(503, 'the server has stopped', 'stopping', retry_after=30))
 
   def _next_lines(self) -> list[_Waiting]:
     """The lines of the next batch: those with the earliest deadlines, without those that nobody waits for any more."""
@@ -367,8 +370,9 @@ class SpeechEngine:
         each.result()
 
   def _compile_rest(self) -> None:
-    """Compiles rarer shapes, one at a time, while nobody waits."""
+    """Compiles rarer shapes, one at a time, begun while nobody waits, at a low priority."""
     shapes = self._shapes
+    _yield_to_others()
     assert shapes is not None
     for kind, shape in shapes.behind():
       with self._changed:
@@ -403,6 +407,14 @@ def finish(directed: 'DirectedLine', take: 'Take', seconds: dict[str, float]) ->
   seconds = seconds | {'loudness': time.perf_counter() - began}
   count = len(directed.inputs.phonemes.symbols)
   return SpokenLine(directed.line, directed.direction, directed.planned, wave, words, count, warnings, seconds)
+
+
+def _yield_to_others() -> None:
+  """Lets this thread, and those that it starts, take only the time that others leave. On Linux alone threads have a
+  priority of their own."""
+  if sys.platform == 'linux':
+    with contextlib.suppress(OSError):
+      os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
 
 
 def _find(path: Path | None) -> tuple[StoredModel | None, Path | None]:

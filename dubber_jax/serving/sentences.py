@@ -18,6 +18,7 @@ ABBREVIATIONS = frozenset(
 # Of these, those that often end one: before a capital letter they do.
 FINAL = frozenset('etc inc ltd co corp jr sr a.m p.m al'.split())
 _END = re.compile(r'(?:[.!?…]+|[。！？]+)["\'”’»)\]]*(?=\s|$)|(?<=[。！？])(?=\S)')
+_BEFORE_WORDS = re.compile(r'^[\s"\'“‘«]*(?:[(\[][^)\]]*[)\]])*[\s"\'“‘«(\[]*')  # marks and stage directions
 _CUTS = (r'[;:]["\'”’)\]]*\s', r'(?:,["\'”’)\]]*\s|\s[-–—]+\s|—)', r'\s')
 
 
@@ -68,7 +69,7 @@ def complete_sentences(text: str) -> tuple[str, str]:
 def _ends(text: str, mark: int, after: int) -> bool:
   """Whether the mark at `mark` ends a sentence: not the period of an abbreviation or an initial, nor dots or a mark
   before a word in lower case."""
-  following = text[after:].lstrip(' "\'“‘(«[')
+  following = _BEFORE_WORDS.sub('', text[after:], count=1)
   if not following:
     return True
   lower = following[0].islower()

@@ -1,13 +1,14 @@
 """POST /v1/audio/speech as OpenAI's clients send it, and /v1/models.
 
-The text is cut into sentences (sentences.py). Each is directed with the ones before it in mind and spoken by the engine;
-while one is sent, the next is made. Fields beyond OpenAI's: `emotion`, `rounds`, `candidates`, `seed`, `timestamps`, and
-`stream_format` "json".
+The text is cut into sentences (sentences.py). Each is directed with the ones before it in mind and spoken by the
+engine; while one is sent, the next is made. Fields beyond OpenAI's: `emotion`, `rounds`, `candidates`, `seed`,
+`timestamps`, and `stream_format` "json".
 """
 
 import asyncio
 import base64
 import contextlib
+import dataclasses
 import json
 import time
 from collections.abc import AsyncIterator, Coroutine
@@ -26,13 +27,14 @@ from dubber_jax.errors import BadInput
 from dubber_jax.serving.directed_lines import SpeechLine
 from dubber_jax.serving.encoding import FORMATS, SpeechEncoder, encode_whole
 from dubber_jax.serving.engine import SpokenLine
-from dubber_jax.serving.errors import ApiError, from_bad_input
+from dubber_jax.serving.errors import ApiError, as_fault, from_bad_input
 from dubber_jax.serving.logs import log
 from dubber_jax.serving.openai_voices import MODELS, is_openai_model, voice_for
 from dubber_jax.serving.sentences import Sentence, split_text
 from dubber_jax.serving.state import ServerState, server_of
 from dubber_jax.types import SAMPLE_RATE, Direction, Line, Voice
 
+SPEECH = '/v1/audio/speech'
 CHARACTERS_A_SECOND = 9.0  # of slow speech: a line of so many characters fits a program of that many seconds
 LONGEST_LINE = 240  # characters of a line
 REMEMBERED = 4  # lines before, of which the planner is told
@@ -239,9 +241,7 @@ def _submit(server, speech: Speech, sentence: Sentence, before, spoken: Spoken) 
 
 
 def _with_silence(line: SpokenLine, seconds: float) -> SpokenLine:
-  from dataclasses import replace
-
-  return replace(line, waveform=np.pad(line.waveform, (0, round(seconds * SAMPLE_RATE))))
+  return dataclasses.replace(line, waveform=np.pad(line.waveform, (0, round(seconds * SAMPLE_RATE))))
 
 
 def _count(spoken: Spoken, speech: Speech, line: SpokenLine) -> None:
@@ -280,9 +280,9 @@ async def _as_events(speech: Speech, spoken: Spoken, first: SpokenLine, waves) -
         for part in _parts(await asyncio.to_thread(encoder.add, line.waveform)):
           yield _event('speech.audio.delta', audio=base64.b64encode(part).decode())
         line = await anext(waves, None)
-    except (ApiError, BadInput) as error:
-      told_error = error if isinstance(error, ApiError) else from_bad_input(error)
-      yield _event('error', **told_error.to_json())
+    except Exception as error:
+      known = from_bad_input(error) if isinstance(error, BadInput) else error
+      yield _event('error', **(known if isinstance(known, ApiError) else as_fault(known, SPEECH)).to_json())
       return
   for part in _parts(await asyncio.to_thread(encoder.finish)):
     yield _event('speech.audio.delta', audio=base64.b64encode(part).decode())
@@ -387,7 +387,7 @@ def _model(name: str) -> dict[str, Any]:
 def routes() -> list[BaseRoute]:
   """The paths of this module."""
   return [
-    Route('/v1/audio/speech', create_speech, methods=['POST']),
+    Route(SPEECH, create_speech, methods=['POST']),
     Route('/v1/models', list_models),
     Route('/v1/models/{model}', get_model),
   ]
