@@ -101,6 +101,18 @@ def dub(
     return export(work, plan.film, pictures, watch, after(LINE * len(plan.lines), progress))
 
 
+def begin(
+  request: DubRequest, model: 'Model | StoredModel', library: Library | None = None, planner: Planner = by_rules
+) -> DubPlan:
+  """Checks a request and makes its project, in which `dub` will play the lines. Raises BadInput as `dub` does."""
+  plan = check(request, model, library, planner)
+  if request.project is None:
+    raise BadInput('there is no project to begin: give its folder')
+  with open_project(request.project, make=True) as work:
+    _open_state(work, plan_state(plan, kept=True), plan)
+  return plan
+
+
 def check(
   request: DubRequest, model: 'Model | StoredModel', library: Library | None = None, planner: Planner = by_rules
 ) -> DubPlan:

@@ -49,6 +49,7 @@ class ServerSettings:
   hosts: tuple[str, ...] = ()
   log_texts: bool = False
   limits: Limits = dataclasses.field(default_factory=Limits)
+  films: tuple[Path, ...] = ()
   wyoming: int | None = None
 
   def __post_init__(self):

@@ -4,10 +4,12 @@ An uploaded voice is a folder, home/voices/NAME: voice.safetensors (embedding, r
 voice.json and consent.json. The recording itself is not kept.
 """
 
+import contextlib
 import dataclasses
 import datetime
 import shutil
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,6 +83,8 @@ class VoiceStore:
     self, folder: Path, shipped: Callable[[], Mapping[str, Voice]], fits: Callable[[Voice], bool] = lambda _: True
   ):
     self.folder, self._shipped, self._fits = folder, shipped, fits
+    self._lock = threading.Lock()
+    self._making: set[str] = set()
     self._read: dict[str, tuple[int, Voice]] = {}  # time of the file's last change, ns
     remove_abandoned(folder / KEY)
 
@@ -89,14 +93,18 @@ class VoiceStore:
     shipped = [*self._shipped()]
     return shipped + [name for name in self._uploaded() if name not in shipped]
 
+  def brief(self, name: str) -> dict[str, Any]:
+    """What lists say of a voice that is there."""
+    return {'name': name, 'object': 'voice', 'shipped': name in self._shipped()}
+
   def about(self, name: str) -> dict[str, Any]:
     """What answers say of a voice. Raises ApiError 404 `unknown_voice`."""
     if name in self._shipped():
-      return {'name': name, 'object': 'voice', 'shipped': True}
+      return self.brief(name)
     folder = self._folder(name)
     try:
       found, consent = read_json(folder / ABOUT), read_json(folder / CONSENT)
-      return {'name': name, 'object': 'voice', 'shipped': False, **found, 'consent': consent}
+      return {**self.brief(name), **found, 'consent': consent}
     except (BadInput, TypeError) as error:
       raise ApiError(409, f'the voice {name} is damaged ({error}); delete it and upload it again', 'damaged') from None
 
@@ -125,6 +133,23 @@ class VoiceStore:
     if name.casefold() in {other.casefold() for other in self.names()}:
       raise ApiError(409, f'there is a voice {name!r} already; delete it, or give another name', 'voice_exists', 'name')
     return name
+
+  @contextlib.contextmanager
+  def reserved(self, name: str, most: int) -> Iterator[str]:
+    """Keeps a name for a voice that is being made -> the name as it is stored. Raises ApiError as `check_new`, and 429
+    where `most` are being made."""
+    with self._lock:
+      if len(self._making) >= most:
+        raise ApiError(429, f'{most} voices are being made already; ask again later', 'queue_full', retry_after=20)
+      name = self.check_new(name)
+      if name.casefold() in self._making:
+        raise ApiError(409, f'a voice {name!r} is being made; give another name', 'voice_exists', 'name')
+      self._making.add(name.casefold())
+    try:
+      yield name
+    finally:
+      with self._lock:
+        self._making.discard(name.casefold())
 
   def add(self, name: str, voice: Voice, consent: Consent, seconds: float = 0.0) -> dict[str, Any]:
     """Stores a voice, as a whole or not at all -> `about` it. seconds: that its recording lasts."""

@@ -17,10 +17,6 @@ from dubber_jax.errors import BadInput, FolderBusy
 from dubber_jax.storage.hashing import sha256_text
 
 
-class FolderBusy(BadInput):
-  """Another process, or another part of this one, has the lock of a folder."""
-
-
 def acquire_lock(folder: str | os.PathLike, busy: str) -> FileLock:
   """Locks a folder, made where it is missing, until `.release()` or the end of the process.
 

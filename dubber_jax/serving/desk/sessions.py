@@ -16,7 +16,7 @@ from dubber_jax.dubbing.line_references import load_reference
 from dubber_jax.dubbing.project import Project, ProjectState, open_project
 from dubber_jax.dubbing.project_paths import file_stamp, find_film
 from dubber_jax.dubbing.result import LineResult
-from dubber_jax.errors import BadInput
+from dubber_jax.errors import BadInput, FolderBusy
 from dubber_jax.inference.stored_model import StoredModel
 from dubber_jax.media.film import Film
 from dubber_jax.retrieval.library import Library
@@ -24,7 +24,6 @@ from dubber_jax.serving.desk.history import DeskState, read_desk, read_pointers,
 from dubber_jax.serving.errors import ApiError, from_bad_input
 from dubber_jax.serving.home import project_id
 from dubber_jax.storage.json_files import read_json
-from dubber_jax.storage.locks import FolderBusy
 from dubber_jax.types import Reference
 
 if TYPE_CHECKING:
