@@ -239,7 +239,7 @@ def make_project(folder: Path, lines=LINES, film: str = 'film.mp4') -> Path:
     return project
   model = make_model(folder / 'model')
   path = make_film(folder / film)
-  cast = Cast({who.casefold(): model.voices[CAST[who]] for who in CAST})
+  cast = Cast({who.casefold(): model.voices[CAST[who]] for who in CAST}, model.voices['dora'])
   options = DubOptions(LineOptions(), background=MUTE, report=False, subtitles=False)
   request = DubRequest.of(path, lines, cast, folder / f'dubbed{path.suffix}', options, project)
   with acting():

@@ -266,7 +266,7 @@ def test_a_film_is_directed_from_start_to_export(direct, desk, tmp_path, size):
   if person.is_phone:
     for number in range(1, len(LINES) + 1):
       person.go_to(number)
-      page.get_by_role('button', name='Accept').click()
+      page.get_by_role('button', name='Accept', exact=True).click()
       page.locator(f'.row.accepted[data-line="{number}"]').wait_for(state='attached')
   else:
     page.locator('.row[data-line="1"]').click()
@@ -318,8 +318,7 @@ def test_on_a_slow_network_nothing_is_sent_twice(direct, desk):
   page.locator('.take[data-take="2"]').wait_for()
   page.locator('.stage[data-playing=take]').wait_for()
   assert page.locator('#note').input_value() == ''
-  for _ in range(2):
-    page.locator('.line-head [data-key=accept]').click()
+  page.locator('.line-head [data-key=accept]').dblclick()
   page.locator('.row.accepted[data-line="3"]').wait_for()
   assert [(request.method, request.url.rpartition('/')[2]) for request in person.sent] == [
     ('POST', 'takes'),
@@ -475,9 +474,9 @@ def test_a_microphone_that_is_refused_is_told(direct, desk):
   person = direct(desk)
   page = person.open(2)
   person.view('reference')
-  page.get_by_role('button', name='Record').click()
+  page.get_by_role('button', name='Record', exact=True).click()
   person.notice('The microphone was refused')
-  assert page.get_by_role('button', name='Record').is_enabled()
+  assert page.get_by_role('button', name='Record', exact=True).is_enabled()
 
 
 @pytest.mark.slow
@@ -548,7 +547,7 @@ def test_the_keyboard_does_all_and_keeps_out_of_texts(direct, desk):
   page.locator('.take[data-take="1"] .chosen').wait_for()
 
   # The tab key passes through all and comes out at the end; each stop can be seen.
-  page.evaluate('document.activeElement.blur()')
+  page.locator('.home').focus()
   seen = set()
   for _ in range(150):
     press('Tab')

@@ -11,7 +11,7 @@ import { fail, notify, tellAway } from './notices.js'
 import { detach, hear, player, seek, setLoop, stop, switchPair, toggle } from './player.js'
 import { projectsView } from './projects.js'
 import { recordingView } from './recording.js'
-import { accept, closeProject, exportFilm, openLine, openProject, step } from './session.js'
+import { accept, closeProject, exportFilm, isPending, openLine, openProject, step } from './session.js'
 import { forgetSounds } from './sounds.js'
 import { stageView } from './stage.js'
 import { forget, lineOf, state, tell, watch } from './state.js'
@@ -126,7 +126,7 @@ function work() {
     const line = lineOf()
     if (!line.accepted) {
       accept(line.number, true)
-      const open = state.project.lines.filter((one) => !one.accepted && one.number !== line.number)
+      const open = state.project.lines.filter((one) => !one.accepted && !isPending(`accept ${one.number}`))
       const next = open.find((one) => one.number > line.number) ?? open[0]
       if (next) {
         openLine(next.number)
