@@ -39,6 +39,7 @@ def create_app(server: ServerState) -> Starlette:
       server.jobs.stop()
       server.uploads.stop()
       server.engine.stop()
+      server.desk.stop()
 
   parts = (health, speech, voice_routes, dubs, access, desk)
   app = Starlette(

@@ -21,6 +21,7 @@ from dubber_jax.inference.stored_model import StoredModel
 from dubber_jax.media.film import Film
 from dubber_jax.retrieval.library import Library
 from dubber_jax.serving.desk.history import DeskState, read_desk, read_pointers, synced
+from dubber_jax.serving.desk.warm import Warmer
 from dubber_jax.serving.errors import ApiError, from_bad_input
 from dubber_jax.serving.home import project_id
 from dubber_jax.storage.json_files import read_json
@@ -44,8 +45,13 @@ class DeskSessions:
 
   def __init__(self, server: 'ServerState'):
     self.server = server
+    self.warmer = Warmer()
     self._sessions: dict[Path, ProjectSession] = {}
     self._lock = threading.Lock()
+
+  def stop(self) -> None:
+    """Ends what goes on behind."""
+    self.warmer.stop()
 
   def folders(self) -> dict[str, Path]:
     """{id: project folder} of those that are there."""
@@ -198,8 +204,12 @@ class ProjectSession:
     return found
 
   async def prepare(self, number: int) -> None:
-    """Reads a line where that was not done yet."""
-    await self._run(self.seen, self.state(), number)
+    """Reads a line where that was not done yet, and has compiled what its takes need."""
+    state = self.state()
+    seen, model = await self._run(self.seen, state, number), self.model(state)
+    if not isinstance(model, StoredModel):
+      voice = await asyncio.to_thread(self.work.voice, state.voice_of[number - 1])
+      self.server.desk.warmer.warm(model, seen, voice, state.line_options())
 
   def reference(self, number: int) -> Reference | None:
     """The reference of a line, None where it has none or a damaged one."""

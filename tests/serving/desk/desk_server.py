@@ -227,6 +227,7 @@ def acting(pause: threading.Event | None = None) -> contextlib.ExitStack:
   stack = contextlib.ExitStack()
   stack.enter_context(mock.patch('dubber_jax.dubbing.line.dub_line', act))
   stack.enter_context(mock.patch('dubber_jax.dubbing.line.see_line', see_nothing))
+  stack.enter_context(mock.patch('dubber_jax.serving.desk.warm.Warmer.warm', lambda *_: None))
   for module, stand_in in (('read_reference', hear_reference), ('read_performance', hear_performance)):
     stack.enter_context(mock.patch(f'dubber_jax.serving.desk.references.{module}', stand_in))
   return stack
