@@ -196,15 +196,22 @@ def measure_soak(given, folder: Path) -> dict[str, Any]:
 
 def write_media(folder: Path) -> dict[str, Path]:
   """A drawn film of 5 s, its script, and a hummed recording."""
-  import numpy as np
-
   from dubber_jax.demo.cartoon import draw_cartoon
-  from dubber_jax.media.sound import write_wav
   from dubber_jax.media.video import write_silent_clip
 
-  folder.mkdir(parents=True, exist_ok=True)
-  paths = {'film': folder / 'film.mp4', 'script': folder / 'film.srt', 'voice': folder / 'voice.wav'}
+  paths = write_sound_and_script(folder) | {'film': folder / 'film.mp4'}
   write_silent_clip(paths['film'], draw_cartoon('neutral', 'We never asked for any of this.', seconds=5.0))
+  return paths
+
+
+def write_sound_and_script(folder: Path) -> dict[str, Path]:
+  """A script of two lines, and a hummed recording."""
+  import numpy as np
+
+  from dubber_jax.media.sound import write_wav
+
+  folder.mkdir(parents=True, exist_ok=True)
+  paths = {'script': folder / 'film.srt', 'voice': folder / 'voice.wav'}
   paths['script'].write_text(SCRIPT)
   rng, time_s = np.random.default_rng(0), np.arange(8 * 22050) / 22050
   pitch = 130 * (1 + 0.1 * np.sin(2 * np.pi * 0.7 * time_s))
@@ -293,7 +300,9 @@ def _kill_workers(given, folder: Path, media: dict[str, Path]) -> dict[str, Any]
     def upload() -> httpx.Response:
       with media['voice'].open('rb') as file:
         fields = {'name': f'voice {next(numbers)}', **CONSENT}
-        return httpx.post(f'{server.address}/v1/voices', data=fields, files={'file': ('voice.wav', file)}, timeout=180)
+        return httpx.post(
+          f'{server.address}/v1/voices', data=fields, files={'recording': ('voice.wav', file)}, timeout=180
+        )
 
     def other() -> httpx.Response:
       body = {'model': 'tts-1', 'input': 'Good day.', 'voice': given.voice, 'response_format': 'wav'}

@@ -330,9 +330,7 @@ class _Drawn:
       }.items()
       if self.rng.random() < 0.85
     ]
-    for field_name in self.rng.sample(
-      ['file', 'film', 'script', 'voice', 'cast', 'reference', 'guide'], self.rng.randint(1, 3)
-    ):
+    for field_name in self.rng.sample(['file', 'recording', 'film', 'script', 'cast', 'guide'], self.rng.randint(1, 3)):
       said, content = self.rng.choice(list(odd_files().items()))
       file_name = self.rng.choice(
         [

@@ -121,6 +121,9 @@ def kill_upload_workers(
   process is stopped at a random time after the request was sent, so that the request is being served when it is killed.
   """
   rng = random.Random(seed)
+  first = upload()
+  if first.status_code >= 300:
+    raise RuntimeError(f'an upload whose process is not killed is refused: {first.status_code} {first.text[:300]}')
   found = {'kills': 0, 'finished_before': 0, 'statuses': [], 'faults': []}
   with ThreadPoolExecutor(2) as pool:
     while found['kills'] < kills and found['finished_before'] < 20 * kills:
@@ -144,14 +147,14 @@ def kill_upload_workers(
       if beside.result().status_code != 200:
         found['faults'].append(f'a request beside it was answered by {beside.result().status_code}')
   after = upload()
-  if after.status_code >= 400 and after.status_code != 409:
+  if after.status_code >= 300:
     found['faults'].append(f'an upload after all of them was answered by {after.status_code}: {after.text[:300]}')
   return found
 
 
 def error_fault(answer: httpx.Response) -> str:
-  """What is wrong with an answer that has to be an error of the client's side in OpenAI's form; '' for nothing."""
-  if not 400 <= answer.status_code < 500:
+  """What is wrong with an answer that has to say, in OpenAI's form, that a file could not be read; '' for nothing."""
+  if answer.status_code not in (408, 413, 422):
     return f'the request whose process was killed was answered by {answer.status_code}: {answer.text[:300]}'
   try:
     return '' if answer.json()['error']['message'] else 'an error without a message'

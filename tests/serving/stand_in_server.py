@@ -17,7 +17,7 @@ import numpy as np
 FOLDER = Path(__file__).parent
 sys.path[:0] = [str(FOLDER / 'desk'), str(FOLDER.parent)]
 
-from desk_server import StandInEngine, a_voice, acting, make_model, open_library  # noqa: E402
+from desk_server import StandInEngine, a_voice, acting, make_film, make_model, open_library  # noqa: E402, F401
 
 from dubber_jax.errors import BadInput  # noqa: E402
 from dubber_jax.serving.desk.sessions import DeskSessions  # noqa: E402

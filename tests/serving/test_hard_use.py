@@ -20,7 +20,7 @@ import serving_fuzz  # noqa: E402
 import serving_kills  # noqa: E402
 import serving_load  # noqa: E402
 import serving_tables  # noqa: E402
-from stand_in_server import humming, speaking_server  # noqa: E402
+from stand_in_server import humming, make_film, speaking_server  # noqa: E402
 
 from dubber_jax.serving.app import create_app  # noqa: E402
 from dubber_jax.serving.settings import Limits  # noqa: E402
@@ -56,7 +56,8 @@ class Running:
 
 @pytest.fixture(scope='module')
 def media(tmp_path_factory):
-  return serving.write_media(tmp_path_factory.mktemp('media'))
+  folder = tmp_path_factory.mktemp('media')
+  return serving.write_sound_and_script(folder) | {'film': make_film(folder / 'film.mp4', 5.0)}
 
 
 @pytest.fixture(scope='module')
@@ -127,7 +128,7 @@ def test_every_client_is_answered_or_refused_with_a_time_to_wait(tmp_path):
 def test_clients_that_ask_again_are_measured(running):
   requests = asyncio.run(serving_load.closed_loop(running.address, 2, 0.3, ['Good day.'], 'ada'))
   found = serving_load.summarize(requests)
-  assert found['spoken'] == found['requests'] > 2 and found['per_second'] > 0
+  assert found['spoken'] == found['requests'] >= 2 and found['per_second'] > 0
   assert 0 < found['first_ms']['p50'] <= found['total_ms']['p99']
 
 
@@ -155,7 +156,7 @@ def test_a_killed_upload_process_costs_the_one_request_that_it_served(running, m
   def upload():
     with media['voice'].open('rb') as file:
       fields = {'name': f'voice {next(numbers)}', **serving.CONSENT}
-      files = {'file': ('voice.wav', file)}
+      files = {'recording': ('voice.wav', file)}
       return httpx.post(f'{running.address}/v1/voices', data=fields, files=files, timeout=60)
 
   def other():
@@ -174,7 +175,7 @@ def test_a_project_that_cannot_be_opened_is_a_fault(tmp_path, running):
   assert not list(serving_kills.project_faults([project]))
   (tmp_path / 'project.json').write_text('{')
   (fault,) = serving_kills.project_faults([tmp_path])
-  assert 'damaged' in fault or 'version' in fault
+  assert 'project.json' in fault and 'BadInput' in fault
 
 
 @pytest.mark.slow
