@@ -23,7 +23,7 @@ def test_scanned_unrolled_and_rematerialised_stacks_have_one_gradient():
   params = Tower(3).init(jax.random.key(0), *frames())
 
   def gradient(stacking):
-    return jax.grad(lambda p: (Tower(3, stacking).apply(p, *frames()) ** 2).sum())(params)
+    return jax.jit(jax.grad(lambda p: (Tower(3, stacking).apply(p, *frames()) ** 2).sum()))(params)
 
   plain = gradient(Stacking())
   for other in (Stacking(remat=True), Stacking(unroll=True), Stacking(remat=True, unroll=True)):

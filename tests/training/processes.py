@@ -19,7 +19,10 @@ _context.set_forkserver_preload(['dubber_jax.training.loop', 'tensorboardX', 'fl
 
 def devices(count: int) -> dict[str, str]:
   # Simulated devices wait for each other in threads: with one a core they can wait forever.
-  return {'XLA_FLAGS': f'--xla_force_host_platform_device_count={count}', 'NPROC': '32'}
+  return {
+    'XLA_FLAGS': f'--xla_force_host_platform_device_count={count} --xla_backend_optimization_level=0',
+    'NPROC': '32',
+  }
 
 
 def tiny_config(mesh=None, **train):

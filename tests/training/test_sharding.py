@@ -54,6 +54,7 @@ def test_eight_devices_train_as_one_in_float64(tmp_path, network, meshes):
     assert moments and all(replicated[name] == (mesh == (8, 1, 1)) for name in moments), mesh
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('network, meshes', CASES)
 def test_eight_devices_have_the_losses_and_the_gradient_of_one_in_float32(tmp_path, network, meshes):
   (losses, gradient, _), *others = said_by(train_on, tmp_path, len(meshes), network, 'float32', meshes)

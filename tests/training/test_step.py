@@ -91,6 +91,7 @@ def test_every_product_of_a_bfloat16_step_is_one_of_bfloat16():
   assert wide <= {(24, 16, 1), (1, 16, 24)}, wide
 
 
+@pytest.mark.slow
 def test_losses_of_a_bfloat16_step_are_near_those_of_float32():
   batch = small_batch(TINY)
   losses = {}

@@ -246,7 +246,7 @@ def experiment(name):
   return module
 
 
-@pytest.mark.parametrize('name', ['gains', 'ablations', 'retrieval', 'settings'])
+@pytest.mark.parametrize('name', ['gains', 'ablations', 'retrieval', pytest.param('settings', marks=pytest.mark.slow)])
 def test_the_reports_are_written_of_any_judgements(name, model, tmp_path, monkeypatch):
   module = experiment(name)
   real = module.evaluation(model, steps=0)

@@ -203,6 +203,7 @@ def test_sources_share_by_their_shares_and_shards_by_their_items(folder, strange
   np.testing.assert_allclose(source.shares, [0.75, 0.25 * 3 / 11, 0.25 * 8 / 11])
 
 
+@pytest.mark.slow
 def test_training_learns_what_it_hears(folder, params):
   task, batch = critic_task(CONFIG), CriticBatches(CONFIG, [folder])[0]
   state = new_state(dataclasses.replace(task, init=lambda key, batch: params), batch, None)

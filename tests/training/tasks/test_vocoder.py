@@ -109,6 +109,7 @@ def largest_change(before, after):
   return jax.tree.map(lambda a, b: float(np.abs(a - np.array(b)).max()), before, after)
 
 
+@pytest.mark.slow
 def test_training_brings_the_sound_nearer_and_moves_generator_and_discriminators(folder):
   before, state, rows = train_steps(CONFIG, folder, 12)
   assert np.mean([r['mel'] for r in rows[-3:]]) < np.mean([r['mel'] for r in rows[:3]]), json.dumps(rows[-1])
