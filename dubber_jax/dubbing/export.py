@@ -33,6 +33,7 @@ from dubber_jax.dubbing.report.page import ReportAssets, write_report
 from dubber_jax.dubbing.result import DubResult, LineResult
 from dubber_jax.errors import BadInput
 from dubber_jax.media.background import (
+  BLOCK,
   KINDS,
   MUTE,
   NONE,
@@ -225,9 +226,10 @@ class FilmSound:
 
   def __iter__(self) -> Iterator[np.ndarray]:
     blocks = mixed_blocks(film_dialogue(self.audio, self.gains, self.film), self.background_blocks())
-    meter = None
-    for number, block in enumerate(blocks):
-      self.on_block(number)
+    meter, taken = None, 0
+    for block in blocks:
+      self.on_block(taken // BLOCK)
+      taken += len(block)
       meter = meter or LoudnessMeter(SOUND_RATE, block.shape[1])
       meter.add(block)
       yield block

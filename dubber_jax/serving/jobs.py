@@ -60,8 +60,9 @@ class Job:
       self._since = (now, done)
     since, first = self._since
     self.seconds_left = round((now - since) / (done - first) * (of - done), 1) if done > first else None
-    self.done, self.of, self.message = done, of, message
-    self._jobs._publish(self, 'progress')
+    told, self.done, self.of, self.message = (self.done, self.of, self.message), done, of, message
+    if told != (done, of, message):
+      self._jobs._publish(self, 'progress')
 
   def check(self) -> None:
     """Raises Cancelled where the job was cancelled."""

@@ -33,6 +33,7 @@ class Gate:
 def test_jobs_run_in_order_and_keep_their_results(jobs):
   order, gate = [], Gate()
   first = jobs.submit('dub', gate)
+  assert gate.began.wait(LONG)
   rest = [jobs.submit('line', lambda job, number=number: order.append(number)) for number in (1, 2)]
   gate.go.set()
   assert all(jobs.wait(job, LONG) for job in (first, *rest))
