@@ -39,7 +39,8 @@ def create_app(server: ServerState) -> Starlette:
       server.jobs.stop()
       server.uploads.stop()
       server.engine.stop()
-      server.desk.stop()
+      if server.desk is not None:
+        server.desk.stop()
 
   parts = (health, speech, voice_routes, dubs, access, desk)
   app = Starlette(

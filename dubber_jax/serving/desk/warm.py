@@ -1,8 +1,8 @@
 """Programs that the takes of a line need, compiled before a note is given, behind all other work.
 
 The lengths of a line are padded to a few shapes, and each of them is a program of its own, which takes seconds to
-compile where it is not kept on the disk (storage/programs.py). A note that adds a pause, or slows a line down, may bring
-it from one shape to the next: these are compiled too.
+compile where it is not kept on the disk (storage/programs.py). A note that adds a pause, or slows a line down, may
+bring it from one shape to the next: these are compiled too.
 """
 
 import contextlib

@@ -1,14 +1,18 @@
 """The desk's HTTP interface, of a film of four lines, with an actor that takes no time."""
 
+import asyncio
 import dataclasses
 import json
 import shutil
+import threading
+from urllib.parse import quote
 
 import numpy as np
 import pytest
 from desk_server import LINES, acting, make_project, make_server
 from starlette.testclient import TestClient
 
+from dubber_jax.errors import BadInput
 from dubber_jax.media.sound import write_wav
 from dubber_jax.serving.app import create_app
 from dubber_jax.serving.home import project_id
@@ -279,17 +283,17 @@ def test_a_guide_is_followed(desk, tmp_path):
 
 
 def test_a_reference_is_played_from_then_on_and_can_be_removed(desk, tmp_path):
-  files = {'file': ('<b>angry</b>.wav', a_recording(tmp_path), 'audio/wav')}
+  files = {'file': ('../<i>angry.wav', a_recording(tmp_path), 'audio/wav')}
   told = desk.call('PUT', '/lines/1/reference', status=201, files=files)
   assert told['take']['direction']['emotion']['angry'] > 0.8
-  assert told['project']['lines'][0]['reference'] == 'b>.wav' and told['take']['by'] == 'reference'
+  assert told['project']['lines'][0]['reference'] == '<i>angry.wav' and told['take']['by'] == 'reference'
   exemplar = desk.get('/lines/1').json()['why']['exemplars']['face'][0]
   assert (
     exemplar['key'].startswith('reference/') and desk.get(f'/exemplars/{exemplar["key"]}.wav').content[:4] == b'RIFF'
   )
   gone = desk.call('DELETE', '/lines/1/reference')
   assert gone['lines'][0]['reference'] is None
-  assert desk.call('POST', '/undo')['lines'][0]['reference'] == 'b>.wav'
+  assert desk.call('POST', '/undo')['lines'][0]['reference'] == '<i>angry.wav'
   assert desk.call('POST', '/undo')['lines'][0] == desk.state()['lines'][0]
   desk.call('PUT', '/lines/1/reference', status=415, json={})
 
@@ -321,3 +325,101 @@ def test_a_change_of_several_pointers_is_finished_after_a_kill(desk):
     write_desk(desk.project, dataclasses.replace(log, pending=(change, 1)))
   found = desk.state()
   assert found['background'] == 'none' and found['lines'][1]['accepted'] and found['undo'] == 'background'
+
+
+def test_events_reach_those_who_follow_a_project(desk):
+  from dubber_jax.serving.desk.routes import _events
+
+  async def follow():
+    events = _events(desk.server, project_id(desk.project))
+    assert (await anext(events)).startswith('retry')
+    waiting = asyncio.ensure_future(anext(events))
+    await asyncio.sleep(0)
+    desk.server.jobs.publish(project_id(desk.project), 'take', {'line': 1, 'take': 2})
+    found = await asyncio.wait_for(waiting, 10)
+    await events.aclose()
+    return found
+
+  assert asyncio.run(follow()) == 'event: take\ndata: {"line": 1, "take": 2}\n\n'
+
+
+def test_a_take_is_told_before_the_change(desk, monkeypatch):
+  told = []
+  monkeypatch.setattr(desk.server.jobs, 'publish', lambda key, name, data: told.append((name, data)))
+  version = desk.call('POST', '/lines/1/takes', {'note': 'softer'}, 201)['project']['version']
+  assert told == [('take', {'line': 1, 'take': 2}), ('changed', {'version': version})]
+
+
+def test_texts_and_names_of_a_project_are_data(original, tmp_path):
+  folder = tmp_path / 'desk'
+  shutil.copytree(original, folder)
+  path = folder / 'film.project' / 'project.json'
+  state = json.loads(path.read_text())
+  state['lines'][0] |= {'text': '<script>alert(1)</script>', 'character': '../../<b>/ANNA?#'}
+  path.write_text(json.dumps(state))
+  with acting(), DeskClient(folder) as desk:
+    answer = desk.get()
+    assert (
+      answer.headers['content-type'] == 'application/json' and answer.headers['x-content-type-options'] == 'nosniff'
+    )
+    name = answer.json()['characters'][0]['name']
+    job = desk.call('PUT', f'/characters/{quote(name, safe="")}', {'voice': 'dora'}, 202)['job']
+    assert desk.finish(job).state == 'done' and desk.state()['lines'][0]['voice'] == 'dora'
+
+
+def test_a_note_while_the_film_is_written_is_told_to_wait(desk, monkeypatch):
+  from dubber_jax.serving.desk import edits
+
+  going, end = threading.Event(), threading.Event()
+
+  def slow(work, film):
+    going.set()
+    assert end.wait(30)
+    raise BadInput('the disk is full')
+
+  monkeypatch.setattr(edits, 'export', slow)
+  job = desk.call('POST', '/export', status=202)['job']
+  assert going.wait(30)
+  assert desk.call('POST', '/lines/1/takes', {'note': 'softer'}, 409)['error']['code'] == 'job_running'
+  assert desk.state()['job']['job'] == job['job']
+  end.set()
+  found = desk.finish(job)
+  assert found.state == 'failed' and found.error.message == 'the disk is full'
+  desk.call('POST', '/lines/1/takes', {'note': 'softer'}, 201)
+
+
+def test_a_voice_job_stops_when_it_is_asked_to(desk, monkeypatch):
+  from dubber_jax.serving.desk import edits
+
+  speak, going, end = edits._speak, threading.Event(), threading.Event()
+
+  def slow(*arguments):
+    speak(*arguments)
+    going.set()
+    assert end.wait(30)
+
+  monkeypatch.setattr(edits, '_speak', slow)
+  job = desk.call('PUT', '/characters/ANNA', {'voice': 'dora'}, 202)['job']
+  assert going.wait(30)
+  desk.server.jobs.get(job['job']).cancel()
+  end.set()
+  assert desk.finish(job).state == 'cancelled'
+  assert desk.client.delete(f'/desk/jobs/{job["job"]}').status_code == 200
+  found = desk.state()
+  assert [line['voice'] for line in found['lines']] == ['dora', 'bob', 'cleo', 'ada'] and found['job'] is None
+  assert desk.call('POST', '/undo')['lines'][0]['voice'] == 'ada'
+  assert desk.client.delete('/desk/jobs/none').status_code == 404
+
+
+def test_two_notes_at_once_come_one_after_the_other(desk):
+  answers = []
+  threads = [
+    threading.Thread(target=lambda: answers.append(desk.call('POST', '/lines/1/takes', {'note': 'softer'}, 201)))
+    for _ in range(3)
+  ]
+  for thread in threads:
+    thread.start()
+  for thread in threads:
+    thread.join(60)
+  assert sorted(answer['take']['number'] for answer in answers) == [2, 3, 4]
+  assert desk.state()['lines'][0]['takes'] == [1, 2, 3, 4]

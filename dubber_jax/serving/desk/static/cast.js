@@ -21,6 +21,7 @@ export function castView() {
       el('div', { class: 'actions' },
         el('button', { type: 'button', 'data-key': 'export', 'aria-disabled': String(Boolean(job) || isPending('export')), onclick: exportFilm }, t('export')),
         downloadLink()),
+      project.warnings?.length > 0 && el('ul', { class: 'warnings small' }, project.warnings.map((warning) => el('li', {}, warning))),
       el('p', { class: 'faint small' }, t('model', project.model)))
   }
 

@@ -43,7 +43,7 @@ export function directionView(played) {
 
   function draw() {
     const direction = take()?.direction
-    if (!direction) return show(view, el('p', { class: 'soft' }, t('loading')))
+    if (!direction) return show(view, el('p', { class: 'soft' }, t(state.detail ? 'not_played' : 'loading')))
     const { changes } = draft(), of = { ...direction, ...changes }
     show(view,
       el('div', { class: 'spoken' }, el('span', { class: 'heading' }, `${t('the_director')} · ${t('of_take', take().number)}`), el('p', {}, either(direction, 'note'))),

@@ -1,6 +1,6 @@
 // The list of lines: one of them is open, another may be spoken at this moment.
 
-import { clock, el, icon, show } from './dom.js'
+import { clock, el, icon } from './dom.js'
 import { player, seek } from './player.js'
 import { isPending, openLine } from './session.js'
 import { lineOf, state, tell, watch } from './state.js'

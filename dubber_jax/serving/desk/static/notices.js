@@ -24,7 +24,7 @@ export function notify(text, kind = 'fact') {
 
 /** What an error says, in one line. */
 export function fail(error) {
-  if (error?.name === 'AbortError') return
+  if (error?.name === 'AbortError' || error?.status === 401) return // it is asked for the token
   if (error?.unreachable) notify(t('gone_once'), 'error')
   else notify(error?.message || String(error), 'error')
 }

@@ -1,6 +1,6 @@
 // The list of projects, and the form of a new dub.
 
-import { get, upload } from './api.js'
+import { get, send, upload } from './api.js'
 import { backgroundName } from './cast.js'
 import { clock, el, show } from './dom.js'
 import { fail, tellAway } from './notices.js'
@@ -19,13 +19,14 @@ export function projectsView() {
     clearTimeout(timer)
     let again = EVERY
     try {
-      const { projects } = await get('/desk/projects')
+      const [{ projects }, dubs] = await Promise.all([get('/desk/projects'), get('/v1/dubs')])
       tellAway(false)
       if (closed) return
-      const now = JSON.stringify(projects)
-      if (now !== told) show(list, projects.length ? projects.map(item) : el('li', { class: 'soft' }, t('no_projects')))
+      const open = new Set(projects.map(({ id }) => id)), unfinished = (dubs.data ?? []).filter(({ project, status }) => !open.has(project) && status !== 'done')
+      const now = JSON.stringify([projects, unfinished])
+      if (now !== told) show(list, projects.length + unfinished.length ? [...unfinished.map(waiting), ...projects.map(item)] : el('li', { class: 'soft' }, t('no_projects')))
       told = now
-      if (!projects.some(({ job }) => job)) again = 5 * EVERY
+      if (![...projects, ...unfinished].some(({ job }) => job)) again = 5 * EVERY
     } catch (error) {
       if (closed) return
       if (error.unreachable) tellAway(true)
@@ -43,7 +44,24 @@ export function projectsView() {
     return el('li', {}, el('a', { href: `#${project.id}`, class: 'card' }, el('b', {}, project.name),
       el('span', { class: 'soft' }, project.error ?? t('project_facts', project.lines, project.accepted)), el('span', { class: 'faint time' }, clock(project.seconds, false)),
       !Number.isNaN(modified.getTime()) && el('span', { class: 'faint time' }, modified.toLocaleString(language(), { dateStyle: 'medium', timeStyle: 'short' })),
-      job && el('span', { class: 'soft going' }, el('progress', { 'aria-label': t(`job_${jobName(job.kind)}`), max: job.of || null, value: job.of ? job.done : null }), job.message || t('job_running', t(`job_${jobName(job.kind)}`)), job.seconds_left > 0 && ` · ${t('seconds_left', duration(job.seconds_left))}`)))
+      job && going(job)))
+  }
+
+  function going(job) {
+    const name = t(`job_${jobName(job.kind)}`)
+    return el('span', { class: 'soft going' }, el('progress', { 'aria-label': name, max: job.of || null, value: job.of ? job.done : null }),
+      job.state === 'queued' ? t('job_queued', name) : job.message || t('job_running', name), job.seconds_left > 0 && ` · ${t('seconds_left', duration(job.seconds_left))}`)
+  }
+
+  /** A dub that has no project yet, or was left unfinished. */
+  function waiting(dub) {
+    const act = (name, method, path) => el('button', { type: 'button', class: 'quiet', 'data-key': `${name} ${dub.id}`, onclick: async () => {
+      try { await send(method, `/v1/dubs/${encodeURIComponent(dub.id)}${path}`) } catch (error) { fail(error) }
+      read()
+    } }, t(name))
+    return el('li', {}, el('div', { class: 'card' }, el('b', {}, dub.name || t('job_dub')), el('span', { class: 'soft' }, t('lines_n', dub.lines)),
+      dub.job ? going(dub.job) : el('span', { class: dub.error ? 'bad' : 'soft' }, dub.error?.message ?? dub.error ?? t('left_unfinished')),
+      el('span', { class: 'actions' }, dub.job ? act('stop', 'POST', '/cancel') : [act('go_on', 'POST', '/resume'), act('remove', 'DELETE', '')])))
   }
 
   read()
@@ -82,12 +100,12 @@ function newDub(read) {
     form.append('voice', voice.value)
     if (background.value) form.append('background', background.value)
     try {
-      const { id } = await upload('POST', '/desk/projects', form, undefined, (share) => {
+      await upload('POST', '/desk/projects', form, undefined, (share) => {
         bar.value = share
         sent.textContent = share < 1 ? t('uploading', Math.floor(100 * share)) : t('uploaded')
       })
+      for (const input of [film, script]) input.value = ''
       read()
-      location.hash = `#${id}`
     } catch (error) {
       fail(error)
     } finally {

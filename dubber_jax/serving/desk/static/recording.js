@@ -1,11 +1,11 @@
 // What a person gives to a line: a recording with the emotion wanted, or the line spoken as it should be.
 
 import { el, icon, show } from './dom.js'
-import { fail, notify, say } from './notices.js'
+import { notify, say } from './notices.js'
 import { player, showSlot, stop } from './player.js'
 import { isPending, removeReference, sendRecording } from './session.js'
 import { decode, playAlone, stopAlone } from './sounds.js'
-import { lineOf, state, tell, watch } from './state.js'
+import { lineOf, state, watch } from './state.js'
 import { t } from './strings.js'
 
 const SHORTEST = 0.2 // s

@@ -37,21 +37,23 @@ function applyProject(project) {
   tell('project')
 }
 
-/** Reads the project and the open line again. */
+/** Reads the project and the open line again. Resolves to whether the server answered. */
 export async function readProject() {
   const id = state.id
-  if (!id) return
+  if (!id) return true
   try {
     const project = await get(at(id))
-    if (id !== state.id) return
+    if (id !== state.id) return true
     const changed = project.version !== state.project?.version
     newest = project.version // a server that was started again may count anew
     if (changed) forgetSounds()
     applyProject(project)
     if (changed || !state.detail) await readLine(true)
   } catch (error) {
-    if (!error.unreachable) fail(error)
+    if (error.unreachable) return false
+    fail(error)
   }
+  return true
 }
 
 function readLater() {
@@ -69,10 +71,13 @@ function onOpened() {
   tell('connection')
 }
 
-function onLost() {
+/** The stream broke: the server is away, or something between lets no stream through; then the project is asked for instead. */
+async function onLost() {
   lost = true
-  state.connected = false
-  tellAway(true)
+  const id = state.id, reached = await readProject()
+  if (id !== state.id || !lost) return
+  state.connected = reached
+  tellAway(!reached)
   tell('connection')
 }
 
@@ -146,13 +151,16 @@ export async function readLine(again = false) {
   }
 }
 
-/** Keeps the pair to takes that exist: at first the one in the film, and the newest other. */
+/** Whether the film has a sound of its own. */
+export const hasSound = () => state.project.backgrounds.some((kind) => kind !== 'none')
+
+/** Keeps the pair to takes that exist: at first the one in the film, and the newest other, or the film's own sound. */
 function pairUp() {
   const numbers = state.detail.takes.map((take) => take.number), chosen = lineOf().take
   const others = numbers.filter((number) => number !== chosen)
   const [a, b] = state.pair
   if (!numbers.includes(a)) state.pair[0] = chosen
-  if (b === 0 || !numbers.includes(b) || b === state.pair[0]) state.pair[1] = others.filter((number) => number !== state.pair[0]).at(-1) ?? (state.pair[0] === chosen ? 0 : chosen)
+  if (b === 0 || !numbers.includes(b) || b === state.pair[0]) state.pair[1] = others.filter((number) => number !== state.pair[0]).at(-1) ?? (state.pair[0] !== chosen || !hasSound() ? chosen : 0)
   state.active = Math.min(state.active, 1)
 }
 

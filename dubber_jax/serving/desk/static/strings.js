@@ -29,6 +29,8 @@ const TEXTS = {
   projects: ['Projects', '项目'],
   no_projects: ['No projects yet. Dub a film below', '还没有项目，请在下方新建配音'],
   project_facts: ['{0} lines, {1} accepted', '{0} 句台词，已通过 {1} 句'],
+  left_unfinished: ['left unfinished', '未完成'],
+  go_on: ['Go on', '继续'],
   new_dub: ['New dub', '新建配音'],
   film: ['Film', '影片'],
   script: ['Script', '剧本'],
@@ -117,6 +119,7 @@ const TEXTS = {
 
   // Direction
   direction: ['Direction', '指示'],
+  not_played: ['This line has no take yet', '这句台词还没有录音'],
   the_director: ['The director says', '导演说'],
   of_take: ['of take {0}', '第 {0} 条'],
   emotion_mixture: ['Emotion', '情绪'],

@@ -2,15 +2,17 @@
 
 import { clock, el, icon, show } from './dom.js'
 import { hear, isPlaying, player, stop, switchPair } from './player.js'
-import { accept, isPending, playAgain, useTake } from './session.js'
-import { fail, notify } from './notices.js'
+import { accept, hasSound, isPending, playAgain, useTake } from './session.js'
 import { takeAddress } from './sounds.js'
 import { lineOf, state, tell, watch } from './state.js'
 import { t } from './strings.js'
 import { waveform } from './waveform.js'
 import { fitOf } from './lines.js'
 
-const notes = new Map() // line -> what is being written for it
+const notes = { // what is being written for each line, kept for a reload
+  of: (line) => { try { return sessionStorage.getItem(`desk.note ${state.id} ${line}`) ?? '' } catch { return '' } },
+  set: (line, text) => { try { sessionStorage[text ? 'setItem' : 'removeItem'](`desk.note ${state.id} ${line}`, text) } catch { /* this browser keeps nothing */ } },
+}
 
 export function takesView() {
   const head = el('div', { class: 'line-head' })
@@ -45,7 +47,7 @@ export function takesView() {
     const line = lineOf(), { detail } = state
     if (!line) return
     const listed = detail ? [...detail.takes].sort((a, b) => a.number - b.number) : []
-    const takes = detail ? [...listed, { number: 0 }] : line.takes.map((number) => ({ number, waiting: true }))
+    const takes = detail ? hasSound() ? [...listed, { number: 0 }] : listed : line.takes.map((number) => ({ number, waiting: true }))
     const fresh = new Map()
     for (const take of takes) {
       const told = JSON.stringify([state.id, line.number, line.start, line.end, take])
@@ -125,7 +127,7 @@ export function takesView() {
   function playTake(number) {
     const n = state.pair.indexOf(number)
     if (player.mode === 'take' && n === state.active) return stop()
-    if (number && !lineOf().takes.includes(number)) return undefined
+    if (number ? !lineOf().takes.includes(number) : !hasSound()) return undefined
     return n >= 0 ? hear(state.pair, n) : hear([state.pair[0], number], 1)
   }
 
@@ -142,8 +144,8 @@ export function takesView() {
     const note = box.value.trim(), line = state.line
     if (!note || isPending(`take ${line}`)) return
     if (!await played(playAgain(line, { note }))) return
-    if (notes.get(line)?.trim() === note) notes.delete(line)
-    if (line === state.line) box.value = notes.get(line) ?? ''
+    if (notes.of(line).trim() === note) notes.set(line, '')
+    if (line === state.line) box.value = notes.of(line)
     grow()
   }
 
@@ -170,12 +172,13 @@ export function takesView() {
     form.setAttribute('aria-busy', busy)
   }
 
-  watch(['line'], () => { box.value = notes.get(state.line) ?? ''; grow() })
+  watch(['line'], () => { box.value = notes.of(state.line); grow() })
   watch(['line', 'project', 'pending'], drawHead)
   watch(['line', 'detail', 'project', 'pending'], draw)
   watch(['pair', 'film'], mark)
   watch(['line', 'pending'], drawForm)
   player.onTick.push((time) => { for (const { wave } of cards.values()) wave?.tick(time) })
+  box.value = notes.of(state.line)
   drawHead()
   draw()
   drawForm()
