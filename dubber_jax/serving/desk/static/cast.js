@@ -13,9 +13,9 @@ export function castView() {
     const { project, job } = state
     if (!project) return
     const accepted = project.lines.filter((line) => line.accepted).length
-    show(view, el('h3', { class: 'heading' }, t('cast')), el('ul', { class: 'characters' }, project.characters.map(character)),
-      el('h3', { class: 'heading' }, t('narrow_background')), backgrounds(project),
-      el('h3', { class: 'heading' }, t('export')),
+    show(view, el('h2', { class: 'heading' }, t('cast')), el('ul', { class: 'characters' }, project.characters.map(character)),
+      el('h2', { class: 'heading' }, t('narrow_background')), backgrounds(project),
+      el('h2', { class: 'heading' }, t('export')),
       el('p', { class: 'soft' }, t('progress_of', accepted, project.lines.length), el('progress', { max: project.lines.length, value: accepted, 'aria-label': t('accepted') })),
       el('p', { class: 'soft' }, project.exported ? t('exported', project.output) : t('not_exported')),
       el('div', { class: 'actions' },

@@ -111,7 +111,7 @@ function work() {
     }
   }
 
-  const isNarrow = matchMedia('(max-width: 860px)')
+  const isNarrow = matchMedia('(max-width: 860px), (max-width: 960px) and (max-height: 520px)')
   const onNarrow = () => drawPanel()
   isNarrow.addEventListener('change', onNarrow)
   closing.push(() => isNarrow.removeEventListener('change', onNarrow))

@@ -121,7 +121,7 @@ export function recordingView(played) {
   drawReference()
   drawGuide()
   const view = el('section', { class: 'panel-body recording-panel', 'aria-label': t('reference') },
-    el('h3', { class: 'heading' }, t('reference')), el('p', { class: 'soft' }, t('reference_about')), file, drop, given,
-    el('h3', { class: 'heading' }, t('guide')), el('p', { class: 'soft' }, t('guide_about')), guide)
+    el('h2', { class: 'heading' }, t('reference')), el('p', { class: 'soft' }, t('reference_about')), file, drop, given,
+    el('h2', { class: 'heading' }, t('guide')), el('p', { class: 'soft' }, t('guide_about')), guide)
   return { view, record, close: () => { for (const [name, act] of Object.entries(marks)) removeEventListener(name, act); if (recorder?.state === 'recording') recorder.stop() } }
 }

@@ -31,7 +31,7 @@ export function whyView() {
     return el('div', { class: 'sources' }, SOURCES.map(([key, name]) => {
       const shares = EMOTIONS.map((emotion) => [emotion, why.emotions?.[key]?.[emotion] ?? 0]).filter(([, share]) => share >= LEAST).sort((a, b) => b[1] - a[1])
       const caption = why.captions?.[key]
-      return el('article', {}, el('h3', {}, t(name)), el('p', { class: 'caption' }, caption || (shares.length ? '' : t('not_seen'))),
+      return el('article', {}, el('h2', {}, t(name)), el('p', { class: 'caption' }, caption || (shares.length ? '' : t('not_seen'))),
         shares.map(([emotion, share]) => el('div', { class: 'share', 'data-mood': emotion }, el('span', {}, mood(emotion)), el('span', { class: 'track' }, el('i', { style: { width: `${100 * share}%` } })), el('span', { class: 'number' }, `${Math.round(100 * share)} %`))))
     }))
   }
@@ -39,7 +39,7 @@ export function whyView() {
   function exemplars(why) {
     const found = SOURCES.filter(([key]) => why.exemplars?.[key]?.length)
     if (!found.length) return null
-    return el('div', { class: 'exemplars' }, el('h3', { class: 'heading' }, t('exemplars')), found.map(([key, , like]) => el('div', {}, el('h4', {}, t(like)), el('ul', {}, why.exemplars[key].map(exemplar)))))
+    return el('div', { class: 'exemplars' }, el('h2', { class: 'heading' }, t('exemplars')), found.map(([key, , like]) => el('div', {}, el('h3', {}, t(like)), el('ul', {}, why.exemplars[key].map(exemplar)))))
   }
 
   function exemplar(one) {
@@ -59,7 +59,7 @@ export function whyView() {
 
   function rounds(why) {
     if (!why.rounds?.length) return null
-    return el('div', {}, el('h3', { class: 'heading' }, t('rounds')), el('ol', { class: 'rounds' }, why.rounds.map((round) => el('li', {},
+    return el('div', {}, el('h2', { class: 'heading' }, t('rounds')), el('ol', { class: 'rounds' }, why.rounds.map((round) => el('li', {},
       el('p', {}, either(round, 'note')), el('p', { class: 'soft' }, either(round, 'why')),
       round.scores?.overall != null && el('p', { class: 'share' }, el('span', {}, t('score')), el('span', { class: 'track' }, el('i', { style: { width: `${100 * round.scores.overall}%` } })), el('span', { class: 'number' }, Number(round.scores.overall).toFixed(2)))))))
   }
