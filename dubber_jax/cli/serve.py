@@ -2,8 +2,12 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dubber_jax.cli import AddCommand
+
+if TYPE_CHECKING:
+  from dubber_jax.serving.settings import ServerSettings
 
 
 def add_commands(command: AddCommand):
@@ -18,9 +22,7 @@ def _add_serve(command):
 
 
 def run_serve(given: argparse.Namespace) -> int:
-  from dubber_jax.serving.run import serve
-
-  return serve(_settings(given))
+  return _serve(_settings(given))
 
 
 def _add_desk(command):
@@ -32,14 +34,25 @@ def _add_desk(command):
 
 def run_desk(given: argparse.Namespace) -> int:
   from dubber_jax.errors import BadInput
-  from dubber_jax.serving.run import serve
 
   projects = ()
   if given.project:
     projects = (Path(given.project),)
     if not (projects[0] / 'project.json').is_file():
       raise BadInput(f'{given.project} is not a project: give the folder that `dubber dub --project` wrote')
-  return serve(_settings(given, projects), desk=True, browser=not given.no_browser)
+  return _serve(_settings(given, projects), desk=True, browser=not given.no_browser)
+
+
+def _serve(settings: 'ServerSettings', **how: bool) -> int:
+  from dubber_jax.errors import BadInput
+
+  try:
+    from dubber_jax.serving.run import serve
+  except ModuleNotFoundError as error:
+    if (error.name or '').startswith('dubber_jax'):
+      raise
+    raise BadInput(f'{error.name} is not installed: pip install "dubber_jax[serve]"') from None
+  return serve(settings, **how)
 
 
 def _add_server_options(sub):
@@ -48,6 +61,9 @@ def _add_server_options(sub):
   sub.add_argument('--model', type=Path, help='model directory or exported artifact (default: the shipped model)')
   sub.add_argument('--library', type=Path, help='footage library (default: the shipped one; none for an artifact)')
   sub.add_argument('--home', type=Path, help='folder of uploaded voices and dubs (default: ./dubber-server)')
+  sub.add_argument(
+    '--films', type=Path, nargs='*', default=(), metavar='FOLDER', help='folders whose films requests may name'
+  )
   sub.add_argument('--token', default='', help='what requests have to show; or set DUBBER_TOKEN')
   sub.add_argument('--allow-host', nargs='*', default=(), metavar='NAME', help='names by which it may be addressed')
   sub.add_argument('--wyoming', type=int, metavar='PORT', help='speak the Wyoming protocol of Home Assistant here, too')
@@ -56,7 +72,7 @@ def _add_server_options(sub):
   sub.add_argument('--batch', type=int, help='lines that are synthesized together at most (default: 8)')
 
 
-def _settings(given: argparse.Namespace, projects: tuple[Path, ...] = ()):
+def _settings(given: argparse.Namespace, projects: tuple[Path, ...] = ()) -> 'ServerSettings':
   import dataclasses
   import os
 
@@ -72,8 +88,22 @@ def _settings(given: argparse.Namespace, projects: tuple[Path, ...] = ()):
   token = given.token or os.environ.get('DUBBER_TOKEN', '')
   hosts = tuple(given.allow_host)
   home = given.home or ServerSettings.home
+  for folder in given.films:
+    if not folder.is_dir():
+      raise BadInput(f'--films {folder}: is no folder')
   return ServerSettings(
-    given.host, given.port, given.model, given.library, home, projects, token, hosts, given.log_texts, limits, given.wyoming
+    given.host,
+    given.port,
+    given.model,
+    given.library,
+    home,
+    projects,
+    token,
+    hosts,
+    given.log_texts,
+    limits,
+    films=tuple(given.films),
+    wyoming=given.wyoming,
   )
 
 

@@ -93,7 +93,7 @@ class Access:
     if not is_own_host(host, settings):
       raise ApiError(
         403,
-        f'this server is not known as {host[:100]!r}; name it by --hosts when the server is started',
+        f'this server is not known as {host[:100]!r}; name it by --allow-host when it is started',
         'unknown_host',
       )
     if scope['type'] == 'websocket' or scope['method'] not in SAFE:

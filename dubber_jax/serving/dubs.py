@@ -3,7 +3,6 @@ makes it, so that `dubber redo` and the desk can go on with it; one writer at a 
 
 import asyncio
 import json
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -155,8 +154,15 @@ def _begin(server: ServerState, made: Dub) -> None:
   try:
     begin(dub_request(server, made), server.engine.model, server.engine.library)
   except BadInput as error:
-    told = re.sub(r'(?:[^\s:]*/)?' + re.escape(made.film.name), made.record.name, str(error))
-    raise from_bad_input(type(error)(told)) from None
+    raise told_of(made, error) from None
+
+
+def told_of(made: Dub, error: BadInput) -> ApiError:
+  """The answer to what the library refuses of a dub, which does not say where the server keeps its files."""
+  text = str(error).replace(str(made.film), made.record.name)
+  for folder in (made.folder, made.folder.absolute()):
+    text = text.replace(f'{folder}/', '').replace(str(folder), 'the dub')
+  return from_bad_input(type(error)(text))
 
 
 def film_suffix(container: str, name: str) -> str:
@@ -233,9 +239,9 @@ def _work(server: ServerState, made: Dub, job: Job, work: Callable[[ServerState,
       made.with_record(state=CANCELLED, finished=now())
     raise
   except (ApiError, BadInput) as error:
-    told = error if isinstance(error, ApiError) else from_bad_input(error)
+    told = error if isinstance(error, ApiError) else told_of(made, error)
     made.with_record(state=FAILED, error=told.to_json()['error'], finished=now())
-    raise
+    raise told from None
   except Exception:
     fault = ApiError(500, 'a fault of the server', 'internal_error').to_json()['error']
     made.with_record(state=FAILED, error=fault, finished=now())
@@ -252,7 +258,10 @@ def _play(server: ServerState, made: Dub, job: Job) -> dict[str, str]:
 def _redo(server: ServerState, made: Dub, job: Job, asked: RedoRequest) -> None:
   """Plays a line again; the dub stays what it was where that fails."""
   model, library = (dubbing_model(server), server.engine.library) if asked.plays else (None, None)
-  files = redo(asked, model, library, progress=job.progress).files
+  try:
+    files = redo(asked, model, library, progress=job.progress).files
+  except BadInput as error:
+    raise told_of(made, error) from None
   made.with_record(files=files, finished=now())
 
 
@@ -419,7 +428,7 @@ def _check_redo(server: ServerState, made: Dub, n: int, take: int | None) -> Non
       if take is not None and work.made(n, take) is None:
         raise ApiError(404, f'line {n} has no take {take}; it has {work.takes(n)}', 'unknown_take', 'take')
   except BadInput as error:
-    raise from_bad_input(error) from None
+    raise told_of(made, error) from None
 
 
 def _check_free(made: Dub) -> None:
@@ -428,7 +437,7 @@ def _check_free(made: Dub) -> None:
     with open_project(made.project, make=True):
       pass
   except BadInput as error:
-    raise from_bad_input(error, 409, code='damaged') from None
+    raise told_of(made, error) from None
 
 
 async def remove_dub(request: Request) -> Response:
@@ -453,7 +462,7 @@ def _delete(made: Dub) -> None:
   except FileNotFoundError:
     raise ApiError(404, f'no dub {made.id}', 'unknown_dub') from None
   except BadInput as error:
-    raise from_bad_input(error) from None
+    raise told_of(made, error) from None
 
 
 async def json_body(request: Request) -> dict[str, Any]:
@@ -461,6 +470,7 @@ async def json_body(request: Request) -> dict[str, Any]:
   data = await request.body()
   try:
     found = json.loads(data) if data.strip() else {}
+    json.dumps(found, ensure_ascii=False).encode()  # no halves of characters
   except (ValueError, RecursionError):
     raise ApiError(400, 'the request is no JSON', 'bad_json') from None
   if not isinstance(found, dict):

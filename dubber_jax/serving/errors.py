@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from dubber_jax.errors import BadInput, FilmMissing, FolderBusy
+from dubber_jax.storage.atomic import is_disk_full
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,8 @@ class ApiError(Exception):
 
   def __init__(self, status: int, message: str, code: str = '', param: str | None = None, retry_after: int = 0):
     super().__init__(message)
-    self.status, self.message, self.code, self.param, self.retry_after = status, message, code, param, retry_after
+    self.status, self.code, self.retry_after = status, code, retry_after
+    self.message, self.param = _printable(message), param and _printable(param)
 
   def to_json(self) -> dict:
     kind = TYPES.get(self.status, 'invalid_request_error' if self.status < 500 else 'server_error')
@@ -47,13 +49,20 @@ class ApiError(Exception):
 
 
 def from_bad_input(error: BadInput, status: int = 400, param: str | None = None, code: str = 'bad_input') -> ApiError:
-  """The answer to input that the library refuses: 409 where another process is at work in a folder, and where the film
-  of a project is gone."""
+  """The answer to input that the library refuses: 409 where another process is at work in a folder and where the film
+  of a project is gone, 507 where the disk is full."""
   if isinstance(error, FolderBusy):
     status, code = 409, 'busy'
   elif isinstance(error, FilmMissing):
     status, code = 409, 'film_missing'
+  elif is_disk_full(error):
+    status, code = 507, 'disk_full'
   return ApiError(status, ' '.join(str(error).splitlines()), code, param)
+
+
+def _printable(text: str) -> str:
+  """A text that can be sent as UTF-8: JSON can hold halves of characters."""
+  return text.encode('utf-8', 'replace').decode()
 
 
 def as_fault(error: BaseException, where: str) -> ApiError:

@@ -61,7 +61,7 @@ def find_within(path: str, folders: Sequence[Path], param: str) -> Path:
         found = (root / path).resolve(strict=True)
         if found.is_relative_to(root) and found.is_file():
           return found
-      except (OSError, RuntimeError):
+      except (OSError, RuntimeError, ValueError):
         continue
   where = 'in the folders of films that this server was given' if folders else ': this server was given no such folder'
   raise ApiError(404, f'no file {path[:200]!r} {where}; upload it, or correct the path', 'file_not_found', param)

@@ -18,7 +18,7 @@ class Limits:
   json_bytes: int = 2 * MEGABYTE  # of a request's JSON
   voice_bytes: int = 50 * MEGABYTE  # of an uploaded recording
   film_bytes: int = 4_000 * MEGABYTE  # of an uploaded film
-  speech_seconds: float = 120.0  # from a speech request to its last byte
+  speech_seconds: float = 120.0  # from a speech request to its first sound, and from each part to the next
   upload_seconds: float = 600.0  # from the first to the last byte of an upload
   silent_seconds: float = 20.0  # between two parts of an upload
   worker_seconds: float = 60.0  # of the process that reads an upload
@@ -36,7 +36,7 @@ class ServerSettings:
   projects: project folders that the desk opens besides those in `home`. token: what a request has to show
   (`Authorization: Bearer TOKEN`), '' where none is asked for. hosts: names under which the server may be addressed,
   besides those of the loopback interface. log_texts: whether logs hold texts. wyoming: port of the Wyoming protocol, of
-  the loopback interface alone, None: it is not spoken.
+  the loopback interface alone, None: it is not spoken. films: folders whose films and scripts requests may name.
   """
 
   host: str = '127.0.0.1'

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 LONGEST_VOICE = 600.0  # s of a recording
 LONGEST_REFERENCE = 30.0  # s of a reference that are read
 WIDEST = 640  # pixels of a reference's longer side
+FRAME_BYTES = 200_000_000  # of a reference's pictures; of a long one they are smaller
 MOST_LINES = 5000  # of a script
 TRIED_SECONDS = 3.0  # of computing for which a film's sound is decoded, and then its pictures
 Read = tuple[dict[str, Any], dict[str, 'np.ndarray']]  # facts and arrays
@@ -67,14 +68,17 @@ def read_reference(task: dict[str, Any]) -> Read:
   """Of a recording or a clip, at most LONGEST_REFERENCE s: `wave` (S,) at SAMPLE_RATE, `frames` (L, H, W, 3) uint8 at
   25 a second, each where there is one; `rate`, `seconds`."""
   from dubber_jax.media.film import Film
-  from dubber_jax.types import SAMPLE_RATE
+  from dubber_jax.types import LIP_RATE, SAMPLE_RATE
 
   film, arrays = Film(Path(task['path'])), {}
   lasts = min(film.seconds, LONGEST_REFERENCE)
   if film.info.has_sound:
     arrays['wave'] = film.mono_span(0.0, lasts)
   if film.info.has_video:
-    arrays['frames'] = film.frames(0.0, lasts, LONGEST_REFERENCE + 1, WIDEST)[0]
+    info = film.info
+    shape = min(info.width, info.height) / max(info.width, info.height, 1)
+    side = (FRAME_BYTES / max(1.0, 3 * LIP_RATE * lasts * shape)) ** 0.5
+    arrays['frames'] = film.frames(0.0, lasts, LONGEST_REFERENCE + 1, min(WIDEST, int(side)))[0]
   return {'rate': SAMPLE_RATE, 'seconds': film.seconds}, arrays
 
 

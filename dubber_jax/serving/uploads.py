@@ -45,12 +45,14 @@ class UploadWorkers:
   def __init__(self, folder: Path, limits: Limits):
     self.folder, self.limits = folder, limits
     self._spare: _Worker | None = None
+    self._reading: set[_Worker] = set()
     self._lock, self._waiting, self._stopped = threading.Lock(), 0, False
     self._threads = ThreadPoolExecutor(AT_ONCE, 'dubber-uploads')
 
   def start(self) -> None:
     """Deletes what killed servers left behind, and starts the process that waits."""
-    self.folder.mkdir(parents=True, exist_ok=True)
+    self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # voices are people's own
+    self.folder.mkdir(exist_ok=True)
     remove_abandoned(self.folder / STEM)
     self._put_spare()
 
@@ -59,8 +61,11 @@ class UploadWorkers:
     with self._lock:
       self._stopped = True
       spare, self._spare = self._spare, None
+      reading = [*self._reading]
     if spare:
       spare.end()
+    for worker in reading:
+      worker.kill()
     self._threads.shutdown(wait=False, cancel_futures=True)
 
   @property
@@ -116,11 +121,15 @@ class UploadWorkers:
 
   def _run(self, task: dict[str, Any], reading: '_Reading') -> dict[str, Any]:
     worker = self._take()
+    with self._lock:
+      self._reading.add(worker)
     try:
       reading.begin(worker)
       in_time = worker.run(task, self.limits.worker_seconds)
     finally:
       code = worker.end()
+      with self._lock:
+        self._reading.discard(worker)
       self._put_spare()
     if not in_time or code == -signal.SIGXCPU:
       raise ApiError(

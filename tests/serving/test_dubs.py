@@ -285,7 +285,7 @@ def test_a_dub_is_a_project_as_the_command_line_makes_it_and_one_at_a_time_write
   with open_project(folder):
     for method, path, body in (('POST', '/lines/1', {'note': 'louder'}), ('DELETE', '', None)):
       answer = served.client.request(method, f'/v1/dubs/{made["id"]}{path}', json=body)
-      assert error_of(answer) == (409, 'busy'), answer.text
+      assert error_of(answer) == (409, 'busy') and str(tmp_path) not in answer.text
   assert Project(folder).takes(1) == [1, 2]
 
 
@@ -462,7 +462,9 @@ def test_odd_wishes_are_refused_and_nothing_is_left(named, change, status, code)
   assert error_of(answer) == (status, code) and not left_over(served)
 
 
-@pytest.mark.parametrize('body', [b'', b'[', b'[]', b'7', b'"film"', b'[' * 100_000, b'\xff'])
+@pytest.mark.parametrize(
+  'body', [b'', b'[', b'[]', b'7', b'"film"', b'[' * 100_000, b'\xff', b'{"film": "\\ud800"}', b'{"\\udfff": 1}']
+)
 def test_what_is_no_json_object_is_refused(served, body):
   assert error_of(served.client.post('/v1/dubs', content=body))[0] == 400
 
@@ -486,6 +488,14 @@ def test_recordings_and_cut_off_films_are_refused_as_films(served, film):
 )
 def test_scripts_that_cannot_be_used_are_refused_and_nothing_is_left(served, film, script):
   assert error_of(served.make(film, script))[0] in (400, 422) and not left_over(served)
+
+
+def test_a_full_disk_is_told_and_nothing_is_left(served, film, monkeypatch):
+  def full(*_, **__):
+    raise OSError(28, 'No space left on device')
+
+  monkeypatch.setattr('dubber_jax.serving.dub_records.write_json', full)
+  assert error_of(served.make(film)) == (507, 'disk_full') and not left_over(served)
 
 
 def test_messages_do_not_tell_where_the_server_keeps_its_files(served, film):

@@ -75,6 +75,13 @@ def test_a_film_a_script_and_a_reference_are_read(workers, tmp_path, monkeypatch
   assert asyncio.run(workers.read(tmp_path / 'a.wav', 'reference'))['wave'].shape == (2 * SAMPLE_RATE,)
 
 
+def test_pictures_of_a_long_reference_are_smaller(workers, tmp_path, monkeypatch):
+  in_this_process(monkeypatch)
+  monkeypatch.setattr(upload_worker, 'FRAME_BYTES', 75 * 16 * 16 * 3)
+  film = write_film(tmp_path / 'film.mp4')
+  assert asyncio.run(workers.read(film, 'reference'))['frames'].shape == (75, 16, 16, 3)
+
+
 def test_of_a_long_recording_a_minute_is_kept_and_a_longer_one_is_refused(workers, tmp_path, monkeypatch):
   in_this_process(monkeypatch)
   (tmp_path / 'a.wav').write_bytes(hum(62))
@@ -194,6 +201,20 @@ def test_a_request_that_goes_away_takes_its_process_along(workers, tmp_path, mon
       await asyncio.sleep(0.01)
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
+      await reading
+
+  asyncio.run(ask())
+
+
+def test_a_server_that_stops_takes_its_processes_along(workers, tmp_path, monkeypatch):
+  with_program(monkeypatch, f'open({str(tmp_path / "began")!r}, "w").close()\ntime.sleep(60)')
+
+  async def ask():
+    reading = asyncio.create_task(workers.read(tmp_path / 'a.wav', 'voice'))
+    while not (tmp_path / 'began').exists():
+      await asyncio.sleep(0.01)
+    workers.stop()
+    with pytest.raises(ApiError):
       await reading
 
   asyncio.run(ask())
