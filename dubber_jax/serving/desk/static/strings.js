@@ -172,7 +172,7 @@ const TEXTS = {
   drop_now: ['Drop it: reference of line {0}', '松开即作为第 {0} 句的参考'],
   remove: ['Remove', '移除'],
   guide: ['Say it yourself', '亲自示范'],
-  guide_about: ['Speak the line as you want it; the take follows your pace, pitch and pauses, in the voice of the character.', '按你想要的方式说出台词，配音会跟随你的语速、音高和停顿，音色不变。'],
+  guide_about: ['Speak the line as you want it; the take follows your emotion, pace and pauses, in the voice of the character.', '按你想要的方式说出台词，配音会跟随你的情绪、语速和停顿，音色仍是角色的。'],
   record: ['Record', '录音'],
   stop_recording: ['Stop', '停止'],
   recording: ['Recording… the picture plays without sound', '正在录音…画面静音播放'],
