@@ -36,6 +36,8 @@ def run_desk(given: argparse.Namespace) -> int:
   from dubber_jax.errors import BadInput
 
   projects = ()
+  if given.model and (given.model / 'programs.json').exists():
+    raise BadInput(f'{given.model} is an exported artifact, which speaks and dubs no films: give a model directory')
   if given.project:
     projects = (Path(given.project),)
     if not (projects[0] / 'project.json').is_file():

@@ -3,15 +3,14 @@
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from types import ModuleType
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dubber_jax.serving import access, dubs, health, speech, voice_routes
+from dubber_jax.serving import access, health, speech, voice_routes
 from dubber_jax.serving.access import Access, route_of
-from dubber_jax.serving.desk import routes as desk
-from dubber_jax.serving.desk.sessions import DeskSessions
 from dubber_jax.serving.engine import SpeechEngine
 from dubber_jax.serving.errors import HANDLERS
 from dubber_jax.serving.jobs import Jobs
@@ -26,7 +25,11 @@ PROBES = ('/healthz', '/readyz', '/metrics')  # that are asked every few seconds
 
 
 def create_app(server: ServerState) -> Starlette:
-  """The ASGI application of a server. It starts the engine with itself, and stops engine and jobs when it stops."""
+  """The ASGI application of a server. It starts the engine with itself, and stops engine and jobs when it stops.
+
+  With an exported artifact it speaks, and neither dubs films nor has a desk: what these import, as perception, is not
+  imported.
+  """
 
   @contextlib.asynccontextmanager
   async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -42,7 +45,7 @@ def create_app(server: ServerState) -> Starlette:
       if server.desk is not None:
         server.desk.stop()
 
-  parts = (health, speech, voice_routes, dubs, access, desk)
+  parts = (health, speech, voice_routes, access, *(_film_parts() if dubs_films(server) else ()))
   app = Starlette(
     routes=[route for part in parts for route in part.routes()],
     middleware=[Middleware(Measured, server=server), Middleware(Access, settings=server.settings)],
@@ -51,6 +54,18 @@ def create_app(server: ServerState) -> Starlette:
   )
   app.state.server = server
   return app
+
+
+def dubs_films(server: ServerState) -> bool:
+  """Whether a server dubs films and has a desk: with a model directory."""
+  return getattr(server.engine, 'artifact', None) is None
+
+
+def _film_parts() -> tuple[ModuleType, ...]:
+  from dubber_jax.serving import dubs
+  from dubber_jax.serving.desk import routes as desk
+
+  return dubs, desk
 
 
 @contextlib.asynccontextmanager
@@ -72,7 +87,10 @@ def open_server(settings: ServerSettings) -> ServerState:
   voice_store = VoiceStore(settings.home / 'voices', lambda: engine.voices, engine.fits)
   uploads = UploadWorkers(settings.home / 'uploads', settings.limits)
   server = ServerState(settings, metrics, engine, voice_store, uploads, Jobs(settings.limits.dubs))
-  server.desk = DeskSessions(server)
+  if dubs_films(server):
+    from dubber_jax.serving.desk.sessions import DeskSessions
+
+    server.desk = DeskSessions(server)
   return server
 
 

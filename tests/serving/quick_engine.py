@@ -1,24 +1,33 @@
-"""The server's engine with an actor that takes no time: lines are directed by their texts and notes, and hummed."""
+"""The server with an actor that takes no time: lines are directed by their texts and notes, and hummed."""
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
+import httpx
 import numpy as np
+import openai
 
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.synthesis import LineInputs
 from dubber_jax.serving.engine import SpeechEngine
+from dubber_jax.serving.jobs import Jobs
 from dubber_jax.serving.metrics import Metrics
+from dubber_jax.serving.run import GracefulServer
 from dubber_jax.serving.settings import Limits, ServerSettings
+from dubber_jax.serving.state import ServerState
+from dubber_jax.serving.uploads import UploadWorkers
+from dubber_jax.serving.voices import VoiceStore
 from dubber_jax.types import HOP, Direction, Take, Voice
 
 VOICE = Voice(np.zeros(256, np.float32), np.zeros((9, 80), np.float32), 'kathleen')
 VOICES = {name: Voice(VOICE.embedding, VOICE.reference_mel, name) for name in ('kathleen', 'joe', 'ljspeech')}
 FRAMES = 5  # mel frames of a symbol
+TEXT = 'We never asked. Nobody told us.'
 
 
 class Actor:
@@ -78,3 +87,39 @@ def quick_engine(actor: Actor, home: Path, **limits) -> Iterator[SpeechEngine]:
     finally:
       actor.gate.set()
       engine.stop()
+
+
+class QuickServer:
+  """A server of a quick engine in a thread, on a port that is free, without the desk."""
+
+  def __init__(self, engine: SpeechEngine, actor: Actor):
+    self.engine, self.actor, settings = engine, actor, engine.settings
+    voices = VoiceStore(settings.home / 'voices', lambda: engine.voices)
+    uploads = UploadWorkers(settings.home / 'uploads', settings.limits)
+    self.state = ServerState(settings, engine.metrics, engine, voices, uploads, Jobs(settings.limits.dubs))
+    # Without the lifespan: the engine is started already, and nothing is uploaded.
+    self.server = GracefulServer(self.state, port=0, log_level='critical', lifespan='off')
+    self.thread = threading.Thread(target=self.server.run, daemon=True)
+    self.thread.start()
+    wait_for(lambda: self.server.started)
+    self.url = f'http://127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}'
+    self.openai = openai.OpenAI(base_url=f'{self.url}/v1', api_key='none', max_retries=0)
+
+  def stop(self):
+    self.actor.gate.set()
+    self.server.should_exit = True
+    self.thread.join(20)
+
+  def speak(self, **fields):
+    return self.openai.audio.speech.create(**{'model': 'tts-1', 'voice': 'alloy', 'input': TEXT, **fields})
+
+  def post(self, **fields) -> httpx.Response:
+    asked = {'model': 'tts-1', 'voice': 'alloy', 'input': TEXT, 'response_format': 'pcm', **fields}
+    return httpx.post(f'{self.url}/v1/audio/speech', json=asked, timeout=30)
+
+
+def wait_for(condition, seconds: float = 20.0) -> None:
+  finish = time.monotonic() + seconds
+  while not condition():
+    assert time.monotonic() < finish, 'this took too long'
+    time.sleep(0.005)

@@ -6,8 +6,6 @@ import io
 import json
 import socket
 import sys
-import threading
-import time
 from pathlib import Path
 from unittest import mock
 
@@ -16,68 +14,22 @@ import httpx
 import numpy as np
 import openai
 import pytest
-import uvicorn
 
 sys.path.insert(0, str(Path(__file__).parent))  # quick_engine.py
 
-from quick_engine import VOICES, Actor, quick_engine  # noqa: E402
+from quick_engine import TEXT, VOICES, Actor, QuickServer, quick_engine, wait_for  # noqa: E402
 
-from dubber_jax.serving.app import create_app  # noqa: E402
-from dubber_jax.serving.desk.sessions import DeskSessions  # noqa: E402
-from dubber_jax.serving.jobs import Jobs  # noqa: E402
 from dubber_jax.serving.openai_voices import SHIPPED, voice_for  # noqa: E402
-from dubber_jax.serving.state import ServerState  # noqa: E402
-from dubber_jax.serving.uploads import UploadWorkers  # noqa: E402
-from dubber_jax.serving.voices import VoiceStore  # noqa: E402
 from dubber_jax.types import EMOTIONS  # noqa: E402
 
 RATE = 24_000
-TEXT = 'We never asked. Nobody told us.'
-
-
-class Running:
-  """A server in a thread, on a port that is free."""
-
-  def __init__(self, engine, actor):
-    self.engine, self.actor = engine, actor
-    settings = engine.settings
-    voices = VoiceStore(settings.home / 'voices', lambda: engine.voices)
-    uploads = UploadWorkers(settings.home / 'uploads', settings.limits)
-    state = self.state = ServerState(settings, engine.metrics, engine, voices, uploads, Jobs(settings.limits.dubs))
-    state.desk = DeskSessions(state)
-    # Without the lifespan: the engine is started already, and nothing is uploaded.
-    self.server = uvicorn.Server(uvicorn.Config(create_app(state), port=0, log_level='warning', lifespan='off'))
-    self.thread = threading.Thread(target=self.server.run, daemon=True)
-    self.thread.start()
-    wait_for(lambda: self.server.started)
-    self.url = f'http://127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}'
-    self.openai = openai.OpenAI(base_url=f'{self.url}/v1', api_key='none', max_retries=0)
-
-  def stop(self):
-    self.actor.gate.set()
-    self.server.should_exit = True
-    self.thread.join(20)
-
-  def speak(self, **fields):
-    return self.openai.audio.speech.create(**{'model': 'tts-1', 'voice': 'alloy', 'input': TEXT, **fields})
-
-  def post(self, **fields):
-    asked = {'model': 'tts-1', 'voice': 'alloy', 'input': TEXT, 'response_format': 'pcm', **fields}
-    return httpx.post(f'{self.url}/v1/audio/speech', json=asked, timeout=30)
-
-
-def wait_for(condition, seconds=20.0):
-  finish = time.monotonic() + seconds
-  while not condition():
-    assert time.monotonic() < finish
-    time.sleep(0.005)
 
 
 @pytest.fixture(scope='module')
 def served(tmp_path_factory):
   actor = Actor()
   with quick_engine(actor, tmp_path_factory.mktemp('home'), speech_seconds=20.0) as engine:
-    running = Running(engine, actor)
+    running = QuickServer(engine, actor)
     yield running
     running.stop()
 

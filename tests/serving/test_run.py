@@ -1,0 +1,108 @@
+"""Start and stop of the server."""
+
+import signal
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from unittest import mock
+
+import httpx
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # quick_engine.py
+
+from quick_engine import Actor, QuickServer, quick_engine, wait_for  # noqa: E402
+
+from dubber_jax.cli.main import main  # noqa: E402
+from dubber_jax.errors import BadInput  # noqa: E402
+from dubber_jax.serving import run  # noqa: E402
+from dubber_jax.serving.settings import ServerSettings  # noqa: E402
+
+
+@pytest.fixture
+def server(tmp_path):
+  actor = Actor()
+  with quick_engine(actor, tmp_path) as engine:
+    running = QuickServer(engine, actor)
+    yield running
+    running.stop()
+
+
+def test_signal_to_stop_finishes_what_is_spoken_and_refuses_what_is_new(server):
+  server.actor.held = 'nobody'
+  server.actor.gate.clear()
+  with ThreadPoolExecutor(1) as pool, httpx.Client() as client:
+    client.get(f'{server.url}/healthz')  # a connection that is open
+    spoken = pool.submit(server.post)
+    assert server.actor.entered.wait(20)
+    server.server.handle_exit(signal.SIGTERM, None)
+    wait_for(lambda: not server.engine.ready)
+    refused = client.post(f'{server.url}/v1/audio/speech', json={'input': 'And now?', 'voice': 'alloy'})
+    assert client.get(f'{server.url}/readyz').status_code == 503
+    server.actor.gate.set()
+    whole = spoken.result(20)
+  assert (refused.status_code, refused.json()['error']['code']) == (503, 'stopping')
+  assert refused.headers['retry-after']
+  assert whole.status_code == 200 and len(whole.content) > 10_000
+  server.thread.join(20)
+  assert not server.thread.is_alive() and server.engine.idle
+
+
+def test_second_signal_stops_at_once(server):
+  server.actor.gate.clear()
+  with ThreadPoolExecutor(1) as pool:
+    spoken = pool.submit(server.post)
+    assert server.actor.entered.wait(20)
+    server.server.handle_exit(signal.SIGINT, None)
+    server.server.handle_exit(signal.SIGINT, None)
+    server.thread.join(20)
+    assert not server.thread.is_alive() and not server.actor.gate.is_set()
+    server.actor.gate.set()
+    assert spoken.exception(20) is not None or spoken.result().status_code != 200
+
+
+def test_model_that_cannot_be_loaded_ends_the_server_with_one_line(tmp_path):
+  with (
+    mock.patch('dubber_jax.serving.engine.SpeechEngine._load', side_effect=BadInput('the weights are damaged')),
+    mock.patch('dubber_jax.serving.uploads.UploadWorkers.start'),
+    mock.patch.object(run, 'log_as_json'),
+    pytest.raises(BadInput, match='weights are damaged'),
+  ):
+    run.serve(ServerSettings(port=0, home=tmp_path))
+
+
+@pytest.fixture
+def quiet(monkeypatch):
+  """The log's handlers stay as they are."""
+  monkeypatch.setattr('dubber_jax.cli.main.log_to_terminal', lambda level: None)
+
+
+def test_port_that_is_taken_is_refused(tmp_path, capsys, quiet):
+  with socket.create_server(('127.0.0.1', 0)) as taken:
+    port = taken.getsockname()[1]
+    assert main(['serve', '--port', str(port), '--home', str(tmp_path)]) == 2
+  assert f'127.0.0.1:{port}' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+  'arguments, told',
+  [
+    (['serve', '--host', '0.0.0.0'], '--token'),
+    (['serve', '--port', '99999'], '--port 99999'),
+    (['serve', '--batch', '0'], '--batch 0'),
+    (['serve', '--model', 'nowhere', '--port', '0'], 'nowhere'),
+    (['desk', 'nowhere'], 'nowhere'),
+  ],
+)
+def test_settings_that_cannot_be_used_are_refused(arguments, told, tmp_path, monkeypatch, capsys, quiet):
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.delenv('DUBBER_TOKEN', raising=False)
+  assert main(arguments) == 2
+  assert told in capsys.readouterr().err
+
+
+def test_address_of_the_page_names_project_and_token(tmp_path):
+  settings = ServerSettings(token='a secret', projects=(tmp_path,))
+  assert run._page(settings).startswith('/?token=a+secret#') and run._page(ServerSettings()) == '/'
+  assert run._address(ServerSettings(host='::1'), 8000) == 'http://[::1]:8000'
