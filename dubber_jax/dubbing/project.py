@@ -6,6 +6,8 @@ bed.flac           the film's sound without its dialogue; loudness.npz: how loud
 lines/001/take_1/  take.npz, take.wav, direction.json, result.json, made.json (inputs and hashes of the files);
                    figures.json, what the report page shows of it
 lines/001/chosen.json  which take is in the film, and which one the dub itself made
+lines/001/reference.json, references/  performances that a person gave it as exemplars (line_references.py)
+desk.json          what was changed at the desk (serving/desk/history.py)
 directions.json, index.html
 """
 
@@ -44,7 +46,16 @@ FORMAT = 1
 TRACK = ('lips', 'opening', 'present', 'boxes')
 TAKE = ('mel', 'durations', 'pitch', 'emotion', 'waveform')
 DIGITS = 16  # of a hash
-OWN_FILES = ('project.json', 'bed.flac', 'loudness.npz', 'voices.safetensors', 'directions.json', 'index.html', '.lock')
+OWN_FILES = (
+  'project.json',
+  'desk.json',
+  'bed.flac',
+  'loudness.npz',
+  'voices.safetensors',
+  'directions.json',
+  'index.html',
+  '.lock',
+)
 FIRST_FILES = ('.lock', 'voices.safetensors')  # that a dub writes before project.json
 
 

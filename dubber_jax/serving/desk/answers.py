@@ -50,11 +50,12 @@ def project_json(session: ProjectSession, desk: DeskState | None = None) -> dict
   state = session.state()
   job = session.server.jobs.of(session.id)
   width = height = 0
-  missing = None
+  missing, ready = None, False
   try:
     info = session.film(state).info
     width, height = info.width, info.height
     backgrounds = [*KINDS] if info.has_sound else [NONE]
+    ready = session.server.desk.previews.find(session, state)[2] is None
   except ApiError as error:
     missing, backgrounds = error.message, [state.background if state.background in KINDS else NONE]
   lines = [line_row(session, state, desk, number) for number in range(1, len(state.lines) + 1)]
@@ -67,6 +68,7 @@ def project_json(session: ProjectSession, desk: DeskState | None = None) -> dict
     'width': width,
     'height': height,
     'film_error': missing,
+    'film_ready': ready,
     'director': state.director,
     'model': Path(state.model).name,
     'job': job.to_json() if job else None,

@@ -11,6 +11,7 @@ from dubber_jax.dubbing.export import export
 from dubber_jax.dubbing.film import choose_background
 from dubber_jax.dubbing.line_references import chosen_reference, keep_reference
 from dubber_jax.dubbing.project import hash_of_voice
+from dubber_jax.dubbing.project_paths import file_stamp
 from dubber_jax.dubbing.takes import TakeRequest, play_take
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.voice_files import read_voices
@@ -152,8 +153,8 @@ def write_film(session: ProjectSession, job: 'Job') -> dict[str, Any]:
     session.work.check_line(1)
     work.check_moved()
     film = session.film(state)
-    if str(film.path) != state.film:
-      work.write_state(dataclasses.replace(state, film=str(film.path)))
+    if str(film.path) != state.film or file_stamp(film.path) != state.film_stamp:
+      work.write_state(dataclasses.replace(state, film=str(film.path), film_stamp=file_stamp(film.path)))
     job.progress(0, 1, 'writing the film')
     result = export(work, film)
     desk = dataclasses.replace(writing.desk, film_background=state.background, version=writing.desk.version + 1)
@@ -212,7 +213,7 @@ def _speak(writing: Writing, number: int, key: str, character: str, grow: bool) 
   session, work = writing.session, writing.work
   state = work.state
   chosen = list(work.chosen(number) or (0, 0))
-  changes = {f'voice/{number}': [state.voice_of[number - 1], key]}
+  changes: dict[str, list[Any]] = {f'voice/{number}': [state.voice_of[number - 1], key]}
   again = next((take for take in reversed(work.takes(number)) if _is_of(work, number, take, key, chosen[0])), None)
   if again is None:
     seen = session.seen(state, number)

@@ -61,7 +61,7 @@ def _files() -> dict[str, tuple[bytes, str]]:
   """{name: (content, ETag)} of all files of the page, read once."""
   from dubber_jax.pages import stylesheet
 
-  folder = importlib.resources.files(__package__) / 'static'
+  folder = importlib.resources.files('dubber_jax.serving.desk') / 'static'
   found = {item.name: item.read_bytes() for item in folder.iterdir() if PurePath(item.name).suffix in KINDS}
   found[STYLE] = stylesheet().encode()
   return {name: (data, f'"{sha256_bytes(data)[:16]}"') for name, data in found.items()}

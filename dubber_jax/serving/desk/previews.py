@@ -1,8 +1,10 @@
 """What the desk's page plays and shows: the film as browsers play it, a line's own sound and picture, exemplars."""
 
 import contextlib
+import functools
 import logging
 import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import numpy as np
 
 from dubber_jax.dubbing.line_references import PICTURE, SOUND, jpeg_bytes, reference_folder
 from dubber_jax.dubbing.project import ProjectState
+from dubber_jax.dubbing.project_paths import file_stamp
 from dubber_jax.errors import BadInput
 from dubber_jax.media.container import open_media, tracks
 from dubber_jax.media.film import SOUND_RATE, Film
@@ -32,11 +35,15 @@ PREVIEW_SIDE = 960  # pixels of the longer side of a film that is encoded again
 MOST_RATE = 30.0  # pictures a second
 BITS = 96_000  # bits/s of its sound
 EXEMPLAR_SIDE = 320
-_making = threading.Lock()  # one film is encoded at a time
 
 
 def is_playable(film: Film) -> bool:
   """Whether browsers play a film's file as it is: MP4 or WebM of usual codecs, upright, one track of each."""
+  return _is_playable(film, file_stamp(film.path))
+
+
+@functools.lru_cache(maxsize=256)
+def _is_playable(film: Film, _: tuple[int, int] | None) -> bool:
   with open_media(film.path) as container:
     videos, sounds = tracks(container, 'video'), tracks(container, 'audio')
     if container.format.name not in PLAYED_CONTAINERS or len(videos) != 1 or len(sounds) > 1:
@@ -50,29 +57,52 @@ def is_playable(film: Film) -> bool:
     return codecs and all(sound.codec_context.codec.canonical_name in PLAYED_SOUND for sound in sounds)
 
 
-def playable_film(session: ProjectSession, state: ProjectState) -> tuple[Path, str]:
-  """A file that browsers play, made once where the film's own is of another kind, and its media type.
+class FilmPreviews:
+  """Films as browsers play them, made once, one at a time, and kept in a folder by the hash of the film."""
 
-  It is kept in the server's home folder by the hash of the film. Raises ApiError 409 where the film is missing.
-  """
-  film = session.film(state)
-  if film.audio_track in (None, 0) and is_playable(film):
-    return film.path, 'video/webm' if film.path.suffix.lower() == '.webm' else 'video/mp4'
-  track = '' if film.audio_track is None else f'-{film.audio_track}'
-  path = session.server.settings.home / 'previews' / f'{state.film_hash}{track}.mp4'
-  if not path.exists():
-    with _making:
-      if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(path)
-        with disk_errors(path), atomic_file(path, sync=False) as partial:
-          write_preview(film, partial)
-  return path, 'video/mp4'
+  def __init__(self, folder: Path):
+    self.folder = folder
+    self._pool = ThreadPoolExecutor(1, 'dubber-preview')
+    self._making: dict[Path, Future[None]] = {}
+    self._lock, self._stopped = threading.Lock(), threading.Event()
+
+  def stop(self) -> None:
+    """Ends what is being made."""
+    self._stopped.set()
+    self._pool.shutdown(wait=False, cancel_futures=True)
+
+  def find(self, session: ProjectSession, state: ProjectState) -> tuple[Path, str, 'Future[None] | None']:
+    """A file that browsers play, its media type, and the work that makes it, None where it is there.
+
+    Raises ApiError 409 where the film is missing.
+    """
+    film = session.film(state)
+    if film.audio_track in (None, 0) and is_playable(film):
+      return film.path, 'video/webm' if film.path.suffix.lower() == '.webm' else 'video/mp4', None
+    track = '' if film.audio_track is None else f'-{film.audio_track}'
+    path = self.folder / f'{state.film_hash}{track}.mp4'
+    with self._lock:
+      if path.exists():
+        return path, 'video/mp4', None
+      if path not in self._making:
+        self._making[path] = self._pool.submit(self._make, session, film, path)
+      return path, 'video/mp4', self._making[path]
+
+  def _make(self, session: ProjectSession, film: Film, path: Path) -> None:
+    try:
+      path.parent.mkdir(parents=True, exist_ok=True)
+      remove_abandoned(path)
+      with disk_errors(path), atomic_file(path, sync=False) as partial:
+        write_preview(film, partial, self._stopped)
+      session.publish('film', {'ready': True})
+    finally:
+      with self._lock:
+        self._making.pop(path, None)
 
 
-def write_preview(film: Film, out: Path) -> None:
+def write_preview(film: Film, out: Path, stopped: threading.Event | None = None) -> None:
   """Writes a film as MP4 (H.264, AAC) of at most PREVIEW_SIDE pixels and MOST_RATE pictures a second, upright, with its
-  index in front."""
+  index in front. stopped: ends it with BadInput."""
   options = {'movflags': '+faststart'}
   with open_media(film.path) as container, av.open(str(out), 'w', format='mp4', options=options) as made:
     stream = tracks(container, 'video')[0]
@@ -88,6 +118,8 @@ def write_preview(film: Film, out: Path) -> None:
     blocks = film.sound_blocks() if sound is not None else iter(())
     heard, last = 0, -1.0
     for time, _, frame in decode_pictures(container, stream, film.path):
+      if stopped is not None and stopped.is_set():
+        raise BadInput('the server stops')
       if time - last < 0.9 / float(rate):
         continue
       last = time

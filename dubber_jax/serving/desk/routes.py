@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from starlette.background import BackgroundTask
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
@@ -24,8 +24,24 @@ from dubber_jax.serving.state import ServerState, server_of
 
 PING = 15.0  # s without an event, after which a comment keeps the stream open
 P = '/desk/projects/{p}'
-LINE = f'{P}/lines/{{n:int}}'
+LINE = f'{P}/lines/{{n:number}}'
+FILM_PATIENCE = 15.0  # s for which a request waits for a film that is being made playable
 LONGEST_NOTE = 4000  # characters that are read at all; a note's own limit is lower
+
+
+class Number(Convertor[int]):
+  """A number of a line or a take in a path."""
+
+  regex = '[0-9]{1,9}'
+
+  def convert(self, value: str) -> int:
+    return int(value)
+
+  def to_string(self, value: int) -> str:
+    return str(value)
+
+
+register_url_convertor('number', Number())
 
 
 def routes() -> list[BaseRoute]:
@@ -39,7 +55,7 @@ def routes() -> list[BaseRoute]:
     Route(f'{P}/output', get_output, methods=get),
     Route(f'{P}/events', get_events, methods=get),
     Route(LINE, get_line, methods=get),
-    Route(f'{LINE}/takes/{{k:int}}.wav', get_take, methods=get),
+    Route(f'{LINE}/takes/{{k:number}}.wav', get_take, methods=get),
     Route(f'{LINE}/original.wav', get_original, methods=get),
     Route(f'{LINE}/frame.jpg', get_frame, methods=get),
     Route(f'{P}/exemplars/{{key:path}}.wav', get_exemplar_sound, methods=get),
@@ -75,12 +91,22 @@ async def get_project(request: Request) -> Response:
 async def get_line(request: Request) -> Response:
   session = _session(request)
   found = await asyncio.to_thread(line_json, session, request.path_params['n'])
-  return JSONResponse(found, background=BackgroundTask(_prepare, session, found['number']))
+  task = asyncio.ensure_future(_prepare(session, found['number']))
+  session.behind.add(task)
+  task.add_done_callback(session.behind.discard)
+  return JSONResponse(found)
 
 
 async def get_film(request: Request) -> Response:
   session = _session(request)
-  path, kind = await asyncio.to_thread(lambda: previews.playable_film(session, session.state()))
+  find = server_of(request).desk.previews.find
+  path, kind, making = await asyncio.to_thread(lambda: find(session, session.state()))
+  if making is not None:
+    work = asyncio.wrap_future(making)
+    done, _ = await asyncio.wait({work}, timeout=FILM_PATIENCE)
+    if not done:
+      raise ApiError(503, 'the film is being made playable; ask again soon', 'film_not_ready', retry_after=5)
+    work.result()  # raises what went wrong
   return FileResponse(path, media_type=kind, content_disposition_type='inline')
 
 
@@ -348,8 +374,9 @@ async def _body(request: Request, known: tuple[str, ...]) -> dict[str, Any]:
     raise ApiError(413, 'the request is too large', 'too_large')
   try:
     body = json.loads(data) if data.strip() else {}
+    json.dumps(body, ensure_ascii=False).encode()  # half characters cannot be stored
   except (ValueError, RecursionError):
-    raise ApiError(400, 'the request is no JSON', 'bad_json') from None
+    raise ApiError(400, 'the request is no JSON of whole characters', 'bad_json') from None
   if not isinstance(body, dict):
     raise ApiError(400, 'give a JSON object', 'bad_json')
   unknown = [name for name in body if name not in known]

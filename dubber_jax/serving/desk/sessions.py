@@ -30,6 +30,7 @@ from dubber_jax.types import Reference
 if TYPE_CHECKING:
   from dubber_jax.dubbing.line import SeenLine
   from dubber_jax.inference.model import Model
+  from dubber_jax.serving.desk.previews import FilmPreviews
   from dubber_jax.serving.state import ServerState
 
 logger = logging.getLogger(__name__)
@@ -46,12 +47,24 @@ class DeskSessions:
   def __init__(self, server: 'ServerState'):
     self.server = server
     self.warmer = Warmer()
+    self._previews: FilmPreviews | None = None
     self._sessions: dict[Path, ProjectSession] = {}
     self._lock = threading.Lock()
 
   def stop(self) -> None:
     """Ends what goes on behind."""
     self.warmer.stop()
+    if self._previews is not None:
+      self._previews.stop()
+
+  @property
+  def previews(self) -> 'FilmPreviews':
+    """Films as browsers play them."""
+    from dubber_jax.serving.desk.previews import FilmPreviews  # which needs sessions
+
+    with self._lock:
+      self._previews = self._previews or FilmPreviews(self.server.settings.home / 'previews')
+      return self._previews
 
   def folders(self) -> dict[str, Path]:
     """{id: project folder} of those that are there."""
@@ -78,6 +91,7 @@ class ProjectSession:
   def __init__(self, server: 'ServerState', folder: Path):
     self.server, self.folder, self.id = server, folder, project_id(folder)
     self.work = Project(folder)
+    self.behind: set[asyncio.Future] = set()  # what goes on behind an answer
     self.resumed = False  # whether work that a stop of the server cut off was gone on with
     self._busy = threading.Lock()
     self._seen: OrderedDict[tuple, SeenLine] = OrderedDict()

@@ -96,7 +96,7 @@ def compile_shape(model: 'Model', name: str, shape: Shape, seen: 'SeenLine', voi
     else:
       durations = np.zeros(batch['phonemes'].shape, np.int32)
       durations[:, 0] = shape.frames
-      controls = np.tile(np.float32([0, 1, 0]), (shape.items, 1))
+      controls = np.tile(np.array([0, 1, 0], np.float32), (shape.items, 1))
       np.asarray(model.synthesize(batch, durations, controls, shape.frames)[0])
 
 

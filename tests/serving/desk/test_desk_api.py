@@ -296,6 +296,7 @@ def test_a_reference_is_played_from_then_on_and_can_be_removed(desk, tmp_path):
   assert desk.call('POST', '/undo')['lines'][0]['reference'] == '<i>angry.wav'
   assert desk.call('POST', '/undo')['lines'][0] == desk.state()['lines'][0]
   desk.call('PUT', '/lines/1/reference', status=415, json={})
+  assert desk.get(f'/lines/{"9" * 5000}').status_code == 404 and desk.get('/lines/0').status_code == 404
 
 
 def test_a_history_that_is_damaged_does_not_close_the_project(desk):
@@ -306,9 +307,11 @@ def test_a_history_that_is_damaged_does_not_close_the_project(desk):
   desk.call('PATCH', '/lines/1', {'accepted': True})
 
 
-@pytest.mark.parametrize(
-  'body', ['[]', '7', '{', '{"note": 7}', '{"notes": ""}', '{"fit": "loose"}', '{"direction": []}']
-)
+BODIES = ['[]', '7', '{', '{"note": 7}', '{"notes": ""}', '{"fit": "loose"}', '{"direction": []}']
+BODIES += ['{"note": "\\ud800"}', '{"\\ud800": 1}', '{"direction": {"pace": NaN}}', '[' * 100_000]
+
+
+@pytest.mark.parametrize('body', BODIES, ids=lambda body: body[:20].encode('ascii', 'replace').decode())
 def test_bodies_that_are_none_are_refused(desk, body):
   answer = desk.client.post(f'{desk.base}/lines/1/takes', content=body)
   assert answer.status_code == 400 and answer.json()['error']['message']
