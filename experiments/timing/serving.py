@@ -308,7 +308,7 @@ def _kill_workers(given, folder: Path, media: dict[str, Path]) -> dict[str, Any]
       body = {'model': 'tts-1', 'input': 'Good day.', 'voice': given.voice, 'response_format': 'wav'}
       return httpx.post(f'{server.address}/v1/audio/speech', json=body, timeout=180)
 
-    found = kill_upload_workers(server.process.pid, upload, other, given.kills, given.seed)
+    found = kill_upload_workers(server.process.pid, folder / 'home' / 'uploads', upload, other, given.kills)
     found['left_behind'] = sorted(path.name for path in (folder / 'home' / 'uploads').glob('*'))
     return found
 

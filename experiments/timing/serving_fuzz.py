@@ -109,6 +109,30 @@ BODIES: tuple[tuple[str, str, dict[str, Any]], ...] = (
   (r'.*/session/?', 'POST', {'token': 'wrong'}),
   (r'.*', '', {'note': 'softer', 'line': 1, 'name': 'x'}),
 )
+# Fields and files of the addresses that take forms.
+VOICE = {
+  'name': 'Anna',
+  'consent_speaker': 'Anna',
+  'consent_date': '2026-03-31',
+  'consent_statement': 'I agree that this recording of my voice is used here.',
+}
+FORMS: tuple[tuple[str, dict[str, str], tuple[str, ...]], ...] = (
+  (r'/v1/voices/?', VOICE, ('recording',)),
+  (r'/v1/dubs/?|/desk/projects/?', {'voice': 'kathleen', 'background': 'none'}, ('film', 'script')),
+  (r'.*', {}, ('file',)),
+)
+ODD_FILE_NAMES = (
+  'voice.wav',
+  'film.mp4',
+  'script.srt',
+  '../../x.wav',
+  'x' * 400 + '.wav',
+  '',
+  'a\0.wav',
+  'CON',
+  '.wav',
+  '电影.mp4',
+)
 FORMATS = ('mp3', 'opus', 'aac', 'flac', 'wav', 'pcm')
 
 
@@ -157,8 +181,9 @@ def draw_cases(
 ) -> Iterator[Case]:
   """`count` cases, the same for one seed. routes: (method, path with {names}); known: existing values of the names."""
   rng = random.Random(seed)
+  weights = [3 if method in ('POST', 'PUT', 'PATCH') else 1 for method, _ in routes]
   for number in range(count):
-    method, template = routes[number % len(routes)] if number < len(routes) else rng.choice(routes)
+    method, template = routes[number] if number < len(routes) else rng.choices(routes, weights)[0]
     yield _Drawn(rng, method, template, known or {}).case(number)
 
 
@@ -167,12 +192,13 @@ class _Drawn:
 
   def __init__(self, rng: random.Random, method: str, template: str, known: Mapping[str, str]):
     self.rng, self.method, self.faults = rng, method, []
+    self.voice = known.get('name', SPEECH['voice'])
     self.path = re.sub(r'{(\w+)(?::\w+)?}', lambda match: self._segment(match[1], known), template)
     self.headers = [('Host', 'localhost'), ('Accept', '*/*'), ('Connection', 'close')]
     self.body = b''
 
   def _segment(self, name: str, known: Mapping[str, str]) -> str:
-    if name in known and self.rng.random() < 0.7:
+    if name in known and self.method != 'DELETE' and self.rng.random() < 0.85:  # what is there stays for the others
       return quote(known[name])
     self.faults.append(f'{name} in the address')
     return self.rng.choice(ODD_SEGMENTS)
@@ -208,7 +234,7 @@ class _Drawn:
 
   def _whole(self) -> dict[str, Any]:
     body = next(body for path, method, body in BODIES if method in ('', self.method) and re.fullmatch(path, self.path))
-    body = json.loads(json.dumps(body))
+    body = json.loads(json.dumps(body)) | ({'voice': self.voice} if 'voice' in body else {})
     if 'response_format' in body:
       body |= {'response_format': self.rng.choice(FORMATS), 'stream_format': self.rng.choice(['audio', 'sse'])}
     return body
@@ -317,39 +343,19 @@ class _Drawn:
   def _form(self):
     """A form whose files are not what they say, or that is broken itself."""
     boundary = self.rng.choice(['boundary', 'b' * 70, "odd'()+_,-./:=?"])
-    parts = [
-      self._part(boundary, name, value)
-      for name, value in {
-        'name': self.rng.choice(['Anna', *map(str, ODD_TEXTS)]),
-        'consent_speaker': 'Anna',
-        'consent_date': self.rng.choice(['2026-03-31', '9999-99-99', '']),
-        'consent_statement': 'I agree that this recording of my voice is used here.',
-        'text': 'Good day.',
-        'voice': self.rng.choice(['kathleen', '../..']),
-        'background': self.rng.choice(['none', 'x']),
-      }.items()
-      if self.rng.random() < 0.85
-    ]
-    for field_name in self.rng.sample(['file', 'recording', 'film', 'script', 'cast', 'guide'], self.rng.randint(1, 3)):
+    fields, files = next((f, files) for path, f, files in FORMS if re.fullmatch(path, self.path))
+    fields = fields | ({'voice': self.voice} if 'voice' in fields else {})
+    fields = {name: self._form_value(name, value) for name, value in fields.items()}
+    chosen = list(files)
+    if self.rng.random() < 0.2:
+      chosen.append(self.rng.choice(['file', 'recording', 'film', 'script', 'cast']))
+    parts = [self._part(boundary, name, value) for name, value in fields.items() if self.rng.random() < 0.97]
+    for name in chosen:
       said, content = self.rng.choice(list(odd_files().items()))
-      file_name = self.rng.choice(
-        [
-          'voice.wav',
-          'film.mp4',
-          'script.srt',
-          'cast.toml',
-          '../../x.wav',
-          'x' * 400 + '.wav',
-          '',
-          'a\0.wav',
-          'CON',
-          '.wav',
-          '电影.mp4',
-        ]
-      )
-      self.faults.append(f'{field_name}: {said} as {file_name[:20]!r}')
-      parts.append(self._part(boundary, field_name, content, file_name))
-    if self.rng.random() < 0.1:
+      file_name = self.rng.choice(ODD_FILE_NAMES)
+      self.faults.append(f'{name}: {said} as {file_name[:20]!r}')
+      parts.append(self._part(boundary, name, content, file_name))
+    if self.rng.random() < 0.05:
       parts += [self._part(boundary, f'f{i}', 'x') for i in range(3_000)]
       self.faults.append('3,000 fields')
     self.rng.shuffle(parts)
@@ -372,6 +378,12 @@ class _Drawn:
       self.faults.append('long header of a part')
     self.body = body
     self.headers.append(('Content-Type', f'multipart/form-data; boundary="{boundary}"'))
+
+  def _form_value(self, name: str, value: str) -> str:
+    if self.rng.random() < 0.9:
+      return value
+    self.faults.append(f'odd {name}')
+    return str(self.rng.choice(ODD_VALUES))
 
   def _part(self, boundary: str, name: str, content: str | bytes, file_name: str | None = None) -> bytes:
     kind = f'; filename="{file_name}"\r\nContent-Type: application/octet-stream' if file_name is not None else ''

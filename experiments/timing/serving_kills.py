@@ -113,34 +113,37 @@ def upload_workers(pid: int) -> list[psutil.Process]:
 
 
 def kill_upload_workers(
-  pid: int, upload: Callable[[], httpx.Response], other: Callable[[], httpx.Response], kills: int, seed: int = 0
+  pid: int, uploads: Path, upload: Callable[[], httpx.Response], other: Callable[[], httpx.Response], kills: int
 ) -> dict[str, Any]:
   """Kills the process that reads an upload, so many times.
 
-  pid: of the server; upload: sends a whole upload; other: a request that is to be answered by 200 meanwhile. The
-  process is stopped at a random time after the request was sent, so that the request is being served when it is killed.
+  pid: of the server; uploads: the folder in which it keeps them; upload: sends a whole upload; other: a request that is
+  to be answered by 200 meanwhile. The process is stopped before the request is sent, and goes on for a random time
+  before it is killed, so that it is killed at work; where it was done already, that does not count.
   """
-  rng = random.Random(seed)
+  rng = random.Random(0)
   first = upload()
   if first.status_code >= 300:
     raise RuntimeError(f'an upload whose process is not killed is refused: {first.status_code} {first.text[:300]}')
-  found = {'kills': 0, 'finished_before': 0, 'statuses': [], 'faults': []}
+  found: dict[str, Any] = {'kills': 0, 'finished_before': 0, 'statuses': {}, 'faults': []}
   with ThreadPoolExecutor(2) as pool:
-    while found['kills'] < kills and found['finished_before'] < 20 * kills:
+    while found['kills'] < kills:
       worker = _waiting_worker(pid)
+      worker.send_signal(signal.SIGSTOP)
       sent = pool.submit(upload)
-      time.sleep(rng.uniform(0.0, 0.3))  # the time of the kill is what is drawn
-      with contextlib.suppress(psutil.NoSuchProcess):
-        worker.send_signal(signal.SIGSTOP)
-      if sent.done() or not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE:
-        sent.result()
+      _wait_for(lambda sent=sent: len(list(uploads.glob('*'))) >= 2 or sent.done(), 'the server reads no upload')
+      time.sleep(rng.uniform(0.05, 0.2))  # the time of the kill is what is drawn
+      beside = pool.submit(other)
+      worker.send_signal(signal.SIGCONT)
+      time.sleep(rng.uniform(0.0, 0.1))
+      worker.kill()
+      answer = sent.result()
+      if answer.status_code < 300:
         found['finished_before'] += 1
         continue
-      beside = pool.submit(other)
-      worker.kill()
       found['kills'] += 1
-      answer = sent.result()
-      found['statuses'].append(answer.status_code)
+      status = str(answer.status_code)
+      found['statuses'][status] = found['statuses'].get(status, 0) + 1
       fault = error_fault(answer)
       if fault:
         found['faults'].append(fault)
@@ -150,6 +153,14 @@ def kill_upload_workers(
   if after.status_code >= 300:
     found['faults'].append(f'an upload after all of them was answered by {after.status_code}: {after.text[:300]}')
   return found
+
+
+def _wait_for(true: Callable[[], bool], otherwise: str, seconds: float = 60.0) -> None:
+  finish = time.monotonic() + seconds
+  while not true():
+    if time.monotonic() > finish:
+      raise RuntimeError(f'{otherwise} within {seconds:g} s')
+    time.sleep(0.01)
 
 
 def error_fault(answer: httpx.Response) -> str:

@@ -17,7 +17,15 @@ import numpy as np
 FOLDER = Path(__file__).parent
 sys.path[:0] = [str(FOLDER / 'desk'), str(FOLDER.parent)]
 
-from desk_server import StandInEngine, a_voice, acting, make_film, make_model, open_library  # noqa: E402, F401
+from desk_server import (  # noqa: E402
+  StandInEngine,
+  StandInUploads,  # noqa: F401
+  a_voice,
+  acting,
+  make_film,  # noqa: F401
+  make_model,
+  open_library,
+)
 
 from dubber_jax.errors import BadInput  # noqa: E402
 from dubber_jax.serving.desk.sessions import DeskSessions  # noqa: E402
@@ -72,13 +80,15 @@ class SpeakingEngine(StandInEngine):
       return SpokenLine(Line(line.text), Direction(), Direction(), wave, ((0.0, SECONDS, line.text.split()[0]),), 5)
 
 
-def speaking_server(home: Path, limits: Limits | None = None, work: float = 0.0, **settings) -> ServerState:
-  """The parts of a server whose engine is the stand-in."""
+def speaking_server(
+  home: Path, limits: Limits | None = None, work: float = 0.0, kind: type[UploadWorkers] = UploadWorkers, **settings
+) -> ServerState:
+  """The parts of a server whose engine is the stand-in. kind: of what reads uploads."""
   model = make_model(home / 'model')
   stated = ServerSettings(home=home, limits=limits or Limits(), **settings)
   engine = SpeakingEngine(model, open_library(), stated.limits.queue + stated.limits.batch, work)
   voices = VoiceStore(home / 'voices', lambda: engine.voices)
-  uploads = UploadWorkers(home / 'uploads', stated.limits)
+  uploads = kind(home / 'uploads', stated.limits)
   server = ServerState(stated, Metrics(), engine, voices, uploads, Jobs(stated.limits.dubs))
   server.desk = DeskSessions(server)
   return server

@@ -2,6 +2,7 @@
 harnesses, with an engine that hums."""
 
 import asyncio
+import os
 import random
 import sys
 import threading
@@ -20,7 +21,7 @@ import serving_fuzz  # noqa: E402
 import serving_kills  # noqa: E402
 import serving_load  # noqa: E402
 import serving_tables  # noqa: E402
-from stand_in_server import humming, make_film, speaking_server  # noqa: E402
+from stand_in_server import StandInUploads, humming, make_film, speaking_server  # noqa: E402
 
 from dubber_jax.serving.app import create_app  # noqa: E402
 from dubber_jax.serving.settings import Limits  # noqa: E402
@@ -69,14 +70,18 @@ def running(tmp_path_factory, media):
     yield server
 
 
-def test_damaged_requests_are_answered_by_errors_of_the_client_in_one_form(running):
-  known = {'p': running.project, 'id': running.project, 'n': '1', 'k': '1', 'name': 'ada', 'file': 'desk.js'}
-  cases = serving_fuzz.draw_cases(60, 1, serving_fuzz.server_routes(), known)
-  found = serving_fuzz.summarize(serving_fuzz.fuzz(cases, '127.0.0.1', running.port))
-  assert not found['wrong'] and not found['status_500']
-  assert found['requests'] == 60 and len(found['statuses']) > 4
-  assert httpx.get(f'{running.address}/readyz').status_code == 200
-  assert not list((running.home / 'uploads').glob('*'))
+def test_damaged_requests_are_answered_by_errors_of_the_client_in_one_form(tmp_path, media):
+  with humming(), Running(tmp_path, limits=SMALL, kind=StandInUploads) as server:
+    project = serving.new_project(server.address, media, 'ada')
+    serving.wait_idle(server.address, project, 60)
+    (dub,) = httpx.get(f'{server.address}/v1/dubs').json()['data']
+    known = {'p': project, 'id': dub['id'], 'n': '1', 'k': '1', 'name': 'ada', 'file': 'desk.js'}
+    cases = serving_fuzz.draw_cases(60, 1, serving_fuzz.server_routes(), known)
+    found = serving_fuzz.summarize(serving_fuzz.fuzz(cases, '127.0.0.1', server.port))
+    assert not found['wrong'] and not found['status_500']
+    assert found['requests'] == 60 and len(found['statuses']) > 4
+    assert httpx.get(f'{server.address}/readyz').status_code == 200
+    assert not list((server.home / 'uploads').glob('*'))
 
 
 def test_cases_are_the_same_for_one_seed_and_of_every_route():
@@ -163,10 +168,8 @@ def test_a_killed_upload_process_costs_the_one_request_that_it_served(running, m
     body = {'model': 'tts-1', 'input': 'Good day.', 'voice': 'ada', 'response_format': 'wav'}
     return httpx.post(f'{running.address}/v1/audio/speech', json=body, timeout=60)
 
-  import os
-
-  found = serving_kills.kill_upload_workers(os.getpid(), upload, other, 2)
-  assert found['kills'] == 2 and not found['faults'] and set(found['statuses']) == {422}
+  found = serving_kills.kill_upload_workers(os.getpid(), running.home / 'uploads', upload, other, 2)
+  assert found['kills'] == 2 and not found['faults'] and found['statuses'] == {'422': 2}
   assert not list((running.home / 'uploads').glob('*'))
 
 
