@@ -21,14 +21,21 @@ class JsonRows(logging.Formatter):
     return json.dumps(row, ensure_ascii=False, default=str)
 
 
-def log_as_json(level: int = logging.INFO) -> None:
-  """From now on the package's log and that of uvicorn go to stderr as JSON."""
+def log_as_json(texts: bool = False) -> None:
+  """From now on the package's log and that of uvicorn go to stderr as JSON.
+
+  texts: whether also what the library tells of lines, in which their texts are; else of the library errors alone.
+  """
   handler = logging.StreamHandler(sys.stderr)
   handler.setFormatter(JsonRows())
   for name in ('dubber_jax', 'uvicorn'):
     own = logging.getLogger(name)
     own.handlers, own.propagate = [handler], False
-    own.setLevel(level)
+    own.setLevel(logging.INFO)
+  if not texts:
+    logging.getLogger('dubber_jax').setLevel(logging.ERROR)
+    logger.setLevel(logging.INFO)
+    logging.getLogger('dubber_jax.serving.desk').setLevel(logging.ERROR)  # its warnings quote lines
   logging.getLogger('uvicorn.access').handlers = []
   logging.getLogger('uvicorn.access').propagate = False  # requests are logged here, without their addresses' secrets
 

@@ -1,6 +1,5 @@
 """Runs the server until it is told to stop: it finishes what it speaks, refuses what is new, and stops its jobs."""
 
-import logging
 import socket
 import sys
 import threading
@@ -60,7 +59,7 @@ def serve(settings: ServerSettings, desk: bool = False, browser: bool = False) -
   with _listen(settings) as listener:
     server = open_server(settings)
     address = _address(settings, listener.getsockname()[1]) + (_page(settings) if desk else '')
-    log_as_json(logging.INFO)
+    log_as_json(settings.log_texts)
     print(address, flush=True)
     if browser:
       threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()

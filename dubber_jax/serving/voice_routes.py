@@ -7,11 +7,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from dubber_jax.serving.dub_requests import number
 from dubber_jax.serving.errors import ApiError
 from dubber_jax.serving.state import server_of
 from dubber_jax.serving.voices import Consent, make_stored_voice
 
-FIELDS = ('name', 'consent_speaker', 'consent_date', 'consent_statement')
+FIELDS = ('name', 'consent_speaker', 'consent_date', 'consent_statement', 'fit_steps')
 MOST_MAKING = 4  # voices that are made or wait to be
 
 
@@ -38,7 +39,8 @@ async def get_voice(request: Request) -> Response:
 
 
 async def post_voice(request: Request) -> Response:
-  """POST /v1/voices: a form with the file `recording` and the FIELDS -> 201 with the voice."""
+  """POST /v1/voices: a form with the file `recording` and the FIELDS -> 201 with the voice. fit_steps: as of the
+  command line; 0: a voice at once, without adaptation."""
   server = server_of(request)
   model, store = server.engine.model, server.voices
   async with server.uploads.form(request, {'recording': server.settings.limits.voice_bytes}) as form:
@@ -47,10 +49,12 @@ async def post_voice(request: Request) -> Response:
         known = ', '.join(('recording', *FIELDS))
         raise ApiError(400, f'there is no field {name[:40]!r}: give {known}', 'unknown_field', name[:40])
     consent = Consent.of(form.fields)
+    asked = form.fields.get('fit_steps', '')
+    steps = number(0, 1000)('fit_steps', asked) if asked else None
     recording = form.file('recording')
     with store.reserved(form.fields.get('name', ''), MOST_MAKING) as name:
       facts = await server.uploads.read(recording.path, 'voice', recording.name)
-      making = server.engine.run(make_stored_voice, model, facts['wave'], facts['rate'], name)
+      making = server.engine.run(make_stored_voice, model, facts['wave'], facts['rate'], name, steps)
       voice = await asyncio.wrap_future(making)
       voice = dataclasses.replace(voice, warnings=(*facts['warnings'], *voice.warnings))
       consent = dataclasses.replace(consent, recording=recording.hash)

@@ -542,7 +542,7 @@ def making(monkeypatch):
   made = []
 
   def make(wave, rate, name='', path='', model=None, steps=None):
-    made.append((wave.shape, rate, model is not None))
+    made.append((wave.shape, rate, model is not None, steps))
     return a_voice(name)
 
   monkeypatch.setattr('dubber_jax.inference.voices.make_voice', make)
@@ -560,7 +560,7 @@ def test_a_voice_is_uploaded_used_and_deleted(served, making, film):
   about = answer.json()
   assert answer.status_code == 201 and about['name'] == 'eve' and not about['shipped'] and about['seconds'] == 2.0
   assert about['consent']['speaker'] == 'Ada Example' and len(about['consent']['recording']) == 64
-  assert making == [((44100, 1), 22050, True)]
+  assert making == [((44100, 1), 22050, True, None)]
   voices = served.client.get('/v1/voices').json()['voices']
   assert [(voice['name'], voice['shipped']) for voice in voices] == [('ada', True), ('bob', True), ('eve', False)]
   assert served.client.get('/v1/voices/eve').json() == about
@@ -568,6 +568,10 @@ def test_a_voice_is_uploaded_used_and_deleted(served, making, film):
   assert served.client.delete('/v1/voices/eve').json()['deleted']
   assert error_of(served.client.get('/v1/voices/eve')) == (404, 'unknown_voice')
   assert error_of(served.client.delete('/v1/voices/ada')) == (403, 'shipped_voice')
+
+
+def test_a_voice_is_made_without_adaptation_on_wish(served, making):
+  assert post_voice(served, fit_steps='0').status_code == 201 and making[0][-1] == 0
 
 
 @pytest.mark.parametrize('field', [*CONSENT])
@@ -584,6 +588,8 @@ def test_a_voice_without_consent_is_refused(served, making, field):
     ({'name': '../eve'}, 400, 'invalid_name'),
     ({'name': 'Ada'}, 409, 'voice_exists'),
     ({'model': 'x'}, 400, 'unknown_field'),
+    ({'fit_steps': '1001'}, 400, 'bad_value'),
+    ({'fit_steps': 'many'}, 400, 'bad_value'),
   ],
 )
 def test_odd_voices_are_refused(served, making, fields, status, code):
