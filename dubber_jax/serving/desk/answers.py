@@ -1,5 +1,6 @@
 """What the desk's page is told of a project and of a line, as JSON (docs/reference/desk_api.md)."""
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,10 +13,13 @@ from dubber_jax.dubbing.page_lines import take_changes
 from dubber_jax.dubbing.project import ProjectState
 from dubber_jax.dubbing.result import LineResult
 from dubber_jax.dubbing.takes import WEIGHTS
+from dubber_jax.errors import BadInput
 from dubber_jax.media.background import KINDS, NONE
 from dubber_jax.serving.desk.history import Change, DeskState
 from dubber_jax.serving.desk.sessions import DeskSessions, ProjectSession
+from dubber_jax.serving.dub_records import ABOUT, PROJECT
 from dubber_jax.serving.errors import ApiError
+from dubber_jax.storage.json_files import read_json
 from dubber_jax.types import EMOTIONS, MODALITIES, Direction, emotion_name
 
 UNCERTAIN = 0.005  # share of an emotion that is not told
@@ -40,7 +44,11 @@ def projects_json(desk: DeskSessions) -> list[dict[str, Any]]:
 
 
 def project_name(folder: Path, state: ProjectState | None = None) -> str:
-  """What a project is called: as its film, else as its folder."""
+  """What a project is called: as the film that was uploaded, as its film, else as its folder."""
+  with contextlib.suppress(BadInput, KeyError, TypeError):
+    name = read_json(folder.parent / ABOUT)['name'] if folder.name == PROJECT else ''
+    if isinstance(name, str) and name:
+      return Path(name).stem
   return Path(state.film).stem if state else folder.name
 
 

@@ -25,7 +25,7 @@ from dubber_jax.serving.state import ServerState, server_of
 PING = 15.0  # s without an event, after which a comment keeps the stream open
 P = '/desk/projects/{p}'
 LINE = f'{P}/lines/{{n:number}}'
-FILM_PATIENCE = 15.0  # s for which a request waits for a film that is being made playable
+FILM_PATIENCE = 60.0  # s for which a request waits for a film that is being made playable
 LONGEST_NOTE = 4000  # characters that are read at all; a note's own limit is lower
 
 

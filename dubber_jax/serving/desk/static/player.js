@@ -245,7 +245,10 @@ function tickTake() {
     } else if (player.loop && mine.from != null) {
       silence()
       mine.from = audio().currentTime
-    } else stop()
+    } else {
+      stop()
+      seek(mine.start) // the picture of the line, to be heard again
+    }
     return
   }
   mine.buffers.forEach((buffer, n) => keepUp(n, buffer, mine.start, n === state.active ? 1 : 0))

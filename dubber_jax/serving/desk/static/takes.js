@@ -24,6 +24,7 @@ export function takesView() {
   const again = el('button', { type: 'button', class: 'quiet', title: `${t('another_about')} (T)`, onclick: another }, t('another'))
   const form = el('form', { class: 'note', onsubmit: (event) => { event.preventDefault(); sendNote() } }, box, sendButton, again)
   let cards = new Map() // take -> {card, told, wave, buttons}
+  let loudest = { line: 0, peak: 0.05 } // of the line's takes, which are drawn to one scale
 
   // The head: which line it is, and whether it is accepted
 
@@ -46,8 +47,9 @@ export function takesView() {
   function draw() {
     const line = lineOf(), { detail } = state
     if (!line) return
-    const listed = detail ? [...detail.takes].sort((a, b) => a.number - b.number) : []
-    const takes = detail ? hasSound() ? [...listed, { number: 0 }] : listed : line.takes.map((number) => ({ number, waiting: true }))
+    const listed = detail ? [...detail.takes].sort((a, b) => b.number - a.number) : []
+    const takes = detail ? hasSound() ? [...listed, { number: 0 }] : listed : [...line.takes].reverse().map((number) => ({ number, waiting: true }))
+    if (loudest.line !== line.number) loudest = { line: line.number, peak: 0.05 }
     const fresh = new Map()
     for (const take of takes) {
       const told = JSON.stringify([state.id, line.number, line.start, line.end, take])
@@ -55,7 +57,7 @@ export function takesView() {
       fresh.set(take.number, known?.told === told ? known : cardOf(line, take, told))
     }
     const wanted = [...fresh.values()].map(({ card }) => card)
-    if (isPending(`take ${line.number}`)) wanted.push(el('div', { class: 'take coming' }, el('span', { class: 'spinner', 'aria-hidden': 'true' }), t('being_played')))
+    if (isPending(`take ${line.number}`)) wanted.unshift(el('div', { class: 'take coming' }, el('span', { class: 'spinner', 'aria-hidden': 'true' }), t('being_played')))
     const replaced = [...cards.values()].some((known) => ![...fresh.values()].includes(known))
     cards = fresh
     if (replaced || wanted.length !== strip.childElementCount || wanted.some((card, n) => card !== strip.children[n])) show(strip, wanted)
@@ -67,6 +69,7 @@ export function takesView() {
     const { number } = take
     const wave = take.waiting ? null : waveform(takeAddress(state.id, line.number, number), {
       start: line.start, end: line.end, words: take.words, heard: () => state.pair[state.active] === number,
+      ...(number && { loudest, rescaled: () => { for (const [shown, { wave: one }] of cards) if (shown) one?.draw() } }),
       seconds: take.seconds ?? (number === line.take ? line.end - line.start + Math.max(line.overrun_seconds, 0) : undefined),
     })
     const name = number ? t('take_n', number) : t('original')

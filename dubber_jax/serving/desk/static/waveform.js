@@ -4,8 +4,11 @@ import { el } from './dom.js'
 import { player } from './player.js'
 import { sound } from './sounds.js'
 
-/** Drawing of the sound at an address, from `start` to `end` of the film. words: [[word, from, to]] on the film's time. */
-export function waveform(address, { start, end, words = [], seconds = end - start, heard }) {
+/**
+ * Drawing of the sound at an address, from `start` to `end` of the film. words: [[word, from, to]] on the film's time;
+ * loudest: {peak}, shared by the sounds that are drawn to one scale, `rescaled` is called where it grew.
+ */
+export function waveform(address, { start, end, words = [], seconds = end - start, heard, loudest = { peak: 0.05 }, rescaled }) {
   const canvas = el('canvas', { 'aria-hidden': 'true' })
   const cursor = el('i', { class: 'cursor' })
   const slot = el('i', { class: 'slot-end', hidden: seconds <= end - start + 0.05 })
@@ -23,19 +26,25 @@ export function waveform(address, { start, end, words = [], seconds = end - star
     canvas.height = box.height * scale
     const pen = canvas.getContext('2d'), data = buffer.getChannelData(0)
     const samples = (length * buffer.sampleRate) / canvas.width, middle = canvas.height / 2
-    let peak = 0.05
-    for (let n = 0; n < data.length; n += 7) peak = Math.max(peak, Math.abs(data[n]))
     pen.fillStyle = getComputedStyle(canvas).color
     for (let x = 0; x < canvas.width; x += 1) {
-      let loudest = 0
-      for (let n = Math.floor(x * samples), last = Math.min(data.length, (x + 1) * samples); n < last; n += 3) loudest = Math.max(loudest, Math.abs(data[n]))
-      const height = Math.max(scale, (0.94 * canvas.height * loudest) / peak)
+      let highest = 0
+      for (let n = Math.floor(x * samples), last = Math.min(data.length, (x + 1) * samples); n < last; n += 3) highest = Math.max(highest, Math.abs(data[n]))
+      const height = Math.max(scale, (0.94 * canvas.height * highest) / loudest.peak)
       pen.fillRect(x, middle - height / 2, 1, height)
     }
   }
 
   function load() {
-    sound(address).then((decoded) => { buffer = decoded; draw() }, () => view.classList.add('silent'))
+    sound(address).then((decoded) => {
+      if (buffer === decoded) return
+      buffer = decoded
+      const peak = buffer.getChannelData(0).reduce((most, one) => Math.max(most, Math.abs(one)), 0)
+      const grew = peak > loudest.peak
+      if (grew) loudest.peak = peak
+      if (grew && rescaled) rescaled()
+      else draw()
+    }, () => view.classList.add('silent'))
   }
 
   function tick(time) {
