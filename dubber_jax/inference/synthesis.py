@@ -202,7 +202,13 @@ def _by_parameters(model: Model, lines: Sequence[LineInputs]) -> list[tuple[Mode
   return [(model.speaking_as(lines[places[0]].voice), places) for places in groups.values()]
 
 
-def _time_texts(model, rows, directions, no_retrieval, choose: ChooseShape | None = None) -> list[TimedText]:
+def _time_texts(
+  model: Model,
+  rows: Sequence[LineInputs],
+  directions: Sequence[Direction],
+  no_retrieval: Sequence[bool],
+  choose: ChooseShape | None = None,
+) -> list[TimedText]:
   """Each line's symbols with the pauses of its direction, and their durations."""
   texts = [insert_pauses(line.phonemes, d.pauses) for line, d in zip(rows, directions, strict=True)]
   symbols = [text[0] for text in texts]
@@ -229,7 +235,14 @@ def _batches(choose: ChooseShape, kind: str, count: int, frames: float, phonemes
   return [(slice(i, i + shape.items), shape) for i in range(0, count, shape.items)]
 
 
-def _line_batch(model, rows, directions, symbols, no_retrieval, shape: Shape):
+def _line_batch(
+  model: Model,
+  rows: Sequence[LineInputs],
+  directions: Sequence[Direction],
+  symbols: Sequence[tuple[str, ...]],
+  no_retrieval: Sequence[bool],
+  shape: Shape,
+) -> dict[str, np.ndarray]:
   """The batch of so many lines, each with its direction and its symbols, without lips; rows beyond them are padding."""
   batch = empty_line(model.config, shape)
   for row, (inputs, direction) in enumerate(zip(rows, directions, strict=True)):
@@ -242,7 +255,7 @@ def _line_batch(model, rows, directions, symbols, no_retrieval, shape: Shape):
   return batch
 
 
-def _fill_nodes(batch, row: int, reading: Reading, exemplars: Exemplars | None):
+def _fill_nodes(batch: dict[str, np.ndarray], row: int, reading: Reading, exemplars: Exemplars | None):
   """Writes the director's nodes: the reading's embeddings and those of the exemplars."""
   batch['present'][row] = reading.present
   for m in MODALITIES:
@@ -289,7 +302,13 @@ def _fit_durations(inputs: LineInputs, text, frames: np.ndarray, direction: Dire
 
 
 def _synthesize_frames(
-  model, rows, directions, seeds, timed: Sequence[TimedText], no_retrieval, choose: ChooseShape | None = None
+  model: Model,
+  rows: Sequence[LineInputs],
+  directions: Sequence[Direction],
+  seeds: Sequence[int],
+  timed: Sequence[TimedText],
+  no_retrieval: Sequence[bool],
+  choose: ChooseShape | None = None,
 ) -> list[Take]:
   """Takes from timed texts: the decoder's mels, and silence added after them. Lips are not given, since the corpus that
   their encoder is trained on has one neutral speaker; they determine the timing alone."""

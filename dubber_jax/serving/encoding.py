@@ -134,8 +134,9 @@ class _Container:
 def change_tempo(wave: np.ndarray, rate: int, tempo: float) -> np.ndarray:
   """(S,) -> (S / tempo,): the same speech `tempo` times as fast, at its pitch, by ffmpeg's atempo (WSOLA)."""
   import av
+  from av.filter import Graph
 
-  graph = av.filter.Graph()
+  graph = Graph()
   nodes = [graph.add_abuffer(sample_rate=rate, format='flt', layout='mono', time_base=Fraction(1, rate))]
   for step in _tempo_steps(tempo):
     nodes.append(graph.add('atempo', f'{step:.6f}'))
@@ -162,10 +163,10 @@ def _tempo_steps(tempo: float) -> list[float]:
 
 
 def _pulled(pull: Callable[[], Any]):
-  import av
+  from av.error import BlockingIOError, EOFError
 
   while True:
     try:
       yield pull().to_ndarray().reshape(-1)
-    except (av.error.EOFError, av.error.BlockingIOError):
+    except (EOFError, BlockingIOError):
       return

@@ -83,7 +83,7 @@ class SpeechEngine:
     self.settings, self.metrics = settings, metrics
     self.phase = 'starting'
     self.failure: Exception | None = None
-    self.stored, self.artifact = _find(settings.model)
+    self._stored, self.artifact = _find(settings.model)
     self.on_failure: Callable[[], None] = lambda: None
     self._model: Model | None = None
     self._library: Library | None = None
@@ -110,6 +110,13 @@ class SpeechEngine:
     if self._model is None:
       raise _not_ready(self.phase)
     return self._model
+
+  @property
+  def stored(self) -> StoredModel:
+    """The model directory. Raises ValueError for an artifact."""
+    if self._stored is None:
+      raise ValueError(f'{self.artifact} is no model directory')
+    return self._stored
 
   @property
   def library(self) -> 'Library | None':

@@ -18,7 +18,7 @@ Kind = str  # DURATIONS, TAKES or WAVES
 # (mel frames, phonemes) of lines: 3.0, 4.5, 5.9, 8.9 and 11.9 s. A line of ten words takes the first or the second.
 LINES = ((256, 64), (384, 64), (512, 128), (768, 128), (1024, 192))
 USUAL = 2  # of them are compiled first
-WAVE_FRAMES = (256, 320, 384, 512, 640, 768, 1024)  # of the vocoder
+WAVE_FRAMES = (256, 384, 512, 768, 1024)  # of the vocoder
 USUAL_WAVES = (256, 384)
 BATCHES = (2, 4, 8)  # lines in one batch, besides 1
 BATCHED = 3  # of LINES are compiled for batches
@@ -75,7 +75,7 @@ class UsualShapes:
       else:
         durations = np.zeros(batch['phonemes'].shape, np.int32)
         durations[:, 0] = shape.frames
-        controls = np.tile(np.float32([0, 1, 0]), (shape.items, 1))
+        controls = np.repeat(np.array([[0, 1, 0]], np.float32), shape.items, axis=0)
         np.asarray(self.model.synthesize(batch, durations, controls, shape.frames)[0])
     with self._lock:
       self._ready.add((kind, shape))

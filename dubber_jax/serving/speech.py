@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import json
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import Send
 
+from dubber_jax.director.planner import Before
 from dubber_jax.dubbing.request import STAGE_DIRECTIONS
 from dubber_jax.errors import BadInput
 from dubber_jax.serving.directed_lines import SpeechLine
@@ -41,6 +42,7 @@ REMEMBERED = 4  # lines before, of which the planner is told
 PARAGRAPH = 0.35  # s of silence between paragraphs, besides that around each line
 CHUNK = 16_384  # bytes that are sent at once
 MOST_WARNINGS = 8  # that an answer's header holds
+Waves = AsyncGenerator[SpokenLine, None]
 
 
 class SpeechRequest(BaseModel):
@@ -169,7 +171,7 @@ def find_lines(server: ServerState, asked: SpeechRequest) -> tuple[Sentence, ...
   return lines
 
 
-async def speak(server: ServerState, speech: Speech, spoken: Spoken) -> AsyncIterator[SpokenLine]:
+async def speak(server: ServerState, speech: Speech, spoken: Spoken) -> Waves:
   """The lines of a request as they are spoken, each with the silence after it; `spoken` is kept up to date.
 
   While the caller is busy with one the next is made. What cannot be spoken within a longer text is left out, and told
@@ -220,7 +222,9 @@ async def speak(server: ServerState, speech: Speech, spoken: Spoken) -> AsyncIte
   )
 
 
-def _submit(server, speech: Speech, sentence: Sentence, before, spoken: Spoken) -> Coroutine[Any, Any, SpokenLine]:
+def _submit(
+  server: ServerState, speech: Speech, sentence: Sentence, before: Before, spoken: Spoken
+) -> Coroutine[Any, Any, SpokenLine]:
   asked = speech.asked
   how = [STAGE_DIRECTIONS[asked.emotion]] if asked.emotion else [sentence.stage_direction]
   # What was sent already plays for so long: by then the next line has to be there.
@@ -260,7 +264,7 @@ def _count(spoken: Spoken, speech: Speech, line: SpokenLine) -> None:
 # Answers
 
 
-async def _as_sound(speech: Speech, spoken: Spoken, first: SpokenLine, waves) -> AsyncIterator[bytes]:
+async def _as_sound(speech: Speech, spoken: Spoken, first: SpokenLine, waves: Waves) -> AsyncIterator[bytes]:
   encoder, line = SpeechEncoder(speech.asked.response_format), first
   async with contextlib.aclosing(waves):
     while line is not None:
@@ -269,7 +273,7 @@ async def _as_sound(speech: Speech, spoken: Spoken, first: SpokenLine, waves) ->
   yield await asyncio.to_thread(encoder.finish)
 
 
-async def _as_events(speech: Speech, spoken: Spoken, first: SpokenLine, waves) -> AsyncIterator[bytes]:
+async def _as_events(speech: Speech, spoken: Spoken, first: SpokenLine, waves: Waves) -> AsyncIterator[bytes]:
   encoder, line, told = SpeechEncoder(speech.asked.response_format), first, 0
   async with contextlib.aclosing(waves):
     try:
@@ -298,7 +302,7 @@ def _parts(data: bytes) -> list[bytes]:
   return [data[i : i + CHUNK] for i in range(0, len(data), CHUNK)]
 
 
-async def _whole(server: ServerState, speech: Speech, spoken: Spoken, waves) -> Response:
+async def _whole(server: ServerState, speech: Speech, spoken: Spoken, waves: Waves) -> Response:
   """One JSON object with the sound, the words and what they cost."""
   async with contextlib.aclosing(waves):
     pieces = [line.waveform async for line in waves]
@@ -344,7 +348,7 @@ class SpeechResponse(StreamingResponse):
     await send({'type': 'http.response.body', 'body': b'', 'more_body': False})
 
 
-async def unless_gone(request: Request, work: Coroutine[Any, Any, Any]) -> Any:
+async def unless_gone(request: Request, work: Awaitable[Any]) -> Any:
   """The result of `work`, which is cancelled when the client hangs up. Raises ClientDisconnect then."""
   task = asyncio.ensure_future(work)
   gone = asyncio.create_task(_disconnected(request))
