@@ -2,11 +2,14 @@
 
 import asyncio
 import dataclasses
+import io
 import json
 import shutil
 import threading
+from fractions import Fraction
 from urllib.parse import quote
 
+import av
 import numpy as np
 import pytest
 from desk_server import LINES, acting, make_project, make_server
@@ -270,8 +273,21 @@ def a_recording(folder) -> bytes:
   return (folder / 'cry.wav').read_bytes()
 
 
-def test_a_guide_is_followed(desk, tmp_path):
-  files = {'file': ('blob', a_recording(tmp_path), 'audio/webm;codecs=opus')}
+def a_microphone_recording() -> bytes:
+  """As a browser records it: Opus in WebM that is written as it comes, which states no length."""
+  file, time = io.BytesIO(), np.arange(48_000) / 48_000
+  with av.open(file, 'w', format='webm', options={'live': '1'}) as out:
+    sound = out.add_stream('libopus', rate=48_000, layout='mono')
+    wave = (0.3 * np.sin(2 * np.pi * (200 + 50 * time) * time)).astype(np.float32)
+    frame = av.AudioFrame.from_ndarray(wave[None], 'flt', 'mono')
+    frame.sample_rate, frame.pts, frame.time_base = 48_000, 0, Fraction(1, 48_000)
+    for encode in (frame, None):
+      out.mux(sound.encode(encode))
+  return file.getvalue()
+
+
+def test_a_guide_is_followed(desk):
+  files = {'file': ('blob', a_microphone_recording(), 'audio/webm;codecs=opus')}
   told = desk.call('PUT', '/lines/2/guide', status=201, files=files)
   assert told['project']['lines'][1]['guide'] and told['take']['direction']['emotion']['happy'] > 0.5
   assert told['take']['direction']['pauses'] and told['project']['undo'] == 'guide of line 2'
