@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LONGEST_LINE = 20.0  # s, of a model without a limit of its own
+PATIENCE = 10.0  # s
 SAMPLE_LINES = ('I have waited for this all day long.', '[sadly] We will not see the sea again.')
 
 
@@ -377,13 +378,14 @@ class SpeechEngine:
         each.result()
 
   def _compile_rest(self) -> None:
-    """Compiles rarer shapes, one at a time, begun while nobody waits, at a low priority."""
+    """Compiles rarer shapes, one at a time, at a low priority, each begun while no request is held, or PATIENCE s after
+    the last: batches are what a busy server needs."""
     shapes = self._shapes
     _yield_to_others()
     assert shapes is not None
     for kind, shape in shapes.behind():
       with self._changed:
-        self._changed.wait_for(lambda: self._closed or not self._held)
+        self._changed.wait_for(lambda: self._closed or not self._held, PATIENCE)
         if self._closed:
           return
       try:

@@ -19,6 +19,7 @@ ABBREVIATIONS = frozenset(
 FINAL = frozenset('etc inc ltd co corp jr sr a.m p.m al'.split())
 _END = re.compile(r'(?:[.!?…]+|[。！？]+)["\'”’»)\]]*(?=\s|$)|(?<=[。！？])(?=\S)')
 _BEFORE_WORDS = re.compile(r'^[\s"\'“‘«]*(?:[(\[][^)\]]*[)\]])*[\s"\'“‘«(\[]*')  # marks and stage directions
+AROUND = 200  # characters before and after a mark that are looked at
 _CUTS = (r'[;:]["\'”’)\]]*\s', r'(?:,["\'”’)\]]*\s|\s[-–—]+\s|—)', r'\s')
 
 
@@ -50,9 +51,9 @@ def split_text(text: str, longest: int) -> list[Sentence]:
 def _sentences(paragraph: str) -> list[str]:
   found, begin = [], 0
   for end in _END.finditer(paragraph):
-    if end.end() > begin and _ends(paragraph, end.start(), end.end()):
+    if end.end() > begin and _ends(paragraph, begin, end.start(), end.end()):
       found.append(paragraph[begin : end.end()].strip())
-      begin = end.end()
+      begin = end.end() + (paragraph[end.end() : end.end() + 1] == ' ')
   return [part for part in [*found, paragraph[begin:].strip()] if part]
 
 
@@ -61,21 +62,24 @@ def complete_sentences(text: str) -> tuple[str, str]:
   another word has begun behind it."""
   ends = [0]
   for end in _END.finditer(text):
-    if text[end.end() :].strip() and _ends(text, end.start(), end.end()):
+    begin = ends[-1] + len(text[ends[-1] :]) - len(text[ends[-1] :].lstrip())
+    if text[end.end() :].strip() and _ends(text, begin, end.start(), end.end()):
       ends.append(end.end())
   return text[: ends[-1]], text[ends[-1] :]
 
 
-def _ends(text: str, mark: int, after: int) -> bool:
-  """Whether the mark at `mark` ends a sentence: not the period of an abbreviation or an initial, nor dots or a mark
-  before a word in lower case."""
-  following = _BEFORE_WORDS.sub('', text[after:], count=1)
+def _ends(text: str, begin: int, mark: int, after: int) -> bool:
+  """Whether the mark at `mark` ends the sentence that begins at `begin`: not the period of an abbreviation, an initial
+  or a list's number, nor dots or a mark before a word in lower case."""
+  following = _BEFORE_WORDS.sub('', text[after : after + AROUND], count=1)
   if not following:
     return True
   lower = following[0].islower()
   if text[mark] != '.':
     return not lower
-  word = re.split(r'[\s("“‘\'[—]', text[:mark])[-1].lower()
+  word = re.split(r'[\s("“‘\'[—]', text[max(0, mark - AROUND) : mark])[-1].lower()
+  if word.isdigit() and mark - len(word) == begin:
+    return False  # of a list: "1. Go"
   if len(word) == 1 and word.isalpha() and word != 'i':
     return False  # an initial
   if word in ABBREVIATIONS:

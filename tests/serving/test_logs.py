@@ -1,33 +1,35 @@
-"""The server's log, which has no texts unless they are asked for."""
-
 import json
 import logging
 
 import pytest
 
-from dubber_jax.serving.logs import log, log_as_json
-
-NAMES = ('', 'dubber_jax', 'dubber_jax.serving', 'dubber_jax.serving.desk', 'uvicorn', 'uvicorn.access')
+from dubber_jax.serving import logs
 
 
-@pytest.fixture(autouse=True)
-def as_before():
-  loggers = [logging.getLogger(name) for name in NAMES]
-  kept = [(one.handlers, one.propagate, one.level) for one in loggers]
-  yield
-  for one, (handlers, propagate, level) in zip(loggers, kept, strict=True):
-    one.handlers, one.propagate = handlers, propagate
-    one.setLevel(level)
+@pytest.fixture
+def rows(capsys):
+  """A function that logs as JSON and gives what was written."""
+  names = ('dubber_jax', 'dubber_jax.serving', 'dubber_jax.serving.desk', 'uvicorn', 'uvicorn.access')
+  kept = {name: logging.getLogger(name).__dict__.copy() for name in names}
+  yield lambda: [json.loads(row) for row in capsys.readouterr().err.splitlines()]
+  for name, state in kept.items():
+    logging.getLogger(name).__dict__.update(state)
 
 
 @pytest.mark.parametrize('texts', [False, True])
-def test_texts_of_lines_are_in_the_log_on_wish_alone(capsys, texts):
-  log_as_json(texts)
-  log('request', route='/v1/dubs', status=200)
-  logging.getLogger('dubber_jax.dubbing.film').info('line 1 of 14: a secret')
-  logging.getLogger('dubber_jax.dubbing.film').warning('line 2: "a secret" does not fit')
-  logging.getLogger('dubber_jax.serving.desk.edits').warning('line 3: "a secret" does not fit')
-  logging.getLogger('dubber_jax.serving.uploads').warning('an upload ended its process')
-  rows = [json.loads(row) for row in capsys.readouterr().err.splitlines()]
-  assert {'request', 'an upload ended its process'} <= {row['message'] for row in rows}
-  assert sum('secret' in row['message'] for row in rows) == 3 * texts and rows[0]['status'] == 200
+def test_what_is_said_is_logged_only_where_that_is_asked_for(rows, texts):
+  logs.log_as_json(texts=texts)
+  logging.getLogger('dubber_jax.dubbing.film').warning('A secret line.')
+  logging.getLogger('dubber_jax.dubbing.film').error('The disk\nis full.')
+  logs.log('request', route='/v1/audio/speech', status=200)
+  found = rows()
+  said = [row['message'] for row in found]
+  assert said == [*['A secret line.'] * texts, 'The disk\nis full.', 'request']
+  assert found[-1] | {'time': ''} == {
+    'time': '',
+    'level': 'info',
+    'logger': 'dubber_jax.serving',
+    'message': 'request',
+    'route': '/v1/audio/speech',
+    'status': 200,
+  }

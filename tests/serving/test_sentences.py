@@ -22,6 +22,7 @@ def said(text, longest=200):
     ('"Go!" she said. "Now."', ['"Go!" she said.', '"Now."']),
     ('Well... maybe. Wait… No.', ['Well... maybe.', 'Wait…', 'No.']),
     ('No end here', ['No end here']),
+    ('1. Go. 2. Wait. It was 7. Then 8.', ['1. Go.', '2. Wait.', 'It was 7.', 'Then 8.']),
     ('...', []),
     (' \n\n ', []),
   ],

@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import jax
 import numpy as np
 import pytest
@@ -39,6 +41,18 @@ def test_program_that_was_kept_is_not_traced_again(kept, program):
     result = make()(WEIGHTS, np.float32(10))
     np.testing.assert_array_equal(result['y'], [20, 40, 60])
   assert traced == ['a'] and len([*kept.iterdir()]) == 1
+
+
+def test_program_that_several_threads_ask_for_is_compiled_once_and_leaves_xlas_cache_as_it_was(kept, program):
+  make, traced = program
+  one, enabled = make(), jax.config.values['jax_enable_compilation_cache']
+  shapes = [np.ones(1 + i % 3, np.float32) for i in range(9)]
+  with ThreadPoolExecutor(9) as pool:
+    results = list(pool.map(lambda x: one({'w': x}, np.float32(3))['y'], shapes))
+  for result, x in zip(results, shapes, strict=True):
+    np.testing.assert_array_equal(result, 6 * x)
+  assert len(traced) == 3 and len([*kept.iterdir()]) == 3
+  assert jax.config.values['jax_enable_compilation_cache'] == enabled
 
 
 def test_other_keys_shapes_and_types_are_other_programs(kept, program):
