@@ -325,7 +325,10 @@ def _kill_servers(given, folder: Path, media: dict[str, Path]) -> dict[str, Any]
     projects = [path.parent for path in dubs.glob('*/project/project.json')]
     return '; '.join(project_faults(projects))
 
-  found = kill_servers(lambda: stand_in(folder), work, check, given.kills, seed=given.seed)
+  with stand_in(folder) as server:
+    wait_idle(server.address, new_project(server.address, media, given.voice))
+    server.stop()
+  found = kill_servers(lambda: stand_in(folder), work, check, given.kills, 4.0, given.seed)
   with stand_in(folder) as server:
     listed = len(httpx.get(f'{server.address}/desk/projects', timeout=60).json()['projects'])
     found |= {'projects': listed, 'after': answer_faults(server.address, listed)}
