@@ -47,8 +47,9 @@ class _Lap:
     self.began, self.compiled = time.perf_counter(), _compiled_seconds()
 
   def __exit__(self, *_):
-    compiling = _compiled_seconds() - self.compiled
-    spent = time.perf_counter() - self.began - compiling
+    spent = time.perf_counter() - self.began
+    compiling = min(_compiled_seconds() - self.compiled, spent)  # other threads may compile, too
+    spent -= compiling
     self.watch.compiling += compiling
     self.watch.seconds[self.stage] = self.watch.seconds.get(self.stage, 0.0) + spent
 

@@ -31,7 +31,7 @@ from dubber_jax.serving.jobs import CANCELLED, DONE, FAILED, QUEUED, RUNNING, Ca
 from dubber_jax.serving.state import ServerState, server_of
 from dubber_jax.serving.voices import is_artifact
 from dubber_jax.storage.json_files import read_json
-from dubber_jax.types import EMOTIONS, Line
+from dubber_jax.types import EMOTIONS, Line, emotion_name
 
 if TYPE_CHECKING:
   from dubber_jax.inference.model import Model
@@ -369,19 +369,20 @@ async def get_lines(request: Request) -> Response:
 
 
 def lines_json(made: Dub) -> list[dict[str, Any]]:
-  """Lines with the chosen take's emotion, warnings and overrun."""
+  """Lines with the chosen take's voice, emotion, warnings and overrun."""
   work = Project(made.project)
   state = work.state if work.exists else None
   rows = []
   for n, line in enumerate(state.lines if state else made.record.script(), 1):
     chosen = work.chosen(n) if state else None
     row = {'number': n, **vars(line), 'take': chosen and chosen[0], 'takes': work.takes(n) if state else []}
-    row |= {'emotion': None, 'overrun_seconds': None, 'warnings': []}
+    row |= {'voice': None, 'emotion': None, 'overrun_seconds': None, 'warnings': []}
     if chosen:
       try:
         found = read_json(work.line_folder(n) / f'take_{chosen[0]}' / 'result.json')
-        row |= {'emotion': found['emotion'], 'overrun_seconds': found['overrun_seconds'], 'warnings': found['warnings']}
-      except (BadInput, KeyError, TypeError):
+        row['emotion'] = emotion_name(found['direction']['emotion'])
+        row |= {name: found[name] for name in ('voice', 'overrun_seconds', 'warnings')}
+      except (BadInput, KeyError, TypeError, ValueError):
         row['warnings'] = ['this take is damaged: play the line again']
     rows.append(row)
   return rows

@@ -20,6 +20,7 @@ from dubber_jax.serving.errors import ApiError, as_fault, from_bad_input
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = STATES = 'queued', 'running', 'done', 'failed', 'cancelled'
 ENDED = (DONE, FAILED, CANCELLED)
+LATELY = 8  # steps from whose time the time left follows: the first ones compile
 KEPT = 200  # jobs that are over and can still be asked for
 PENDING_EVENTS = 1000  # of one who follows and does not read; the oldest are left out
 Event = tuple[str, dict[str, Any]]
@@ -44,7 +45,7 @@ class Job:
     self.result: Any = None
     self.stopped = False
     self.seconds_left: float | None = None
-    self._since: tuple[float, int] | None = None  # when progress began, and from how much
+    self._steps: collections.deque[tuple[float, int]] = collections.deque(maxlen=LATELY)  # when how much was done
     self._jobs, self._run, self._cancel = jobs, run, False
 
   @property
@@ -56,9 +57,11 @@ class Job:
     """Tells how far the work is: called by the function that runs, which the Cancelled that it raises ends."""
     self.check()
     now = time.monotonic()
-    if self._since is None or done < self.done:
-      self._since = (now, done)
-    since, first = self._since
+    if self._steps and done < self._steps[-1][1]:
+      self._steps.clear()
+    if not self._steps or done > self._steps[-1][1]:
+      self._steps.append((now, done))
+    since, first = self._steps[0]
     self.seconds_left = round((now - since) / (done - first) * (of - done), 1) if done > first else None
     told, self.done, self.of, self.message = (self.done, self.of, self.message), done, of, message
     if told != (done, of, message):

@@ -153,6 +153,11 @@ def test_a_film_is_dubbed_from_upload_to_result(served, stage, film):
   part = served.client.get(found['result'], headers={'range': 'bytes=10-19'})
   assert part.status_code == 206 and part.content == result.content[10:20]
   lines = served.client.get(f'/v1/dubs/{made["id"]}/lines').json()['data']
+  assert [(line['voice'], line['emotion'], line['warnings']) for line in lines] == [
+    ('ada', 'neutral', []),
+    ('bob', 'neutral', []),
+    ('ada', 'neutral', []),
+  ]
   assert [(line['number'], line['character'], line['take'], line['takes']) for line in lines] == [
     (1, 'Anna', 1, [1]),
     (2, 'Ben', 1, [1]),

@@ -5,7 +5,7 @@ import pytest
 
 from dubber_jax.errors import BadInput, FilmMissing, FolderBusy
 from dubber_jax.serving.errors import ApiError
-from dubber_jax.serving.jobs import PENDING_EVENTS, Jobs
+from dubber_jax.serving.jobs import LATELY, PENDING_EVENTS, Jobs
 
 LONG = 20.0  # s: more than anything here takes
 
@@ -98,8 +98,8 @@ def test_a_job_that_fails_says_why_and_the_next_one_runs(jobs, caplog, error, st
   assert jobs.wait(jobs.submit('dub', lambda job: 1), LONG)
 
 
-def test_time_left_follows_from_the_steps_done(jobs, monkeypatch):
-  clock = iter([100.0, 103.0, 106.0])
+def test_time_left_follows_from_the_last_steps(jobs, monkeypatch):
+  clock = iter([100.0, 103.0, 106.0, *(106.0 + 30 * step for step in range(1, LATELY + 1))])
   told = []
 
   def work(job):
@@ -107,9 +107,12 @@ def test_time_left_follows_from_the_steps_done(jobs, monkeypatch):
     for done in range(3):
       job.progress(done, 4)
       told.append(job.seconds_left)
+    for done in range(3, 3 + LATELY):
+      job.progress(done, 3 + LATELY)
+    told.append(job.seconds_left)
     monkeypatch.undo()
 
-  assert jobs.wait(jobs.submit('dub', work), LONG) and told == [None, 9.0, 6.0]
+  assert jobs.wait(jobs.submit('dub', work), LONG) and told == [None, 9.0, 6.0, 30.0]
 
 
 def test_events_of_a_job_end_with_its_end(jobs):
