@@ -178,15 +178,16 @@ def wave_file(folder, name, seconds=1.0):
   return folder / name
 
 
-def test_a_note_is_heard(direct, desk):
+def test_a_note_is_heard(direct, tmp_path):
   """The quick one: open, a note, its take plays."""
-  person = direct(desk)
-  person.open(2)
-  before = person.heard
-  person.note('softer')
-  person.page.locator('.take.heard[data-take="2"]').wait_for()
-  person.until('n => window.heard.length > n', before)
-  assert person.line(2)['take'] == 2 and person.line(2)['takes'] == [1, 2]
+  with desk_server(tmp_path, lines=LINES[:2]) as desk:
+    person = direct(desk)
+    person.open(2)
+    before = person.heard
+    person.note('softer')
+    person.page.locator('.take.heard[data-take="2"]').wait_for()
+    person.until('n => window.heard.length > n', before)
+    assert person.line(2)['take'] == 2 and person.line(2)['takes'] == [1, 2]
 
 
 @pytest.mark.slow
@@ -291,7 +292,7 @@ def test_a_film_is_directed_from_start_to_export(direct, desk, tmp_path, size):
 
   # A voice, a background, and one step back.
   person.view('cast')
-  page.get_by_label('Voice of ANNA').select_option('dora')
+  page.get_by_label('Voice of ANNA', exact=True).select_option('dora')
   person.notice('Change of voice is done')
   assert person.line(1)['voice'] == 'dora' and len(person.line(1)['takes']) == 2
   page.locator('[data-key=background]').select_option('none')
@@ -346,7 +347,7 @@ def test_a_reload_in_the_middle_of_a_job_comes_back_to_the_line_and_the_job(dire
   page = person.open(5)
   desk.pause.clear()
   person.view('cast')
-  page.get_by_label('Voice of BEN').select_option('dora')
+  page.get_by_label('Voice of BEN', exact=True).select_option('dora')
   page.locator('.job progress').wait_for()
   page.reload()
   page.locator('.job progress').wait_for()
@@ -363,12 +364,12 @@ def test_a_job_can_be_stopped(direct, desk):
   page = person.open(1)
   desk.pause.clear()
   person.view('cast')
-  page.get_by_label('Voice of BEN').select_option('dora')
+  page.get_by_label('Voice of BEN', exact=True).select_option('dora')
   page.locator('.job [data-key=stop]').click()
   desk.pause.set()
   person.notice('was stopped')
   page.locator('.job').wait_for(state='hidden')
-  assert page.get_by_label('Voice of BEN').is_enabled()
+  assert page.get_by_label('Voice of BEN', exact=True).is_enabled()
 
 
 @pytest.mark.slow
