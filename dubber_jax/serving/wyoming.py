@@ -66,7 +66,7 @@ async def wyoming_server(server: ServerState, port: int) -> AsyncIterator[int]:
     await tcp.start(connected)
   except OSError as error:
     raise BadInput(f'port {port} of the Wyoming protocol cannot be used ({error.strerror}): name another') from None
-  assert tcp._server is not None
+  assert isinstance(tcp._server, asyncio.Server)
   try:
     yield tcp._server.sockets[0].getsockname()[1]
   finally:
@@ -176,7 +176,7 @@ class Handler(AsyncEventHandler):
       raise ApiError(400, 'the text has another format than plain text, which alone is spoken', 'text_format')
     self._server.engine.check_ready()
     try:
-      asked = SpeechRequest(input=text, voice=self._voice_name(voice))
+      asked = SpeechRequest.model_validate({'input': text, 'voice': self._voice_name(voice)})
     except ValidationError as error:
       raise ApiError(400, f'voice: {error.errors(include_url=False)[0]["msg"]}', 'invalid_value') from None
     lines = find_lines(self._server, asked)
