@@ -66,9 +66,9 @@ async def wyoming_server(server: ServerState, port: int) -> AsyncIterator[int]:
     await tcp.start(connected)
   except OSError as error:
     raise BadInput(f'port {port} of the Wyoming protocol cannot be used ({error.strerror}): name another') from None
-  assert isinstance(tcp._server, asyncio.Server)
+  listening: Any = tcp._server  # of asyncio, or of uvloop
   try:
-    yield tcp._server.sockets[0].getsockname()[1]
+    yield listening.sockets[0].getsockname()[1]
   finally:
     await tcp.stop()
 

@@ -221,6 +221,18 @@ def test_more_clients_than_may_be_are_told(server, monkeypatch):
   assert Error.from_event(asyncio.run(run())).code == 'too_many'
 
 
+def test_it_runs_in_the_event_loop_that_uvicorn_takes(server):
+  uvloop = pytest.importorskip('uvloop')
+
+  async def run():
+    async with wyoming.wyoming_server(server, 0) as port, AsyncTcpClient('127.0.0.1', port) as client:
+      await client.write_event(Describe().event())
+      return await asyncio.wait_for(client.read_event(), 10)
+
+  with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    assert Info.is_type(runner.run(run()).type)
+
+
 def test_a_port_that_is_taken_is_bad_input(server):
   async def run():
     async with wyoming.wyoming_server(server, 0) as port:
