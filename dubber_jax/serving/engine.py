@@ -179,16 +179,15 @@ class SpeechEngine:
       return self._changed.wait_for(lambda: not self._held, seconds)
 
   def stop(self, seconds: float = 10.0) -> None:
-    """Ends its threads, at most so long after their lines."""
+    """Ends the thread that speaks after its batch, at most so long after that began, and the others behind it."""
     self.begin_stop()
     with self._changed:
       self._closed = True
       self._changed.notify_all()
     for pool in (self._directors, self._finishers, self._workers):
       pool.shutdown(wait=False, cancel_futures=True)
-    finish = time.monotonic() + seconds
-    for thread in self._threads:
-      thread.join(max(0.0, finish - time.monotonic()))
+    for thread in self._threads[1:]:  # the one that loads and compiles may be at it for long, and cannot be stopped
+      thread.join(seconds)
 
   # Requests
 

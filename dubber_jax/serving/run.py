@@ -1,8 +1,11 @@
 """Runs the server until it is told to stop: it finishes what it speaks, refuses what is new, and stops its jobs."""
 
+import logging
+import os
 import socket
 import sys
 import threading
+import time
 import webbrowser
 from types import FrameType
 from urllib.parse import urlencode
@@ -15,9 +18,11 @@ from dubber_jax.serving.home import project_id
 from dubber_jax.serving.logs import log_as_json
 from dubber_jax.serving.settings import ServerSettings
 from dubber_jax.serving.state import ServerState
+from dubber_jax.storage.atomic import discard_open
 
 FINISH = 30.0  # s that speech and jobs have after the signal to stop
 CONNECTIONS = 3  # s that connections have to close after that
+THREADS = 1.0  # s that threads have to end after that
 
 
 class GracefulServer(uvicorn.Server):
@@ -69,7 +74,23 @@ def serve(settings: ServerSettings, desk: bool = False, browser: bool = False) -
   failure = server.engine.failure
   if isinstance(failure, BadInput):
     raise failure
-  return 1 if failure else 0
+  code = 1 if failure else 0
+  if _at_work(THREADS):
+    discard_open()
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)
+  return code
+
+
+def _at_work(seconds: float) -> list[threading.Thread]:
+  """The server's own threads that do not end within so many seconds: those in native code, as XLA's compiler, which
+  nothing interrupts. Python waits for them at its end, or aborts."""
+  finish = time.monotonic() + seconds
+  own = [thread for thread in threading.enumerate() if thread.name.startswith('dubber-')]
+  for thread in own:
+    thread.join(max(0.0, finish - time.monotonic()))
+  return [thread for thread in own if thread.is_alive()]
 
 
 def _listen(settings: ServerSettings) -> socket.socket:

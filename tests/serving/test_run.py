@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -106,3 +107,36 @@ def test_address_of_the_page_names_project_and_token(tmp_path):
   settings = ServerSettings(token='a secret', projects=(tmp_path,))
   assert run._page(settings).startswith('/?token=a+secret#') and run._page(ServerSettings()) == '/'
   assert run._address(ServerSettings(host='::1'), 8000) == 'http://[::1]:8000'
+
+
+STOPPED = """
+import sys, threading, time
+from pathlib import Path
+from unittest import mock
+from dubber_jax.serving import run
+from dubber_jax.serving.settings import ServerSettings
+
+def compiles_for_long(engine):
+  print("compiling", flush=True)  # in native code, which does not come back
+  threading.Event().wait(600)
+
+with (
+  mock.patch('dubber_jax.serving.engine.SpeechEngine._load'),
+  mock.patch('dubber_jax.serving.engine.SpeechEngine._compile_usual'),
+  mock.patch('dubber_jax.serving.engine.SpeechEngine._compile_rest', compiles_for_long),
+  mock.patch('dubber_jax.serving.uploads.UploadWorkers.start'),
+):
+  run.serve(ServerSettings(port=0, home=Path(sys.argv[1])))
+  print('not ended')  # Python would now wait for the thread, or abort in native code
+"""
+
+
+@pytest.mark.slow
+def test_server_that_compiles_stops_at_a_signal_and_succeeds(tmp_path):
+  command = [sys.executable, '-c', STOPPED, str(tmp_path)]
+  server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+  said = [server.stdout.readline(), server.stdout.readline()]
+  assert said[0].startswith('http://127.0.0.1:') and said[1] == 'compiling\n'
+  server.send_signal(signal.SIGTERM)
+  more, rows = server.communicate(timeout=60)
+  assert server.returncode == 0 and 'stopping' in rows and not more
