@@ -11,11 +11,10 @@ WORKDIR /source
 RUN python -m venv /opt/dubber && /opt/dubber/bin/pip install --no-cache-dir uv
 ENV VIRTUAL_ENV=/opt/dubber UV_LINK_MODE=copy UV_NO_CACHE=1 UV_COMPILE_BYTECODE=1
 # Dependencies first: these layers stay while only the source changes.
-COPY setup.cfg requirements-features.txt ./
+COPY setup.cfg pyproject.toml README.md LICENSE NOTICE requirements-features.txt ./
 RUN /opt/dubber/bin/uv pip install -r setup.cfg --extra features --extra editorial --extra serve
 RUN /opt/dubber/bin/uv pip install --no-deps -r requirements-features.txt
 RUN if [ "${JAX}" != cpu ]; then /opt/dubber/bin/uv pip install "jax[${JAX}]"; fi
-COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY dubber_jax dubber_jax
 COPY data_pipelines data_pipelines
 RUN /opt/dubber/bin/uv pip install --no-deps . && /opt/dubber/bin/pip uninstall --yes uv
