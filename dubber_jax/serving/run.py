@@ -23,6 +23,7 @@ from dubber_jax.storage.atomic import discard_open
 FINISH = 30.0  # s that speech and jobs have after the signal to stop
 CONNECTIONS = 3  # s that connections have to close after that
 THREADS = 1.0  # s that threads have to end after that
+STOPPED = 130  # exit code after Ctrl-C
 
 
 class GracefulServer(uvicorn.Server):
@@ -59,9 +60,11 @@ class GracefulServer(uvicorn.Server):
 def serve(settings: ServerSettings, desk: bool = False, browser: bool = False) -> int:
   """Serves until SIGTERM or SIGINT -> exit code. desk: the address of the page is printed, and opened with `browser`.
 
-  Raises BadInput where the port is taken, where there is no model, and where it cannot be loaded.
+  Raises BadInput where a port is taken, where there is no model, and where it cannot be loaded.
   """
-  with _listen(settings) as listener:
+  with _listen(settings.host, settings.port) as listener:
+    if settings.wyoming:
+      _listen('127.0.0.1', settings.wyoming, '--wyoming').close()  # before the model is loaded
     server = open_server(settings)
     address = _address(settings, listener.getsockname()[1]) + (_page(settings) if desk else '')
     log_as_json(settings.log_texts)
@@ -70,17 +73,26 @@ def serve(settings: ServerSettings, desk: bool = False, browser: bool = False) -
       threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
     running = GracefulServer(server, log_config=None, timeout_keep_alive=75, lifespan='on')
     server.engine.on_failure = running.give_up
-    running.run(sockets=[listener])
+    try:
+      running.run(sockets=[listener])
+    except (KeyboardInterrupt, SystemExit) as ended:  # a second signal; an application that could not start
+      _end_at_work(STOPPED if isinstance(ended, KeyboardInterrupt) else 1)
+      raise
   failure = server.engine.failure
   if isinstance(failure, BadInput):
     raise failure
   code = 1 if failure else 0
+  _end_at_work(code)
+  return code
+
+
+def _end_at_work(code: int) -> None:
+  """Ends the process at once where threads of the server are still at work; else Python ends it."""
   if _at_work(THREADS):
     discard_open()
     logging.shutdown()
     sys.stdout.flush()
     os._exit(code)
-  return code
 
 
 def _at_work(seconds: float) -> list[threading.Thread]:
@@ -93,20 +105,18 @@ def _at_work(seconds: float) -> list[threading.Thread]:
   return [thread for thread in own if thread.is_alive()]
 
 
-def _listen(settings: ServerSettings) -> socket.socket:
-  """The socket that it listens on. Raises BadInput where that is not possible."""
-  family = socket.AF_INET6 if ':' in settings.host else socket.AF_INET
+def _listen(host: str, port: int, option: str = '--port') -> socket.socket:
+  """A socket that listens there. Raises BadInput where that is not possible. option: which names the port."""
+  family = socket.AF_INET6 if ':' in host else socket.AF_INET
   listener = socket.socket(family, socket.SOCK_STREAM)
   listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
   try:
-    listener.bind((settings.host.strip('[]'), settings.port))
+    listener.bind((host.strip('[]'), port))
     listener.listen(2048)
     listener.setblocking(False)
   except OSError as error:
     listener.close()
-    raise BadInput(
-      f'cannot listen on {settings.host}:{settings.port} ({error.strerror or error}): give another --port or --host'
-    ) from None
+    raise BadInput(f'cannot listen on {host}:{port} ({error.strerror or error}): give another {option}') from None
   return listener
 
 

@@ -1,5 +1,6 @@
 """Start and stop of the server."""
 
+import contextlib
 import signal
 import socket
 import subprocess
@@ -86,6 +87,14 @@ def test_port_that_is_taken_is_refused(tmp_path, capsys, quiet):
   assert f'127.0.0.1:{port}' in capsys.readouterr().err
 
 
+def test_port_of_the_wyoming_protocol_that_is_taken_is_refused(tmp_path, capsys, quiet):
+  with socket.create_server(('127.0.0.1', 0)) as taken:
+    port = taken.getsockname()[1]
+    assert main(['serve', '--port', '0', '--wyoming', str(port), '--home', str(tmp_path)]) == 2
+  told = capsys.readouterr().err
+  assert f'127.0.0.1:{port}' in told and '--wyoming' in told
+
+
 @pytest.mark.parametrize(
   'arguments, told',
   [
@@ -131,12 +140,30 @@ with (
 """
 
 
-@pytest.mark.slow
-def test_server_that_compiles_stops_at_a_signal_and_succeeds(tmp_path):
+def started(tmp_path):
+  """A server that compiles for long."""
   command = [sys.executable, '-c', STOPPED, str(tmp_path)]
   server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
   said = [server.stdout.readline(), server.stdout.readline()]
   assert said[0].startswith('http://127.0.0.1:') and said[1] == 'compiling\n'
+  return server
+
+
+@pytest.mark.slow
+def test_server_that_compiles_stops_at_once_at_a_second_signal(tmp_path):
+  server = started(tmp_path)
+  server.send_signal(signal.SIGINT)
+  while 'stopping' not in server.stderr.readline():
+    assert server.poll() is None
+  with contextlib.suppress(ProcessLookupError):
+    server.send_signal(signal.SIGINT)
+  more, rows = server.communicate(timeout=60)
+  assert server.returncode in (0, 130) and not more and 'FATAL' not in rows  # 0: it had stopped by then
+
+
+@pytest.mark.slow
+def test_server_that_compiles_stops_at_a_signal_and_succeeds(tmp_path):
+  server = started(tmp_path)
   server.send_signal(signal.SIGTERM)
   more, rows = server.communicate(timeout=60)
   assert server.returncode == 0 and 'stopping' in rows and not more
