@@ -10,8 +10,6 @@ import functools
 import heapq
 import itertools
 import logging
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +23,7 @@ import numpy as np
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.stored_model import StoredModel
 from dubber_jax.serving.errors import ApiError
+from dubber_jax.serving.priority import yield_to_others
 from dubber_jax.serving.settings import ServerSettings
 from dubber_jax.storage.checked_folder import MANIFEST
 from dubber_jax.storage.hashing import sha256_file
@@ -149,9 +148,13 @@ class SpeechEngine:
 
   def fits(self, voice: Voice) -> bool:
     """Whether a voice was adapted for this model. An artifact's parameters are not changed."""
+    return self._model is not None and not self.artifact and voice.fit_of == self._norms
+
+  @functools.cached_property
+  def _norms(self) -> str:
     from dubber_jax.inference.fitted_params import norms_hash
 
-    return self._model is not None and not self.artifact and voice.fit_of == norms_hash(self._model.params)
+    return norms_hash(self.model.params)
 
   # Start and stop
 
@@ -213,7 +216,7 @@ class SpeechEngine:
   def check_ready(self) -> None:
     """Raises ApiError 503 where it does not speak, yet or any more."""
     if self._stopping:
-      raise ApiError(503, 'the server is stopping; ask again when it has started', 'stopping', retry_after=30)
+      raise _stopping()
     if not self._ready:
       raise _not_ready(self.phase)
 
@@ -232,7 +235,7 @@ class SpeechEngine:
     waiting = _Waiting(line.deadline, next(self._numbers), line, directed)
     with self._changed:
       if self._closed:
-        raise ApiError(503, 'the server has stopped', 'stopping', retry_after=30)
+        raise _stopping()
       heapq.heappush(self._waiting, waiting)
       self._changed.notify_all()
     take, spent = await asyncio.wrap_future(waiting.done)
@@ -246,7 +249,10 @@ class SpeechEngine:
     return spoken
 
   def run(self, function: Callable[..., Any], *args: Any) -> Future:
-    """Runs a blocking function in the thread of long work, after those that it has already; -> its future."""
+    """Runs a blocking function in the thread of long work, after those that it has already; -> its future. Raises
+    ApiError 503 where the server stops."""
+    if self._stopping:
+      raise _stopping()
     return self._workers.submit(function, *args)
 
   # Threads
@@ -270,7 +276,7 @@ class SpeechEngine:
         self._synthesize(lines)
     for waiting in left:
       if waiting.done.set_running_or_notify_cancel():
-        waiting.done.set_exception(ApiError(503, 'the server has stopped', 'stopping', retry_after=30))
+        waiting.done.set_exception(_stopping())
 
   def _next_lines(self) -> list[_Waiting]:
     """The lines of the next batch: those with the earliest deadlines, without those that nobody waits for any more."""
@@ -380,7 +386,7 @@ class SpeechEngine:
     """Compiles rarer shapes, one at a time, at a low priority, each begun while no request is held, or PATIENCE s after
     the last: batches are what a busy server needs."""
     shapes = self._shapes
-    _yield_to_others()
+    yield_to_others()
     assert shapes is not None
     for kind, shape in shapes.behind():
       with self._changed:
@@ -417,14 +423,6 @@ def finish(directed: 'DirectedLine', take: 'Take', seconds: dict[str, float]) ->
   return SpokenLine(directed.line, directed.direction, directed.planned, wave, words, count, warnings, seconds)
 
 
-def _yield_to_others() -> None:
-  """Lets this thread, and those that it starts, take only the time that others leave. On Linux alone threads have a
-  priority of their own."""
-  if sys.platform == 'linux':
-    with contextlib.suppress(OSError):
-      os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 15)
-
-
 def _find(path: Path | None) -> tuple[StoredModel | None, Path | None]:
   """The model directory, or the artifact, at a path. Raises BadInput where there is neither."""
   if path is not None and (path / 'programs.json').exists():
@@ -447,3 +445,7 @@ def _open_library(model: 'Model', path: Path | None) -> 'Library | None':
 
 def _not_ready(phase: str) -> ApiError:
   return ApiError(503, f'the server cannot speak yet ({phase}); ask again in a moment', 'not_ready', retry_after=5)
+
+
+def _stopping() -> ApiError:
+  return ApiError(503, 'the server is stopping; ask again when it has started', 'stopping', retry_after=30)

@@ -6,7 +6,6 @@ the others behind that; until one is there, lines go in the nearest larger shape
 
 import dataclasses
 import threading
-from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -97,17 +96,6 @@ class UsualShapes:
   def _durations(self, shape: Shape) -> Shape:
     """The shape in which durations of such a line are predicted: their number of frames is not known yet."""
     return self.model.shape(1, shape.phonemes)
-
-
-def compile_all(
-  shapes: UsualShapes, wanted: list[tuple[Kind, Shape]], before: Callable[[Kind, Shape], bool]
-) -> Iterator[tuple[Kind, Shape]]:
-  """Compiles shapes one after the other; before: called before each, False ends it. Yields each that is there."""
-  for kind, shape in wanted:
-    if not before(kind, shape):
-      return
-    shapes.compile(kind, shape)
-    yield kind, shape
 
 
 def _line_shape(frames: int, phonemes: int) -> Shape:

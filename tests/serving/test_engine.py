@@ -206,3 +206,11 @@ def test_long_work_runs_in_turn_beside_the_speech(running):
   for each in done:
     each.result(20)
   assert order == [0, 1, 2]
+
+
+def test_long_work_is_refused_by_an_engine_that_stops(running):
+  engine = running()
+  engine.begin_stop()
+  with pytest.raises(ApiError) as refused:
+    engine.run(print)
+  assert (refused.value.status, refused.value.code) == (503, 'stopping')

@@ -5,11 +5,8 @@ compile where it is not kept on the disk (storage/programs.py). A note that adds
 bring it from one shape to the next: these are compiled too.
 """
 
-import contextlib
 import dataclasses
 import logging
-import os
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -20,6 +17,7 @@ from dubber_jax.actor.slot import FRAME_RATE
 from dubber_jax.inference.batch import FRAME_STEP, Shape, empty_line
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.script.symbols import SILENCES
+from dubber_jax.serving.priority import yield_to_others
 from dubber_jax.types import MEL_BANDS, Take
 
 if TYPE_CHECKING:
@@ -31,14 +29,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PAUSES = 4  # that notes may add to a line's symbols
-NICENESS = 15
 
 
 class Warmer:
   """Compiles programs in a thread of its own, at a low priority, each once."""
 
   def __init__(self):
-    self._pool = ThreadPoolExecutor(1, 'dubber-warm', _yield_to_others)
+    self._pool = ThreadPoolExecutor(1, 'dubber-warm', yield_to_others)
     self._done: set[tuple] = set()
     self._lock = threading.Lock()
 
@@ -108,10 +105,3 @@ def _silence(seen: 'SeenLine', shape: Shape) -> Take:
   durations[-1] += shape.frames - durations.sum()
   mel = np.full((shape.frames, MEL_BANDS), LOG_FLOOR, np.float32)
   return Take(mel, symbols, durations, np.zeros(shape.frames, np.float32), np.full(8, 1 / 8))
-
-
-def _yield_to_others() -> None:
-  """Lets this thread take the time that others leave; on Linux alone threads have a priority of their own."""
-  if sys.platform == 'linux':
-    with contextlib.suppress(OSError):
-      os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
