@@ -1,8 +1,10 @@
 """The application: the routes of all parts, behind the checks of access.py, and the parts of a server."""
 
+import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 
 from starlette.applications import Starlette
@@ -21,6 +23,7 @@ from dubber_jax.serving.state import ServerState
 from dubber_jax.serving.uploads import UploadWorkers
 from dubber_jax.serving.voices import VoiceStore
 
+THREADS = 32  # of what blocks: files, encoders; a few slow ones must not keep the others waiting
 PROBES = ('/healthz', '/readyz', '/metrics')  # that are asked every few seconds, and not logged
 
 
@@ -33,6 +36,7 @@ def create_app(server: ServerState) -> Starlette:
 
   @contextlib.asynccontextmanager
   async def lifespan(_: Starlette) -> AsyncIterator[None]:
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, 'dubber-files'))
     server.engine.start()
     server.uploads.start()
     try:

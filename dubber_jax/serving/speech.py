@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, Strict
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 
 from dubber_jax.director.planner import Before
 from dubber_jax.dubbing.request import STAGE_DIRECTIONS
@@ -41,7 +41,7 @@ LONGEST_LINE = 240  # characters of a line
 REMEMBERED = 4  # lines before, of which the planner is told
 PARAGRAPH = 0.35  # s of silence between paragraphs, besides that around each line
 CHUNK = 16_384  # bytes that are sent at once
-MOST_WARNINGS = 8  # that an answer's header holds
+MOST_WARNINGS, MOST_HEADER = 8, 4000  # that an answer's header holds, and its characters: proxies take no more
 Waves = AsyncGenerator[SpokenLine, None]
 
 
@@ -133,9 +133,8 @@ async def create_speech(request: Request) -> Response:
   encode = _as_events if asked.stream_format == 'sse' else _as_sound
   media_type = 'text/event-stream' if asked.stream_format == 'sse' else FORMATS[asked.response_format].media_type
   headers = _headers(server, spoken)
-  return SpeechResponse(
-    encode(speech, spoken, first, waves), media_type, headers, server.settings.limits.speech_seconds
-  )
+  seconds = server.settings.limits.speech_seconds
+  return SpeechResponse(encode(speech, spoken, first, waves), waves, media_type, headers, seconds)
 
 
 def check_model(server: ServerState, name: str | None) -> None:
@@ -322,6 +321,8 @@ async def _whole(server: ServerState, speech: Speech, spoken: Spoken, waves: Wav
 
 def _headers(server: ServerState, spoken: Spoken) -> dict[str, str]:
   told = spoken.warnings[:MOST_WARNINGS]
+  while len(json.dumps(told)) > MOST_HEADER:
+    told.pop()
   own = {'X-Dubber-Warnings': json.dumps(told)} if told else {}
   return {'X-Dubber-Model': json.dumps(server.engine.name)[1:-1], 'Cache-Control': 'no-store', **own}
 
@@ -330,9 +331,17 @@ class SpeechResponse(StreamingResponse):
   """A streamed answer, each part of which is taken within a time. One that fails on its way is cut off, without the end
   that a whole one has; when it is over, or its reader gone, what makes it is closed."""
 
-  def __init__(self, content: AsyncIterator[bytes], media_type: str, headers: dict[str, str], seconds: float):
+  def __init__(
+    self, content: AsyncIterator[bytes], waves: Waves, media_type: str, headers: dict[str, str], seconds: float
+  ):
     super().__init__(content, 200, headers, media_type)
-    self._content, self._seconds = content, seconds
+    self._content, self._waves, self._seconds = content, waves, seconds
+
+  async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    try:
+      await super().__call__(scope, receive, send)
+    finally:
+      await self._waves.aclose()  # also where the reader was gone before the first part was asked for
 
   async def stream_response(self, send: Send) -> None:
     await send({'type': 'http.response.start', 'status': self.status_code, 'headers': self.raw_headers})

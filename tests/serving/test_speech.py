@@ -1,11 +1,13 @@
 """The speech endpoint as OpenAI's client sees it, of a server in a thread whose actor takes no time."""
 
+import asyncio
 import base64
 import dataclasses
 import io
 import json
 import socket
 import sys
+import time
 from pathlib import Path
 from unittest import mock
 
@@ -14,12 +16,23 @@ import httpx
 import numpy as np
 import openai
 import pytest
+from starlette.requests import ClientDisconnect
 
 sys.path.insert(0, str(Path(__file__).parent))  # quick_engine.py
 
 from quick_engine import TEXT, VOICES, Actor, QuickServer, quick_engine, wait_for  # noqa: E402
 
 from dubber_jax.serving.openai_voices import SHIPPED, voice_for  # noqa: E402
+from dubber_jax.serving.speech import (  # noqa: E402
+  Speech,
+  SpeechRequest,
+  SpeechResponse,
+  Spoken,
+  _as_sound,
+  _headers,
+  find_lines,
+  speak,
+)
 from dubber_jax.types import EMOTIONS  # noqa: E402
 
 RATE = 24_000
@@ -295,3 +308,29 @@ def test_log_has_no_texts_unless_asked_for(server, caplog):
     wait_for(lambda: any(record.getMessage() == 'spoken' for record in caplog.records))
   fields = [getattr(record, 'fields', {}) for record in caplog.records]
   assert any(row.get('characters') == 14 for row in fields) and 'secret' not in str(fields) + caplog.text
+
+
+def test_header_of_warnings_stays_as_small_as_proxies_take(server):
+  spoken = Spoken(warnings=['压' * 300, 'a' * 3000, 'b' * 3000])
+  header = _headers(server.state, spoken)['X-Dubber-Warnings']
+  assert len(header) <= 4000 and json.loads(header) == ['压' * 300]
+
+
+def test_answer_to_a_client_that_is_gone_before_it_begins_frees_its_place(server):
+  async def ask():
+    asked = SpeechRequest(input=TEXT, voice='joe')
+    speech = Speech(asked, VOICES['joe'], find_lines(server.state, asked), time.monotonic())
+    waves, spoken = speak(server.state, speech, Spoken()), Spoken()
+    first = await anext(waves)
+    held = server.engine._held
+
+    async def gone(message=None):
+      raise OSError('it went away')
+
+    response = SpeechResponse(_as_sound(speech, spoken, first, waves), waves, 'audio/mpeg', {}, 20)
+    scope = {'type': 'http', 'asgi': {'spec_version': '2.4'}}
+    with pytest.raises(ClientDisconnect):
+      await response(scope, gone, gone)
+    return held, server.engine._held, waves  # which is still referred to
+
+  assert asyncio.run(ask())[:2] == (1, 0)
