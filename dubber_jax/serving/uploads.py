@@ -34,7 +34,8 @@ KINDS = ('voice', 'film', 'script', 'reference')
 AT_ONCE = 2  # processes that read; more uploads wait
 MOST_WAITING = 16
 RESULT_BYTES = 16 * MEGABYTE  # of result.json
-FILE_BYTES = 1000 * MEGABYTE  # of a file that a process writes
+FILE_BYTES = 256 * MEGABYTE  # of a file that a process writes, which the server reads into its memory
+MOST_FORMS = 16  # that arrive at once
 ROOT = Path(__file__).parents[2]  # where the package lies
 
 
@@ -47,6 +48,7 @@ class UploadWorkers:
     self._spare: _Worker | None = None
     self._reading: set[_Worker] = set()
     self._lock, self._waiting, self._stopped = threading.Lock(), 0, False
+    self._forms = 0
     self._threads = ThreadPoolExecutor(AT_ONCE, 'dubber-uploads')
 
   def start(self) -> None:
@@ -75,9 +77,17 @@ class UploadWorkers:
 
   @contextlib.asynccontextmanager
   async def form(self, request: Request, files: Mapping[str, int]) -> AsyncIterator[UploadForm]:
-    """The form of a request, whose files are there until the block ends; see `receive_form`."""
+    """The form of a request, whose files are there until the block ends; see `receive_form`. Raises ApiError 429 where
+    too many arrive already."""
     with self.new_folder() as folder:
-      yield await receive_form(request, folder, files)
+      if self._forms >= MOST_FORMS:
+        raise ApiError(429, f'{MOST_FORMS} uploads arrive already; ask again later', 'queue_full', None, 10)
+      self._forms += 1
+      try:
+        form = await receive_form(request, folder, files)
+      finally:
+        self._forms -= 1
+      yield form
 
   @contextlib.contextmanager
   def new_folder(self):
