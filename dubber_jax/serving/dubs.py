@@ -449,11 +449,13 @@ async def remove_dub(request: Request) -> Response:
     job.cancel()
     if not await asyncio.to_thread(server.jobs.wait, job, STOP_SECONDS):
       raise ApiError(409, 'the dub is stopping; delete it in a moment', 'busy', retry_after=10)
-  await asyncio.to_thread(_delete, made)
+  await asyncio.to_thread(_delete, server, made)
   return JSONResponse({'id': made.id, 'object': 'dub', 'deleted': True})
 
 
-def _delete(made: Dub) -> None:
+def _delete(server: ServerState, made: Dub) -> None:
+  if server.desk is not None:
+    server.desk.forget(made.project)
   try:
     if (made.project / 'project.json').is_file():
       with open_project(made.project):

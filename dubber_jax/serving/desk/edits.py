@@ -155,16 +155,13 @@ def write_film(session: ProjectSession, job: 'Job') -> dict[str, Any]:
     film = session.film(state)
     if str(film.path) != state.film or file_stamp(film.path) != state.film_stamp:
       work.write_state(dataclasses.replace(state, film=str(film.path), film_stamp=file_stamp(film.path)))
-    job.progress(0, 1, 'writing the film')
-    result = export(work, film)
+    result = export(work, film, progress=job.progress)
     desk = dataclasses.replace(writing.desk, film_background=state.background, version=writing.desk.version + 1)
     write_desk(work.folder, desk)
     writing.keep(desk)
     return dict(result.files)
 
-  files = session.change_now(write)
-  job.progress(1, 1, 'the film is written')
-  return files
+  return session.change_now(write)
 
 
 def start_voice(writing: Writing, character: str, voice: Voice) -> list[int]:

@@ -88,12 +88,19 @@ class FilmPreviews:
         self._making[path] = self._pool.submit(self._make, session, film, path)
       return path, 'video/mp4', self._making[path]
 
+  def discard(self, film_hash: str) -> None:
+    """Deletes what was made of a film."""
+    for path in self.folder.glob(f'{film_hash}*.mp4'):
+      path.unlink(missing_ok=True)
+
   def _make(self, session: ProjectSession, film: Film, path: Path) -> None:
     try:
       path.parent.mkdir(parents=True, exist_ok=True)
       remove_abandoned(path)
       with disk_errors(path), atomic_file(path, sync=False) as partial:
         write_preview(film, partial, self._stopped)
+      if not session.work.exists:  # it was deleted meanwhile
+        path.unlink()
       session.publish('film', {'ready': True})
     finally:
       with self._lock:

@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from dubber_jax.actor.slot import FITS
@@ -20,9 +20,9 @@ from dubber_jax.serving.desk.answers import line_json, project_json, projects_js
 from dubber_jax.serving.desk.references import Performance, decode
 from dubber_jax.serving.desk.sessions import ProjectSession, Writing
 from dubber_jax.serving.errors import ApiError
+from dubber_jax.serving.events import event_response
 from dubber_jax.serving.state import ServerState, server_of
 
-PING = 15.0  # s without an event, after which a comment keeps the stream open
 P = '/desk/projects/{p}'
 LINE = f'{P}/lines/{{n:number}}'
 FILM_PATIENCE = 60.0  # s for which a request waits for a film that is being made playable
@@ -83,14 +83,16 @@ async def list_projects(request: Request) -> Response:
 
 
 async def get_project(request: Request) -> Response:
-  session = _session(request)
+  session = await _session(request)
   await _resume(session)
   return JSONResponse(await asyncio.to_thread(project_json, session))
 
 
 async def get_line(request: Request) -> Response:
-  session = _session(request)
+  session = await _session(request)
   found = await asyncio.to_thread(line_json, session, request.path_params['n'])
+  for waiting in session.behind:
+    waiting.cancel()  # of a line that was looked at before: a note must not wait for all of them
   task = asyncio.ensure_future(_prepare(session, found['number']))
   session.behind.add(task)
   task.add_done_callback(session.behind.discard)
@@ -98,7 +100,7 @@ async def get_line(request: Request) -> Response:
 
 
 async def get_film(request: Request) -> Response:
-  session = _session(request)
+  session = await _session(request)
   find = server_of(request).desk.previews.find
   path, kind, making = await asyncio.to_thread(lambda: find(session, session.state()))
   if making is not None:
@@ -111,7 +113,7 @@ async def get_film(request: Request) -> Response:
 
 
 async def get_output(request: Request) -> Response:
-  state = _session(request).state()
+  state = await asyncio.to_thread((await _session(request)).state)
   path = Path(state.out)
   if not path.is_file():
     raise ApiError(404, 'the film was not written yet, or is not there any more: export it', 'not_exported')
@@ -119,8 +121,9 @@ async def get_output(request: Request) -> Response:
 
 
 async def get_take(request: Request) -> Response:
-  session, take = _session(request), request.path_params['k']
-  number = session.line(session.state(), request.path_params['n'])
+  session, take = await _session(request), request.path_params['k']
+  number = request.path_params['n']
+  await _check_line(session, number)
   if await asyncio.to_thread(session.work.made, number, take) is None:
     raise ApiError(404, f'line {number} has no whole take {take}', 'unknown_take')
   path = session.work.line_folder(number) / f'take_{take}' / 'take.wav'
@@ -144,46 +147,24 @@ async def get_exemplar_picture(request: Request) -> Response:
 
 
 async def get_events(request: Request) -> Response:
-  session = _session(request)
-  stream = _events(server_of(request), session.id)
-  return StreamingResponse(stream, media_type='text/event-stream', headers={'X-Accel-Buffering': 'no'})
-
-
-async def _events(server: ServerState, key: str) -> AsyncIterator[str]:
-  """Server-sent events of a project; a comment where nothing happens for a while."""
-  events = server.jobs.subscribe(key).__aiter__()
-  following = asyncio.ensure_future(anext(events, None))
-  try:
-    yield 'retry: 2000\n\n'
-    while True:
-      done, _ = await asyncio.wait({following}, timeout=PING)
-      if not done:
-        yield ': still here\n\n'
-        continue
-      event = following.result()
-      if event is None:
-        return
-      name, data = event
-      yield f'event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n'
-      following = asyncio.ensure_future(anext(events, None))
-  finally:
-    following.cancel()
-    with contextlib.suppress(asyncio.CancelledError, Exception):
-      await following
-    with contextlib.suppress(Exception):
-      await events.aclose()  # pyright: ignore[reportAttributeAccessIssue]
+  session = await _session(request)
+  return event_response(server_of(request).jobs.subscribe(session.id))
 
 
 async def _made(request: Request, make: Callable[..., bytes], kind: str) -> Response:
   """What is made of the film for a line. The film of a project stays as it is, so that it is kept by the browser."""
-  session, state = _session(request), _session(request).state()
-  number = session.line(state, request.path_params['n'])
-  data = await asyncio.to_thread(make, session, state, number)
+  session = await _session(request)
+
+  def made() -> bytes:
+    state = session.state()
+    return make(session, state, session.line(state, request.path_params['n']))
+
+  data = await asyncio.to_thread(made)
   return Response(data, media_type=kind, headers={'Cache-Control': 'private, max-age=3600'})
 
 
 async def _exemplar(request: Request, make: Callable[..., bytes], kind: str) -> Response:
-  session = _session(request)
+  session = await _session(request)
   data = await asyncio.to_thread(lambda: make(session, session.state(), request.path_params['key']))
   return Response(data, media_type=kind, headers={'Cache-Control': 'private, max-age=3600'})
 
@@ -199,7 +180,7 @@ async def _prepare(session: ProjectSession, number: int) -> None:
 
 
 async def post_take(request: Request) -> Response:
-  session, number, version = _session(request), request.path_params['n'], _version(request)
+  session, number, version = await _session(request), request.path_params['n'], _version(request)
   body = await _body(request, ('note', 'direction', 'fit'))
   note, direction, fit = body.get('note', ''), body.get('direction', {}), body.get('fit')
   if not isinstance(note, str) or len(note) > LONGEST_NOTE:
@@ -211,21 +192,21 @@ async def post_take(request: Request) -> Response:
   note = ' '.join(note.split())
   if note and direction:
     raise ApiError(400, 'give a note or a direction, not both', 'bad_value', 'direction')
-  _check_line(session, number)
+  await _check_line(session, number)
   wanted = TakeRequest(number, note, direction, fit=fit)
   kind = 'note' if note else 'direction' if direction else 'take'
   return await _played(session, number, lambda writing: edits.play_line(writing, wanted, kind), version)
 
 
 async def patch_line(request: Request) -> Response:
-  session, number = _session(request), request.path_params['n']
+  session, number = await _session(request), request.path_params['n']
   body = await _body(request, ('take', 'accepted'))
   take, accepted = body.get('take'), body.get('accepted')
   if take is not None and (not isinstance(take, int) or isinstance(take, bool)):
     raise ApiError(400, f'take {take!r:.40}: give its number', 'bad_value', 'take')
   if accepted is not None and not isinstance(accepted, bool):
     raise ApiError(400, f'accepted {accepted!r:.40}: give true or false', 'bad_value', 'accepted')
-  _check_line(session, number)
+  await _check_line(session, number)
 
   def edit(writing: Writing):
     if take is not None:
@@ -245,13 +226,13 @@ async def put_guide(request: Request) -> Response:
 
 
 async def delete_reference(request: Request) -> Response:
-  session, number = _session(request), request.path_params['n']
-  _check_line(session, number)
+  session, number = await _session(request), request.path_params['n']
+  await _check_line(session, number)
   return await _changed(session, lambda writing: edits.remove_reference(writing, number), _version(request))
 
 
 async def put_voice(request: Request) -> Response:
-  session, character, server = _session(request), request.path_params['name'], server_of(request)
+  session, character, server = await _session(request), request.path_params['name'], server_of(request)
   body = await _body(request, ('voice',))
   name = body.get('voice')
   if not isinstance(name, str):
@@ -265,29 +246,34 @@ async def put_voice(request: Request) -> Response:
     await session.change(edits.finish)
     return JSONResponse({'job': None})
   session.resumed = True
-  job = server.jobs.submit('voice', lambda job: edits.play_voice(session, job, character, key), session.id)
+  try:
+    job = server.jobs.submit('voice', lambda job: edits.play_voice(session, job, character, key), session.id)
+  except ApiError:
+    with contextlib.suppress(ApiError):
+      await session.change(edits.finish)  # nothing is to be gone on with
+    raise
   return JSONResponse({'job': job.to_json()}, 202)
 
 
 async def put_background(request: Request) -> Response:
   body = await _body(request, ('background',))
   return await _changed(
-    _session(request), lambda writing: edits.change_background(writing, body.get('background')), _version(request)
+    await _session(request), lambda writing: edits.change_background(writing, body.get('background')), _version(request)
   )
 
 
 async def post_undo(request: Request) -> Response:
-  return await _changed(_session(request), edits.take_back, _version(request))
+  return await _changed(await _session(request), edits.take_back, _version(request))
 
 
 async def post_redo(request: Request) -> Response:
-  return await _changed(_session(request), edits.make_again, _version(request))
+  return await _changed(await _session(request), edits.make_again, _version(request))
 
 
 async def post_export(request: Request) -> Response:
-  session, server, version = _session(request), server_of(request), _version(request)
+  session, server, version = await _session(request), server_of(request), _version(request)
   await session.change(lambda writing: writing.work.check_line(1), version)  # and that nobody else has it
-  session.film()
+  await asyncio.to_thread(session.film)
   job = server.jobs.submit('export', lambda job: edits.write_film(session, job), session.id)
   return JSONResponse({'job': job.to_json()}, 202)
 
@@ -298,7 +284,7 @@ async def delete_job(request: Request) -> Response:
   job.cancel()
   session = None
   with contextlib.suppress(ApiError):
-    session = server.desk.open(job.key)
+    session = await asyncio.to_thread(server.desk.open, job.key)
   if session is not None and job.kind == 'voice':
     await asyncio.to_thread(server.jobs.wait, job, 30.0)
     with contextlib.suppress(ApiError):
@@ -311,7 +297,7 @@ async def _resume(session: ProjectSession) -> None:
   if session.resumed or not session.server.engine.ready:
     return
   session.resumed = True  # once: what fails now would fail again
-  unfinished = session.desk_log().unfinished
+  unfinished = (await asyncio.to_thread(session.desk_log)).unfinished
   if unfinished is None or session.server.jobs.of(session.id) is not None:
     return
   character, key = unfinished.get('character'), unfinished.get('voice')
@@ -322,8 +308,9 @@ async def _resume(session: ProjectSession) -> None:
 
 async def _performance(request: Request, edit: Callable[[Writing, int, Performance], int]) -> Response:
   """An uploaded recording or clip is decoded, and a line played with it."""
-  session, number, server, version = _session(request), request.path_params['n'], server_of(request), _version(request)
-  _check_line(session, number)
+  session, number = await _session(request), request.path_params['n']
+  server, version = server_of(request), _version(request)
+  await _check_line(session, number)
   async with server.uploads.form(request, {'file': server.settings.limits.voice_bytes}) as form:
     performance = await decode(server, form.file('file'))
   return await _played(session, number, lambda writing: edit(writing, number, performance), version)
@@ -349,12 +336,12 @@ async def _changed(session: ProjectSession, edit: Callable[[Writing], None], ver
   return JSONResponse(await session.change(change, version))
 
 
-def _session(request: Request) -> ProjectSession:
-  return server_of(request).desk.open(request.path_params['p'])
+async def _session(request: Request) -> ProjectSession:
+  return await asyncio.to_thread(server_of(request).desk.open, request.path_params['p'])
 
 
-def _check_line(session: ProjectSession, number: int) -> None:
-  session.line(session.state(), number)
+async def _check_line(session: ProjectSession, number: int) -> None:
+  await asyncio.to_thread(lambda: session.line(session.state(), number))
 
 
 def _version(request: Request) -> int | None:

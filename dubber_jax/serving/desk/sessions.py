@@ -83,6 +83,13 @@ class DeskSessions:
         self._sessions[folder] = ProjectSession(self.server, folder)
       return self._sessions[folder]
 
+  def forget(self, folder: Path) -> None:
+    """Drops what is kept of a project that is about to be deleted, with its film as browsers play it."""
+    with contextlib.suppress(BadInput, OSError):
+      self.previews.discard(Project(folder).state.film_hash)
+    with self._lock:
+      self._sessions.pop(folder.absolute(), None)
+
 
 class ProjectSession:
   """One project at the desk. Reading needs no lock, as files appear whole; a change takes the folder's lock for as long
@@ -107,7 +114,8 @@ class ProjectSession:
     try:
       return self.work.state
     except BadInput as error:
-      raise from_bad_input(error, 409, code='damaged_project') from None
+      told = BadInput(str(error).replace(f'{self.folder}/', ''))
+      raise from_bad_input(told, 409, code='damaged_project') from None
 
   def desk(self) -> DeskState:
     """What was changed at the desk; what others changed meanwhile is noted first, where nobody is at work."""

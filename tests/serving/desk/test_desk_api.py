@@ -347,10 +347,10 @@ def test_a_change_of_several_pointers_is_finished_after_a_kill(desk):
 
 
 def test_events_reach_those_who_follow_a_project(desk):
-  from dubber_jax.serving.desk.routes import _events
+  from dubber_jax.serving.events import event_response
 
   async def follow():
-    events = _events(desk.server, project_id(desk.project))
+    events = event_response(desk.server.jobs.subscribe(project_id(desk.project))).body_iterator
     assert (await anext(events)).startswith('retry')
     waiting = asyncio.ensure_future(anext(events))
     await asyncio.sleep(0)
@@ -391,7 +391,7 @@ def test_a_note_while_the_film_is_written_is_told_to_wait(desk, monkeypatch):
 
   going, end = threading.Event(), threading.Event()
 
-  def slow(work, film):
+  def slow(work, film, progress):
     going.set()
     assert end.wait(30)
     raise BadInput('the disk is full')
@@ -442,3 +442,30 @@ def test_two_notes_at_once_come_one_after_the_other(desk):
     thread.join(60)
   assert sorted(answer['take']['number'] for answer in answers) == [2, 3, 4]
   assert desk.state()['lines'][0]['takes'] == [1, 2, 3, 4]
+
+
+def test_an_export_tells_how_far_it_is_and_stops_when_it_is_asked_to(desk, monkeypatch):
+  jobs, out, told = desk.server.jobs, desk.folder / 'dubbed.mp4', []
+  before, publish = out.read_bytes(), jobs.publish
+  desk.call('POST', '/lines/1/takes', {'note': 'softer'}, 201)
+
+  def cancelled_on_its_way(key, name, data):
+    told.append((key, name, data))
+    if name == 'progress' and data['done'] > 0:
+      jobs.get(data['job']).cancel()
+    publish(key, name, data)
+
+  monkeypatch.setattr(jobs, 'publish', cancelled_on_its_way)
+  assert desk.finish(desk.call('POST', '/export', status=202)['job']).state == 'cancelled'
+  assert [data['of'] for _, name, data in told if name == 'progress'][0] > 1
+  assert out.read_bytes() == before and not desk.state()['exported']
+  monkeypatch.undo()
+  assert desk.finish(desk.call('POST', '/export', status=202)['job']).state == 'done'
+
+
+def test_a_voice_that_no_job_can_play_is_not_gone_on_with_later(desk):
+  from dubber_jax.serving.desk.history import read_desk
+
+  desk.server.jobs.limit = 0
+  told = desk.call('PUT', '/characters/ANNA', {'voice': 'dora'}, 429)
+  assert told['error']['code'] == 'queue_full' and read_desk(desk.project).unfinished is None

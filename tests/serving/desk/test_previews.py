@@ -49,3 +49,15 @@ def test_a_film_of_another_kind_is_made_playable_once_and_given_in_parts(tmp_pat
     part = client.get(f'{address}/film', headers={'Range': 'bytes=100-199'})
     assert part.status_code == 206 and part.content == whole.content[100:200]
     assert client.get(address).json()['film_ready'] and made == [1]
+
+
+def test_a_project_that_is_deleted_takes_its_preview_along(tmp_path):
+  project = make_project(tmp_path, LINES[:1], 'film.mkv')
+  server = make_server(tmp_path, project)
+  session = server.desk.open(project_id(project))
+  path, _, making = server.desk.previews.find(session, session.state())
+  making.result(60)
+  assert path.is_file()
+  server.desk.forget(project)
+  assert not path.exists() and server.desk.open(project_id(project)) is not session
+  server.desk.stop()
