@@ -129,8 +129,8 @@ def find_dub(folder: Path, dub_id: str) -> Dub:
     raise ApiError(404, f'no dub {dub_id[:40]!r}', 'unknown_dub')
   try:
     return Dub(place, DubRecord.read(place / ABOUT))
-  except BadInput as error:
-    raise ApiError(409, str(error), 'damaged') from None
+  except BadInput:
+    raise ApiError(409, f'the record of the dub {dub_id} is damaged; delete its folder', 'damaged') from None
 
 
 def delete_dub(dub: Dub) -> None:

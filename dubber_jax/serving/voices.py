@@ -105,8 +105,8 @@ class VoiceStore:
     try:
       found, consent = read_json(folder / ABOUT), read_json(folder / CONSENT)
       return {**self.brief(name), **found, 'consent': consent}
-    except (BadInput, TypeError) as error:
-      raise ApiError(409, f'the voice {name} is damaged ({error}); delete it and upload it again', 'damaged') from None
+    except (BadInput, TypeError):
+      raise ApiError(409, f'the voice {name} is damaged; delete it and upload it again', 'damaged') from None
 
   def get(self, name: str) -> Voice:
     """A voice. Raises ApiError 404 `unknown_voice`. One that was adapted for another model is used without that."""
@@ -120,8 +120,8 @@ class VoiceStore:
         voice = dataclasses.replace(read_voices(path)[KEY], name=name)
         self._read[name] = (stamp, voice)
       voice = self._read[name][1]
-    except (OSError, KeyError, BadInput) as error:
-      raise ApiError(409, f'the voice {name} is damaged ({error}); delete it and upload it again', 'damaged') from None
+    except (OSError, KeyError, BadInput):
+      raise ApiError(409, f'the voice {name} is damaged; delete it and upload it again', 'damaged') from None
     return voice if not voice.fit or self._fits(voice) else dataclasses.replace(voice, fit={}, fit_of='')
 
   def __contains__(self, name: str) -> bool:
