@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -527,6 +528,23 @@ def test_a_film_that_disappeared_leaves_takes_to_be_heard(direct, desk):
   person.until('() => window.heard.length > 0')
   page.locator('.stage[data-playing=take]').wait_for()
   page.locator('.stage[data-playing=""]').wait_for()
+
+
+@pytest.mark.slow
+def test_a_film_that_takes_long_to_be_made_playable_is_shown_when_it_is_there(direct, desk, monkeypatch):
+  monkeypatch.setattr('dubber_jax.serving.desk.routes.FILM_PATIENCE', 0.05)
+  previews, making = desk.server.desk.previews, Future()
+  find = previews.find
+  monkeypatch.setattr(previews, 'find', lambda *given: (*find(*given)[:2], making))
+  person = direct(desk)
+  page = person.open(1)
+  page.locator('.told', has_text='made playable').wait_for()
+  page.locator('.stage img.still:not([hidden])').wait_for()
+  monkeypatch.setattr(previews, 'find', find)
+  desk.server.jobs.publish(desk.project_id, 'film', {'ready': True})
+  person.until('() => document.querySelector("video").readyState > 0')
+  page.locator('.stage video:not([hidden])').wait_for()
+  page.locator('.told[hidden]').wait_for(state='attached')
 
 
 @pytest.mark.slow

@@ -50,6 +50,14 @@ export function attach(video) {
   on('error', () => { player.broken = true; tell('film') })
 }
 
+/** Loads the film again where it could not be shown. */
+export function reload() {
+  if (!player.video || !player.broken) return
+  player.broken = false
+  player.video.load()
+  tell('film')
+}
+
 export function detach() {
   stop()
   attach.bound?.abort()

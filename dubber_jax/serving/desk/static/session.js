@@ -3,6 +3,7 @@
 import { at, get, send, upload } from './api.js'
 import { listen } from './events.js'
 import { fail, notify, say, tellAway } from './notices.js'
+import { reload } from './player.js'
 import { forgetSounds } from './sounds.js'
 import { lineOf, state, tell } from './state.js'
 import { changeName, t } from './strings.js'
@@ -15,7 +16,7 @@ export async function openProject(id, line) {
   closeProject()
   state.id = id
   applyProject(await get(at(id)))
-  hangUp = listen(at(id, 'events'), { progress: onProgress, job: onJob, take: onTake, changed: onChanged }, onOpened, onLost)
+  hangUp = listen(at(id, 'events'), { progress: onProgress, job: onJob, take: onTake, changed: onChanged, film: readLater }, onOpened, onLost)
   openLine(lineOf(line) ? line : 1)
 }
 
@@ -31,7 +32,9 @@ export function closeProject() {
 
 function applyProject(project) {
   if (!project || project.id !== state.id) return
+  const made = state.project?.film_ready === false && project.film_ready
   state.project = project
+  if (made) reload()
   newest = Math.max(newest, project.version)
   setJob(project.job)
   tell('project')

@@ -57,7 +57,8 @@ export function stageView() {
     view.dataset.playing = player.mode
     const take = state.pair[state.active]
     const what = { take: take ? t('playing_take', take) : t('playing_original'), film: t('playing_film'), guide: t('recording') }[player.mode]
-    told.textContent = player.broken ? state.project.film_error ?? t('no_film') : player.waiting ? t('waiting_film') : what ?? ''
+    const making = state.project.film_ready === false && !state.project.film_error
+    told.textContent = making ? t('making_film') : player.broken ? state.project.film_error ?? t('no_film') : player.waiting ? t('waiting_film') : what ?? ''
     told.hidden = !told.textContent
     video.hidden = player.broken
     still.hidden = !player.broken

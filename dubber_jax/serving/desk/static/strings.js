@@ -88,6 +88,7 @@ const TEXTS = {
   film_full: ['full', '原音量'],
   loop: ['Repeat', '循环'],
   no_film: ['The film cannot be shown here; takes can be heard', '无法显示影片，但仍可听配音'],
+  making_film: ['The film is being made playable; takes can be heard', '正在转换影片格式；仍可听配音'],
   no_sound: ['This sound cannot be played: {0}', '无法播放此声音：{0}'],
   waiting_film: ['Loading the film…', '正在载入影片…'],
 
