@@ -47,6 +47,8 @@ class StandInEngine:
   def run(self, function, *args):
     return self._threads.submit(function, *args)
 
+  run_beside = run
+
   def start(self):
     pass
 

@@ -2,7 +2,6 @@
 makes it, so that `dubber redo` and the desk can go on with it; one writer at a time has it."""
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,7 @@ from dubber_jax.serving.events import event_response
 from dubber_jax.serving.forms import suffix_of
 from dubber_jax.serving.home import DUBS, find_within, project_id
 from dubber_jax.serving.jobs import CANCELLED, DONE, FAILED, QUEUED, RUNNING, Cancelled, Job
+from dubber_jax.serving.json_requests import json_body
 from dubber_jax.serving.state import ServerState, server_of
 from dubber_jax.serving.voices import is_artifact
 from dubber_jax.storage.json_files import read_json
@@ -392,10 +392,7 @@ async def post_line(request: Request) -> Response:
   """POST /v1/dubs/{id}/lines/{n} {"note": "softer"}, {"take": 1} or {"fit": "natural"}: plays the line again, or
   chooses an earlier take, and writes the film -> 202 with the job."""
   server, made, n = server_of(request), await _dub(request), request.path_params['n']
-  body = await json_body(request)
-  for name in body:
-    if name not in ('note', 'take', 'fit'):
-      raise ApiError(400, f'there is no field {name[:40]!r}: give note, take or fit', 'unknown_field', name[:40])
+  body = await json_body(request, ('note', 'take', 'fit'))
   if not 1 <= n <= len(made.record.lines):
     raise ApiError(404, f'this dub has no line {n}: its lines are 1 to {len(made.record.lines)}', 'unknown_line')
   note = text(LONGEST_TEXT)('note', body['note']) if body.get('note') not in (None, '') else ''
@@ -466,19 +463,6 @@ def _delete(server: ServerState, made: Dub) -> None:
     raise ApiError(404, f'no dub {made.id}', 'unknown_dub') from None
   except BadInput as error:
     raise told_of(made, error) from None
-
-
-async def json_body(request: Request) -> dict[str, Any]:
-  """The request's JSON object; {} where it has no body. Raises ApiError 400 for anything else."""
-  data = await request.body()
-  try:
-    found = json.loads(data) if data.strip() else {}
-    json.dumps(found, ensure_ascii=False).encode()  # no halves of characters
-  except (ValueError, RecursionError):
-    raise ApiError(400, 'the request is no JSON', 'bad_json') from None
-  if not isinstance(found, dict):
-    raise ApiError(400, 'the request is no JSON object', 'bad_json')
-  return found
 
 
 async def _dub(request: Request) -> Dub:

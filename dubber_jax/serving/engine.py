@@ -95,6 +95,7 @@ class SpeechEngine:
     self._directors = ThreadPoolExecutor(1, 'dubber-direct')
     self._finishers = ThreadPoolExecutor(1, 'dubber-finish')
     self._workers = ThreadPoolExecutor(1, 'dubber-work')
+    self._makers = ThreadPoolExecutor(1, 'dubber-make')
     self._threads: list[threading.Thread] = []
 
   # What it is
@@ -187,7 +188,7 @@ class SpeechEngine:
     with self._changed:
       self._closed = True
       self._changed.notify_all()
-    for pool in (self._directors, self._finishers, self._workers):
+    for pool in (self._directors, self._finishers, self._workers, self._makers):
       pool.shutdown(wait=False, cancel_futures=True)
     for thread in self._threads[1:]:  # the one that loads and compiles may be at it for long, and cannot be stopped
       thread.join(seconds)
@@ -251,9 +252,16 @@ class SpeechEngine:
   def run(self, function: Callable[..., Any], *args: Any) -> Future:
     """Runs a blocking function in the thread of long work, after those that it has already; -> its future. Raises
     ApiError 503 where the server stops."""
+    return self._run(self._workers, function, *args)
+
+  def run_beside(self, function: Callable[..., Any], *args: Any) -> Future:
+    """The same in another thread, for what takes ten seconds and more: takes of the desk do not wait for it."""
+    return self._run(self._makers, function, *args)
+
+  def _run(self, pool: ThreadPoolExecutor, function: Callable[..., Any], *args: Any) -> Future:
     if self._stopping:
       raise _stopping()
-    return self._workers.submit(function, *args)
+    return pool.submit(function, *args)
 
   # Threads
 

@@ -54,7 +54,7 @@ async def post_voice(request: Request) -> Response:
     recording = form.file('recording')
     with store.reserved(form.fields.get('name', ''), MOST_MAKING) as name:
       facts = await server.uploads.read(recording.path, 'voice', recording.name)
-      making = server.engine.run(make_stored_voice, model, facts['wave'], facts['rate'], name, steps)
+      making = server.engine.run_beside(make_stored_voice, model, facts['wave'], facts['rate'], name, steps)
       voice = await asyncio.wrap_future(making)
       voice = dataclasses.replace(voice, warnings=(*facts['warnings'], *voice.warnings))
       consent = dataclasses.replace(consent, recording=recording.hash)

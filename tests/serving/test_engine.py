@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sys
+import threading
 from pathlib import Path
 from unittest import mock
 
@@ -214,3 +215,11 @@ def test_long_work_is_refused_by_an_engine_that_stops(running):
   with pytest.raises(ApiError) as refused:
     engine.run(print)
   assert (refused.value.status, refused.value.code) == (503, 'stopping')
+
+
+def test_a_voice_that_is_made_keeps_no_take_of_the_desk_waiting(running):
+  engine, over = running(), threading.Event()
+  making = engine.run_beside(over.wait, 20)
+  assert engine.run(lambda: making.done()).result(20) is False
+  over.set()
+  assert making.result(20)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from dubber_jax.serving.desk.references import Performance, decode
 from dubber_jax.serving.desk.sessions import ProjectSession, Writing
 from dubber_jax.serving.errors import ApiError
 from dubber_jax.serving.events import event_response
+from dubber_jax.serving.json_requests import json_body
 from dubber_jax.serving.state import ServerState, server_of
 
 P = '/desk/projects/{p}'
@@ -181,7 +181,7 @@ async def _prepare(session: ProjectSession, number: int) -> None:
 
 async def post_take(request: Request) -> Response:
   session, number, version = await _session(request), request.path_params['n'], _version(request)
-  body = await _body(request, ('note', 'direction', 'fit'))
+  body = await json_body(request, ('note', 'direction', 'fit'))
   note, direction, fit = body.get('note', ''), body.get('direction', {}), body.get('fit')
   if not isinstance(note, str) or len(note) > LONGEST_NOTE:
     raise ApiError(400, f'note: give a text of up to {LONGEST_NOTE} characters', 'bad_value', 'note')
@@ -200,7 +200,7 @@ async def post_take(request: Request) -> Response:
 
 async def patch_line(request: Request) -> Response:
   session, number = await _session(request), request.path_params['n']
-  body = await _body(request, ('take', 'accepted'))
+  body = await json_body(request, ('take', 'accepted'))
   take, accepted = body.get('take'), body.get('accepted')
   if take is not None and (not isinstance(take, int) or isinstance(take, bool)):
     raise ApiError(400, f'take {take!r:.40}: give its number', 'bad_value', 'take')
@@ -233,7 +233,7 @@ async def delete_reference(request: Request) -> Response:
 
 async def put_voice(request: Request) -> Response:
   session, character, server = await _session(request), request.path_params['name'], server_of(request)
-  body = await _body(request, ('voice',))
+  body = await json_body(request, ('voice',))
   name = body.get('voice')
   if not isinstance(name, str):
     raise ApiError(400, 'voice: give the name of a voice', 'bad_value', 'voice')
@@ -256,7 +256,7 @@ async def put_voice(request: Request) -> Response:
 
 
 async def put_background(request: Request) -> Response:
-  body = await _body(request, ('background',))
+  body = await json_body(request, ('background',))
   return await _changed(
     await _session(request), lambda writing: edits.change_background(writing, body.get('background')), _version(request)
   )
@@ -352,26 +352,6 @@ def _version(request: Request) -> int | None:
   if not stated.isascii() or not stated.isdecimal() or len(stated) > 18:
     raise ApiError(400, f'If-Match {stated!r:.40}: give the version that the project was read with', 'bad_version')
   return int(stated)
-
-
-async def _body(request: Request, known: tuple[str, ...]) -> dict[str, Any]:
-  """The request's JSON object; nothing is an empty one. Raises ApiError 400 for other JSON and for unknown fields."""
-  data = await request.body()
-  if len(data) > server_of(request).settings.limits.json_bytes:
-    raise ApiError(413, 'the request is too large', 'too_large')
-  try:
-    body = json.loads(data) if data.strip() else {}
-    json.dumps(body, ensure_ascii=False).encode()  # half characters cannot be stored
-  except (ValueError, RecursionError):
-    raise ApiError(400, 'the request is no JSON of whole characters', 'bad_json') from None
-  if not isinstance(body, dict):
-    raise ApiError(400, 'give a JSON object', 'bad_json')
-  unknown = [name for name in body if name not in known]
-  if unknown:
-    raise ApiError(
-      400, f'unknown field {unknown[0]!r:.40}; known are {", ".join(known)}', 'unknown_field', unknown[0][:40]
-    )
-  return body
 
 
 def _voice(server: ServerState, session: ProjectSession, name: str):

@@ -180,6 +180,8 @@ class StandInEngine:
   def run(self, function, *arguments):
     return self._pool.submit(function, *arguments)
 
+  run_beside = run
+
   def start(self):
     pass
 
