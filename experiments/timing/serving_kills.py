@@ -69,7 +69,7 @@ class Server:
       with contextlib.suppress(httpx.HTTPError):
         if httpx.get(self.address + path, timeout=5).status_code == 200:
           return time.monotonic() - began
-      time.sleep(0.1)
+      time.sleep(0.25)
     raise RuntimeError(f'{path} was not answered by 200 within {seconds:g} s: {self.log.read_text()[-2000:]}')
 
   def kill(self) -> None:
