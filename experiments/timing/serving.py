@@ -4,12 +4,13 @@
     python experiments/timing/serving.py --parts load --seconds 20    # a part, in short
     python experiments/timing/serving.py --parts soak --minutes 1
 
-`load`: requests a second and times to the first and to the last sound at 1, 4, 16 and 64 clients, against a loop of
-`dj.speak`. `soak`: so many minutes at twice the capacity: what is lost, how often is refused, the memory. `fuzz`: 1,000
-damaged requests (serving_fuzz.py). `kills`: 50 of the process that reads uploads, 50 of the server while a project is
-worked on (serving_kills.py; that server hums its lines, so that the kills fall into its files and not into its model).
-`ready`: from the start with an empty compilation cache to /readyz. `desk`: from a note to the sound of its take, weight
-of the page, accessibility by axe (needs Chromium; CHROMIUM names it).
+`load`: requests a second and times to the first and to the last sound at 1, 4, 16 and 64 clients. `loop`: the same
+lines by `dj.speak` one after the other, rehearsed as by default, and in one take as the server does. `soak`: so many
+minutes at twice the capacity: what is lost, how often is refused, the memory. `fuzz`: 1,000 damaged requests
+(serving_fuzz.py). `kills`: 50 of the process that reads uploads, 50 of the server while a project is worked on
+(serving_kills.py; that server hums its lines, so that the kills fall into its files and not into its model). `ready`:
+from the start with an empty compilation cache to /readyz. `desk`: from a note to the sound of its take, weight of the
+page, accessibility by axe (needs Chromium; CHROMIUM names it).
 
 Parts are added to FOLDER/serving.json, of which serving.md and serving.png are made.
 """
@@ -42,7 +43,7 @@ from serving_kills import (
 
 ROOT = Path(__file__).parents[2]
 STAND_IN = ROOT / 'tests' / 'serving' / 'stand_in_server.py'
-PARTS = ('load', 'soak', 'fuzz', 'kills', 'ready', 'desk')
+PARTS = ('load', 'loop', 'soak', 'fuzz', 'kills', 'ready', 'desk')
 CONSENT = {
   'consent_speaker': 'Nobody, a synthetic voice',
   'consent_date': '2026-01-01',
@@ -88,7 +89,7 @@ def main():
       path.write_text(json.dumps(found, indent=1) + '\n')
   (out / 'serving.md').write_text(serving_tables.markdown(found))
   if 'load' in found:
-    serving_tables.draw(found['load'], out / 'serving.png')
+    serving_tables.draw(found['load'], found.get('loop'), out / 'serving.png')
   print(serving_tables.markdown(found))
 
 
@@ -113,7 +114,7 @@ def wait_compiled(server: Server, seconds: float = 600.0) -> None:
 
 
 def measure_load(given, folder: Path) -> dict[str, Any]:
-  """Clients that ask again as soon as they are answered; and the loop."""
+  """Clients that ask again as soon as they are answered."""
   lines = serving_load.texts()
   rows = []
   with started(given, folder) as server:
@@ -124,21 +125,29 @@ def measure_load(given, folder: Path) -> dict[str, Any]:
       rows.append({'clients': clients, **serving_load.summarize(requests)})
       print(json.dumps(rows[-1]), flush=True)
     code = server.stop()
-  return {'seconds': given.seconds, 'clients': rows, 'loop': loop_of_speak(given, lines), 'exit_code': code}
+  return {'seconds': given.seconds, 'clients': rows, 'exit_code': code}
 
 
-def loop_of_speak(given, lines: list[str]) -> dict[str, Any]:
-  """The same lines by `dj.speak` one after the other, warm, in a process of its own."""
+def measure_loop(given, folder: Path) -> dict[str, Any]:
+  """The same lines by `dj.speak` one after the other: rehearsed, as by default, and in one take."""
+  return {'rehearsed': loop_of_speak(given, None), 'one_take': loop_of_speak(given, (1, 1))}
+
+
+def loop_of_speak(given, rehearsal: tuple[int, int] | None) -> dict[str, Any]:
+  """A loop in a process of its own, warm. rehearsal: rounds and candidates, None: the defaults."""
+  lines = serving_load.texts()
   program = (
     'import json, sys, tempfile, time\n'
     'from pathlib import Path\n'
     'import dubber_jax as dj\n'
-    'model_path, voice, seconds, lines = json.loads(sys.stdin.read())\n'
+    'model_path, voice, seconds, lines, rehearsal = json.loads(sys.stdin.read())\n'
+    'options = dj.LineOptions(**dict(zip(("rounds", "candidates"), rehearsal or (), strict=False)))\n'
     'model = dj.load(model_path)\n'
     'spent, sound = [], 0.0\n'
     'with tempfile.TemporaryDirectory() as folder:\n'
     '  def say(text, number):\n'
-    '    request = dj.SpeakRequest((dj.Line(text),), model.voices[voice], (Path(folder) / f"{number}.wav",))\n'
+    '    out = Path(folder) / f"{number}.wav"\n'
+    '    request = dj.SpeakRequest((dj.Line(text),), model.voices[voice], (out,), options)\n'
     '    return dj.speak(request, model)[0]\n'
     '  for number, text in enumerate(lines):\n'
     '    say(text, f"warm{number}")\n'
@@ -150,7 +159,7 @@ def loop_of_speak(given, lines: list[str]) -> dict[str, Any]:
     '    sound += done.slot_seconds\n'
     'print(json.dumps([spent, sound]))\n'
   )
-  task = json.dumps([given.model, given.voice, given.seconds, lines])
+  task = json.dumps([given.model, given.voice, given.seconds, lines, rehearsal])
   done = subprocess.run([sys.executable, '-c', program], input=task, capture_output=True, text=True, check=True)
   spent, sound = json.loads(done.stdout.splitlines()[-1])
   total = serving_load.percentiles(spent)

@@ -15,8 +15,8 @@ LOAD = (
 def markdown(found: Mapping[str, Any]) -> str:
   """The tables of the parts that were measured."""
   rows = [f'{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}', '']
-  if load := found.get('load'):
-    rows += [*LOAD, *_load_rows(load), '']
+  if 'load' in found or 'loop' in found:
+    rows += [*LOAD, *_loop_rows(found.get('loop')), *_load_rows(found.get('load')), '']
   facts = [
     fact for part in ('soak', 'fuzz', 'kills', 'ready', 'desk') if part in found for fact in FACTS[part](found[part])
   ]
@@ -28,11 +28,18 @@ def markdown(found: Mapping[str, Any]) -> str:
   return '\n'.join(rows) + '\n'
 
 
-def _load_rows(load: Mapping[str, Any]) -> Iterator[str]:
-  loop = load['loop']
-  rates = f'{loop["per_second"]:.2f} | {loop["real_time"]:.2f}'
-  yield f'| loop of `dj.speak` | {rates} | as the last | {_three(loop["total_ms"])} | |'
-  for row in load['clients']:
+LOOPS = {'rehearsed': 'loop of `dj.speak`, rehearsed', 'one_take': 'loop of `dj.speak`, one take'}
+
+
+def _loop_rows(loops: Mapping[str, Any] | None) -> Iterator[str]:
+  for kind, name in LOOPS.items() if loops else ():
+    loop = loops[kind]
+    rates = f'{loop["per_second"]:.2f} | {loop["real_time"]:.2f}'
+    yield f'| {name} | {rates} | as the last | {_three(loop["total_ms"])} | |'
+
+
+def _load_rows(load: Mapping[str, Any] | None) -> Iterator[str]:
+  for row in load['clients'] if load else ():
     name = f'{row["clients"]} client{"s" if row["clients"] > 1 else ""}'
     rates = f'{row["per_second"]:.2f} | {row["real_time"]:.2f}'
     yield (
@@ -80,8 +87,8 @@ def _three(times: Mapping[str, float | None]) -> str:
   return ', '.join('-' if value is None else f'{value:.0f}' for value in times.values())
 
 
-def draw(load: Mapping[str, Any], path: Path) -> None:
-  """Writes a picture of the times over the number of clients."""
+def draw(load: Mapping[str, Any], loops: Mapping[str, Any] | None, path: Path) -> None:
+  """Writes a picture of the times over the number of clients, with those of the loop as a line."""
   import matplotlib
 
   matplotlib.use('Agg')
@@ -93,7 +100,8 @@ def draw(load: Mapping[str, Any], path: Path) -> None:
   for axis, (key, title) in zip(axes, (('first_ms', 'first sound'), ('total_ms', 'last sound')), strict=True):
     for name, style in (('p50', 'o-'), ('p95', 's--'), ('p99', '^:')):
       axis.plot(clients, [row[key][name] / 1e3 for row in rows], style, label=name)
-    axis.axhline(load['loop']['total_ms']['p50'] / 1e3, color='gray', lw=1, label='loop of dj.speak, p50')
+    if loops:
+      axis.axhline(loops['one_take']['total_ms']['p50'] / 1e3, color='gray', lw=1, label='loop of dj.speak, p50')
     axis.set(xscale='log', yscale='log', xlabel='clients', title=title, xticks=clients, xticklabels=clients)
     axis.minorticks_off()
     axis.grid(alpha=0.3)

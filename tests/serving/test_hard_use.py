@@ -204,10 +204,12 @@ def test_figures_are_written_as_tables_and_a_picture(tmp_path):
   loop = {'per_second': 2.0, 'real_time': 6.0, 'total_ms': times}
   beside = {'machine': 'trains', 'load_average': 3.0, 'date': '2026-12-01'}
   whole = row | {'first_ms': times | {'p99': 1.0}, 'total_ms': times | {'p99': 1.0}}
-  load = {'clients': [whole | {'refused': 1, 'requests': 9, 'spoken': 8}], 'loop': loop}
+  load = {'clients': [whole | {'refused': 1, 'requests': 9, 'spoken': 8}]}
+  loops = {'rehearsed': loop, 'one_take': loop | {'per_second': 4.0}}
   fuzz = {'requests': 10, 'routes': 3, 'status_500': 0, 'wrong': [{}]}
-  text = serving_tables.markdown({'load': load | beside, 'fuzz': fuzz | beside})
+  text = serving_tables.markdown({'load': load | beside, 'loop': loops | beside, 'fuzz': fuzz | beside})
   assert '| 4 clients | 3.00 | 9.00 | 100, 200, 1 | 100, 200, 1 | 1 of 9 |' in text and '| 0; 1 |' in text
   assert 'load average 3.0. trains' in text
-  serving_tables.draw(load, tmp_path / 'load.png')
+  assert '| loop of `dj.speak`, one take | 4.00 | 6.00 |' in text
+  serving_tables.draw(load, loops, tmp_path / 'load.png')
   assert (tmp_path / 'load.png').read_bytes()[:4] == b'\x89PNG'
