@@ -90,6 +90,7 @@ def test_published_take_depends_on_its_batch(variables):
   assert published['styled'] > 1e-4 and published['finished'] > 1e-4, published
 
 
+@pytest.mark.slow
 def test_published_padding_is_that_of_the_longest_item_whatever_the_bucket(variables):
   batch = random_batch()
   same = differences(run('published', variables, batch), run('published', variables, pad(batch)), 1, 1)

@@ -58,6 +58,7 @@ def changed(checkpoint, part, **tensors):
   return checkpoint | {part: checkpoint[part] | tensors}
 
 
+@pytest.mark.slow
 def test_converted_checkpoint_gives_the_published_mel_and_comes_back_to_the_bit(fixture, checkpoint, tmp_path, capsys):
   flat = {f'{part}.{k}': v for part in ('model', 'fusion_model') for k, v in checkpoint[part].items()}
   write_state_dict(flat, tmp_path / 'checkpoint.safetensors')

@@ -91,6 +91,7 @@ def test_every_output_of_the_parity_fixture_is_within_tolerance(fixture, state):
       np.testing.assert_allclose(ours[key.removeprefix('out/')], fixture[key], atol=1e-5, rtol=1e-5, err_msg=key)
 
 
+@pytest.mark.slow
 def test_converted_checkpoint_speaks_as_the_published_bigvgan(fixture, checkpoint, tmp_path):
   conversion = survey_checkpoint(checkpoint)
   assert set(conversion.counts) == {'mapped'}

@@ -34,6 +34,7 @@ def test_bad_recordings_are_listed_with_the_reason_and_the_rest_is_done(tmp_path
   assert len(results(tmp_path / 'work')) == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('beam', [None, pytest.param('', marks=[needs_beam, pytest.mark.slow])])
 def test_killed_extraction_goes_on_and_ends_as_an_unkilled_one(tmp_path, beam, monkeypatch):
   recordings = made_up_recordings(tmp_path, 12, {5: 'bad', 7: 'killer'})

@@ -69,6 +69,7 @@ def test_voice_and_replay_take_turns(completed):
   assert config.task.data.buckets == experiment.arms['voice'].task.data.buckets
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('replay', [True, False])
 def test_only_what_the_voice_shapes_is_moved(completed, replay, monkeypatch):
   def loss(params, batch, key):  # every parameter has a gradient

@@ -167,6 +167,7 @@ def test_weights_that_lack_a_file_are_refused(tmp_path):
     read_weights(tmp_path / 'w')
 
 
+@pytest.mark.slow
 def test_parameters_are_identical_on_one_eight_and_four_devices(tmp_path):
   child = Child(reshard, tmp_path, errors=tmp_path / 'stderr', environment=devices(8))
   assert [child.said() for _ in range(2)] == [8, 4], child.errors()

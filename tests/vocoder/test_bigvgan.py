@@ -50,6 +50,7 @@ def test_polynomial_sine_is_a_sine_far_from_zero_too():
   np.testing.assert_allclose(squared_sine(x), np.sin(x.astype(np.float64)) ** 2, atol=2e-7)
 
 
+@pytest.mark.slow
 def test_sound_does_not_depend_on_the_padding_of_a_batch(fixture, vocoder):
   mel = fixture['in/mel'].transpose(0, 2, 1)
   batch = np.concatenate([mel, np.full((2, 9, mel.shape[-1]), 7.0, np.float32)], axis=1)

@@ -137,6 +137,7 @@ def test_projection_brings_the_mel_nearer(vowel):
   assert apart[1] < 0.5 * apart[0] and apart[3] < apart[1], apart
 
 
+@pytest.mark.slow
 def test_several_takes_of_a_mel_differ_by_noise_alone(vowel):
   module = SourceFilter(SourceFilterConfig(width=16, layers=1, projections=1))
   mel = np.stack([mel_numpy(vowel)[:32], mel_numpy(vowel)[32:64]])

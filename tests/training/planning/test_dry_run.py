@@ -12,6 +12,7 @@ from dubber_jax.training.planning.dry_run import dry_run, report
 from dubber_jax.training.tasks.actor import voice_task
 
 
+@pytest.mark.slow
 def test_mesh_of_64_chips_is_looked_at_on_one_cpu():
   config = TINY.replace(mesh=MeshConfig(data=4, fsdp=8, tensor=2))
   chip = find_accelerator('v5p')

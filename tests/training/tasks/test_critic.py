@@ -147,6 +147,7 @@ def loss_and_gradient():
   return jax.jit(jax.value_and_grad(loss, has_aux=True), compiler_options=UNOPTIMIZED)
 
 
+@pytest.mark.slow
 def test_recording_without_text_teaches_voice_naturalness_and_pitch_alone(strangers, params, loss_and_gradient):
   batch = CriticBatches(CONFIG, [strangers]).empty(4)
   for row, item in enumerate((0, 1, 0, 1)):

@@ -118,6 +118,7 @@ def test_training_brings_the_sound_nearer_and_moves_generator_and_discriminators
   assert max(jax.tree.leaves(moved['discriminators'])) > 1e-3
 
 
+@pytest.mark.slow
 def test_a_generator_with_projections_learns_by_the_energy_distance_without_discriminators(folder):
   settings = {'window': 512, 'modulated': True, 'projections': 1}
   vocoder = dataclasses.replace(CONFIG.task.vocoder, adversarial=False, energy_distance=True, **settings)
