@@ -433,7 +433,7 @@ def browse(address: str) -> dict[str, Any]:
 
       page.on('response', count)
       page.goto(address, wait_until='load')
-      page.get_by_text('We never asked').first.wait_for(timeout=60_000)
+      page.get_by_text('We never asked').first.wait_for(state='attached', timeout=60_000)
       violations = Axe().run(page).response['violations']
       serious = [v['id'] for v in violations if v['impact'] in ('serious', 'critical')]
       found['axe'][name] = {'serious': serious, 'others': [v['id'] for v in violations if v['id'] not in serious]}

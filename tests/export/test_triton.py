@@ -162,7 +162,8 @@ def check_configuration(repository, facts, model_config):
   assert set(tensors) == unmasked | {'voice', 'seed'}
   assert {name for name, tensor in tensors.items() if not tensor.optional} == {'phonemes', 'slot'}
   assert list(tensors['reference'].dims) == [-1, 80] and list(tensors['controls'].dims) == [3]
-  assert list(tensors['language'].dims or [1]) == [1] and all(tensor.dims for tensor in config.input)
+  scalars = [name for name, spec in program['inputs'].items() if not spec['shape']]
+  assert scalars and all(list(tensors[name].dims) == [1] for name in scalars)
   outputs = {tensor.name: list(tensor.dims) for tensor in config.output}
   assert outputs == {'wave': [-1], 'mel': [-1, 80], 'durations': [-1], 'pitch': [-1], 'emotion': [8]}
   assert {p: v.string_value for p, v in config.parameters.items()}['sample_rate'] == '22050'
