@@ -59,7 +59,7 @@ def scann_on_few_rows(monkeypatch):
 
 def test_scann_finds_what_exact_search_finds(scann_on_few_rows):
   rng = np.random.default_rng(4)
-  made = clustered(rng, 2200)
+  made = clustered(rng, 3000)
   rows, queries = made[:2000], made[2000:]
   scann = ScannSearch.build(rows, threads=1)
   assert 0 < scann.leaves_searched <= 40
