@@ -97,9 +97,10 @@ def read_words(line: Line, extractors: Extractors | None = None) -> Reading:
   store what it is given to say."""
   extractors = extractors or Extractors()
   embedding, emotions, caption = extractors.text.read(line.text, line.stage_direction)
-  empty = {m: np.zeros(getattr(extractors, m).width, np.float32) for m in MODALITIES}
   return Reading(
-    **(empty | {'text': embedding}),
+    scene=np.zeros(extractors.scene.width, np.float32),
+    face=np.zeros(extractors.face.width, np.float32),
+    text=embedding,
     present=np.array([m == 'text' for m in MODALITIES]),
     captions={'text': caption},
     emotions={'text': emotions},
