@@ -24,7 +24,7 @@ from dubber_jax.inference.voice_files import read_voices
 from dubber_jax.media.mel import LOG_FLOOR
 from dubber_jax.storage.checked_folder import check_files
 from dubber_jax.storage.weights import read_arrays, unflatten
-from dubber_jax.vocoder.inputs import Input, draw
+from dubber_jax.vocoder.inputs import Input, batch_inputs
 
 FORMAT = 2  # of programs.json and of the programs' inputs
 
@@ -149,15 +149,6 @@ class ExportedVocoder:
     self, mels: Sequence[np.ndarray], seeds: Sequence[int], quality: np.ndarray, items: int, frames: int
   ) -> list[np.ndarray]:
     """Waveforms of several mels (T, bands) in one batch, as `NeuralVocoder.vocode_batch`; frames: of a bucket."""
-    given = self.programs.inputs('vocode', frames)
-    arrays = {name: np.full((items, *i.shape), i.fill, i.dtype) for name, i in given.items()}
-    for row, (mel, seed) in enumerate(zip(mels, seeds, strict=True)):
-      arrays['mel'][row, : len(mel)] = mel
-      for name, drawn in draw(given, seed).items():
-        arrays[name][row] = drawn
-    own = {'frames': [*map(len, mels), *[1] * (items - len(mels))], 'voice_quality': quality}
-    for name, values in own.items():
-      if name in given:
-        arrays[name][: len(values)] = values
+    arrays = batch_inputs(self.programs.inputs('vocode', frames), mels, seeds, quality, items)
     waves = np.asarray(self.programs('vocode', frames, self.params, arrays)['wave'])
     return [wave[: len(mel) * self.hop].copy() for wave, mel in zip(waves, mels, strict=False)]

@@ -10,6 +10,7 @@ Besides `vocode(mel, seed)` for one take on the host, every vocoder has
 so that it can be exported: the program contains neither weights nor a random generator.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,7 @@ class Input:
   marks: str = ''
 
 
-def draw(inputs: dict[str, Input], seed: int) -> dict[str, np.ndarray]:
+def draw(inputs: Mapping[str, Input], seed: int) -> dict[str, np.ndarray]:
   """Draws the noise inputs of one item. The first values drawn do not depend on the size, so that a take does not
   depend on its padding."""
   return {
@@ -39,3 +40,21 @@ def draw(inputs: dict[str, Input], seed: int) -> dict[str, np.ndarray]:
     for number, (name, given) in enumerate(sorted(inputs.items()))
     if given.noise
   }
+
+
+def batch_inputs(
+  inputs: Mapping[str, Input], mels: Sequence[np.ndarray], seeds: Sequence[int], quality: np.ndarray, items: int
+) -> dict[str, np.ndarray]:
+  """The input arrays of a batch of `items`, of which the first are mels (T, bands), each with the noise of its seed.
+
+  quality: breathiness and tremor of each, (B, 2); left out where the vocoder has no such input, as `frames` is."""
+  arrays = {name: np.full((items, *given.shape), given.fill, given.dtype) for name, given in inputs.items()}
+  for row, (mel, seed) in enumerate(zip(mels, seeds, strict=True)):
+    arrays['mel'][row, : len(mel)] = mel
+    for name, drawn in draw(inputs, seed).items():
+      arrays[name][row] = drawn
+  if 'frames' in arrays:
+    arrays['frames'][:] = [*map(len, mels), *[1] * (items - len(mels))]
+  if 'voice_quality' in arrays:
+    arrays['voice_quality'][: len(mels)] = quality
+  return arrays

@@ -22,7 +22,7 @@ from dubber_jax.storage.programs import KeptProgram, kept_shapes
 from dubber_jax.storage.weights import check_finite, check_shapes, flatten, read_arrays, unflatten, write_arrays
 from dubber_jax.vocoder.bigvgan import BigVGAN, BigVGANConfig
 from dubber_jax.vocoder.hifigan import HiFiGAN, HiFiGANConfig
-from dubber_jax.vocoder.inputs import Input, draw
+from dubber_jax.vocoder.inputs import Input, batch_inputs
 from dubber_jax.vocoder.source_filter import SourceFilter, SourceFilterConfig
 
 ARCHITECTURES = {
@@ -87,15 +87,7 @@ class NeuralVocoder:
     """Waveforms of several mels (T, bands), each as `vocode` gives it, in one batch of `items` of `frames` mel frames.
 
     quality: breathiness and tremor of each, (B, 2)."""
-    given = self.inputs(frames)
-    arrays = {name: np.full((items, *i.shape), i.fill, i.dtype) for name, i in given.items()}
-    for row, (mel, seed) in enumerate(zip(mels, seeds, strict=True)):
-      arrays['mel'][row, : len(mel)] = mel
-      for name, drawn in draw(given, seed).items():
-        arrays[name][row] = drawn
-    arrays['frames'][:] = [*map(len, mels), *[1] * (items - len(mels))]
-    if 'voice_quality' in given:
-      arrays['voice_quality'][: len(mels)] = quality
+    arrays = batch_inputs(self.inputs(frames), mels, seeds, quality, items)
     waves = np.asarray(self._synthesize(self.params, arrays))
     return [wave[: len(mel) * self.hop].copy() for wave, mel in zip(waves, mels, strict=False)]
 
