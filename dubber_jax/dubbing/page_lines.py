@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dubber_jax.dubbing.comparison import describe_change
+from dubber_jax.dubbing.comparison import TakeChange, describe_change
 from dubber_jax.dubbing.project import Project
 from dubber_jax.dubbing.report.figures import FORMAT, LineAssets, line_figures, sound_uri
 from dubber_jax.dubbing.report.page import LineFigures, TakeEntry, is_playable
@@ -47,8 +47,8 @@ class PageLines(Sequence[LineFigures]):
     figures = read_figures(self.work, i + 1, take, self.spans[i], self.moving) or self._make_figures(i, take)
     changes = take_changes(self.work, i + 1, self.anchors[i])
     entries = [
-      TakeEntry(number, number == take, note, change, '' if len(changes) == 1 else self._sound(i + 1, number))
-      for number, (note, change) in changes.items()
+      TakeEntry(n, n == take, told.note, told.change, '' if len(changes) == 1 else self._sound(i + 1, n))
+      for n, told in changes.items()
     ]
     return LineFigures(figures, self.spans[i][0], tuple(entries))
 
@@ -87,8 +87,8 @@ def read_figures(
     return None
 
 
-def take_changes(work: Project, number: int, anchor: float) -> Mapping[int, tuple[str, str]]:
-  """{take: (its note, what that did)} of a line; of takes that the dub made by itself both are empty.
+def take_changes(work: Project, number: int, anchor: float) -> Mapping[int, TakeChange]:
+  """{take: its note and what that did} of a line; of takes that the dub made by itself all is empty.
 
   anchor: the level of the line's character, LUFS.
   """
@@ -98,8 +98,8 @@ def take_changes(work: Project, number: int, anchor: float) -> Mapping[int, tupl
     if made is None:
       continue
     before = made.get('of')
-    change = ''
+    change = change_zh = ''
     if before is not None and work.made(number, before):
-      change = describe_change(work.measures(number, before), work.measures(number, take), anchor)
-    told[take] = (made.get('note', ''), change)
+      change, change_zh = describe_change(work.measures(number, before), work.measures(number, take), anchor)
+    told[take] = TakeChange(made.get('note', ''), change, change_zh)
   return told

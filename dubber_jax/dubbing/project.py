@@ -25,7 +25,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from dubber_jax.dubbing.comparison import TakeMeasures, measure_take
+from dubber_jax.dubbing.comparison import TakeChange, TakeMeasures, measure_take
 from dubber_jax.dubbing.directions import direction_from, read_json
 from dubber_jax.dubbing.project_paths import check_moved, located, portable
 from dubber_jax.dubbing.request import LineOptions
@@ -382,9 +382,9 @@ def hash_of_voice(voice: Voice) -> str:
 
 
 def write_index(
-  project: Project, takes: Sequence[StoredTake], changes: Sequence[Mapping[int, tuple[str, str]]] | None = None
+  project: Project, takes: Sequence[StoredTake], changes: Sequence[Mapping[int, TakeChange]] | None = None
 ):
-  """index.html: every line with all of its takes. changes: of each line, {take: (its note, what that did)}."""
+  """index.html: every line with all of its takes. changes: of each line, {take: its note and what that did}."""
   from jinja2 import Environment, StrictUndefined
 
   rows = []
@@ -393,9 +393,11 @@ def write_index(
     told = changes[number - 1] if changes else {}
     heard = []
     for n in project.takes(number):
-      note, change = told.get(n) or ((project.made(number, n) or {}).get('note', ''), '')
+      done = told.get(n) or TakeChange((project.made(number, n) or {}).get('note', ''))
       sound = f'{folder.as_posix()}/take_{n}/take.wav'
-      heard.append({'number': n, 'chosen': n == stored.number, 'sound': sound, 'note': note, 'change': change})
+      heard.append(
+        {'number': n, 'chosen': n == stored.number, 'sound': sound, 'note': done.note, 'change': done.change}
+      )
     rows.append(
       {
         'number': number,

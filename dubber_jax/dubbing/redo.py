@@ -154,5 +154,5 @@ def _log_change(work: Project, number: int, before: int, after: int):
     if stored.take.waveform is not None
   ]
   anchor = character_levels(audio)[folded(line.character)]
-  change = describe_change(work.measures(number, before), work.measures(number, after), anchor)
+  change, _ = describe_change(work.measures(number, before), work.measures(number, after), anchor)
   logger.info(f'line {number}, take {after}, against take {before}: {change}')

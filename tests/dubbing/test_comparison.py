@@ -22,27 +22,27 @@ def a_take(level=0.1, frames=100, hertz=200.0, emotion=4):
 
 
 @pytest.mark.parametrize(
-  ('changes', 'told'),
+  ('changes', 'told', 'told_zh'),
   [
-    ({'asked': -4.0}, 'softer by 4.0 dB'),
-    ({'asked': 2.5}, 'louder by 2.5 dB'),
-    ({'seconds': 2.14}, 'slower by 7 %'),
-    ({'seconds': 1.8}, 'faster by 10 %'),
-    ({'pitch_hz': 200 * 2 ** (1.2 / 12)}, 'higher by 1.2 semitones'),
-    ({'range_st': 4.5}, 'flatter by 25 %'),
-    ({'emotion': 'sad'}, 'sad instead of neutral'),
-    ({'asked': -4.0, 'seconds': 2.14}, 'softer by 4.0 dB, slower by 7 %'),
-    ({'asked': 0.2, 'seconds': 2.01, 'pitch_hz': 201.0}, 'no measurable difference'),
-    ({'plain_lufs': None, 'pitch_hz': None, 'range_st': None}, 'no measurable difference'),
+    ({'asked': -4.0}, 'softer by 4.0 dB', '轻4.0分贝'),
+    ({'asked': 2.5}, 'louder by 2.5 dB', '响2.5分贝'),
+    ({'seconds': 2.14}, 'slower by 7 %', '慢7%'),
+    ({'seconds': 1.8}, 'faster by 10 %', '快10%'),
+    ({'pitch_hz': 200 * 2 ** (1.2 / 12)}, 'higher by 1.2 semitones', '音调高1.2个半音'),
+    ({'range_st': 4.5}, 'flatter by 25 %', '语调平淡25%'),
+    ({'emotion': 'sad'}, 'sad instead of neutral', '情绪由平静变为悲伤'),
+    ({'asked': -4.0, 'seconds': 2.14}, 'softer by 4.0 dB, slower by 7 %', '轻4.0分贝，慢7%'),
+    ({'asked': 0.2, 'seconds': 2.01, 'pitch_hz': 201.0}, 'no measurable difference', '没有可测得的差别'),
+    ({'plain_lufs': None, 'pitch_hz': None, 'range_st': None}, 'no measurable difference', '没有可测得的差别'),
   ],
 )
-def test_what_a_note_did_is_told_in_plain_numbers(changes, told):
-  assert describe_change(PLAIN, dataclasses.replace(PLAIN, **changes), -23.0) == told
+def test_what_a_note_did_is_told_in_plain_numbers(changes, told, told_zh):
+  assert describe_change(PLAIN, dataclasses.replace(PLAIN, **changes), -23.0) == (told, told_zh)
 
 
 def test_loudness_is_as_heard_in_the_film_where_a_take_is_brought_to_its_characters_level():
   far = dataclasses.replace(PLAIN, plain_lufs=-13.0)  # 10 dB louder as a file, EVEN dB louder in the film
-  assert describe_change(PLAIN, far, -23.0) == f'louder by {EVEN:.1f} dB'
+  assert describe_change(PLAIN, far, -23.0)[0] == f'louder by {EVEN:.1f} dB'
 
 
 def test_measures_are_those_of_the_sound_and_survive_json():

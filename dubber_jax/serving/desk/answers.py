@@ -143,7 +143,7 @@ def takes_json(session: ProjectSession, state: ProjectState, number: int) -> lis
   """All whole takes of a line, the first one first."""
   changes = take_changes(session.work, number, character_level(session, state, number))
   found = []
-  for take, (note, change) in changes.items():
+  for take, told in changes.items():
     result, made = session.result(number, take), session.work.made(number, take) or {}
     if result is None:
       continue
@@ -152,11 +152,12 @@ def takes_json(session: ProjectSession, state: ProjectState, number: int) -> lis
     found.append(
       {
         'number': take,
-        'note': note,
-        'change': change,
+        'note': told.note,
+        'change': told.change,
+        'change_zh': told.change_zh,
         'from': made.get('of'),
         'dubbed': 'of' not in made,
-        'by': made.get('by', 'note' if note else 'dub' if 'of' not in made else 'take'),
+        'by': made.get('by', 'note' if told.note else 'dub' if 'of' not in made else 'take'),
         'voice': result.voice,
         'fit': result.fit,
         'seconds': round(result.slot_seconds + result.overrun_seconds, 3),

@@ -1,5 +1,6 @@
 // Requests to the server.
 
+import { toldError } from './messages.js'
 import { t } from './strings.js'
 
 /** An answer other than success, or none at all (`unreachable`). */
@@ -23,9 +24,9 @@ async function read(response) {
 }
 
 function refusal(status, answer) {
-  const error = answer?.error ?? {}
+  const { error } = answer ?? {}
   if (status === 401) dispatchEvent(new Event('token-wanted'))
-  return new Refused(error.message || t('failed', status), status, error.code ?? '')
+  return new Refused(toldError(error) || t('failed', status), status, error?.code ?? '')
 }
 
 /** Fetches; raises Refused. */

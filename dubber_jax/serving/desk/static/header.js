@@ -2,10 +2,11 @@
 
 import { el, icon, show } from './dom.js'
 import { downloadLink } from './cast.js'
+import { jobBar, jobText } from './jobs.js'
 import { showHelp } from './keys.js'
-import { exportFilm, isPending, jobName, step, stopJob } from './session.js'
+import { exportFilm, isPending, step, stopJob } from './session.js'
 import { state, watch } from './state.js'
-import { changeName, duration, t } from './strings.js'
+import { changeName, t } from './strings.js'
 import { preferences } from './preferences.js'
 
 export function headerView() {
@@ -27,9 +28,7 @@ export function headerView() {
     const now = state.job
     job.hidden = !now
     if (!now) return show(job)
-    const name = t(`job_${jobName(now.kind)}`), known = now.of > 0
-    const told = [now.state === 'queued' ? t('job_queued', name) : now.message || t('job_running', name), known && t('of', now.done, now.of), now.seconds_left > 0 && t('seconds_left', duration(now.seconds_left))].filter(Boolean).join(' · ')
-    return show(job, el('progress', { 'aria-label': name, max: known ? now.of : null, value: known ? now.done : null, title: told }), el('span', { class: 'soft number' }, told),
+    return show(job, jobBar(now), el('span', { class: 'soft number' }, jobText(now)),
       el('button', { type: 'button', class: 'bare', 'data-key': 'stop', 'aria-label': t('stop'), title: t('stop'), 'aria-disabled': String(isPending('stop')), onclick: stopJob }, icon('close')))
   }
 

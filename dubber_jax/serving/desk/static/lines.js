@@ -1,6 +1,7 @@
 // The list of lines: one of them is open, another may be spoken at this moment.
 
 import { clock, el, icon } from './dom.js'
+import { told } from './messages.js'
 import { player, seek } from './player.js'
 import { isPending, openLine } from './session.js'
 import { lineOf, state, tell, watch } from './state.js'
@@ -26,7 +27,7 @@ export function linesView() {
   const count = el('span', { class: 'faint number' })
   const find = el('input', { type: 'search', id: 'find', placeholder: t('find'), 'aria-label': t('find'), value: state.filter.text, autocomplete: 'off', oninput: () => { state.filter.text = find.value; tell('filter') } })
   const kind = el('select', { 'aria-label': t('show_lines'), onchange: () => { state.filter.kind = kind.value; tell('filter') } })
-  const rows = new Map() // number -> {row, told}
+  const rows = new Map() // number -> {row, content: what it shows}
   let spoken = 0
 
   function drawKinds() {
@@ -45,13 +46,13 @@ export function linesView() {
   function draw() {
     const shown = state.project.lines.filter(isShown)
     const wanted = shown.map((line) => {
-      const told = JSON.stringify([line, isPending(`accept ${line.number}`, `take ${line.number}`, `use ${line.number}`)])
+      const content = JSON.stringify([line, isPending(`accept ${line.number}`, `take ${line.number}`, `use ${line.number}`)])
       let known = rows.get(line.number)
-      if (known?.told !== told) {
+      if (known?.content !== content) {
         const row = rowOf(line)
         if (known?.row === document.activeElement) queueMicrotask(() => row.focus({ preventScroll: true }))
         known?.row.replaceWith(row)
-        rows.set(line.number, (known = { row, told }))
+        rows.set(line.number, (known = { row, content }))
       }
       return known.row
     })
@@ -65,7 +66,7 @@ export function linesView() {
     const fit = fitOf(line), warnings = line.warnings.length
     const busy = isPending(`accept ${line.number}`, `take ${line.number}`, `use ${line.number}`)
     const signs = [
-      warnings > 0 && el('span', { class: 'sign warning', title: line.warnings.join('\n') }, `▲ ${warnings === 1 ? t('one_warning') : t('warnings_n', warnings)}`),
+      warnings > 0 && el('span', { class: 'sign warning', title: line.warnings.map(told).join('\n') }, `▲ ${warnings === 1 ? t('one_warning') : t('warnings_n', warnings)}`),
       fit && el('span', { class: 'sign warning' }, fit),
       line.takes.length > 1 && el('span', { class: 'sign' }, t('take_n', line.take)),
       line.reference && el('span', { class: 'sign' }, t('reference')),

@@ -3,17 +3,18 @@
 import { get, send, upload } from './api.js'
 import { backgroundName } from './cast.js'
 import { clock, el, show } from './dom.js'
+import { jobBar, jobText } from './jobs.js'
+import { told, toldError } from './messages.js'
 import { fail, tellAway } from './notices.js'
 import { preferences } from './preferences.js'
-import { jobName } from './session.js'
-import { duration, language, t } from './strings.js'
+import { language, t } from './strings.js'
 
 const EVERY = 2000 // ms between readings while work is going on, or the server is away
 const BACKGROUNDS = ['', 'separate', 'mute', 'duck', 'none']
 
 export function projectsView() {
   const list = el('ul', { class: 'projects' }, el('li', { class: 'soft' }, t('loading')))
-  let timer = 0, closed = false, told = ''
+  let timer = 0, closed = false, shown = ''
 
   async function read() {
     clearTimeout(timer)
@@ -24,8 +25,8 @@ export function projectsView() {
       if (closed) return
       const open = new Set(projects.map(({ id }) => id)), unfinished = (dubs.data ?? []).filter(({ project, status }) => !open.has(project) && status !== 'done')
       const now = JSON.stringify([projects, unfinished])
-      if (now !== told) show(list, projects.length + unfinished.length ? [...unfinished.map(waiting), ...projects.map(item)] : el('li', { class: 'soft' }, t('no_projects')))
-      told = now
+      if (now !== shown) show(list, projects.length + unfinished.length ? [...unfinished.map(waiting), ...projects.map(item)] : el('li', { class: 'soft' }, t('no_projects')))
+      shown = now
       if (![...projects, ...unfinished].some(({ job }) => job)) again = 5 * EVERY
     } catch (error) {
       if (closed) return
@@ -42,16 +43,12 @@ export function projectsView() {
     const { job } = project
     const modified = new Date(typeof project.modified === 'number' ? 1000 * project.modified : project.modified)
     return el('li', {}, el('a', { href: `#${project.id}`, class: 'card' }, el('b', {}, project.name),
-      el('span', { class: 'soft' }, project.error ?? t('project_facts', project.lines, project.accepted)), el('span', { class: 'faint time' }, clock(project.seconds, false)),
+      el('span', { class: 'soft' }, project.error ? told(project.error) : t('project_facts', project.lines, project.accepted)), el('span', { class: 'faint time' }, clock(project.seconds, false)),
       !Number.isNaN(modified.getTime()) && el('span', { class: 'faint time' }, modified.toLocaleString(language(), { dateStyle: 'medium', timeStyle: 'short' })),
       job && going(job)))
   }
 
-  function going(job) {
-    const name = t(`job_${jobName(job.kind)}`)
-    return el('span', { class: 'soft going' }, el('progress', { 'aria-label': name, max: job.of || null, value: job.of ? job.done : null }),
-      job.state === 'queued' ? t('job_queued', name) : job.message || t('job_running', name), job.seconds_left > 0 && ` · ${t('seconds_left', duration(job.seconds_left))}`)
-  }
+  const going = (job) => el('span', { class: 'soft going' }, jobBar(job), jobText(job))
 
   /** A dub that has no project yet, or was left unfinished. */
   function waiting(dub) {
@@ -60,7 +57,7 @@ export function projectsView() {
       read()
     } }, t(name))
     return el('li', {}, el('div', { class: 'card' }, el('b', {}, dub.name || t('job_dub')), el('span', { class: 'soft' }, t('lines_n', dub.lines)),
-      dub.job ? going(dub.job) : el('span', { class: dub.error ? 'bad' : 'soft' }, dub.error?.message ?? dub.error ?? t('left_unfinished')),
+      dub.job ? going(dub.job) : el('span', { class: dub.error ? 'bad' : 'soft' }, toldError(dub.error) || t('left_unfinished')),
       el('span', { class: 'actions' }, dub.job ? act('stop', 'POST', '/cancel') : [act('go_on', 'POST', '/resume'), act('remove', 'DELETE', '')])))
   }
 

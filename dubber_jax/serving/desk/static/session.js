@@ -2,6 +2,8 @@
 
 import { at, get, send, upload } from './api.js'
 import { listen } from './events.js'
+import { jobName } from './jobs.js'
+import { toldError } from './messages.js'
 import { fail, notify, say, tellAway } from './notices.js'
 import { reload } from './player.js'
 import { forgetSounds } from './sounds.js'
@@ -89,11 +91,11 @@ function onProgress(data) {
 }
 
 function onJob(data) {
-  const named = t(`job_${jobName(data.kind)}`)
+  const named = jobName(data.kind)
   if (data.state === 'queued' || data.state === 'running') return setJob({ ...(state.job?.job === data.job ? state.job : {}), ...data })
   if (state.job && state.job.job !== data.job) return
   setJob(null)
-  if (data.state === 'failed') notify(t('job_failed', named, data.error?.message ?? data.error ?? ''), 'error')
+  if (data.state === 'failed') notify(t('job_failed', named, toldError(data.error)), 'error')
   else notify(t(data.state === 'cancelled' ? 'job_cancelled' : 'job_done', named))
   readProject()
 }
@@ -110,12 +112,10 @@ function onChanged(data) {
   if (!pending.size && state.project && data.version > state.project.version) readLater()
 }
 
-export const jobName = (kind) => (['export', 'dub', 'voice'].includes(kind) ? kind : 'other')
-
 function setJob(job) {
   const known = state.job?.job
   state.job = job?.job ? job : null
-  if (job && job.job !== known) say(t('job_running', t(`job_${jobName(job.kind)}`)))
+  if (job && job.job !== known) say(t('job_running', jobName(job.kind)))
   tell('job')
 }
 

@@ -2,6 +2,7 @@
 
 import { at } from './api.js'
 import { clock, el, fill, icon, show } from './dom.js'
+import { told } from './messages.js'
 import { attach, duration, isPlaying, lineAt, player, seek, setDuck, setLoop, toggle } from './player.js'
 import { openLine } from './session.js'
 import { state, watch } from './state.js'
@@ -12,8 +13,8 @@ export function stageView() {
   const video = el('video', { preload: 'auto', playsinline: true, src: at(state.id, 'film'), 'aria-label': t('player'), tabindex: -1, onclick: toggle })
   const still = el('img', { class: 'still', alt: '', hidden: true })
   const subtitle = el('p', { class: 'subtitle', 'aria-hidden': 'true' })
-  const told = el('p', { class: 'told', role: 'status' })
-  const picture = el('div', { class: 'picture', style: { 'aspect-ratio': `${project.width || 16} / ${project.height || 9}` } }, video, still, subtitle, told)
+  const status = el('p', { class: 'told', role: 'status' })
+  const picture = el('div', { class: 'picture', style: { 'aspect-ratio': `${project.width || 16} / ${project.height || 9}` } }, video, still, subtitle, status)
   const play = el('button', { type: 'button', class: 'quiet round', onclick: toggle })
   const time = el('span', { class: 'time' })
   const range = el('input', { type: 'range', min: 0, max: Math.max(duration(), 0.1), step: 0.01, value: 0, 'aria-label': t('position'), oninput: () => seek(Number(range.value)) })
@@ -57,9 +58,9 @@ export function stageView() {
     view.dataset.playing = player.mode
     const take = state.pair[state.active]
     const what = { take: take ? t('playing_take', take) : t('playing_original'), film: t('playing_film'), guide: t('recording') }[player.mode]
-    const making = state.project.film_ready === false && !state.project.film_error
-    told.textContent = making ? t('making_film') : player.broken ? state.project.film_error ?? t('no_film') : player.waiting ? t('waiting_film') : what ?? ''
-    told.hidden = !told.textContent
+    const { film_ready: ready, film_error: missing } = state.project
+    status.textContent = ready === false && !missing ? t('making_film') : player.broken ? (missing ? told(missing) : t('no_film')) : player.waiting ? t('waiting_film') : what ?? ''
+    status.hidden = !status.textContent
     video.hidden = player.broken
     still.hidden = !player.broken
     if (player.broken) {

@@ -1,11 +1,12 @@
 // The takes of the open line side by side, two of them compared, and the box for a note.
 
 import { clock, el, icon, show } from './dom.js'
+import { told } from './messages.js'
 import { hear, isPlaying, player, stop, switchPair } from './player.js'
 import { accept, hasSound, isPending, playAgain, useTake } from './session.js'
 import { takeAddress } from './sounds.js'
 import { lineOf, state, tell, watch } from './state.js'
-import { t } from './strings.js'
+import { either, t } from './strings.js'
 import { waveform } from './waveform.js'
 import { fitOf } from './lines.js'
 
@@ -23,7 +24,7 @@ export function takesView() {
   const sendButton = el('button', { type: 'submit', 'data-key': 'send' }, t('send_note'))
   const again = el('button', { type: 'button', class: 'quiet', title: `${t('another_about')} (T)`, onclick: another }, t('another'))
   const form = el('form', { class: 'note', onsubmit: (event) => { event.preventDefault(); sendNote() } }, box, sendButton, again)
-  let cards = new Map() // take -> {card, told, wave, buttons}
+  let cards = new Map() // take -> {card, content: what it shows, wave, buttons}
   let loudest = { line: 0, peak: 0.05 } // of the line's takes, which are drawn to one scale
 
   // The head: which line it is, and whether it is accepted
@@ -52,9 +53,9 @@ export function takesView() {
     if (loudest.line !== line.number) loudest = { line: line.number, peak: 0.05 }
     const fresh = new Map()
     for (const take of takes) {
-      const told = JSON.stringify([state.id, line.number, line.start, line.end, take])
+      const content = JSON.stringify([state.id, line.number, line.start, line.end, take])
       const known = cards.get(take.number)
-      fresh.set(take.number, known?.told === told ? known : cardOf(line, take, told))
+      fresh.set(take.number, known?.content === content ? known : cardOf(line, take, content))
     }
     const wanted = [...fresh.values()].map(({ card }) => card)
     if (isPending(`take ${line.number}`)) wanted.unshift(el('div', { class: 'take coming' }, el('span', { class: 'spinner', 'aria-hidden': 'true' }), t('being_played')))
@@ -65,7 +66,7 @@ export function takesView() {
     for (const { wave } of cards.values()) if (detail && wave) wave.load()
   }
 
-  function cardOf(line, take, told) {
+  function cardOf(line, take, content) {
     const { number } = take
     const wave = take.waiting ? null : waveform(takeAddress(state.id, line.number, number), {
       start: line.start, end: line.end, words: take.words, heard: () => state.pair[state.active] === number,
@@ -82,10 +83,10 @@ export function takesView() {
       el('header', {}, play, el('h3', {}, name), chosen, use, el('span', { class: 'letters' }, letters)),
       wave?.view,
       take.note && el('p', { class: 'asked' }, '“', take.note, '”'),
-      take.change ? el('p', { class: 'change' }, take.change) : number > 0 && !take.note && !take.waiting && el('p', { class: 'faint' }, t(take.from ? 'from_take' : 'first_take', take.from)),
+      take.change ? el('p', { class: 'change' }, either(take, 'change')) : number > 0 && !take.note && !take.waiting && el('p', { class: 'faint' }, t(take.from ? 'from_take' : 'first_take', take.from)),
       scores.length > 0 && el('dl', { class: 'scores' }, scores.map(([key, value]) => el('div', {}, el('dt', {}, t(key === 'emotion' ? 'emotion_score' : key)), el('dd', {}, el('span', { class: 'track' }, el('i', { style: { width: `${Math.round(100 * value)}%` } })), el('span', { class: 'number' }, value.toFixed(2)))))),
-      take.warnings?.length > 0 && el('ul', { class: 'warning small' }, take.warnings.map((warning) => el('li', {}, warning))))
-    return { card, told, wave, play, use, chosen, letters }
+      take.warnings?.length > 0 && el('ul', { class: 'warning small' }, take.warnings.map((warning) => el('li', {}, told(warning)))))
+    return { card, content, wave, play, use, chosen, letters }
   }
 
   /** Shows which takes are compared, which of them is heard, and which is in the film. */
