@@ -82,6 +82,20 @@ def data_dir() -> Path:
   return path
 
 
+@pytest.fixture(scope='module')
+def browser():
+  """Chromium, without a window; where playwright or it is missing, a skip that says how to get it."""
+  playwright = pytest.importorskip('playwright.sync_api', reason='playwright is not installed: make test installs it')
+  program = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+  if not program:
+    pytest.skip('no Chromium here: apt-get install chromium')
+  arguments = ['--no-sandbox', '--mute-audio', '--use-fake-device-for-media-stream']
+  with playwright.sync_playwright() as drive:
+    browser = drive.chromium.launch(executable_path=program, args=arguments)
+    yield browser
+    browser.close()
+
+
 def random_params(config, seed=0):
   """Weights drawn without compiling anything."""
   batch = empty_batch(config, Shape(1, 16, 8, 8, 16))

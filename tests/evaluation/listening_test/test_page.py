@@ -2,7 +2,6 @@ import base64
 import io
 import json
 import re
-import shutil
 import wave
 
 import numpy as np
@@ -193,18 +192,6 @@ def test_answers_that_do_not_belong_are_refused(made):
 
 
 # In a browser
-
-
-@pytest.fixture(scope='module')
-def browser():
-  playwright = pytest.importorskip('playwright.sync_api', reason='playwright is not installed: make test installs it')
-  program = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
-  if not program:
-    pytest.skip('no Chromium here: apt-get install chromium')
-  with playwright.sync_playwright() as drive:
-    browser = drive.chromium.launch(executable_path=program, args=['--no-sandbox', '--mute-audio'])
-    yield browser
-    browser.close()
 
 
 class Person:

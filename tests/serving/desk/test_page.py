@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from desk_server import LINES, desk_server, make_project
+from test_messages import all_warnings, steps_of_progress
 
 from dubber_jax.media.sound import write_wav
 from dubber_jax.pages import stylesheet
@@ -64,19 +65,6 @@ def test_the_stylesheet_can_stand_in_a_page():
 
 
 # In a browser
-
-
-@pytest.fixture(scope='module')
-def browser():
-  playwright = pytest.importorskip('playwright.sync_api', reason='playwright is not installed: make test installs it')
-  program = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
-  if not program:
-    pytest.skip('no Chromium here: apt-get install chromium')
-  arguments = ['--no-sandbox', '--mute-audio', '--use-fake-device-for-media-stream']
-  with playwright.sync_playwright() as drive:
-    browser = drive.chromium.launch(executable_path=program, args=arguments)
-    yield browser
-    browser.close()
 
 
 @pytest.fixture(scope='module')
@@ -162,6 +150,10 @@ class Director:
     self.page.locator('#note').fill(text)
     self.page.locator('#note').press('Enter')
     self.page.locator('.stage[data-playing=take]').wait_for()
+
+  def change_voice(self, character):
+    self.view('cast')
+    self.page.get_by_label(f'Voice of {character}', exact=True).select_option('dora')
 
   def notice(self, text):
     self.page.locator('.notice', has_text=text).first.wait_for()
@@ -292,8 +284,7 @@ def test_a_film_is_directed_from_start_to_export(direct, desk, tmp_path, size):
   assert all(line['accepted'] for line in person.state()['lines'])
 
   # A voice, a background, and one step back.
-  person.view('cast')
-  page.get_by_label('Voice of ANNA', exact=True).select_option('dora')
+  person.change_voice('ANNA')
   person.notice('Change of voice is done')
   assert person.line(1)['voice'] == 'dora' and len(person.line(1)['takes']) == 2
   page.locator('[data-key=background]').select_option('none')
@@ -347,8 +338,7 @@ def test_a_reload_in_the_middle_of_a_job_comes_back_to_the_line_and_the_job(dire
   person = direct(desk)
   page = person.open(5)
   desk.pause.clear()
-  person.view('cast')
-  page.get_by_label('Voice of BEN', exact=True).select_option('dora')
+  person.change_voice('BEN')
   page.locator('.job progress').wait_for()
   page.reload()
   page.locator('.job progress').wait_for()
@@ -364,8 +354,7 @@ def test_a_job_can_be_stopped(direct, desk):
   person = direct(desk)
   page = person.open(1)
   desk.pause.clear()
-  person.view('cast')
-  page.get_by_label('Voice of BEN', exact=True).select_option('dora')
+  person.change_voice('BEN')
   page.locator('.job [data-key=stop]').click()
   desk.pause.set()
   person.notice('was stopped')
@@ -639,6 +628,33 @@ def test_the_language_follows_the_browser_and_is_remembered(direct, desk):
   page.reload()
   page.get_by_role('button', name='Export').first.wait_for()
   assert page.locator('html').get_attribute('lang') == 'en'
+
+
+@pytest.mark.slow
+def test_what_the_server_says_is_in_chinese_on_a_chinese_desk(direct, desk):
+  person = direct(desk, locale='zh-CN')
+  page = person.open(2)
+  person.note('louder by 30 dB, two semitones lower')
+  take = page.locator('.take[data-take="2"]')
+  change = take.locator('.change').inner_text()
+  assert re.fullmatch(r'响\d+\.\d分贝，音调[高低]\d+\.\d个半音', change), change
+  for place in (take.locator('.warning'), page.locator('.line-head .warnings')):
+    assert place.inner_text() == '“louder” 要求响度为 30 分贝：最多只能到 8'
+  signs = page.locator('.row[data-line="2"] .sign.warning')
+  assert '要求响度' in signs.first.get_attribute('title')
+  page.locator('#note').fill('xyzzy')
+  page.locator('#note').press('Enter')
+  person.notice('未能理解说明 “xyzzy”')
+
+
+@pytest.mark.slow
+def test_every_message_of_the_server_is_found_in_the_page_s_table(direct, desk):
+  page = direct(desk, locale='zh-CN').open(2)
+  say = "async (texts) => { const { told } = await import('/desk/static/messages.js'); return texts.map(told) }"
+  made = {text: iter(range(9)) for text in [*all_warnings(), *steps_of_progress()]}
+  given = [re.sub(r'\{\}', lambda _, n=n: str(next(n) + 1), text) for text, n in made.items()]
+  for text, chinese in zip(given, page.evaluate(say, given), strict=True):
+    assert re.search('[\u4e00-\u9fff]', chinese) and not re.search(r'[a-z]{3,} [a-z]{2,} [a-z]{2,}', chinese), text
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 import { at } from './api.js'
 import { el, show } from './dom.js'
-import { told } from './messages.js'
+import { toldList } from './messages.js'
 import { chooseBackground, chooseVoice, exportFilm, isPending } from './session.js'
 import { state, tell, watch } from './state.js'
 import { t } from './strings.js'
@@ -22,7 +22,7 @@ export function castView() {
       el('div', { class: 'actions' },
         el('button', { type: 'button', 'data-key': 'export', 'aria-disabled': String(Boolean(job) || isPending('export')), onclick: exportFilm }, t('export')),
         downloadLink()),
-      project.warnings?.length > 0 && el('ul', { class: 'warnings small' }, project.warnings.map((warning) => el('li', {}, told(warning)))),
+      toldList(project.warnings, 'warnings small'),
       el('p', { class: 'faint small' }, t('model', project.model)))
   }
 

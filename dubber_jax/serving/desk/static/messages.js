@@ -1,5 +1,6 @@
 // What the server says, in Chinese: warnings, progress and errors, which it sends in English.
 
+import { el } from './dom.js'
 import { language } from './strings.js'
 
 // English and Chinese; {0} stands for any text, which is translated too where it is here, {0#} for a number.
@@ -135,7 +136,8 @@ const MESSAGES = [
   ['line {0#} of {1#}', '第 {0} 句，共 {1} 句'],
   ['line {0#}', '第 {0} 句'],
   ['levels', '调整响度'],
-  ['the film is decoded', '解码影片'],
+  ['the film is checked', '检查影片'],
+  ['the film is checked', '检查影片'],
   ['dialogue is taken out', '去除对白'],
   ['the film is written', '写入影片'],
   ['all lines are played', '台词已全部演完'],
@@ -276,6 +278,9 @@ const value = (text) => (/^(['"]).*\1$/s.test(text) ? `“${text.slice(1, -1)}�
 
 /** What the server says, in the language chosen. */
 export const told = (text) => (language() === 'zh' && inChinese(text)) || text
+
+/** A list of what the server says; null where that is nothing. */
+export const toldList = (texts, name) => (texts?.length ? el('ul', { class: name }, texts.map((text) => el('li', {}, told(text)))) : null)
 
 /** An error of the server, {message, code}, in the language chosen. */
 export function toldError(error) {

@@ -1,7 +1,7 @@
 // The takes of the open line side by side, two of them compared, and the box for a note.
 
 import { clock, el, icon, show } from './dom.js'
-import { told } from './messages.js'
+import { toldList } from './messages.js'
 import { hear, isPlaying, player, stop, switchPair } from './player.js'
 import { accept, hasSound, isPending, playAgain, useTake } from './session.js'
 import { takeAddress } from './sounds.js'
@@ -40,7 +40,7 @@ export function takesView() {
       line.rate > 0 && el('span', { class: fit ? 'warning' : 'faint' }, fit || t('rate', line.rate.toFixed(2))),
       el('button', { type: 'button', class: 'quiet accept', 'aria-pressed': String(line.accepted), 'aria-disabled': busy ? 'true' : null, 'data-key': 'accept', title: `${t('accept')} (A)`, onclick: () => accept(line.number, !line.accepted) }, icon('check'), t(line.accepted ? 'accepted' : 'accept')),
       el('p', { class: 'said' }, line.stage_direction && el('i', { class: 'soft' }, `(${line.stage_direction}) `), line.text),
-      line.warnings.length > 0 && el('ul', { class: 'warnings' }, line.warnings.map((warning) => el('li', {}, warning))))
+      toldList(line.warnings, 'warnings'))
   }
 
   // The takes
@@ -85,7 +85,7 @@ export function takesView() {
       take.note && el('p', { class: 'asked' }, '“', take.note, '”'),
       take.change ? el('p', { class: 'change' }, either(take, 'change')) : number > 0 && !take.note && !take.waiting && el('p', { class: 'faint' }, t(take.from ? 'from_take' : 'first_take', take.from)),
       scores.length > 0 && el('dl', { class: 'scores' }, scores.map(([key, value]) => el('div', {}, el('dt', {}, t(key === 'emotion' ? 'emotion_score' : key)), el('dd', {}, el('span', { class: 'track' }, el('i', { style: { width: `${Math.round(100 * value)}%` } })), el('span', { class: 'number' }, value.toFixed(2)))))),
-      take.warnings?.length > 0 && el('ul', { class: 'warning small' }, take.warnings.map((warning) => el('li', {}, told(warning)))))
+      toldList(take.warnings, 'warning small'))
     return { card, content, wave, play, use, chosen, letters }
   }
 
