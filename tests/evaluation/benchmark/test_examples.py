@@ -1,6 +1,8 @@
 import re
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from dubber_jax.evaluation.benchmark.examples import Example, draw_mel, write_page
 from dubber_jax.media.mel import LOG_FLOOR
@@ -25,3 +27,11 @@ def test_time_goes_right_and_pitch_goes_up():
   picture = np.asarray(draw_mel(mel), int).sum(-1)
   assert picture.shape == (160, 30)
   assert picture[-20:, 20:].min() > picture[:-20].max() and picture[-20:, 20:].min() > picture[:, :20].max()
+
+
+@pytest.mark.parametrize('page', ['benchmarks/gains-sounds.html', 'restrained/index.html'])
+def test_pages_of_the_results_have_the_style_that_is_written_now(tmp_path, page):
+  kept = Path(__file__).parents[3] / 'docs' / 'results' / page
+  write_page(tmp_path / 'now.html', 'Now', {})
+  style, now = (path.read_text(encoding='utf-8').split('<style>')[1] for path in (kept, tmp_path / 'now.html'))
+  assert style.split('</style>')[0] == now.split('</style>')[0], f'write {page} anew, or put the style into it'

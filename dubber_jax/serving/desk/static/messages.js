@@ -162,6 +162,7 @@ const MESSAGES = [
   ['{0}: is not of this version (format {1#}), or damaged ({2}); start again in another folder', '{0}：属于另一版本或已损坏（{2}）；请在另一个文件夹重新开始'],
   ['this project was played by the model {0}, which is not there: put it back', '此项目使用的模型 {0} 已不在，请放回原处'],
   ['the film {0} of this project cannot be used: {1}', '此项目的影片 {0} 无法使用：请将原文件放回原处'],
+  ['the film was not checked to its end: go on with this dub first', '影片还没有检查完，请先继续此配音'],
   ['{0}: these lines keep their voice', '{0}；这些台词保留原来的音色'],
   ['{0} (and {1#} more)', '{0}（另有 {1} 句）'],
 ]
@@ -196,6 +197,7 @@ const ERRORS = {
   file_not_found: '服务器上没有此文件：{0}',
   film_missing: '影片不在原处，或已换成另一部，请放回原文件',
   film_not_ready: '正在转换影片格式，请稍后再试',
+  film_unchecked: '影片还没有检查完，请先继续此配音',
   foreign_origin: '其他网站的页面不能使用此服务器',
   form_required: '请求有误，请重新载入页面再试',
   internal_error: '服务器出错：{0}',
