@@ -1,9 +1,12 @@
 """Files that people upload, and those that nobody should: made small by the test."""
 
 import struct
+import time
 import zlib
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 
 from dubber_jax.media.sound import wav_bytes
@@ -27,6 +30,30 @@ def write_film(path: Path, seconds: float = 3.0) -> Path:
   """A silent film of noise."""
   rng = np.random.default_rng(0)
   write_silent_clip(path, rng.integers(0, 255, (round(25 * seconds), 32, 32, 3), np.uint8))
+  return path
+
+
+def write_talking_film(path: Path, seconds: float = 2.0) -> Path:
+  """A film of gray pictures, with a hum and a subtitle each second, in Matroska."""
+  with av.open(str(path), 'w') as film:
+    pictures = film.add_stream('libx264', rate=25, options={'preset': 'ultrafast'})
+    pictures.width, pictures.height, pictures.pix_fmt = 32, 32, 'yuv420p'
+    sound, texts = film.add_stream('flac', rate=SAMPLE_RATE, layout='mono'), film.add_stream('srt')
+    texts.codec_context.subtitle_header = b'[Script Info]\n'
+    for i in range(round(25 * seconds)):
+      film.mux(pictures.encode(av.VideoFrame.from_ndarray(np.full((32, 32, 3), 5 * i % 256, np.uint8), format='rgb24')))
+    wave = (2000 * np.sin(np.arange(round(seconds * SAMPLE_RATE)) / 20)).astype(np.int16)
+    frame = av.AudioFrame.from_ndarray(wave[None], 's16', 'mono')
+    frame.sample_rate, frame.pts = SAMPLE_RATE, 0
+    film.mux(sound.encode(frame))
+    for stream in (pictures, sound):
+      film.mux(stream.encode(None))
+    for second in range(int(seconds)):
+      packet = av.Packet(b'Good day.')
+      packet.stream, packet.time_base = texts, Fraction(1, 1000)
+      packet.pts = packet.dts = 1000 * second
+      packet.duration = 500
+      film.mux(packet)
   return path
 
 
@@ -61,3 +88,29 @@ LIES = {
   'archive': b'PK\3\4' + bytes(200),
   'zeros': bytes(10_000),
 }
+
+
+SCRIPT = 'import json,os,resource,signal,subprocess,sys,time\ntask=json.loads(sys.stdin.readline())\n'
+
+
+def run_in_place_of_workers(monkeypatch, program: str) -> None:
+  """The processes that read uploads run a program of the test, after the limits that all have."""
+  from dubber_jax.serving import uploads
+
+  real = uploads.subprocess.Popen
+  head = 'from dubber_jax.serving.upload_worker import limit_process'
+
+  def start(command, **options):
+    memory, seconds, size = command[-3:]
+    code = f'{head}\nlimit_process({memory}, {seconds}, {size})\n{SCRIPT}{program}'
+    return real([command[0], '-c', code], **options)
+
+  monkeypatch.setattr(uploads.subprocess, 'Popen', start)
+
+
+def wait_for(condition, seconds: float = 20.0) -> None:
+  """Waits until a condition holds, and fails where it does not in time."""
+  finish = time.monotonic() + seconds
+  while not condition():
+    assert time.monotonic() < finish, 'this took too long'
+    time.sleep(0.005)

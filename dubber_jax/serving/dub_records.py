@@ -16,6 +16,7 @@ from typing import Any
 from dubber_jax.errors import BadInput
 from dubber_jax.serving.errors import ApiError
 from dubber_jax.serving.home import folder_of
+from dubber_jax.serving.jobs import DONE, QUEUED
 from dubber_jax.storage.atomic import atomic_folder, disk_errors, partial_name, remove_abandoned, write_json
 from dubber_jax.storage.json_files import checked_value, read_json
 from dubber_jax.types import Line
@@ -30,7 +31,8 @@ class DubRecord:
 
   name: of the film, to be shown; film: its file, in the dub's own folder or, where a request named one, elsewhere;
   lines: fields of each Line, as the script has them; cast: voices by character; out: name of the dubbed film; state:
-  as of a Job; error: as answers have it; files: {what: path} of the result.
+  as of a Job; error: as answers have it; files: {what: path} of the result; decoded: whether the film was decoded whole
+  by a process with limits.
   """
 
   name: str
@@ -41,11 +43,12 @@ class DubRecord:
   options: dict[str, Any] = dataclasses.field(default_factory=dict)
   out: str = 'dubbed.mp4'
   warnings: tuple[str, ...] = ()
-  state: str = 'queued'
+  state: str = QUEUED
   error: dict[str, Any] | None = None
   created: str = ''
   finished: str | None = None
   files: dict[str, str] = dataclasses.field(default_factory=dict)
+  decoded: bool = False
   format: int = FORMAT
 
   @classmethod
@@ -89,6 +92,13 @@ class Dub:
   @property
   def out(self) -> Path:
     return self.folder / self.record.out
+
+  @property
+  def is_unchecked(self) -> bool:
+    """Whether its film was uploaded, and not decoded whole by a process with limits yet, before which the server does
+    not decode it. One of an earlier version that was dubbed has been decoded."""
+    uploaded = not Path(self.record.film).is_absolute()
+    return uploaded and not self.record.decoded and self.record.state != DONE
 
   def with_record(self, **changes: Any) -> 'Dub':
     """Writes changes of the record -> the dub with them."""

@@ -2,7 +2,8 @@
 makes it, so that `dubber redo` and the desk can go on with it; one writer at a time has it."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 from dubber_jax.actor.slot import FITS
 from dubber_jax.dubbing.cast import DEFAULT, Cast, cast_lines, folded
 from dubber_jax.dubbing.film import begin, dub
+from dubber_jax.dubbing.progress import LINE, Progress, after, blocks, export_steps
 from dubber_jax.dubbing.project import Project, open_project
 from dubber_jax.dubbing.project_paths import find_film
 from dubber_jax.dubbing.redo import RedoRequest, redo
@@ -150,9 +152,13 @@ async def _create(
 
 
 def _begin(server: ServerState, made: Dub) -> None:
-  """Makes its project, so that whatever is wrong with the request is told at once."""
+  """Makes its project, so that whatever is wrong with the request is told at once. Of an uploaded film only what was
+  read of it is decoded; its guide follows when the job has decoded it whole."""
   try:
-    begin(dub_request(server, made), server.engine.model, server.engine.library)
+    request = dub_request(server, made)
+    if made.is_unchecked:
+      request = dataclasses.replace(request, options=dataclasses.replace(request.options, guide=None))
+    begin(request, server.engine.model, server.engine.library)
   except BadInput as error:
     raise told_of(made, error) from None
 
@@ -223,17 +229,27 @@ def submit_dub(server: ServerState, made: Dub) -> Job:
     raise ApiError(409, f'job {job.id} ({job.kind}) is at work on this dub already', 'busy')
   queued = made.with_record(state=QUEUED, error=None)
   try:
-    return server.jobs.submit('dub', lambda job: _work(server, queued, job, _play), key)
+    return server.jobs.submit(
+      'dub',
+      lambda job: _play(server, queued, job),
+      key,
+      lambda: queued.with_record(state=CANCELLED, finished=now()),
+    )
   except ApiError:
     queued.with_record(state=made.record.state, error=made.record.error)
     raise
 
 
-def _work(server: ServerState, made: Dub, job: Job, work: Callable[[ServerState, Dub, Job], dict[str, str]]) -> str:
-  """Does the work of a job on a dub and notes its end; a dub that the server's stop cut off stays 'running'."""
+def _play(server: ServerState, made: Dub, job: Job) -> str:
+  """Dubs a film and notes how that ended; a dub that the server's stop cut off stays 'running'."""
   made = made.with_record(state=RUNNING, error=None)
   try:
-    files = work(server, made, job)
+    request, progress = dub_request(server, made), job.progress
+    if made.is_unchecked:
+      progress = _decode_whole(server, made, job)
+      made = made.with_record(decoded=True)
+      server.jobs.publish(job.key, 'film', {'ready': True})
+    files = dub(request, dubbing_model(server), server.engine.library, progress=progress).files
   except Cancelled:
     if not job.stopped:
       made.with_record(state=CANCELLED, finished=now())
@@ -250,9 +266,21 @@ def _work(server: ServerState, made: Dub, job: Job, work: Callable[[ServerState,
   return made.id
 
 
-def _play(server: ServerState, made: Dub, job: Job) -> dict[str, str]:
-  request = dub_request(server, made)
-  return dub(request, dubbing_model(server), server.engine.library, progress=job.progress).files
+def _decode_whole(server: ServerState, made: Dub, job: Job) -> Progress:
+  """Decodes an uploaded film in a process with limits -> the progress of the dub that follows. Raises ApiError for what
+  that process died of, and Cancelled."""
+  state = Project(made.project).state
+  steps, following = blocks(state.seconds), LINE * len(state.lines) + export_steps(state.seconds)
+
+  def told(share: float) -> None:
+    job.progress(round(share * steps), steps + following, 'the film is checked')
+
+  try:
+    server.uploads.decode_film(made.film, made.record.name, state.seconds, told, state.audio_track)
+  except ApiError:
+    job.check()  # a server that stops ends the process
+    raise
+  return after(steps, job.progress)
 
 
 def _redo(server: ServerState, made: Dub, job: Job, asked: RedoRequest) -> None:
@@ -322,16 +350,13 @@ async def get_events(request: Request) -> Response:
 
 
 async def post_cancel(request: Request) -> Response:
-  """POST /v1/dubs/{id}/cancel: stops it at its next step. What is played stays, and `resume` goes on with it."""
+  """POST /v1/dubs/{id}/cancel: stops it at its next step. What is played stays, and `resume` goes on with a dub."""
   server, made = server_of(request), await _dub(request)
   job = server.jobs.of(project_id(made.project))
   if job is None:
     raise ApiError(409, 'nothing is at work on this dub', 'not_running')
-  waiting = job.state == QUEUED
-  job.cancel()
-  if waiting and job.kind == 'dub':
-    made = await asyncio.to_thread(made.with_record, state=CANCELLED, finished=now())
-  return JSONResponse(dub_json(server, made), 202)
+  await asyncio.to_thread(job.cancel)
+  return JSONResponse(dub_json(server, await _dub(request)), 202)
 
 
 async def post_resume(request: Request) -> Response:
@@ -443,7 +468,7 @@ async def remove_dub(request: Request) -> Response:
   server, made = server_of(request), await _dub(request)
   job = server.jobs.of(project_id(made.project))
   if job is not None:
-    job.cancel()
+    await asyncio.to_thread(job.cancel)
     if not await asyncio.to_thread(server.jobs.wait, job, STOP_SECONDS):
       raise ApiError(409, 'the dub is stopping; delete it in a moment', 'busy', retry_after=10)
   await asyncio.to_thread(_delete, server, made)

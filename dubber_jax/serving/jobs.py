@@ -35,10 +35,17 @@ class Job:
 
   id: 12 hex digits; kind: as 'dub', 'line', 'export'; key: the project's id, '' for none; state: one of STATES;
   done, of, message: how far it is; error: the answer where it failed; result: what its function returned; stopped:
-  whether it was the server's stop that cancelled it.
+  whether it was the server's stop that cancelled it; dropped: is called where somebody cancels it before it began.
   """
 
-  def __init__(self, jobs: 'Jobs', kind: str, run: Callable[['Job'], Any], key: str = ''):
+  def __init__(
+    self,
+    jobs: 'Jobs',
+    kind: str,
+    run: Callable[['Job'], Any],
+    key: str = '',
+    dropped: Callable[[], object] | None = None,
+  ):
     self.id, self.kind, self.key = uuid.uuid4().hex[:12], kind, key
     self.state, self.done, self.of, self.message = QUEUED, 0, 0, ''
     self.error: ApiError | None = None
@@ -46,7 +53,7 @@ class Job:
     self.stopped = False
     self.seconds_left: float | None = None
     self._steps: collections.deque[tuple[float, int]] = collections.deque(maxlen=LATELY)  # when how much was done
-    self._jobs, self._run, self._cancel = jobs, run, False
+    self._jobs, self._run, self._cancel, self._dropped = jobs, run, False, dropped
 
   @property
   def live(self) -> bool:
@@ -73,8 +80,10 @@ class Job:
       raise Cancelled(f'job {self.id}')
 
   def cancel(self) -> None:
-    """Stops it: at once where it waits, at its next step where it runs. What is done stays."""
-    self._jobs._cancel(self)
+    """Stops it: at once where it waits, at its next step where it runs. What is done stays. Blocks its thread while
+    `dropped` notes that it does not begin."""
+    if self._jobs._cancel(self) and self._dropped is not None:
+      self._dropped()
 
   def to_json(self) -> dict[str, Any]:
     """Progress and state, as events and answers have them."""
@@ -138,9 +147,11 @@ class Jobs:
     self._changed = threading.Condition(threading.RLock())
     self._stopping, self._thread = False, None
 
-  def submit(self, kind: str, run: Callable[[Job], Any], key: str = '') -> Job:
-    """Queues `run(job)`. Raises ApiError 409 where work on the same key goes on, 429 where too many jobs wait, and 503
-    where the server stops."""
+  def submit(
+    self, kind: str, run: Callable[[Job], Any], key: str = '', dropped: Callable[[], object] | None = None
+  ) -> Job:
+    """Queues `run(job)`. dropped: as of a Job. Raises ApiError 409 where work on the same key goes on, 429 where too
+    many jobs wait, and 503 where the server stops."""
     with self._changed:
       if self._stopping:
         raise ApiError(503, 'the server is stopping; ask again when it has started', 'stopping', retry_after=30)
@@ -150,7 +161,7 @@ class Jobs:
         )
       if len(self._waiting) >= self.limit:
         raise ApiError(429, f'{len(self._waiting)} jobs wait already; ask again later', 'queue_full', retry_after=30)
-      job = Job(self, kind, run, key)
+      job = Job(self, kind, run, key, dropped)
       self._all[job.id] = job
       self._forget()
       self._publish(job, 'job')
@@ -248,12 +259,15 @@ class Jobs:
         self._running, job.error = None, error
         self._end(job, state)
 
-  def _cancel(self, job: Job):
+  def _cancel(self, job: Job) -> bool:
+    """Cancels a job -> whether it was waiting, so that it never begins."""
     with self._changed:
       job._cancel = True
-      if job in self._waiting:
+      waiting = job in self._waiting
+      if waiting:
         self._waiting.remove(job)
         self._end(job, CANCELLED)
+      return waiting
 
   def _end(self, job: Job, state: str):
     job.state = state

@@ -23,6 +23,8 @@ class Limits:
   silent_seconds: float = 20.0  # between two parts of an upload
   worker_seconds: float = 60.0  # of the process that reads an upload
   worker_bytes: int = 2_000 * MEGABYTE  # of memory of that process
+  film_ratio: float = 5.0  # s that it has besides for each second of a film that it decodes whole
+  film_still_seconds: float = 120.0  # for which it may come no further in that
   queue: int = 32  # speech requests that wait; one more is answered by 429
   dubs: int = 8  # dubs that wait
   batch: int = 8  # lines that are synthesized together

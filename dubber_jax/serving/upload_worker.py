@@ -2,7 +2,8 @@
 
 A file that makes a decoder crash, hang or fill the memory ends this process and not the server. It is started before
 there is anything to do, gets one task as a line of JSON on its standard input, writes result.json and its arrays
-(NAME.npy) into the task's folder, and ends.
+(NAME.npy) into the task's folder, and ends. Where a task takes long, it writes lines with the share that is done to its
+standard output.
 
     {"kind": "voice", "path": "...", "name": "ada.wav", "folder": "...", "names": []}
     {"facts": {...}, "arrays": ["wave"]}   or   {"error": "...", "status": 422}
@@ -26,6 +27,8 @@ WIDEST = 640  # pixels of a reference's longer side
 FRAME_BYTES = 200_000_000  # of a reference's pictures; of a long one they are smaller
 MOST_LINES = 5000  # of a script
 TRIED_SECONDS = 3.0  # of computing for which a film's sound is decoded, and then its pictures
+PICTURES_SHARE = 0.9  # of the time that decoding a film takes
+TELL_SECONDS = 0.2  # between two lines on how far it is
 Read = tuple[dict[str, Any], dict[str, 'np.ndarray']]  # facts and arrays
 
 
@@ -117,6 +120,48 @@ def _for_a_while(parts) -> None:
       return
 
 
+def decode_film(task: dict[str, Any]) -> Read:
+  """Nothing: it decodes all that a dub decodes of a film, its pictures, its sound and its subtitles, and drops it, so
+  that what a decoder dies of is found here. seconds: that it lasts; audio_track: as of a Film."""
+  from dubber_jax.media.container import MEDIA_ERRORS, choose_track, open_media, tracks
+  from dubber_jax.media.sound import decode_sound, open_sound
+  from dubber_jax.media.video import decode_pictures
+
+  path, tell = task['path'], _Teller(task['seconds'])
+  with open_media(path) as container:
+    has_sound, subtitles = bool(tracks(container, 'audio')), len(container.streams.subtitles)
+    for time, _, _ in decode_pictures(container, choose_track(container, 'video', path), path):
+      tell(time, 0.0, PICTURES_SHARE)
+  if has_sound:
+    with open_sound(path, task['audio_track']) as (container, stream, rate):
+      count = 0
+      for piece in decode_sound(container, stream, rate, path, 0.0, None):
+        count += len(piece)
+        tell(count / rate, PICTURES_SHARE, 1.0)
+  for number in range(subtitles):
+    with open_media(path) as container:
+      stream = container.streams.subtitles[number]
+      decoder: Any = stream.codec_context
+      for packet in container.demux(stream):
+        tell(task['seconds'], 0.0, 1.0)
+        with contextlib.suppress(*MEDIA_ERRORS):  # such a text is left out of the dubbed film
+          decoder.decode(packet)
+  return {}, {}
+
+
+class _Teller:
+  """Writes how far a film is done, a few times a second. seconds: that it lasts."""
+
+  def __init__(self, seconds: float):
+    self.seconds, self._told = max(seconds, 0.001), time.monotonic()
+
+  def __call__(self, at: float, low: float, high: float) -> None:
+    """It is at a time (s) of a part that goes from one share of the work to another."""
+    if time.monotonic() - self._told >= TELL_SECONDS:
+      self._told = time.monotonic()
+      print(f'{low + (high - low) * min(1.0, at / self.seconds):.4f}', flush=True)
+
+
 def read_script(task: dict[str, Any]) -> Read:
   """`lines` of a script, each as the fields of a Line, and `warnings`. names: of characters, as of a cast."""
   import dataclasses
@@ -130,7 +175,13 @@ def read_script(task: dict[str, Any]) -> Read:
   return {'lines': [dataclasses.asdict(line) for line in script.lines], 'warnings': list(script.warnings)}, {}
 
 
-READERS = {'voice': read_voice, 'reference': read_reference, 'film': read_film, 'script': read_script}
+READERS = {
+  'voice': read_voice,
+  'reference': read_reference,
+  'film': read_film,
+  'whole film': decode_film,
+  'script': read_script,
+}
 
 
 def answer(task: dict[str, Any]) -> dict[str, Any]:

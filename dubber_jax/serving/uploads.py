@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ MOST_WAITING = 16
 RESULT_BYTES = 16 * MEGABYTE  # of result.json
 FILE_BYTES = 256 * MEGABYTE  # of a file that a process writes, which the server reads into its memory
 MOST_FORMS = 16  # that arrive at once
+LONGEST_ROW = 100  # bytes of what a process says at once
+POLL = 0.2  # s between two looks whether a process that takes long is still wanted
 ROOT = Path(__file__).parents[2]  # where the package lies
 
 
@@ -69,11 +71,6 @@ class UploadWorkers:
     for worker in reading:
       worker.kill()
     self._threads.shutdown(wait=False, cancel_futures=True)
-
-  @property
-  def spare_pid(self) -> int | None:
-    """The process that waits for an upload."""
-    return self._spare.process.pid if self._spare else None
 
   @contextlib.asynccontextmanager
   async def form(self, request: Request, files: Mapping[str, int]) -> AsyncIterator[UploadForm]:
@@ -111,7 +108,7 @@ class UploadWorkers:
       if self._waiting >= MOST_WAITING:
         raise ApiError(429, f'{self._waiting} uploads are being read already; ask again later', 'queue_full', None, 10)
       self._waiting += 1
-    reading = _Reading()
+    reading = _Reading(self.limits.worker_seconds)
     try:
       with self.new_folder() as folder:
         shown = Path(name or path.name).name[:80]
@@ -129,22 +126,35 @@ class UploadWorkers:
       with self._lock:
         self._waiting -= 1
 
+  def decode_film(
+    self, path: Path, name: str, seconds: float, told: Callable[[float], None], audio_track: int | None = None
+  ) -> None:
+    """Decodes a film whole, in a process of its own which keeps nothing of it: what the server decodes of it then has
+    been decoded before. Blocks its thread.
+
+    name: of the film, for messages; seconds: that it lasts, from which the time follows that the process has; told: is
+    given the share that is done a few times a second, and ends the process by what it raises. Raises ApiError as
+    `read`.
+    """
+    reading = _Reading(self.limits.worker_seconds + self.limits.film_ratio * seconds, told)
+    with self.new_folder() as folder:
+      task = {'kind': 'whole film', 'path': str(path.absolute()), 'name': Path(name).name[:80]}
+      self._run({**task, 'folder': str(folder.absolute()), 'seconds': seconds, 'audio_track': audio_track}, reading)
+
   def _run(self, task: dict[str, Any], reading: '_Reading') -> dict[str, Any]:
-    worker = self._take()
+    worker = self._take() if reading.told is None else _Worker(self.limits, reading.seconds * (os.cpu_count() or 1))
     with self._lock:
       self._reading.add(worker)
     try:
       reading.begin(worker)
-      in_time = worker.run(task, self.limits.worker_seconds)
+      late = worker.run(task, reading, self.limits.film_still_seconds)
     finally:
       code = worker.end()
       with self._lock:
         self._reading.discard(worker)
       self._put_spare()
-    if not in_time or code == -signal.SIGXCPU:
-      raise ApiError(
-        408, f'{task["name"]}: could not be read within {self.limits.worker_seconds:g} s', 'too_slow', task['kind']
-      )
+    if late or code == -signal.SIGXCPU:
+      raise ApiError(408, f'{task["name"]}: {late or "takes too long to be read"}', 'too_slow', task['kind'])
     return _result(task, code)
 
   def _take(self) -> '_Worker':
@@ -154,21 +164,21 @@ class UploadWorkers:
       return spare
     if spare is not None:
       spare.end()
-    return _Worker(self.limits)
+    return _Worker(self.limits, self.limits.worker_seconds)
 
   def _put_spare(self):
     with self._lock:
       if self._stopped or (self._spare is not None and self._spare.process.poll() is None):
         return
-      self._spare = _Worker(self.limits)
+      self._spare = _Worker(self.limits, self.limits.worker_seconds)
 
 
 class _Worker:
-  """A process of upload_worker.py."""
+  """A process of upload_worker.py. computing: s for which it may compute, on all processors together."""
 
-  def __init__(self, limits: Limits):
+  def __init__(self, limits: Limits, computing: float):
     command = [sys.executable, '-P', '-m', 'dubber_jax.serving.upload_worker']
-    numbers = (limits.worker_bytes, limits.worker_seconds, FILE_BYTES)
+    numbers = (limits.worker_bytes, computing, FILE_BYTES)
     single = dict.fromkeys(('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS'), '1')
     kept = {name: os.environ[name] for name in ('PATH', 'LANG', 'LD_LIBRARY_PATH') if name in os.environ}
     self.process = subprocess.Popen(
@@ -182,20 +192,31 @@ class _Worker:
     )
     self._ending = threading.Lock()
 
-  def run(self, task: dict[str, Any], seconds: float) -> bool:
-    """Gives it its task and waits for its end, which closes its output -> whether that came in time."""
+  def run(self, task: dict[str, Any], reading: '_Reading', still_seconds: float) -> str:
+    """Gives it its task and waits for its end, which closes its output -> why it came too late, '' where it did not.
+    still_seconds: for which one that tells how far it is may say nothing."""
     stdin, stdout = self.process.stdin, self.process.stdout
     assert stdin is not None and stdout is not None
-    finish = time.monotonic() + seconds
+    heard = time.monotonic()
+    finish, said, share = heard + reading.seconds, b'', 0.0
     with contextlib.suppress(BrokenPipeError):
       stdin.write(json.dumps(task).encode() + b'\n')
       stdin.close()
     with selectors.DefaultSelector() as selector:
       selector.register(stdout, selectors.EVENT_READ)
       while (left := finish - time.monotonic()) > 0:
-        if selector.select(left) and not os.read(stdout.fileno(), 1 << 16):
-          return True
-    return False
+        there = selector.select(min(left, POLL) if reading.told else left)
+        data = os.read(stdout.fileno(), 1 << 16) if there else b''
+        if reading.told:
+          said = (said + data)[-LONGEST_ROW:]
+          share = max(share, _share(said))
+          reading.told(share)
+        if there and not data:
+          return ''
+        heard = time.monotonic() if data else heard
+        if reading.told and time.monotonic() - heard > still_seconds:
+          return f'reading it came no further for {still_seconds:g} s'
+    return f'could not be read within {reading.seconds:.4g} s'
 
   def kill(self) -> None:
     """Kills it with all that it started, if it is there still. From any thread."""
@@ -217,9 +238,11 @@ class _Worker:
 
 
 class _Reading:
-  """The process that reads for one request, to be killed where that request goes away."""
+  """The process that reads for one request, to be killed where that request goes away. seconds: that it has; told: of
+  what takes long, is given the share that is done every POLL s and at the end, and ends it by what it raises."""
 
-  def __init__(self):
+  def __init__(self, seconds: float, told: Callable[[float], None] | None = None):
+    self.seconds, self.told = seconds, told
     self._worker: _Worker | None = None
     self._lock, self._cancelled = threading.Lock(), False
 
@@ -234,6 +257,16 @@ class _Reading:
       self._cancelled = True
       if self._worker is not None:
         self._worker.kill()
+
+
+def _share(said: bytes) -> float:
+  """The number in the last whole line of what a process wrote, from 0 to 1; 0 where there is none."""
+  row = said.rpartition(b'\n')[0].rpartition(b'\n')[2]
+  try:
+    share = float(row)
+  except ValueError:
+    return 0.0
+  return share if 0 <= share <= 1 else 0.0
 
 
 def _result(task: dict[str, Any], code: int) -> dict[str, Any]:

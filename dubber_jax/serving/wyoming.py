@@ -119,8 +119,10 @@ class Handler(AsyncEventHandler):
     self._handlers.add(self)
     try:
       await super().run()
-    except (ConnectionError, TimeoutError, KeyError, TypeError, AttributeError, RecursionError):
-      pass  # it went away, or spoke another protocol
+    except (ConnectionError, TimeoutError):
+      log('wyoming', reason='the client went away')
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:  # by the package, of what is no event
+      log('wyoming', reason=f'no event of the protocol ({type(error).__name__})')
     finally:
       self._handlers.discard(self)
 

@@ -8,6 +8,7 @@ fuzz` sends 1,000 of them to a real server, `tests/serving/test_fuzz.py` some to
 
 import collections
 import concurrent.futures
+import contextlib
 import functools
 import http.client
 import io
@@ -461,10 +462,9 @@ def send_case(case: Case, host: str, port: int, token: str = '', wait: float = W
     raw = head + f'\r\nAuthorization: Bearer {token}'.encode() + separator + body
   try:
     with socket.create_connection((host, port), timeout=wait) as connection:
-      try:
+      # The answer may come before the end of the request.
+      with contextlib.suppress(BrokenPipeError, ConnectionResetError):
         connection.sendall(raw[: case.send])
-      except (BrokenPipeError, ConnectionResetError):
-        pass  # the answer may have come before the end of the request
       if case.send is not None:
         return Outcome(case, None)
       if case.read is not None:

@@ -205,20 +205,20 @@ def kill_servers(
   found: dict[str, Any] = {'kills': 0, 'faults': []}
   while found['kills'] < kills:
     with start() as server:
-      gone = threading.Event()
+      gone, killed = threading.Event(), threading.Event()
       failure: list[BaseException] = []
 
-      def run(server=server, gone=gone, failure=failure):
+      def run(server=server, gone=gone, killed=killed, failure=failure):
         try:
           work(server.address, random.Random(rng.random()), gone)
-        except httpx.HTTPError:
-          pass  # killed
         except BaseException as error:
-          failure.append(error)
+          if not (killed.is_set() and isinstance(error, httpx.HTTPError)):  # the kill's own, not a server that failed
+            failure.append(error)
 
       thread = threading.Thread(target=run)
       thread.start()
       thread.join(rng.uniform(0.02, longest))
+      killed.set()
       server.kill()
       gone.set()
       thread.join()

@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +10,7 @@ from unittest import mock
 import httpx
 import numpy as np
 import openai
+from uploading import wait_for
 
 from dubber_jax.errors import BadInput
 from dubber_jax.inference.synthesis import LineInputs
@@ -116,10 +116,3 @@ class QuickServer:
   def post(self, **fields) -> httpx.Response:
     asked = {'model': 'tts-1', 'voice': 'alloy', 'input': TEXT, 'response_format': 'pcm', **fields}
     return httpx.post(f'{self.url}/v1/audio/speech', json=asked, timeout=30)
-
-
-def wait_for(condition, seconds: float = 20.0) -> None:
-  finish = time.monotonic() + seconds
-  while not condition():
-    assert time.monotonic() < finish, 'this took too long'
-    time.sleep(0.005)

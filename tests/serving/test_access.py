@@ -229,11 +229,8 @@ def test_a_fault_after_the_answer_began_cuts_it(caplog):
     async with httpx.AsyncClient(transport=transport, base_url=HERE) as client:
       return await client.get('/bad/late')
 
-  try:
-    answer = asyncio.run(ask())
-    assert answer.status_code == 200 and answer.content == b'some'
-  except AssertionError:
-    pass  # the transport's own check that an answer has its end
+  with pytest.raises(AssertionError):  # the transport's own check that an answer has its end
+    asyncio.run(ask())
   assert 'ZeroDivisionError' in caplog.text and 'secret' not in caplog.text
 
 

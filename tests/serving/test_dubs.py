@@ -13,7 +13,7 @@ from dub_server import stand_in_model, stand_in_server
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.testclient import TestClient
-from uploading import LIES, SRT, endless_wav, hum, write_film
+from uploading import LIES, SRT, endless_wav, hum, run_in_place_of_workers, wait_for, write_film
 
 from dubber_jax.dubbing.project import Project, open_project
 from dubber_jax.dubbing.redo import RedoRequest, redo
@@ -26,6 +26,7 @@ from dubber_jax.serving.settings import Limits, ServerSettings
 from dubber_jax.serving.uploads import UploadWorkers
 
 LONG = 20.0  # s
+REAL_RUN = UploadWorkers._run
 CONSENT = {
   'consent_speaker': 'Ada Example',
   'consent_date': '2026-03-31',
@@ -72,6 +73,16 @@ def reads_here(monkeypatch):
 
   monkeypatch.setattr(UploadWorkers, '_run', run)
   monkeypatch.setattr(UploadWorkers, '_put_spare', lambda self: None)
+
+
+def without(kind):
+  """A `_run` of uploads of which those of a kind are read by processes, as in a real server."""
+  read_here = UploadWorkers._run
+
+  def run(self, task, reading):
+    return (REAL_RUN if task['kind'] == kind else read_here)(self, task, reading)
+
+  return run
 
 
 class Served:
@@ -255,6 +266,16 @@ def test_a_dub_that_waits_is_cancelled_at_once(served, stage, film):
   assert answer.json()['status'] == 'cancelled'
 
 
+def test_a_dub_that_waits_is_cancelled_by_whoever_cancels_its_job(served, stage, film):
+  stage.hold_at = 'Good day.'
+  served.make(film)
+  assert stage.reached.wait(LONG)
+  waiting = served.make(film).json()
+  served.server.jobs.get(waiting['job']['job']).cancel()  # as the desk does
+  found = served.client.get(f'/v1/dubs/{waiting["id"]}').json()
+  assert found['status'] == 'cancelled' and found['finished']
+
+
 def test_what_a_server_left_unfinished_is_interrupted_and_goes_on(serve, stage, film):
   served = serve()
   stage.hold_at = 'Who is there?'
@@ -277,6 +298,96 @@ def test_what_a_server_left_unfinished_is_interrupted_and_goes_on(serve, stage, 
   assert '"interrupted"' in rows
   assert again.wait(again.client.post(f'/v1/dubs/{made["id"]}/resume')).state == 'done'
   assert stage.played.count('Good day.') == 1
+
+
+# Uploaded films are decoded whole in a process first
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+  """What is decoded whole; by default nothing is wrong with it."""
+  found, run = [], UploadWorkers._run
+
+  def noted(self, task, reading):
+    found.extend([task['name']] if task['kind'] == 'whole film' else [])
+    return run(self, task, reading)
+
+  monkeypatch.setattr(UploadWorkers, '_run', noted)
+  return found
+
+
+@pytest.mark.parametrize('end', ['os.abort()', 'os.kill(os.getpid(), signal.SIGKILL)'])
+def test_a_film_whose_decoder_dies_in_its_middle_fails_its_dub_alone(served, stage, film, monkeypatch, end):
+  with monkeypatch.context() as patch:
+    patch.setattr(UploadWorkers, '_run', without('whole film'))
+    run_in_place_of_workers(patch, f'print(0.5, flush=True)\n{end}')
+    answer = served.make(film)
+    assert served.wait(answer).state == 'failed'
+    found = served.client.get(f'/v1/dubs/{answer.json()["id"]}').json()
+    assert found['status'] == 'failed' and found['error']['code'] == 'bad_upload'
+    assert 'my film.mp4' in found['error']['message'] and '/' not in found['error']['message']
+    assert stage.played == [] and found['result'] is None
+    assert served.wait(served.client.post(f'/v1/dubs/{found["id"]}/resume')).state == 'failed'
+  assert served.wait(served.make(film)).state == 'done'
+  assert served.wait(served.client.post(f'/v1/dubs/{found["id"]}/resume')).state == 'done'
+
+
+def test_a_film_is_decoded_whole_once_over_cancel_and_resume(served, stage, film, decoded):
+  stage.hold_at = 'Who is there?'
+  answer = served.make(film)
+  made = f'/v1/dubs/{answer.json()["id"]}'
+  assert stage.reached.wait(LONG) and decoded == ['my film.mp4']
+  served.client.post(f'{made}/cancel')
+  stage.hold_at = None
+  stage.go.set()
+  assert served.wait(answer).state == 'cancelled'
+  assert served.wait(served.client.post(f'{made}/resume')).state == 'done' and decoded == ['my film.mp4']
+  served.wait(served.client.post(f'{made}/lines/2', json={'note': 'softer'}))
+  assert decoded == ['my film.mp4']
+
+
+def test_a_dub_is_cancelled_while_its_film_is_decoded_and_goes_on_with_that(served, stage, film, monkeypatch, tmp_path):
+  with monkeypatch.context() as patch:
+    patch.setattr(UploadWorkers, '_run', without('whole film'))
+    run_in_place_of_workers(patch, f'open({str(tmp_path / "began")!r}, "w").close()\ntime.sleep(60)')
+    answer = served.make(film)
+    wait_for((tmp_path / 'began').exists)
+    job = served.server.jobs.get(answer.json()['job']['job'])
+    wait_for(lambda: job.message)
+    assert job.message == 'the film is checked' and 0 <= job.done < job.of
+    served.client.post(f'/v1/dubs/{answer.json()["id"]}/cancel')
+    assert served.wait(answer).state == 'cancelled'
+  record = served.server.settings.home / 'dubs' / answer.json()['id'] / 'dub.json'
+  assert not json.loads(record.read_text())['decoded']
+  assert served.wait(served.client.post(f'/v1/dubs/{answer.json()["id"]}/resume')).state == 'done'
+  assert json.loads(record.read_text())['decoded']
+
+
+def test_a_server_that_stops_while_a_film_is_decoded_leaves_its_dub_to_be_gone_on_with(
+  serve, film, monkeypatch, tmp_path
+):
+  served = serve()
+  with monkeypatch.context() as patch:
+    patch.setattr(UploadWorkers, '_run', without('whole film'))
+    run_in_place_of_workers(patch, f'open({str(tmp_path / "began")!r}, "w").close()\ntime.sleep(60)')
+    made = served.make(film).json()
+    wait_for((tmp_path / 'began').exists)
+    served.stop()
+  again = serve()
+  assert again.client.get(f'/v1/dubs/{made["id"]}').json()['status'] == 'interrupted'
+  assert again.wait(again.client.post(f'/v1/dubs/{made["id"]}/resume')).state == 'done'
+
+
+def test_the_guide_in_an_uploaded_film_is_not_decoded_before_the_whole_film_is(served, film, decoded, monkeypatch):
+  asked = []
+
+  def performances(guide, film, lines):
+    asked.append((guide, len(decoded)))
+    return [None] * len(lines), []
+
+  monkeypatch.setattr('dubber_jax.dubbing.film._performances', performances)
+  assert served.wait(served.make(film, guide='original')).state == 'done'
+  assert asked == [(None, 0), ('original', 1)]
 
 
 def test_a_dub_is_a_project_as_the_command_line_makes_it_and_one_at_a_time_writes_in_it(served, film, tmp_path):
@@ -374,6 +485,11 @@ def test_a_film_that_is_named_stays_where_it_is(named):
   assert served.client.get(f'/v1/dubs/{answer.json()["id"]}/result').status_code == 200
   served.client.delete(f'/v1/dubs/{answer.json()["id"]}')
   assert (folder / 'deep' / 'film.mp4').exists() and not home.exists()
+
+
+def test_a_film_of_the_owner_s_folders_is_no_upload(named, decoded):
+  served, _ = named
+  assert served.wait(served.client.post('/v1/dubs', json=WISH)).state == 'done' and not decoded
 
 
 def test_a_film_that_disappeared_is_told(named):

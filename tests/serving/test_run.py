@@ -14,7 +14,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # quick_engine.py
 
-from quick_engine import Actor, QuickServer, quick_engine, wait_for  # noqa: E402
+from quick_engine import Actor, QuickServer, quick_engine  # noqa: E402
+from uploading import wait_for  # noqa: E402
 
 from dubber_jax.cli.main import main  # noqa: E402
 from dubber_jax.errors import BadInput  # noqa: E402

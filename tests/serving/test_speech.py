@@ -20,7 +20,8 @@ from starlette.requests import ClientDisconnect
 
 sys.path.insert(0, str(Path(__file__).parent))  # quick_engine.py
 
-from quick_engine import TEXT, VOICES, Actor, QuickServer, quick_engine, wait_for  # noqa: E402
+from quick_engine import TEXT, VOICES, Actor, QuickServer, quick_engine  # noqa: E402
+from uploading import wait_for  # noqa: E402
 
 from dubber_jax.serving.openai_voices import SHIPPED, voice_for  # noqa: E402
 from dubber_jax.serving.speech import (  # noqa: E402

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import json
 import os
 import signal
 import threading
@@ -14,7 +15,7 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
-from uploading import LIES, SRT, endless_wav, hum, playlist, write_film
+from uploading import LIES, SRT, endless_wav, hum, playlist, run_in_place_of_workers, write_film, write_talking_film
 
 from dubber_jax.serving import upload_worker, uploads
 from dubber_jax.serving.access import Access
@@ -47,8 +48,6 @@ def in_this_process(monkeypatch):
   """Tasks are done by `answer` in this process, which takes no time to start."""
 
   def run(self, task, reading):
-    import json
-
     result = json.dumps(upload_worker.answer(json.loads(json.dumps(task))))
     (uploads.Path(task['folder']) / 'result.json').write_text(result)
     return uploads._result(task, 0)
@@ -121,11 +120,11 @@ def test_a_worker_that_dies_costs_its_own_request_and_another_takes_its_place(tm
   try:
     error = refused(workers, tmp_path / 'a.wav', 'voice')
     assert (error.status, error.code) == (422, 'bad_upload')
-    assert workers.spare_pid not in (None, *killed)
+    assert workers._spare.process.pid not in killed
     monkeypatch.setattr(UploadWorkers, '_take', take)
-    killed.append(kill(workers.spare_pid))  # while it waits: costs nobody anything
+    killed.append(kill(workers._spare.process.pid))  # while it waits: costs nobody anything
     assert asyncio.run(workers.read(tmp_path / 'a.wav', 'voice'))['rate'] == SAMPLE_RATE
-    assert workers.spare_pid not in (None, *killed) and not [*workers.folder.iterdir()]
+    assert workers._spare.process.pid not in killed and not [*workers.folder.iterdir()]
   finally:
     workers.stop()
 
@@ -134,23 +133,6 @@ def kill(pid: int) -> int:
   os.kill(pid, signal.SIGKILL)
   os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
   return pid
-
-
-SCRIPT = 'import json,os,resource,signal,subprocess,sys,time\ntask=json.loads(sys.stdin.readline())\n'
-
-
-def with_program(monkeypatch, program):
-  """Workers run a program of the test, after the limits that all have."""
-  real = uploads.subprocess.Popen
-  code = f'from dubber_jax.serving.upload_worker import limit_process\nmemory,seconds,size={{}}\n{SCRIPT}{program}'
-
-  def start(command, **options):
-    memory, seconds, size = command[-3:]
-    limits = f'{memory}, {seconds}, {size}'
-    started = code.replace('{}', limits, 1).replace('\nimport', '\nlimit_process(memory,seconds,size)\nimport', 1)
-    return real([command[0], '-c', started], **options)
-
-  monkeypatch.setattr(uploads.subprocess, 'Popen', start)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +153,7 @@ def test_a_crash_costs_one_request_an_error(workers, tmp_path, monkeypatch, prog
   workers.limits = dataclasses.replace(LIMITS, worker_bytes=500_000_000)
   if 'bytes(2000)' in program:
     monkeypatch.setattr(uploads, 'FILE_BYTES', 1000)
-  with_program(monkeypatch, program)
+  run_in_place_of_workers(monkeypatch, program)
   error = refused(workers, tmp_path / 'a.wav', 'voice')
   assert (error.status, error.code) == (status, code)
 
@@ -179,7 +161,7 @@ def test_a_crash_costs_one_request_an_error(workers, tmp_path, monkeypatch, prog
 def test_a_worker_that_hangs_is_killed_with_all_that_it_started(workers, tmp_path, monkeypatch):
   workers.limits = dataclasses.replace(LIMITS, worker_seconds=1.5)
   child = f'open({str(tmp_path / "child")!r}, "w").write(str(subprocess.Popen(["sleep", "60"]).pid))'
-  with_program(monkeypatch, f'{child}\ntime.sleep(60)')
+  run_in_place_of_workers(monkeypatch, f'{child}\ntime.sleep(60)')
   error = refused(workers, tmp_path / 'a.wav', 'voice')
   assert (error.status, error.code) == (408, 'too_slow')
   finish = time.monotonic() + 20
@@ -196,32 +178,93 @@ def is_running(pid: int) -> bool:
     return False
 
 
-def test_a_request_that_goes_away_takes_its_process_along(workers, tmp_path, monkeypatch):
-  with_program(monkeypatch, f'open({str(tmp_path / "began")!r}, "w").close()\ntime.sleep(60)')
+@pytest.mark.parametrize(
+  ('end', 'error'),
+  [
+    (lambda workers, reading: reading.cancel(), asyncio.CancelledError),
+    (lambda workers, reading: workers.stop(), ApiError),
+  ],
+  ids=['the request goes away', 'the server stops'],
+)
+def test_whoever_ends_a_reading_takes_its_process_along(workers, tmp_path, monkeypatch, end, error):
+  run_in_place_of_workers(
+    monkeypatch, f'open({str(tmp_path / "began")!r}, "w").write(str(os.getpid()))\ntime.sleep(60)'
+  )
 
   async def ask():
     reading = asyncio.create_task(workers.read(tmp_path / 'a.wav', 'voice'))
-    while not (tmp_path / 'began').exists():
+    while not (tmp_path / 'began').exists() or not (tmp_path / 'began').read_text():
       await asyncio.sleep(0.01)
-    reading.cancel()
-    with pytest.raises(asyncio.CancelledError):
+    end(workers, reading)
+    with pytest.raises(error):
       await reading
 
   asyncio.run(ask())
+  assert not is_running(int((tmp_path / 'began').read_text()))
 
 
-def test_a_server_that_stops_takes_its_processes_along(workers, tmp_path, monkeypatch):
-  with_program(monkeypatch, f'open({str(tmp_path / "began")!r}, "w").close()\ntime.sleep(60)')
+# Films that are decoded whole
 
-  async def ask():
-    reading = asyncio.create_task(workers.read(tmp_path / 'a.wav', 'voice'))
-    while not (tmp_path / 'began').exists():
-      await asyncio.sleep(0.01)
-    workers.stop()
-    with pytest.raises(ApiError):
-      await reading
 
-  asyncio.run(ask())
+def test_a_film_is_decoded_whole_in_a_process_that_tells_how_far_it_is(workers, tmp_path):
+  film, told = write_film(tmp_path / 'film.mp4'), []
+  workers.decode_film(film, 'film.mp4', 3.0, told.append)
+  assert told == sorted(told) and 0 <= told[0] and told[-1] <= 1
+
+
+def test_pictures_sound_and_subtitles_are_all_decoded(tmp_path, monkeypatch):
+  film, told, seen = write_talking_film(tmp_path / 'film.mkv'), [], []
+  monkeypatch.setattr(upload_worker._Teller, '__call__', lambda self, *told_of: told.append(told_of))
+  task = {'kind': 'whole film', 'path': str(film), 'name': 'film.mkv', 'folder': str(tmp_path)}
+  facts = upload_worker.answer({**task, 'seconds': 2.0, 'audio_track': None})
+  assert facts == {'facts': {}, 'arrays': []}
+  for low in (0.0, upload_worker.PICTURES_SHARE):
+    seen = [at for at, begin, _ in told if begin == low]
+    assert seen == sorted(seen) and seen[-1] == pytest.approx(2.0, abs=0.1)
+  assert (2.0, 0.0, 1.0) in told  # a subtitle
+
+
+@pytest.mark.parametrize(
+  ('program', 'limits', 'status', 'code'),
+  [
+    ('os.abort()', {}, 422, 'bad_upload'),
+    ('os.kill(os.getpid(), signal.SIGSEGV)', {}, 422, 'bad_upload'),
+    ('os.kill(os.getpid(), signal.SIGKILL)', {}, 422, 'bad_upload'),
+    ('x = bytearray(10**9)', {'worker_bytes': 500_000_000}, 422, 'bad_upload'),
+    ('time.sleep(60)', {'film_still_seconds': 0.5}, 408, 'too_slow'),
+    (
+      'while True: print(0.7, flush=True); time.sleep(0.01)',
+      {'worker_seconds': 1.0, 'film_ratio': 0.5},
+      408,
+      'too_slow',
+    ),
+    ('while True: os.write(1, bytes(1 << 16))', {'worker_seconds': 1.0, 'film_ratio': 0.5}, 408, 'too_slow'),
+  ],
+)
+def test_a_film_that_ends_the_process_in_its_middle_is_an_error(
+  workers, tmp_path, monkeypatch, program, limits, status, code
+):
+  workers.limits = dataclasses.replace(LIMITS, **limits)
+  run_in_place_of_workers(monkeypatch, f'print("0.25\\nnan\\n7\\n0.5", flush=True)\n{program}')
+  told = []
+  with pytest.raises(ApiError) as error:
+    workers.decode_film(tmp_path / 'film.mp4', 'holiday.mp4', 1.0, told.append)
+  assert (error.value.status, error.value.code) == (status, code) and 'holiday.mp4' in error.value.message
+  assert told == sorted(told) and (code == 'too_slow' or told[-1] == 0.5)
+
+
+def test_a_film_that_nobody_waits_for_any_more_is_not_decoded_on(workers, tmp_path, monkeypatch):
+  run_in_place_of_workers(
+    monkeypatch, f'open({str(tmp_path / "began")!r}, "w").write(str(os.getpid()))\ntime.sleep(60)'
+  )
+
+  def stop(share):
+    if (tmp_path / 'began').exists() and (tmp_path / 'began').read_text():
+      raise KeyError('cancelled')
+
+  with pytest.raises(KeyError):
+    workers.decode_film(tmp_path / 'film.mp4', 'film.mp4', 1.0, stop)
+  assert not is_running(int((tmp_path / 'began').read_text()))
 
 
 def test_more_uploads_than_can_wait_are_refused_with_a_time_to_come_back(workers, tmp_path, monkeypatch):

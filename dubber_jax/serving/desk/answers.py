@@ -65,7 +65,8 @@ def project_json(session: ProjectSession, desk: DeskState | None = None) -> dict
     backgrounds = [*KINDS] if info.has_sound else [NONE]
     ready = session.server.desk.previews.find(session, state)[2] is None
   except ApiError as error:
-    missing, backgrounds = error.message, [state.background if state.background in KINDS else NONE]
+    missing = error.message if error.code != 'film_not_ready' else None
+    backgrounds = [state.background if state.background in KINDS else NONE]
   lines = [line_row(session, state, desk, number) for number in range(1, len(state.lines) + 1)]
   background = state.background if state.background in KINDS else Path(state.background).name
   return {

@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dubber_jax.director.source_performance import SourcePerformance
 from dubber_jax.dubbing.cast import folded
@@ -21,10 +21,8 @@ from dubber_jax.serving.desk.history import Change, commit, redo, undo, write_de
 from dubber_jax.serving.desk.references import Performance, guide_of, reference_of
 from dubber_jax.serving.desk.sessions import ProjectSession, Writing
 from dubber_jax.serving.errors import ApiError
+from dubber_jax.serving.jobs import Cancelled, Job
 from dubber_jax.types import Voice
-
-if TYPE_CHECKING:
-  from dubber_jax.serving.jobs import Job
 
 logger = logging.getLogger(__name__)
 
@@ -145,7 +143,7 @@ def make_again(writing: Writing) -> None:
 # Work of a job
 
 
-def write_film(session: ProjectSession, job: 'Job') -> dict[str, Any]:
+def write_film(session: ProjectSession, job: Job) -> dict[str, Any]:
   """Exports the film -> its files."""
 
   def write(writing: Writing) -> dict[str, Any]:
@@ -182,9 +180,28 @@ def start_voice(writing: Writing, character: str, voice: Voice) -> list[int]:
   return [n for n in numbers if state.voice_of[n - 1] != key]
 
 
-def play_voice(session: ProjectSession, job: 'Job', character: str, key: str, again: bool = False) -> None:
+def play_voice(session: ProjectSession, job: Job, character: str, key: str, again: bool = False) -> None:
   """Plays the lines of a character that another voice speaks yet, one after the other; each is in the project when it
-  is done, and all of them are taken back together. again: it goes on with what a stop of the server cut off."""
+  is done, and all of them are taken back together. again: it goes on with what a stop of the server cut off;
+  what somebody cancels is not gone on with."""
+  try:
+    _play_voice(session, job, character, key, again)
+  except Cancelled:
+    if not job.stopped:
+      drop_voice(session)
+    raise
+
+
+def drop_voice(session: ProjectSession) -> None:
+  """Notes that the lines of a voice which are not played yet are not to be. Blocks its thread until no other change of
+  the project is going on."""
+  try:
+    session.change_now(finish)
+  except (ApiError, BadInput) as error:
+    logger.warning(f'{session.folder}: the voice that was cancelled is gone on with when it is opened again: {error}')
+
+
+def _play_voice(session: ProjectSession, job: Job, character: str, key: str, again: bool) -> None:
   state = session.state()
   numbers = [n for n, line in enumerate(state.lines, 1) if folded(line.character) == folded(character)]
   left = [n for n in numbers if state.voice_of[n - 1] != key]

@@ -15,7 +15,7 @@ from dubber_jax.dubbing.line_references import PICTURE, SOUND, jpeg_bytes, refer
 from dubber_jax.dubbing.project import ProjectState
 from dubber_jax.dubbing.project_paths import file_stamp
 from dubber_jax.errors import BadInput
-from dubber_jax.media.container import open_media, tracks
+from dubber_jax.media.container import choose_track, open_media, tracks
 from dubber_jax.media.film import SOUND_RATE, Film
 from dubber_jax.media.sound import read_sound, wav_bytes
 from dubber_jax.media.video import decode_pictures, probe, read_frames, rotation_of, upright_rgb
@@ -112,7 +112,7 @@ def write_preview(film: Film, out: Path, stopped: threading.Event | None = None)
   index in front. stopped: ends it with BadInput."""
   options = {'movflags': '+faststart'}
   with open_media(film.path) as container, av.open(str(out), 'w', format='mp4', options=options) as made:
-    stream = tracks(container, 'video')[0]
+    stream = choose_track(container, 'video', film.path)
     rate = Fraction(min(MOST_RATE, max(1.0, film.info.fps or 25.0))).limit_denominator(1001)
     width, height = _size(film.info.width, film.info.height)
     picture = made.add_stream('libx264', rate=rate, options={'preset': 'ultrafast', 'crf': '26', 'tune': 'fastdecode'})

@@ -20,6 +20,7 @@ from dubber_jax.serving.desk.references import Performance, decode
 from dubber_jax.serving.desk.sessions import ProjectSession, Writing
 from dubber_jax.serving.errors import ApiError
 from dubber_jax.serving.events import event_response
+from dubber_jax.serving.jobs import Job
 from dubber_jax.serving.json_requests import json_body
 from dubber_jax.serving.state import ServerState, server_of
 
@@ -247,7 +248,7 @@ async def put_voice(request: Request) -> Response:
     return JSONResponse({'job': None})
   session.resumed = True
   try:
-    job = server.jobs.submit('voice', lambda job: edits.play_voice(session, job, character, key), session.id)
+    job = _submit_voice(session, character, key)
   except ApiError:
     with contextlib.suppress(ApiError):
       await session.change(edits.finish)  # nothing is to be gone on with
@@ -279,16 +280,8 @@ async def post_export(request: Request) -> Response:
 
 
 async def delete_job(request: Request) -> Response:
-  server = server_of(request)
-  job = server.jobs.get(request.path_params['job'])
-  job.cancel()
-  session = None
-  with contextlib.suppress(ApiError):
-    session = await asyncio.to_thread(server.desk.open, job.key)
-  if session is not None and job.kind == 'voice':
-    await asyncio.to_thread(server.jobs.wait, job, 30.0)
-    with contextlib.suppress(ApiError):
-      await session.change(edits.finish)  # it was not to be gone on with
+  job = server_of(request).jobs.get(request.path_params['job'])
+  await asyncio.to_thread(job.cancel)
   return JSONResponse({'job': job.to_json()})
 
 
@@ -303,7 +296,16 @@ async def _resume(session: ProjectSession) -> None:
   character, key = unfinished.get('character'), unfinished.get('voice')
   if unfinished.get('kind') == 'voice' and isinstance(character, str) and isinstance(key, str):
     with contextlib.suppress(ApiError):
-      session.server.jobs.submit('voice', lambda job: edits.play_voice(session, job, character, key, True), session.id)
+      _submit_voice(session, character, key, again=True)
+
+
+def _submit_voice(session: ProjectSession, character: str, key: str, again: bool = False) -> Job:
+  return session.server.jobs.submit(
+    'voice',
+    lambda job: edits.play_voice(session, job, character, key, again),
+    session.id,
+    lambda: edits.drop_voice(session),
+  )
 
 
 async def _performance(request: Request, edit: Callable[[Writing, int, Performance], int]) -> Response:

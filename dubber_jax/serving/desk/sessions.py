@@ -22,8 +22,9 @@ from dubber_jax.media.film import Film
 from dubber_jax.retrieval.library import Library
 from dubber_jax.serving.desk.history import DeskState, read_desk, read_pointers, synced
 from dubber_jax.serving.desk.warm import Warmer
+from dubber_jax.serving.dub_records import find_dub
 from dubber_jax.serving.errors import ApiError, from_bad_input
-from dubber_jax.serving.home import project_id
+from dubber_jax.serving.home import DUBS, project_id
 from dubber_jax.storage.json_files import read_json
 from dubber_jax.types import Reference
 
@@ -104,6 +105,7 @@ class ProjectSession:
     self._seen: OrderedDict[tuple, SeenLine] = OrderedDict()
     self._results: OrderedDict[tuple[int, int], tuple[Any, LineResult]] = OrderedDict()
     self._film: tuple[Any, Film] | None = None
+    self._decoded = False  # whether the film may be decoded here, as it was decoded whole elsewhere
     self._model: tuple[str, Model | StoredModel] | None = None
     self._library: tuple[str, Library] | None = None
 
@@ -160,8 +162,10 @@ class ProjectSession:
     return found
 
   def film(self, state: ProjectState | None = None) -> Film:
-    """The film, probed once. Raises ApiError 409 where it is missing, or another one."""
+    """The film, probed once. Raises ApiError 409 where it is missing, or another one, and 409 or 503 where it was
+    uploaded and not decoded whole yet."""
     state = state or self.state()
+    self._check_decoded()
     key = (state.film, file_stamp(state.film), state.audio_track)
     if self._film is None or self._film[0] != key or file_stamp(self._film[1].path) is None:
       try:
@@ -176,6 +180,17 @@ class ProjectSession:
         ) from None
       self._film = (key, film)
     return self._film[1]
+
+  def _check_decoded(self) -> None:
+    """Raises ApiError where the film was uploaded, and no process with limits has decoded it yet: 503 while a job is at
+    it, 409 where that was cancelled or failed."""
+    if self._decoded or self.folder.parent.parent != (self.server.settings.home / DUBS).absolute():
+      return
+    if find_dub(self.folder.parent.parent, self.folder.parent.name).is_unchecked:
+      if self.server.jobs.of(self.id) is not None:
+        raise ApiError(503, 'the film is still being checked; ask again soon', 'film_not_ready', retry_after=5)
+      raise ApiError(409, 'the film was not checked to its end: go on with this dub first', 'film_unchecked')
+    self._decoded = True
 
   # The model and what it has seen
 

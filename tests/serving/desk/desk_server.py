@@ -199,6 +199,10 @@ class StandInUploads(UploadWorkers):
       raise ApiError(422, str(error), 'bad_upload') from None
     return facts | arrays
 
+  def decode_film(self, path, name, seconds, told, audio_track=None):
+    READERS['whole film']({'path': path, 'name': name, 'seconds': seconds, 'audio_track': audio_track})
+    told(1.0)
+
   def start(self):
     pass
 
