@@ -24,6 +24,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dubber_jax.serving.errors import ApiError, as_fault, from_http
+from dubber_jax.serving.logs import log
 from dubber_jax.serving.settings import Limits, ServerSettings, is_loopback
 from dubber_jax.serving.state import server_of
 
@@ -63,7 +64,16 @@ class Access:
 
   async def _http(self, scope: Scope, receive: Receive, send: Send):
     body = LimitedBody(scope, receive, self.settings.limits)
-    answer = Answer(scope, send, body)
+    seconds = self.settings.limits.unread_seconds
+
+    async def send_in_time(message: Message) -> None:
+      try:
+        async with asyncio.timeout(seconds):
+          await send(message)
+      except TimeoutError:
+        raise Unread from None
+
+    answer = Answer(scope, send_in_time, body)
     try:
       try:
         response = self._check(scope) or body.check()
@@ -72,6 +82,8 @@ class Access:
       await (response or self.app)(scope, body.receive, answer.send)
     except ClientDisconnect:
       return
+    except Unread:
+      log('cut off', route=route_of(scope), reason=f'nothing of the answer was read for {seconds:g} s')
     except ApiError as error:
       await answer.fail(error)
     except Exception as error:
@@ -273,6 +285,10 @@ class LimitedBody:
         message = await asyncio.wait_for(self._receive(), left)
         size += len(message.get('body', b''))
         self.open = message['type'] == 'http.request' and message.get('more_body', False)
+
+
+class Unread(Exception):
+  """A client that does not read its answer: the connection is closed, and what makes the answer ends."""
 
 
 class Answer:

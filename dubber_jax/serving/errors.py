@@ -1,6 +1,7 @@
 """Errors of the server in the form that OpenAI's clients read: {"error": {message, type, param, code}}."""
 
 import logging
+import re
 import traceback
 import uuid
 from http import HTTPStatus
@@ -13,6 +14,8 @@ from dubber_jax.errors import BadInput, FilmMissing, FolderBusy
 from dubber_jax.storage.atomic import is_disk_full
 
 logger = logging.getLogger(__name__)
+
+FOLDERS = re.compile(r"""(?<![\w./:])/(?:[^/\s:'"]+/)+""")  # of an absolute path
 
 TYPES = {
   401: 'authentication_error',
@@ -50,14 +53,14 @@ class ApiError(Exception):
 
 def from_bad_input(error: BadInput, status: int = 400, param: str | None = None, code: str = 'bad_input') -> ApiError:
   """The answer to input that the library refuses: 409 where another process is at work in a folder and where the film
-  of a project is gone, 507 where the disk is full."""
+  of a project is gone, 507 where the disk is full. Of absolute paths it has the last name alone."""
   if isinstance(error, FolderBusy):
     status, code = 409, 'busy'
   elif isinstance(error, FilmMissing):
     status, code = 409, 'film_missing'
   elif is_disk_full(error):
     status, code = 507, 'disk_full'
-  return ApiError(status, ' '.join(str(error).splitlines()), code, param)
+  return ApiError(status, FOLDERS.sub('', ' '.join(str(error).splitlines())), code, param)
 
 
 def _printable(text: str) -> str:

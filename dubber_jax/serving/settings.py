@@ -21,6 +21,7 @@ class Limits:
   speech_seconds: float = 120.0  # from a speech request to its first sound, and from each part to the next
   upload_seconds: float = 600.0  # from the first to the last byte of an upload
   silent_seconds: float = 20.0  # between two parts of an upload
+  unread_seconds: float = 60.0  # for which a client may read nothing of its answer
   worker_seconds: float = 60.0  # of the process that reads an upload
   worker_bytes: int = 2_000 * MEGABYTE  # of memory of that process
   film_ratio: float = 5.0  # s that it has besides for each second of a film that it decodes whole

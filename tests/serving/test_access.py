@@ -1,6 +1,7 @@
 """The outermost part of the server: hosts, origins, tokens, limits, headers and errors."""
 
 import asyncio
+import dataclasses
 import json
 import re
 
@@ -15,7 +16,7 @@ from starlette.testclient import TestClient
 from dubber_jax.errors import BadInput
 from dubber_jax.serving import access
 from dubber_jax.serving.access import POLICY, Access, session_cookie
-from dubber_jax.serving.errors import HANDLERS, ApiError
+from dubber_jax.serving.errors import HANDLERS, ApiError, from_bad_input
 from dubber_jax.serving.settings import Limits, ServerSettings
 
 TOKEN = 'a token of nobody'
@@ -232,6 +233,47 @@ def test_a_fault_after_the_answer_began_cuts_it(caplog):
   with pytest.raises(AssertionError):  # the transport's own check that an answer has its end
     asyncio.run(ask())
   assert 'ZeroDivisionError' in caplog.text and 'secret' not in caplog.text
+
+
+def test_an_answer_that_nobody_reads_ends(caplog):
+  sent = []
+
+  async def receive():
+    await asyncio.Event().wait()
+
+  async def send(message):
+    sent.append(message['type'])
+    if message['type'] == 'http.response.body':
+      await asyncio.Event().wait()  # the client's window is full
+
+  scope = {
+    'type': 'http',
+    'method': 'GET',
+    'path': '/file',
+    'raw_path': b'/file',
+    'query_string': b'',
+    'headers': [(b'host', b'localhost')],
+    'app': None,
+  }
+  limits = dataclasses.replace(SMALL, unread_seconds=0.02)
+  with caplog.at_level('INFO', 'dubber_jax.serving'):
+    asyncio.run(client_of(ServerSettings(limits=limits)).app(scope, receive, send))
+  assert sent == ['http.response.start', 'http.response.body']
+  assert [row.fields['route'] for row in caplog.records if row.message == 'cut off'] == ['/file']
+
+
+@pytest.mark.parametrize(
+  ('said', 'told'),
+  [
+    ('/home/ada/films/film.mp4: is gone; put it back', 'film.mp4: is gone; put it back'),
+    ("'/srv/x/model' is no model", "'model' is no model"),
+    ('give a number from 1/2 to 3/4, or mp3/opus', 'give a number from 1/2 to 3/4, or mp3/opus'),
+    ('see https://example.org/a/b', 'see https://example.org/a/b'),
+    ('lines/001/take_1 is damaged', 'lines/001/take_1 is damaged'),
+  ],
+)
+def test_what_the_library_refuses_is_told_without_folders(said, told):
+  assert from_bad_input(BadInput(said)).message == told
 
 
 def asked(path, messages, limits, headers=(), slow=()):
