@@ -1,11 +1,14 @@
 """Length regulator: phoneme encodings to mel frames (FastSpeech, arXiv 1905.09263)."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from dubber_jax.nn.alignment import frame_to_phoneme
 from dubber_jax.nn.masks import frame_mask
+from dubber_jax.nn.platforms import on_cpu
 
 
 class LengthRegulator(nn.Module):
@@ -23,13 +26,20 @@ class LengthRegulator(nn.Module):
     ends_bn = jnp.cumsum(durations_bn, axis=1)
     frame_t = jnp.arange(num_frames)
     mask_bt = frame_mask(durations_bn, num_frames)
-    # A matrix product: the gradient of a gather is a scatter, a hundred times as slow on a CPU.
-    alignment_btn = frame_to_phoneme(durations_bn, num_frames)
-    frames_btd = jnp.einsum('btn,bnd->btd', alignment_btn.astype(phonemes_bnd.dtype), phonemes_bnd, precision='highest')
+    if on_cpu():  # by matrix products: the gradient of a gather is a scatter, a hundred times as slow there
+      alignment_btn = frame_to_phoneme(durations_bn, num_frames)
+      spread = partial(jnp.einsum, 'btn,bn...->bt...', precision='highest')
+      frames_btd = spread(alignment_btn.astype(phonemes_bnd.dtype), phonemes_bnd)
+      end_bt = spread(alignment_btn, ends_bn.astype(alignment_btn.dtype))
+      duration_bt = spread(alignment_btn, durations_bn.astype(alignment_btn.dtype))
+    else:
+      own_bt = jax.vmap(partial(jnp.searchsorted, side='right'), (0, None))(ends_bn, frame_t)
+      own_bt = jnp.minimum(own_bt, durations_bn.shape[1] - 1)
+      frames_btd = jnp.where(mask_bt[..., None], jnp.take_along_axis(phonemes_bnd, own_bt[..., None], axis=1), 0)
+      end_bt = jnp.where(mask_bt, jnp.take_along_axis(ends_bn, own_bt, axis=1), 0).astype(jnp.float32)
+      duration_bt = jnp.where(mask_bt, jnp.take_along_axis(durations_bn, own_bt, axis=1), 0).astype(jnp.float32)
     if not self.place:
       return frames_btd, mask_bt
-    end_bt = jnp.einsum('btn,bn->bt', alignment_btn, ends_bn.astype(alignment_btn.dtype), precision='highest')
-    duration_bt = jnp.einsum('btn,bn->bt', alignment_btn, durations_bn.astype(alignment_btn.dtype), precision='highest')
     duration_bt = jnp.maximum(duration_bt, 1.0)
     left_bt = end_bt - frame_t[None] - 0.5
     through_bt = 1.0 - left_bt / duration_bt

@@ -73,7 +73,7 @@ def adversarial_losses(discriminators: nn.Module, params: dict, outputs: dict, b
 
   `adversarial` and `features` have gradients in the actor alone, `discriminators` in the discriminators alone, whose
   parameters are `params`; `disc_accuracy` is the share of frames that they classify correctly. In a batch accumulated
-  in parts, feature matching is normalized in each part.
+  in parts, or split over devices, feature matching is normalized in each part.
   """
   mask_bt = outputs['mask']
   count = batch['counts']['finished'] if 'counts' in batch else jnp.maximum(mask_bt.sum(), 1)

@@ -10,6 +10,7 @@ import optax
 from dubber_jax.authentic_dubber.config import PublishedLossConfig
 from dubber_jax.authentic_dubber.optimizer import published_optimizer
 from dubber_jax.config import Config
+from dubber_jax.nn.batch_axes import batch_mean
 from dubber_jax.nn.fast_dropout import dropout_key
 from dubber_jax.nn.masks import length_mask, masked_mean
 from dubber_jax.nn.scan import Stacking
@@ -56,7 +57,7 @@ def published_losses(outputs: dict, batch: dict, weights: PublishedLossConfig | 
   log_durations = jnp.log(batch['durations'] + 1.0)
   losses['duration'] = masked_mean(jnp.square(outputs['log_durations'] - log_durations), spoken_bn)
   rate_b = diagonal_share(outputs['alignment'], batch['phoneme_length'], batch['lip_length'], weights.band)
-  losses['diagonal'] = -jnp.log(rate_b.mean())
+  losses['diagonal'] = -jnp.log(batch_mean(rate_b.mean()))
   entropy = optax.softmax_cross_entropy_with_integer_labels(outputs['emotion'], batch['emotion'])
   losses['emotion'] = entropy.mean()
   losses = {name: getattr(weights, name) * value for name, value in losses.items()}

@@ -35,6 +35,7 @@ from dubber_jax.authentic_dubber.text_encoder import FFTTextEncoder
 from dubber_jax.director.config import DirectorConfig
 from dubber_jax.director.graphs import EmotionGraphs
 from dubber_jax.errors import BadInput
+from dubber_jax.nn.batch_axes import batch_max
 from dubber_jax.nn.fast_dropout import dropout_key
 from dubber_jax.nn.masks import length_mask
 from dubber_jax.nn.scan import Stacking
@@ -43,7 +44,7 @@ from dubber_jax.types import MEL_BANDS, MODALITIES
 
 def visible_length(config: PublishedConfig, length_b: jax.Array) -> jax.Array:
   """Number of positions of each item, (B,), that layers without a mask see: its own, or the longest of the batch."""
-  return length_b if config.padding == 'safe' else jnp.full_like(length_b, length_b.max())
+  return length_b if config.padding == 'safe' else jnp.full_like(length_b, batch_max(length_b.max()))
 
 
 class Fusion(nn.Module):

@@ -1,12 +1,15 @@
 """Multi-head attention with masks that may leave a query no key.
 
-Written out, not `jax.nn.dot_product_attention`: that one has no dropout of the attention weights and gives a query
-without a key the mean of all values, where the modules here rely on zeros.
+On accelerators by `jax.nn.dot_product_attention`, whose result for a query without a key, the mean of all values, is
+replaced by the zeros that the modules here rely on. It has no dropout of the attention weights: with dropout, and on
+CPUs, where outputs are compared with those of the released code, attention is written out.
 """
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+
+from dubber_jax.nn.platforms import on_cpu
 
 
 def masked_softmax(scores: jax.Array, mask: jax.Array) -> jax.Array:
@@ -64,14 +67,25 @@ class Attention(nn.Module):
 
     drop = nn.Dropout(self.dropout, deterministic=not train)
 
-    def attend(query, key, value):
+    def weigh(query, key):
       scores_bhqk = jnp.einsum('bhqd,bhkd->bhqk', query, key)
       scores_bhqk = scores_bhqk * self.scale if self.scale else scores_bhqk / jnp.sqrt(self.width / self.heads)
-      weights_bhqk = masked_softmax(scores_bhqk, mask[:, None])
+      return masked_softmax(scores_bhqk, mask[:, None])
+
+    def attend(query, key, value):
+      weights_bhqk = weigh(query, key)
       return jnp.einsum('bhqk,bhkd->bqhd', drop(weights_bhqk), value), weights_bhqk
 
+    def attend_by_library(query, key, value):
+      heads_first = (x_bhtd.swapaxes(1, 2) for x_bhtd in (query, key, value))
+      attended_bqhd = jax.nn.dot_product_attention(*heads_first, mask=mask[:, None], scale=self.scale)
+      weights_bhqk = weigh(query, key)  # removed by the compiler where nobody reads them
+      return jnp.where(mask.any(-1)[..., None, None], attended_bqhd, 0), weights_bhqk
+
     if train and not self.dropout:
-      attend = jax.checkpoint(attend)  # rematerialize the (Q, K) weights for the gradient
+      attend = jax.checkpoint(attend if on_cpu() else attend_by_library)  # rematerialize the (Q, K) weights
+    elif not train and not on_cpu():
+      attend = attend_by_library
     heads_bqhd, weights_bhqk = attend(query, key, value)
     heads_bqd = heads_bqhd.reshape(*query_bqd.shape[:2], self.width)
     return nn.Dense(self.out, use_bias=self.out_bias, name='out')(heads_bqd), weights_bhqk

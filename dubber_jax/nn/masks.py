@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from dubber_jax.nn.batch_axes import batch_mean
+
 
 def length_mask(length_b: jax.Array, size: int) -> jax.Array:
   """Lengths (B,) int -> mask (B, size) bool: True at the positions below each item's length."""
@@ -22,6 +24,10 @@ def zero_padding(x_btd: jax.Array, length_b: jax.Array | None) -> jax.Array:
 
 
 def masked_mean(values: jax.Array, mask: jax.Array) -> jax.Array:
-  """Mean over the elements where `mask`, broadcastable to `values`, is true; 0 where it is true nowhere."""
+  """Mean over the elements where `mask`, broadcastable to `values`, is true; 0 where it is true nowhere.
+
+  Of a batch that is split over devices, the part's share: the mean of all parts' results is that of the whole batch.
+  """
   weight = jnp.broadcast_to(mask, values.shape).astype(values.dtype)
-  return (values * weight).sum() / jnp.maximum(weight.sum(), 1.0)
+  count = batch_mean(weight.sum())
+  return (values * weight).sum() / jnp.where(count > 0, count, 1.0)

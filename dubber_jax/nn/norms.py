@@ -6,6 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dubber_jax.nn.batch_axes import batch_moments
+
 LayerNorm = partial(nn.LayerNorm, epsilon=1e-5, use_fast_variance=False)  # bit for bit as PyTorch's
 
 
@@ -35,7 +37,7 @@ class AdaptiveLayerNorm(nn.Module):
 
 
 class TimeBatchNorm(nn.Module):
-  """Batch norm per channel over the frames of all items that `mask` (B, T) marks; (B, T, D) -> (B, T, D).
+  """Batch norm per channel, (B, T, D) -> (B, T, D), over the frames that `mask` (B, T) marks, of items on all devices.
 
   Training normalizes by the biased variance and keeps running averages (collection `batch_stats`, momentum
   0.1) of the mean and of the unbiased variance, as PyTorch does. Otherwise the running averages are used.
@@ -55,10 +57,7 @@ class TimeBatchNorm(nn.Module):
     dtype = x_btd.dtype
     x_btd = x_btd.astype(jnp.promote_types(dtype, jnp.float32))
     if train:
-      weight = mask_bt[..., None].astype(x_btd.dtype)
-      count = jnp.maximum(weight.sum(), 1.0)
-      mean = (x_btd * weight).sum((0, 1)) / count
-      var = (jnp.square(x_btd - mean) * weight).sum((0, 1)) / count
+      mean, var, count = batch_moments(x_btd, mask_bt[..., None].astype(x_btd.dtype))
       if not self.is_initializing() and self.is_mutable_collection('batch_stats'):
         unbiased = var * count / jnp.maximum(count - 1.0, 1.0)
         running_mean.value = (1 - self.momentum) * running_mean.value + self.momentum * mean

@@ -12,6 +12,8 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from dubber_jax.config import Config
+from dubber_jax.nn.fast_dropout import dropout_key
+from dubber_jax.training.batch_split import split_gradient
 from dubber_jax.training.sharding import batch_sharding, check_batch, constrain_batch, parameter_sharding
 from dubber_jax.training.task import Task
 
@@ -108,25 +110,50 @@ def make_loss(task: Task, mesh: Mesh | None = None) -> Callable:
 def make_gradient(task: Task, parts: int = 1, mesh: Mesh | None = None) -> Callable:
   """Gradient (params, collections, batch, key) -> (gradient, (metrics, collections)), accumulated over `parts`.
 
-  The accumulated gradient equals the whole batch's where the task has `counts`, or its loss is a mean with equal
-  weights of the items. Collections are passed from part to part.
+  On a mesh without tensor parallelism each device takes its own items (training/batch_split.py), unless the task
+  compares items with each other; then, and with tensor parallelism, the compiler partitions the program. The gradient
+  of parts and of a mesh equals the whole batch's where the task has `counts`, or its loss is a mean with equal weights
+  of the items. Collections are passed from part to part.
   """
+  shape = mesh.shape if mesh is not None else {'data': 1, 'fsdp': 1, 'tensor': 1}
+  if shape['data'] * shape['fsdp'] > 1 and shape['tensor'] == 1 and not task.compares_items:
+    return _with_own_bits(split_gradient(_accumulated(task, parts), task.counts, mesh))
+  gradient = _accumulated(task, parts, mesh)
 
-  whole = jax.grad(make_loss(task, mesh), has_aux=True)
+  def whole(params, collections, batch, key):
+    counts = task.counts(batch) if task.counts and parts > 1 else None
+    return gradient(params, collections, batch, counts, key)
+
+  return _with_own_bits(whole)
+
+
+def _with_own_bits(gradient: Callable) -> Callable:
+  """`gradient` with a key whose bits do not depend on the mesh, in place of any key."""
+  return lambda params, collections, batch, key: gradient(params, collections, batch, dropout_key(key))
+
+
+def _accumulated(task: Task, parts: int, mesh: Mesh | None = None) -> Callable:
+  """Gradient (params, collections, batch, counts, key) -> (gradient, (metrics, collections)).
+
+  counts: those of the task for the whole batch, divided by the number of devices that share it; or None.
+  """
+  one = jax.grad(make_loss(task, mesh), has_aux=True)
   if parts == 1:
-    return whole
+    return lambda params, collections, batch, counts, key: one(
+      params, collections, batch | ({'counts': counts} if counts else {}), key
+    )
 
   def divide(x):  # (B, ...) -> (parts, B / parts, ...), strided, so that items stay on their devices
     return x.reshape(-1, parts, *x.shape[1:]).swapaxes(0, 1)
 
-  def gradient(params, collections, batch, key):
-    counts = {'counts': {name: n / parts for name, n in task.counts(batch).items()}} if task.counts else {}
+  def gradient(params, collections, batch, counts, key):
+    shared = {'counts': {name: n / parts for name, n in counts.items()}} if counts else {}
 
     def add(carry, part):
       total, collections = carry
       number, items = part
-      one, (metrics, collections) = whole(params, collections, items | counts, jax.random.fold_in(key, number))
-      return (jax.tree.map(jnp.add, total, one), collections), metrics
+      found, (metrics, collections) = one(params, collections, items | shared, jax.random.fold_in(key, number))
+      return (jax.tree.map(jnp.add, total, found), collections), metrics
 
     start = (jax.tree.map(jnp.zeros_like, params), collections)
     (total, collections), metrics = jax.lax.scan(add, start, (jnp.arange(parts), jax.tree.map(divide, batch)))

@@ -30,7 +30,10 @@ class Task:
 
   A loss whose terms are means over a number of elements that varies with the batch (frames, phonemes) gives that number
   by counts(batch) -> {name: number} and divides by batch['counts'] where the batch has it, so that accumulated
-  gradients of parts of a batch equal the gradient of the whole.
+  gradients of parts of a batch equal the gradient of the whole; likewise of the parts that devices have.
+
+  compares_items: the loss compares items of a batch with each other (contrastive losses), so that devices cannot take
+  theirs alone. What else depends on all items uses nn/batch_axes.py.
   """
 
   init: Callable[[jax.Array, dict], Any]
@@ -40,6 +43,7 @@ class Task:
   stateful: bool = False
   speech: Callable[[dict], float] | None = None
   counts: Callable[[dict], dict[str, jax.Array]] | None = None
+  compares_items: bool = False
 
 
 def learning_rate(config: TrainConfig) -> optax.Schedule:

@@ -84,7 +84,7 @@ def task(config: Config) -> Task:
     right = (own.argmax(-1) == SHIFTS).mean()
     return whole + 0.3 * moment, {'total': whole + 0.3 * moment, 'whole': whole, 'moment': moment, 'right': right}
 
-  return Task(init, loss, lambda: adamw(config.train))
+  return Task(init, loss, lambda: adamw(config.train), compares_items=True)
 
 
 class Films:

@@ -100,12 +100,46 @@ def reader_task(config, dtype=np.float32):
   return drawn_by_numpy(Task(init, loss, lambda: adamw(config.train)), reader_batch(), dtype)
 
 
-NETWORKS = {'reader': (reader_task, reader_batch), 'voice': (numpy_task, partial(small_batch, TINY))}
+def published_batch(dtype=np.float32):
+  """Eight items of different lengths for the published system."""
+  from dubber_jax.authentic_dubber.batches import empty_published
+  from dubber_jax.inference.batch import Shape
+
+  rng = np.random.default_rng(0)
+  batch = empty_published(Shape(8, 40, 12, 12, 40), 2)
+  lengths = {'phoneme_length': (5, 13), 'mel_length': (20, 41), 'reference_length': (20, 41), 'lip_length': (6, 13)}
+  for name, array in batch.items():
+    if name in lengths:
+      batch[name] = rng.integers(*lengths[name], 8, np.int32)
+    elif name in ('phonemes', 'durations'):
+      batch[name] = rng.integers(1, 4, array.shape, np.int32)
+    elif array.dtype.kind == 'f':
+      batch[name] = rng.normal(0, 1, array.shape).astype(dtype)
+  return batch
+
+
+def published_small_task(config, dtype=np.float32):
+  """The published system with a layer of each kind: batch norms, dropout, padding up to the batch's longest item."""
+  from dubber_jax.authentic_dubber.config import PublishedConfig
+  from dubber_jax.authentic_dubber.losses import published_task
+  from dubber_jax.config import PublishedTask
+
+  sizes = PublishedConfig(text_layers=1, lip_layers=1, cross_layers=1, decoder_layers=1, filter=64)
+  task = published_task(config.replace(task=PublishedTask(published=sizes)))
+  return drawn_by_numpy(task, published_batch(), dtype)
+
+
+NETWORKS = {
+  'reader': (reader_task, reader_batch),
+  'voice': (numpy_task, partial(small_batch, TINY)),
+  'published': (published_small_task, published_batch),
+}
 
 
 def train_on(say, network, dtype, meshes):
   """Says, for each mesh (data, fsdp, tensor): in float64 the losses of STEPS steps and the last parameters,
-  in float32 the first losses and gradient; and whether each of the optimizer's arrays is replicated."""
+  in float32, and of the published system, the first losses and gradient; and whether each of the optimizer's arrays is
+  replicated."""
   jax.config.update('jax_enable_x64', dtype == 'float64')
   from dubber_jax.training.sharding import batch_sharding, make_mesh, path_name
   from dubber_jax.training.step import create_state, jit_step, make_gradient
@@ -118,9 +152,9 @@ def train_on(say, network, dtype, meshes):
     state, shardings = create_state(config, task, batch, mesh)
     placed = jax.device_put(batch, batch_sharding(mesh))
     whole = {path_name(p): x.sharding.is_fully_replicated for p, x in jax.tree.leaves_with_path(state.optimizer)}
-    if dtype == 'float32':
+    if dtype == 'float32' or network == 'published':
       gradient = jax.jit(make_gradient(task, mesh=mesh), out_shardings=(shardings.params, None))
-      first, (metrics, _) = gradient(state.params, {}, placed, jax.random.key(0))
+      first, (metrics, _) = gradient(state.params, state.collections, placed, jax.random.key(0))
       say(({k: float(v) for k, v in metrics.items()}, jax.device_get(first), whole))
       continue
     step, losses = jit_step(config, task, mesh, shardings), []

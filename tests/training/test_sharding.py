@@ -26,6 +26,7 @@ SIZES = {'data': 2, 'fsdp': 4, 'tensor': 2}
 TRIPLE = (2, 2, 2)
 CASES = [
   pytest.param('reader', ((1, 1, 1), TRIPLE), id='reader'),
+  pytest.param('reader', ((1, 1, 1), (2, 4, 1)), id='reader-data-and-fsdp'),
   pytest.param('voice', ((1, 1, 1), TRIPLE), id='voice-all-axes', marks=pytest.mark.slow),
   pytest.param('voice', ((1, 1, 1), (8, 1, 1), (2, 4, 1)), id='voice-data-and-fsdp', marks=pytest.mark.slow),
 ]
@@ -62,6 +63,17 @@ def test_eight_devices_have_the_losses_and_the_gradient_of_one_in_float32(tmp_pa
   for other_losses, other, _ in others:
     assert other_losses == pytest.approx(losses, rel=1e-5)
     assert max(jax.tree.leaves(jax.tree.map(lambda x, y: np.abs(x - y).max(), gradient, other))) < 1e-5 * norm
+
+
+@pytest.mark.slow
+def test_eight_devices_have_the_published_systems_losses_and_gradient_of_one_in_float64(tmp_path):
+  """With batch norms over all items, dropout, and padding up to the longest item of the batch."""
+  meshes = ((1, 1, 1), (8, 1, 1), (2, 4, 1))
+  (losses, gradient, _), *others = said_by(train_on, tmp_path, len(meshes), 'published', 'float64', meshes)
+  norm = np.sqrt(sum(np.square(g).sum() for g in jax.tree.leaves(gradient)))
+  for other_losses, other, _ in others:
+    assert other_losses == pytest.approx(losses, rel=1e-9)
+    assert max(jax.tree.leaves(jax.tree.map(lambda x, y: np.abs(x - y).max(), gradient, other))) < 1e-9 * norm
 
 
 def test_fsdp_gathers_parameters_and_leaves_activations_where_they_are(tmp_path):

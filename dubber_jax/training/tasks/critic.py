@@ -204,4 +204,4 @@ def critic_task(config: Config) -> Task:
     losses = critic_losses(outputs, batch)
     return losses['total'], losses
 
-  return Task(init, loss, lambda: adamw(config.train))
+  return Task(init, loss, lambda: adamw(config.train), compares_items=True)

@@ -11,6 +11,7 @@ import numpy as np
 
 from dubber_jax.config import Config, SeparatorTask
 from dubber_jax.errors import BadInput
+from dubber_jax.nn.masks import masked_mean
 from dubber_jax.separation.config import SeparatorConfig
 from dubber_jax.separation.network import BINS, FEATURES, HOP, MaskNetwork, averaging, expanding, stft
 from dubber_jax.training.task import Task, adamw
@@ -91,8 +92,8 @@ def separation_losses(mask_btf: jax.Array, dialogue_btk: jax.Array, bed_btk: jax
   return {
     'waveform': decibels(error, mixture, 1e-4).mean(),
     'magnitude': magnitude.mean(),
-    'residual': residual.sum() / jnp.maximum(speaks.sum(), 1),
-    'preserved': preserved.sum() / jnp.maximum(plays.sum(), 1),
+    'residual': masked_mean(residual, speaks),
+    'preserved': masked_mean(preserved, plays),
   }
 
 
