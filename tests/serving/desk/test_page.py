@@ -199,7 +199,7 @@ def test_a_film_is_directed_from_start_to_export(direct, desk, tmp_path, size):
   page.locator('.subtitle', has_text=LINES[0].text).wait_for()
   person.until('() => window.heard.length > 0')
   page.locator('.row[data-line="2"][aria-selected=true]').wait_for(state='attached')
-  assert page.locator('video').evaluate('one => one.muted')  # its own sound gives way in a slot
+  person.until("() => document.querySelector('video').muted")  # its own sound gives way in a slot
   page.keyboard.press('Space') if not person.is_phone else page.get_by_role('button', name='Pause', exact=True).click()
   page.locator('.stage[data-playing=""]').wait_for()
 
@@ -471,7 +471,7 @@ def test_a_line_spoken_into_the_microphone_guides_a_take(direct, desk):
   page.keyboard.press('r')
   page.locator('button.recording').wait_for()
   page.locator('.stage[data-playing=guide]').wait_for()
-  assert page.locator('video').evaluate('one => one.muted')
+  person.until("() => document.querySelector('video').muted")
   page.get_by_role('button', name='Use as guide').wait_for()  # it ended with the slot
   assert page.evaluate('document.activeElement.textContent') == 'Use as guide'
   page.keyboard.press('Enter')
