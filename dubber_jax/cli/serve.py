@@ -125,12 +125,25 @@ def _add_export(command):
   sub.add_argument('--vocoder', help="a vocoder's folder, in place of the model's own")
   sub.add_argument('--onnx', metavar='PYTHON', help='programs for onnxruntime too, by a Python that has jax2onnx')
   sub.add_argument('--triton', metavar='FOLDER', help='a model repository of Triton Inference Server with the artifact')
+  sub.add_argument(
+    '--verify',
+    metavar='TOPOLOGY',
+    help="compile the artifact's programs for a TPU that is not here, as v5e:2x2 (`tpu`: that one); print their memory",
+  )
   sub.add_argument('--overwrite', action='store_true')
 
 
 def run_export(given: argparse.Namespace):
   from dubber_jax.errors import BadInput
   from dubber_jax.storage.distinct import check_distinct
+  from dubber_jax.training.planning import compile_for
+
+  if given.verify:
+    given.verify = 'v5e:2x2' if given.verify == 'tpu' else given.verify
+    compile_for.read_topology(given.verify)
+    if 'tpu' not in given.platforms:
+      raise BadInput('--verify compiles what is lowered for tpu: name it among --platforms')
+    compile_for.prepare_process()
 
   check_distinct(
     {'the checkpoint': given.checkpoint, '--vocoder': given.vocoder}, {}, {'-o': given.out, '--triton': given.triton}
@@ -146,8 +159,13 @@ def run_export(given: argparse.Namespace):
       given.checkpoint, given.out, given.buckets, given.platforms, given.vocoder, given.onnx, given.overwrite, print
     )
     print(given.out)
-  elif not given.triton:
+  elif not (given.triton or given.verify):
     raise BadInput('name the artifact to write: -o FOLDER')
+  if given.verify:
+    from dubber_jax.export.verify import verify
+
+    for line in verify(given.out or given.checkpoint, given.verify):
+      print(line, flush=True)
   if given.triton:
     from dubber_jax.export.triton import write_repository
 

@@ -1,10 +1,13 @@
 """The commands `train`, `digest` and `release`: training runs, and model directories made of them."""
 
 import argparse
+import json
 import sys
+import time
 from pathlib import Path
 
 from dubber_jax.cli import AddCommand
+from dubber_jax.cli.interrupts import ended_at_once
 from dubber_jax.errors import BadInput
 
 SETTINGS = (
@@ -16,6 +19,7 @@ SETTINGS = (
 def add_commands(command: AddCommand):
   _add_train(command)
   _add_digest(command)
+  _add_goodput(command)
   _add_release(command)
 
 
@@ -32,9 +36,21 @@ def _add_train(command):
   sub.add_argument('--steps', type=int, help='train to this step')
   sub.add_argument('--minutes', type=float, help='stop after so long, and write the weights alone too')
   sub.add_argument('--init-from', help='start from the weights of a model directory, workdir or folder of weights')
-  sub.add_argument('--profile', type=int, nargs='?', const=5, metavar='N', help='trace N steps (default 5) for XProf')
+  sub.add_argument(
+    '--profile',
+    nargs='?',
+    const='5',
+    metavar='N|FIRST:LAST',
+    help='trace N steps (default 5) after the first three, or the steps FIRST to LAST, for XProf',
+  )
   sub.add_argument('--mesh', help="devices along each axis, as data=2,fsdp=4,tensor=1 (default: the experiment's)")
-  sub.add_argument('--dry-run', action='store_true', help='print what a step would take; train nothing')
+  sub.add_argument(
+    '--dry-run', action='store_true', help='print what a step would take; train nothing (default arm: the first)'
+  )
+  sub.add_argument('--parameters', action='store_true', help='with --dry-run: list every parameter too')
+  sub.add_argument(
+    '--compile-for', metavar='TOPOLOGY', help='compile the step for TPUs that are not here, as v5e:4x4; train nothing'
+  )
   sub.add_argument('--chip', default='v5e', help='for --dry-run: v5e, v5p, v6e or h200')
   sub.add_argument('--packed', help='folder of packed features; made if missing')
   sub.add_argument('--data', help='folder of published features, or of recordings, where an experiment asks for them')
@@ -69,23 +85,59 @@ def _arms(given, experiment) -> dict:
   return {given.arm: experiment.arms[given.arm]} if given.arm else experiment.arms
 
 
+def _compile_for(given: argparse.Namespace):
+  from dubber_jax.training.planning import compile_for
+
+  compile_for.read_topology(given.compile_for)
+  compile_for.prepare_process()
+  devices = compile_for.topology_devices(given.compile_for)
+  warning = compile_for.other_version()
+  if warning:
+    print(warning, file=sys.stderr)
+  from dubber_jax.training.planning.dry_run import example_batch
+  from dubber_jax.training.tasks.actor import voice_task
+
+  experiment = _read(given)
+  name, config = next(iter(_arms(given, experiment).items()))
+  config = _completed(config, experiment, given)
+  mesh = compile_for.mesh_for(given.compile_for, config, devices, bool(given.mesh))
+  config = config.replace(mesh=mesh)
+  batch = experiment.example(config) if experiment.example else example_batch(config, experiment.batches)
+  task = experiment.task(config) if experiment.task else voice_task(config)
+  print(f'{name}: compiling for {given.compile_for}; this takes minutes', file=sys.stderr)
+  if other_arms := _other_arms(given, experiment, name):
+    print(other_arms, file=sys.stderr)
+  for line in compile_for.report(name, compile_for.compile_step(config, task, batch, given.compile_for, devices)):
+    print(line, flush=True)
+
+
+def _other_arms(given, experiment, name: str) -> str:
+  """A line that names the other arms where none was asked for, else ''."""
+  others = [other for other in experiment.arms if other != name]
+  return f'this is the first arm; --arm names another: {", ".join(others)}' if others and not given.arm else ''
+
+
 def run_train(given: argparse.Namespace):
   from dubber_jax.storage.distinct import check_distinct
+  from dubber_jax.training import goodput
   from dubber_jax.training.distributed import init_distributed, is_primary
 
-  if not given.dry_run:
+  if given.compile_for:
+    _compile_for(given)
+    return
+  if given.dry_run:
+    with ended_at_once():
+      return _dry_run(given)
+  goodput.count_from(goodput.process_began())
+  with goodput.initialization():
     init_distributed()
+    is_primary()  # which finds the devices
   experiment = _read(given)
   arms = _arms(given, experiment)
   if given.workdir and len(arms) > 1:
     raise BadInput(f'--workdir holds one run: name an --arm of {", ".join(arms)} too')
   for name, config in arms.items():
-    config = _with_options(config, given)
-    if experiment.complete:
-      config = experiment.complete(config)
-    if given.dry_run:
-      _dry_run(name, config, experiment, given)
-      continue
+    config = _completed(config, experiment, given)
     workdir = given.workdir or Path('runs') / Path(given.experiment).stem / name
     inputs = {'the experiment': given.experiment, '--init-from': config.train.init_from, '--library': given.library}
     check_distinct({what: path for what, path in inputs.items() if path}, {'--workdir': workdir})
@@ -94,6 +146,21 @@ def run_train(given: argparse.Namespace):
     state = _train(config, workdir, experiment, given)
     if is_primary():
       print(f'{name}: at step {int(state.step)}')
+      found = goodput.read_goodput(workdir)
+      for line in found.lines() if found else ():
+        print(line)
+    goodput.count_from(time.time())
+
+
+def _completed(config, experiment, given):
+  """The config of an arm with the options of the command line and what follows from them."""
+  from dubber_jax.training.config import profile_window
+
+  config = _with_options(config, given)
+  if experiment.complete:
+    config = experiment.complete(config)
+  profile_window(config.train)
+  return config
 
 
 def _with_options(config, given):
@@ -103,7 +170,7 @@ def _with_options(config, given):
 
   from dubber_jax.cli.overrides import override
 
-  for name in ('steps', 'minutes', 'profile'):
+  for name in ('steps', 'minutes'):
     if getattr(given, name) is not None and getattr(given, name) <= 0:
       raise BadInput(f'--{name} {getattr(given, name)}: give a number above 0')
   config = override(config, given.overrides)
@@ -113,8 +180,8 @@ def _with_options(config, given):
       'there; for a longer schedule set --train.steps',
       file=sys.stderr,
     )
-  wanted = {'stop': given.steps, 'minutes': given.minutes, 'profile': given.profile, 'init_from': given.init_from}
-  changes = {name: value for name, value in wanted.items() if value is not None}
+  wanted = {'stop': given.steps, 'minutes': given.minutes, 'init_from': given.init_from}
+  changes = {name: value for name, value in wanted.items() if value is not None} | _profile(given.profile)
   config = config.replace(train=dataclasses.replace(config.train, **changes))
   if given.mesh:
     from dubber_jax.training.sharding import read_mesh
@@ -125,17 +192,38 @@ def _with_options(config, given):
   return config.with_data(given.data)
 
 
-def _dry_run(name, config, experiment, given):
+def _profile(text: str | None) -> dict[str, int]:
+  """Settings of `--profile`: N, or FIRST:LAST."""
+  if text is None:
+    return {}
+  numbers = text.split(':')
+  if len(numbers) > 2 or not all(number.isascii() and number.isdigit() and len(number) < 16 for number in numbers):
+    raise BadInput(f'--profile {text}: give a number of steps, as 5, or the first and the last step, as 10:15')
+  if len(numbers) == 1:
+    if int(text) == 0:
+      raise BadInput(f'--profile {text}: give a number above 0')
+    return {'profile': int(text), 'profile_from': 0}
+  first, last = map(int, numbers)
+  if not 1 <= first <= last:
+    raise BadInput(f'--profile {text}: steps count from 1, and the last one is not before the first')
+  return {'profile': last - first + 1, 'profile_from': first}
+
+
+def _dry_run(given):
   from dubber_jax.training.planning.accelerators import find_accelerator
-  from dubber_jax.training.planning.dry_run import dry_run, example_batch, report, simulate_devices
+  from dubber_jax.training.planning.dry_run import dry_run, example_batch, report
   from dubber_jax.training.tasks.actor import voice_task
 
   chip = find_accelerator(given.chip)
-  simulate_devices(config.mesh)
+  experiment = _read(given)
+  name, config = next(iter(_arms(given, experiment).items()))
+  config = _completed(config, experiment, given)
   task = experiment.task(config) if experiment.task else voice_task(config)
-  batch = example_batch(config, experiment.batches)
+  batch = experiment.example(config) if experiment.example else example_batch(config, experiment.batches)
   print(f'{name}, nothing is trained; a batch of {len(next(iter(batch.values())))} items')
-  for line in report(dry_run(config, task, batch, chip), config, chip):
+  if other_arms := _other_arms(given, experiment, name):
+    print(other_arms)
+  for line in report(dry_run(config, task, batch, chip), config, chip, given.parameters):
     print(line)
 
 
@@ -152,6 +240,8 @@ def _train(config, workdir, experiment, given):
     on_eval = _on_eval(config, experiment) if experiment.evaluate else None
     return train(config, experiment.task(config), batches, workdir, initial, on_eval=on_eval)
 
+  import jax
+
   from data_pipelines.pack import pack_sources
   from dubber_jax.data.director_inputs import make_director_inputs
   from dubber_jax.export import at_start
@@ -162,7 +252,9 @@ def _train(config, workdir, experiment, given):
   if config.task.data.director_inputs:
     sentences = Path(given.experiment).resolve().parents[1] / 'data' / 'text_emotion.txt'
     director_inputs = make_director_inputs(config, given.library, sentences if sentences.exists() else None)
-  return train_voice(config, workdir, folders, director_inputs, on_start=at_start(config, workdir))
+  # On several processes the others would wait for the one that exports: there it is a step of its own.
+  on_start = at_start(config, workdir) if jax.process_count() == 1 else None
+  return train_voice(config, workdir, folders, director_inputs, on_start=on_start)
 
 
 def _on_eval(config, experiment):
@@ -183,8 +275,6 @@ def _list_skipped(rows, workdir):
   from dubber_jax.training.distributed import is_primary
 
   if rows and is_primary():
-    import json
-
     from dubber_jax.storage.atomic import atomic_file, disk_errors
 
     path = Path(workdir) / 'skipped.jsonl'
@@ -205,6 +295,25 @@ def run_digest(given: argparse.Namespace):
 
   for name, value in digest(given.workdir, given.step).items():
     print(f'{name:10s} {value}')
+
+
+def _add_goodput(command):
+  text = 'Share of the wall time of a run, over all its restarts, that went into its steps, and the rest by cause.'
+  sub = command('goodput', run_goodput, text)
+  sub.add_argument('workdir')
+  sub.add_argument('--as-json', action='store_true', help='as one JSON object')
+
+
+def run_goodput(given: argparse.Namespace):
+  from dubber_jax.training.goodput import read_goodput
+
+  found = read_goodput(given.workdir)
+  if found is None:
+    raise BadInput(
+      f'{given.workdir}: no goodput.jsonl here; give the --workdir of a training run that has logged a row'
+    )
+  for line in [json.dumps(found.to_json())] if given.as_json else found.lines():
+    print(line)
 
 
 def _add_release(command):

@@ -24,8 +24,8 @@ class DepthwiseConv(nn.Module):
     if on_cpu():
       padded = jnp.pad(x_btd, ((0, 0), (reach, reach), (0, 0)))
       return sum(padded[:, i : i + length] * filter_kd[i] for i in range(self.kernel)) + bias
-    x_btd, filter_kd, bias = nn.dtypes.promote_dtype(x_btd, filter_kd, bias)
-    return _convolve(x_btd, filter_kd[:, None], groups=width) + bias
+    dtype = jnp.result_type(x_btd, filter_kd)
+    return _convolve(x_btd.astype(dtype), filter_kd[:, None].astype(dtype), groups=width) + bias
 
 
 def convolve(x_btd: jax.Array, kernel_kdf: jax.Array) -> jax.Array:

@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 from jax.extend.random import define_prng_impl
 
+UNSIGNED = {8: jnp.uint8, 16: jnp.uint16, 32: jnp.uint32, 64: jnp.uint64}
+
 
 def dropout_key(key: jax.Array) -> jax.Array:
   """Key of this generator, derived from a key of any; to be given as `rngs={'dropout': ...}`."""
@@ -43,7 +45,7 @@ def _seed(seed: jax.Array) -> jax.Array:
   return _fold_in(jnp.array([0x9E3779B9, 0x85EBCA6B, 0], jnp.uint32), seed)
 
 
-def _fold_in(key_3: jax.Array, data: jax.Array) -> jax.Array:
+def _fold_in(key_3: jax.Array, data: jax.Array | int) -> jax.Array:
   words = _hash(key_3[:2] ^ _hash(jnp.asarray(data).astype(jnp.uint32) + jnp.array([1, 0x7F4A7C15], jnp.uint32)))
   return jnp.concatenate([words, key_3[2:]])
 
@@ -60,7 +62,7 @@ def _bits(key_3: jax.Array, width: int, shape: tuple[int, ...]) -> jax.Array:
 
 def _generated_bits(key_3: jax.Array, width: int, shape: tuple[int, ...]) -> jax.Array:
   words = jnp.concatenate([key_3[:2], _hash(key_3[:2] ^ _hash(key_3[2:] + jnp.uint32(1)))])
-  return jax.lax.rng_bit_generator(words, shape, jnp.dtype(f'uint{width}'))[1]
+  return jax.lax.rng_bit_generator(words, shape, UNSIGNED[width])[1]
 
 
 def _hashed_bits(key_3: jax.Array, width: int, shape: tuple[int, ...]) -> jax.Array:

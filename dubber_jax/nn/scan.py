@@ -8,12 +8,14 @@ import flax.linen as nn
 import jax
 import numpy as np
 
+from dubber_jax.nn.platforms import on_cpu
+
 
 class Stacking(NamedTuple):
   """How a stack of layers is computed; neither field changes its parameters."""
 
   remat: bool = False  # rematerialize activations for the gradient
-  unroll: bool = False  # unroll the scan
+  unroll: bool = False  # unroll the scan on CPUs, where XLA's loops are slow
 
 
 SCANNED = Stacking()
@@ -31,7 +33,7 @@ def scan_layers(block: nn.Module, layers: int, x: jax.Array, *inputs, stacking: 
     variable_axes={'params': 0},
     split_rngs={'params': True, 'dropout': True},
     length=layers,
-    unroll=layers if stacking.unroll else 1,
+    unroll=layers if stacking.unroll and on_cpu() else 1,
   )
   return scan(block, x, None)[0]
 

@@ -68,10 +68,9 @@ def _unpacked(packed: jax.Array, shapes: list[tuple[int, ...]], axis: int = 0) -
   return [piece.reshape(shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
 
-def _fsdp_axis(spec: P) -> int | None:
-  """The axis of a parameter that is sharded over fsdp."""
-  found = [i for i, name in enumerate(spec) if name == 'fsdp' or (isinstance(name, tuple) and 'fsdp' in name)]
-  return found[0] if found else None
+def _fsdp_axis(spec: P) -> int:
+  """The axis of a parameter that is sharded over fsdp; -1: none."""
+  return next((i for i, name in enumerate(spec) if name == 'fsdp' or isinstance(name, tuple) and 'fsdp' in name), -1)
 
 
 def _groups(leaves: list[jax.Array], specs: list[P], parts: int) -> tuple[list[int], list[list[int]]]:
@@ -79,7 +78,7 @@ def _groups(leaves: list[jax.Array], specs: list[P], parts: int) -> tuple[list[i
   leaf has to be multiplied for its whole size."""
   kept, small, groups = [], {}, []
   for i, (leaf, spec) in enumerate(zip(leaves, specs, strict=True)):
-    if _fsdp_axis(spec) is None:
+    if _fsdp_axis(spec) < 0:
       kept.append(i)
     elif leaf.size * parts * leaf.dtype.itemsize >= SMALL:
       groups.append([i])

@@ -100,12 +100,13 @@ class Workdir:
 
   def save(self, step: int, state: Any, position: dict, metrics: dict[str, float] | None = None):
     """Starts to write a checkpoint asynchronously; arrays are copied before it returns. metrics: the last logged
-    values, of which `train.best` is stored. Raises BadInput for a full disk, also of the save before."""
+    values, of which `train.best` tells the best step. Raises BadInput for a full disk, also of the save before."""
     name = self.config.train.best
     items = ocp.args.Composite(
       state=ocp.args.StandardSave(state),
       data=ocp.args.JsonSave(position),
       config=ocp.args.JsonSave(json.loads(self.config.to_json())),
+      log=ocp.args.JsonSave({name: float(value) for name, value in (metrics or {}).items()}),
     )
     self._unhashed.add(str(step))
     with full_disk_as_error(self.path):
@@ -148,6 +149,11 @@ class Workdir:
         'step; give --workdir another folder'
       )
     return None
+
+  def logged(self, step: int) -> dict[str, float]:
+    """Last logged values at the save of a step; {} of a step without them, as those of earlier versions are."""
+    path = self.path / 'checkpoints' / str(step) / 'log' / 'metadata'
+    return json.loads(path.read_text()) if path.exists() else {}
 
   def _set_aside(self, faults: dict[int, str], whole: int):
     """Moves damaged steps out of the way of those that will be saved, and says from which one the run goes on."""

@@ -4,6 +4,8 @@ never what is computed: they may change between two starts of one run."""
 from dataclasses import dataclass, field
 from typing import Literal
 
+from dubber_jax.errors import BadInput
+
 RUN_ONLY = {'run_only': True}
 
 
@@ -29,6 +31,7 @@ class TrainConfig:
   best_mode: Literal['min', 'max'] = field(default='min', metadata=RUN_ONLY)  # which value of it is the best
   max_skips: int = field(default=20, metadata=RUN_ONLY)  # steps in a row without a finite gradient that end a run
   profile: int = field(default=0, metadata=RUN_ONLY)  # steps of which a trace for XProf is written
+  profile_from: int = field(default=0, metadata=RUN_ONLY)  # first of them, from 1; 0: after the first three
   init_from: str = field(default='', metadata=RUN_ONLY)  # model directory, workdir or folder of weights to start from
   fresh: tuple[str, ...] = field(default=(), metadata=RUN_ONLY)  # beginnings of names of parameters that start anew
   accumulate: int = 1  # parts that a batch is taken in, one after the other, for one update
@@ -45,3 +48,16 @@ class MeshConfig:
   data: int = field(default=1, metadata=RUN_ONLY)  # data parallel
   fsdp: int = field(default=1, metadata=RUN_ONLY)  # fully sharded data parallel
   tensor: int = field(default=1, metadata=RUN_ONLY)  # tensor parallel
+
+
+def profile_window(c: TrainConfig) -> tuple[int, int]:
+  """(first, last) step to trace where `profile_from` is set, else (0, 0). Raises BadInput where it is not within the
+  run's steps."""
+  if not c.profile_from:
+    return 0, 0
+  first, last, end = c.profile_from, c.profile_from + c.profile - 1, c.stop or c.steps
+  if first < 1 or last < first:
+    raise BadInput(f'train.profile_from {first}, train.profile {c.profile}: steps count from 1, and one is the least')
+  if last > end:
+    raise BadInput(f'--profile {first}:{last}: the run ends at step {end}; give a window within its steps')
+  return first, last

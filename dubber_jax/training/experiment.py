@@ -3,6 +3,7 @@
 - `task(config) -> Task` and `batches(config, host)`, whose `iterator()` training reads: for networks other than the
   actor. `host` is (i, n): the i-th of n equal parts of every batch.
 - `evaluate(config, variables, setting='') -> {name: value}`: metrics, also of training (without a setting) for its log.
+- `example(config) -> batch`: arrays of a batch's shapes, without data sets; for `--dry-run` and `--compile-for`.
 - `complete(config) -> Config`: settings that follow from those of the command line.
 - `evaluation(base, steps=N) -> Evaluation` (evaluation/benchmark/evaluate.py): for `dubber evaluate`.
 """
@@ -29,6 +30,7 @@ class Experiment:
   evaluate: Callable[..., dict[str, float]] | None = None
   complete: Callable[[Config], Config] | None = None
   evaluation: Callable[..., Any] | None = None
+  example: Callable[[Config], dict[str, Any]] | None = None
 
 
 def read_experiment(path: str | os.PathLike) -> Experiment:
@@ -44,7 +46,7 @@ def read_experiment(path: str | os.PathLike) -> Experiment:
     spec.loader.exec_module(module)
   if not callable(getattr(module, 'arms', None)):
     raise BadInput(f'{path} has no arms(): an experiment gives its configs as arms() -> dict of name and Config')
-  parts = ('task', 'batches', 'evaluate', 'complete', 'evaluation')
+  parts = ('task', 'batches', 'evaluate', 'complete', 'evaluation', 'example')
   with _faults_of(path):
     arms = module.arms()
   if not isinstance(arms, dict) or not arms or not all(isinstance(config, Config) for config in arms.values()):

@@ -1,4 +1,4 @@
-"""Training log: progress bar, log.jsonl, TensorBoard event files and a plot of the loss."""
+"""Training log: progress bar, log.jsonl, goodput.jsonl, TensorBoard event files and a plot of the loss."""
 
 import contextlib
 import json
@@ -13,21 +13,38 @@ from etils import epath
 from tqdm import tqdm
 
 from dubber_jax.storage.atomic import atomic_file
+from dubber_jax.training import goodput
 from dubber_jax.training.checkpoints import is_local
 
 ROWS, CURVE = 'log.jsonl', 'loss.png'
 DRAW_EVERY = 60  # seconds between two plots of the loss, at least
+CAUSES = {  # what time is spent on, as training/goodput.py counts it
+  'input': 'data_loading_sync',
+  'compiling': 'program_startup',
+  'saving': 'unproductive_checkpoint_save_time',
+  'eval': 'custom_badput_events',
+}
 
 
 class Log:
   """Log of a run, written by its primary process; on the others `active` is off and nothing is written.
 
   Files are written under `local`: the workdir or, for one in a bucket, a local folder that `publish` copies there.
-  Rows after step `start`, of steps that were lost, are dropped.
+  Rows after step `start`, of steps that were lost, are dropped. watch: of this start of the run, by default a new one;
+  productive time begins here.
   """
 
-  def __init__(self, workdir: epath.Path, start: int, end: int, progress: bool = True, active: bool = True):
+  def __init__(
+    self,
+    workdir: epath.Path,
+    start: int,
+    end: int,
+    progress: bool = True,
+    active: bool = True,
+    watch: goodput.Stopwatch | None = None,
+  ):
     self.active, self.values = active, {}
+    self._start, self._watch = start, watch or goodput.Stopwatch()
     self._remote = None if is_local(workdir) else workdir
     self._drawn = time.monotonic()
     self._bar = tqdm(total=end, initial=start, unit='step', disable=not (progress and active))
@@ -36,27 +53,35 @@ class Log:
       return
     self.local = Path(tempfile.mkdtemp(prefix='dubber-log-')) if self._remote else Path(workdir)
     self._published: dict[Path, float] = {}
-    if self._remote and (workdir / ROWS).exists():
-      (self.local / ROWS).write_bytes((workdir / ROWS).read_bytes())
+    for name in (ROWS, goodput.ROWS):
+      if self._remote and (workdir / name).exists():
+        (self.local / name).write_bytes((workdir / name).read_bytes())
     kept = [row for row in read_log(self.local) if row['step'] <= start]
     with atomic_file(self.local / ROWS) as partial:
       partial.write_text(''.join(json.dumps(row) + '\n' for row in kept), encoding='utf-8')
     self._lines = open(self.local / ROWS, 'a', encoding='utf-8')  # noqa: SIM115 (closed in close)
+    begun = self._watch.begun(start)
+    self._before = goodput.measure([*goodput.read_rows(self.local), begun])  # with no time of this start
+    cut_off = (self.local / goodput.ROWS).exists() and not (self.local / goodput.ROWS).read_bytes().endswith(b'\n')
+    self._goodput = open(self.local / goodput.ROWS, 'a', encoding='utf-8')  # noqa: SIM115 (closed in close)
+    self._goodput.write('\n' if cut_off else '')
     from tensorboardX import SummaryWriter
 
     self._board = SummaryWriter(str(self.local / 'tensorboard'), purge_step=start + 1)
+    self._watch.steps_begin()
 
   def _reset(self):
     self._since, self._steps = time.monotonic(), 0
     self._done = {'items': 0.0, 'speech': 0.0, 'flops': 0.0}
-    self._spent = dict.fromkeys(('input', 'compiling', 'saving', 'eval'), 0.0)
+    self._spent = dict.fromkeys(CAUSES, 0.0)
 
   @contextlib.contextmanager
   def spent(self, on: str) -> Iterator[None]:
     """Context whose wall time counts as input, compiling, saving or eval (evaluation and samples)."""
     began = time.monotonic()
     try:
-      yield
+      with self._watch.on(CAUSES[on]):
+        yield
     finally:
       self._spent[on] += time.monotonic() - began
 
@@ -78,9 +103,26 @@ class Log:
       rates['mfu'] = self._done['flops'] / seconds / peak_flops
     shares = {f'share/{name}': spent / seconds for name, spent in self._spent.items()}
     self._reset()
-    self.show(number, values | rates | shares)
+    self.show(number, values | rates | shares | self._count(number))
     if 'total' in values:
       self._bar.set_postfix_str(f'loss {values["total"]:.3f}')
+
+  def finish(self, number: int, reached: bool) -> goodput.Goodput | None:
+    """Goodput of the run at the end of this start; None on other processes than the first. reached: it has trained as
+    far as it was asked to, and was not interrupted."""
+    self._watch.steps_end()
+    self._count(number, reached)
+    return self._found if self.active else None
+
+  def _count(self, number: int, reached: bool = False) -> dict[str, float]:
+    """Adds a row to goodput.jsonl -> {'goodput': that of the run so far}."""
+    if not self.active:
+      return {}
+    row = self._watch.row(self._start, number, reached)
+    self._goodput.write(json.dumps(row) + '\n')
+    self._goodput.flush()
+    self._found = self._before.plus(row)
+    return {'goodput': self._found.share}
 
   def show(self, number: int, values: dict[str, float]):
     """Logs values as a row."""
@@ -114,6 +156,7 @@ class Log:
     if self.active:
       self.publish(last=True)
       self._lines.close()
+      self._goodput.close()
       self._board.close()
 
 

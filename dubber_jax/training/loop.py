@@ -1,6 +1,7 @@
 """Training loop of every network: resume, step, log, evaluate, save."""
 
 import contextlib
+import logging
 import signal
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import numpy as np
 from dubber_jax.config import Config
 from dubber_jax.errors import BadInput
 from dubber_jax.training.checkpoints import Workdir, full_disk_as_error
-from dubber_jax.training.config import TrainConfig
+from dubber_jax.training.config import TrainConfig, profile_window
 from dubber_jax.training.distributed import (
   StopVote,
   gather_to_host,
@@ -22,6 +23,7 @@ from dubber_jax.training.distributed import (
   is_primary,
   wait_for_all,
 )
+from dubber_jax.training.goodput import Stopwatch
 from dubber_jax.training.log import Log
 from dubber_jax.training.planning.accelerators import accelerator_of
 from dubber_jax.training.planning.roofline import products
@@ -31,6 +33,8 @@ from dubber_jax.training.task import Task
 from dubber_jax.training.weight_export import start_from, write_weights
 
 PROFILE_AFTER = 3  # steps of compilation and warm-up
+
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -52,10 +56,12 @@ def train(
   on_eval: (state, step) -> {name: value}, logged as eval/NAME.
 
   SIGTERM and Ctrl-C save a checkpoint and end the run. Raises BadInput for a workdir of another config, in use or
-  without space, for a gradient that stays non-finite, and where another host is lost.
+  without space, for a profile window outside of the run, for a gradient that stays non-finite, and where another host
+  is lost.
   """
   c = config.train
-  began = time.monotonic()
+  window = profile_window(c)
+  began, watch = time.monotonic(), Stopwatch()
   mesh = make_mesh(config.mesh)
   placement = batch_sharding(mesh)
   _, hosts = host_share(mesh)
@@ -68,10 +74,12 @@ def train(
     iterator = batches.iterator()
     state, shardings = create_state(config, task, _shapes(next(iterator), hosts), mesh)
     iterator = batches.iterator()
-    found = run.restore(state)
+    with watch.on('unproductive_checkpoint_restore_time'):
+      found, logged = run.restore(state), {}
     if found is not None:
-      _, state, position = found
+      at, state, position = found
       iterator.set_state(position)
+      logged = run.logged(at)
     elif initial is not None:
       state = start_from(initial, state, shardings, c.fresh)
     run.check_space(state)
@@ -84,9 +92,13 @@ def train(
     stop_vote = StopVote(mesh)
     number = int(state.step)
     end = c.stop or c.steps
-    log = stack.enter_context(contextlib.closing(Log(run.path, number, end, progress, is_primary())))
-    profile = stack.enter_context(_Profile(number + PROFILE_AFTER, c.profile, log))
-    ended = number >= end
+    log = stack.enter_context(contextlib.closing(Log(run.path, number, end, progress, is_primary(), watch)))
+    log.values |= logged
+    first, last = window if c.profile_from else (number + PROFILE_AFTER + 1, number + PROFILE_AFTER + c.profile)
+    if c.profile_from and last <= number:
+      logger.warning(f'--profile {first}:{last}: the run goes on from step {number}; nothing is traced')
+    profile = stack.enter_context(_Profile(first, last, log))
+    ended, reached = number >= end, True
     while not ended:
       with log.spent('input'):
         local = next(iterator)
@@ -105,16 +117,21 @@ def train(
 
       timed_out = bool(c.minutes) and time.monotonic() - began > c.minutes * 60
       ended = number >= end or stop_vote(stop.requested or timed_out)
+      reached = number >= end or timed_out
       if number % c.log_every == 0 or ended:
         values = {name: float(value) for name, value in metrics.items()}
         log.write(number, values, chip.flops * mesh.size if chip else 0.0)
         _check_finite(c.max_skips, values, number, local, log)
-      if on_eval is not None and (number % c.eval_every == 0 or number == end):
+      saves = number % c.save_every == 0 or ended
+      evaluates = number % c.eval_every == 0 or number == end
+      if saves or (evaluates and on_eval):
+        jax.block_until_ready(state)  # steps in flight are no time of the save
+      if on_eval is not None and evaluates:
         with log.spent('eval'):
           log.show(number, {f'eval/{name}': float(value) for name, value in on_eval(state, number).items()})
-      if number % c.save_every == 0 or ended:
+      if saves:
         with log.spent('saving'):
-          _check_best(c, number, log.values, on_eval is not None)
+          _check_best(c, log.values, on_eval is not None)
           run.save(number, state, iterator.get_state(), log.values)
         with log.spent('eval'):
           log.publish()
@@ -125,6 +142,11 @@ def train(
       weights, collections = gather_to_host(state.ema), gather_to_host(state.collections)
       if log.active:
         write_weights(log.local / 'weights', weights, collections, number)
+    with log.spent('saving'):
+      run.wait()
+    log.finish(number, reached)
+  with host_failure_as_error(workdir):
+    wait_for_all('end of the run')  # the first process writes longer than the others would wait for it at their exit
   return state
 
 
@@ -152,8 +174,8 @@ def _check_finite(most: int, values: dict[str, float], number: int, local: dict[
   )
 
 
-def _check_best(c: TrainConfig, number: int, values: dict[str, float], evaluates: bool):
-  soon = c.best.startswith('eval/') and evaluates and number < c.eval_every
+def _check_best(c: TrainConfig, values: dict[str, float], evaluates: bool):
+  soon = c.best.startswith('eval/') and evaluates and not any(name.startswith('eval/') for name in values)
   if c.best and c.best not in values and not soon:
     raise BadInput(f'train.best: no metric {c.best!r} is logged; there are {", ".join(sorted(values))}')
 
@@ -203,21 +225,22 @@ class _StopSignals:
 
 
 class _Profile:
-  """Context that writes a profiler trace of `steps` steps from step `first` into the log's profile/, for XProf."""
+  """Context that writes a profiler trace of steps `first` to `last` into the log's profile/, for XProf; none where
+  `last` is less. Of a run that goes on within the window, the rest is traced."""
 
-  def __init__(self, first: int, steps: int, log: Log):
-    self._first, self._last, self._log = first, first + steps, log
-    self._wanted = steps > 0 and log.active
+  def __init__(self, first: int, last: int, log: Log):
+    self._first, self._last, self._log = first, last, log
+    self._wanted = last >= first and log.active
     self._tracing = False
 
   def __enter__(self):
     return self
 
   def at(self, number: int, state):
-    """Called before step `number`."""
-    if self._wanted and number == self._first:
+    """Called after step `number`, before the next."""
+    if self._wanted and self._first <= number + 1 <= self._last:
       jax.profiler.start_trace(str(self._log.local / 'profile'))
-      self._tracing = True
+      self._wanted, self._tracing = False, True
     elif self._tracing and number == self._last:
       jax.block_until_ready(state)
       self.__exit__()

@@ -115,8 +115,8 @@ def make_gradient(task: Task, parts: int = 1, mesh: Mesh | None = None) -> Calla
   of parts and of a mesh equals the whole batch's where the task has `counts`, or its loss is a mean with equal weights
   of the items. Collections are passed from part to part.
   """
-  shape = mesh.shape if mesh is not None else {'data': 1, 'fsdp': 1, 'tensor': 1}
-  if shape['data'] * shape['fsdp'] > 1 and shape['tensor'] == 1 and not task.compares_items:
+  divided = mesh is not None and mesh.shape['data'] * mesh.shape['fsdp'] > 1 and mesh.shape['tensor'] == 1
+  if mesh is not None and divided and not task.compares_items:
     return _with_own_bits(split_gradient(_accumulated(task, parts), task.counts, mesh))
   gradient = _accumulated(task, parts, mesh)
 

@@ -8,9 +8,9 @@ RUNTIME=v2-alpha-tpuv5
 SLICES=1                     # more than one: `data` is the outer axis over the slower network between them
 NAME=dubber
 CODE=gs://my-bucket/dubber_jax.tar.gz      # written by `push`
-RUN=gs://my-bucket/runs/film
+RUN=gs://my-bucket/runs/first_voice/speech
 EXPERIMENT=experiments/recipes/first_voice.py
-ARM=film
+ARM=speech
 MESH=data=32                 # data x fsdp x tensor is the number of chips of all slices
 DATA=gs://my-bucket/packed    # copied to each host's disk by `install`
 

@@ -34,7 +34,7 @@ from dubber_jax.critic.inference import SCALED, CriticModel, raw_scores, write_c
 from dubber_jax.data.config import SourceConfig
 from dubber_jax.data.packed import PackedSet
 from dubber_jax.training.config import TrainConfig
-from dubber_jax.training.tasks.critic import CriticBatches, critic_sizes, critic_task
+from dubber_jax.training.tasks.critic import CriticBatches, critic_sizes, critic_task, empty_batch
 
 AUGMENTED, DEGRADED = 'cache/packed/augmented_speakers', 'cache/packed/degraded_speech'
 SHARES = {
@@ -110,7 +110,7 @@ def score(config: Config, params, source: CriticBatches, change=None) -> list[di
   for start in tqdm(range(0, len(items), c.items), desc='scores', unit='batch', leave=False):
     chosen = items[start : start + c.items]
     filled = (chosen * c.items)[: c.items]
-    batch = source.empty(c.items)
+    batch = empty_batch(config, c.items)
     for row, (s, i) in enumerate(filled):
       source.fill_item(batch, row, s, i, np.random.default_rng([1, s, i]), plain=True)
     batch = change(batch, rng) if change else batch

@@ -87,6 +87,12 @@ def task(config: Config) -> Task:
   return Task(init, loss, lambda: adamw(config.train), compares_items=True)
 
 
+def example(config: Config) -> dict[str, np.ndarray]:
+  """Arrays of a batch's shapes."""
+  mouths, sound = (ITEMS, FRAMES, SEEN, SEEN), (ITEMS, FINE * FRAMES, BANDS)
+  return {'mouths': np.zeros(mouths, np.float32), 'sound': np.zeros(sound, np.float32)}
+
+
 class Films:
   """Mouths (N, 75, 64, 64) uint8 and log10 mels (N, 300, 40) of GRID's films of a split."""
 

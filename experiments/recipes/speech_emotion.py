@@ -64,6 +64,12 @@ def task(config: Config) -> Task:
   return Task(init, loss, lambda: adamw(config.train))
 
 
+def example(config: Config) -> dict[str, np.ndarray]:
+  """Arrays of a batch's shapes."""
+  shape, emotions = (ITEMS, FRAMES), np.zeros((ITEMS, len(EMOTIONS)), np.float32)
+  return {'features': np.zeros((*shape, 240), np.float32), 'mask': np.ones(shape, bool), 'emotion': emotions}
+
+
 class SoundBatches:
   """Batch i depends on its number alone: balanced emotions, time-warped, cropped and masked."""
 

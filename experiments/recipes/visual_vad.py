@@ -92,6 +92,12 @@ def task(config: Config) -> Task:
   return Task(lambda key, batch: initial(key), loss, lambda: adamw(config.train))
 
 
+def example(config: Config) -> dict[str, np.ndarray]:
+  """Arrays of a batch's shapes."""
+  features, visemes = (ITEMS, FRAMES, FEATURES), (ITEMS, UPSAMPLING * FRAMES)
+  return {'features': np.zeros(features, np.float32), 'visemes': np.zeros(visemes, np.int32)}
+
+
 @dataclass(frozen=True)
 class Film:
   """A mouth track, the visemes (4 L,) by forced alignment of the sound, and (start s, end s) of words."""

@@ -121,6 +121,27 @@ def _train(say, config, workdir, cache):
   return main.main(['train', str(TINY), '--workdir', str(workdir)])
 
 
+def train_actor(say, workdir, packed, steps):
+  """One of several processes that train a tiny actor; it says the step it ends at."""
+  from meshes import TINY, numpy_task
+
+  from dubber_jax.data.batches import VoiceBatches
+  from dubber_jax.data.config import DataConfig
+  from dubber_jax.training.config import MeshConfig
+  from dubber_jax.training.distributed import host_share, init_distributed
+  from dubber_jax.training.loop import train
+  from dubber_jax.training.sharding import make_mesh
+
+  init_distributed()
+  config = TINY.with_task(data=DataConfig(buckets=(64,), frames_per_batch=128, reference_frames=16))
+  config = config.replace(
+    mesh=MeshConfig(fsdp=2), train=dataclasses.replace(config.train, stop=steps, save_every=steps, ema=0.5)
+  )
+  batches = VoiceBatches(config, [packed], host=host_share(make_mesh(config.mesh)))
+  state = train(config, numpy_task(config), batches, workdir, progress=False)
+  say(int(state.step))
+
+
 def reshard(say, folder):
   """Restores a state of one device on eight, and that of eight on four, saving it each time."""
   import jax

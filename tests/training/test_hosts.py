@@ -4,9 +4,10 @@ import os
 import signal
 import socket
 
+import jax
 import numpy as np
 import pytest
-from processes import devices, start_run, tiny_config
+from processes import Child, devices, start_run, tiny_config, train_actor
 
 from dubber_jax.training.checkpoints import last_step, load_weights
 from dubber_jax.training.config import MeshConfig
@@ -16,12 +17,17 @@ MESH = MeshConfig(data=8)
 STEPS = 8
 
 
-def two_hosts(config, workdir, **environment):
+def environments(count):
+  """Those of two hosts, each with `count` devices."""
   with socket.socket() as s:
     s.bind(('127.0.0.1', 0))
     port = s.getsockname()[1]
   them = {'JAX_COORDINATOR_ADDRESS': f'127.0.0.1:{port}', 'JAX_NUM_PROCESSES': '2'}
-  return [start_run(config, workdir, devices(4) | them | {'JAX_PROCESS_ID': str(i)} | environment) for i in range(2)]
+  return [devices(count) | them | {'JAX_PROCESS_ID': str(i)} for i in range(2)]
+
+
+def two_hosts(config, workdir, **environment):
+  return [start_run(config, workdir, own | environment) for own in environments(4)]
 
 
 def test_two_hosts_train_as_one_and_stop_at_the_same_step(tmp_path):
@@ -37,6 +43,27 @@ def test_two_hosts_train_as_one_and_stop_at_the_same_step(tmp_path):
   rows = [r['step'] for r in read_log(tmp_path / 'two')]
   assert rows == list(range(1, last_step(tmp_path / 'two') + 1))  # one host wrote, every step once
   load_weights(tmp_path / 'two')
+
+
+@pytest.mark.slow
+def test_actor_trained_by_two_hosts_is_exported_as_a_step_of_its_own(packed, tmp_path):
+  """Parameters are sharded over both hosts; the export is a single process without either."""
+  from dubber_jax.cli.main import main
+  from dubber_jax.export import load
+
+  workdir, out = tmp_path / 'run', tmp_path / 'artifact'
+  hosts = [
+    Child(train_actor, workdir, packed, 2, errors=tmp_path / f'stderr_{i}', environment=environment)
+    for i, environment in enumerate(environments(1))
+  ]
+  assert [host.said() for host in hosts] == [2, 2], hosts[0].errors()[-2000:]
+  for host in hosts:
+    host.finish()
+  assert not (workdir / 'export').exists()
+  assert main(['export', str(workdir), '-o', str(out), '--buckets', '64', '--platforms', 'cpu']) == 0
+  step, params = load_weights(workdir)
+  assert step == 2
+  jax.tree.map(np.testing.assert_array_equal, load(out).params, params)
 
 
 @pytest.mark.slow

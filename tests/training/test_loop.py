@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import shutil
 
@@ -11,6 +12,7 @@ from dubber_jax.data.batches import VoiceBatches
 from dubber_jax.data.config import DataConfig
 from dubber_jax.errors import BadInput
 from dubber_jax.training.checkpoints import Workdir, best_step, digest, load_weights
+from dubber_jax.training.goodput import read_goodput, read_rows
 from dubber_jax.training.log import read_log
 from dubber_jax.training.loop import train
 from dubber_jax.training.task import Task, adamw, learning_rate
@@ -146,6 +148,64 @@ def test_a_profile_is_a_trace_that_xprof_reads(packed, config, tmp_path):
   few = steps(config, 6, profile=2)
   run(few, packed, tmp_path)
   assert list((tmp_path / 'profile').rglob('*.xplane.pb'))
+
+
+def test_a_window_of_steps_is_traced_also_where_the_run_goes_on_within_it(packed, config, tmp_path, monkeypatch):
+  traced = []
+  monkeypatch.setattr(jax.profiler, 'start_trace', lambda folder: traced.append('start'))
+  monkeypatch.setattr(jax.profiler, 'stop_trace', lambda: traced.append('stop'))
+  at = []
+
+  def on_eval(state, number):
+    at.append((number, len(traced)))
+    return {'seen': 0.0}
+
+  def go(stop):
+    few = steps(config, 8, stop=stop, eval_every=1, save_every=100, profile=3, profile_from=3)
+    train(few, small_task(few), VoiceBatches(few, [packed]), tmp_path, None, None, on_eval, progress=False)
+
+  with pytest.raises(BadInput, match='--profile 3:5: the run ends at step 4'):
+    go(4)
+  go(6)  # not yet open before step 3 (1 event after step 3), closed before step 6
+  assert traced == ['start', 'stop'] and dict(at) == {1: 0, 2: 0, 3: 1, 4: 1, 5: 1, 6: 2}
+  go(8)  # the window is past
+  assert traced == ['start', 'stop']
+
+
+def test_a_run_that_goes_on_knows_the_best_value_so_far(packed, config, tmp_path):
+  """A save between two evaluations has the value of the last one, also where that was before a restart."""
+
+  def go(stop, calls):
+    few = steps(config, 12, stop=stop, eval_every=6, save_every=2, keep=100, best='eval/error', log_every=1)
+    count = []
+
+    def on_eval(state, number):
+      count.append(number)
+      return {'error': 1.0}
+
+    train(few, small_task(few), VoiceBatches(few, [packed]), tmp_path, None, None, on_eval, progress=False)
+    assert count == calls
+
+  go(7, [6, 7])
+  go(12, [12])
+  with contextlib.closing(Workdir(tmp_path, steps(config, 12, best='eval/error', keep=100))) as run:
+    assert run.logged(8)['eval/error'] == 1.0 and 'eval/error' not in run.logged(4)
+    assert (run.manager.metrics(8) or {})['eval/error'] == 1.0
+
+
+def test_goodput_counts_all_starts_and_nothing_twice(packed, config, tmp_path):
+  run(steps(config, 30, stop=20, save_every=10), packed, tmp_path)
+  shutil.rmtree(tmp_path / 'checkpoints' / '20')
+  run(steps(config, 30, save_every=10), packed, tmp_path)
+  found = read_goodput(tmp_path)
+  assert found.starts == 2 and found.step == 30 and found.repeated == 10
+  assert found.badput['wasted_progress_from_disruption'] > 0 and found.badput['program_startup'] > 0
+  assert found.badput['unproductive_checkpoint_restore_time'] > 0
+  assert found.total == pytest.approx(found.productive + sum(found.badput.values()))
+  rows = read_rows(tmp_path)
+  ended = {row['began']: row['time'] for row in rows}  # of each start, its last row
+  assert found.total == pytest.approx(sum(time - began for began, time in ended.items()), abs=0.02)
+  assert 0 < list(read_log(tmp_path))[-1]['goodput'] < 1
 
 
 def test_limited_time_ends_a_run_and_leaves_weights_to_start_from(packed, config, tmp_path):

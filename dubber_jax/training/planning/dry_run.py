@@ -1,6 +1,5 @@
 """Dry run: memory, FLOPs and roofline time of a training step on a mesh of chips that need not be present."""
 
-import contextlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,20 +7,19 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import AbstractMesh, AxisType, Mesh
+from jax.sharding import AbstractMesh, AxisType
 
 from dubber_jax.authentic_dubber.batches import empty_published
-from dubber_jax.config import ActorTask, Config, PublishedTask
+from dubber_jax.config import ActorTask, Config, CriticTask, PublishedTask, SeparatorTask, VocoderTask
 from dubber_jax.data.batches import bucket_shapes
 from dubber_jax.inference.batch import Shape, empty_batch, lip_frames
-from dubber_jax.training.config import MeshConfig
 from dubber_jax.training.planning.accelerators import Accelerator
+from dubber_jax.training.planning.liveness import peak_bytes
 from dubber_jax.training.planning.roofline import Estimate, estimate, products
+from dubber_jax.training.planning.units import format_bytes
 from dubber_jax.training.sharding import MESH_AXES, check_batch, logical_axes, parameter_sharding, path_name
-from dubber_jax.training.step import abstract_state, jit_step, make_gradient, make_loss, make_step
+from dubber_jax.training.step import abstract_state, make_gradient, make_loss
 from dubber_jax.training.task import Task
-
-MOST_SIMULATED = 64  # CPU devices; the program is not compiled for larger meshes
 
 
 @dataclass(frozen=True)
@@ -42,36 +40,40 @@ class DryRun:
 
   rows: list[Row]
   bytes: dict[str, int]  # parameters, moving average, optimizer, running averages, gradient, batch
-  temporary: int | None  # bytes by XLA's memory analysis, mostly activations; None where it was not compiled
+  activations: int  # bytes: most intermediate values live at once, gradient included (planning/liveness.py); rough
   product_flops: float  # of matrix products and convolutions, from their shapes (see planning/roofline.py)
   estimate: Estimate
 
 
-def simulate_devices(mesh: MeshConfig):
-  """Gives this process as many CPU devices as the mesh has. Call it before anything touches a device."""
-  count = mesh.data * mesh.fsdp * mesh.tensor
-  if count <= MOST_SIMULATED:
-    with contextlib.suppress(RuntimeError):  # another arm's mesh is here already
-      jax.config.update('jax_num_cpu_devices', count)
-
-
 def example_batch(config: Config, batches: Callable | None = None) -> dict:
-  """Batch of the run's largest shape, of 3 s for the published system, of other networks the first of
-  `batches(config, host)`. For the first two no data is read."""
+  """Batch of the run's largest shape, of 3 s for the published system. Of networks that are not the library's it is the
+  first of `batches(config, host)`; for the others no data is read."""
   if isinstance(config.task, ActorTask):
     return empty_batch(config, bucket_shapes(config)[-1])
   if isinstance(config.task, PublishedTask):
     tree = config.task.tree
     return empty_published(Shape(tree.batch, 256, 64, lip_frames(256), 256), max(tree.exemplars, 1))
+  if isinstance(config.task, VocoderTask | CriticTask | SeparatorTask):
+    return empty_training_batch(config)
   return batches(config, (0, 1))[0]
 
 
-def dry_run(config: Config, task: Task, batch: dict[str, Any], chip: Accelerator, compiled: bool = True) -> DryRun:
+def empty_training_batch(config: Config) -> dict[str, np.ndarray]:
+  """Batch of zeros with the arrays of VocoderBatches, CriticBatches or SeparatorBatches."""
+  from dubber_jax.training.tasks import critic, separator, vocoder
+
+  if isinstance(config.task, VocoderTask):
+    return vocoder.empty_batch(config)
+  if isinstance(config.task, CriticTask):
+    return critic.empty_batch(config, config.task.critic.items)
+  return separator.empty_batch(config)
+
+
+def dry_run(config: Config, task: Task, batch: dict[str, Any], chip: Accelerator) -> DryRun:
   """Cost of a step of `task` on batches of `batch`'s shapes, on the mesh of `config`.
 
-  Sizes of parameters and state follow from their shardings, also for a mesh without devices; temporaries come from
-  XLA's memory analysis of the compiled program, where there are as many CPU devices (real or simulated).
-  Raises BadInput as the run itself would.
+  Sizes of parameters and state follow from their shardings; products and activations are counted in the traced
+  gradient of one device's items. Nothing is compiled and no device is needed. Raises BadInput as the run itself would.
   """
   sizes = dict(zip(MESH_AXES, (config.mesh.data, config.mesh.fsdp, config.mesh.tensor), strict=True))
   mesh = AbstractMesh(tuple(sizes.values()), MESH_AXES, axis_types=(AxisType.Auto,) * 3)
@@ -104,62 +106,37 @@ def dry_run(config: Config, task: Task, batch: dict[str, Any], chip: Accelerator
   }
   key = jax.random.key(0)
   local = jax.tree.map(lambda x: jax.ShapeDtypeStruct((x.shape[0] // shards, *x.shape[1:]), x.dtype), batch)
-  forward = jax.make_jaxpr(make_loss(task))(state.params, state.collections, local, key)
   gradient = jax.make_jaxpr(make_gradient(task, parts))(state.params, state.collections, local, key)
+  found = list(products(gradient))
+  # Only the share of the forward products that tensor parallelism divides is asked of the loss alone.
+  forward = (
+    jax.make_jaxpr(make_loss(task))(state.params, state.collections, local, key) if sizes['tensor'] > 1 else None
+  )
   itemsize = 2 if config.train.precision == 'bfloat16' else 4
   shapes = {row.path: (row.shape, row.spec, row.bytes) for row in rows}
   seconds = estimate(
-    list(products(forward)), list(products(gradient)), shapes, sum(held.values()), sizes, chip, itemsize, parts
+    list(products(forward)) if forward else [], found, shapes, sum(held.values()), sizes, chip, itemsize, parts
   )
-  flops = sum(p.flops for p in products(jax.make_jaxpr(make_step(config, task))(state, batch)))
-  temporary = _temporary(config, task, state, batch, sizes) if compiled else None
-  return DryRun(rows, sums, temporary, flops, seconds)
+  return DryRun(rows, sums, peak_bytes(gradient), shards * sum(p.flops for p in found), seconds)
 
 
 def _bytes(leaf, sharding) -> int:
   return math.prod(sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
 
 
-def _temporary(config: Config, task: Task, state, batch, sizes: dict[str, int]) -> int | None:
-  """Bytes of temporaries of the compiled step on a device; None with fewer CPU devices than the mesh has."""
-  cpus = jax.devices('cpu')
-  if math.prod(sizes.values()) > len(cpus):
-    return None
-  shape = tuple(sizes.values())
-  devices = np.array(cpus[: math.prod(shape)]).reshape(shape)
-  mesh = Mesh(devices, MESH_AXES, axis_types=(AxisType.Auto,) * 3)
-  program = jit_step(config, task, mesh, parameter_sharding(mesh, state)).lower(state, batch).compile()
-  analysis = program.memory_analysis()
-  return None if analysis is None else analysis.temp_size_in_bytes
-
-
-def report(run: DryRun, config: Config, chip: Accelerator) -> Iterator[str]:
-  """Lines of a readable report."""
-  path, shape, axes = (
-    max(len(str(cell)) for cell in column)
-    for column in zip(*((row.path, row.shape, ' '.join(row.axes)) for row in run.rows), strict=True)
-  )
-  for row in run.rows:
-    spec = ' '.join('+'.join(axis) if isinstance(axis, tuple) else axis or '-' for axis in row.spec)
-    yield (
-      f'{row.path:{path}}  {row.shape!s:{shape}}  {row.dtype}  {" ".join(row.axes):{axes}}  [{spec}]  '
-      f'{_size(row.bytes)}'
-    )
+def report(run: DryRun, config: Config, chip: Accelerator, parameters: bool = False) -> Iterator[str]:
+  """Lines of a readable report: a summary and, where `parameters` are asked for, a table of them."""
   mesh = config.mesh
   devices = mesh.data * mesh.fsdp * mesh.tensor
   yield f'mesh: data {mesh.data}, fsdp {mesh.fsdp}, tensor {mesh.tensor}: {devices} x {chip.name} ({chip.source})'
   count = sum(math.prod(row.shape) for row in run.rows)
   yield f'parameters: {count:,} in {len(run.rows)} arrays; computed in {config.train.precision}'
-  yield 'bytes a device: ' + ', '.join(f'{name} {_size(size)}' for name, size in run.bytes.items())
-  known = sum(run.bytes.values())
-  if run.temporary is None:
-    yield f'  total {_size(known)} of {_size(chip.memory)}, without activations (not compiled for this mesh)'
-  else:
-    whole = known - run.bytes['gradient'] + run.temporary  # the gradient is one of the program's temporaries
-    yield (
-      f'  activations and other temporaries {_size(run.temporary)}, as compiled for CPUs; total {_size(whole)} '
-      f'of {_size(chip.memory)}'
-    )
+  yield 'bytes a device: ' + ', '.join(f'{name} {format_bytes(size)}' for name, size in run.bytes.items())
+  known = sum(run.bytes.values()) - run.bytes['gradient'] + run.activations  # the gradient is one of the latter
+  yield (
+    f'  activations and gradient about {format_bytes(run.activations)}; total {format_bytes(known)} of '
+    f'{format_bytes(chip.memory)} (estimated, not compiled)'
+  )
   yield f'FLOPs a step: {run.product_flops:.4g} in matrix products and convolutions'
   e = run.estimate
   parts = {'products': e.arithmetic, 'update': e.update} | {f'collectives over {a}': s for a, s in e.exchange.items()}
@@ -169,10 +146,21 @@ def report(run: DryRun, config: Config, chip: Accelerator) -> Iterator[str]:
     f'a step on {chip.name}: {e.shortest * 1e3:.3g} ms if all collectives overlap, {e.longest * 1e3:.3g} ms if '
     f'none does ({used / e.shortest:.0%} to {used / e.longest:.0%} of peak); bound by {e.bound}'
   )
+  if parameters:
+    yield from _table(run.rows)
+  else:
+    yield f'--parameters lists the {len(run.rows)} arrays with their shapes, logical axes, partitions and bytes'
 
 
-def _size(count: float) -> str:
-  for unit in ('B', 'kB', 'MB', 'GB'):
-    if count < 1000 or unit == 'GB':
-      return f'{count:.4g} {unit}'
-    count /= 1000
+def _table(rows: list[Row]) -> Iterator[str]:
+  """A line for each parameter."""
+  path, shape, axes = (
+    max(len(str(cell)) for cell in column)
+    for column in zip(*((row.path, row.shape, ' '.join(row.axes)) for row in rows), strict=True)
+  )
+  for row in rows:
+    spec = ' '.join('+'.join(axis) if isinstance(axis, tuple) else axis or '-' for axis in row.spec)
+    yield (
+      f'{row.path:{path}}  {row.shape!s:{shape}}  {row.dtype}  {" ".join(row.axes):{axes}}  [{spec}]  '
+      f'{format_bytes(row.bytes)}'
+    )

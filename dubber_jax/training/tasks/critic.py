@@ -30,6 +30,23 @@ REFERENCE_SHORTEST = 64  # mel frames, of what is left of such a recording
 SHIFTS = (3, 15)  # lip frames by which mismatched lips are early or late: 0.12 to 0.6 s
 
 
+def empty_batch(config: Config, rows: int) -> dict[str, np.ndarray]:
+  """A batch of padding, with neutral labels."""
+  frames, single = config.task.critic.frames, np.float32
+  return empty_critic_batch(rows, frames, frames // 4, lip_frames(frames)) | {
+    'pitch': np.full((rows, frames), 150.0, single),
+    'voiced': np.zeros((rows, frames), bool),
+    'emotion': np.zeros(rows, np.int32),
+    'acted': np.zeros(rows, bool),
+    'quality': np.ones(rows, single),
+    'in_sync': np.zeros(rows, bool),
+    'mouth_known': np.zeros(rows, bool),
+    'speaker': np.zeros(rows, np.int32),
+    'transcribed': np.zeros(rows, bool),
+    'edited': np.zeros(rows, bool),
+  }
+
+
 class CriticBatches:
   """Random-access source of critic batches, drawn from packed sets by the share of each of task.data.sources.
 
@@ -74,28 +91,12 @@ class CriticBatches:
   def __getitem__(self, index: int) -> dict[str, np.ndarray]:
     c, (number, hosts) = self.config.task.critic, self.host
     rows = c.items // hosts
-    batch = self.empty(rows)
+    batch = empty_batch(self.config, rows)
     for row in range(rows):
       rng = np.random.default_rng([self.config.seed, int(index), number * rows + row])
       s = int(rng.choice(len(self.sets), p=self.shares))
       self.fill_item(batch, row, s, int(rng.choice(self.items[s])), rng)
     return batch
-
-  def empty(self, rows: int) -> dict[str, np.ndarray]:
-    """A batch of padding, with neutral labels."""
-    frames, single = self.config.task.critic.frames, np.float32
-    return empty_critic_batch(rows, frames, frames // 4, lip_frames(frames)) | {
-      'pitch': np.full((rows, frames), 150.0, single),
-      'voiced': np.zeros((rows, frames), bool),
-      'emotion': np.zeros(rows, np.int32),
-      'acted': np.zeros(rows, bool),
-      'quality': np.ones(rows, single),
-      'in_sync': np.zeros(rows, bool),
-      'mouth_known': np.zeros(rows, bool),
-      'speaker': np.zeros(rows, np.int32),
-      'transcribed': np.zeros(rows, bool),
-      'edited': np.zeros(rows, bool),
-    }
 
   def fill_item(
     self, batch: dict[str, Any], row: int, s: int, item: int, rng: np.random.Generator, plain: bool = False

@@ -63,6 +63,12 @@ class SeparatorBatches:
     return iter(grain.MapDataset.source(self).to_iter_dataset(options))
 
 
+def empty_batch(config: Config) -> dict[str, np.ndarray]:
+  """Batch of silence with the arrays of SeparatorBatches."""
+  c = separator_config(config)
+  return {name: np.zeros((c.items, (c.frames + 1) * HOP), np.float32) for name in ('dialogue', 'bed')}
+
+
 def separation_losses(mask_btf: jax.Array, dialogue_btk: jax.Array, bed_btk: jax.Array) -> dict[str, jax.Array]:
   """Losses of a mask (B, T, FEATURES) on the spectra (B, T, BINS) of both parts, means over the items.
 

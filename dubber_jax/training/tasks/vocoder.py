@@ -103,6 +103,18 @@ class VocoderBatches:
     return iter(grain.MapDataset.source(self).to_iter_dataset(options))
 
 
+def empty_batch(config: Config) -> dict[str, np.ndarray]:
+  """Batch of silence with the arrays of VocoderBatches."""
+  c = config.task.vocoder
+  batch = {
+    'wave': np.zeros((c.items, c.frames * HOP + 2 * PAD), np.float32),
+    'pitch': np.full((c.items, c.frames), 150.0, np.float32),
+    'voiced': np.zeros((c.items, c.frames), bool),
+    'narrow': np.zeros(c.items, bool),
+  }
+  return batch | ({'mel': np.full((c.items, c.frames, 80), LOG_FLOOR, np.float32)} if c.gta else {})
+
+
 def is_narrow(wave: np.ndarray) -> np.bool_:
   """Whether a waveform (S,) has next to no energy above 8 kHz."""
   power = np.square(np.abs(np.fft.rfft(wave * np.hanning(len(wave)))))

@@ -16,7 +16,7 @@ from dubber_jax.training.tasks.actor import voice_task
 def test_mesh_of_64_chips_is_looked_at_on_one_cpu():
   config = TINY.replace(mesh=MeshConfig(data=4, fsdp=8, tensor=2))
   chip = find_accelerator('v5p')
-  run = dry_run(config, voice_task(config), small_batch(config, items=32), chip, compiled=False)
+  run = dry_run(config, voice_task(config), small_batch(config, items=32), chip)
   rows = {row.path: row for row in run.rows}
   up = rows['decoder/block/up/kernel']
   assert (up.axes, up.spec) == (('layers', 'embed', 'mlp'), (None, 'fsdp', 'tensor'))
@@ -25,20 +25,23 @@ def test_mesh_of_64_chips_is_looked_at_on_one_cpu():
   assert 2 * run.bytes['parameters'] <= run.bytes['optimizer'] < 2 * run.bytes['parameters'] + 100
   assert run.product_flops > 0
   assert 0 < run.estimate.shortest <= run.estimate.longest
-  text = '\n'.join(report(run, config, chip))
-  assert all(row.path in text for row in run.rows)
+  assert run.activations > run.bytes['gradient'] // 16
+  summary, whole = list(report(run, config, chip)), list(report(run, config, chip, parameters=True))
+  assert not any(row.path in line for row in run.rows for line in summary)
+  assert whole[: len(summary) - 1] == summary[:-1]  # first
+  assert [line.split()[0] for line in whole[len(summary) - 1 :]] == [row.path for row in run.rows]
 
 
 def test_dry_run_refuses_what_the_run_would():
   config = TINY.replace(mesh=MeshConfig(fsdp=32))
   with pytest.raises(BadInput, match="'embed' of 16 does not divide among fsdp=32"):
-    dry_run(config, voice_task(config), small_batch(config, items=32), find_accelerator('v5e'), compiled=False)
+    dry_run(config, voice_task(config), small_batch(config, items=32), find_accelerator('v5e'))
   with pytest.raises(BadInput, match='no chip'):
     find_accelerator('abacus')
 
 
 def test_command_prints_and_trains_nothing(tmp_path):
-  arguments = str(TINY_EXPERIMENT), '--dry-run', '--mesh', 'data=2,fsdp=4'
+  arguments = str(TINY_EXPERIMENT), '--dry-run', '--parameters', '--mesh', 'data=2,fsdp=4'
   folder = tmp_path / 'here'
   folder.mkdir()
   child = Child(train_command, folder, *arguments, errors=tmp_path / 'stderr')
@@ -46,5 +49,5 @@ def test_command_prints_and_trains_nothing(tmp_path):
   assert said, child.errors()[-2000:]
   printed, code = said
   assert code == 0, child.errors()[-2000:]
-  assert 'Dense_0/kernel' in printed and 'as compiled for CPUs' in printed and 'a step on v5e' in printed
+  assert 'Dense_0/kernel' in printed and 'not compiled' in printed and 'a step on v5e' in printed
   assert not list(folder.iterdir())

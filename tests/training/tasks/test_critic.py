@@ -14,7 +14,7 @@ from dubber_jax.data.packed import quantize, write_packed
 from dubber_jax.errors import BadInput
 from dubber_jax.training.config import TrainConfig
 from dubber_jax.training.step import make_step, new_state
-from dubber_jax.training.tasks.critic import CriticBatches, critic_sizes, critic_task, excerpt
+from dubber_jax.training.tasks.critic import CriticBatches, critic_sizes, critic_task, empty_batch, excerpt
 from dubber_jax.training.tasks.critic_guidance import guidance_losses
 from dubber_jax.types import EMOTIONS
 
@@ -75,7 +75,7 @@ def test_mouth_that_does_not_go_with_the_sound_is_not_its_own(folder):
   source = CriticBatches(CONFIG, [folder])
   own, told = source.sets[0].features(0)['lips'], set()
   for seed in range(10):
-    batch = source.empty(1)
+    batch = empty_batch(source.config, 1)
     source.fill_item(batch, 0, 0, 0, np.random.default_rng(seed))
     assert np.array_equal(batch['lips'][0, : len(own)], own) == batch['in_sync'][0]
     told.add(bool(batch['in_sync'][0]))
@@ -84,7 +84,7 @@ def test_mouth_that_does_not_go_with_the_sound_is_not_its_own(folder):
 
 def test_reference_is_plain_speech_of_the_same_speaker(folder):
   source = CriticBatches(CONFIG, [folder])
-  batch = source.empty(1)
+  batch = empty_batch(source.config, 1)
   source.fill_item(batch, 0, 0, 5, np.random.default_rng(0), plain=True)
   neutral = [source.sets[0].features(i)['mel'] for i in (4, 6)]
   assert any(np.allclose(batch['reference'][0, :60], np.maximum(mel, np.log(1e-5)), atol=1e-5) for mel in neutral)
@@ -123,7 +123,7 @@ def strangers(tmp_path_factory):
 def test_only_recording_of_a_speaker_is_known_by_another_part_of_itself(strangers):
   source = CriticBatches(CONFIG, [strangers])
   for seed in range(5):
-    batch = source.empty(1)
+    batch = empty_batch(source.config, 1)
     source.fill_item(batch, 0, 0, 0, np.random.default_rng(seed), plain=True)
     level, known = batch['mel'][0].mean(-1), batch['reference'][0][batch['reference_mask'][0]].mean(-1)
     assert len(known) >= 64 and (known.max() < level.min() + 0.1 or known.min() > level.max() - 0.1)  # it rises
@@ -133,7 +133,7 @@ def test_only_recording_of_a_speaker_is_known_by_another_part_of_itself(stranger
 @pytest.fixture(scope='module')
 def params(strangers):
   """Initial parameters of the critic."""
-  batch = CriticBatches(CONFIG, [strangers]).empty(4)
+  batch = empty_batch(CONFIG, 4)
   return jax.jit(critic_task(CONFIG).init, compiler_options=UNOPTIMIZED)(jax.random.key(0), batch)
 
 
@@ -149,7 +149,7 @@ def loss_and_gradient():
 
 @pytest.mark.slow
 def test_recording_without_text_teaches_voice_naturalness_and_pitch_alone(strangers, params, loss_and_gradient):
-  batch = CriticBatches(CONFIG, [strangers]).empty(4)
+  batch = empty_batch(CONFIG, 4)
   for row, item in enumerate((0, 1, 0, 1)):
     CriticBatches(CONFIG, [strangers]).fill_item(batch, row, 0, item, np.random.default_rng(row))
   (_, losses), gradient = loss_and_gradient(params, batch)
@@ -168,7 +168,7 @@ def test_recording_without_text_teaches_voice_naturalness_and_pitch_alone(strang
 
 def test_line_with_changed_pitch_says_nothing_of_naturalness_nor_emotion(strangers, params, loss_and_gradient):
   source = CriticBatches(CONFIG, [strangers])
-  batch = source.empty(4)
+  batch = empty_batch(source.config, 4)
   for row in range(4):
     source.fill_item(batch, row, 0, 2, np.random.default_rng(row))
   assert batch['edited'].all() and batch['transcribed'].all()
