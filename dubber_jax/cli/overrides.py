@@ -13,7 +13,7 @@ import typing
 from dubber_jax.config import Config, settings
 from dubber_jax.errors import BadInput
 
-KINDS = {int: 'a whole number', float: 'a number', bool: 'True or False', str: 'a text'}
+KINDS = {int: 'a whole number', float: 'a number', bool: 'True or False', str: 'a text', int | str: 'a number or text'}
 KINDS_OF_TUPLES = {int: 'whole numbers', float: 'numbers', str: 'texts'}
 
 

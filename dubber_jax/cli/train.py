@@ -180,8 +180,10 @@ def _with_options(config, given):
       'there; for a longer schedule set --train.steps',
       file=sys.stderr,
     )
-  wanted = {'stop': given.steps, 'minutes': given.minutes, 'init_from': given.init_from}
-  changes = {name: value for name, value in wanted.items() if value is not None} | _profile(given.profile)
+  if given.profile == '0':
+    raise BadInput('--profile 0: give a number above 0')
+  wanted = {'stop': given.steps, 'minutes': given.minutes, 'profile': given.profile, 'init_from': given.init_from}
+  changes = {name: value for name, value in wanted.items() if value is not None}
   config = config.replace(train=dataclasses.replace(config.train, **changes))
   if given.mesh:
     from dubber_jax.training.sharding import read_mesh
@@ -190,23 +192,6 @@ def _with_options(config, given):
   if given.packed and hasattr(config.task, 'data'):
     config = config.with_task(data=dataclasses.replace(config.task.data, packed=given.packed))
   return config.with_data(given.data)
-
-
-def _profile(text: str | None) -> dict[str, int]:
-  """Settings of `--profile`: N, or FIRST:LAST."""
-  if text is None:
-    return {}
-  numbers = text.split(':')
-  if len(numbers) > 2 or not all(number.isascii() and number.isdigit() and len(number) < 16 for number in numbers):
-    raise BadInput(f'--profile {text}: give a number of steps, as 5, or the first and the last step, as 10:15')
-  if len(numbers) == 1:
-    if int(text) == 0:
-      raise BadInput(f'--profile {text}: give a number above 0')
-    return {'profile': int(text), 'profile_from': 0}
-  first, last = map(int, numbers)
-  if not 1 <= first <= last:
-    raise BadInput(f'--profile {text}: steps count from 1, and the last one is not before the first')
-  return {'profile': last - first + 1, 'profile_from': first}
 
 
 def _dry_run(given):

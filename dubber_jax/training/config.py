@@ -7,6 +7,7 @@ from typing import Literal
 from dubber_jax.errors import BadInput
 
 RUN_ONLY = {'run_only': True}
+PROFILE_AFTER = 3  # steps of compilation and warm-up
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class TrainConfig:
   best: str = field(default='', metadata=RUN_ONLY)  # metric of the log whose best checkpoint is kept too: eval/total
   best_mode: Literal['min', 'max'] = field(default='min', metadata=RUN_ONLY)  # which value of it is the best
   max_skips: int = field(default=20, metadata=RUN_ONLY)  # steps in a row without a finite gradient that end a run
-  profile: int = field(default=0, metadata=RUN_ONLY)  # steps of which a trace for XProf is written
-  profile_from: int = field(default=0, metadata=RUN_ONLY)  # first of them, from 1; 0: after the first three
+  # steps of which a trace for XProf is written: their number, after the first three, or FIRST:LAST
+  profile: int | str = field(default=0, metadata=RUN_ONLY)
   init_from: str = field(default='', metadata=RUN_ONLY)  # model directory, workdir or folder of weights to start from
   fresh: tuple[str, ...] = field(default=(), metadata=RUN_ONLY)  # beginnings of names of parameters that start anew
   accumulate: int = 1  # parts that a batch is taken in, one after the other, for one update
@@ -50,14 +51,20 @@ class MeshConfig:
   tensor: int = field(default=1, metadata=RUN_ONLY)  # tensor parallel
 
 
-def profile_window(c: TrainConfig) -> tuple[int, int]:
-  """(first, last) step to trace where `profile_from` is set, else (0, 0). Raises BadInput where it is not within the
-  run's steps."""
-  if not c.profile_from:
-    return 0, 0
-  first, last, end = c.profile_from, c.profile_from + c.profile - 1, c.stop or c.steps
-  if first < 1 or last < first:
-    raise BadInput(f'train.profile_from {first}, train.profile {c.profile}: steps count from 1, and one is the least')
+def profile_window(c: TrainConfig, start: int = 0) -> tuple[int, int]:
+  """(first, last) step to trace, counted from 1, of a run that goes on from step `start`; last < first for none.
+
+  Raises BadInput where `profile` is neither a number of steps nor FIRST:LAST within the run's steps.
+  """
+  text, end = str(c.profile), c.stop or c.steps
+  numbers = text.split(':')
+  if len(numbers) > 2 or not all(n.isascii() and n.isdigit() and len(n) < 16 for n in numbers):
+    raise BadInput(f'--profile {text}: give a number of steps, as 5, or the first and the last step, as 10:15')
+  if len(numbers) == 1:
+    return start + PROFILE_AFTER + 1, start + PROFILE_AFTER + int(text)
+  first, last = map(int, numbers)
+  if not 1 <= first <= last:
+    raise BadInput(f'--profile {text}: steps count from 1, and the last one is not before the first')
   if last > end:
-    raise BadInput(f'--profile {first}:{last}: the run ends at step {end}; give a window within its steps')
+    raise BadInput(f'--profile {text}: the run ends at step {end}; give a window within its steps')
   return first, last

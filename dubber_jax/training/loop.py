@@ -32,8 +32,6 @@ from dubber_jax.training.step import TrainState, create_state, jit_step, make_st
 from dubber_jax.training.task import Task
 from dubber_jax.training.weight_export import start_from, write_weights
 
-PROFILE_AFTER = 3  # steps of compilation and warm-up
-
 logger = logging.getLogger(__name__)
 
 
@@ -60,7 +58,7 @@ def train(
   is lost.
   """
   c = config.train
-  window = profile_window(c)
+  profile_window(c)
   began, watch = time.monotonic(), Stopwatch()
   mesh = make_mesh(config.mesh)
   placement = batch_sharding(mesh)
@@ -94,8 +92,8 @@ def train(
     end = c.stop or c.steps
     log = stack.enter_context(contextlib.closing(Log(run.path, number, end, progress, is_primary(), watch)))
     log.values |= logged
-    first, last = window if c.profile_from else (number + PROFILE_AFTER + 1, number + PROFILE_AFTER + c.profile)
-    if c.profile_from and last <= number:
+    first, last = profile_window(c, number)
+    if first <= last <= number:
       logger.warning(f'--profile {first}:{last}: the run goes on from step {number}; nothing is traced')
     profile = stack.enter_context(_Profile(first, last, log))
     ended, reached = number >= end, True

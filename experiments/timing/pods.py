@@ -58,7 +58,7 @@ def table(rows: dict[str, dict]) -> str:
     'step', 'topology', 'mesh', 'items', 'state, GB a chip', 'temporaries, GB', 'all-reduce', 'all-gather',
     'reduce-scatter', 'other', 'collectives, MB', 'compiled in, CPU s', 'TFLOP', 'roofline bound, ms', 'bound by',
   )  # fmt: skip
-  lines = [' | '.join(columns), '|'.join(['---'] * 3 + ['---:'] * 11 + ['---'])]
+  lines = [' | '.join(columns), ' | '.join(['---'] * 3 + ['---:'] * 11 + ['---'])]
   for key, row in rows.items():
     count = {c['kind']: c['count'] for c in row['collectives']}
     cells = [

@@ -1,7 +1,7 @@
 """Preemptions of a run of two processes: each is recovered, and the end has the bits of a run that was never stopped.
 
-    python experiments/timing/preemptions.py --preemptions 100 -o docs/results/preemptions.json     # 90 min of one core
-    python experiments/timing/preemptions.py --preemptions 5                                        # 5 min
+    python experiments/timing/preemptions.py --preemptions 100 -o preemptions.json     # 90 min of one core
+    python experiments/timing/preemptions.py --preemptions 5                           # 5 min
 
 experiments/recipes/tiny.py, on batches of one length, is trained by two processes on one machine (a device each,
 data=2), with a checkpoint every 5 steps. At random moments, a quarter of them while the processes start, one or both

@@ -50,6 +50,24 @@ arms = lambda: dict(first=tiny.arms['tiny'], second=tiny.arms['tiny'], third=tin
   assert first.startswith('third') and second.startswith('mesh: ')
 
 
+def interrupted(command):
+  """Exit code and stderr of a command that gets Ctrl-C after its first line."""
+
+  def listen():  # a shell's background jobs ignore Ctrl-C, and so would what they start
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+  with subprocess.Popen(
+    command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=listen
+  ) as process:
+    try:
+      assert process.stdout and process.stdout.readline()
+      os.kill(process.pid, signal.SIGINT)
+      _, told = process.communicate(timeout=120)
+    finally:
+      process.kill()
+  return process.returncode, told
+
+
 PROGRAM = """
 import sys, time
 from dubber_jax.cli.interrupts import ended_at_once
@@ -72,20 +90,10 @@ WORK = {
 
 @pytest.mark.parametrize('work', WORK.values(), ids=WORK)
 def test_ctrl_c_ends_at_once_with_130_and_one_line(work):
-  process = subprocess.Popen(
-    [sys.executable, '-c', PROGRAM.format(work)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-  )
-  assert process.stdout and process.stdout.readline() == 'ready\n'
-  os.kill(process.pid, signal.SIGINT)
-  _, told = process.communicate(timeout=60)
-  assert (process.returncode, told) == (130, 'dubber: stopped\n')
+  assert interrupted([sys.executable, '-c', PROGRAM.format(work)]) == (130, 'dubber: stopped\n')
 
 
 @pytest.mark.slow
 def test_ctrl_c_ends_a_dry_run_at_once():
   command = [sys.executable, '-m', 'dubber_jax.cli', 'train', str(RECIPES / 'first_voice.py'), '--dry-run']
-  process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-  assert process.stdout and process.stdout.readline()  # it is tracing
-  os.kill(process.pid, signal.SIGINT)
-  _, told = process.communicate(timeout=60)
-  assert (process.returncode, told) == (130, 'dubber: stopped\n')
+  assert interrupted(command) == (130, 'dubber: stopped\n')

@@ -56,9 +56,12 @@ def test_actor_trained_by_two_hosts_is_exported_as_a_step_of_its_own(packed, tmp
     Child(train_actor, workdir, packed, 2, errors=tmp_path / f'stderr_{i}', environment=environment)
     for i, environment in enumerate(environments(1))
   ]
-  assert [host.said() for host in hosts] == [2, 2], hosts[0].errors()[-2000:]
-  for host in hosts:
-    host.finish()
+  try:
+    assert [host.said(1800) for host in hosts] == [2, 2], hosts[0].errors()[-2000:]
+    assert [host.finish() for host in hosts] == [0, 0]
+  finally:
+    for host in hosts:
+      host.kill()
   assert not (workdir / 'export').exists()
   assert main(['export', str(workdir), '-o', str(out), '--buckets', '64', '--platforms', 'cpu']) == 0
   step, params = load_weights(workdir)

@@ -161,7 +161,7 @@ def test_a_window_of_steps_is_traced_also_where_the_run_goes_on_within_it(packed
     return {'seen': 0.0}
 
   def go(stop):
-    few = steps(config, 8, stop=stop, eval_every=1, save_every=100, profile=3, profile_from=3)
+    few = steps(config, 8, stop=stop, eval_every=1, save_every=100, profile='3:5')
     train(few, small_task(few), VoiceBatches(few, [packed]), tmp_path, None, None, on_eval, progress=False)
 
   with pytest.raises(BadInput, match='--profile 3:5: the run ends at step 4'):
