@@ -13,6 +13,7 @@ failure. At the end the run is trained a little further without a signal, and an
 
 import argparse
 import atexit
+import contextlib
 import json
 import multiprocessing
 import os
@@ -199,6 +200,12 @@ def preempt(workdir: Path, scratch: Path, number: int, rng: random.Random) -> Pr
   return Preemption(number, kind.name, targets, starting, held, went_on, seconds, start.exits(), fault)
 
 
+def read_done(records: Path) -> list[Preemption]:
+  """Those of a measurement that was interrupted itself."""
+  rows = [json.loads(line) for line in records.read_text().splitlines()] if records.exists() else []
+  return [Preemption(**row | {'processes': tuple(row['processes']), 'exits': tuple(row['exits'])}) for row in rows]
+
+
 def finish(workdir: Path, scratch: Path, stop: int) -> str:
   """Trains to a step without a signal -> what went wrong."""
   start = Start(workdir, scratch, stop)
@@ -213,11 +220,13 @@ def measure(preemptions: int, seed: int, folder: Path) -> dict[str, Any]:
   from dubber_jax.training.checkpoints import digest, last_step
   from dubber_jax.training.goodput import read_goodput
 
-  rng, run, whole = random.Random(seed), folder / 'preempted', folder / 'whole'
-  began, done = time.monotonic(), []
-  for number in range(1, preemptions + 1):
-    done.append(preempt(run, folder, number, rng))
-    p = done[-1]
+  run, whole, records = folder / 'preempted', folder / 'whole', folder / 'done.jsonl'
+  done = read_done(records)[:preemptions]
+  for number in range(len(done) + 1, preemptions + 1):
+    p = preempt(run, folder, number, random.Random(f'{seed} {number}'))
+    done.append(p)
+    with records.open('a') as file:
+      file.write(json.dumps(asdict(p)) + '\n')
     print(
       f'{number}: {p.signal} to {p.processes} {"starting" if p.starting else "training"}, from step {p.start}, '
       f'ended after {p.seconds:.1f} s with {p.exits} {p.fault.splitlines()[0] if p.fault else ""}',
@@ -234,7 +243,6 @@ def measure(preemptions: int, seed: int, folder: Path) -> dict[str, Any]:
     'equal_bits': digests['preempted'] == digests['whole'] and digests['whole']['step'] == stop,
     'steps': stop,
     'seed': seed,
-    'seconds': time.monotonic() - began,
     'kinds': dict(Counter(f'{p.signal} to {len(p.processes)} while {_phase(p)}' for p in done)),
     'longest_end_seconds': max((p.seconds for p in done), default=0.0),
     'goodput': {name: found.to_json() for name, found in goodput.items() if found},
@@ -282,10 +290,13 @@ def main() -> int:
   parser.add_argument('--preemptions', type=int, default=100)
   parser.add_argument('--seed', type=int, default=0)
   parser.add_argument('-o', '--out', type=Path, help='a JSON file; a Markdown table is written beside it')
+  parser.add_argument('--work', type=Path, help='a folder that stays, to go on where it was interrupted')
   given = parser.parse_args()
   _context.set_forkserver_preload(['dubber_jax.training.loop', 'tensorboardX', 'flax.linen', 'grain'])
-  with tempfile.TemporaryDirectory(prefix='preemptions-') as folder:
-    result = measure(given.preemptions, given.seed, Path(folder))
+  with contextlib.ExitStack() as stack:
+    folder = given.work or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix='preemptions-')))
+    folder.mkdir(parents=True, exist_ok=True)
+    result = measure(given.preemptions, given.seed, folder.resolve())
   if given.out:
     given.out.write_text(json.dumps(result, indent=1) + '\n')
     given.out.with_suffix('.md').write_text(table(result))
