@@ -11,8 +11,8 @@ from dubber_jax.authentic_dubber.config import PublishedLossConfig
 from dubber_jax.authentic_dubber.optimizer import published_optimizer
 from dubber_jax.config import Config
 from dubber_jax.nn.batch_axes import batch_mean
-from dubber_jax.nn.fast_dropout import dropout_key
 from dubber_jax.nn.masks import length_mask, masked_mean
+from dubber_jax.nn.random_bits import training_key
 from dubber_jax.nn.scan import Stacking
 from dubber_jax.training.precision import in_precision
 from dubber_jax.training.task import Task
@@ -33,7 +33,7 @@ def published_task(config: Config, samples: Callable | None = None) -> Task:
 
   def loss(params, collections, batch, key):
     variables = {'params': params, **collections}
-    outputs, collections = apply(variables, batch, True, rngs={'dropout': dropout_key(key)}, mutable=['batch_stats'])
+    outputs, collections = apply(variables, batch, True, rngs={'dropout': training_key(key)}, mutable=['batch_stats'])
     losses = published_losses(outputs, batch, config.task.loss)
     return losses['total'], (losses, collections)
 

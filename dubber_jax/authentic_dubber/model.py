@@ -36,8 +36,8 @@ from dubber_jax.director.config import DirectorConfig
 from dubber_jax.director.graphs import EmotionGraphs
 from dubber_jax.errors import BadInput
 from dubber_jax.nn.batch_axes import batch_max
-from dubber_jax.nn.fast_dropout import dropout_key
 from dubber_jax.nn.masks import length_mask
+from dubber_jax.nn.random_bits import training_key
 from dubber_jax.nn.scan import Stacking
 from dubber_jax.types import MEL_BANDS, MODALITIES
 
@@ -251,7 +251,7 @@ class _KeyedDraws:
   """A NumPy generator's methods on a JAX key, so that weights are drawn on their own devices."""
 
   def __init__(self, key: jax.Array):
-    self.key, self.drawn = dropout_key(key), 0  # 300 draws by threefry take minutes to compile
+    self.key, self.drawn = training_key(key), 0  # 300 draws by threefry take minutes to compile
 
   def _next(self):
     self.drawn += 1

@@ -122,12 +122,9 @@ def run_train(given: argparse.Namespace):
   from dubber_jax.training import goodput
   from dubber_jax.training.distributed import init_distributed, is_primary
 
-  if given.compile_for:
-    _compile_for(given)
-    return
-  if given.dry_run:
+  if given.compile_for or given.dry_run:
     with ended_at_once():
-      return _dry_run(given)
+      return _compile_for(given) if given.compile_for else _dry_run(given)
   goodput.count_from(goodput.process_began())
   with goodput.initialization():
     init_distributed()

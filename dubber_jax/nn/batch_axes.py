@@ -49,8 +49,8 @@ def batch_moments(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, jax.Array
   """Weighted mean (D,) and biased variance (D,) of x (..., D) over all axes but the last and all parts of the batch,
   and the sum of the weights (..., 1), at least 1.
 
-  One exchange: the parts' own moments are gathered and merged (Chan, Golub and LeVeque 1979), which is exact for means
-  that are large against the deviation.
+  One collective: the parts' own moments are gathered and merged (Chan, Golub and LeVeque 1979), which is exact for
+  means that are large against the deviation.
   """
   axes = tuple(range(x.ndim - 1))
   own = weight.sum()

@@ -1,9 +1,10 @@
-"""Gradient of a batch whose items are divided over the devices of a mesh, with few and large exchanges.
+"""Gradient of a batch whose items are divided over the devices of a mesh, with few and large collectives.
 
 Each device computes the loss of its own items (jax.shard_map over `data` and `fsdp`); what needs all items, as a batch
-norm does, exchanges it by nn/batch_axes.py. Parameters that are sharded over `fsdp` are gathered before, and their
-gradients scattered after, the small ones in one exchange together; the rest is summed at the end, which XLA combines
-into a few exchanges. Partitioned by the compiler instead, the published system's step has 464 all-reduces on 16 chips.
+norm does, reduces over the devices by nn/batch_axes.py. Parameters that are sharded over `fsdp` are gathered before,
+and their gradients scattered after, the small ones together in one collective; the rest is summed at the end, which XLA
+combines into a few all-reduces. Partitioned by the compiler instead, the published system's step has 464 all-reduces on
+16 chips.
 """
 
 from collections.abc import Callable
@@ -17,10 +18,10 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from dubber_jax.nn.batch_axes import batch_mean, shard_number, split_over
-from dubber_jax.nn.fast_dropout import key_of_part
+from dubber_jax.nn.random_bits import key_of_part
 from dubber_jax.training.sharding import RULES, partition, path_name
 
-SMALL = 1 << 20  # bytes of a whole array, below which it is exchanged together with others
+SMALL = 1 << 20  # bytes of a whole array, below which it is gathered and scattered together with others
 AXES = RULES['batch']
 
 
@@ -48,7 +49,7 @@ def split_gradient(gradient: Callable, counts: Callable | None, mesh: Mesh) -> C
 
 
 def _mean_of_parts(tree: Any) -> Any:
-  """Mean over devices of a tree of small arrays, in one exchange for each type."""
+  """Mean over devices of a tree of small arrays, in one all-reduce for each type."""
   leaves, form = jax.tree.flatten(tree)
   leaves = [jnp.asarray(leaf) for leaf in leaves]
   leaves = [leaf if jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf.astype(jnp.float32) for leaf in leaves]
@@ -74,7 +75,7 @@ def _fsdp_axis(spec: P) -> int:
 
 
 def _groups(leaves: list[jax.Array], specs: list[P], parts: int) -> tuple[list[int], list[list[int]]]:
-  """Indices of the leaves that are not sharded over fsdp, and of those that are, by exchange. `parts`: by how much a
+  """Indices of the leaves that are not sharded over fsdp, and of those that are, by collective. `parts`: by how much a
   leaf has to be multiplied for its whole size."""
   kept, small, groups = [], {}, []
   for i, (leaf, spec) in enumerate(zip(leaves, specs, strict=True)):

@@ -12,7 +12,7 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from dubber_jax.config import Config
-from dubber_jax.nn.fast_dropout import dropout_key
+from dubber_jax.nn.random_bits import training_key
 from dubber_jax.training.batch_split import split_gradient
 from dubber_jax.training.sharding import batch_sharding, check_batch, constrain_batch, parameter_sharding
 from dubber_jax.training.task import Task
@@ -129,7 +129,7 @@ def make_gradient(task: Task, parts: int = 1, mesh: Mesh | None = None) -> Calla
 
 def _with_own_bits(gradient: Callable) -> Callable:
   """`gradient` with a key whose bits do not depend on the mesh, in place of any key."""
-  return lambda params, collections, batch, key: gradient(params, collections, batch, dropout_key(key))
+  return lambda params, collections, batch, key: gradient(params, collections, batch, training_key(key))
 
 
 def _accumulated(task: Task, parts: int, mesh: Mesh | None = None) -> Callable:

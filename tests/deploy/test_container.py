@@ -1,18 +1,14 @@
 """Dockerfile, compose files and .dockerignore: what they say, and the steps of the installation in an empty folder."""
 
 import fnmatch
-import io
 import json
-import os
 import re
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from dockerfile_parse import DockerfileParser
+from build_stages import run_steps, steps_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,8 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope='module')
 def steps():
   """Instructions of the Dockerfile in order, each as (instruction, value)."""
-  parser = DockerfileParser(fileobj=io.BytesIO((ROOT / 'Dockerfile').read_bytes()))
-  return [(step['instruction'], step['value']) for step in parser.structure if step['instruction'] != 'COMMENT']
+  return steps_of(ROOT / 'Dockerfile')
 
 
 def of(steps, instruction):
@@ -117,25 +112,7 @@ def test_cuda_file_adds_a_gpu_to_the_same_service():
 @pytest.mark.slow
 def test_installation_steps_of_the_build_stage_give_a_server_in_an_empty_environment(steps, tmp_path):
   """Each COPY and RUN of the build stage, with /opt/dubber below a temporary folder and without a container."""
-  source, place = tmp_path / 'source', tmp_path / 'opt'
-  source.mkdir()
-  build = steps[: steps.index(last_stage(steps)[0])]
-  known = ('PATH', 'LANG', 'SSL_CERT_FILE', 'PIP_', 'UV_', 'REQUESTS_', 'http', 'HTTP', 'no_proxy', 'NO_PROXY')
-  environment = {name: value for name, value in os.environ.items() if name.startswith(known)}
-  environment |= {'JAX': 'cpu', 'HOME': str(tmp_path), 'UV_LINK_MODE': 'copy', 'VIRTUAL_ENV': str(place)}
-  for name, value in build:
-    if name == 'COPY':
-      *sources, target = value.split()
-      for item in sources:
-        to = source / (item if target == './' else target)
-        if (ROOT / item).is_dir():
-          shutil.copytree(ROOT / item, to, ignore=shutil.ignore_patterns('__pycache__'))
-        else:
-          shutil.copy(ROOT / item, to)
-    elif name == 'RUN':
-      command = value.replace('/opt/dubber', str(place)).replace('python -m venv', f'{sys.executable} -m venv')
-      subprocess.run(['/bin/sh', '-ec', command], cwd=source, env=environment, check=True, timeout=1800)
-  shutil.rmtree(source)
+  place, environment = run_steps(steps[: steps.index(last_stage(steps)[0])], tmp_path)
   program = (
     'import dubber_jax.serving.app, dubber_jax.serving.wyoming, cv2, onnxruntime\n'
     'import dubber_jax as dj\n'

@@ -1,6 +1,5 @@
 """Training on pods: image, JobSet and launch scripts; the scripts are run with stand-ins for the cluster's programs."""
 
-import io
 import os
 import re
 import shutil
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dockerfile_parse import DockerfileParser
+from build_stages import run_steps, steps_of
 
 from dubber_jax.training.experiment import read_arms
 from dubber_jax.training.sharding import read_mesh
@@ -23,8 +22,7 @@ SCRIPTS = ('gpus.sh', 'tpu_pod.sh')
 
 @pytest.fixture(scope='module')
 def steps():
-  parser = DockerfileParser(fileobj=io.BytesIO((ROOT / 'deploy' / 'train.Dockerfile').read_bytes()))
-  return [(step['instruction'], step['value']) for step in parser.structure if step['instruction'] != 'COMMENT']
+  return steps_of(ROOT / 'deploy' / 'train.Dockerfile')
 
 
 @pytest.fixture(scope='module')
@@ -168,24 +166,7 @@ def test_slurm_job_that_fails_is_not_queued_again(tmp_path):
 @pytest.mark.slow
 def test_installation_steps_of_the_training_image_give_a_command_that_trains(steps, tmp_path):
   """Each COPY and RUN of the build stage with JAX=cpu, below a temporary folder and without a container."""
-  source, place = tmp_path / 'source', tmp_path / 'opt'
-  source.mkdir()
-  known = ('PATH', 'LANG', 'SSL_CERT_FILE', 'PIP_', 'UV_', 'REQUESTS_', 'http', 'HTTP', 'no_proxy', 'NO_PROXY')
-  environment = {name: value for name, value in os.environ.items() if name.startswith(known)}
-  environment |= {'JAX': 'cpu', 'HOME': str(tmp_path), 'UV_LINK_MODE': 'copy', 'VIRTUAL_ENV': str(place)}
-  for name, value in build_stage(steps)[0]:
-    if name == 'COPY':
-      *sources, target = value.split()
-      for item in sources:
-        to = source / (item if target == './' else target)
-        if (ROOT / item).is_dir():
-          shutil.copytree(ROOT / item, to, ignore=shutil.ignore_patterns('__pycache__'))
-        else:
-          shutil.copy(ROOT / item, to)
-    elif name == 'RUN':
-      command = value.replace('/opt/dubber', str(place)).replace('python -m venv', f'{sys.executable} -m venv')
-      subprocess.run(['/bin/sh', '-ec', command], cwd=source, env=environment, check=True, timeout=1800)
-  shutil.rmtree(source)
+  place, environment = run_steps(build_stage(steps)[0], tmp_path)
   shutil.copytree(ROOT / 'experiments', tmp_path / 'experiments', ignore=shutil.ignore_patterns('__pycache__'))
   arguments = ['train', 'experiments/recipes/tiny.py', '--workdir', 'run', '--steps', '4']
   subprocess.run([place / 'bin' / 'dubber', *arguments], cwd=tmp_path, env=environment, check=True, timeout=900)

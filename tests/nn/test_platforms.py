@@ -8,8 +8,8 @@ import pytest
 from dubber_jax.actor.length_regulator import LengthRegulator
 from dubber_jax.nn.attention import Attention
 from dubber_jax.nn.convolution import DepthwiseConv, TimeConv
-from dubber_jax.nn.fast_dropout import _generated_bits, _hashed_bits, dropout_key, key_of_part
 from dubber_jax.nn.platforms import on_cpu, traced_for
+from dubber_jax.nn.random_bits import _generated_bits, _hashed_bits, key_of_part, training_key
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(0, 1, (2, 9, 6)).astype(np.float32)
@@ -76,20 +76,20 @@ def test_attention_is_the_librarys_on_accelerators(monkeypatch):
 @pytest.mark.parametrize('platform', ['cpu', 'tpu', 'cuda'])
 def test_bits_of_accelerators_are_the_librarys(platform):
   draw = jax.jit(lambda key: jax.random.bits(key, (4, 128)))
-  program = draw.trace(dropout_key(jax.random.key(0))).lower(lowering_platforms=(platform,)).as_text()
+  program = draw.trace(training_key(jax.random.key(0))).lower(lowering_platforms=(platform,)).as_text()
   assert ('rng_bit_generator' in program) == (platform != 'cpu')
 
 
 @pytest.mark.parametrize('bits', [_hashed_bits, _generated_bits])
 def test_bits_differ_by_key_and_by_part_of_the_batch(bits):
-  key = dropout_key(jax.random.key(1))
+  key = training_key(jax.random.key(1))
   keys = (key, jax.random.fold_in(key, 1), key_of_part(key, 1))
   draws = [bits(jax.random.key_data(k), 32, (64, 3)) for k in keys]
   assert all((a != b).mean() > 0.9 for i, a in enumerate(draws) for b in draws[:i])
 
 
 def test_parts_of_the_batch_have_the_rows_of_the_whole():
-  key = dropout_key(jax.random.key(1))
+  key = training_key(jax.random.key(1))
   parts = [jax.random.uniform(key_of_part(key, i), (4, 3)) for i in range(2)]
   np.testing.assert_array_equal(np.concatenate(parts), jax.random.uniform(key, (8, 3)))
 

@@ -265,8 +265,8 @@ def test_an_answer_that_nobody_reads_ends(caplog):
 @pytest.mark.parametrize(
   ('said', 'told'),
   [
-    ('/home/ada/films/film.mp4: is gone; put it back', 'film.mp4: is gone; put it back'),
-    ("'/srv/x/model' is no model", "'model' is no model"),
+    ('/media/films/film.mp4: is gone; put it back', 'film.mp4: is gone; put it back'),
+    ("'/models/x/model' is no model", "'model' is no model"),
     ('give a number from 1/2 to 3/4, or mp3/opus', 'give a number from 1/2 to 3/4, or mp3/opus'),
     ('see https://example.org/a/b', 'see https://example.org/a/b'),
     ('lines/001/take_1 is damaged', 'lines/001/take_1 is damaged'),

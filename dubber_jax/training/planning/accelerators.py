@@ -19,6 +19,11 @@ class Accelerator:
   tile: int
   source: str
 
+  @property
+  def platform(self) -> str:
+    """JAX's name of its platform."""
+    return 'tpu' if self.kind.startswith('TPU') else 'gpu'
+
 
 ACCELERATORS = {
   chip.name: chip

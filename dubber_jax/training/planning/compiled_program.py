@@ -16,7 +16,7 @@ _ARRAY = re.compile(r'([a-z]+\d*[a-z0-9]*)\[([\d,]*)\]')
 
 @dataclass(frozen=True)
 class Collectives:
-  """Exchanges of one kind in a step: how many are executed, and the bytes of their results on a device."""
+  """Collectives of one kind in a program: how many are executed, and the bytes of their results on a device."""
 
   kind: str
   count: int

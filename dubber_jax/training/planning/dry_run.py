@@ -13,6 +13,7 @@ from dubber_jax.authentic_dubber.batches import empty_published
 from dubber_jax.config import ActorTask, Config, CriticTask, PublishedTask, SeparatorTask, VocoderTask
 from dubber_jax.data.batches import bucket_shapes
 from dubber_jax.inference.batch import Shape, empty_batch, lip_frames
+from dubber_jax.nn.platforms import traced_for
 from dubber_jax.training.planning.accelerators import Accelerator
 from dubber_jax.training.planning.liveness import peak_bytes
 from dubber_jax.training.planning.roofline import Estimate, estimate, products
@@ -106,12 +107,13 @@ def dry_run(config: Config, task: Task, batch: dict[str, Any], chip: Accelerator
   }
   key = jax.random.key(0)
   local = jax.tree.map(lambda x: jax.ShapeDtypeStruct((x.shape[0] // shards, *x.shape[1:]), x.dtype), batch)
-  gradient = jax.make_jaxpr(make_gradient(task, parts))(state.params, state.collections, local, key)
+  with traced_for(chip.platform):
+    gradient = jax.make_jaxpr(make_gradient(task, parts))(state.params, state.collections, local, key)
+    # Only the share of the forward products that tensor parallelism divides is asked of the loss alone.
+    forward = (
+      jax.make_jaxpr(make_loss(task))(state.params, state.collections, local, key) if sizes['tensor'] > 1 else None
+    )
   found = list(products(gradient))
-  # Only the share of the forward products that tensor parallelism divides is asked of the loss alone.
-  forward = (
-    jax.make_jaxpr(make_loss(task))(state.params, state.collections, local, key) if sizes['tensor'] > 1 else None
-  )
   itemsize = 2 if config.train.precision == 'bfloat16' else 4
   shapes = {row.path: (row.shape, row.spec, row.bytes) for row in rows}
   seconds = estimate(

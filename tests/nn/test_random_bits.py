@@ -2,14 +2,14 @@ import jax
 import numpy as np
 import pytest
 
-from dubber_jax.nn.fast_dropout import dropout_key
+from dubber_jax.nn.random_bits import training_key
 
 
 @pytest.fixture(scope='module')
 def masks():
-  key = dropout_key(jax.random.key(3))
+  key = training_key(jax.random.key(3))
   keys = [key, jax.random.fold_in(key, 0), jax.random.fold_in(key, 1), *jax.random.split(key, 2)]
-  keys.append(dropout_key(jax.random.key(4)))
+  keys.append(training_key(jax.random.key(4)))
   draw = jax.jit(lambda key: jax.random.bernoulli(key, 0.8, (256, 512)))
   return np.stack([draw(key) for key in keys]).astype(np.float64)
 
@@ -30,6 +30,6 @@ def test_masks_of_other_places_layers_and_steps_are_unrelated(masks):
 
 
 def test_uniform_numbers_are_uniform_in_every_bit():
-  bits = np.asarray(jax.random.bits(dropout_key(jax.random.key(0)), (1 << 16,)))
+  bits = np.asarray(jax.random.bits(training_key(jax.random.key(0)), (1 << 16,)))
   assert all(abs(((bits >> i) & 1).mean() - 0.5) < 0.01 for i in range(32))
   assert len(np.unique(bits)) > (1 << 16) - 10

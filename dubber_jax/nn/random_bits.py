@@ -20,7 +20,7 @@ from jax.extend.random import define_prng_impl
 UNSIGNED = {8: jnp.uint8, 16: jnp.uint16, 32: jnp.uint32, 64: jnp.uint64}
 
 
-def dropout_key(key: jax.Array) -> jax.Array:
+def training_key(key: jax.Array) -> jax.Array:
   """Key of this generator, derived from a key of any; to be given as `rngs={'dropout': ...}`."""
   if key.dtype == HASHED_KEY:
     return jax.random.fold_in(key, DERIVED)
