@@ -18,7 +18,7 @@ def in_two_parts(function, *arrays):
   """Results of `function` for the two halves of the arrays, which exchange over the axis 'data'."""
   with split_over(('data',)):
     halves = [np.reshape(x, (2, len(x) // 2, *np.shape(x)[1:])) for x in arrays]
-    return jax.vmap(function, axis_name='data')(*halves)
+    return jax.jit(jax.vmap(function, axis_name='data'))(*halves)
 
 
 def test_parts_are_numbered_and_reduced():
@@ -43,7 +43,7 @@ def test_batch_norm_of_parts_is_that_of_the_whole_and_so_is_its_gradient():
     return (jnp.sin(y) * mask[..., None]).sum(), (y, kept)
 
   gradient = jax.grad(loss, (0, 1), has_aux=True)
-  (params, x), (y, kept) = gradient(variables['params'], X, MASK)
+  (params, x), (y, kept) = jax.jit(gradient)(variables['params'], X, MASK)
   (params_2, x_2), (y_2, kept_2) = in_two_parts(lambda x, m: gradient(variables['params'], x, m), X, MASK)
   np.testing.assert_allclose(y_2.reshape(y.shape), y, atol=1e-4)
   np.testing.assert_allclose(x_2.reshape(x.shape), x, atol=1e-4)

@@ -1,5 +1,7 @@
 """Both forms of what is computed in one way on CPUs and in another on accelerators."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,19 +25,25 @@ MODULES = {
 }
 
 
+def drawn(module, inputs):
+  """Parameters by NumPy: a module's own initializers take long to compile."""
+  shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), X, *inputs))
+  return jax.tree.map(lambda s: np.random.default_rng(1).normal(0, 0.5, s.shape).astype(s.dtype), shapes)
+
+
 @pytest.mark.parametrize('name', MODULES)
 def test_accelerators_compute_what_cpus_do_and_the_same_gradient(name):
   module, inputs = MODULES[name]
-  params = module.init(jax.random.key(0), X, *inputs)
+  params = drawn(module, inputs)
 
-  def loss(params, x):
+  def loss(platform, params, x):
     outputs = jax.tree.leaves(module.apply(params, x, *inputs))
     return sum(jnp.sin(y).sum() for y in outputs if y.dtype == jnp.float32), outputs
 
   found = {}
   for platform in ('cpu', 'tpu'):
     with traced_for(platform):
-      found[platform] = jax.grad(loss, (0, 1), has_aux=True)(params, X)
+      found[platform] = jax.jit(jax.grad(partial(loss, platform), (0, 1), has_aux=True))(params, X)
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), found['cpu'], found['tpu'])
 
 
@@ -53,7 +61,7 @@ def primitives_of(function, *arguments):
 )
 def test_each_platform_has_its_own_form(name, of_cpus, of_accelerators):
   module, inputs = MODULES[name]
-  params = module.init(jax.random.key(0), X, *inputs)
+  params = drawn(module, inputs)
   programs = {}
   for platform in ('cpu', 'tpu'):
     with traced_for(platform):
@@ -66,7 +74,7 @@ def test_attention_is_the_librarys_on_accelerators(monkeypatch):
   calls, real = [], jax.nn.dot_product_attention
   monkeypatch.setattr(jax.nn, 'dot_product_attention', lambda *args, **kwargs: calls.append(1) or real(*args, **kwargs))
   module, inputs = MODULES['attention']
-  params = module.init(jax.random.key(0), X, *inputs)
+  params = drawn(module, inputs)
   for platform, expected in (('cpu', 0), ('tpu', 1)):
     with traced_for(platform):
       jax.make_jaxpr(lambda params, x: module.apply(params, x, *inputs))(params, X)
